@@ -1,0 +1,44 @@
+// Whole files: read whole, written whole.
+//
+// A file that Decant writes appears complete or not at all: it is written beside its final name,
+// flushed to disk and renamed. Append-only logs are the one exception; see dc_log_file_open.
+
+#ifndef DC_CORE_FILE_H
+#define DC_CORE_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "core/arena.h"
+
+// The text of a file, zero-terminated, in the arena. *size may be NULL.
+DC_MUST_USE enum dc_status dc_file_read(char **text, size_t *size, const char *path,
+                                        struct dc_arena *arena, struct dc_error *error);
+
+// Plain or gzip (.gz) or xz (.xz), told by the first bytes, decoded whole into the arena.
+DC_MUST_USE enum dc_status dc_file_read_decoded(uint8_t **bytes, size_t *size, const char *path,
+                                                struct dc_arena *arena, struct dc_error *error);
+
+DC_MUST_USE enum dc_status dc_file_write(const char *path, const void *bytes, size_t size,
+                                         struct dc_error *error);
+
+// For writers that need a path (HDF5): write to dc_temporary_path, then dc_file_commit flushes and
+// renames it to `path`. On failure remove it with dc_file_discard.
+DC_MUST_USE char *dc_temporary_path(struct dc_arena *arena, const char *path,
+                                    struct dc_error *error);
+DC_MUST_USE enum dc_status dc_file_commit(const char *temporary, const char *path,
+                                          struct dc_error *error);
+void dc_file_discard(const char *temporary);
+
+// Create a directory and its parents; an existing one is fine.
+DC_MUST_USE enum dc_status dc_make_directory(const char *path, struct dc_error *error);
+
+bool dc_file_exists(const char *path);
+
+// "$NAME" and "${NAME}" are replaced from the environment; a relative path is joined to the folder
+// of `relative_to` (a file), which may be NULL. An unset variable is an error.
+DC_MUST_USE enum dc_status dc_path_resolve(char **resolved, const char *path,
+                                           const char *relative_to, struct dc_arena *arena,
+                                           struct dc_error *error);
+#endif

@@ -1,0 +1,115 @@
+// Operations: what a node of a graph computes.
+//
+// An op is a constant descriptor. It infers its output shape, declares the parameters it owns,
+// says how many bytes it needs before anything runs, and computes forward and backward. Ops of the
+// float network are in core/ops/ (dc_op_find); losses, fake quantization and other folders bring
+// descriptors of their own. To add one: one file, one row in a table, one oracle in tests/.
+//
+// Rules for forward and backward:
+//   - inputs are const; outputs are written whole
+//   - parameter gradients are ADDED to d_param; input gradients are written, or added where
+//     call->add_gradient[i] is set (a value read by several nodes)
+//   - work is cut over the context's fixed chunks; sums over chunks go through dc_tree_sum
+//   - in inference a row's output depends on that row alone, bit for bit
+//   - nothing is allocated
+
+#ifndef DC_CORE_OP_H
+#define DC_CORE_OP_H
+
+#include "core/context.h"
+#include "core/params.h"
+#include "core/tensor.h"
+
+enum { DC_INPUTS_MAX = 8, DC_OP_PARAMS_MAX = 6 };
+
+enum dc_mode { DC_INFERENCE, DC_TRAINING };
+
+struct dc_op;
+
+// One node: an op with its attributes, inputs and parameters. Every node has exactly one output.
+struct dc_node {
+    const char *name;
+    const struct dc_op *op;
+    const void *attributes;  // the op's own struct, or NULL
+    int input_count;
+    int inputs[DC_INPUTS_MAX];  // indices of earlier nodes
+    int param_count;
+    int params[DC_OP_PARAMS_MAX];  // indices of the graph's parameter specs
+    struct dc_shape shape;         // of the output; dims[0] may be DC_BATCH
+    enum dc_dtype dtype;
+};
+
+// What the step knows that a node may need.
+struct dc_step {
+    uint32_t seed;
+    uint32_t epoch;
+    int64_t step;         // optimizer steps done
+    int64_t total_batch;  // rows of the whole optimizer step: losses divide by it
+    const uint64_t *ids;  // [rows] sample ids, or NULL in inference
+    bool freeze_observers;
+    bool freeze_batch_norm;  // batch normalization uses running statistics even in training
+    bool quantizers_off;     // fake quantization passes values through, observers still look
+};
+
+// One call of an op on one batch.
+struct dc_op_call {
+    const struct dc_ctx *ctx;
+    const struct dc_node *node;
+    enum dc_mode mode;
+    const struct dc_step *step;
+    int64_t rows;  // of this batch
+    struct dc_tensor in[DC_INPUTS_MAX];
+    struct dc_tensor out;
+    struct dc_tensor d_out;                // of a loss: one double, the term's weight
+    struct dc_tensor d_in[DC_INPUTS_MAX];  // data NULL where no gradient is wanted
+    bool add_gradient[DC_INPUTS_MAX];
+    float *param[DC_OP_PARAMS_MAX];    // values; forward may write only STATISTIC and OBSERVER
+    float *d_param[DC_OP_PARAMS_MAX];  // NULL where no gradient is wanted
+    void *saved;                       // forward's notes for backward
+    void *scratch;                     // for this call alone
+};
+
+struct dc_op_memory {
+    size_t saved;    // kept from forward to backward; 0 in inference
+    size_t forward;  // scratch of forward
+    size_t backward;
+};
+
+enum {
+    DC_OP_READS_INPUT = 1,   // backward reads the inputs
+    DC_OP_READS_OUTPUT = 2,  // backward reads the output
+    DC_OP_LOSS = 4,          // output is one double: the term's unweighted value
+    DC_OP_NO_GRADIENT = 8,   // no gradient flows to the inputs
+};
+
+struct dc_op {
+    const char *name;
+    int inputs_min, inputs_max;
+    unsigned flags;
+
+    // in[i]: shapes of the inputs, dims[0] may be DC_BATCH. Says why a shape does not fit.
+    enum dc_status (*infer)(struct dc_shape *out, const struct dc_node *node,
+                            const struct dc_shape *in, struct dc_error *error);
+
+    // Declare parameters: fill specs, return how many. NULL: none. Names are relative to the node.
+    int (*declare)(struct dc_param_spec specs[DC_OP_PARAMS_MAX], const struct dc_node *node,
+                   const struct dc_shape *in);
+
+    // Shapes have their batch filled in. NULL: needs nothing.
+    void (*memory)(struct dc_op_memory *memory, const struct dc_node *node,
+                   const struct dc_shape *in, const struct dc_shape *out, const struct dc_ctx *ctx);
+
+    enum dc_status (*forward)(const struct dc_op_call *call, struct dc_error *error);
+    enum dc_status (*backward)(const struct dc_op_call *call, struct dc_error *error);
+
+    // Multiply-accumulates for one row. NULL: 0.
+    int64_t (*macs)(const struct dc_node *node, const struct dc_shape *in,
+                    const struct dc_shape *out);
+};
+
+// The op of the float network with this name, or NULL.
+const struct dc_op *dc_op_find(const char *name);
+// All of them, NULL-terminated, for suggestions and documentation.
+const struct dc_op *const *dc_op_table(void);
+
+#endif
