@@ -55,7 +55,7 @@ void oracle_slice(double *y, const double *x, const int *dims, int rank, int axi
                   int end, int step)
 {
     for (int i = 0; i < count_of(dims, rank); i++) {
-        int at[RANK_MAX];
+        int at[RANK_MAX] = {0};
         coordinates(at, i, dims, rank);
         if (at[axis] >= begin && at[axis] < end && (at[axis] - begin) % step == 0)
             *y++ = x[i];
@@ -71,7 +71,7 @@ void oracle_slice_backward(double *dx, const double *g, const int *dims, int ran
     for (int i = 0; i < count_of(dims, rank); i++)
         dx[i] = 0.0;
     for (int i = 0; i < count_of(out, rank); i++) {
-        int at[RANK_MAX];
+        int at[RANK_MAX] = {0};
         coordinates(at, i, out, rank);
         at[axis] = begin + at[axis] * step;
         dx[index_of(at, dims, rank)] = g[i];
@@ -89,7 +89,7 @@ static int holder(int *at, const int *sizes)
 
 static int place(int *input, int index, const int *sizes, const int *dims, int rank, int axis)
 {
-    int at[RANK_MAX], inner[RANK_MAX];
+    int at[RANK_MAX] = {0}, inner[RANK_MAX] = {0};
     coordinates(at, index, dims, rank);
     *input = holder(&at[axis], sizes);
     for (int i = 0; i < rank; i++)
