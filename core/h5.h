@@ -27,12 +27,12 @@ DC_MUST_USE enum dc_status dc_h5_write(struct dc_h5 *file, const char *name,
 DC_MUST_USE enum dc_status dc_h5_create_rows(struct dc_h5 *file, const char *name,
                                              enum dc_dtype dtype, const struct dc_shape *row,
                                              struct dc_error *error);
-DC_MUST_USE enum dc_status dc_h5_append_rows(struct dc_h5 *file, const char *name,
-                                             const void *rows, int64_t count,
-                                             struct dc_error *error);
+DC_MUST_USE enum dc_status dc_h5_append_rows(struct dc_h5 *file, const char *name, const void *rows,
+                                             int64_t count, struct dc_error *error);
 
 bool dc_h5_has(const struct dc_h5 *file, const char *name);
-// Shape and stored type; the type is the dc_dtype that holds it without loss, an error if none does.
+// Shape and stored type; the type is the dc_dtype that holds it without loss, an error if none
+// does.
 DC_MUST_USE enum dc_status dc_h5_describe(const struct dc_h5 *file, const char *name,
                                           enum dc_dtype *dtype, struct dc_shape *shape,
                                           struct dc_error *error);
@@ -52,6 +52,6 @@ DC_MUST_USE enum dc_status dc_h5_set_int(struct dc_h5 *file, const char *name, i
                                          struct dc_error *error);
 DC_MUST_USE enum dc_status dc_h5_get_text(const struct dc_h5 *file, const char *name, char **text,
                                           struct dc_arena *arena, struct dc_error *error);
-DC_MUST_USE enum dc_status dc_h5_get_int(const struct dc_h5 *file, const char *name,
-                                         int64_t *value, struct dc_error *error);
+DC_MUST_USE enum dc_status dc_h5_get_int(const struct dc_h5 *file, const char *name, int64_t *value,
+                                         struct dc_error *error);
 #endif
