@@ -43,7 +43,7 @@ double dc_exp(double x)
 }
 
 // log(x) = k ln 2 + 2 atanh(s), s = (m - 1) / (m + 1), m in [sqrt(1/2), sqrt(2)).
-double dc_log(double x)
+double dc_ln(double x)
 {
     if (isnan(x) || x < 0.0)
         return NAN;
