@@ -1,5 +1,6 @@
 // HDF5 as Decant uses it: a flat or nested set of named arrays with attributes.
 //
+// Thread safe: one lock serves the whole library, because HDF5 itself is not.
 // Wraps the C library so that every failure is a dc_status with the file's name, and so that a file
 // that is written appears whole (core/file.h). All integers and floats are stored little-endian.
 
@@ -45,7 +46,7 @@ DC_MUST_USE enum dc_status dc_h5_read_rows(const struct dc_h5 *file, const char 
                                            enum dc_dtype dtype, void *rows, int64_t first,
                                            int64_t count, struct dc_error *error);
 
-// Attributes of the root group: text, 64-bit integers, doubles.
+// Attributes of the root group: text (below 64 KiB) and 64-bit integers.
 DC_MUST_USE enum dc_status dc_h5_set_text(struct dc_h5 *file, const char *name, const char *text,
                                           struct dc_error *error);
 DC_MUST_USE enum dc_status dc_h5_set_int(struct dc_h5 *file, const char *name, int64_t value,

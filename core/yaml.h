@@ -6,6 +6,8 @@
 #ifndef DC_CORE_YAML_H
 #define DC_CORE_YAML_H
 
+#include <stdbool.h>
+
 #include "core/arena.h"
 
 enum dc_yaml_kind { DC_YAML_SCALAR, DC_YAML_SEQUENCE, DC_YAML_MAPPING };
