@@ -15,7 +15,7 @@
 #include <stddef.h>
 
 #define DC_MUST_USE __attribute__((warn_unused_result))
-#define DC_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define DC_PRINTF(index, first) __attribute__((format(printf, index, first)))
 
 enum dc_status {
     DC_OK = 0,

@@ -86,6 +86,7 @@ struct dc_op {
     const char *name;
     int inputs_min, inputs_max;
     unsigned flags;
+    size_t attribute_bytes;  // size of the struct behind node->attributes; 0: none
 
     // in[i]: shapes of the inputs, dims[0] may be DC_BATCH. Says why a shape does not fit.
     enum dc_status (*infer)(struct dc_shape *out, const struct dc_node *node,

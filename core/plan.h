@@ -49,6 +49,11 @@ DC_MUST_USE enum dc_status dc_plan_backward(struct dc_plan *plan, struct dc_para
                                             int64_t rows, const struct dc_step *step,
                                             struct dc_error *error);
 
+// Runs forward once more and looks at each value as it is made: the first node whose value is not
+// finite, or -1. For the message when a run stops on NaN; statistics are updated along the way.
+int dc_plan_first_not_finite(struct dc_plan *plan, struct dc_params *params, int64_t rows,
+                             const struct dc_step *step);
+
 // The value of a node after forward (of an output, or any node in training until backward).
 const void *dc_plan_value(const struct dc_plan *plan, int node);
 // The gradient of a node after backward, or NULL: only for nodes listed as outputs.

@@ -1,0 +1,193 @@
+// Owns graph construction. A finished graph is never changed; passes build another one.
+
+#include "core/graph.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static enum dc_status infer_input(struct dc_shape *out, const struct dc_node *node,
+                                  const struct dc_shape *in, struct dc_error *error)
+{
+    (void)in;
+    (void)error;
+    *out = *(const struct dc_shape *)node->attributes;
+    return DC_OK;
+}
+
+const struct dc_op dc_op_input = {
+    .name = "input", .flags = DC_OP_NO_GRADIENT, .infer = infer_input};
+
+enum dc_status dc_graph_create(struct dc_graph **out, struct dc_error *error)
+{
+    *out = NULL;
+    struct dc_arena *arena = NULL;
+    DC_TRY(dc_arena_create(&arena, error));
+    struct dc_graph *graph = DC_NEW(arena, struct dc_graph, 1, error);
+    if (!graph) {
+        dc_arena_free(arena);
+        return DC_ERR_MEMORY;
+    }
+    graph->arena = arena;
+    *out = graph;
+    return DC_OK;
+}
+
+void dc_graph_free(struct dc_graph *graph)
+{
+    if (graph)
+        dc_arena_free(graph->arena);
+}
+
+int dc_graph_find(const struct dc_graph *graph, const char *name)
+{
+    for (int i = 0; i < graph->count; i++)
+        if (strcmp(graph->nodes[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+// Old arrays stay in the arena: graphs are small and built once.
+static enum dc_status grow(struct dc_graph *graph, struct dc_error *error)
+{
+    if (graph->count == graph->node_capacity) {
+        const int capacity = graph->node_capacity ? graph->node_capacity * 2 : 64;
+        struct dc_node *nodes = DC_NEW(graph->arena, struct dc_node, capacity, error);
+        if (!nodes)
+            return DC_ERR_MEMORY;
+        if (graph->count)
+            memcpy(nodes, graph->nodes, sizeof *nodes * (size_t)graph->count);
+        graph->nodes = nodes;
+        graph->node_capacity = capacity;
+    }
+    if (graph->param_count + DC_OP_PARAMS_MAX > graph->param_capacity) {
+        const int capacity = graph->param_capacity ? graph->param_capacity * 2 : 64;
+        struct dc_param_spec *params = DC_NEW(graph->arena, struct dc_param_spec, capacity, error);
+        if (!params)
+            return DC_ERR_MEMORY;
+        if (graph->param_count)
+            memcpy(params, graph->params, sizeof *params * (size_t)graph->param_count);
+        graph->params = params;
+        graph->param_capacity = capacity;
+    }
+    return DC_OK;
+}
+
+static enum dc_status declare_params(struct dc_graph *graph, struct dc_node *node,
+                                     const struct dc_shape *in, struct dc_error *error)
+{
+    if (!node->op->declare)
+        return DC_OK;
+    struct dc_param_spec specs[DC_OP_PARAMS_MAX] = {0};
+    node->param_count = node->op->declare(specs, node, in);
+    for (int i = 0; i < node->param_count; i++) {
+        specs[i].name = dc_arena_printf(graph->arena, error, "%s.%s", node->name, specs[i].name);
+        if (!specs[i].name)
+            return DC_ERR_MEMORY;
+        node->params[i] = graph->param_count;
+        graph->params[graph->param_count++] = specs[i];
+    }
+    return DC_OK;
+}
+
+enum dc_status dc_graph_add(struct dc_graph *graph, const char *name, const struct dc_op *op,
+                            const void *attributes, size_t attribute_bytes, const int *inputs,
+                            int input_count, int *out, struct dc_error *error)
+{
+    if (dc_graph_find(graph, name) >= 0)
+        return dc_fail(error, DC_ERR_CONFIG, "two layers are named '%s'", name);
+    if (input_count < op->inputs_min || input_count > op->inputs_max)
+        return dc_fail(error, DC_ERR_CONFIG, "'%s': %s takes %d to %d inputs, not %d", name,
+                       op->name, op->inputs_min, op->inputs_max, input_count);
+    DC_TRY(grow(graph, error));
+    struct dc_node node = {.op = op, .input_count = input_count, .dtype = DC_F32};
+    node.name = dc_arena_copy(graph->arena, name, error);
+    void *copy = attribute_bytes ? dc_arena_alloc(graph->arena, attribute_bytes, error) : NULL;
+    if (!node.name || (attribute_bytes && !copy))
+        return DC_ERR_MEMORY;
+    if (attribute_bytes)
+        memcpy(copy, attributes, attribute_bytes);
+    node.attributes = copy;
+    struct dc_shape in[DC_INPUTS_MAX];
+    for (int i = 0; i < input_count; i++) {
+        assert(inputs[i] >= 0 && inputs[i] < graph->count);
+        node.inputs[i] = inputs[i];
+        in[i] = graph->nodes[inputs[i]].shape;
+    }
+    DC_TRY_IN(op->infer(&node.shape, &node, in, error), error, "layer '%s'", name);
+    if (op->flags & DC_OP_LOSS)
+        node.dtype = DC_F64;
+    DC_TRY(declare_params(graph, &node, in, error));
+    *out = graph->count;
+    graph->nodes[graph->count++] = node;
+    return DC_OK;
+}
+
+enum dc_status dc_graph_add_input(struct dc_graph *graph, const char *name, enum dc_dtype dtype,
+                                  const struct dc_shape *shape, int *node, struct dc_error *error)
+{
+    DC_TRY(dc_graph_add(graph, name, &dc_op_input, shape, sizeof *shape, NULL, 0, node, error));
+    graph->nodes[*node].dtype = dtype;
+    return DC_OK;
+}
+
+static size_t attribute_bytes_of(const struct dc_node *node)
+{
+    return node->op == &dc_op_input ? sizeof(struct dc_shape) : node->op->attribute_bytes;
+}
+
+enum dc_status dc_graph_add_copy(struct dc_graph *graph, const struct dc_graph *from, int i,
+                                 const int *map, int *out, struct dc_error *error)
+{
+    const struct dc_node *node = &from->nodes[i];
+    int inputs[DC_INPUTS_MAX];
+    for (int k = 0; k < node->input_count; k++)
+        inputs[k] = map[node->inputs[k]];
+    DC_TRY(dc_graph_add(graph, node->name, node->op, node->attributes, attribute_bytes_of(node),
+                        inputs, node->input_count, out, error));
+    graph->nodes[*out].dtype = node->dtype;
+    return DC_OK;
+}
+
+enum dc_status dc_graph_add_all(struct dc_graph *graph, const struct dc_graph *from, int *map,
+                                struct dc_error *error)
+{
+    for (int i = 0; i < from->count; i++)
+        DC_TRY(dc_graph_add_copy(graph, from, i, map, &map[i], error));
+    return DC_OK;
+}
+
+int dc_graph_readers(const struct dc_graph *graph, int i, int *last)
+{
+    int readers = 0;
+    *last = -1;
+    for (int n = i + 1; n < graph->count; n++) {
+        for (int k = 0; k < graph->nodes[n].input_count; k++) {
+            if (graph->nodes[n].inputs[k] == i) {
+                readers++;
+                *last = n;
+            }
+        }
+    }
+    return readers;
+}
+
+int64_t dc_graph_node_macs(const struct dc_graph *graph, int i)
+{
+    const struct dc_node *node = &graph->nodes[i];
+    if (!node->op->macs)
+        return 0;
+    struct dc_shape in[DC_INPUTS_MAX];
+    for (int k = 0; k < node->input_count; k++)
+        in[k] = dc_shape_with_batch(&graph->nodes[node->inputs[k]].shape, 1);
+    const struct dc_shape out = dc_shape_with_batch(&node->shape, 1);
+    return node->op->macs(node, in, &out);
+}
+
+int64_t dc_graph_macs(const struct dc_graph *graph)
+{
+    int64_t macs = 0;
+    for (int i = 0; i < graph->count; i++)
+        macs += dc_graph_node_macs(graph, i);
+    return macs;
+}

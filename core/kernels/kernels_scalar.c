@@ -1,0 +1,78 @@
+// The reference level: plain loops in the order of the definitions, no vectors, no fused
+// multiply-add. What every faster level is measured against.
+
+#include "core/kernels/kernels.h"
+
+#include "core/kernels/normalize.inc.h"
+
+static void conv_panel(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
+                       int pixels, const float *panel, const struct dc_taps *taps,
+                       const float *bias, int channels, bool add)
+{
+    for (int p = 0; p < pixels; p++) {
+        for (int c = 0; c < channels; c++) {
+            float sum = bias ? bias[c] : 0.0f;
+            for (int r = 0; r < taps->runs; r++) {
+                const float *run = x + x_offset[p] + taps->run_offset[r];
+                const float *w = panel + (int64_t)r * taps->run_length * DC_PANEL;
+                for (int k = 0; k < taps->run_length; k++)
+                    sum += run[k] * w[k * DC_PANEL + c];
+            }
+            float *out = &y[y_offset[p] + c];
+            *out = add ? *out + sum : sum;
+        }
+    }
+}
+
+static void conv_gradient(float *dw, int dw_stride, const float *x, const int32_t *x_offset,
+                          const float *dy, int dy_stride, int pixels, int rows, int channels)
+{
+    for (int k = 0; k < rows; k++) {
+        for (int c = 0; c < channels; c++) {
+            float sum = 0.0f;
+            for (int p = 0; p < pixels; p++)
+                sum += x[x_offset[p] + k] * dy[(int64_t)p * dy_stride + c];
+            dw[(int64_t)k * dw_stride + c] += sum;
+        }
+    }
+}
+
+static void depthwise(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
+                      int pixels, const float *w, const int32_t *tap_offset, int taps,
+                      const float *bias, int channels, bool add)
+{
+    for (int p = 0; p < pixels; p++) {
+        for (int c = 0; c < channels; c++) {
+            float sum = bias ? bias[c] : 0.0f;
+            for (int t = 0; t < taps; t++)
+                sum += x[x_offset[p] + tap_offset[t] + c] * w[(int64_t)t * channels + c];
+            float *out = &y[y_offset[p] + c];
+            *out = add ? *out + sum : sum;
+        }
+    }
+}
+
+static void depthwise_gradient(float *dw, const float *x, const int32_t *x_offset,
+                               const float *dy, int pixels, const int32_t *tap_offset, int taps,
+                               int channels)
+{
+    for (int t = 0; t < taps; t++) {
+        for (int c = 0; c < channels; c++) {
+            float sum = 0.0f;
+            for (int p = 0; p < pixels; p++)
+                sum += x[x_offset[p] + tap_offset[t] + c] * dy[(int64_t)p * channels + c];
+            dw[(int64_t)t * channels + c] += sum;
+        }
+    }
+}
+
+const struct dc_kernels dc__kernels_scalar = {
+    .conv_panel = conv_panel,
+    .conv_gradient = conv_gradient,
+    .depthwise = depthwise,
+    .depthwise_gradient = depthwise_gradient,
+    .shifted_sums = shifted_sums,
+    .affine = affine,
+    .gradient_sums = gradient_sums,
+    .affine_gradient = affine_gradient,
+};

@@ -1,0 +1,23 @@
+// The SSE2 level: 4 lanes, what every x86-64 machine runs.
+
+#include "core/kernels/kernels.h"
+
+#if defined(__x86_64__)
+
+#include "core/kernels/vector_sse2.h"
+
+#include "core/kernels/convolution.inc.h"
+#include "core/kernels/normalize.inc.h"
+
+const struct dc_kernels dc__kernels_sse2 = {
+    .conv_panel = conv_panel,
+    .conv_gradient = conv_gradient,
+    .depthwise = depthwise,
+    .depthwise_gradient = depthwise_gradient,
+    .shifted_sums = shifted_sums,
+    .affine = affine,
+    .gradient_sums = gradient_sums,
+    .affine_gradient = affine_gradient,
+};
+
+#endif

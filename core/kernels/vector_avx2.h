@@ -1,0 +1,47 @@
+// The vector type of the AVX2 level: 8 floats, fused multiply-add.
+
+#if !defined(__AVX2__) || !defined(__FMA__)
+#error "this file must be compiled with -mavx2 -mfma"
+#endif
+#include <immintrin.h>
+
+typedef __m256 vf;
+enum { WIDTH = 8, TILE_PIXELS = 6, TILE_ROWS = 6 };  // 6 x 2 accumulators of 16 registers
+
+static inline vf vf_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+static inline vf vf_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+static inline vf vf_broadcast(const float *p)
+{
+    return _mm256_broadcast_ss(p);
+}
+static inline vf vf_add(vf a, vf b)
+{
+    return _mm256_add_ps(a, b);
+}
+static inline vf vf_multiply_add(vf a, vf b, vf c)  // a * b + c
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+static inline void vf_store(float *p, vf v)
+{
+    _mm256_storeu_ps(p, v);
+}
+static inline __m256i vf_mask(int n)
+{
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lanes);
+}
+static inline vf vf_load_first(const float *p, int n)  // lanes n.. are zero and not read
+{
+    return _mm256_maskload_ps(p, vf_mask(n));
+}
+static inline void vf_store_first(float *p, vf v, int n)
+{
+    _mm256_maskstore_ps(p, vf_mask(n), v);
+}

@@ -1,0 +1,44 @@
+// The vector type of the SSE2 level: 4 floats, multiply and add apart.
+
+#include <emmintrin.h>
+#include <string.h>
+
+typedef __m128 vf;
+enum { WIDTH = 4, TILE_PIXELS = 2, TILE_ROWS = 2 };  // 2 x 4 accumulators of 16 registers
+
+static inline vf vf_zero(void)
+{
+    return _mm_setzero_ps();
+}
+static inline vf vf_load(const float *p)
+{
+    return _mm_loadu_ps(p);
+}
+static inline vf vf_broadcast(const float *p)
+{
+    return _mm_set1_ps(*p);
+}
+static inline vf vf_add(vf a, vf b)
+{
+    return _mm_add_ps(a, b);
+}
+static inline vf vf_multiply_add(vf a, vf b, vf c)
+{
+    return _mm_add_ps(_mm_mul_ps(a, b), c);
+}
+static inline void vf_store(float *p, vf v)
+{
+    _mm_storeu_ps(p, v);
+}
+static inline vf vf_load_first(const float *p, int n)
+{
+    float lanes[4] = {0};
+    memcpy(lanes, p, sizeof(float) * (size_t)n);
+    return _mm_loadu_ps(lanes);
+}
+static inline void vf_store_first(float *p, vf v, int n)
+{
+    float lanes[4];
+    _mm_storeu_ps(lanes, v);
+    memcpy(p, lanes, sizeof(float) * (size_t)n);
+}

@@ -1,0 +1,35 @@
+// Owns the list of the float network's ops, found by name. The ops themselves are beside it.
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/ops/ops.h"
+
+enum { OP_COUNT = 19 };
+
+static const struct dc_op *const ops[] = {
+    &dc_op_conv,         &dc_op_dense,
+    &dc_op_batch_norm,   &dc_op_relu,
+    &dc_op_relu6,        &dc_op_sigmoid,
+    &dc_op_tanh,         &dc_op_h_swish,
+    &dc_op_softmax,      &dc_op_add,
+    &dc_op_concat,       &dc_op_max_pool,
+    &dc_op_average_pool, &dc_op_global_average_pool,
+    &dc_op_pad,          &dc_op_slice,
+    &dc_op_flatten,      &dc_op_reshape,
+    &dc_op_dropout,      NULL,
+};
+static_assert(sizeof ops / sizeof ops[0] == OP_COUNT + 1, "one row per op, and the NULL behind");
+
+const struct dc_op *const *dc_op_table(void)
+{
+    return ops;
+}
+
+const struct dc_op *dc_op_find(const char *name)
+{
+    for (const struct dc_op *const *op = ops; *op; op++)
+        if (strcmp((*op)->name, name) == 0)
+            return *op;
+    return NULL;
+}
