@@ -1,0 +1,60 @@
+// Fixed-point primitives of the TFLite family.
+//
+// A real factor M > 0 is a pair: M = multiplier * 2^(shift - 31), multiplier in [2^30, 2^31).
+// Two roundings are live. TFLM's kernels and CMSIS-NN round twice, ruy once:
+//   double  RDivPOT(SRDHM(x * 2^max(s, 0), m), max(-s, 0))
+//   single  (x * m + 2^(30 - s)) >> (31 - s)
+// Definitions: gemmlowp fixedpoint/fixedpoint.h; TFLite kernels/internal/common.h.
+//
+// Both are total here: where TFLM's left shift would overflow int32 (undefined in C), the shifted
+// value saturates. A left shift means M >= 1, so the code is clamped to its int8 bound either way:
+// after the clamp, the result is the one of infinite precision.
+
+#ifndef DC_QAT_FIXED_POINT_H
+#define DC_QAT_FIXED_POINT_H
+
+#include <stdint.h>
+
+static inline int32_t dc_saturate_int32(int64_t x)
+{
+    return x < INT32_MIN ? INT32_MIN : x > INT32_MAX ? INT32_MAX : (int32_t)x;
+}
+
+// Saturating rounding doubling high multiply: round(a * b / 2^31), ties toward +infinity.
+// Only INT32_MIN * INT32_MIN saturates.
+static inline int32_t dc_srdhm(int32_t a, int32_t b)
+{
+    return dc_saturate_int32(((int64_t)a * b + (INT64_C(1) << 30)) >> 31);
+}
+
+// Rounding divide by a power of two: x / 2^exponent, ties away from zero. 0 <= exponent <= 31.
+static inline int32_t dc_rounding_divide_pot(int32_t x, int32_t exponent)
+{
+    const int64_t mask = (INT64_C(1) << exponent) - 1;
+    const int64_t remainder = x & mask;
+    const int64_t threshold = (mask >> 1) + (x < 0);
+    return (int32_t)((x >> exponent) + (remainder > threshold));
+}
+
+// shift in [-31, 1024].
+static inline int32_t dc_requantize_double(int32_t x, int32_t multiplier, int32_t shift)
+{
+    const int32_t left = shift < 0 ? 0 : shift > 31 ? 31 : shift;
+    const int32_t right = shift < 0 ? -shift : 0;
+    const int32_t shifted = dc_saturate_int32((int64_t)x * (INT64_C(1) << left));
+    return dc_rounding_divide_pot(dc_srdhm(shifted, multiplier), right);
+}
+
+// shift in [-31, 30].
+static inline int32_t dc_requantize_single(int32_t x, int32_t multiplier, int32_t shift)
+{
+    const int64_t product = (int64_t)x * multiplier;
+    return dc_saturate_int32((product + (INT64_C(1) << (30 - shift))) >> (31 - shift));
+}
+
+// The pair of a factor, multiplier rounded half away from zero. Below 2^-32 both are 0, and so for
+// factor 0. shift_max: where the rounding caps the shift (30 for single), the factor saturates.
+// factor must be finite and not negative.
+void dc_quantize_multiplier(int32_t *multiplier, int32_t *shift, double factor, int32_t shift_max);
+
+#endif

@@ -1,0 +1,134 @@
+// The integer model: what ships.
+//
+// A list of layers in the order they run; layer i computes value i, layer 0 is the input, the last
+// layer is the output. Values are int8 codes, one sample, NHWC: [height, width, channels];
+// real = scale * (code - zero_point). float32 scales are the truth; multipliers and shifts are
+// derived from them by the arithmetic profile when a layer is added, never set by hand.
+//
+// Layouts: conv2d weights OHWI [channels, kernel_h, kernel_w, input channels]; depthwise 1HWC
+// [kernel_h, kernel_w, channels], channel c reads input channel c / (channels / input channels);
+// fully connected OI [channels, input height * width * channels]. Weights are symmetric, zero point
+// 0, codes in [-(2^(bits-1) - 1), 2^(bits-1) - 1]. Biases are int32 at scale s_in * s_w,c (float32
+// product), without the input's zero point folded in.
+// Padding holds the input's zero point. Pools ignore padded positions.
+//
+// Immutable once built; owns its memory.
+
+#ifndef DC_QAT_IMODEL_H
+#define DC_QAT_IMODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+
+struct dc_profile;
+
+enum dc_iop {
+    DC_I_INPUT,
+    DC_I_CONV2D,
+    DC_I_DEPTHWISE_CONV2D,
+    DC_I_FULLY_CONNECTED,
+    DC_I_ADD,
+    DC_I_AVERAGE_POOL,
+    DC_I_MAX_POOL,
+    DC_I_MEAN,  // over height and width
+    DC_I_RESHAPE,
+    DC_I_PAD,     // zero point on four sides
+    DC_I_CONCAT,  // along channels
+    DC_IOP_COUNT
+};
+
+enum { DC_I_INPUTS_MAX = 8 };
+
+struct dc_ilayer {
+    const char *name;
+    enum dc_iop op;
+    int input_count;
+    int inputs[DC_I_INPUTS_MAX];  // indices of earlier layers
+
+    // The output.
+    int height, width, channels;
+    float scale;
+    int zero_point;
+    int bits;                   // of the codes; 8
+    int clamp_low, clamp_high;  // fused activation, in codes
+
+    // Windows: convolutions and pools; pad uses the four pads alone.
+    int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
+    int pad_top, pad_bottom, pad_left, pad_right;
+
+    // Convolutions and fully connected layers.
+    int weight_bits;   // 8
+    bool per_channel;  // false: all weight_scales are equal
+    const int8_t *weights;
+    const int32_t *biases;       // [channels]
+    const float *weight_scales;  // [channels]
+
+    // Derived by dc_imodel_add.
+    int64_t weight_count;
+    int rescales;  // pairs below: channels; 3 of add (first, second, sum); 1 of mean; else 0
+    int32_t *multipliers, *shifts;
+    // Worst case over all inputs of the sum and of its partial sums in any order, bias first or
+    // last.
+    int64_t accumulator_low, accumulator_high;
+};
+
+struct dc_imodel {
+    struct dc_arena *arena;
+    const char *name;
+    const char *provenance;  // where the weights came from, free text
+    const struct dc_profile *profile;
+    struct dc_ilayer *layers;
+    int count, capacity;
+};
+
+DC_MUST_USE enum dc_status dc_imodel_create(struct dc_imodel **model, const char *name,
+                                            const char *provenance,
+                                            const struct dc_profile *profile,
+                                            struct dc_error *error);
+void dc_imodel_free(struct dc_imodel *model);  // NULL is allowed
+
+// Copies *layer with all it points to, checks it against its inputs, and derives the rest.
+// DC_ERR_DATA says what does not fit: shapes, ranges of codes and clamps, scales that are not
+// finite and positive, ops whose input and output must share scale and zero point (pools, reshape,
+// pad, concat), an accumulator that could leave int32.
+DC_MUST_USE enum dc_status dc_imodel_add(struct dc_imodel *model, const struct dc_ilayer *layer,
+                                         int *index, struct dc_error *error);
+
+const char *dc_iop_name(enum dc_iop op);
+int dc_iop_find(const char *name);  // -1: none
+bool dc_ilayer_has_weights(const struct dc_ilayer *layer);
+// A sum before requantization exists: weighted layers, add, mean, average pool.
+bool dc_ilayer_has_accumulators(const struct dc_ilayer *layer);
+int64_t dc_ilayer_size(const struct dc_ilayer *layer);  // codes of its output
+int64_t dc_ilayer_macs(const struct dc_imodel *model, int index);
+
+static inline const struct dc_ilayer *dc_imodel_output(const struct dc_imodel *model)
+{
+    return &model->layers[model->count - 1];
+}
+
+// What the model costs. arena_bytes: activations between input and output, by lifetimes.
+struct dc_imodel_cost {
+    int64_t weight_bytes, bias_bytes, rescale_bytes, arena_bytes, macs;
+};
+DC_MUST_USE enum dc_status dc_imodel_cost(struct dc_imodel_cost *cost,
+                                          const struct dc_imodel *model, struct dc_error *error);
+
+// Where values live. offsets[i]: bytes into one activation arena, aligned to 4; -1 for the input
+// and the output, which are the caller's, and for a reshape of the input. A reshape shares its
+// input's bytes. Values that are alive together never overlap. offsets: [model->count].
+DC_MUST_USE enum dc_status dc_imodel_place(int64_t *offsets, int64_t *bytes,
+                                           const struct dc_imodel *model, struct dc_error *error);
+
+// codes = clamp(round(x / scale) + zero_point, -128, 127), half away from zero, float32 division
+// (TFLite's QUANTIZE). NaN is DC_ERR_NUMERIC. count: values, any number of samples.
+DC_MUST_USE enum dc_status dc_imodel_quantize_input(int8_t *codes, const struct dc_imodel *model,
+                                                    const float *x, int64_t count,
+                                                    struct dc_error *error);
+// x = scale * (code - zero_point) of the output.
+void dc_imodel_dequantize_output(float *x, const struct dc_imodel *model, const int8_t *codes,
+                                 int64_t count);
+
+#endif

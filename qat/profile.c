@@ -1,0 +1,180 @@
+// Owns the profiles `tflm` (TensorFlow Lite Micro's reference kernels, CMSIS-NN) and `ruy`
+// (TFLite's single rounding). They share every formula but the rounding of one requantization, so
+// each kernel is written once over it. Formulae: TFLite reference kernels conv, add, reduce (mean),
+// pooling. Does not know about windows or memory.
+
+#include "qat/profile.h"
+
+#include <string.h>
+
+#include "qat/fixed_point.h"
+
+typedef int32_t rounding(int32_t x, int32_t multiplier, int32_t shift);
+
+enum { ADD_LEFT_SHIFT = 20, SHIFT_MAX_DOUBLE = 1024, SHIFT_MAX_SINGLE = 30 };
+
+// Compared before the zero point is added, so that nothing overflows.
+static inline int8_t finish(int32_t value, const struct dc_ilayer *layer)
+{
+    const int32_t low = layer->clamp_low - layer->zero_point;
+    const int32_t high = layer->clamp_high - layer->zero_point;
+    return (int8_t)((value < low ? low : value > high ? high : value) + layer->zero_point);
+}
+
+static inline void requantize(int8_t *codes, const int32_t *accumulators,
+                              const struct dc_ilayer *layer, rounding *round)
+{
+    for (int c = 0; c < layer->channels; c++)
+        codes[c] = finish(round(accumulators[c], layer->multipliers[c], layer->shifts[c]), layer);
+}
+
+// Both operands are brought to the scale T / 2^20, T = 2 max(s_a, s_b), added there, and scaled
+// once.
+static inline void add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
+                       const struct dc_ilayer *layer, int zero_point_a, int zero_point_b, int count,
+                       rounding *round)
+{
+    const int32_t *m = layer->multipliers, *s = layer->shifts;
+    for (int i = 0; i < count; i++) {
+        const int32_t left = (a[i] - zero_point_a) * (1 << ADD_LEFT_SHIFT);
+        const int32_t right = (b[i] - zero_point_b) * (1 << ADD_LEFT_SHIFT);
+        sums[i] = round(left, m[0], s[0]) + round(right, m[1], s[1]);
+        codes[i] = finish(round(sums[i], m[2], s[2]), layer);
+    }
+}
+
+static inline void mean(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer,
+                        rounding *round)
+{
+    for (int c = 0; c < layer->channels; c++)
+        codes[c] = finish(round(accumulators[c], layer->multipliers[0], layer->shifts[0]), layer);
+}
+
+// Rounds half away from zero by C's truncating division. Scale and zero point are the input's.
+static void average(int8_t *codes, const int32_t *sums, const struct dc_ilayer *layer, int taps)
+{
+    for (int c = 0; c < layer->channels; c++) {
+        const int32_t half = sums[c] > 0 ? taps / 2 : -(taps / 2);
+        const int32_t value = (sums[c] + half) / taps;
+        codes[c] = (int8_t)(value < layer->clamp_low    ? layer->clamp_low
+                            : value > layer->clamp_high ? layer->clamp_high
+                                                        : value);
+    }
+}
+
+// Convolutions multiply scales in double. Fully connected layers with one weight scale round the
+// product s_in * s_w to float32 first, as TFLite's Prepare() does.
+static void derive_weighted(struct dc_ilayer *layer, const struct dc_ilayer *input, int shift_max)
+{
+    const bool product_in_float = layer->op == DC_I_FULLY_CONNECTED && !layer->per_channel;
+    for (int c = 0; c < layer->channels; c++) {
+        const float in_float = input->scale * layer->weight_scales[c];
+        const double product = product_in_float
+                                   ? (double)in_float
+                                   : (double)input->scale * (double)layer->weight_scales[c];
+        dc_quantize_multiplier(&layer->multipliers[c], &layer->shifts[c],
+                               product / (double)layer->scale, shift_max);
+    }
+}
+
+static void derive_add(struct dc_ilayer *layer, const struct dc_ilayer *a,
+                       const struct dc_ilayer *b, int shift_max)
+{
+    const double s_a = (double)a->scale, s_b = (double)b->scale;
+    const double twice_max = 2.0 * (s_a < s_b ? s_b : s_a);
+    const double factors[3] = {s_a / twice_max, s_b / twice_max,
+                               twice_max / ((1 << ADD_LEFT_SHIFT) * (double)layer->scale)};
+    for (int i = 0; i < 3; i++)
+        dc_quantize_multiplier(&layer->multipliers[i], &layer->shifts[i], factors[i], shift_max);
+}
+
+// The division by the number of positions goes into the multiplier, which is first shifted up by as
+// many bits as that number has, so that no precision is lost.
+static void derive_mean(struct dc_ilayer *layer, const struct dc_ilayer *input, int shift_max)
+{
+    int32_t m, s;
+    dc_quantize_multiplier(&m, &s, (double)input->scale / (double)layer->scale, shift_max);
+    const int64_t positions = (int64_t)input->height * input->width;
+    int bits = 0;
+    while ((positions >> (bits + 1)) != 0)
+        bits++;
+    bits = bits > 32 ? 32 : bits;
+    bits = bits > 31 + s ? 31 + s : bits;
+    layer->multipliers[0] = (int32_t)(((int64_t)m << bits) / positions);
+    layer->shifts[0] = s - bits;
+}
+
+static inline void derive(struct dc_ilayer *layer, const struct dc_ilayer *const *inputs,
+                          int shift_max)
+{
+    if (dc_ilayer_has_weights(layer))
+        derive_weighted(layer, inputs[0], shift_max);
+    else if (layer->op == DC_I_ADD)
+        derive_add(layer, inputs[0], inputs[1], shift_max);
+    else if (layer->op == DC_I_MEAN)
+        derive_mean(layer, inputs[0], shift_max);
+}
+
+// One profile from one rounding.
+#define DC_PROFILE_KERNELS(name, round, shift_max)                                                 \
+    static void name##_derive(struct dc_ilayer *layer, const struct dc_ilayer *const *inputs)      \
+    {                                                                                              \
+        derive(layer, inputs, shift_max);                                                          \
+    }                                                                                              \
+    static void name##_requantize(int8_t *codes, const int32_t *accumulators,                      \
+                                  const struct dc_ilayer *layer)                                   \
+    {                                                                                              \
+        requantize(codes, accumulators, layer, round);                                             \
+    }                                                                                              \
+    static void name##_add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,         \
+                           const struct dc_ilayer *layer, int zero_point_a, int zero_point_b,      \
+                           int count)                                                              \
+    {                                                                                              \
+        add(codes, sums, a, b, layer, zero_point_a, zero_point_b, count, round);                   \
+    }                                                                                              \
+    static void name##_mean(int8_t *codes, const int32_t *accumulators,                            \
+                            const struct dc_ilayer *layer)                                         \
+    {                                                                                              \
+        mean(codes, accumulators, layer, round);                                                   \
+    }
+
+DC_PROFILE_KERNELS(tflm, dc_requantize_double, SHIFT_MAX_DOUBLE)
+DC_PROFILE_KERNELS(ruy, dc_requantize_single, SHIFT_MAX_SINGLE)
+
+static const struct dc_profile profile_tflm = {
+    .name = "tflm",
+    .rounding = "double",
+    .formula = "RDivPOT(SRDHM(x * 2^max(s, 0), m), max(-s, 0))",
+    .derive = tflm_derive,
+    .requantize = tflm_requantize,
+    .add = tflm_add,
+    .mean = tflm_mean,
+    .average = average,
+};
+
+static const struct dc_profile profile_ruy = {
+    .name = "ruy",
+    .rounding = "single",
+    .formula = "(x * m + 2^(30 - s)) >> (31 - s)",
+    .derive = ruy_derive,
+    .requantize = ruy_requantize,
+    .add = ruy_add,
+    .mean = ruy_mean,
+    .average = average,
+};
+
+static const struct dc_profile *const profiles[] = {&profile_tflm, &profile_ruy, NULL};
+
+const struct dc_profile *const *dc_profile_table(void)
+{
+    return profiles;
+}
+
+const struct dc_profile *dc_profile_find(const char *name)
+{
+    for (const struct dc_profile *const *p = profiles; *p; p++) {
+        if (strcmp((*p)->name, name) == 0)
+            return *p;
+    }
+    return NULL;
+}

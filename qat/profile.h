@@ -1,0 +1,42 @@
+// Arithmetic profiles: which integers a target computes.
+//
+// "int8" does not fix the arithmetic. A profile is a row of a table: how scales become multipliers,
+// and the exact kernel of every op whose arithmetic differs between targets. Everything else
+// (windows, padding, copies, maxima) is the same on all of them and lives in the engine.
+// To add a target: one row here, its kernels beside it, one oracle in tests/.
+
+#ifndef DC_QAT_PROFILE_H
+#define DC_QAT_PROFILE_H
+
+#include "core/error.h"
+#include "qat/imodel.h"
+
+struct dc_profile {
+    const char *name;      // in experiment files and manifests
+    const char *rounding;  // name of the rounding rule
+    const char *formula;   // of requantization, for people
+
+    // Fill layer->multipliers and shifts (dc_imodel allocated layer->rescales of each) from the
+    // scales of the layer and of its inputs.
+    void (*derive)(struct dc_ilayer *layer, const struct dc_ilayer *const *inputs);
+
+    // codes[c] = clamp(requantize(accumulators[c]) + zero point): convolutions, fully connected.
+    void (*requantize)(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer);
+
+    // codes = a + b, elementwise; sums receives the sum before its requantization.
+    void (*add)(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
+                const struct dc_ilayer *layer, int zero_point_a, int zero_point_b, int count);
+
+    // accumulators[c]: sum of (code - zero point) over all positions.
+    void (*mean)(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer);
+
+    // sums[c] over `taps` valid positions, zero point included.
+    void (*average)(int8_t *codes, const int32_t *sums, const struct dc_ilayer *layer, int taps);
+};
+
+// NULL when there is none of this name.
+const struct dc_profile *dc_profile_find(const char *name);
+// NULL-terminated.
+const struct dc_profile *const *dc_profile_table(void);
+
+#endif
