@@ -1,8 +1,8 @@
 // Aligned bump allocation.
 //
 // An arena owns everything allocated from it; dc_arena_free frees it all at once. It grows by
-// blocks, so pointers stay valid until the arena is freed. Memory is zeroed and aligned to 64 bytes.
-// Not thread safe: an arena has one owner.
+// blocks, so pointers stay valid until the arena is freed. Memory is zeroed and aligned to 64
+// bytes. Not thread safe: an arena has one owner.
 
 #ifndef DC_CORE_ARENA_H
 #define DC_CORE_ARENA_H
@@ -26,7 +26,7 @@ DC_MUST_USE char *dc_arena_printf(struct dc_arena *arena, struct dc_error *error
 // step makes none).
 size_t dc_arena_used(const struct dc_arena *arena);
 
-#define DC_NEW(arena, type, count, error) \
+#define DC_NEW(arena, type, count, error)                                                          \
     ((type *)dc_arena_alloc((arena), sizeof(type) * (size_t)(count), (error)))
 
 // A plain allocation for what is freed on its own: zeroed, 64-byte aligned, freed with free().

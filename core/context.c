@@ -1,8 +1,8 @@
 // Owns the context: how many threads this process may use, and which kernels this machine runs.
 
-#define _GNU_SOURCE
 #include "core/context.h"
 
+#include <assert.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>

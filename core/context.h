@@ -32,7 +32,8 @@ struct dc_ctx {
     const struct dc_kernels *kernels;
     struct dc_team *team;
     struct dc_log_sink log;
-    const volatile sig_atomic_t *stop;  // non-zero asks a long job to checkpoint and return; or NULL
+    const volatile sig_atomic_t
+        *stop;  // non-zero asks a long job to checkpoint and return; or NULL
 };
 
 struct dc_ctx_config {

@@ -93,9 +93,9 @@ enum dc_status dc_context(enum dc_status status, struct dc_error *error, const c
 int dc_exit_code(enum dc_status status)
 {
     static const int codes[] = {
-        [DC_OK] = 0,          [DC_ERR_USAGE] = 2,   [DC_ERR_CONFIG] = 2,   [DC_ERR_DATA] = 1,
-        [DC_ERR_IO] = 1,      [DC_ERR_MEMORY] = 1,  [DC_ERR_NUMERIC] = 1,  [DC_ERR_BUDGET] = 3,
-        [DC_ERR_VERIFY] = 4,  [DC_ERR_STOPPED] = 85, [DC_ERR_INTERNAL] = 1,
+        [DC_OK] = 0,         [DC_ERR_USAGE] = 2,    [DC_ERR_CONFIG] = 2,   [DC_ERR_DATA] = 1,
+        [DC_ERR_IO] = 1,     [DC_ERR_MEMORY] = 1,   [DC_ERR_NUMERIC] = 1,  [DC_ERR_BUDGET] = 3,
+        [DC_ERR_VERIFY] = 4, [DC_ERR_STOPPED] = 85, [DC_ERR_INTERNAL] = 1,
     };
     static_assert(sizeof codes / sizeof codes[0] == DC_STATUS_COUNT, "one exit code per status");
     return codes[status];

@@ -14,7 +14,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#define DC_MUST_USE __attribute__((warn_unused_result))
+#define DC_MUST_USE             __attribute__((warn_unused_result))
 #define DC_PRINTF(index, first) __attribute__((format(printf, index, first)))
 
 enum dc_status {
@@ -67,19 +67,19 @@ enum dc_status dc_context(enum dc_status status, struct dc_error *error, const c
 int dc_exit_code(enum dc_status status);
 
 // Forward a failure.
-#define DC_TRY(expression)                        \
-    do {                                          \
-        enum dc_status dc_status__ = (expression); \
-        if (dc_status__ != DC_OK)                 \
-            return dc_status__;                   \
+#define DC_TRY(expression)                                                                         \
+    do {                                                                                           \
+        enum dc_status dc_status__ = (expression);                                                 \
+        if (dc_status__ != DC_OK)                                                                  \
+            return dc_status__;                                                                    \
     } while (0)
 
 // Forward a failure and say what this level was doing.
-#define DC_TRY_IN(expression, error, ...)                            \
-    do {                                                             \
-        enum dc_status dc_status__ = (expression);                   \
-        if (dc_status__ != DC_OK)                                    \
-            return dc_context(dc_status__, (error), __VA_ARGS__);    \
+#define DC_TRY_IN(expression, error, ...)                                                          \
+    do {                                                                                           \
+        enum dc_status dc_status__ = (expression);                                                 \
+        if (dc_status__ != DC_OK)                                                                  \
+            return dc_context(dc_status__, (error), __VA_ARGS__);                                  \
     } while (0)
 
 #endif

@@ -1,7 +1,7 @@
 // Whole files: read whole, written whole.
 //
 // A file that Decant writes appears complete or not at all: it is written beside its final name,
-// flushed to disk and renamed. Append-only logs are the one exception; see dc_log_file_open.
+// flushed to disk and renamed. Append-only logs are the one exception.
 
 #ifndef DC_CORE_FILE_H
 #define DC_CORE_FILE_H

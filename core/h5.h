@@ -1,5 +1,6 @@
 // HDF5 as Decant uses it: a flat or nested set of named arrays with attributes.
 //
+// Thread safe: one lock serves the whole library, because HDF5 itself is not.
 // Wraps the C library so that every failure is a dc_status with the file's name, and so that a file
 // that is written appears whole (core/file.h). All integers and floats are stored little-endian.
 
@@ -27,12 +28,12 @@ DC_MUST_USE enum dc_status dc_h5_write(struct dc_h5 *file, const char *name,
 DC_MUST_USE enum dc_status dc_h5_create_rows(struct dc_h5 *file, const char *name,
                                              enum dc_dtype dtype, const struct dc_shape *row,
                                              struct dc_error *error);
-DC_MUST_USE enum dc_status dc_h5_append_rows(struct dc_h5 *file, const char *name,
-                                             const void *rows, int64_t count,
-                                             struct dc_error *error);
+DC_MUST_USE enum dc_status dc_h5_append_rows(struct dc_h5 *file, const char *name, const void *rows,
+                                             int64_t count, struct dc_error *error);
 
 bool dc_h5_has(const struct dc_h5 *file, const char *name);
-// Shape and stored type; the type is the dc_dtype that holds it without loss, an error if none does.
+// Shape and stored type; the type is the dc_dtype that holds it without loss, an error if none
+// does.
 DC_MUST_USE enum dc_status dc_h5_describe(const struct dc_h5 *file, const char *name,
                                           enum dc_dtype *dtype, struct dc_shape *shape,
                                           struct dc_error *error);
@@ -45,13 +46,13 @@ DC_MUST_USE enum dc_status dc_h5_read_rows(const struct dc_h5 *file, const char 
                                            enum dc_dtype dtype, void *rows, int64_t first,
                                            int64_t count, struct dc_error *error);
 
-// Attributes of the root group: text, 64-bit integers, doubles.
+// Attributes of the root group: text (below 64 KiB) and 64-bit integers.
 DC_MUST_USE enum dc_status dc_h5_set_text(struct dc_h5 *file, const char *name, const char *text,
                                           struct dc_error *error);
 DC_MUST_USE enum dc_status dc_h5_set_int(struct dc_h5 *file, const char *name, int64_t value,
                                          struct dc_error *error);
 DC_MUST_USE enum dc_status dc_h5_get_text(const struct dc_h5 *file, const char *name, char **text,
                                           struct dc_arena *arena, struct dc_error *error);
-DC_MUST_USE enum dc_status dc_h5_get_int(const struct dc_h5 *file, const char *name,
-                                         int64_t *value, struct dc_error *error);
+DC_MUST_USE enum dc_status dc_h5_get_int(const struct dc_h5 *file, const char *name, int64_t *value,
+                                         struct dc_error *error);
 #endif

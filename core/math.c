@@ -43,7 +43,7 @@ double dc_exp(double x)
 }
 
 // log(x) = k ln 2 + 2 atanh(s), s = (m - 1) / (m + 1), m in [sqrt(1/2), sqrt(2)).
-double dc_log(double x)
+double dc_ln(double x)
 {
     if (isnan(x) || x < 0.0)
         return NAN;
@@ -88,8 +88,8 @@ static double sin_series(double angle)
 double dc_cos_turns(double turns)
 {
     const double two_pi = 6.28318530717958647693;
-    const double t = turns - rint(turns);         // [-1/2, 1/2]
-    const double quarter = rint(t * 4.0);         // nearest multiple of a quarter turn
+    const double t = turns - rint(turns);  // [-1/2, 1/2]
+    const double quarter = rint(t * 4.0);  // nearest multiple of a quarter turn
     const double angle = (t - quarter * 0.25) * two_pi;
     switch (((int)quarter + 4) % 4) {
     case 0:
@@ -122,9 +122,13 @@ double dc_tanh(double x)
     const double a = fabs(x);
     if (a < 0.1) {
         const double z = x * x;  // x - x^3/3 + 2x^5/15 - ...
-        const double sum = z * (-1.0 / 3.0 + z * (2.0 / 15.0 + z * (-17.0 / 315.0 + z * (62.0 / 2835.0 +
-                           z * (-1382.0 / 155925.0 + z * (21844.0 / 6081075.0 +
-                           z * (-929569.0 / 638512875.0)))))));
+        const double sum =
+            z * (-1.0 / 3.0 +
+                 z * (2.0 / 15.0 +
+                      z * (-17.0 / 315.0 +
+                           z * (62.0 / 2835.0 +
+                                z * (-1382.0 / 155925.0 +
+                                     z * (21844.0 / 6081075.0 + z * (-929569.0 / 638512875.0)))))));
         return x + x * sum;
     }
     const double e = dc_exp(-2.0 * a);

@@ -8,11 +8,11 @@
 #ifndef DC_CORE_MATH_H
 #define DC_CORE_MATH_H
 
-double dc_exp(double x);             // 0 below -745, +Inf above 709.78; NaN stays NaN
-double dc_log(double x);             // x > 0; -Inf at 0; NaN below
-double dc_cos_turns(double turns);   // cos(2 pi turns), any finite argument
+double dc_exp(double x);            // 0 below -745, +Inf above 709.78; NaN stays NaN
+double dc_ln(double x);             // x > 0; -Inf at 0; NaN below
+double dc_cos_turns(double turns);  // cos(2 pi turns), any finite argument
 double dc_sin_turns(double turns);
 double dc_tanh(double x);
-double dc_sigmoid(double x);         // 1 / (1 + exp(-x)), no overflow
+double dc_sigmoid(double x);  // 1 / (1 + exp(-x)), no overflow
 
 #endif

@@ -28,7 +28,7 @@ struct dc_team {
         struct dc_team *team;
         pthread_t thread;
         int index;
-    } *worker;
+    } * worker;
 };
 
 static void take_indices(struct dc_team *team, int thread)
@@ -165,7 +165,8 @@ struct tree_job {
     int chunks;
 };
 
-// One level of the tree halves the number of partials; a block of every partial is folded at a time.
+// One level of the tree halves the number of partials; a block of every partial is folded at a
+// time.
 static void tree_block(void *arg, int index, int thread)
 {
     (void)thread;

@@ -1,7 +1,9 @@
-// Owns the flat parameter buffers: layout, initial values, copies by name, and their place in files.
+// Owns the flat parameter buffers: layout, initial values, copies by name, and their place in
+// files.
 
 #include "core/params.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -208,8 +210,8 @@ enum dc_status dc_params_write(const struct dc_params *params, struct dc_h5 *fil
     return DC_OK;
 }
 
-enum dc_status dc_params_read(struct dc_params *params, const struct dc_h5 *file,
-                              const char *group, bool states, struct dc_error *error)
+enum dc_status dc_params_read(struct dc_params *params, const struct dc_h5 *file, const char *group,
+                              bool states, struct dc_error *error)
 {
     const char *names[4];
     float *buffers[4];

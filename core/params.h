@@ -12,7 +12,7 @@
 #include "core/tensor.h"
 
 enum dc_role {
-    DC_ROLE_WEIGHT,     // convolution and dense kernels
+    DC_ROLE_WEIGHT,  // convolution and dense kernels
     DC_ROLE_BIAS,
     DC_ROLE_NORM,       // gamma and beta
     DC_ROLE_STATISTIC,  // running mean and variance: written by forward, no gradient
@@ -31,7 +31,8 @@ enum dc_init {
     DC_INIT_KAIMING_NORMAL  // normal, deviation sqrt(2 / fan): He et al., arXiv:1502.01852
 };
 
-// What an op declares. `name` is relative to its node ("weight"); the graph makes it "conv1.weight".
+// What an op declares. `name` is relative to its node ("weight"); the graph makes it
+// "conv1.weight".
 struct dc_param_spec {
     const char *name;
     enum dc_role role;
@@ -49,9 +50,9 @@ struct dc_slice {
     enum dc_init init;
     float init_value;
     int64_t fan;
-    float decay_factor;      // multiplies the optimizer's weight decay; 0 excludes
+    float decay_factor;  // multiplies the optimizer's weight decay; 0 excludes
     float learning_rate_factor;
-    bool frozen;             // no gradient is computed and the optimizer leaves it alone
+    bool frozen;  // no gradient is computed and the optimizer leaves it alone
 };
 
 enum { DC_STATES_MAX = 2 };
@@ -59,11 +60,11 @@ enum { DC_STATES_MAX = 2 };
 struct dc_params {
     struct dc_slice *slices;
     int count;
-    int64_t total;                 // floats in each buffer, padding included
+    int64_t total;  // floats in each buffer, padding included
     float *value, *gradient;
-    float *average;                // EMA of value, or NULL
-    float *state[DC_STATES_MAX];   // momentum; first and second moment; or NULL
-    struct dc_arena *arena;        // owns all of it
+    float *average;               // EMA of value, or NULL
+    float *state[DC_STATES_MAX];  // momentum; first and second moment; or NULL
+    struct dc_arena *arena;       // owns all of it
 };
 
 struct dc_graph;

@@ -20,11 +20,11 @@ struct buffer {
 };
 
 struct planned_node {
-    bool needed;         // runs in this plan
-    bool has_gradient;   // takes part in backward
-    int position;        // in the schedule
+    bool needed;                                                    // runs in this plan
+    bool has_gradient;                                              // takes part in backward
+    int position;                                                   // in the schedule
     int value, gradient, saved, forward_scratch, backward_scratch;  // buffers, or NONE
-    const void *bound;   // of an input node: the caller's memory
+    const void *bound;  // of an input node: the caller's memory
     double loss_weight;
     bool gradient_written;  // during backward: the next contribution is added
 };
@@ -268,8 +268,11 @@ enum dc_status dc_plan_create(struct dc_plan **out, const struct dc_ctx *ctx,
     DC_TRY(dc_arena_create(&arena, error));
     struct dc_plan *plan = DC_NEW(arena, struct dc_plan, 1, error);
     if (plan) {
-        *plan = (struct dc_plan){.ctx = ctx, .graph = graph, .mode = config->mode,
-                                 .max_rows = config->max_rows, .arena = arena};
+        *plan = (struct dc_plan){.ctx = ctx,
+                                 .graph = graph,
+                                 .mode = config->mode,
+                                 .max_rows = config->max_rows,
+                                 .arena = arena};
     }
     const enum dc_status status = plan ? build(plan, config, error) : DC_ERR_MEMORY;
     if (status != DC_OK) {
@@ -326,8 +329,8 @@ static struct dc_op_call make_call(const struct dc_plan *plan, int i, struct dc_
                                    int64_t rows, const struct dc_step *step)
 {
     const struct dc_node *node = &plan->graph->nodes[i];
-    struct dc_op_call call = {.ctx = plan->ctx, .node = node, .mode = plan->mode, .step = step,
-                              .rows = rows};
+    struct dc_op_call call = {
+        .ctx = plan->ctx, .node = node, .mode = plan->mode, .step = step, .rows = rows};
     for (int k = 0; k < node->input_count; k++)
         call.in[k] = value_of(plan, node->inputs[k], rows);
     call.out = tensor_of(plan, i, plan->nodes[i].value, rows);

@@ -8,8 +8,8 @@
 //   dc_plan_bind(plan, image, batch->inputs); dc_plan_bind(plan, target, batch->targets);
 //   dc_plan_set_loss_weight(plan, loss, 0.9);
 //   dc_plan_forward(plan, params, rows, &step, error);
-//   dc_plan_backward(plan, params, rows, &step, error);     // gradients are added to params->gradient
-//   dc_optimizer_step(...)
+//   dc_plan_backward(plan, params, rows, &step, error);     // gradients are added to
+//   params->gradient dc_optimizer_step(...)
 
 #ifndef DC_CORE_PLAN_H
 #define DC_CORE_PLAN_H

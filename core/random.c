@@ -76,7 +76,7 @@ double dc_random_normal(struct dc_random *random)
 {
     const double u = ((double)dc_random_u32(random) + 1.0) * 0x1p-32;  // (0, 1]
     const double v = (double)dc_random_u32(random) * 0x1p-32;          // [0, 1)
-    return sqrt(-2.0 * dc_log(u)) * dc_cos_turns(v);
+    return sqrt(-2.0 * dc_ln(u)) * dc_cos_turns(v);
 }
 
 uint64_t dc_hash_bytes(uint64_t hash, const void *bytes, uint64_t count)

@@ -1,8 +1,8 @@
 // Where samples come from, as the training loop sees it.
 //
-// A dc_source hands out raw samples by id; ids are 0 .. count-1 and never change meaning. A dc_batch
-// is what a step reads: float inputs after augmentation and normalization, and dense targets.
-// Readers of files are in data/; this is only the interface between them and the loop.
+// A dc_source hands out raw samples by id; ids are 0 .. count-1 and never change meaning. A
+// dc_batch is what a step reads: float inputs after augmentation and normalization, and dense
+// targets. Readers of files are in data/; this is only the interface between them and the loop.
 
 #ifndef DC_CORE_SOURCE_H
 #define DC_CORE_SOURCE_H
@@ -13,7 +13,8 @@ struct dc_source;
 
 struct dc_source_ops {
     const char *kind;  // "idx", "cifar10", "png", "hdf5"
-    // Copy sample id's values, row-major HWC, as stored (uint8 or float32) to `values`. Thread safe.
+    // Copy sample id's values, row-major HWC, as stored (uint8 or float32) to `values`. Thread
+    // safe.
     enum dc_status (*read)(const struct dc_source *source, int64_t id, void *values,
                            struct dc_error *error);
     void (*free)(struct dc_source *source);
@@ -22,12 +23,12 @@ struct dc_source_ops {
 struct dc_source {
     const struct dc_source_ops *ops;
     int64_t count;
-    struct dc_shape sample;      // [height, width, channels] or [values]; no batch dimension
-    enum dc_dtype dtype;         // DC_U8 or DC_F32
-    int classes;                 // 0: no labels
+    struct dc_shape sample;          // [height, width, channels] or [values]; no batch dimension
+    enum dc_dtype dtype;             // DC_U8 or DC_F32
+    int classes;                     // 0: no labels
     const char *const *class_names;  // [classes], or NULL
-    const int32_t *labels;       // [count] in [0, classes), or NULL
-    uint64_t hash;               // of the content, for env.json and caches
+    const int32_t *labels;           // [count] in [0, classes), or NULL
+    uint64_t hash;                   // of the content, for env.json and caches
 };
 
 DC_MUST_USE static inline enum dc_status dc_source_read(const struct dc_source *source, int64_t id,
@@ -42,14 +43,15 @@ static inline void dc_source_free(struct dc_source *source)
         source->ops->free(source);
 }
 
-// One step's samples. Memory belongs to the loader and stays valid until the next batch is asked for.
+// One step's samples. Memory belongs to the loader and stays valid until the next batch is asked
+// for.
 struct dc_batch {
     int64_t rows;
-    const uint64_t *ids;      // [rows]
-    const float *inputs;      // [rows, sample...]
-    const float *targets;     // [rows, classes]: one-hot, or mixed by mixup; smoothing is the loss's
-    const int32_t *labels;    // [rows]: of the unmixed sample
-    const float *teacher;     // [rows, classes] when cached, else NULL
+    const uint64_t *ids;    // [rows]
+    const float *inputs;    // [rows, sample...]
+    const float *targets;   // [rows, classes]: one-hot, or mixed by mixup; smoothing is the loss's
+    const int32_t *labels;  // [rows]: of the unmixed sample
+    const float *teacher;   // [rows, classes] when cached, else NULL
 };
 
 #endif

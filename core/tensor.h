@@ -1,7 +1,7 @@
 // Tensors: a pointer, a type and a shape. Non-owning, contiguous, row-major, rank at most 8.
 //
-// Dimension 0 of a graph value may be DC_BATCH: as many rows as the batch has. A plan replaces it by
-// a number. Image values are NHWC (batch, height, width, channels), convolution weights HWIO.
+// Dimension 0 of a graph value may be DC_BATCH: as many rows as the batch has. A plan replaces it
+// by a number. Image values are NHWC (batch, height, width, channels), convolution weights HWIO.
 
 #ifndef DC_CORE_TENSOR_H
 #define DC_CORE_TENSOR_H
@@ -26,8 +26,8 @@ struct dc_tensor {
     struct dc_shape shape;
 };
 
-#define DC_SHAPE(...)                                                            \
-    ((struct dc_shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), \
+#define DC_SHAPE(...)                                                                              \
+    ((struct dc_shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),          \
                        .dims = {__VA_ARGS__}})
 
 size_t dc_dtype_bytes(enum dc_dtype dtype);

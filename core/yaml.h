@@ -6,17 +6,19 @@
 #ifndef DC_CORE_YAML_H
 #define DC_CORE_YAML_H
 
+#include <stdbool.h>
+
 #include "core/arena.h"
 
 enum dc_yaml_kind { DC_YAML_SCALAR, DC_YAML_SEQUENCE, DC_YAML_MAPPING };
 
 struct dc_yaml {
     enum dc_yaml_kind kind;
-    const char *text;               // of a scalar; "" for null
-    bool quoted;                    // the scalar was quoted, so it is text whatever it looks like
-    int count;                      // of items
-    const struct dc_yaml **keys;    // [count] of a mapping: scalars
-    const struct dc_yaml **items;   // [count] of a sequence or mapping
+    const char *text;              // of a scalar; "" for null
+    bool quoted;                   // the scalar was quoted, so it is text whatever it looks like
+    int count;                     // of items
+    const struct dc_yaml **keys;   // [count] of a mapping: scalars
+    const struct dc_yaml **items;  // [count] of a sequence or mapping
     struct dc_location where;
 };
 

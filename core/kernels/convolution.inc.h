@@ -1,5 +1,5 @@
-// The register-tiled micro-kernels of convolution and dense layers, forward, backward-data (the same
-// kernel on other taps) and weight gradient, and the depthwise ones.
+// The register-tiled micro-kernels of convolution and dense layers, forward, backward-data (the
+// same kernel on other taps) and weight gradient, and the depthwise ones.
 //
 // A tile is TILE_PIXELS pixels (or TILE_ROWS weight rows) by up to DC_PANEL channels, held in
 // registers over the whole sum. Tile functions take their sizes as constants and are inlined, so
@@ -64,8 +64,8 @@ TILE conv_tile(const int n, const int vectors, float *y, const int32_t *y_offset
 }
 
 TILE conv_tiles(const int vectors, float *y, const int32_t *y_offset, const float *x,
-                const int32_t *x_offset, int pixels, const float *panel,
-                const struct dc_taps *taps, const float *bias, int channels, bool add)
+                const int32_t *x_offset, int pixels, const float *panel, const struct dc_taps *taps,
+                const float *bias, int channels, bool add)
 {
     int p = 0;
     for (; p + TILE_PIXELS <= pixels; p += TILE_PIXELS)
@@ -217,9 +217,8 @@ TILE depthwise_gradient_tile(const int n, float *dw, const float *x, const int32
     }
 }
 
-static void depthwise_gradient(float *dw, const float *x, const int32_t *x_offset,
-                               const float *dy, int pixels, const int32_t *tap_offset, int taps,
-                               int channels)
+static void depthwise_gradient(float *dw, const float *x, const int32_t *x_offset, const float *dy,
+                               int pixels, const int32_t *tap_offset, int taps, int channels)
 {
     for (int c = 0; c < channels; c += WIDTH) {
         const int n = channels - c < WIDTH ? channels - c : WIDTH;

@@ -2,6 +2,8 @@
 
 #include "core/kernels/kernels.h"
 
+#include <assert.h>
+
 const struct dc_kernels *dc_kernels_for(enum dc_isa isa)
 {
     static const struct dc_kernels *const tables[] = {

@@ -2,9 +2,10 @@
 //
 // A kernel is a free function over pointers with explicit sizes; drivers in core/ops/ cut the work,
 // pad images and pack weights. Accumulating kernels (convolution, depthwise, sums) use fused
-// multiply-add where the level has it and are held to an error bound; element-wise kernels multiply,
-// then add, and give equal bits on every level. One source per family (*.inc.h) is included once per
-// level, with the vector type of that level; kernels_scalar.c is the plain reference.
+// multiply-add where the level has it and are held to an error bound; element-wise kernels
+// multiply, then add, and give equal bits on every level. One source per family (*.inc.h) is
+// included once per level, with the vector type of that level; kernels_scalar.c is the plain
+// reference.
 //
 // Offsets are in floats. To add a level: a vector_*.h, a kernels_*.c, one row in kernels.c.
 
@@ -28,7 +29,8 @@ struct dc_taps {
 
 struct dc_kernels {
     // y[y_offset[p] + c] = bias[c] + sum_k x[..] * panel[k][c] for c < channels <= DC_PANEL;
-    // added to y where `add`. bias may be NULL. The order of the sum over k depends on nothing else.
+    // added to y where `add`. bias may be NULL. The order of the sum over k depends on nothing
+    // else.
     void (*conv_panel)(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
                        int pixels, const float *panel, const struct dc_taps *taps,
                        const float *bias, int channels, bool add);
@@ -43,23 +45,23 @@ struct dc_kernels {
                       int pixels, const float *w, const int32_t *tap_offset, int taps,
                       const float *bias, int channels, bool add);
     // dw[t * channels + c] += sum_p x[x_offset[p] + tap_offset[t] + c] * dy[p * channels + c]
-    void (*depthwise_gradient)(float *dw, const float *x, const int32_t *x_offset,
-                               const float *dy, int pixels, const int32_t *tap_offset, int taps,
-                               int channels);
+    void (*depthwise_gradient)(float *dw, const float *x, const int32_t *x_offset, const float *dy,
+                               int pixels, const int32_t *tap_offset, int taps, int channels);
 
-    // sum[c] += sum_p (x[p][c] - shift[c]), square[c] += sum_p (x - shift)^2. float inside a tile of
-    // pixels, double across tiles.
+    // sum[c] += sum_p (x[p][c] - shift[c]), square[c] += sum_p (x - shift)^2. float inside a tile
+    // of pixels, double across tiles.
     void (*shifted_sums)(double *sum, double *square, const float *x, const float *shift,
                          int64_t pixels, int channels);
     // y = x * scale[c] + shift[c]; element-wise
-    void (*affine)(float *y, const float *x, const float *scale, const float *shift,
-                   int64_t pixels, int channels);
+    void (*affine)(float *y, const float *x, const float *scale, const float *shift, int64_t pixels,
+                   int channels);
     // sum[c] += sum_p dy, product[c] += sum_p dy * (x - mean[c]); tiles as above
     void (*gradient_sums)(double *sum, double *product, const float *dy, const float *x,
                           const float *mean, int64_t pixels, int channels);
-    // dx = a[c] * dy + (b[c] * x + d[c]); added where `add`; element-wise
-    void (*affine_gradient)(float *dx, const float *dy, const float *x, const float *a,
-                            const float *b, const float *d, int64_t pixels, int channels, bool add);
+    // dx = a[c] * dy + (b[c] * (x - mean[c]) + d[c]); added where `add`; element-wise
+    void (*affine_gradient)(float *dx, const float *dy, const float *x, const float *mean,
+                            const float *a, const float *b, const float *d, int64_t pixels,
+                            int channels, bool add);
 };
 
 const struct dc_kernels *dc_kernels_for(enum dc_isa isa);

@@ -52,9 +52,8 @@ static void depthwise(float *y, const int32_t *y_offset, const float *x, const i
     }
 }
 
-static void depthwise_gradient(float *dw, const float *x, const int32_t *x_offset,
-                               const float *dy, int pixels, const int32_t *tap_offset, int taps,
-                               int channels)
+static void depthwise_gradient(float *dw, const float *x, const int32_t *x_offset, const float *dy,
+                               int pixels, const int32_t *tap_offset, int taps, int channels)
 {
     for (int t = 0; t < taps; t++) {
         for (int c = 0; c < channels; c++) {

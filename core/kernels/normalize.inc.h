@@ -28,8 +28,8 @@ static void shifted_sums(double *sum, double *square, const float *x, const floa
     }
 }
 
-static void affine(float *y, const float *x, const float *scale, const float *shift,
-                   int64_t pixels, int channels)
+static void affine(float *y, const float *x, const float *scale, const float *shift, int64_t pixels,
+                   int channels)
 {
     for (int64_t p = 0; p < pixels; p++) {
         for (int c = 0; c < channels; c++)
@@ -61,17 +61,19 @@ static void gradient_sums(double *sum, double *product, const float *dy, const f
     }
 }
 
-static void affine_gradient(float *dx, const float *dy, const float *x, const float *a,
-                            const float *b, const float *d, int64_t pixels, int channels, bool add)
+static void affine_gradient(float *dx, const float *dy, const float *x, const float *mean,
+                            const float *a, const float *b, const float *d, int64_t pixels,
+                            int channels, bool add)
 {
     for (int64_t p = 0; p < pixels; p++) {
-        const int64_t row = p * channels;
+        float *out = dx + p * channels;
+        const float *g = dy + p * channels, *v = x + p * channels;
         if (add) {
             for (int c = 0; c < channels; c++)
-                dx[row + c] = dx[row + c] + (a[c] * dy[row + c] + (b[c] * x[row + c] + d[c]));
+                out[c] = out[c] + (a[c] * g[c] + (b[c] * (v[c] - mean[c]) + d[c]));
         } else {
             for (int c = 0; c < channels; c++)
-                dx[row + c] = a[c] * dy[row + c] + (b[c] * x[row + c] + d[c]);
+                out[c] = a[c] * g[c] + (b[c] * (v[c] - mean[c]) + d[c]);
         }
     }
 }

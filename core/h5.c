@@ -1,0 +1,567 @@
+// Owns every call into HDF5's C library: files, arrays, row blocks and root attributes.
+//
+// A file being created lives under a temporary name until dc_h5_close_commit. Equal content gives
+// equal bytes: object times are off, types are fixed, chunk sizes depend on the row alone.
+// HDF5 keeps process-wide state and is not thread safe, hence the one lock below; every public
+// function takes it once. It does not interpret arrays: what they mean is their reader's business.
+
+#include "core/h5.h"
+
+#include <assert.h>
+#include <hdf5.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "core/h5_driver.h"
+
+enum { CHUNK_BYTES = 256 * 1024, REASON_BYTES = 512 };
+
+struct dc_h5 {
+    hid_t id;
+    struct dc_arena *arena;
+    char *path, *temporary;  // temporary: NULL when open for reading
+    bool failed;             // a write failed, so the file cannot be committed
+    int refused;             // errno of the first write the system refused (h5_driver.h), or 0
+};
+
+static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
+
+static void lock(void)
+{
+    pthread_mutex_lock(&library);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);  // HDF5 must not print; reasons go into our messages
+}
+
+static void unlock(void)
+{
+    pthread_mutex_unlock(&library);
+}
+
+// The innermost entry says why; of an operating system's refusal only its own words are kept.
+static herr_t take_reason(unsigned n, const H5E_error2_t *entry, void *user)
+{
+    static const char marker[] = "error message = '";
+    char *reason = user;
+    if (n > 0 || !entry->desc)
+        return 0;
+    const char *words = strstr(entry->desc, marker);
+    if (words) {
+        words += strlen(marker);
+        snprintf(reason, REASON_BYTES, "%.*s", (int)strcspn(words, "'"), words);
+    } else {
+        snprintf(reason, REASON_BYTES, "%s", entry->desc);
+    }
+    return 0;
+}
+
+static enum dc_status fail_h5(const struct dc_h5 *file, struct dc_error *error, const char *what,
+                              const char *name)
+{
+    char reason[REASON_BYTES] = "HDF5 gives no reason";
+    if (file->refused)
+        snprintf(reason, sizeof reason, "%s", strerror(file->refused));
+    else
+        H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_reason, reason);
+    return dc_fail(error, file->temporary ? DC_ERR_IO : DC_ERR_DATA, "%s: cannot %s%s%s%s: %s",
+                   file->path, what, name ? " '" : "", name ? name : "", name ? "'" : "", reason);
+}
+
+// After a write: `good` as HDF5 saw it, and what the system refused behind its back.
+static enum dc_status check_write(struct dc_h5 *file, bool good, const char *name,
+                                  struct dc_error *error)
+{
+    if (good && !file->refused)
+        return DC_OK;
+    file->failed = true;
+    return fail_h5(file, error, "write", name);
+}
+
+static hid_t stored_type(enum dc_dtype dtype)
+{
+    const hid_t types[] = {[DC_F32] = H5T_IEEE_F32LE,
+                           [DC_F64] = H5T_IEEE_F64LE,
+                           [DC_I8] = H5T_STD_I8LE,
+                           [DC_U8] = H5T_STD_U8LE,
+                           [DC_I32] = H5T_STD_I32LE};
+    static_assert(sizeof types / sizeof types[0] == DC_DTYPE_COUNT, "one type each");
+    return types[dtype];
+}
+
+static hid_t memory_type(enum dc_dtype dtype)
+{
+    const hid_t types[] = {[DC_F32] = H5T_NATIVE_FLOAT,
+                           [DC_F64] = H5T_NATIVE_DOUBLE,
+                           [DC_I8] = H5T_NATIVE_INT8,
+                           [DC_U8] = H5T_NATIVE_UINT8,
+                           [DC_I32] = H5T_NATIVE_INT32};
+    static_assert(sizeof types / sizeof types[0] == DC_DTYPE_COUNT, "one type each");
+    return types[dtype];
+}
+
+static void release(struct dc_h5 *file)
+{
+    if (file)
+        dc_arena_free(file->arena);
+    free(file);
+}
+
+static enum dc_status new_file(struct dc_h5 **out, const char *path, bool create,
+                               struct dc_error *error)
+{
+    *out = NULL;
+    struct dc_h5 *file = calloc(1, sizeof *file);
+    if (!file)
+        return dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    file->id = -1;
+    enum dc_status status = dc_arena_create(&file->arena, error);
+    if (status == DC_OK) {
+        file->path = dc_arena_copy(file->arena, path, error);
+        if (create)
+            file->temporary = dc_temporary_path(file->arena, path, error);
+        if (!file->path || (create && !file->temporary))
+            status = DC_ERR_MEMORY;
+    }
+    if (status != DC_OK) {
+        release(file);
+        return status;
+    }
+    *out = file;
+    return DC_OK;
+}
+
+enum dc_status dc_h5_create(struct dc_h5 **out, const char *path, struct dc_error *error)
+{
+    DC_TRY(new_file(out, path, true, error));
+    struct dc_h5 *file = *out;
+    lock();
+    const hid_t create = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
+    if (H5Pset_obj_track_times(create, false) >= 0 &&
+        dc__h5_set_driver(access, &file->refused) >= 0)
+        file->id = H5Fcreate(file->temporary, H5F_ACC_TRUNC, create, access);
+    enum dc_status status = file->id >= 0 ? DC_OK : fail_h5(file, error, "create the file", NULL);
+    H5Pclose(access);
+    H5Pclose(create);
+    unlock();
+    if (status != DC_OK) {
+        dc_file_discard(file->temporary);
+        release(file);
+        *out = NULL;
+    }
+    return status;
+}
+
+enum dc_status dc_h5_open(struct dc_h5 **out, const char *path, struct dc_error *error)
+{
+    DC_TRY(new_file(out, path, false, error));
+    struct dc_h5 *file = *out;
+    lock();
+    file->id = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    enum dc_status status = file->id >= 0 ? DC_OK
+                                          : fail_h5(file, error, "open as an HDF5 file", NULL);
+    unlock();
+    if (status != DC_OK) {
+        release(file);
+        *out = NULL;
+    }
+    return status;
+}
+
+enum dc_status dc_h5_close_commit(struct dc_h5 *file, struct dc_error *error)
+{
+    assert(file->temporary);
+    lock();
+    const bool failed = file->failed;
+    const bool closed = H5Fclose(file->id) >= 0;
+    enum dc_status status = check_write(file, closed && !failed, NULL, error);
+    if (failed && !file->refused)
+        status = dc_fail(error, DC_ERR_IO, "%s: not written, an earlier write failed", file->path);
+    unlock();
+    if (status == DC_OK)
+        status = dc_file_commit(file->temporary, file->path, error);
+    else
+        dc_file_discard(file->temporary);
+    release(file);
+    return status;
+}
+
+void dc_h5_close(struct dc_h5 *file)
+{
+    if (!file)
+        return;
+    lock();
+    H5Fclose(file->id);
+    unlock();
+    if (file->temporary)
+        dc_file_discard(file->temporary);
+    release(file);
+}
+
+// dims: as HDF5 wants them. Returns a dataspace or a negative number.
+static hid_t make_space(const struct dc_shape *shape, const hsize_t *max_dims)
+{
+    hsize_t dims[DC_RANK_MAX];
+    for (int i = 0; i < shape->rank; i++)
+        dims[i] = (hsize_t)shape->dims[i];
+    return shape->rank ? H5Screate_simple(shape->rank, dims, max_dims) : H5Screate(H5S_SCALAR);
+}
+
+// A new array, closed again by the caller; missing groups are made. chunk: NULL for contiguous.
+static hid_t make_array(struct dc_h5 *file, const char *name, enum dc_dtype dtype,
+                        const struct dc_shape *shape, const hsize_t *max_dims, const hsize_t *chunk)
+{
+    hid_t set = -1;
+    const hid_t links = H5Pcreate(H5P_LINK_CREATE), create = H5Pcreate(H5P_DATASET_CREATE);
+    const hid_t space = make_space(shape, max_dims);
+    bool good = links >= 0 && create >= 0 && space >= 0;
+    good = good && H5Pset_create_intermediate_group(links, 1) >= 0;
+    good = good && H5Pset_obj_track_times(create, false) >= 0;
+    if (chunk)
+        good = good && H5Pset_chunk(create, shape->rank, chunk) >= 0;
+    if (good)
+        set = H5Dcreate2(file->id, name, stored_type(dtype), space, links, create, H5P_DEFAULT);
+    H5Sclose(space);
+    H5Pclose(create);
+    H5Pclose(links);
+    return set;
+}
+
+enum dc_status dc_h5_write(struct dc_h5 *file, const char *name, const struct dc_tensor *tensor,
+                           struct dc_error *error)
+{
+    assert(file->temporary);
+    lock();
+    const hid_t set = make_array(file, name, tensor->dtype, &tensor->shape, NULL, NULL);
+    bool good = set >= 0;
+    if (good && dc_shape_count(&tensor->shape) > 0)
+        good = H5Dwrite(set, memory_type(tensor->dtype), H5S_ALL, H5S_ALL, H5P_DEFAULT,
+                        tensor->data) >= 0;
+    const enum dc_status status = check_write(file, good, name, error);
+    if (set >= 0)
+        H5Dclose(set);
+    unlock();
+    return status;
+}
+
+enum dc_status dc_h5_create_rows(struct dc_h5 *file, const char *name, enum dc_dtype dtype,
+                                 const struct dc_shape *row, struct dc_error *error)
+{
+    assert(file->temporary && row->rank < DC_RANK_MAX);
+    struct dc_shape shape = {.rank = row->rank + 1};
+    hsize_t max_dims[DC_RANK_MAX] = {H5S_UNLIMITED}, chunk[DC_RANK_MAX] = {1};
+    const int64_t bytes = dc_shape_count(row) * (int64_t)dc_dtype_bytes(dtype);
+    if (bytes > 0 && bytes < CHUNK_BYTES)
+        chunk[0] = (hsize_t)(CHUNK_BYTES / bytes);
+    for (int i = 0; i < row->rank; i++)
+        shape.dims[i + 1] = (int64_t)(max_dims[i + 1] = chunk[i + 1] = (hsize_t)row->dims[i]);
+    lock();
+    const hid_t set = make_array(file, name, dtype, &shape, max_dims, chunk);
+    const enum dc_status status = check_write(file, set >= 0, name, error);
+    if (set >= 0)
+        H5Dclose(set);
+    unlock();
+    return status;
+}
+
+// Shape of an open array; a rank above DC_RANK_MAX is refused.
+static bool array_shape(hid_t set, struct dc_shape *shape)
+{
+    hsize_t dims[H5S_MAX_RANK];
+    const hid_t space = H5Dget_space(set);
+    const int rank = space >= 0 ? H5Sget_simple_extent_dims(space, dims, NULL) : -1;
+    if (space >= 0)
+        H5Sclose(space);
+    if (rank < 0 || rank > DC_RANK_MAX)
+        return false;
+    *shape = (struct dc_shape){.rank = rank};
+    for (int i = 0; i < rank; i++)
+        shape->dims[i] = (int64_t)dims[i];
+    return true;
+}
+
+// Move rows [first, first + count) between memory and an open array of this shape.
+static bool transfer_rows(hid_t set, const struct dc_shape *shape, enum dc_dtype dtype, void *to,
+                          const void *from, int64_t first, int64_t count)
+{
+    hsize_t start[DC_RANK_MAX] = {(hsize_t)first}, block[DC_RANK_MAX];
+    for (int i = 0; i < shape->rank; i++)
+        block[i] = (hsize_t)(i ? shape->dims[i] : count);
+    const hid_t space = H5Dget_space(set);
+    const hid_t memory = H5Screate_simple(shape->rank, block, NULL);
+    bool good = space >= 0 && memory >= 0 &&
+                H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, block, NULL) >= 0;
+    if (good && to)
+        good = H5Dread(set, memory_type(dtype), memory, space, H5P_DEFAULT, to) >= 0;
+    else if (good)
+        good = H5Dwrite(set, memory_type(dtype), memory, space, H5P_DEFAULT, from) >= 0;
+    if (memory >= 0)
+        H5Sclose(memory);
+    if (space >= 0)
+        H5Sclose(space);
+    return good;
+}
+
+static bool append(hid_t set, const void *rows, int64_t count)
+{
+    struct dc_shape shape;
+    hsize_t dims[DC_RANK_MAX];
+    const hid_t type = H5Dget_type(set);
+    enum dc_dtype dtype = DC_F32;
+    while (dtype < DC_DTYPE_COUNT && H5Tequal(type, stored_type(dtype)) <= 0)
+        dtype++;
+    H5Tclose(type);
+    if (dtype == DC_DTYPE_COUNT || !array_shape(set, &shape) || shape.rank == 0)
+        return false;
+    for (int i = 0; i < shape.rank; i++)
+        dims[i] = (hsize_t)(shape.dims[i] + (i ? 0 : count));
+    return H5Dset_extent(set, dims) >= 0 &&
+           transfer_rows(set, &shape, dtype, NULL, rows, shape.dims[0], count);
+}
+
+enum dc_status dc_h5_append_rows(struct dc_h5 *file, const char *name, const void *rows,
+                                 int64_t count, struct dc_error *error)
+{
+    assert(file->temporary && count >= 0);
+    if (count == 0)
+        return DC_OK;
+    lock();
+    const hid_t set = H5Dopen2(file->id, name, H5P_DEFAULT);
+    const bool good = set >= 0 && append(set, rows, count);
+    const enum dc_status status = check_write(file, good, name, error);
+    if (set >= 0)
+        H5Dclose(set);
+    unlock();
+    return status;
+}
+
+bool dc_h5_has(const struct dc_h5 *file, const char *name)
+{
+    char part[512];
+    bool found = strlen(name) < sizeof part;
+    lock();
+    for (size_t end = 0; found && name[end]; end += name[end] == '/') {  // HDF5 wants every step
+        end += strcspn(name + end, "/");
+        memcpy(part, name, end);
+        part[end] = '\0';
+        found = end == 0 || H5Lexists(file->id, part, H5P_DEFAULT) > 0;
+    }
+    unlock();
+    return found;
+}
+
+// The dc_dtype that holds every value of a stored type; DC_DTYPE_COUNT when there is none.
+static enum dc_dtype holding_type(hid_t type)
+{
+    const size_t size = H5Tget_size(type);
+    switch (H5Tget_class(type)) {
+    case H5T_FLOAT:
+        return size <= 4 ? DC_F32 : size == 8 ? DC_F64 : DC_DTYPE_COUNT;
+    case H5T_INTEGER:
+        if (H5Tget_sign(type) == H5T_SGN_NONE)
+            return size == 1 ? DC_U8 : size == 2 ? DC_I32 : DC_DTYPE_COUNT;
+        return size == 1 ? DC_I8 : size <= 4 ? DC_I32 : DC_DTYPE_COUNT;
+    default:
+        return DC_DTYPE_COUNT;
+    }
+}
+
+static enum dc_status open_array(hid_t *set, struct dc_shape *shape, const struct dc_h5 *file,
+                                 const char *name, struct dc_error *error)
+{
+    *set = H5Dopen2(file->id, name, H5P_DEFAULT);
+    if (*set < 0)
+        return fail_h5(file, error, "read the array", name);
+    if (array_shape(*set, shape))
+        return DC_OK;
+    H5Dclose(*set);
+    return dc_fail(error, DC_ERR_DATA, "%s: array '%s' has more than %d dimensions", file->path,
+                   name, DC_RANK_MAX);
+}
+
+enum dc_status dc_h5_describe(const struct dc_h5 *file, const char *name, enum dc_dtype *dtype,
+                              struct dc_shape *shape, struct dc_error *error)
+{
+    hid_t set = -1;
+    lock();
+    enum dc_status status = open_array(&set, shape, file, name, error);
+    if (status == DC_OK) {
+        const hid_t type = H5Dget_type(set);
+        *dtype = holding_type(type);
+        H5Tclose(type);
+        H5Dclose(set);
+        if (*dtype == DC_DTYPE_COUNT)
+            status = dc_fail(error, DC_ERR_DATA,
+                             "%s: array '%s' is neither of 32- or 64-bit floats nor of integers "
+                             "that fit 32 bits",
+                             file->path, name);
+    }
+    unlock();
+    return status;
+}
+
+enum dc_status dc_h5_read(const struct dc_h5 *file, const char *name,
+                          const struct dc_tensor *tensor, struct dc_error *error)
+{
+    hid_t set = -1;
+    struct dc_shape shape;
+    char has[DC_SHAPE_TEXT], wants[DC_SHAPE_TEXT];
+    lock();
+    enum dc_status status = open_array(&set, &shape, file, name, error);
+    if (status == DC_OK) {
+        if (!dc_shape_equal(&shape, &tensor->shape))
+            status = dc_fail(error, DC_ERR_DATA, "%s: array '%s' is %s, not %s", file->path, name,
+                             dc_shape_text(has, &shape), dc_shape_text(wants, &tensor->shape));
+        else if (dc_shape_count(&shape) > 0 && H5Dread(set, memory_type(tensor->dtype), H5S_ALL,
+                                                       H5S_ALL, H5P_DEFAULT, tensor->data) < 0)
+            status = fail_h5(file, error, "read the array", name);
+        H5Dclose(set);
+    }
+    unlock();
+    return status;
+}
+
+enum dc_status dc_h5_read_rows(const struct dc_h5 *file, const char *name, enum dc_dtype dtype,
+                               void *rows, int64_t first, int64_t count, struct dc_error *error)
+{
+    hid_t set = -1;
+    struct dc_shape shape;
+    lock();
+    enum dc_status status = open_array(&set, &shape, file, name, error);
+    if (status == DC_OK) {
+        const int64_t stored = shape.rank ? shape.dims[0] : 0;
+        if (first < 0 || count < 0 || first > stored || count > stored - first)
+            status = dc_fail(error, DC_ERR_DATA,
+                             "%s: array '%s' has %" PRId64 " rows; %" PRId64 " from row %" PRId64
+                             " were asked for",
+                             file->path, name, stored, count, first);
+        else if (count > 0 && !transfer_rows(set, &shape, dtype, rows, NULL, first, count))
+            status = fail_h5(file, error, "read the array", name);
+        H5Dclose(set);
+    }
+    unlock();
+    return status;
+}
+
+static enum dc_status set_attribute(struct dc_h5 *file, const char *name, hid_t stored,
+                                    hid_t memory, const void *value, struct dc_error *error)
+{
+    const hid_t space = H5Screate(H5S_SCALAR);
+    const hid_t attribute = H5Acreate2(file->id, name, stored, space, H5P_DEFAULT, H5P_DEFAULT);
+    const bool good = attribute >= 0 && H5Awrite(attribute, memory, value) >= 0;
+    const enum dc_status status = check_write(file, good, name, error);
+    if (attribute >= 0)
+        H5Aclose(attribute);
+    H5Sclose(space);
+    return status;
+}
+
+static hid_t text_type(size_t bytes)
+{
+    const hid_t type = H5Tcopy(H5T_C_S1);
+    if (type >= 0 && (H5Tset_size(type, bytes) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0)) {
+        H5Tclose(type);
+        return -1;
+    }
+    return type;
+}
+
+enum dc_status dc_h5_set_text(struct dc_h5 *file, const char *name, const char *text,
+                              struct dc_error *error)
+{
+    lock();
+    const hid_t type = text_type(strlen(text) + 1);
+    const enum dc_status status = set_attribute(file, name, type, type, text, error);
+    if (type >= 0)
+        H5Tclose(type);
+    unlock();
+    return status;
+}
+
+enum dc_status dc_h5_set_int(struct dc_h5 *file, const char *name, int64_t value,
+                             struct dc_error *error)
+{
+    lock();
+    const enum dc_status status = set_attribute(file, name, H5T_STD_I64LE, H5T_NATIVE_INT64, &value,
+                                                error);
+    unlock();
+    return status;
+}
+
+// Fixed length, as Decant writes, or variable length, as h5py does.
+static enum dc_status read_text(const struct dc_h5 *file, hid_t attribute, hid_t type, char **text,
+                                struct dc_arena *arena, struct dc_error *error)
+{
+    const bool variable = H5Tis_variable_str(type) > 0;
+    const size_t size = variable ? H5T_VARIABLE : H5Tget_size(type) + 1;
+    char *words = NULL;
+    *text = variable ? NULL : dc_arena_alloc(arena, size, error);
+    if (!variable && !*text)
+        return DC_ERR_MEMORY;
+    const hid_t memory = H5Tcopy(type);
+    bool good = memory >= 0 && (variable || H5Tset_size(memory, size) >= 0);
+    if (good && !variable)
+        good = H5Tset_strpad(memory, H5T_STR_NULLTERM) >= 0;
+    good = good && H5Aread(attribute, memory, variable ? (void *)&words : *text) >= 0;
+    enum dc_status status = good ? DC_OK : fail_h5(file, error, "read", NULL);
+    if (memory >= 0)
+        H5Tclose(memory);
+    if (good && variable) {
+        *text = dc_arena_copy(arena, words ? words : "", error);
+        status = *text ? DC_OK : DC_ERR_MEMORY;
+        H5free_memory(words);
+    }
+    return status;
+}
+
+// Open a scalar root attribute of the wanted class.
+static enum dc_status open_attribute(hid_t *attribute, hid_t *type, const struct dc_h5 *file,
+                                     const char *name, H5T_class_t class, struct dc_error *error)
+{
+    *attribute = H5Aexists(file->id, name) > 0 ? H5Aopen(file->id, name, H5P_DEFAULT) : -1;
+    if (*attribute < 0)
+        return dc_fail(error, DC_ERR_DATA, "%s: attribute '%s' is missing", file->path, name);
+    *type = H5Aget_type(*attribute);
+    const hid_t space = H5Aget_space(*attribute);
+    const bool good = H5Tget_class(*type) == class && H5Sget_simple_extent_npoints(space) == 1;
+    H5Sclose(space);
+    if (good)
+        return DC_OK;
+    H5Tclose(*type);
+    H5Aclose(*attribute);
+    return dc_fail(error, DC_ERR_DATA, "%s: attribute '%s' is not one %s", file->path, name,
+                   class == H5T_STRING ? "text" : "integer");
+}
+
+enum dc_status dc_h5_get_text(const struct dc_h5 *file, const char *name, char **text,
+                              struct dc_arena *arena, struct dc_error *error)
+{
+    hid_t attribute = -1, type = -1;
+    lock();
+    enum dc_status status = open_attribute(&attribute, &type, file, name, H5T_STRING, error);
+    if (status == DC_OK) {
+        status = read_text(file, attribute, type, text, arena, error);
+        H5Tclose(type);
+        H5Aclose(attribute);
+    }
+    unlock();
+    return status;
+}
+
+enum dc_status dc_h5_get_int(const struct dc_h5 *file, const char *name, int64_t *value,
+                             struct dc_error *error)
+{
+    hid_t attribute = -1, type = -1;
+    lock();
+    enum dc_status status = open_attribute(&attribute, &type, file, name, H5T_INTEGER, error);
+    if (status == DC_OK) {
+        if (H5Aread(attribute, H5T_NATIVE_INT64, value) < 0)
+            status = fail_h5(file, error, "read the attribute", name);
+        H5Tclose(type);
+        H5Aclose(attribute);
+    }
+    unlock();
+    return status;
+}

@@ -1,0 +1,16 @@
+// The HDF5 file driver under files being created. Internal to core/h5.c.
+//
+// HDF5 1.10 cannot let go of a file whose last writes the system refused: closing fails and the
+// library crashes when the process exits. This driver remembers the first refusal and drops
+// everything after it, so that the library closes in peace; the caller asks for the refusal.
+
+#ifndef DC_CORE_H5_DRIVER_H
+#define DC_CORE_H5_DRIVER_H
+
+#include <hdf5.h>
+
+// Set the driver on a file access list. *refused (kept by the caller until the file is closed)
+// becomes the errno of the first refused write. Negative on failure.
+herr_t dc__h5_set_driver(hid_t access_list, int *refused);
+
+#endif

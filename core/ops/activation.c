@@ -1,0 +1,192 @@
+// Owns the functions of one value: relu, relu6, sigmoid, tanh, h_swish.
+//
+// One function each way over an array, and one forward and backward that cut the batch into chunks.
+// Multiply, then add, never fused: every instruction set gives the same bits. NaN stays NaN, and a
+// gradient at NaN is passed on rather than hidden. Where an activation is fused into another pass
+// (folded batch norm, fake quantization), that pass has its own kernel.
+
+#include <math.h>
+
+#include "core/math.h"
+#include "core/ops/ops.h"
+#include "core/parallel.h"
+
+// y[i] = f(x[i])
+typedef void function(float *restrict y, const float *restrict x, int64_t count);
+// dx[i] = f'(v[i]) g[i], added to dx[i] where `add`; v: the output or the input, as flags say.
+typedef void slope(float *restrict dx, const float *restrict g, const float *restrict v,
+                   int64_t count, bool add);
+
+static void relu(float *restrict y, const float *restrict x, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        y[i] = x[i] < 0.0f ? 0.0f : x[i];
+}
+
+static void relu_slope(float *restrict dx, const float *restrict g, const float *restrict y,
+                       int64_t count, bool add)
+{
+    if (add)
+        for (int64_t i = 0; i < count; i++)
+            dx[i] += y[i] <= 0.0f ? 0.0f : g[i];
+    else
+        for (int64_t i = 0; i < count; i++)
+            dx[i] = y[i] <= 0.0f ? 0.0f : g[i];
+}
+
+static void relu6(float *restrict y, const float *restrict x, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const float low = x[i] < 0.0f ? 0.0f : x[i];
+        y[i] = low > 6.0f ? 6.0f : low;
+    }
+}
+
+static void relu6_slope(float *restrict dx, const float *restrict g, const float *restrict y,
+                        int64_t count, bool add)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const float low = y[i] <= 0.0f ? 0.0f : g[i];
+        const float d = y[i] >= 6.0f ? 0.0f : low;
+        dx[i] = add ? dx[i] + d : d;
+    }
+}
+
+static void sigmoid(float *restrict y, const float *restrict x, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        y[i] = (float)dc_sigmoid((double)x[i]);
+}
+
+static void sigmoid_slope(float *restrict dx, const float *restrict g, const float *restrict y,
+                          int64_t count, bool add)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const float d = y[i] * (1.0f - y[i]) * g[i];
+        dx[i] = add ? dx[i] + d : d;
+    }
+}
+
+static void hyperbolic_tangent(float *restrict y, const float *restrict x, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        y[i] = (float)dc_tanh((double)x[i]);
+}
+
+static void tanh_slope(float *restrict dx, const float *restrict g, const float *restrict y,
+                       int64_t count, bool add)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const float d = (1.0f - y[i]) * (1.0f + y[i]) * g[i];
+        dx[i] = add ? dx[i] + d : d;
+    }
+}
+
+static void h_swish(float *restrict y, const float *restrict x, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const float shifted = x[i] + 3.0f;
+        const float low = shifted < 0.0f ? 0.0f : shifted;
+        const float gate = low > 6.0f ? 6.0f : low;
+        y[i] = x[i] * gate / 6.0f;
+    }
+}
+
+static void h_swish_slope(float *restrict dx, const float *restrict g, const float *restrict x,
+                          int64_t count, bool add)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const float inner = x[i] / 3.0f + 0.5f;
+        const float low = x[i] <= -3.0f ? 0.0f : inner;
+        const float d = (x[i] >= 3.0f ? 1.0f : low) * g[i];
+        dx[i] = add ? dx[i] + d : d;
+    }
+}
+
+struct activation {
+    const struct dc_op *op;
+    function *value;
+    slope *slope;
+};
+
+static const struct activation activations[] = {
+    {&dc_op_relu, relu, relu_slope},          {&dc_op_relu6, relu6, relu6_slope},
+    {&dc_op_sigmoid, sigmoid, sigmoid_slope}, {&dc_op_tanh, hyperbolic_tangent, tanh_slope},
+    {&dc_op_h_swish, h_swish, h_swish_slope},
+};
+
+struct job {
+    const struct dc_op_call *call;
+    const struct activation *activation;
+    int64_t row;  // values of one row
+};
+
+static struct job job_of(const struct dc_op_call *call)
+{
+    const struct activation *activation = activations;
+    while (activation->op != call->node->op)
+        activation++;
+    return (struct job){call, activation, dc_shape_row(&call->out.shape)};
+}
+
+static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
+                            const struct dc_shape *in, struct dc_error *error)
+{
+    (void)node;
+    (void)error;
+    *out = in[0];
+    return DC_OK;
+}
+
+static void forward_chunk(void *arg, int chunk, int thread)
+{
+    (void)thread;
+    const struct job *job = arg;
+    const struct dc_rows rows = dc_chunk_rows(job->call->rows, job->call->ctx->chunks, chunk);
+    const int64_t at = rows.first * job->row;
+    job->activation->value(dc_f32(&job->call->out) + at, dc_f32(&job->call->in[0]) + at,
+                           rows.count * job->row);
+}
+
+static enum dc_status forward(const struct dc_op_call *call, struct dc_error *error)
+{
+    (void)error;
+    struct job job = job_of(call);
+    dc_parallel_for(call->ctx, call->ctx->chunks, forward_chunk, &job);
+    return DC_OK;
+}
+
+static void backward_chunk(void *arg, int chunk, int thread)
+{
+    (void)thread;
+    const struct job *job = arg;
+    const struct dc_op_call *call = job->call;
+    const struct dc_rows rows = dc_chunk_rows(call->rows, call->ctx->chunks, chunk);
+    const int64_t at = rows.first * job->row;
+    const bool reads_output = call->node->op->flags & DC_OP_READS_OUTPUT;
+    const float *seen = dc_f32(reads_output ? &call->out : &call->in[0]);
+    job->activation->slope(dc_f32(&call->d_in[0]) + at, dc_f32(&call->d_out) + at, seen + at,
+                           rows.count * job->row, call->add_gradient[0]);
+}
+
+static enum dc_status backward(const struct dc_op_call *call, struct dc_error *error)
+{
+    (void)error;
+    if (!call->d_in[0].data)
+        return DC_OK;
+    struct job job = job_of(call);
+    dc_parallel_for(call->ctx, call->ctx->chunks, backward_chunk, &job);
+    return DC_OK;
+}
+
+#define ACTIVATION(name_, flags_)                                                                  \
+    {                                                                                              \
+        .name = name_, .inputs_min = 1, .inputs_max = 1, .flags = flags_, .infer = infer,          \
+        .forward = forward, .backward = backward                                                   \
+    }
+
+const struct dc_op dc_op_relu = ACTIVATION("relu", DC_OP_READS_OUTPUT);
+const struct dc_op dc_op_relu6 = ACTIVATION("relu6", DC_OP_READS_OUTPUT);
+const struct dc_op dc_op_sigmoid = ACTIVATION("sigmoid", DC_OP_READS_OUTPUT);
+const struct dc_op dc_op_tanh = ACTIVATION("tanh", DC_OP_READS_OUTPUT);
+const struct dc_op dc_op_h_swish = ACTIVATION("h_swish", DC_OP_READS_INPUT);

@@ -1,0 +1,240 @@
+// Owns the dense layer: y = x w + bias. The rows of a batch are the pixels of the convolution
+// kernels.
+//
+// The weight gradient is cut over blocks of weight rows, not over chunks of the batch: a block
+// keeps the partial sums of all chunks in cache and folds them over the fixed tree at once. The
+// bits are those of chunk partials.
+
+#include <string.h>
+
+#include "core/kernels/kernels.h"
+#include "core/ops/ops.h"
+#include "core/parallel.h"
+
+enum { BLOCK_FLOATS = 32768, ROW_STEP = 6 };
+
+struct job {
+    const struct dc_op_call *call;
+    int in, units;
+    int32_t *x_offset, *y_offset;  // [rows]: offsets of a row in x and in y
+    float *forward_panels, *backward_panels;
+    float *partials;  // [threads][chunks][block_rows * units]
+    int block_rows;
+};
+
+static int64_t panel_floats(int64_t depth, int64_t channels)
+{
+    return depth * ((channels + DC_PANEL - 1) / DC_PANEL) * DC_PANEL;
+}
+
+static int block_rows_of(int in, int units, int chunks)
+{
+    const int rows = BLOCK_FLOATS / (units * chunks) / ROW_STEP * ROW_STEP;
+    return rows < ROW_STEP ? ROW_STEP : rows > in ? in : rows;
+}
+
+static size_t round64(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+static size_t offset_bytes(int64_t rows)
+{
+    return round64(sizeof(int32_t) * (size_t)rows);
+}
+
+static void memory(struct dc_op_memory *memory, const struct dc_node *node,
+                   const struct dc_shape *in, const struct dc_shape *out, const struct dc_ctx *ctx)
+{
+    (void)node;
+    const int64_t n = in->dims[1], units = out->dims[1];
+    const int block = block_rows_of((int)n, (int)units, ctx->chunks);
+    memory->forward = 2 * offset_bytes(in->dims[0]) +
+                      round64(sizeof(float) * (size_t)panel_floats(n, units));
+    memory->backward = 2 * offset_bytes(in->dims[0]) +
+                       round64(sizeof(float) * (size_t)panel_floats(units, n)) +
+                       sizeof(float) * (size_t)(ctx->threads * ctx->chunks * block * units);
+}
+
+static struct job make_job(const struct dc_op_call *call)
+{
+    struct job job = {
+        .call = call, .in = (int)call->in[0].shape.dims[1], .units = (int)call->out.shape.dims[1]};
+    char *scratch = call->scratch;
+    job.x_offset = (int32_t *)scratch;
+    job.y_offset = (int32_t *)(scratch + offset_bytes(call->rows));
+    for (int64_t r = 0; r < call->rows; r++) {
+        job.x_offset[r] = (int32_t)(r * job.in);
+        job.y_offset[r] = (int32_t)(r * job.units);
+    }
+    job.forward_panels = (float *)(scratch + 2 * offset_bytes(call->rows));
+    job.backward_panels = job.forward_panels;
+    job.partials = (float *)((char *)job.backward_panels +
+                             round64(sizeof(float) * (size_t)panel_floats(job.units, job.in)));
+    job.block_rows = block_rows_of(job.in, job.units, call->ctx->chunks);
+    return job;
+}
+
+// Panels of w [depth][channels] or, transposed, of its transpose: [depth][DC_PANEL] each.
+static void pack(float *panels, const float *w, int depth, int channels, int64_t depth_stride,
+                 int64_t channel_stride)
+{
+    for (int first = 0; first < channels; first += DC_PANEL) {
+        for (int k = 0; k < depth; k++, panels += DC_PANEL) {
+            for (int c = 0; c < DC_PANEL; c++)
+                panels[c] = first + c < channels
+                                ? w[k * depth_stride + (first + c) * channel_stride]
+                                : 0.0f;
+        }
+    }
+}
+
+// y[rows] = x[rows] * panels (+ bias) for the rows of one chunk.
+static void multiply(const struct job *job, float *y, const int32_t *y_offset, const float *x,
+                     const int32_t *x_offset, const float *panels, int depth, int channels,
+                     const float *bias, int chunk, bool add)
+{
+    static const int32_t start = 0;
+    const struct dc_taps taps = {&start, 1, depth};
+    const struct dc_ctx *ctx = job->call->ctx;
+    const struct dc_rows rows = dc_chunk_rows(job->call->rows, ctx->chunks, chunk);
+    for (int first = 0; first < channels; first += DC_PANEL) {
+        const int left = channels - first;
+        ctx->kernels->conv_panel(y + first, y_offset + rows.first, x, x_offset + rows.first,
+                                 (int)rows.count, panels, &taps, bias ? bias + first : NULL,
+                                 left < DC_PANEL ? left : DC_PANEL, add);
+        panels += (int64_t)depth * DC_PANEL;
+    }
+}
+
+static void forward_chunk(void *arg, int chunk, int thread)
+{
+    (void)thread;
+    const struct job *job = arg;
+    const struct dc_dense_attributes *a = job->call->node->attributes;
+    multiply(job, dc_f32(&job->call->out), job->y_offset, dc_f32(&job->call->in[0]), job->x_offset,
+             job->forward_panels, job->in, job->units, a->bias ? job->call->param[1] : NULL, chunk,
+             false);
+}
+
+static enum dc_status forward(const struct dc_op_call *call, struct dc_error *error)
+{
+    (void)error;
+    struct job job = make_job(call);
+    pack(job.forward_panels, call->param[0], job.in, job.units, job.units, 1);
+    dc_parallel_for(call->ctx, call->ctx->chunks, forward_chunk, &job);
+    return DC_OK;
+}
+
+static void data_chunk(void *arg, int chunk, int thread)
+{
+    (void)thread;
+    const struct job *job = arg;
+    multiply(job, dc_f32(&job->call->d_in[0]), job->x_offset, dc_f32(&job->call->d_out),
+             job->y_offset, job->backward_panels, job->units, job->in, NULL, chunk,
+             job->call->add_gradient[0]);
+}
+
+// Weight rows [index * block_rows, ...): every chunk's partial, then the tree.
+static void weight_block(void *arg, int index, int thread)
+{
+    const struct job *job = arg;
+    const struct dc_op_call *call = job->call;
+    const int chunks = call->ctx->chunks, first = index * job->block_rows;
+    const int n = job->in - first < job->block_rows ? job->in - first : job->block_rows;
+    const int64_t count = (int64_t)n * job->units;
+    float *partials = job->partials + (int64_t)thread * chunks * job->block_rows * job->units;
+    memset(partials, 0, sizeof(float) * (size_t)(count * chunks));
+    for (int chunk = 0; chunk < chunks; chunk++) {
+        const struct dc_rows rows = dc_chunk_rows(call->rows, chunks, chunk);
+        call->ctx->kernels->conv_gradient(partials + chunk * count, job->units,
+                                          dc_f32(&call->in[0]) + first, job->x_offset + rows.first,
+                                          dc_f32(&call->d_out) + rows.first * job->units,
+                                          job->units, (int)rows.count, n, job->units);
+    }
+    dc_tree_sum(call->ctx, call->d_param[0] + (int64_t)first * job->units, partials, count, count);
+}
+
+static void bias_gradient(const struct job *job)
+{
+    const struct dc_op_call *call = job->call;
+    const int chunks = call->ctx->chunks;
+    float *partials = job->partials;  // [chunks][units]: a block holds at least that
+    memset(partials, 0, sizeof(float) * (size_t)(chunks * job->units));
+    for (int chunk = 0; chunk < chunks; chunk++) {
+        const struct dc_rows rows = dc_chunk_rows(call->rows, chunks, chunk);
+        const float *dy = dc_f32(&call->d_out) + rows.first * job->units;
+        for (int64_t r = 0; r < rows.count; r++)
+            for (int c = 0; c < job->units; c++)
+                partials[chunk * job->units + c] += dy[r * job->units + c];
+    }
+    dc_tree_sum(call->ctx, call->d_param[1], partials, job->units, job->units);
+}
+
+static enum dc_status backward(const struct dc_op_call *call, struct dc_error *error)
+{
+    (void)error;
+    struct job job = make_job(call);
+    if (call->d_param[1])
+        bias_gradient(&job);
+    if (call->d_param[0])
+        dc_parallel_for(call->ctx, (job.in + job.block_rows - 1) / job.block_rows, weight_block,
+                        &job);
+    if (call->d_in[0].data) {
+        pack(job.backward_panels, call->param[0], job.units, job.in, 1, job.units);
+        dc_parallel_for(call->ctx, call->ctx->chunks, data_chunk, &job);
+    }
+    return DC_OK;
+}
+
+static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
+                            const struct dc_shape *in, struct dc_error *error)
+{
+    const struct dc_dense_attributes *a = node->attributes;
+    char text[DC_SHAPE_TEXT];
+    if (in->rank != 2)
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "dense needs [batch, values], not %s; put a flatten or a pooling before it",
+                       dc_shape_text(text, in));
+    if (a->units < 1)
+        return dc_fail(error, DC_ERR_CONFIG, "units must be at least 1, not %d", a->units);
+    *out = DC_SHAPE(in->dims[0], a->units);
+    return DC_OK;
+}
+
+static int declare(struct dc_param_spec specs[DC_OP_PARAMS_MAX], const struct dc_node *node,
+                   const struct dc_shape *in)
+{
+    const struct dc_dense_attributes *a = node->attributes;
+    specs[0] = (struct dc_param_spec){
+        .name = "weight",
+        .role = DC_ROLE_WEIGHT,
+        .shape = DC_SHAPE(in->dims[1], a->units),
+        .init = DC_INIT_KAIMING_NORMAL,
+        .fan = in->dims[1],
+    };
+    specs[1] = (struct dc_param_spec){
+        .name = "bias", .role = DC_ROLE_BIAS, .shape = DC_SHAPE(a->units)};
+    return a->bias ? 2 : 1;
+}
+
+static int64_t macs(const struct dc_node *node, const struct dc_shape *in,
+                    const struct dc_shape *out)
+{
+    (void)node;
+    return in->dims[1] * out->dims[1];
+}
+
+const struct dc_op dc_op_dense = {
+    .name = "dense",
+    .inputs_min = 1,
+    .inputs_max = 1,
+    .flags = DC_OP_READS_INPUT,
+    .attribute_bytes = sizeof(struct dc_dense_attributes),
+    .infer = infer,
+    .declare = declare,
+    .memory = memory,
+    .forward = forward,
+    .backward = backward,
+    .macs = macs,
+};

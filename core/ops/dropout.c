@@ -1,0 +1,94 @@
+// Owns inverted dropout: in training a value is zeroed with probability `rate`, the others are
+// multiplied by 1 / (1 - rate), so that inference is the identity.
+//
+// A sample's mask is a pure function of (seed, node name, epoch, sample id): threads, chunks and
+// the place in the batch do not change it, and backward draws it again instead of keeping it.
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/ops/ops.h"
+#include "core/parallel.h"
+#include "core/random.h"
+
+static float rate_of(const struct dc_node *node)
+{
+    return ((const struct dc_dropout_attributes *)node->attributes)->rate;
+}
+
+static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
+                            const struct dc_shape *in, struct dc_error *error)
+{
+    const float rate = rate_of(node);
+    if (!(rate >= 0.0f && rate < 1.0f))
+        return dc_fail(error, DC_ERR_CONFIG, "dropout's rate must be in [0, 1), not %g",
+                       (double)rate);
+    *out = in[0];
+    return DC_OK;
+}
+
+// The low byte of the key stays the purpose, so no other purpose's stream is met.
+static void start(struct dc_random *random, const struct dc_op_call *call, int64_t row)
+{
+    const struct dc_step *step = call->step;
+    assert(step && step->ids);
+    dc_random_start(random, step->seed, DC_PURPOSE_DROPOUT, step->epoch, step->ids[row]);
+    random->key[1] ^= (uint32_t)dc_hash_name(call->node->name) << 8;
+}
+
+struct job {
+    const struct dc_op_call *call;
+    float *to;
+    const float *from;
+    bool add;
+};
+
+static void drop_chunk(void *arg, int chunk, int thread)
+{
+    (void)thread;
+    const struct job *job = arg;
+    const struct dc_op_call *call = job->call;
+    const float rate = rate_of(call->node);
+    const float scale = 1.0f / (1.0f - rate);
+    const int64_t row = dc_shape_row(&call->out.shape);
+    const struct dc_rows rows = dc_chunk_rows(call->rows, call->ctx->chunks, chunk);
+    for (int64_t r = rows.first; r < rows.first + rows.count; r++) {
+        struct dc_random random;
+        start(&random, call, r);
+        for (int64_t i = r * row; i < (r + 1) * row; i++) {
+            const float v = dc_random_unit(&random) < rate ? 0.0f : job->from[i] * scale;
+            job->to[i] = job->add ? job->to[i] + v : v;
+        }
+    }
+}
+
+static enum dc_status forward(const struct dc_op_call *call, struct dc_error *error)
+{
+    (void)error;
+    float *y = dc_f32(&call->out);
+    const float *x = dc_f32(&call->in[0]);
+    struct job job = {call, y, x, false};
+    if (call->mode == DC_TRAINING)
+        dc_parallel_for(call->ctx, call->ctx->chunks, drop_chunk, &job);
+    else
+        memcpy(y, x, (size_t)(call->rows * dc_shape_row(&call->out.shape)) * sizeof *y);
+    return DC_OK;
+}
+
+static enum dc_status backward(const struct dc_op_call *call, struct dc_error *error)
+{
+    (void)error;
+    struct job job = {call, dc_f32(&call->d_in[0]), dc_f32(&call->d_out), call->add_gradient[0]};
+    if (job.to)
+        dc_parallel_for(call->ctx, call->ctx->chunks, drop_chunk, &job);
+    return DC_OK;
+}
+
+const struct dc_op dc_op_dropout = {
+    .name = "dropout",
+    .inputs_min = 1,
+    .inputs_max = 1,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+};

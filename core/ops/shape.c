@@ -1,0 +1,338 @@
+// Owns the ops that move values without computing: concat, slice, pad, reshape, flatten.
+//
+// All are copies of runs of neighbouring floats between two layouts of a row, so each op only says
+// where the runs lie; backward copies them the other way. Values are never looked at: NaN passes.
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "core/ops/ops.h"
+#include "core/parallel.h"
+
+// Runs of one input of one row: for o < outer, for k < count, `run` floats at
+// wide[wide_start + o * wide_outer + k * wide_step] and narrow[(o * count + k) * run].
+// narrow: the op's input (concat, pad, reshape) or its output (slice).
+struct runs {
+    int64_t outer, count, run;
+    int64_t wide_start, wide_outer, wide_step;
+};
+
+typedef void layout(struct runs *runs, const struct dc_op_call *call, int input);
+
+static void put(float *to, const float *from, int64_t count, bool add)
+{
+    if (add)
+        for (int64_t i = 0; i < count; i++)
+            to[i] += from[i];
+    else
+        memcpy(to, from, (size_t)count * sizeof *to);
+}
+
+static void gather_runs(float *narrow, const float *wide, const struct runs *r, bool add)
+{
+    for (int64_t o = 0; o < r->outer; o++)
+        for (int64_t k = 0; k < r->count; k++, narrow += r->run)
+            put(narrow, wide + r->wide_start + o * r->wide_outer + k * r->wide_step, r->run, add);
+}
+
+static void scatter_runs(float *wide, const float *narrow, const struct runs *r, bool add)
+{
+    for (int64_t o = 0; o < r->outer; o++)
+        for (int64_t k = 0; k < r->count; k++, narrow += r->run)
+            put(wide + r->wide_start + o * r->wide_outer + k * r->wide_step, narrow, r->run, add);
+}
+
+// 1 .. rank - 1 for a valid axis behind the batch, else 0. Negative axes count from the last.
+static int axis_of(int axis, int rank)
+{
+    const int positive = axis < 0 ? axis + rank : axis;
+    return positive >= 1 && positive < rank ? positive : 0;
+}
+
+static enum dc_status fail_axis(struct dc_error *error, const char *op, int axis,
+                                const struct dc_shape *in)
+{
+    char text[DC_SHAPE_TEXT];
+    return dc_fail(error, DC_ERR_CONFIG, "%s along axis %d: %s has axes 1 to %d behind the batch",
+                   op, axis, dc_shape_text(text, in), in->rank - 1);
+}
+
+// Products of the dimensions between the batch and `axis`, and behind it.
+static int64_t outer_of(const struct dc_shape *shape, int axis)
+{
+    int64_t count = 1;
+    for (int i = 1; i < axis; i++)
+        count *= shape->dims[i];
+    return count;
+}
+
+static int64_t inner_of(const struct dc_shape *shape, int axis)
+{
+    int64_t count = 1;
+    for (int i = axis + 1; i < shape->rank; i++)
+        count *= shape->dims[i];
+    return count;
+}
+
+// Concatenation.
+
+static enum dc_status concat_infer(struct dc_shape *out, const struct dc_node *node,
+                                   const struct dc_shape *in, struct dc_error *error)
+{
+    const struct dc_concat_attributes *attributes = node->attributes;
+    const int axis = axis_of(attributes->axis, in[0].rank);
+    if (axis == 0)
+        return fail_axis(error, "concat", attributes->axis, &in[0]);
+    *out = in[0];
+    for (int i = 1; i < node->input_count; i++) {
+        struct dc_shape other = in[i];
+        if (other.rank == out->rank)
+            other.dims[axis] = in[0].dims[axis];
+        if (!dc_shape_equal(&other, &in[0])) {
+            char a[DC_SHAPE_TEXT], b[DC_SHAPE_TEXT];
+            return dc_fail(error, DC_ERR_CONFIG,
+                           "concat along axis %d needs equal shapes but for that axis: input 1 is "
+                           "%s, input %d is %s",
+                           axis, dc_shape_text(a, &in[0]), i + 1, dc_shape_text(b, &in[i]));
+        }
+        out->dims[axis] += in[i].dims[axis];
+    }
+    return DC_OK;
+}
+
+static void concat_layout(struct runs *runs, const struct dc_op_call *call, int input)
+{
+    const struct dc_concat_attributes *attributes = call->node->attributes;
+    const struct dc_shape *out = &call->out.shape;
+    const int axis = axis_of(attributes->axis, out->rank);
+    const int64_t inner = inner_of(out, axis);
+    *runs = (struct runs){
+        .outer = outer_of(out, axis),
+        .count = 1,
+        .run = call->in[input].shape.dims[axis] * inner,
+        .wide_outer = out->dims[axis] * inner,
+    };
+    for (int i = 0; i < input; i++)
+        runs->wide_start += call->in[i].shape.dims[axis] * inner;
+}
+
+// Padding.
+
+static enum dc_status pad_infer(struct dc_shape *out, const struct dc_node *node,
+                                const struct dc_shape *in, struct dc_error *error)
+{
+    const struct dc_pad_attributes *a = node->attributes;
+    char text[DC_SHAPE_TEXT];
+    if (in[0].rank != 4)
+        return dc_fail(error, DC_ERR_CONFIG, "pad needs [batch, height, width, channels], not %s",
+                       dc_shape_text(text, &in[0]));
+    if (a->top < 0 || a->bottom < 0 || a->left < 0 || a->right < 0)
+        return dc_fail(error, DC_ERR_CONFIG, "padding must not be negative: %d, %d, %d, %d", a->top,
+                       a->bottom, a->left, a->right);
+    *out = in[0];
+    out->dims[1] += a->top + a->bottom;
+    out->dims[2] += a->left + a->right;
+    return DC_OK;
+}
+
+static void pad_layout(struct runs *runs, const struct dc_op_call *call, int input)
+{
+    const struct dc_pad_attributes *a = call->node->attributes;
+    const struct dc_shape *in = &call->in[input].shape;
+    const int64_t channels = in->dims[3], wide = call->out.shape.dims[2] * channels;
+    *runs = (struct runs){
+        .outer = 1,
+        .count = in->dims[1],
+        .run = in->dims[2] * channels,
+        .wide_start = a->top * wide + a->left * channels,
+        .wide_step = wide,
+    };
+}
+
+// Slices.
+
+static enum dc_status slice_infer(struct dc_shape *out, const struct dc_node *node,
+                                  const struct dc_shape *in, struct dc_error *error)
+{
+    const struct dc_slice_attributes *a = node->attributes;
+    const int axis = axis_of(a->axis, in[0].rank);
+    if (axis == 0)
+        return fail_axis(error, "slice", a->axis, &in[0]);
+    const int64_t size = in[0].dims[axis];
+    if (a->begin < 0 || a->begin >= a->end || a->end > size || a->step < 1)
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "slice [%" PRId64 ", %" PRId64 ") by %" PRId64
+                       " of axis %d: it needs 0 <= begin < end <= %" PRId64 " and a step from 1",
+                       a->begin, a->end, a->step, axis, size);
+    *out = in[0];
+    out->dims[axis] = (a->end - a->begin - 1) / a->step + 1;
+    return DC_OK;
+}
+
+static void slice_layout(struct runs *runs, const struct dc_op_call *call, int input)
+{
+    const struct dc_slice_attributes *a = call->node->attributes;
+    const struct dc_shape *in = &call->in[input].shape;
+    const int axis = axis_of(a->axis, in->rank);
+    const int64_t inner = inner_of(in, axis);
+    *runs = (struct runs){
+        .outer = outer_of(in, axis),
+        .count = call->out.shape.dims[axis],
+        .run = inner,
+        .wide_start = a->begin * inner,
+        .wide_outer = in->dims[axis] * inner,
+        .wide_step = a->step * inner,
+    };
+    if (a->step == 1) {  // neighbours: one long run
+        runs->run *= runs->count;
+        runs->count = 1;
+    }
+}
+
+// Reshape and flatten.
+
+static enum dc_status reshape_infer(struct dc_shape *out, const struct dc_node *node,
+                                    const struct dc_shape *in, struct dc_error *error)
+{
+    const struct dc_reshape_attributes *a = node->attributes;
+    if (a->rank < 1 || a->rank >= DC_RANK_MAX)
+        return dc_fail(error, DC_ERR_CONFIG, "reshape to %d dimensions; it may be 1 to %d", a->rank,
+                       DC_RANK_MAX - 1);
+    const int64_t row = dc_shape_row(&in[0]);
+    int64_t known = 1;
+    int open = -1;  // the dimension that takes what is left
+    *out = (struct dc_shape){.rank = a->rank + 1, .dims = {in[0].dims[0]}};
+    for (int i = 0; i < a->rank; i++) {
+        out->dims[i + 1] = a->dims[i];
+        if (a->dims[i] == -1 && open < 0)
+            open = i + 1;
+        else if (a->dims[i] < 1 || a->dims[i] > row)
+            known = -1;
+        if (known > 0 && open != i + 1)
+            known = known <= row / a->dims[i] ? known * a->dims[i] : -1;
+    }
+    if (open > 0 && known > 0) {
+        out->dims[open] = row / known;
+        known *= out->dims[open];
+    }
+    char text[DC_SHAPE_TEXT];
+    if (known != row)
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "the %" PRId64 " values of a row of %s do not fill the new shape", row,
+                       dc_shape_text(text, &in[0]));
+    return DC_OK;
+}
+
+static enum dc_status flatten_infer(struct dc_shape *out, const struct dc_node *node,
+                                    const struct dc_shape *in, struct dc_error *error)
+{
+    (void)node;
+    (void)error;
+    *out = DC_SHAPE(in[0].dims[0], dc_shape_row(&in[0]));
+    return DC_OK;
+}
+
+static void whole_layout(struct runs *runs, const struct dc_op_call *call, int input)
+{
+    (void)input;
+    *runs = (struct runs){.outer = 1, .count = 1, .run = dc_shape_row(&call->out.shape)};
+}
+
+// Running them.
+
+struct job {
+    const struct dc_op_call *call;
+    layout *layout;
+    bool narrows;  // slice: the output is the narrow side
+    bool covers;   // the narrow sides together fill the wide one
+};
+
+static struct job job_of(const struct dc_op_call *call)
+{
+    const struct dc_op *op = call->node->op;
+    if (op == &dc_op_concat)
+        return (struct job){call, concat_layout, false, true};
+    if (op == &dc_op_pad)
+        return (struct job){call, pad_layout, false, false};
+    if (op == &dc_op_slice)
+        return (struct job){call, slice_layout, true, false};
+    return (struct job){call, whole_layout, false, true};
+}
+
+static void forward_chunk(void *arg, int chunk, int thread)
+{
+    (void)thread;
+    const struct job *job = arg;
+    const struct dc_op_call *call = job->call;
+    const int64_t out_row = dc_shape_row(&call->out.shape);
+    const struct dc_rows rows = dc_chunk_rows(call->rows, call->ctx->chunks, chunk);
+    float *out = dc_f32(&call->out);
+    if (!job->narrows && !job->covers)
+        memset(out + rows.first * out_row, 0, (size_t)(rows.count * out_row) * sizeof *out);
+    for (int i = 0; i < call->node->input_count; i++) {
+        struct runs runs;
+        job->layout(&runs, call, i);
+        const float *in = dc_f32(&call->in[i]);
+        const int64_t in_row = dc_shape_row(&call->in[i].shape);
+        for (int64_t r = rows.first; r < rows.first + rows.count; r++) {
+            if (job->narrows)
+                gather_runs(out + r * out_row, in + r * in_row, &runs, false);
+            else
+                scatter_runs(out + r * out_row, in + r * in_row, &runs, false);
+        }
+    }
+}
+
+static void backward_chunk(void *arg, int chunk, int thread)
+{
+    (void)thread;
+    const struct job *job = arg;
+    const struct dc_op_call *call = job->call;
+    const int64_t out_row = dc_shape_row(&call->out.shape);
+    const struct dc_rows rows = dc_chunk_rows(call->rows, call->ctx->chunks, chunk);
+    const float *g = dc_f32(&call->d_out);
+    for (int i = 0; i < call->node->input_count; i++) {
+        struct runs runs;
+        job->layout(&runs, call, i);
+        float *dx = dc_f32(&call->d_in[i]);
+        const int64_t in_row = dc_shape_row(&call->in[i].shape);
+        if (!dx)
+            continue;
+        if (job->narrows && !call->add_gradient[i])
+            memset(dx + rows.first * in_row, 0, (size_t)(rows.count * in_row) * sizeof *dx);
+        for (int64_t r = rows.first; r < rows.first + rows.count; r++) {
+            if (job->narrows)
+                scatter_runs(dx + r * in_row, g + r * out_row, &runs, call->add_gradient[i]);
+            else
+                gather_runs(dx + r * in_row, g + r * out_row, &runs, call->add_gradient[i]);
+        }
+    }
+}
+
+static enum dc_status forward(const struct dc_op_call *call, struct dc_error *error)
+{
+    (void)error;
+    struct job job = job_of(call);
+    dc_parallel_for(call->ctx, call->ctx->chunks, forward_chunk, &job);
+    return DC_OK;
+}
+
+static enum dc_status backward(const struct dc_op_call *call, struct dc_error *error)
+{
+    (void)error;
+    struct job job = job_of(call);
+    dc_parallel_for(call->ctx, call->ctx->chunks, backward_chunk, &job);
+    return DC_OK;
+}
+
+#define SHAPE_OP(name_, inputs_min_, inputs_max_, infer_)                                          \
+    {                                                                                              \
+        .name = name_, .inputs_min = inputs_min_, .inputs_max = inputs_max_, .infer = infer_,      \
+        .forward = forward, .backward = backward                                                   \
+    }
+
+const struct dc_op dc_op_concat = SHAPE_OP("concat", 2, DC_INPUTS_MAX, concat_infer);
+const struct dc_op dc_op_pad = SHAPE_OP("pad", 1, 1, pad_infer);
+const struct dc_op dc_op_slice = SHAPE_OP("slice", 1, 1, slice_infer);
+const struct dc_op dc_op_reshape = SHAPE_OP("reshape", 1, 1, reshape_infer);
+const struct dc_op dc_op_flatten = SHAPE_OP("flatten", 1, 1, flatten_infer);

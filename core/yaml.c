@@ -1,0 +1,407 @@
+// Owns the step from YAML text to a tree with places. libfyaml scans and parses; this file reads
+// its events, refuses what an experiment file must not contain, and copies the rest into the arena.
+//
+// Columns count bytes. A plain null (empty, ~, null) is a scalar with the text "". What a scalar
+// means (number, switch, list of names) is for its reader to say; nothing is converted here.
+
+#include "core/yaml.h"
+
+#include <libfyaml.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+
+enum { DEPTH_MAX = 64, WORD_MAX = 64 };
+
+struct reader {
+    struct fy_parser *parser;
+    struct fy_diag *diag;
+    const char *name;
+    const char **lines;   // [line_count] the text of every line, zero-terminated
+    size_t *line_starts;  // [line_count] byte offsets
+    int line_count;
+    struct dc_arena *arena;
+    struct dc_error *error;
+};
+
+static enum dc_status split_lines(struct reader *reader, const char *text, size_t size)
+{
+    int count = 1;
+    for (size_t i = 0; i < size; i++)
+        count += text[i] == '\n';
+    char *copy = dc_arena_alloc(reader->arena, size + 1, reader->error);
+    reader->lines = DC_NEW(reader->arena, const char *, count, reader->error);
+    reader->line_starts = DC_NEW(reader->arena, size_t, count, reader->error);
+    if (!copy || !reader->lines || !reader->line_starts)
+        return DC_ERR_MEMORY;
+    memcpy(copy, text, size);
+    for (size_t start = 0; reader->line_count < count;) {
+        reader->lines[reader->line_count] = copy + start;
+        reader->line_starts[reader->line_count++] = start;
+        size_t end = start;
+        while (end < size && copy[end] != '\n')
+            end++;
+        copy[end] = '\0';
+        if (end > start && copy[end - 1] == '\r')
+            copy[end - 1] = '\0';
+        start = end + 1;
+    }
+    return DC_OK;
+}
+
+// line and column from 0, as libfyaml counts; clipped to the text, which a caret must stay below.
+static struct dc_location place(const struct reader *reader, int line, int column, int marked)
+{
+    if (line >= reader->line_count)
+        line = reader->line_count - 1;
+    if (line < 0)
+        line = 0;
+    const char *excerpt = reader->lines[line];
+    const int length = (int)strlen(excerpt);
+    if (column > length)
+        column = length;
+    if (column < 0)
+        column = 0;
+    if (marked > length - column)
+        marked = length - column;
+    return (struct dc_location){
+        .file = reader->name,
+        .line = line + 1,
+        .column = column + 1,
+        .excerpt = excerpt,
+        .marked = marked < 1 ? 1 : marked,
+    };
+}
+
+static struct dc_location token_place(const struct reader *reader, struct fy_token *token)
+{
+    const struct fy_mark *start = token ? fy_token_start_mark(token) : NULL;
+    const struct fy_mark *end = token ? fy_token_end_mark(token) : NULL;
+    if (!start || !end || start->line >= reader->line_count)
+        return place(reader, 0, 0, 1);
+    int column = (int)(start->input_pos - reader->line_starts[start->line]);
+    int marked = end->line == start->line ? (int)(end->input_pos - start->input_pos) : 1;
+    const enum fy_scalar_style style = fy_token_scalar_style(token);
+    if (style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) {
+        column -= 1;  // libfyaml's marks lie inside the quotes
+        marked += 2;
+    }
+    return place(reader, start->line, column, marked);
+}
+
+static enum dc_status fail_syntax(const struct reader *reader)
+{
+    void *at = NULL;
+    const struct fy_diag_error *found = fy_diag_errors_iterate(reader->diag, &at);
+    if (!found)
+        return dc_fail(reader->error, DC_ERR_CONFIG, "%s: cannot be parsed as YAML", reader->name);
+    const struct dc_location where = place(reader, found->line - 1, found->column - 1, 1);
+    return dc_fail_at(reader->error, DC_ERR_CONFIG, &where, NULL, NULL, "%s", found->msg);
+}
+
+static enum dc_status fail_token(const struct reader *reader, struct fy_token *token,
+                                 const char *message)
+{
+    const struct dc_location where = token_place(reader, token);
+    return dc_fail_at(reader->error, DC_ERR_CONFIG, &where, NULL, NULL, "%s", message);
+}
+
+static enum dc_status next_event(struct reader *reader, struct fy_event **event)
+{
+    *event = fy_parser_parse(reader->parser);
+    if (!*event || fy_parser_get_stream_error(reader->parser)) {
+        fy_parser_event_free(reader->parser, *event);
+        *event = NULL;
+        return fail_syntax(reader);
+    }
+    return DC_OK;
+}
+
+static bool is_null_word(const char *text, size_t length)
+{
+    static const char *const words[] = {"", "~", "null", "Null", "NULL"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strlen(words[i]) == length && !memcmp(words[i], text, length))
+            return true;
+    return false;
+}
+
+static enum dc_status read_scalar(struct reader *reader, struct dc_yaml *node,
+                                  struct fy_token *token)
+{
+    size_t length = 0;
+    const char *text = token ? fy_token_get_text(token, &length) : "";
+    if (!text)
+        return dc_fail(reader->error, DC_ERR_MEMORY, "%s: out of memory", reader->name);
+    node->quoted = token && fy_token_scalar_style(token) != FYSS_PLAIN;
+    if (!node->quoted && is_null_word(text, length))
+        length = 0;
+    if (memchr(text, '\0', length))
+        return fail_token(reader, token, "a text must not contain a zero byte");
+    char *copy = dc_arena_alloc(reader->arena, length + 1, reader->error);
+    if (!copy)
+        return DC_ERR_MEMORY;
+    memcpy(copy, text, length);
+    node->text = copy;
+    return DC_OK;
+}
+
+// Keys and items while their number is unknown; they move to a larger array when it is full.
+struct items {
+    const struct dc_yaml **keys, **items;
+    int count, capacity;
+};
+
+static enum dc_status items_add(struct reader *reader, struct items *list,
+                                const struct dc_yaml *key, const struct dc_yaml *item)
+{
+    if (list->count == list->capacity) {
+        const int capacity = list->capacity ? 2 * list->capacity : 8;
+        const struct dc_yaml **keys = DC_NEW(reader->arena, const struct dc_yaml *, capacity,
+                                             reader->error);
+        const struct dc_yaml **items = DC_NEW(reader->arena, const struct dc_yaml *, capacity,
+                                              reader->error);
+        if (!keys || !items)
+            return DC_ERR_MEMORY;
+        for (int i = 0; i < list->count; i++) {
+            keys[i] = list->keys[i];
+            items[i] = list->items[i];
+        }
+        *list = (struct items){keys, items, list->count, capacity};
+    }
+    list->keys[list->count] = key;
+    list->items[list->count++] = item;
+    return DC_OK;
+}
+
+static enum dc_status read_node(struct reader *reader, const struct dc_yaml **out,
+                                struct fy_event *event, int depth);
+
+// The next event, which starts a node unless it is `end`: then *node is NULL.
+static enum dc_status read_next(struct reader *reader, const struct dc_yaml **node,
+                                enum fy_event_type end, int depth)
+{
+    struct fy_event *event = NULL;
+    *node = NULL;
+    DC_TRY(next_event(reader, &event));
+    enum dc_status status = DC_OK;
+    if (event->type != end)
+        status = read_node(reader, node, event, depth);
+    fy_parser_event_free(reader->parser, event);
+    return status;
+}
+
+static enum dc_status check_key(const struct reader *reader, const struct items *list,
+                                const struct dc_yaml *key)
+{
+    if (key->kind != DC_YAML_SCALAR)
+        return dc_fail_yaml(reader->error, key, "a key must be plain text, not a %s",
+                            key->kind == DC_YAML_MAPPING ? "mapping" : "list");
+    if (!key->quoted && !key->text[0])
+        return dc_fail_yaml(reader->error, key, "a key is missing");
+    for (int i = 0; i < list->count; i++)
+        if (!strcmp(list->keys[i]->text, key->text))
+            return dc_fail_yaml(reader->error, key, "key '%s' stands here twice; first in line %d",
+                                key->text, list->keys[i]->where.line);
+    return DC_OK;
+}
+
+static enum dc_status read_items(struct reader *reader, struct dc_yaml *node, int depth)
+{
+    const bool mapping = node->kind == DC_YAML_MAPPING;
+    const enum fy_event_type end = mapping ? FYET_MAPPING_END : FYET_SEQUENCE_END;
+    struct items list = {0};
+    for (;;) {
+        const struct dc_yaml *key = NULL, *item = NULL;
+        DC_TRY(read_next(reader, mapping ? &key : &item, end, depth));
+        if (!key && !item)
+            break;
+        if (mapping) {
+            DC_TRY(check_key(reader, &list, key));
+            DC_TRY(read_next(reader, &item, FYET_NONE, depth));
+        }
+        DC_TRY(items_add(reader, &list, key, item));
+    }
+    node->count = list.count;
+    node->keys = mapping ? list.keys : NULL;
+    node->items = list.items;
+    return DC_OK;
+}
+
+// event stays the caller's.
+static enum dc_status read_node(struct reader *reader, const struct dc_yaml **out,
+                                struct fy_event *event, int depth)
+{
+    struct fy_token *token = fy_event_get_token(event);
+    if (event->type == FYET_ALIAS)
+        return fail_token(reader, token, "aliases ('*name') are not allowed here");
+    if (fy_event_get_anchor_token(event))
+        return fail_token(reader, fy_event_get_anchor_token(event),
+                          "anchors ('&name') are not allowed here");
+    if (fy_event_get_tag_token(event))
+        return fail_token(reader, fy_event_get_tag_token(event),
+                          "tags ('!name') are not allowed here");
+    if (depth >= DEPTH_MAX)
+        return fail_token(reader, token, "nested too deeply");
+    struct dc_yaml *node = DC_NEW(reader->arena, struct dc_yaml, 1, reader->error);
+    if (!node)
+        return DC_ERR_MEMORY;
+    node->where = token_place(reader, token);
+    node->text = "";
+    *out = node;
+    switch (event->type) {
+    case FYET_SCALAR:
+        node->kind = DC_YAML_SCALAR;
+        return read_scalar(reader, node, token);
+    case FYET_SEQUENCE_START:
+        node->kind = DC_YAML_SEQUENCE;
+        return read_items(reader, node, depth + 1);
+    case FYET_MAPPING_START:
+        node->kind = DC_YAML_MAPPING;
+        return read_items(reader, node, depth + 1);
+    default:
+        return dc_fail(reader->error, DC_ERR_INTERNAL, "%s: unexpected YAML event %d", reader->name,
+                       (int)event->type);
+    }
+}
+
+// STREAM_START, DOCUMENT_START, the root, DOCUMENT_END, STREAM_END: anything else is refused.
+static enum dc_status read_document(struct reader *reader, const struct dc_yaml **root)
+{
+    struct fy_event *event = NULL;
+    for (enum fy_event_type type = FYET_STREAM_START; type != FYET_DOCUMENT_START;) {
+        DC_TRY(next_event(reader, &event));
+        type = event->type;
+        fy_parser_event_free(reader->parser, event);
+        if (type == FYET_STREAM_END)
+            return dc_fail(reader->error, DC_ERR_CONFIG, "%s: the file is empty", reader->name);
+    }
+    DC_TRY(read_next(reader, root, FYET_NONE, 0));
+    if ((*root)->kind == DC_YAML_SCALAR && !(*root)->quoted && !(*root)->text[0])
+        return dc_fail(reader->error, DC_ERR_CONFIG, "%s: the file is empty", reader->name);
+    for (enum fy_event_type type = FYET_DOCUMENT_END; type != FYET_STREAM_END;) {
+        DC_TRY(next_event(reader, &event));
+        type = event->type;
+        const bool second = type == FYET_DOCUMENT_START;
+        const enum dc_status status =
+            second ? fail_token(reader, fy_event_get_token(event),
+                                "a second document ('---') starts in this file; only one may")
+                   : DC_OK;
+        fy_parser_event_free(reader->parser, event);
+        DC_TRY(status);
+    }
+    return DC_OK;
+}
+
+static enum dc_status parse(const struct dc_yaml **root, const char *text, size_t size,
+                            const char *name, struct dc_arena *arena, struct dc_error *error)
+{
+    struct reader reader = {.arena = arena, .error = error};
+    *root = NULL;
+    reader.name = dc_arena_copy(arena, name, error);
+    if (!reader.name)
+        return DC_ERR_MEMORY;
+    DC_TRY(split_lines(&reader, text, size));
+    reader.diag = fy_diag_create(NULL);
+    if (reader.diag)
+        fy_diag_set_collect_errors(reader.diag, true);
+    const struct fy_parse_cfg config = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG,
+                                        .diag = reader.diag};
+    reader.parser = reader.diag ? fy_parser_create(&config) : NULL;
+    enum dc_status status = DC_OK;
+    if (!reader.parser || fy_parser_set_string(reader.parser, text, size) != 0)
+        status = dc_fail(error, DC_ERR_MEMORY, "%s: out of memory", name);
+    else
+        status = read_document(&reader, root);
+    if (reader.parser)
+        fy_parser_destroy(reader.parser);
+    if (reader.diag)
+        fy_diag_destroy(reader.diag);
+    return status;
+}
+
+enum dc_status dc_yaml_read(const struct dc_yaml **root, const char *path, struct dc_arena *arena,
+                            struct dc_error *error)
+{
+    char *text = NULL;
+    size_t size = 0;
+    const enum dc_status status = dc_file_read(&text, &size, path, arena, error);
+    if (status == DC_ERR_DATA) {  // a configuration that is not there is a configuration error
+        if (error)
+            error->status = DC_ERR_CONFIG;
+        return DC_ERR_CONFIG;
+    }
+    DC_TRY(status);
+    return parse(root, text, size, path, arena, error);
+}
+
+enum dc_status dc_yaml_parse(const struct dc_yaml **root, const char *text, const char *name,
+                             struct dc_arena *arena, struct dc_error *error)
+{
+    return parse(root, text, strlen(text), name, arena, error);
+}
+
+const struct dc_yaml *dc_yaml_get(const struct dc_yaml *mapping, const char *key)
+{
+    for (int i = 0; mapping->kind == DC_YAML_MAPPING && i < mapping->count; i++)
+        if (!strcmp(mapping->keys[i]->text, key))
+            return mapping->items[i];
+    return NULL;
+}
+
+enum dc_status dc_fail_yaml(struct dc_error *error, const struct dc_yaml *node, const char *format,
+                            ...)
+{
+    char message[2048];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    return dc_fail_at(error, DC_ERR_CONFIG, &node->where, NULL, NULL, "%s", message);
+}
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+// Insertions, deletions, replacements and swaps of neighbours (optimal string alignment).
+static int edit_distance(const char *a, const char *b)
+{
+    const int n = (int)strlen(a), m = (int)strlen(b);
+    int rows[3][WORD_MAX + 1];
+    if (n > WORD_MAX || m > WORD_MAX)
+        return WORD_MAX + 1;
+    for (int i = 0; i <= n; i++) {
+        int *row = rows[i % 3];
+        const int *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
+        row[0] = i;
+        for (int j = 1; j <= m; j++) {
+            if (i == 0) {
+                row[j] = j;
+                continue;
+            }
+            row[j] = least(least(above[j], row[j - 1]) + 1, above[j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                row[j] = least(row[j], above2[j - 2] + 1);
+        }
+    }
+    return rows[n % 3][m];
+}
+
+const char *dc_suggest(const char *word, const char *const *names, int count)
+{
+    const int length = (int)strlen(word);
+    int nearest = 1 + (length > 3 ? length / 3 : 1);  // one more than what counts as near
+    const char *best = NULL;
+    for (int i = 0; i < count; i++) {
+        const int distance = edit_distance(word, names[i]);
+        if (distance < nearest) {
+            nearest = distance;
+            best = names[i];
+        }
+    }
+    return best;
+}
