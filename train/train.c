@@ -327,7 +327,8 @@ static enum dc_status start_or_resume(struct trainer *t, struct dc_error *error)
     t->seconds_before = t->counters.seconds;
     t->steps_before = t->counters.step;
     t->started = now();
-    return DC_OK;
+    // The checkpoint of step 0 knows the metrics' length, and meets a full disk before any work.
+    return t->counters.step == 0 ? write_last(t, error) : DC_OK;
 }
 
 static enum dc_status finish(struct trainer *t, struct dc_train_result *result,

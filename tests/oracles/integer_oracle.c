@@ -1,0 +1,208 @@
+// Owns the exact integer definitions, written from prose. Slow on purpose.
+
+#include "integer_oracle.h"
+
+#include <string.h>
+
+__extension__ typedef __int128 wide;
+
+static wide floor_divide(wide a, wide b)  // b > 0
+{
+    const wide q = a / b;
+    return a % b < 0 ? q - 1 : q;
+}
+
+// Nearest integer to a / b; a tie goes up (toward plus infinity).
+static wide nearest_up(wide a, wide b)
+{
+    const wide q = floor_divide(a, b);
+    return 2 * (a - q * b) >= b ? q + 1 : q;
+}
+
+// Nearest integer to a / b; a tie goes away from zero.
+static wide nearest_away(wide a, wide b)
+{
+    return a < 0 ? -nearest_up(-a, b) : nearest_up(a, b);
+}
+
+static wide power(int exponent)
+{
+    wide p = 1;
+    while (exponent-- > 0)
+        p *= 2;
+    return p;
+}
+
+// From the bits of a normal double: factor = mantissa * 2^exponent, mantissa in [2^52, 2^53).
+void oracle_multiplier(int32_t *multiplier, int32_t *shift, double factor, bool single)
+{
+    uint64_t bits;
+    memcpy(&bits, &factor, sizeof bits);
+    const int biased = (int)(bits >> 52 & 0x7ff);
+    const wide mantissa = (wide)(bits & 0xfffffffffffffull) + power(52);
+    wide m = nearest_away(mantissa, power(53 - 31));
+    int s = biased - 1075 + 53;
+    if (m == power(31)) {
+        m = power(30);
+        s = s + 1;
+    }
+    if (biased == 0 || s < -31) {
+        m = 0;
+        s = 0;
+    }
+    if (single && s > 30) {
+        m = power(31) - 1;
+        s = 30;
+    }
+    *multiplier = (int32_t)m;
+    *shift = s;
+}
+
+int64_t oracle_srdhm(int64_t a, int64_t b)
+{
+    const wide r = nearest_up((wide)a * b, power(31));
+    return r > INT32_MAX ? INT32_MAX : (int64_t)r;
+}
+
+int64_t oracle_divide_pot(int64_t x, int exponent)
+{
+    return (int64_t)nearest_away(x, power(exponent));
+}
+
+// Unbounded where a target would overflow; the caller clamps.
+int64_t oracle_requantize(int64_t x, int32_t multiplier, int32_t shift, bool single)
+{
+    wide r;
+    if (single) {
+        r = nearest_up((wide)x * multiplier, power(31 - shift));
+    } else {
+        const wide shifted = (wide)x * power(shift > 0 ? shift : 0);
+        r = nearest_up(shifted * multiplier, power(31));
+        r = nearest_away(r, power(shift < 0 ? -shift : 0));
+    }
+    return r > INT32_MAX ? INT32_MAX : r < INT32_MIN ? INT32_MIN : (int64_t)r;
+}
+
+static int8_t clamp(int64_t value, const struct oracle_layer *l)
+{
+    return (int8_t)(value < l->low ? l->low : value > l->high ? l->high : value);
+}
+
+static int8_t requantized(int64_t sum, double factor, const struct oracle_layer *l)
+{
+    int32_t m, s;
+    oracle_multiplier(&m, &s, factor, l->single);
+    return clamp(oracle_requantize(sum, m, s, l->single) + l->out_zero_point, l);
+}
+
+void oracle_integer_conv(int8_t *codes, int32_t *sums, const int8_t *x, const int8_t *weights,
+                         const int32_t *biases, const float *scales, bool depthwise,
+                         const struct oracle_layer *l)
+{
+    for (int oy = 0; oy < l->out_h; oy++)
+        for (int ox = 0; ox < l->out_w; ox++)
+            for (int o = 0; o < l->out_c; o++) {
+                int64_t sum = biases[o];
+                for (int i = 0; i < l->in_c; i++)
+                    for (int ky = 0; ky < l->kernel_h; ky++)
+                        for (int kx = 0; kx < l->kernel_w; kx++) {
+                            const int iy = oy * l->stride_h + ky * l->dilation_h - l->pad_top;
+                            const int ix = ox * l->stride_w + kx * l->dilation_w - l->pad_left;
+                            if (depthwise && o / (l->out_c / l->in_c) != i)
+                                continue;
+                            if (iy < 0 || ix < 0 || iy >= l->in_h || ix >= l->in_w)
+                                continue;
+                            const int64_t tap = ky * l->kernel_w + kx;
+                            const int64_t w =
+                                depthwise
+                                    ? weights[tap * l->out_c + o]
+                                    : weights[(o * l->kernel_h * l->kernel_w + tap) * l->in_c + i];
+                            sum += w * (x[(iy * l->in_w + ix) * l->in_c + i] - l->in_zero_point);
+                        }
+                const int64_t at = (int64_t)(oy * l->out_w + ox) * l->out_c + o;
+                sums[at] = (int32_t)sum;
+                codes[at] = requantized(
+                    sum, (double)l->in_scale * (double)scales[o] / (double)l->out_scale, l);
+            }
+}
+
+void oracle_integer_dense(int8_t *codes, int32_t *sums, const int8_t *x, const int8_t *weights,
+                          const int32_t *biases, const float *scales, bool per_channel, int inputs,
+                          const struct oracle_layer *l)
+{
+    for (int o = 0; o < l->out_c; o++) {
+        int64_t sum = 0;
+        for (int i = inputs - 1; i >= 0; i--)
+            sum += (int64_t)weights[o * inputs + i] * (x[i] - l->in_zero_point);
+        sum += biases[o];
+        sums[o] = (int32_t)sum;
+        volatile float rounded = l->in_scale * scales[o];
+        const double product = per_channel ? (double)l->in_scale * (double)scales[o] : rounded;
+        codes[o] = requantized(sum, product / (double)l->out_scale, l);
+    }
+}
+
+void oracle_integer_add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
+                        float b_scale, int b_zero_point, int count, const struct oracle_layer *l)
+{
+    const double largest = (double)(l->in_scale > b_scale ? l->in_scale : b_scale);
+    int32_t m[2], s[2];
+    oracle_multiplier(&m[0], &s[0], (double)l->in_scale / (2.0 * largest), l->single);
+    oracle_multiplier(&m[1], &s[1], (double)b_scale / (2.0 * largest), l->single);
+    for (int i = 0; i < count; i++) {
+        const int64_t first = (int64_t)(a[i] - l->in_zero_point) * 1048576;
+        const int64_t second = (int64_t)(b[i] - b_zero_point) * 1048576;
+        const int64_t sum = oracle_requantize(first, m[0], s[0], l->single) +
+                            oracle_requantize(second, m[1], s[1], l->single);
+        sums[i] = (int32_t)sum;
+        codes[i] = requantized(sum, 2.0 * largest / (1048576.0 * (double)l->out_scale), l);
+    }
+}
+
+void oracle_integer_mean(int8_t *codes, int32_t *sums, const int8_t *x,
+                         const struct oracle_layer *l)
+{
+    const int n = l->in_h * l->in_w;
+    int32_t m, s;
+    oracle_multiplier(&m, &s, (double)l->in_scale / (double)l->out_scale, l->single);
+    int k = 0;
+    while (power(k + 1) <= n)
+        k++;
+    if (k > 32)
+        k = 32;
+    if (k > 31 + s)
+        k = 31 + s;
+    const int32_t divided = (int32_t)(m * power(k) / n);
+    for (int c = 0; c < l->out_c; c++) {
+        int64_t sum = 0;
+        for (int i = 0; i < n; i++)
+            sum += x[i * l->out_c + c];
+        sum -= (int64_t)n * l->in_zero_point;
+        sums[c] = (int32_t)sum;
+        codes[c] = clamp(oracle_requantize(sum, divided, s - k, l->single) + l->out_zero_point, l);
+    }
+}
+
+void oracle_integer_pool(int8_t *codes, const int8_t *x, bool average, const struct oracle_layer *l)
+{
+    for (int oy = 0; oy < l->out_h; oy++)
+        for (int ox = 0; ox < l->out_w; ox++)
+            for (int c = 0; c < l->out_c; c++) {
+                int64_t sum = 0, taps = 0, best = -1000;
+                for (int ky = 0; ky < l->kernel_h; ky++)
+                    for (int kx = 0; kx < l->kernel_w; kx++) {
+                        const int iy = oy * l->stride_h + ky - l->pad_top;
+                        const int ix = ox * l->stride_w + kx - l->pad_left;
+                        if (iy < 0 || ix < 0 || iy >= l->in_h || ix >= l->in_w)
+                            continue;
+                        const int v = x[(iy * l->in_w + ix) * l->in_c + c];
+                        sum += v;
+                        taps++;
+                        best = v > best ? v : best;
+                    }
+                // (sum + n/2) / n in truncating integer division is half away from zero on the
+                // magnitude for even n, and the nearest integer for odd n.
+                codes[(oy * l->out_w + ox) * l->out_c + c] = clamp(
+                    average ? (int64_t)nearest_away(sum, taps) : best, l);
+            }
+}

@@ -1,0 +1,42 @@
+// Integer arithmetic of TFLite's int8 family from its definitions, in exact wide integers.
+//
+// Includes nothing of the library and shares no formula shape with it: roundings are divisions with
+// an inspected remainder, sums are int64 over the textbook's loops, multipliers come from the bits
+// of the double. Layouts as in TFLite: NHWC, OHWI, 1HWC, OI.
+
+#ifndef DC_TESTS_INTEGER_ORACLE_H
+#define DC_TESTS_INTEGER_ORACLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+void oracle_multiplier(int32_t *multiplier, int32_t *shift, double factor, bool single);
+int64_t oracle_srdhm(int64_t a, int64_t b);
+int64_t oracle_divide_pot(int64_t x, int exponent);
+int64_t oracle_requantize(int64_t x, int32_t multiplier, int32_t shift, bool single);
+
+struct oracle_layer {
+    bool single;  // rounding
+    int in_h, in_w, in_c, out_h, out_w, out_c;
+    int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+    float in_scale, out_scale;
+    int in_zero_point, out_zero_point, low, high;
+};
+
+// sums: before requantization. scales: [out_c]. Depthwise: out_c is a multiple of in_c.
+void oracle_integer_conv(int8_t *codes, int32_t *sums, const int8_t *x, const int8_t *weights,
+                         const int32_t *biases, const float *scales, bool depthwise,
+                         const struct oracle_layer *layer);
+void oracle_integer_dense(int8_t *codes, int32_t *sums, const int8_t *x, const int8_t *weights,
+                          const int32_t *biases, const float *scales, bool per_channel, int inputs,
+                          const struct oracle_layer *layer);
+// The second operand has scale b_scale; in_scale is the first's.
+void oracle_integer_add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
+                        float b_scale, int b_zero_point, int count,
+                        const struct oracle_layer *layer);
+void oracle_integer_mean(int8_t *codes, int32_t *sums, const int8_t *x,
+                         const struct oracle_layer *layer);
+void oracle_integer_pool(int8_t *codes, const int8_t *x, bool average,
+                         const struct oracle_layer *layer);
+
+#endif

@@ -1,0 +1,183 @@
+#include "tests/qat/helper_models.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+void test_fill_codes(int8_t *codes, int64_t count, struct dc_random *random)
+{
+    for (int64_t i = 0; i < count; i++)
+        codes[i] = (int8_t)((int)dc_random_below(random, 256) - 128);
+}
+
+static int extent(int in, int before, int after, int kernel, int stride, int dilation)
+{
+    return (in + before + after - ((kernel - 1) * dilation + 1)) / stride + 1;
+}
+
+static void infer(struct dc_ilayer *l, const struct dc_imodel *model)
+{
+    const struct dc_ilayer *x = &model->layers[l->inputs[0]];
+    l->bits = 8;
+    switch (l->op) {
+    case DC_I_FULLY_CONNECTED:
+    case DC_I_MEAN:
+        l->height = l->width = 1;
+        break;
+    case DC_I_ADD:
+    case DC_I_CONCAT:
+        l->height = x->height;
+        l->width = x->width;
+        break;
+    case DC_I_PAD:
+        l->height = x->height + l->pad_top + l->pad_bottom;
+        l->width = x->width + l->pad_left + l->pad_right;
+        break;
+    case DC_I_RESHAPE:
+        l->height = l->width = 1;
+        l->channels = (int)dc_ilayer_size(x);
+        return;
+    default:
+        l->height = extent(x->height, l->pad_top, l->pad_bottom, l->kernel_h, l->stride_h,
+                           l->dilation_h);
+        l->width = extent(x->width, l->pad_left, l->pad_right, l->kernel_w, l->stride_w,
+                          l->dilation_w);
+    }
+    if (l->op == DC_I_CONCAT)
+        l->channels = x->channels + model->layers[l->inputs[1]].channels;
+    else if (!dc_ilayer_has_weights(l))
+        l->channels = x->channels;
+}
+
+// Scales that give codes of a useful spread whatever the number of taps.
+static void choose_scales(struct dc_ilayer *l, const struct dc_ilayer *x, float *scales,
+                          int32_t *biases, int64_t taps, struct dc_random *random)
+{
+    l->scale = dc_random_between(random, 0.01f, 0.1f);
+    const float wanted = 40.0f / (5000.0f * (float)(taps + 4)) * 4.0f;
+    for (int c = 0; c < l->channels; c++) {
+        const float factor = wanted * dc_random_between(random, 0.2f, 2.0f);
+        scales[c] = l->per_channel || c == 0 ? factor * l->scale / x->scale : scales[0];
+        biases[c] = (int32_t)dc_random_below(random, 20000) - 10000;
+    }
+    l->weights = NULL;
+}
+
+int test_add_layer(struct dc_imodel *model, const char *name, const struct dc_ilayer *wanted,
+                   int input, int second, struct dc_random *random)
+{
+    struct dc_ilayer l = *wanted;
+    struct dc_error error;
+    int8_t *weights = NULL;
+    int32_t *biases = NULL;
+    float *scales = NULL;
+    l.name = name;
+    l.input_count = second >= 0 ? 2 : 1;
+    l.inputs[0] = input;
+    l.inputs[1] = second;
+    l.stride_h = l.stride_h ? l.stride_h : 1;
+    l.stride_w = l.stride_w ? l.stride_w : 1;
+    l.dilation_h = l.dilation_h ? l.dilation_h : 1;
+    l.dilation_w = l.dilation_w ? l.dilation_w : 1;
+    infer(&l, model);
+    const struct dc_ilayer *x = &model->layers[input];
+    if (l.clamp_low == 0 && l.clamp_high == 0) {
+        l.clamp_low = -128;
+        l.clamp_high = 127;
+    }
+    l.scale = x->scale;
+    l.zero_point = x->zero_point;
+    if (dc_ilayer_has_weights(&l)) {
+        const int64_t taps = l.op == DC_I_FULLY_CONNECTED ? dc_ilayer_size(x)
+                             : l.op == DC_I_CONV2D        ? l.kernel_h * l.kernel_w * x->channels
+                                                          : l.kernel_h * l.kernel_w;
+        const int64_t count = taps * l.channels;
+        weights = calloc((size_t)count, 1);
+        biases = calloc((size_t)l.channels, sizeof *biases);
+        scales = calloc((size_t)l.channels, sizeof *scales);
+        assert_true(weights && biases && scales);
+        choose_scales(&l, x, scales, biases, taps, random);
+        for (int64_t i = 0; i < count; i++)
+            weights[i] = (int8_t)((int)dc_random_below(random, 255) - 127);
+        l.weight_bits = 8;
+        l.weights = weights;
+        l.biases = biases;
+        l.weight_scales = scales;
+    }
+    if (dc_ilayer_has_weights(&l) || l.op == DC_I_ADD || l.op == DC_I_MEAN) {
+        l.zero_point = (int)dc_random_below(random, 256) - 128;
+        if (!dc_ilayer_has_weights(&l))
+            l.scale = x->scale * dc_random_between(random, 0.6f, 1.4f);
+    }
+    int index = -1;
+    if (dc_imodel_add(model, &l, &index, &error) != DC_OK)
+        fail_msg("%s", error.message);
+    free(weights);
+    free(biases);
+    free(scales);
+    return index;
+}
+
+struct dc_imodel *test_every_op_model(const struct dc_profile *profile, uint64_t seed)
+{
+    struct dc_random random;
+    struct dc_imodel *m = NULL;
+    dc_random_start(&random, 7, DC_PURPOSE_TEST, 0, seed);
+    assert_int_equal(dc_imodel_create(&m, "every_op", "random weights of a test", profile, NULL),
+                     DC_OK);
+    const struct dc_ilayer input = {.name = "image",
+                                    .op = DC_I_INPUT,
+                                    .height = 13,
+                                    .width = 11,
+                                    .channels = 3,
+                                    .scale = 0.02f,
+                                    .zero_point = -5,
+                                    .bits = 8,
+                                    .clamp_low = -128,
+                                    .clamp_high = 127};
+    assert_int_equal(dc_imodel_add(m, &input, NULL, NULL), DC_OK);
+#define LAYER(...)                                                                                 \
+    &(const struct dc_ilayer)                                                                      \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+    const int pad = test_add_layer(m, "pad", LAYER(.op = DC_I_PAD, .pad_top = 1, .pad_left = 2), 0,
+                                   -1, &random);
+    const int conv = test_add_layer(m, "conv",
+                                    LAYER(.op = DC_I_CONV2D, .channels = 10, .kernel_h = 3,
+                                          .kernel_w = 5, .stride_h = 1, .stride_w = 2, .pad_top = 1,
+                                          .pad_right = 3, .per_channel = true, .clamp_low = -100,
+                                          .clamp_high = 120),
+                                    pad, -1, &random);
+    const int pointwise = test_add_layer(
+        m, "pointwise",
+        LAYER(.op = DC_I_CONV2D, .channels = 10, .kernel_h = 1, .kernel_w = 1, .per_channel = true),
+        conv, -1, &random);
+    const int add = test_add_layer(m, "add", LAYER(.op = DC_I_ADD), conv, pointwise, &random);
+    const int depthwise = test_add_layer(m, "depthwise",
+                                         LAYER(.op = DC_I_DEPTHWISE_CONV2D, .channels = 20,
+                                               .kernel_h = 3, .kernel_w = 3, .dilation_w = 2,
+                                               .pad_left = 2, .pad_right = 2, .pad_top = 1,
+                                               .pad_bottom = 1, .per_channel = true),
+                                         add, -1, &random);
+    const int most = test_add_layer(m, "max_pool",
+                                    LAYER(.op = DC_I_MAX_POOL, .kernel_h = 3, .kernel_w = 2,
+                                          .stride_h = 2, .stride_w = 2, .pad_top = 1),
+                                    depthwise, -1, &random);
+    const int average = test_add_layer(m, "average_pool",
+                                       LAYER(.op = DC_I_AVERAGE_POOL, .kernel_h = 3, .kernel_w = 2,
+                                             .stride_h = 2, .stride_w = 2, .pad_top = 1),
+                                       depthwise, -1, &random);
+    const int both = test_add_layer(m, "concat", LAYER(.op = DC_I_CONCAT), most, average, &random);
+    const int gap = test_add_layer(m, "mean", LAYER(.op = DC_I_MEAN), both, -1, &random);
+    const int wide = test_add_layer(
+        m, "hidden", LAYER(.op = DC_I_FULLY_CONNECTED, .channels = 12, .per_channel = true), gap,
+        -1, &random);
+    const int flat = test_add_layer(m, "reshape", LAYER(.op = DC_I_RESHAPE), wide, -1, &random);
+    test_add_layer(m, "logits", LAYER(.op = DC_I_FULLY_CONNECTED, .channels = 7), flat, -1,
+                   &random);
+#undef LAYER
+    return m;
+}
