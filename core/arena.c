@@ -2,6 +2,7 @@
 
 #include "core/arena.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,15 @@ struct dc_arena {
     size_t used;
 };
 
+// Such a request comes from a negative count; rounding it up would wrap around to a small one.
+static bool too_large(size_t bytes, struct dc_error *error)
+{
+    if (bytes <= SIZE_MAX / 2)
+        return false;
+    dc_fail(error, DC_ERR_MEMORY, "out of memory: %zu bytes were refused", bytes);
+    return true;
+}
+
 static size_t round_up(size_t bytes)
 {
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -25,8 +35,10 @@ static size_t round_up(size_t bytes)
 
 void *dc_alloc(size_t bytes, struct dc_error *error)
 {
+    if (too_large(bytes, error))
+        return NULL;
     const size_t size = round_up(bytes ? bytes : 1);
-    void *memory = size >= bytes ? aligned_alloc(ALIGNMENT, size) : NULL;
+    void *memory = aligned_alloc(ALIGNMENT, size);
     if (!memory) {
         dc_fail(error, DC_ERR_MEMORY, "out of memory: %zu bytes were refused", bytes);
         return NULL;
@@ -54,11 +66,13 @@ void dc_arena_free(struct dc_arena *arena)
 
 void *dc_arena_alloc(struct dc_arena *arena, size_t bytes, struct dc_error *error)
 {
+    if (too_large(bytes, error))
+        return NULL;
     const size_t size = round_up(bytes ? bytes : 1);
     struct block *block = arena->blocks;
     if (!block || block->size - block->used < size) {
         const size_t payload = size > BLOCK_BYTES ? size : BLOCK_BYTES;
-        block = size < bytes ? NULL : dc_alloc(ALIGNMENT + payload, error);
+        block = dc_alloc(ALIGNMENT + payload, error);
         if (!block)
             return NULL;
         block->size = payload;

@@ -3,6 +3,7 @@
 #include "core/error.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,8 +39,11 @@ static size_t append_excerpt(char *buffer, size_t used, const struct dc_location
                              const char *hint)
 {
     used = append(buffer, used, "\n%5d | %s\n      | ", where->line, where->excerpt);
-    for (int i = 1; i < where->column; i++)
-        used = append(buffer, used, "%c", where->excerpt[i - 1] == '\t' ? '\t' : ' ');
+    const int length = (int)strlen(where->excerpt);
+    for (int i = 1; i < where->column; i++) {
+        const bool tab = i <= length && where->excerpt[i - 1] == '\t';
+        used = append(buffer, used, "%c", tab ? '\t' : ' ');
+    }
     used = append(buffer, used, "^");
     for (int i = 1; i < where->marked; i++)
         used = append(buffer, used, "~");
