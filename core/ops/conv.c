@@ -81,7 +81,7 @@ static int64_t taps_of(const struct geometry *g)
 
 static bool merges_rows(const struct geometry *g)
 {
-    return g->groups == 1 && g->dilation_w == 1;
+    return g->groups == 1 && g->dilation_w == 1 && !g->depthwise;
 }
 
 static int panels_of(int channels)

@@ -88,6 +88,7 @@ const struct dc_op dc_op_dropout = {
     .name = "dropout",
     .inputs_min = 1,
     .inputs_max = 1,
+    .attribute_bytes = sizeof(struct dc_dropout_attributes),
     .infer = infer,
     .forward = forward,
     .backward = backward,

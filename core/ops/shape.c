@@ -325,14 +325,18 @@ static enum dc_status backward(const struct dc_op_call *call, struct dc_error *e
     return DC_OK;
 }
 
-#define SHAPE_OP(name_, inputs_min_, inputs_max_, infer_)                                          \
+#define SHAPE_OP(name_, inputs_min_, inputs_max_, attribute_bytes_, infer_)                        \
     {                                                                                              \
-        .name = name_, .inputs_min = inputs_min_, .inputs_max = inputs_max_, .infer = infer_,      \
-        .forward = forward, .backward = backward                                                   \
+        .name = name_, .inputs_min = inputs_min_, .inputs_max = inputs_max_,                       \
+        .attribute_bytes = attribute_bytes_, .infer = infer_, .forward = forward,                  \
+        .backward = backward                                                                       \
     }
 
-const struct dc_op dc_op_concat = SHAPE_OP("concat", 2, DC_INPUTS_MAX, concat_infer);
-const struct dc_op dc_op_pad = SHAPE_OP("pad", 1, 1, pad_infer);
-const struct dc_op dc_op_slice = SHAPE_OP("slice", 1, 1, slice_infer);
-const struct dc_op dc_op_reshape = SHAPE_OP("reshape", 1, 1, reshape_infer);
-const struct dc_op dc_op_flatten = SHAPE_OP("flatten", 1, 1, flatten_infer);
+const struct dc_op dc_op_concat = SHAPE_OP("concat", 2, DC_INPUTS_MAX,
+                                           sizeof(struct dc_concat_attributes), concat_infer);
+const struct dc_op dc_op_pad = SHAPE_OP("pad", 1, 1, sizeof(struct dc_pad_attributes), pad_infer);
+const struct dc_op dc_op_slice = SHAPE_OP("slice", 1, 1, sizeof(struct dc_slice_attributes),
+                                          slice_infer);
+const struct dc_op dc_op_reshape = SHAPE_OP("reshape", 1, 1, sizeof(struct dc_reshape_attributes),
+                                            reshape_infer);
+const struct dc_op dc_op_flatten = SHAPE_OP("flatten", 1, 1, 0, flatten_infer);

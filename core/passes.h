@@ -1,0 +1,21 @@
+// Passes: a finished graph in, another graph out.
+
+#ifndef DC_CORE_PASSES_H
+#define DC_CORE_PASSES_H
+
+#include "core/graph.h"
+#include "core/params.h"
+
+// The inference form of a float network: dropout is left out, and a batch normalization whose input
+// is a convolution or dense layer that nothing else reads is folded into it (weights times
+// gamma / sqrt(variance + epsilon) per output channel, in double; the layer gets a bias). Others
+// stay, with their running statistics.
+// Only nodes that `output` depends on are kept. *output_node: its place in the new graph.
+// The new graph and parameters (without gradients) are the caller's.
+DC_MUST_USE enum dc_status dc_fold_for_inference(struct dc_graph **folded,
+                                                 struct dc_params **folded_params,
+                                                 int *output_node, const struct dc_graph *graph,
+                                                 const struct dc_params *params, int output,
+                                                 struct dc_error *error);
+
+#endif

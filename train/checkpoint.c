@@ -1,0 +1,188 @@
+// Owns the layout of checkpoint files: groups are networks, datasets slices, counters attributes.
+
+#include "train/checkpoint.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "core/h5.h"
+
+enum { FORMAT_VERSION = 1, REALS = 5 + DC_TERMS_MAX };
+
+static const char *const kind_attribute = "decant_file";
+
+// Integer counters by name; one table for reading and writing.
+static const struct {
+    const char *name;
+    size_t offset;
+} integers[] = {
+    {"step", offsetof(struct dc_counters, step)},
+    {"epoch", offsetof(struct dc_counters, epoch)},
+    {"batch", offsetof(struct dc_counters, batch)},
+    {"best_epoch", offsetof(struct dc_counters, best_epoch)},
+    {"stale_epochs", offsetof(struct dc_counters, stale)},
+    {"metrics_bytes", offsetof(struct dc_counters, metrics_bytes)},
+};
+enum { INTEGERS = sizeof integers / sizeof integers[0] };
+
+static int64_t *integer_at(const struct dc_counters *counters, int i)
+{
+    return (int64_t *)((char *)counters + integers[i].offset);
+}
+
+static void pack_reals(double reals[REALS], const struct dc_counters *c)
+{
+    const double first[] = {c->best_accuracy, c->last_accuracy, c->seconds, c->samples, c->correct};
+    memcpy(reals, first, sizeof first);
+    memcpy(reals + 5, c->term_sums, sizeof c->term_sums);
+}
+
+static void unpack_reals(struct dc_counters *c, const double reals[REALS])
+{
+    c->best_accuracy = reals[0];
+    c->last_accuracy = reals[1];
+    c->seconds = reals[2];
+    c->samples = reals[3];
+    c->correct = reals[4];
+    memcpy(c->term_sums, reals + 5, sizeof c->term_sums);
+}
+
+static enum dc_status write_content(struct dc_h5 *file, const struct dc_train_job *job,
+                                    const struct dc_counters *counters, struct dc_error *error)
+{
+    char hash[32];
+    snprintf(hash, sizeof hash, "%016" PRIx64, job->config_hash);
+    DC_TRY(dc_h5_set_text(file, kind_attribute, "checkpoint", error));
+    DC_TRY(dc_h5_set_int(file, "version", FORMAT_VERSION, error));
+    DC_TRY(dc_h5_set_text(file, "config_hash", hash, error));
+    for (int i = 0; i < INTEGERS; i++)
+        DC_TRY(dc_h5_set_int(file, integers[i].name, *integer_at(counters, i), error));
+    double reals[REALS];
+    pack_reals(reals, counters);
+    const struct dc_tensor tensor = {reals, DC_F64, DC_SHAPE(REALS)};
+    DC_TRY(dc_h5_write(file, "counters", &tensor, error));
+    for (int n = 0; n < job->network_count; n++)
+        if (job->networks[n].trainable)
+            DC_TRY(dc_params_write(job->networks[n].params, file, job->networks[n].name, error));
+    return DC_OK;
+}
+
+static enum dc_status check_version(const struct dc_h5 *file, const char *path, const char *kind,
+                                    struct dc_arena *arena, struct dc_error *error)
+{
+    char *found = NULL;
+    int64_t version = 0;
+    DC_TRY_IN(dc_h5_get_text(file, kind_attribute, &found, arena, error), error, "%s", path);
+    DC_TRY_IN(dc_h5_get_int(file, "version", &version, error), error, "%s", path);
+    if (strcmp(found, kind) != 0)
+        return dc_fail(error, DC_ERR_DATA, "%s is a %s file, not a %s file", path, found, kind);
+    if (version != FORMAT_VERSION)
+        return dc_fail(error, DC_ERR_DATA,
+                       "%s has format version %" PRId64 "; this program reads version %d", path,
+                       version, FORMAT_VERSION);
+    return DC_OK;
+}
+
+static enum dc_status read_content(const struct dc_h5 *file, const char *path,
+                                   const struct dc_train_job *job, struct dc_counters *counters,
+                                   struct dc_arena *arena, struct dc_error *error)
+{
+    DC_TRY(check_version(file, path, "checkpoint", arena, error));
+    char *found = NULL, want[32];
+    DC_TRY(dc_h5_get_text(file, "config_hash", &found, arena, error));
+    snprintf(want, sizeof want, "%016" PRIx64, job->config_hash);
+    if (strcmp(found, want) != 0)
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "%s was made by another configuration (hash %s, now %s); take back the change "
+                       "or start in a new run directory", path, found, want);
+    for (int i = 0; i < INTEGERS; i++)
+        DC_TRY(dc_h5_get_int(file, integers[i].name, integer_at(counters, i), error));
+    double reals[REALS];
+    const struct dc_tensor tensor = {reals, DC_F64, DC_SHAPE(REALS)};
+    DC_TRY(dc_h5_read(file, "counters", &tensor, error));
+    unpack_reals(counters, reals);
+    for (int n = 0; n < job->network_count; n++)
+        if (job->networks[n].trainable)
+            DC_TRY(dc_params_read(job->networks[n].params, file, job->networks[n].name, true,
+                                  error));
+    return DC_OK;
+}
+
+enum dc_status dc_checkpoint_write(const char *path, const struct dc_train_job *job,
+                                   const struct dc_counters *counters, struct dc_error *error)
+{
+    struct dc_h5 *file = NULL;
+    DC_TRY(dc_h5_create(&file, path, error));
+    const enum dc_status status = write_content(file, job, counters, error);
+    if (status == DC_OK)
+        return dc_h5_close_commit(file, error);
+    dc_h5_close(file);
+    return status;
+}
+
+enum dc_status dc_checkpoint_read(const char *path, const struct dc_train_job *job,
+                                  struct dc_counters *counters, struct dc_error *error)
+{
+    struct dc_h5 *file = NULL;
+    struct dc_arena *arena = NULL;
+    DC_TRY(dc_arena_create(&arena, error));
+    enum dc_status status = dc_h5_open(&file, path, error);
+    if (status == DC_OK)
+        status = read_content(file, path, job, counters, arena, error);
+    dc_h5_close(file);
+    dc_arena_free(arena);
+    return status;
+}
+
+static enum dc_status write_weights(struct dc_h5 *file, const struct dc_params *params,
+                                    struct dc_error *error)
+{
+    DC_TRY(dc_h5_set_text(file, kind_attribute, "weights", error));
+    DC_TRY(dc_h5_set_int(file, "version", FORMAT_VERSION, error));
+    for (int i = 0; i < params->count; i++) {
+        const struct dc_slice *slice = &params->slices[i];
+        const struct dc_tensor tensor = {params->value + slice->offset, DC_F32, slice->shape};
+        DC_TRY(dc_h5_write(file, slice->name, &tensor, error));
+    }
+    return DC_OK;
+}
+
+enum dc_status dc_weights_write(const char *path, const struct dc_params *params,
+                                struct dc_error *error)
+{
+    struct dc_h5 *file = NULL;
+    DC_TRY(dc_h5_create(&file, path, error));
+    const enum dc_status status = write_weights(file, params, error);
+    if (status == DC_OK)
+        return dc_h5_close_commit(file, error);
+    dc_h5_close(file);
+    return status;
+}
+
+static enum dc_status read_weights(const struct dc_h5 *file, const char *path,
+                                   struct dc_params *params, struct dc_arena *arena,
+                                   struct dc_error *error)
+{
+    DC_TRY(check_version(file, path, "weights", arena, error));
+    for (int i = 0; i < params->count; i++) {
+        const struct dc_slice *slice = &params->slices[i];
+        const struct dc_tensor tensor = {params->value + slice->offset, DC_F32, slice->shape};
+        DC_TRY(dc_h5_read(file, slice->name, &tensor, error));
+    }
+    if (params->average)
+        memcpy(params->average, params->value, sizeof(float) * (size_t)params->total);
+    return DC_OK;
+}
+
+enum dc_status dc_weights_read(const char *path, struct dc_params *params, struct dc_error *error)
+{
+    struct dc_h5 *file = NULL;
+    struct dc_arena *arena = NULL;
+    DC_TRY(dc_arena_create(&arena, error));
+    enum dc_status status = dc_h5_open(&file, path, error);
+    if (status == DC_OK)
+        status = read_weights(file, path, params, arena, error);
+    dc_h5_close(file);
+    dc_arena_free(arena);
+    return status;
+}

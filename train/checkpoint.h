@@ -1,0 +1,37 @@
+// Checkpoints: every slice of every trained network and the counters of the loop, in one HDF5 file.
+//
+// A file is written whole. It carries a format version and the hash of the configuration that made
+// it; another version or hash is refused with both values.
+
+#ifndef DC_TRAIN_CHECKPOINT_H
+#define DC_TRAIN_CHECKPOINT_H
+
+#include "train/train.h"
+
+// What the loop must know to go on where it was.
+struct dc_counters {
+    int64_t step;         // optimizer steps done
+    int64_t epoch;        // the epoch the next batch belongs to
+    int64_t batch;        // batches of that epoch done
+    int64_t best_epoch;   // -1: none
+    int64_t stale;        // epochs since the best
+    int64_t metrics_bytes;  // length of the metrics file that belongs to this state
+    double best_accuracy, last_accuracy;
+    double seconds;
+    double samples, correct;             // of the running epoch
+    double term_sums[DC_TERMS_MAX];      // of the running epoch: value times rows
+};
+
+DC_MUST_USE enum dc_status dc_checkpoint_write(const char *path, const struct dc_train_job *job,
+                                               const struct dc_counters *counters,
+                                               struct dc_error *error);
+DC_MUST_USE enum dc_status dc_checkpoint_read(const char *path, const struct dc_train_job *job,
+                                              struct dc_counters *counters, struct dc_error *error);
+
+// A network alone, as a stage's result: values without optimizer state.
+DC_MUST_USE enum dc_status dc_weights_write(const char *path, const struct dc_params *params,
+                                            struct dc_error *error);
+DC_MUST_USE enum dc_status dc_weights_read(const char *path, struct dc_params *params,
+                                           struct dc_error *error);
+
+#endif

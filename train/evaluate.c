@@ -1,0 +1,128 @@
+// Owns scoring. Nothing here knows whether logits come from floats or integers.
+
+#include "train/evaluate.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/plan.h"
+#include "data/loader.h"
+#include "train/row_loss.h"
+
+double dc_accuracy(const struct dc_scores *scores)
+{
+    return scores->samples ? (double)scores->correct / (double)scores->samples : 0.0;
+}
+
+double dc_accuracy_error(const struct dc_scores *scores)
+{
+    const double p = dc_accuracy(scores);
+    return scores->samples ? sqrt(p * (1.0 - p) / (double)scores->samples) : 0.0;
+}
+
+enum dc_status dc_scores_create(struct dc_scores **out, int classes, struct dc_arena *arena,
+                                struct dc_error *error)
+{
+    struct dc_scores *scores = DC_NEW(arena, struct dc_scores, 1, error);
+    int64_t *confusion = DC_NEW(arena, int64_t, classes *classes, error);
+    if (!scores || !confusion)
+        return DC_ERR_MEMORY;
+    *scores = (struct dc_scores){.classes = classes, .confusion = confusion};
+    *out = scores;
+    return DC_OK;
+}
+
+enum dc_status dc_scores_add(struct dc_scores *scores, const float *logits, const int32_t *labels,
+                             int64_t rows, struct dc_error *error)
+{
+    const int classes = scores->classes;
+    for (int64_t r = 0; r < rows; r++) {
+        const float *z = logits + r * classes;
+        const int label = labels[r];
+        int best = 0, ahead = 0;  // classes that rank before the label
+        for (int c = 0; c < classes; c++) {
+            if (!isfinite(z[c]))
+                return dc_fail(error, DC_ERR_NUMERIC, "the logits of sample %lld are not finite",
+                               (long long)(scores->samples + r));
+            best = z[c] > z[best] ? c : best;
+            ahead += z[c] > z[label] || (z[c] == z[label] && c < label);
+        }
+        scores->correct += best == label;
+        scores->correct5 += ahead < 5;
+        scores->confusion[label * classes + best]++;
+        scores->loss += dc_log_sum_exp(NULL, z, 1.0, classes) - (double)z[label];
+    }
+    scores->samples += rows;
+    return DC_OK;
+}
+
+enum dc_status dc_evaluate(struct dc_scores *scores, float *logits,
+                           const struct dc_predictor *predictor, struct dc_loader *loader,
+                           struct dc_error *error)
+{
+    float *room = dc_alloc(
+        sizeof(float) * (size_t)predictor->max_rows * (size_t)predictor->classes, error);
+    if (!room)
+        return DC_ERR_MEMORY;
+    enum dc_status status = DC_OK;
+    for (int64_t done = 0; status == DC_OK;) {
+        struct dc_batch batch;
+        status = dc_loader_next(loader, &batch, error);
+        if (status != DC_OK || batch.rows == 0)
+            break;
+        float *out = logits ? logits + done * predictor->classes : room;
+        status = predictor->predict(predictor->user, out, batch.inputs, batch.rows, error);
+        if (status == DC_OK && scores)
+            status = dc_scores_add(scores, out, batch.labels, batch.rows, error);
+        done += batch.rows;
+    }
+    free(room);
+    if (status == DC_OK && scores && scores->samples)
+        scores->loss /= (double)scores->samples;
+    return status;
+}
+
+static enum dc_status predict_float(void *user, float *logits, const float *inputs, int64_t rows,
+                                    struct dc_error *error)
+{
+    struct dc_float_predictor *p = user;
+    const struct dc_step step = {.total_batch = rows};
+    dc_plan_bind(p->plan, p->input, inputs);
+    DC_TRY(dc_plan_forward(p->plan, p->params, rows, &step, error));
+    const float *value = dc_plan_value(p->plan, p->output);
+    for (int64_t i = 0; i < rows * p->classes; i++)
+        logits[i] = value[i];
+    return DC_OK;
+}
+
+enum dc_status dc_float_predictor_create(struct dc_float_predictor **out, const struct dc_ctx *ctx,
+                                         const struct dc_graph *graph, struct dc_params *params,
+                                         int input, int output, int64_t max_rows,
+                                         struct dc_error *error)
+{
+    *out = NULL;
+    struct dc_float_predictor *p = calloc(1, sizeof *p);
+    if (!p)
+        return dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    const struct dc_shape *shape = &graph->nodes[output].shape;
+    *p = (struct dc_float_predictor){.params = params, .input = input, .output = output,
+                                     .classes = (int)dc_shape_row(shape)};
+    p->predictor = (struct dc_predictor){predict_float, p, p->classes, max_rows};
+    const struct dc_plan_config config = {
+        .mode = DC_INFERENCE, .max_rows = max_rows, .outputs = &output, .output_count = 1};
+    const enum dc_status status = dc_plan_create(&p->plan, ctx, graph, &config, error);
+    if (status != DC_OK) {
+        free(p);
+        return status;
+    }
+    *out = p;
+    return DC_OK;
+}
+
+void dc_float_predictor_free(struct dc_float_predictor *predictor)
+{
+    if (!predictor)
+        return;
+    dc_plan_free(predictor->plan);
+    free(predictor);
+}

@@ -1,0 +1,63 @@
+// Evaluation: logits of a whole set of samples, and what they say.
+
+#ifndef DC_TRAIN_EVALUATE_H
+#define DC_TRAIN_EVALUATE_H
+
+#include "core/graph.h"
+#include "core/params.h"
+#include "core/source.h"
+
+struct dc_scores {
+    int64_t samples;
+    int classes;
+    int64_t correct, correct5;  // top-1; top-5 (of fewer classes: all)
+    double loss;                // mean cross-entropy without smoothing
+    int64_t *confusion;         // [classes][classes]: [label][prediction]
+};
+
+double dc_accuracy(const struct dc_scores *scores);  // in [0, 1]
+// sqrt(p (1 - p) / n): the standard error of a binomial proportion
+double dc_accuracy_error(const struct dc_scores *scores);
+
+DC_MUST_USE enum dc_status dc_scores_create(struct dc_scores **scores, int classes,
+                                            struct dc_arena *arena, struct dc_error *error);
+// logits: [rows, classes]. The prediction is the first of the largest logits. NaN is
+// DC_ERR_NUMERIC and names the row.
+DC_MUST_USE enum dc_status dc_scores_add(struct dc_scores *scores, const float *logits,
+                                         const int32_t *labels, int64_t rows,
+                                         struct dc_error *error);
+
+// How a network is asked for logits: float plan, integer engine, ONNX file.
+struct dc_predictor {
+    // logits: [rows, classes]; inputs: [rows, sample...], normalized
+    enum dc_status (*predict)(void *user, float *logits, const float *inputs, int64_t rows,
+                              struct dc_error *error);
+    void *user;
+    int classes;
+    int64_t max_rows;
+};
+
+struct dc_loader;
+// One pass over a loader that was just started. logits (may be NULL): [samples, classes] in the
+// loader's order. scores may be NULL where there are no labels.
+DC_MUST_USE enum dc_status dc_evaluate(struct dc_scores *scores, float *logits,
+                                       const struct dc_predictor *predictor,
+                                       struct dc_loader *loader, struct dc_error *error);
+
+// A float network in inference mode. graph and params must outlive it.
+struct dc_float_predictor {
+    struct dc_predictor predictor;
+    struct dc_plan *plan;
+    struct dc_params *params;
+    int input, output;
+    int classes;
+};
+DC_MUST_USE enum dc_status dc_float_predictor_create(struct dc_float_predictor **predictor,
+                                                     const struct dc_ctx *ctx,
+                                                     const struct dc_graph *graph,
+                                                     struct dc_params *params, int input,
+                                                     int output, int64_t max_rows,
+                                                     struct dc_error *error);
+void dc_float_predictor_free(struct dc_float_predictor *predictor);  // NULL is allowed
+
+#endif

@@ -1,0 +1,117 @@
+// The training loop.
+//
+// Owns steps, epochs, schedules, metrics, best-so-far, checkpoints and resume. It sees networks as
+// graphs with parameters: quantization is only more ops in the graph it was handed, distillation
+// only another network whose output feeds an input, and validation is a callback.
+//
+// One step:  every network in order: bind the image and the feeds, forward
+//            every trainable network: weights of its loss terms, backward
+//            after `accumulate` batches: clip, optimizer, moving average
+//
+// A run that is killed and started again gives the same bytes: batches, augmentation and dropout are
+// functions of (seed, epoch, sample), and a checkpoint holds all slices and counters.
+
+#ifndef DC_TRAIN_TRAIN_H
+#define DC_TRAIN_TRAIN_H
+
+#include <stdio.h>
+
+#include "core/optimizer.h"
+#include "core/plan.h"
+#include "train/schedule.h"
+
+struct dc_loader;
+
+struct dc_network {
+    const char *name;        // "student", "teacher": the group in checkpoints
+    bool trainable;          // false: runs in inference mode and is not checkpointed
+    struct dc_graph *graph;  // trainable: with loss nodes behind the network
+    struct dc_params *params;
+    int image, output;       // nodes: what is bound to the batch, and the logits
+    int targets;             // input node bound to the batch's targets, or -1
+};
+
+// The output of one network is the value of an input node of a later one.
+struct dc_feed {
+    int from, to;  // networks, from < to
+    int input;     // node of the latter
+};
+
+struct dc_loss_term {
+    const char *name;  // in metrics
+    int network, node;
+    double weight;
+    int start_epoch, end_epoch;  // active in [start, end); end 0: to the end
+    int ramp_epochs;             // the weight rises linearly over so many epochs
+};
+
+enum { DC_NETWORKS_MAX = 8, DC_TERMS_MAX = 16, DC_NEVER = -1 };
+
+struct dc_train_config {
+    int epochs;
+    int64_t batch;
+    int accumulate;  // batches an optimizer step
+    struct dc_optimizer optimizer;
+    double learning_rate;
+    struct dc_schedule schedule;
+    double clip_norm;      // of all gradients together; 0: none
+    double average_decay;  // 0: no moving average
+    uint32_t seed;
+    int patience;    // epochs without a better validation before the run stops; 0: none
+    bool keep_best;  // the stage's result is the best on validation, else the last
+    int freeze_observers_epoch, freeze_batch_norm_epoch;  // from this epoch on, or DC_NEVER
+    int quantizers_epoch;  // fake quantization passes values through before this epoch
+};
+
+struct dc_progress {
+    const char *stage;
+    int epoch, epochs;
+    int64_t step, steps;  // of the whole stage
+    double loss, accuracy;
+    double validation;  // of the last epoch; negative: none yet
+    double seconds, seconds_left;
+    bool epoch_done;
+};
+
+struct dc_train_hooks {
+    void *user;
+    // Accuracy in [0, 1] of the trained networks as they are now; NULL: no validation.
+    enum dc_status (*evaluate)(void *user, double *accuracy, struct dc_error *error);
+    void (*progress)(void *user, const struct dc_progress *progress);  // or NULL
+};
+
+struct dc_train_job {
+    const char *stage;
+    const struct dc_network *networks;
+    int network_count;
+    const struct dc_feed *feeds;
+    int feed_count;
+    const struct dc_loss_term *terms;
+    int term_count;
+    struct dc_loader *loader;
+    int64_t samples;  // an epoch
+    const struct dc_train_config *config;
+    struct dc_train_hooks hooks;
+    const char *directory;    // of checkpoints: last.h5 and best.h5
+    const char *metrics_path;  // one JSON object an epoch is appended
+    uint64_t config_hash;     // a checkpoint of another configuration is refused
+};
+
+struct dc_train_result {
+    int epochs, best_epoch;
+    double best_accuracy;  // on validation; negative without
+    double seconds;        // over all starts of the stage
+    int64_t steps;
+    size_t plan_bytes;
+};
+
+// Trains, or resumes from directory/last.h5 where there is one. On return the parameters are the
+// stage's result (best or last, averaged if asked for). DC_ERR_STOPPED after a checkpoint where the
+// context's stop flag was raised; DC_ERR_NUMERIC names the layer whose value was not finite first.
+DC_MUST_USE enum dc_status dc_train(struct dc_train_result *result, const struct dc_ctx *ctx,
+                                    const struct dc_train_job *job, struct dc_error *error);
+
+// The weight of a term in an epoch (from 0): 0 where it is not active.
+double dc_loss_term_weight(const struct dc_loss_term *term, int epoch);
+
+#endif
