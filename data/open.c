@@ -10,14 +10,14 @@
 #include "data/kinds.h"
 
 static const struct dc__source_kind *const kinds[] = {
-    &dc__source_idx,
+    &dc__source_idx, &dc__source_cifar10, &dc__source_cifar100, &dc__source_hdf5, &dc__source_png,
 };
 
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 const char *const *dc_source_kinds(void)
 {
-    static const char *const names[] = {"idx", NULL};
+    static const char *const names[] = {"idx", "cifar10", "cifar100", "hdf5", "png", NULL};
     static_assert(sizeof names / sizeof names[0] == KINDS + 1, "one name a kind");
     return names;
 }
@@ -56,7 +56,7 @@ enum dc_status dc_source_open(struct dc_source **source, const struct dc_source_
     if (!dc_file_exists(spec->path))
         return dc_fail(error, DC_ERR_DATA, "%s: no such file or folder", spec->path);
     DC_TRY(find_kind(&kind, spec, error));
-    if (strcmp(kind->name, "png") != 0 && (spec->resize_height || spec->resize_width || spec->channels))
+    if (kind != &dc__source_png && (spec->resize_height || spec->resize_width || spec->channels))
         return dc_fail(error, DC_ERR_CONFIG,
                        "resize and channels are for PNG files; this data is %s", kind->name);
     DC_TRY(kind->open(source, spec, error));

@@ -1,0 +1,37 @@
+// The bundle: an integer model as a directory that needs no questions asked.
+//
+//   manifest.json  everything about every layer, for machines and people: op, strides, pads and
+//   what
+//                  they hold, shapes, layouts, types, bits, CRC32 of every dataset and file, scales
+//                  as decimal and as hex bits, zero points, multipliers, shifts, clamps, the proven
+//                  range of the accumulator, the rounding rule by name
+//   model.h5       layers/NN/{weights, biases, weight_scales, multipliers, shifts};
+//                  vectors/NN/{outputs, accumulators}; vectors/00/outputs are the inputs
+//   NAME.h NAME.c  self-contained C99 (c_source.h)
+//
+// Hashes: CRC32 (zlib's) of little-endian bytes. The manifest's own "crc32" is of its compact dump
+// with sorted keys and without that key.
+
+#ifndef DC_EXPORT_BUNDLE_H
+#define DC_EXPORT_BUNDLE_H
+
+#include "export/vectors.h"
+
+enum { DC_BUNDLE_VERSION = 1 };
+
+// Appears whole: written beside `directory` and renamed. An older bundle of that name is replaced.
+DC_MUST_USE enum dc_status dc_bundle_write(const char *directory, const struct dc_imodel *model,
+                                           const struct dc_vectors *vectors,
+                                           struct dc_error *error);
+
+// Strict: version, shapes, types, every hash, C files included, and the multipliers that this
+// program derives from the scales. Damage is DC_ERR_DATA with the file and dataset.
+// vectors may be NULL; the caller frees both.
+DC_MUST_USE enum dc_status dc_bundle_read(struct dc_imodel **model, struct dc_vectors **vectors,
+                                          const char *directory, struct dc_error *error);
+
+// The model's name as the files and functions of the C pair have it.
+DC_MUST_USE char *dc_bundle_c_name(struct dc_arena *arena, const struct dc_imodel *model,
+                                   struct dc_error *error);
+
+#endif

@@ -1,0 +1,79 @@
+// Owns the names, shapes and hashes of a bundle's datasets, so that writer and reader cannot
+// differ.
+
+#include "export/bundle_format.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+const char *const dc__layer_array_names[DC__LAYER_ARRAYS] = {"weights", "biases", "weight_scales",
+                                                             "multipliers", "shifts"};
+
+// Writers cast const away: HDF5's wrapper takes one tensor type for reading and writing.
+bool dc__layer_dataset(struct dc__dataset *dataset, const struct dc_ilayer *l,
+                       const struct dc_ilayer *input, int i, enum dc__layer_array which)
+{
+    const bool weighted = dc_ilayer_has_weights(l);
+    const int rescales = weighted ? l->channels : l->op == DC_I_ADD ? 3 : l->op == DC_I_MEAN;
+    snprintf(dataset->name, sizeof dataset->name, "layers/%02d/%s", i,
+             dc__layer_array_names[which]);
+    dataset->tensor = (struct dc_tensor){.dtype = DC_I32, .shape = DC_SHAPE(l->channels)};
+    switch (which) {
+    case DC__WEIGHTS:
+        dataset->tensor.dtype = DC_I8;
+        dataset->tensor.data = (void *)l->weights;
+        if (l->op == DC_I_CONV2D)
+            dataset->tensor.shape = DC_SHAPE(l->channels, l->kernel_h, l->kernel_w,
+                                             input->channels);
+        else if (l->op == DC_I_DEPTHWISE_CONV2D)
+            dataset->tensor.shape = DC_SHAPE(1, l->kernel_h, l->kernel_w, l->channels);
+        else if (weighted)
+            dataset->tensor.shape = DC_SHAPE(l->channels, dc_ilayer_size(input));
+        return weighted;
+    case DC__BIASES:
+        dataset->tensor.data = (void *)l->biases;
+        return weighted;
+    case DC__WEIGHT_SCALES:
+        dataset->tensor.dtype = DC_F32;
+        dataset->tensor.data = (void *)l->weight_scales;
+        return weighted;
+    default:
+        dataset->tensor.data = which == DC__MULTIPLIERS ? l->multipliers : l->shifts;
+        dataset->tensor.shape = DC_SHAPE(rescales);
+        return rescales > 0;
+    }
+}
+
+const char *dc__layer_layout(const struct dc_ilayer *l, enum dc__layer_array which)
+{
+    if (which == DC__WEIGHTS)
+        return l->op == DC_I_CONV2D ? "OHWI" : l->op == DC_I_DEPTHWISE_CONV2D ? "1HWC" : "OI";
+    if (which >= DC__MULTIPLIERS && !dc_ilayer_has_weights(l))
+        return l->op == DC_I_ADD ? "first, second, sum" : "one";
+    return "O";
+}
+
+uint32_t dc__crc32(const void *bytes, uint64_t count)
+{
+    return (uint32_t)crc32_z(crc32_z(0, NULL, 0), bytes, (size_t)count);
+}
+
+uint32_t dc__tensor_crc32(const struct dc_tensor *tensor)
+{
+    return dc__crc32(tensor->data,
+                     (uint64_t)dc_shape_count(&tensor->shape) * dc_dtype_bytes(tensor->dtype));
+}
+
+uint32_t dc__manifest_crc32(json_t *manifest, bool *ok)
+{
+    json_t *copy = json_copy(manifest);
+    json_object_del(copy, "crc32");
+    char *text = json_dumps(copy, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(copy);
+    *ok = text != NULL;
+    const uint32_t crc = text ? dc__crc32(text, strlen(text)) : 0;
+    free(text);
+    return crc;
+}

@@ -1,0 +1,40 @@
+// Names and hashes shared by the bundle's writer and reader. Internal to export/.
+
+#ifndef DC_EXPORT_BUNDLE_FORMAT_H
+#define DC_EXPORT_BUNDLE_FORMAT_H
+
+#include <jansson.h>
+
+#include "core/tensor.h"
+#include "qat/imodel.h"
+
+enum { DC__DATASET_NAME = 64 };
+
+// One dataset of a layer: "layers/03/weights".
+struct dc__dataset {
+    char name[DC__DATASET_NAME];
+    struct dc_tensor tensor;
+};
+
+enum dc__layer_array {
+    DC__WEIGHTS,
+    DC__BIASES,
+    DC__WEIGHT_SCALES,
+    DC__MULTIPLIERS,
+    DC__SHIFTS,
+    DC__LAYER_ARRAYS
+};
+extern const char *const dc__layer_array_names[DC__LAYER_ARRAYS];
+
+// Shape, type and name of an array of layer i; data points into *l (NULL where not there yet).
+// false: this layer has no such array. input: the layer's first input.
+bool dc__layer_dataset(struct dc__dataset *dataset, const struct dc_ilayer *l,
+                       const struct dc_ilayer *input, int i, enum dc__layer_array which);
+
+const char *dc__layer_layout(const struct dc_ilayer *l, enum dc__layer_array which);
+uint32_t dc__crc32(const void *bytes, uint64_t count);
+uint32_t dc__tensor_crc32(const struct dc_tensor *tensor);
+// Of the manifest without its own "crc32". 0 with *ok false when memory is out.
+uint32_t dc__manifest_crc32(json_t *manifest, bool *ok);
+
+#endif

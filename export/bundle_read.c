@@ -1,0 +1,292 @@
+// Owns the reading of bundles. Trusts nothing: the manifest's hash, every array's shape, type and
+// hash, and that the layers make a valid model whose derived numbers are the ones written.
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "core/h5.h"
+#include "export/bundle.h"
+#include "export/bundle_format.h"
+#include "export/c_source.h"
+#include "qat/profile.h"
+
+enum { VECTORS_MAX = 1 << 20, DIMENSION_MAX = 1 << 16 };
+
+struct reader {
+    const char *directory;
+    struct dc_arena *arena;  // for this read alone
+    struct dc_h5 *file;
+    json_t *root;
+    struct dc_imodel *model;
+    struct dc_error *error;
+};
+
+static enum dc_status bad_manifest(const struct reader *r, const char *what)
+{
+    return dc_fail(r->error, DC_ERR_DATA, "%s/manifest.json: %s", r->directory, what);
+}
+
+char *dc_bundle_c_name(struct dc_arena *arena, const struct dc_imodel *model,
+                       struct dc_error *error)
+{
+    return dc_c_identifier(arena, model->name, error);
+}
+
+static enum dc_status read_manifest(struct reader *r)
+{
+    char *text = NULL;
+    size_t size = 0;
+    bool ok = false;
+    json_error_t where;
+    const char *path = dc_arena_printf(r->arena, r->error, "%s/manifest.json", r->directory);
+    if (!path)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_file_read(&text, &size, path, r->arena, r->error));
+    r->root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+    if (!r->root) {
+        const struct dc_location place = {path, where.line, where.column, NULL, 0};
+        return dc_fail_at(r->error, DC_ERR_DATA, &place, NULL, NULL, "not a manifest: %s",
+                          where.text);
+    }
+    const json_t *version = json_object_get(r->root, "bundle_version");
+    if (!json_is_integer(version))
+        return bad_manifest(r, "has no bundle_version");
+    if (json_integer_value(version) != DC_BUNDLE_VERSION)
+        return dc_fail(r->error, DC_ERR_DATA,
+                       "%s: bundle version %" PRId64 ", this program reads %d", path,
+                       (int64_t)json_integer_value(version), DC_BUNDLE_VERSION);
+    const char *stated = json_string_value(json_object_get(r->root, "crc32"));
+    const uint32_t crc = dc__manifest_crc32(r->root, &ok);
+    if (!ok)
+        return dc_fail(r->error, DC_ERR_MEMORY, "no memory for %s", path);
+    if (!stated || strtoul(stated, NULL, 16) != crc)
+        return bad_manifest(r, "its hash does not match: the file was changed or damaged");
+    return DC_OK;
+}
+
+// "DIR/model.h5: 'layers/03/weights' ..." for whatever is wrong with a dataset.
+static enum dc_status read_dataset(const struct reader *r, const json_t *described, const char *key,
+                                   struct dc__dataset *d)
+{
+    const json_t *entry = json_object_get(described, key);
+    const char *name = json_string_value(json_object_get(entry, "dataset"));
+    const char *stated = json_string_value(json_object_get(entry, "crc32"));
+    enum dc_dtype dtype;
+    struct dc_shape shape;
+    if (!name || !stated || strcmp(name, d->name) != 0)
+        return dc_fail(r->error, DC_ERR_DATA, "%s/manifest.json: does not describe '%s'",
+                       r->directory, d->name);
+    DC_TRY(dc_h5_describe(r->file, d->name, &dtype, &shape, r->error));
+    if (dtype != d->tensor.dtype || !dc_shape_equal(&shape, &d->tensor.shape)) {
+        char is[DC_SHAPE_TEXT], wanted[DC_SHAPE_TEXT];
+        return dc_fail(r->error, DC_ERR_DATA,
+                       "%s/model.h5: '%s' has shape %s or a type that do not fit the layer: %s",
+                       r->directory, d->name, dc_shape_text(is, &shape),
+                       dc_shape_text(wanted, &d->tensor.shape));
+    }
+    if (!d->tensor.data) {
+        d->tensor.data = dc_arena_alloc(
+            r->arena, (size_t)dc_shape_count(&shape) * dc_dtype_bytes(dtype), r->error);
+        if (!d->tensor.data)
+            return DC_ERR_MEMORY;
+    }
+    DC_TRY(dc_h5_read(r->file, d->name, &d->tensor, r->error));
+    if (dc__tensor_crc32(&d->tensor) != strtoul(stated, NULL, 16))
+        return dc_fail(r->error, DC_ERR_DATA,
+                       "%s/model.h5: '%s' is damaged: its hash does not match", r->directory,
+                       d->name);
+    return DC_OK;
+}
+
+static bool unpack_layer(struct dc_ilayer *l, json_t *layer)
+{
+    const char *name, *op, *bits;
+    json_t *inputs;
+    int index, pad_value;
+    if (json_unpack(layer,
+                    "{s:i, s:s, s:s, s:o, s:{s:[i,i,i], s:i, s:{s:s}, s:i}, s:[i,i], s:[i,i], "
+                    "s:[i,i], s:[i,i], s:{s:i, s:i, s:i, s:i, s:i}}",
+                    "index", &index, "name", &name, "op", &op, "inputs", &inputs, "output", "shape",
+                    &l->height, &l->width, &l->channels, "bits", &l->bits, "scale", "bits", &bits,
+                    "zero_point", &l->zero_point, "clamp", &l->clamp_low, &l->clamp_high, "kernel",
+                    &l->kernel_h, &l->kernel_w, "stride", &l->stride_h, &l->stride_w, "dilation",
+                    &l->dilation_h, &l->dilation_w, "pads", "top", &l->pad_top, "bottom",
+                    &l->pad_bottom, "left", &l->pad_left, "right", &l->pad_right, "value",
+                    &pad_value) != 0)
+        return false;
+    const uint32_t scale_bits = (uint32_t)strtoul(bits, NULL, 16);
+    const int found = dc_iop_find(op);
+    memcpy(&l->scale, &scale_bits, sizeof l->scale);
+    l->name = name;
+    l->op = (enum dc_iop)found;
+    l->input_count = (int)json_array_size(inputs);
+    for (int i = 0; i < l->input_count && i < DC_I_INPUTS_MAX; i++)
+        l->inputs[i] = (int)json_integer_value(json_array_get(inputs, (size_t)i));
+    // What is needed before shapes can be multiplied; dc_imodel_add checks the rest.
+    const int sizes[] = {l->height, l->width, l->kernel_h, l->kernel_w};
+    bool sane = found >= 0 && json_is_array(inputs) && l->input_count <= DC_I_INPUTS_MAX &&
+                l->channels > 0 && l->channels <= 1 << 24;
+    for (int i = 0; i < 4; i++)
+        sane = sane && sizes[i] >= 0 && sizes[i] <= DIMENSION_MAX;
+    return sane;
+}
+
+// The layer as the model now has it against what was written.
+static enum dc_status check_derived(const struct reader *r, int i, const json_t *arrays)
+{
+    const struct dc_ilayer *l = &r->model->layers[i];
+    const struct dc_ilayer *input = &r->model->layers[l->input_count ? l->inputs[0] : 0];
+    struct dc__dataset d;
+    for (int which = DC__MULTIPLIERS; which <= DC__SHIFTS; which++) {
+        if (!dc__layer_dataset(&d, l, input, i, (enum dc__layer_array)which))
+            continue;
+        const int32_t *derived = which == DC__MULTIPLIERS ? l->multipliers : l->shifts;
+        d.tensor.data = NULL;
+        DC_TRY(read_dataset(r, arrays, dc__layer_array_names[which], &d));
+        if (memcmp(d.tensor.data, derived, (size_t)l->rescales * sizeof *derived) != 0)
+            return dc_fail(r->error, DC_ERR_DATA,
+                           "%s/model.h5: '%s' is not what profile %s derives from the scales",
+                           r->directory, d.name, r->model->profile->name);
+    }
+    return DC_OK;
+}
+
+static enum dc_status read_layer(const struct reader *r, int i, json_t *layer)
+{
+    struct dc_ilayer l = {0};
+    struct dc__dataset d;
+    const json_t *arrays = json_object_get(layer, "arrays");
+    if (!unpack_layer(&l, layer))
+        return dc_fail(r->error, DC_ERR_DATA, "%s/manifest.json: layer %d is not understood",
+                       r->directory, i);
+    const struct dc_ilayer *input = &l;
+    if (l.input_count > 0) {
+        if (l.inputs[0] < 0 || l.inputs[0] >= i)
+            return dc_fail(r->error, DC_ERR_DATA,
+                           "%s/manifest.json: layer %d reads a layer that is not before it",
+                           r->directory, i);
+        input = &r->model->layers[l.inputs[0]];
+    }
+    if (dc_ilayer_has_weights(&l)) {
+        l.weight_bits = (int)json_integer_value(json_object_get(layer, "weight_bits"));
+        l.per_channel = json_is_true(json_object_get(layer, "per_channel"));
+    }
+    for (int which = 0; which <= DC__WEIGHT_SCALES; which++) {
+        if (!dc__layer_dataset(&d, &l, input, i, (enum dc__layer_array)which))
+            continue;
+        d.tensor.data = NULL;
+        DC_TRY(read_dataset(r, arrays, dc__layer_array_names[which], &d));
+        if (which == DC__WEIGHTS)
+            l.weights = d.tensor.data;
+        else if (which == DC__BIASES)
+            l.biases = d.tensor.data;
+        else
+            l.weight_scales = d.tensor.data;
+    }
+    DC_TRY_IN(dc_imodel_add(r->model, &l, NULL, r->error), r->error, "%s", r->directory);
+    return check_derived(r, i, arrays);
+}
+
+static enum dc_status read_vectors(const struct reader *r, struct dc_vectors **vectors)
+{
+    const json_t *count = json_object_get(json_object_get(r->root, "vectors"), "count");
+    const json_t *layers = json_object_get(r->root, "layers");
+    if (!json_is_integer(count) || json_integer_value(count) < 1 ||
+        json_integer_value(count) > VECTORS_MAX)
+        return bad_manifest(r, "has no sensible number of vectors");
+    DC_TRY(dc_vectors_alloc(vectors, r->model, json_integer_value(count), r->error));
+    for (int i = 0; i < r->model->count; i++) {
+        const struct dc_ilayer *l = &r->model->layers[i];
+        const json_t *described = json_object_get(json_array_get(layers, (size_t)i), "vectors");
+        struct dc__dataset d;
+        snprintf(d.name, sizeof d.name, "vectors/%02d/outputs", i);
+        d.tensor = (struct dc_tensor){
+            .data = (*vectors)->outputs[i],
+            .dtype = DC_I8,
+            .shape = DC_SHAPE((*vectors)->count, l->height, l->width, l->channels)};
+        DC_TRY(read_dataset(r, described, "outputs", &d));
+        if (!(*vectors)->accumulators[i])
+            continue;
+        snprintf(d.name, sizeof d.name, "vectors/%02d/accumulators", i);
+        d.tensor.data = (*vectors)->accumulators[i];
+        d.tensor.dtype = DC_I32;
+        DC_TRY(read_dataset(r, described, "accumulators", &d));
+    }
+    return DC_OK;
+}
+
+static enum dc_status check_files(const struct reader *r)
+{
+    json_t *files = json_object_get(r->root, "files");
+    const char *name;
+    json_t *entry;
+    if (json_object_size(files) != 2)
+        return bad_manifest(r, "does not list the C pair");
+    json_object_foreach(files, name, entry)
+    {
+        char *text;
+        size_t size;
+        const char *stated = json_string_value(json_object_get(entry, "crc32"));
+        const char *path = dc_arena_printf(r->arena, r->error, "%s/%s", r->directory, name);
+        if (!path)
+            return DC_ERR_MEMORY;
+        if (strchr(name, '/') || !stated)
+            return bad_manifest(r, "lists a file it cannot");
+        DC_TRY(dc_file_read(&text, &size, path, r->arena, r->error));
+        if (dc__crc32(text, size) != strtoul(stated, NULL, 16))
+            return dc_fail(r->error, DC_ERR_DATA, "%s: is damaged: its hash does not match", path);
+    }
+    return DC_OK;
+}
+
+static enum dc_status read_all(struct reader *r, struct dc_vectors **vectors)
+{
+    const char *name, *provenance, *profile_name;
+    json_t *layers;
+    DC_TRY(read_manifest(r));
+    if (json_unpack(r->root, "{s:s, s:s, s:s, s:o}", "name", &name, "provenance", &provenance,
+                    "profile", &profile_name, "layers", &layers) != 0)
+        return bad_manifest(r, "lacks name, provenance, profile or layers");
+    const struct dc_profile *profile = dc_profile_find(profile_name);
+    if (!profile)
+        return dc_fail(r->error, DC_ERR_DATA, "%s/manifest.json: unknown profile '%s'",
+                       r->directory, profile_name);
+    if (json_array_size(layers) < 2)
+        return bad_manifest(r, "has no layers");
+    DC_TRY(check_files(r));
+    const char *path = dc_arena_printf(r->arena, r->error, "%s/model.h5", r->directory);
+    if (!path)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_h5_open(&r->file, path, r->error));
+    DC_TRY(dc_imodel_create(&r->model, name, provenance, profile, r->error));
+    for (size_t i = 0; i < json_array_size(layers); i++)
+        DC_TRY(read_layer(r, (int)i, json_array_get(layers, i)));
+    return vectors ? read_vectors(r, vectors) : DC_OK;
+}
+
+enum dc_status dc_bundle_read(struct dc_imodel **model, struct dc_vectors **vectors,
+                              const char *directory, struct dc_error *error)
+{
+    struct reader r = {.directory = directory, .error = error};
+    *model = NULL;
+    if (vectors)
+        *vectors = NULL;
+    DC_TRY(dc_arena_create(&r.arena, error));
+    const enum dc_status status = read_all(&r, vectors);
+    dc_h5_close(r.file);
+    json_decref(r.root);
+    dc_arena_free(r.arena);
+    if (status == DC_OK) {
+        *model = r.model;
+        return DC_OK;
+    }
+    dc_imodel_free(r.model);
+    if (vectors) {
+        dc_vectors_free(*vectors);
+        *vectors = NULL;
+    }
+    return status;
+}

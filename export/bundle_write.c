@@ -1,0 +1,280 @@
+// Owns the writing of bundles: manifest, arrays, vectors, and the swap that makes a bundle appear
+// whole. The C pair's text is c_source.c's.
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/file.h"
+#include "core/h5.h"
+#include "export/bundle.h"
+#include "export/bundle_format.h"
+#include "export/c_source.h"
+#include "qat/profile.h"
+
+static json_t *scale_json(float scale)
+{
+    uint32_t bits;
+    char hex[16];
+    memcpy(&bits, &scale, sizeof bits);
+    snprintf(hex, sizeof hex, "0x%08" PRIx32, bits);
+    return json_pack("{s:f, s:s}", "value", (double)scale, "bits", hex);
+}
+
+static json_t *dataset_json(const struct dc__dataset *d, const char *layout)
+{
+    static const char *const types[] = {"float32", "float64", "int8", "uint8", "int32"};
+    char crc[16];
+    json_t *shape = json_array();
+    for (int i = 0; i < d->tensor.shape.rank; i++)
+        json_array_append_new(shape, json_integer(d->tensor.shape.dims[i]));
+    snprintf(crc, sizeof crc, "%08" PRIx32, dc__tensor_crc32(&d->tensor));
+    return json_pack("{s:s, s:s, s:o, s:s, s:s, s:s}", "file", "model.h5", "dataset", d->name,
+                     "shape", shape, "layout", layout, "type", types[d->tensor.dtype], "crc32",
+                     crc);
+}
+
+// A dataset goes to the file and its description to the manifest.
+static enum dc_status put_dataset(json_t *to, const char *key, struct dc_h5 *file,
+                                  const struct dc__dataset *d, const char *layout,
+                                  struct dc_error *error)
+{
+    DC_TRY(dc_h5_write(file, d->name, &d->tensor, error));
+    if (json_object_set_new(to, key, dataset_json(d, layout)) != 0)
+        return dc_fail(error, DC_ERR_MEMORY, "no memory for the manifest");
+    return DC_OK;
+}
+
+static json_t *int32_json(const int32_t *values, int count)
+{
+    json_t *array = json_array();
+    for (int i = 0; i < count; i++)
+        json_array_append_new(array, json_integer(values[i]));
+    return array;
+}
+
+static json_t *layer_json(const struct dc_imodel *model, int i)
+{
+    const struct dc_ilayer *l = &model->layers[i];
+    json_t *inputs = json_array();
+    for (int k = 0; k < l->input_count; k++)
+        json_array_append_new(inputs, json_integer(l->inputs[k]));
+    const int pad_value = l->input_count ? model->layers[l->inputs[0]].zero_point : 0;
+    json_t *layer = json_pack(
+        "{s:i, s:s, s:s, s:o, s:{s:[i,i,i], s:s, s:s, s:i, s:o, s:i}, s:[i,i], s:[i,i], s:[i,i], "
+        "s:[i,i], s:{s:i, s:i, s:i, s:i, s:i}, s:I}",
+        "index", i, "name", l->name, "op", dc_iop_name(l->op), "inputs", inputs, "output", "shape",
+        l->height, l->width, l->channels, "layout", "HWC", "type", "int8", "bits", l->bits, "scale",
+        scale_json(l->scale), "zero_point", l->zero_point, "clamp", l->clamp_low, l->clamp_high,
+        "kernel", l->kernel_h, l->kernel_w, "stride", l->stride_h, l->stride_w, "dilation",
+        l->dilation_h, l->dilation_w, "pads", "top", l->pad_top, "bottom", l->pad_bottom, "left",
+        l->pad_left, "right", l->pad_right, "value", pad_value, "macs",
+        (json_int_t)dc_ilayer_macs(model, i));
+    if (!layer)
+        return NULL;
+    if (dc_ilayer_has_accumulators(l))
+        json_object_set_new(layer, "accumulator",
+                            json_pack("{s:s, s:I, s:I}", "type", "int32", "low",
+                                      (json_int_t)l->accumulator_low, "high",
+                                      (json_int_t)l->accumulator_high));
+    if (l->rescales > 0) {
+        json_object_set_new(layer, "multiplier", int32_json(l->multipliers, l->rescales));
+        json_object_set_new(layer, "shift", int32_json(l->shifts, l->rescales));
+    }
+    if (dc_ilayer_has_weights(l)) {
+        json_t *scales = json_array();
+        for (int c = 0; c < l->channels; c++)
+            json_array_append_new(scales, scale_json(l->weight_scales[c]));
+        json_object_set_new(layer, "weight_scale", scales);
+        json_object_set_new(layer, "weight_bits", json_integer(l->weight_bits));
+        json_object_set_new(layer, "weight_zero_point", json_integer(0));
+        json_object_set_new(layer, "per_channel", json_boolean(l->per_channel));
+        json_object_set_new(layer, "bias_includes_zero_point", json_false());
+    }
+    return layer;
+}
+
+static enum dc_status write_layer(json_t *layers, struct dc_h5 *file, const struct dc_imodel *model,
+                                  int i, const struct dc_vectors *vectors, struct dc_error *error)
+{
+    const struct dc_ilayer *l = &model->layers[i];
+    const struct dc_ilayer *input = &model->layers[l->input_count ? l->inputs[0] : 0];
+    json_t *layer = layer_json(model, i), *arrays = json_object(), *traces = json_object();
+    if (!layer || json_object_set_new(layer, "arrays", arrays) != 0 ||
+        json_object_set_new(layer, "vectors", traces) != 0 ||
+        json_array_append_new(layers, layer) != 0)
+        return dc_fail(error, DC_ERR_MEMORY, "no memory for the manifest");
+    struct dc__dataset d;
+    for (int which = 0; which < DC__LAYER_ARRAYS; which++) {
+        const enum dc__layer_array array = (enum dc__layer_array)which;
+        if (dc__layer_dataset(&d, l, input, i, array))
+            DC_TRY(put_dataset(arrays, dc__layer_array_names[which], file, &d,
+                               dc__layer_layout(l, array), error));
+    }
+    d.tensor = (struct dc_tensor){
+        .data = vectors->outputs[i],
+        .dtype = DC_I8,
+        .shape = DC_SHAPE(vectors->count, l->height, l->width, l->channels)};
+    snprintf(d.name, sizeof d.name, "vectors/%02d/outputs", i);
+    DC_TRY(put_dataset(traces, "outputs", file, &d, "NHWC", error));
+    if (!vectors->accumulators[i])
+        return DC_OK;
+    d.tensor.data = vectors->accumulators[i];
+    d.tensor.dtype = DC_I32;
+    snprintf(d.name, sizeof d.name, "vectors/%02d/accumulators", i);
+    return put_dataset(traces, "accumulators", file, &d, "NHWC", error);
+}
+
+static enum dc_status write_arrays(json_t *layers, const char *path, const struct dc_imodel *model,
+                                   const struct dc_vectors *vectors, struct dc_error *error)
+{
+    struct dc_h5 *file = NULL;
+    DC_TRY(dc_h5_create(&file, path, error));
+    enum dc_status status = dc_h5_set_int(file, "bundle_version", DC_BUNDLE_VERSION, error);
+    for (int i = 0; status == DC_OK && i < model->count; i++)
+        status = write_layer(layers, file, model, i, vectors, error);
+    if (status != DC_OK) {
+        dc_h5_close(file);
+        return status;
+    }
+    return dc_h5_close_commit(file, error);
+}
+
+// The C pair with its hashes.
+static enum dc_status write_sources(json_t *files, const char *directory,
+                                    const struct dc_imodel *model, const struct dc_vectors *vectors,
+                                    struct dc_arena *arena, struct dc_error *error)
+{
+    const char *name = dc_bundle_c_name(arena, model, error);
+    if (!name)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_c_source_write(directory, name, model, vectors, error));
+    for (int i = 0; i < 2; i++) {
+        char *text, crc[16];
+        size_t size;
+        const char *file = dc_arena_printf(arena, error, "%s.%s", name, i == 0 ? "h" : "c");
+        char *path = file ? dc_arena_printf(arena, error, "%s/%s", directory, file) : NULL;
+        if (!path)
+            return DC_ERR_MEMORY;
+        DC_TRY(dc_file_read(&text, &size, path, arena, error));
+        snprintf(crc, sizeof crc, "%08" PRIx32, dc__crc32(text, size));
+        json_object_set_new(files, file,
+                            json_pack("{s:I, s:s}", "bytes", (json_int_t)size, "crc32", crc));
+    }
+    return DC_OK;
+}
+
+static enum dc_status write_manifest(json_t *root, const char *path, struct dc_error *error)
+{
+    char crc[16];
+    bool ok = false;
+    snprintf(crc, sizeof crc, "%08" PRIx32, dc__manifest_crc32(root, &ok));
+    char *text = NULL;
+    if (ok && json_object_set_new(root, "crc32", json_string(crc)) == 0)
+        text = json_dumps(root, JSON_INDENT(1));
+    if (!text)
+        return dc_fail(error, DC_ERR_MEMORY, "no memory for the manifest");
+    const enum dc_status status = dc_file_write(path, text, strlen(text), error);
+    free(text);
+    return status;
+}
+
+static enum dc_status fill_directory(const char *directory, const struct dc_imodel *model,
+                                     const struct dc_vectors *vectors, struct dc_arena *arena,
+                                     struct dc_error *error)
+{
+    struct dc_imodel_cost cost;
+    DC_TRY(dc_imodel_cost(&cost, model, error));
+    char *h5 = dc_arena_printf(arena, error, "%s/model.h5", directory);
+    char *manifest = dc_arena_printf(arena, error, "%s/manifest.json", directory);
+    if (!h5 || !manifest)
+        return DC_ERR_MEMORY;
+    json_t *files = json_object(), *layers = json_array();
+    json_t *root = json_pack(
+        "{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:i, "
+        "s:[s,s,s]}, s:o, s:o}",
+        "bundle_version", DC_BUNDLE_VERSION, "writer", "Decant " DECANT_VERSION, "name",
+        model->name, "provenance", model->provenance, "profile", model->profile->name, "rounding",
+        model->profile->rounding, "requantize", model->profile->formula, "endianness", "little",
+        "cost", "weight_bytes", (json_int_t)cost.weight_bytes, "bias_bytes",
+        (json_int_t)cost.bias_bytes, "rescale_bytes", (json_int_t)cost.rescale_bytes, "arena_bytes",
+        (json_int_t)cost.arena_bytes, "macs", (json_int_t)cost.macs, "vectors", "count",
+        (json_int_t)vectors->count, "corner_cases", DC_VECTOR_CORNERS, "corners", "all -128",
+        "all 127", "all zero point", "files", files, "layers", layers);
+    if (!root)
+        return dc_fail(error, DC_ERR_MEMORY, "no memory for the manifest");
+    enum dc_status status = write_arrays(layers, h5, model, vectors, error);
+    if (status == DC_OK)
+        status = write_sources(files, directory, model, vectors, arena, error);
+    if (status == DC_OK)
+        status = write_manifest(root, manifest, error);
+    json_decref(root);
+    return status;
+}
+
+// A flat directory of plain files, as bundles are. Failing to remove leaves litter, not damage.
+static void remove_directory(const char *directory)
+{
+    DIR *stream = opendir(directory);
+    if (!stream)
+        return;
+    for (const struct dirent *entry; (entry = readdir(stream)) != NULL;) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            (void)unlinkat(dirfd(stream), entry->d_name, 0);
+    }
+    closedir(stream);
+    (void)rmdir(directory);
+}
+
+// Renaming over a directory that is not empty is refused, so an older bundle steps aside first.
+static enum dc_status swap_in(const char *fresh, const char *directory, struct dc_arena *arena,
+                              struct dc_error *error)
+{
+    char *old = dc_arena_printf(arena, error, "%s.old-%ld", directory, (long)getpid());
+    if (!old)
+        return DC_ERR_MEMORY;
+    const bool replaces = rename(directory, old) == 0;
+    if (!replaces && errno != ENOENT)
+        return dc_fail(error, DC_ERR_IO, "%s: cannot be replaced: %s", directory, strerror(errno));
+    if (rename(fresh, directory) != 0) {
+        const int reason = errno;
+        if (replaces)
+            (void)rename(old, directory);
+        return dc_fail(error, DC_ERR_IO, "%s: cannot be created: %s", directory, strerror(reason));
+    }
+    if (replaces)
+        remove_directory(old);
+    return DC_OK;
+}
+
+enum dc_status dc_bundle_write(const char *directory, const struct dc_imodel *model,
+                               const struct dc_vectors *vectors, struct dc_error *error)
+{
+    struct dc_arena *arena = NULL;
+    DC_TRY(dc_arena_create(&arena, error));
+    enum dc_status status = DC_ERR_MEMORY;
+    size_t length = strlen(directory);
+    while (length > 1 && directory[length - 1] == '/')
+        length--;
+    char *target = dc_arena_printf(arena, error, "%.*s", (int)length, directory);
+    char *fresh = dc_arena_printf(arena, error, "%.*s.tmp-XXXXXX", (int)length, directory);
+    if (target && fresh) {
+        if (!mkdtemp(fresh))
+            status = dc_fail(error, DC_ERR_IO, "%s: cannot be created: %s", fresh, strerror(errno));
+        else if (chmod(fresh, 0755) != 0)
+            status = dc_fail(error, DC_ERR_IO, "%s: %s", fresh, strerror(errno));
+        else
+            status = fill_directory(fresh, model, vectors, arena, error);
+        if (status == DC_OK)
+            status = swap_in(fresh, target, arena, error);
+        if (status != DC_OK)
+            remove_directory(fresh);
+    }
+    dc_arena_free(arena);
+    return status;
+}

@@ -1,0 +1,335 @@
+// Owns what differs from model to model in exported C: arrays, layer records, the order of calls,
+// the header. The kernels' text is c_templates.c's. Text is built in memory and written whole.
+
+#include "export/c_source.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "export/c_templates.h"
+#include "qat/profile.h"
+
+enum { EMBEDDED_VECTORS = 5, NUMBERS_PER_LINE = 16 };
+
+struct source {
+    FILE *out;
+    const char *name;
+    char *upper;  // the name as macros have it
+    const struct dc_imodel *model;
+    int64_t *offsets;  // [layer], dc_imodel_place
+    struct dc_imodel_cost cost;
+    int64_t vectors;
+};
+
+char *dc_c_identifier(struct dc_arena *arena, const char *text, struct dc_error *error)
+{
+    const bool letter = isalpha((unsigned char)text[0]);
+    char *id = dc_arena_printf(arena, error, "%s%s", letter ? "" : "model_", text);
+    for (char *c = id; c && *c; c++)
+        *c = isalnum((unsigned char)*c) ? (char)tolower((unsigned char)*c) : '_';
+    return id;
+}
+
+static const char *layer_id(char text[96], const struct dc_imodel *model, int i)
+{
+    int n = snprintf(text, 96, "layer%d_", i);
+    for (const char *c = model->layers[i].name; *c && n < 90; c++)
+        text[n++] = isalnum((unsigned char)*c) ? (char)tolower((unsigned char)*c) : '_';
+    text[n] = '\0';
+    return text;
+}
+
+// A comment's text must not end the comment.
+static void put_comment_text(FILE *out, const char *text)
+{
+    for (; *text; text++)
+        fputc((*text == '*' && text[1] == '/') || *text == '\n' ? ' ' : *text, out);
+}
+
+// Nine digits give the float32 back exactly; a C float constant needs a point or an exponent.
+static void put_float(FILE *out, float value)
+{
+    char text[32];
+    uint32_t bits;
+    snprintf(text, sizeof text, "%.9g", (double)value);
+    memcpy(&bits, &value, sizeof bits);
+    fprintf(out, "%s%sf /* 0x%08" PRIx32 " */", text, strpbrk(text, ".e") ? "" : ".0", bits);
+}
+
+static void put_int8(FILE *out, const int8_t *values, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        fprintf(out, "%s%d,", i % NUMBERS_PER_LINE ? " " : "\n    ", values[i]);
+}
+
+static void put_int32(FILE *out, const char *id, const char *what, const int32_t *values,
+                      int64_t count)
+{
+    fprintf(out, "static const int32_t %s_%s[%" PRId64 "] = {", id, what, count);
+    for (int64_t i = 0; i < count; i++) {
+        fputs(i % 8 ? " " : "\n    ", out);
+        if (values[i] == INT32_MIN)
+            fputs("-2147483647 - 1,", out);
+        else
+            fprintf(out, "%" PRId32 ",", values[i]);
+    }
+    fputs("\n};\n", out);
+}
+
+static void put_header(const struct source *s)
+{
+    const struct dc_ilayer *in = &s->model->layers[0], *out = dc_imodel_output(s->model);
+    FILE *f = s->out;
+    fprintf(f, "/* %s: an int8 network, written by Decant " DECANT_VERSION ".\n   ", s->name);
+    put_comment_text(f, s->model->provenance);
+    fprintf(
+        f,
+        "\n   Arithmetic profile: %s (%s rounding).\n"
+        "   Values are int8 codes, [height][width][channels]; real = scale * (code - zero point).\n"
+        "   code = round_half_away(real / scale) + zero point, clamped to [-128, 127]. */\n\n"
+        "#ifndef %s_H\n#define %s_H\n\n#include <stdint.h>\n\n"
+        "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n",
+        s->model->profile->name, s->model->profile->rounding, s->upper, s->upper);
+    const struct dc_ilayer *ends[2] = {in, out};
+    for (int i = 0; i < 2; i++) {
+        const char *end = i == 0 ? "INPUT" : "OUTPUT";
+        fprintf(f, "#define %s_%s_HEIGHT %d\n", s->upper, end, ends[i]->height);
+        fprintf(f, "#define %s_%s_WIDTH %d\n", s->upper, end, ends[i]->width);
+        fprintf(f, "#define %s_%s_CHANNELS %d\n", s->upper, end, ends[i]->channels);
+        fprintf(f, "#define %s_%s_SIZE %" PRId64 "\n", s->upper, end, dc_ilayer_size(ends[i]));
+        fprintf(f, "#define %s_%s_SCALE ", s->upper, end);
+        put_float(f, ends[i]->scale);
+        fprintf(f, "\n#define %s_%s_ZERO_POINT (%d)\n\n", s->upper, end, ends[i]->zero_point);
+    }
+    fprintf(f, "#define %s_ARENA_BYTES %" PRId64 " /* RAM: activations, static in the .c */\n",
+            s->upper, s->cost.arena_bytes);
+    fprintf(f, "#define %s_WEIGHT_BYTES %" PRId64 "\n", s->upper, s->cost.weight_bytes);
+    fprintf(f, "#define %s_MACS %" PRId64 "\n\n", s->upper, s->cost.macs);
+    fprintf(f,
+            "/* One inference. Uses one static arena, so it is not for two threads at a time. */\n"
+            "void %s_run(const int8_t *input, int8_t *output);\n\n"
+            "/* 0: every embedded vector gives its expected bytes; n: vector n - 1 does not.\n"
+            "   Define %s_NO_SELFTEST when compiling the .c to leave the vectors out. */\n"
+            "int %s_selftest(void);\n\n"
+            "#ifdef __cplusplus\n}\n#endif\n\n#endif\n",
+            s->name, s->upper, s->name);
+}
+
+static void put_kernels(const struct source *s)
+{
+    bool used[DC_IOP_COUNT] = {false};
+    bool requantizes = false, clamps = false;
+    for (int i = 1; i < s->model->count; i++) {
+        const struct dc_ilayer *l = &s->model->layers[i];
+        // A reshape within the arena is no code.
+        used[l->op] = used[l->op] || l->op != DC_I_RESHAPE || i == s->model->count - 1;
+        clamps = clamps || dc_ilayer_has_accumulators(l) || l->op == DC_I_MAX_POOL;
+        requantizes = requantizes || (dc_ilayer_has_accumulators(l) && l->op != DC_I_AVERAGE_POOL);
+    }
+    fputs(dc__c_layer_struct, s->out);
+    if (requantizes)
+        fputs(strcmp(s->model->profile->rounding, "single") == 0 ? dc__c_requantize_single
+                                                                 : dc__c_requantize_double,
+              s->out);
+    if (clamps)
+        fputs(dc__c_finish, s->out);
+    for (int op = 0; op < DC_IOP_COUNT; op++) {
+        if (used[op] && dc__c_kernels[op])
+            fputs(dc__c_kernels[op], s->out);
+    }
+}
+
+static void put_layer(const struct source *s, int i)
+{
+    const struct dc_ilayer *l = &s->model->layers[i], *x = &s->model->layers[l->inputs[0]];
+    char id[96];
+    FILE *f = s->out;
+    if (l->op == DC_I_RESHAPE)
+        return;
+    layer_id(id, s->model, i);
+    fputs("/* ", f);
+    put_comment_text(f, l->name);
+    fprintf(f, ": %s, [%d][%d][%d] -> [%d][%d][%d], scale %.9g, zero point %d", dc_iop_name(l->op),
+            x->height, x->width, x->channels, l->height, l->width, l->channels, (double)l->scale,
+            l->zero_point);
+    if (dc_ilayer_has_weights(l))
+        fprintf(f, ".\n   Its sums stay within [%" PRId64 ", %" PRId64 "]", l->accumulator_low,
+                l->accumulator_high);
+    fputs(". */\n", f);
+    if (dc_ilayer_has_weights(l)) {
+        fprintf(f, "static const int8_t %s_weights[%" PRId64 "] = {", id, l->weight_count);
+        put_int8(f, l->weights, l->weight_count);
+        fputs("\n};\n", f);
+        put_int32(f, id, "biases", l->biases, l->channels);
+    }
+    if (l->rescales > 0) {
+        put_int32(f, id, "multipliers", l->multipliers, l->rescales);
+        put_int32(f, id, "shifts", l->shifts, l->rescales);
+    }
+    fprintf(f,
+            "static const struct layer %s = {\n    .in_h = %d, .in_w = %d, .in_c = %d, .in_zero = "
+            "%d,\n    .out_h = %d, .out_w = %d, .out_c = %d, .out_zero = %d, .low = %d, .high = "
+            "%d,\n",
+            id, x->height, x->width, x->channels, x->zero_point, l->height, l->width, l->channels,
+            l->zero_point, l->clamp_low, l->clamp_high);
+    fprintf(f,
+            "    .kernel_h = %d, .kernel_w = %d, .stride_h = %d, .stride_w = %d, .dilation_h = %d, "
+            ".dilation_w = %d,\n    .pad_top = %d, .pad_left = %d,\n",
+            l->kernel_h, l->kernel_w, l->stride_h, l->stride_w, l->dilation_h, l->dilation_w,
+            l->pad_top, l->pad_left);
+    if (l->op == DC_I_ADD)
+        fprintf(f, "    .other_zero = %d,\n", s->model->layers[l->inputs[1]].zero_point);
+    if (dc_ilayer_has_weights(l))
+        fprintf(f, "    .weights = %s_weights, .biases = %s_biases,\n", id, id);
+    if (l->rescales > 0)
+        fprintf(f, "    .multipliers = %s_multipliers, .shifts = %s_shifts,\n", id, id);
+    fputs("};\n\n", f);
+}
+
+// Where value i is when the exported function runs.
+static const char *place(char text[40], const struct source *s, int i)
+{
+    while (s->offsets[i] < 0 && s->model->layers[i].op == DC_I_RESHAPE && i != s->model->count - 1)
+        i = s->model->layers[i].inputs[0];
+    if (i == 0)
+        return "input";
+    if (i == s->model->count - 1)
+        return "output";
+    snprintf(text, 40, "arena + %" PRId64, s->offsets[i]);
+    return text;
+}
+
+static void put_call(const struct source *s, int i)
+{
+    const struct dc_ilayer *l = &s->model->layers[i];
+    char id[96], to[40], from[40], other[40];
+    layer_id(id, s->model, i);
+    if (l->op == DC_I_RESHAPE) {
+        if (i == s->model->count - 1)
+            fprintf(s->out, "    copy(%s, %s, %" PRId64 ");\n", place(to, s, i),
+                    place(from, s, l->inputs[0]), dc_ilayer_size(l));
+    } else if (l->op == DC_I_ADD) {
+        fprintf(s->out, "    add(%s, %s, %s, &%s);\n", place(to, s, i),
+                place(from, s, l->inputs[0]), place(other, s, l->inputs[1]), id);
+    } else if (l->op == DC_I_CONCAT) {
+        int first = 0;
+        for (int k = 0; k < l->input_count; k++) {
+            const int channels = s->model->layers[l->inputs[k]].channels;
+            fprintf(s->out, "    place(%s, %s, %d, %d, &%s);\n", place(to, s, i),
+                    place(from, s, l->inputs[k]), first, channels, id);
+            first += channels;
+        }
+    } else {
+        fprintf(s->out, "    %s(%s, %s, &%s);\n", dc_iop_name(l->op), place(to, s, i),
+                place(from, s, l->inputs[0]), id);
+    }
+}
+
+static void put_selftest(const struct source *s, const struct dc_vectors *vectors)
+{
+    const int64_t in = dc_ilayer_size(&s->model->layers[0]);
+    const int64_t out = dc_ilayer_size(dc_imodel_output(s->model));
+    FILE *f = s->out;
+    fprintf(f, "\n#ifndef %s_NO_SELFTEST\n", s->upper);
+    fprintf(f, "static const int8_t test_inputs[%" PRId64 "] = {", s->vectors * in);
+    put_int8(f, vectors->outputs[0], s->vectors * in);
+    fprintf(f, "\n};\nstatic const int8_t test_outputs[%" PRId64 "] = {", s->vectors * out);
+    put_int8(f, vectors->outputs[s->model->count - 1], s->vectors * out);
+    fprintf(f,
+            "\n};\n\nint %s_selftest(void)\n{\n"
+            "    int8_t output[%" PRId64 "];\n"
+            "    int n, i;\n"
+            "    for (n = 0; n < %" PRId64 "; n++) {\n"
+            "        %s_run(test_inputs + (int32_t)n * %" PRId64 ", output);\n"
+            "        for (i = 0; i < %" PRId64 "; i++)\n"
+            "            if (output[i] != test_outputs[(int32_t)n * %" PRId64 " + i])\n"
+            "                return n + 1;\n"
+            "    }\n"
+            "    return 0;\n}\n#endif\n",
+            s->name, out, s->vectors, s->name, in, out, out);
+}
+
+static void put_code(const struct source *s, const struct dc_vectors *vectors)
+{
+    FILE *f = s->out;
+    fprintf(f, "/* %s.c: written by Decant " DECANT_VERSION "; do not edit, export again.\n   ",
+            s->name);
+    put_comment_text(f, s->model->provenance);
+    fprintf(f,
+            "\n   Profile %s: requantize(x, m, s) = %s.\n"
+            "   Biases do not include the input's zero point. C99, no allocation. */\n\n"
+            "#include \"%s.h\"\n\n",
+            s->model->profile->name, s->model->profile->formula, s->name);
+    put_kernels(s);
+    for (int i = 1; i < s->model->count; i++)
+        put_layer(s, i);
+    if (s->cost.arena_bytes > 0)
+        fprintf(f, "static int8_t arena[%s_ARENA_BYTES];\n\n", s->upper);
+    fprintf(f, "void %s_run(const int8_t *input, int8_t *output)\n{\n", s->name);
+    for (int i = 1; i < s->model->count; i++)
+        put_call(s, i);
+    fputs("}\n", f);
+    put_selftest(s, vectors);
+}
+
+static enum dc_status write_one(struct source *s, const char *directory, const char *extension,
+                                const struct dc_vectors *vectors, struct dc_arena *arena,
+                                struct dc_error *error)
+{
+    char *text = NULL;
+    size_t size = 0;
+    char *path = dc_arena_printf(arena, error, "%s/%s.%s", directory, s->name, extension);
+    if (!path)
+        return DC_ERR_MEMORY;
+    s->out = open_memstream(&text, &size);
+    if (!s->out)
+        return dc_fail(error, DC_ERR_MEMORY, "no memory for %s", path);
+    if (strcmp(extension, "h") == 0)
+        put_header(s);
+    else
+        put_code(s, vectors);
+    const bool failed = ferror(s->out) != 0;
+    enum dc_status status;
+    if (fclose(s->out) != 0 || failed)
+        status = dc_fail(error, DC_ERR_MEMORY, "no memory for %s", path);
+    else
+        status = dc_file_write(path, text, size, error);
+    free(text);
+    return status;
+}
+
+static enum dc_status write_pair(struct source *s, const char *directory,
+                                 const struct dc_vectors *vectors, struct dc_arena *arena,
+                                 struct dc_error *error)
+{
+    int64_t arena_bytes = 0;
+    s->upper = dc_arena_copy(arena, s->name, error);
+    s->offsets = DC_NEW(arena, int64_t, s->model->count, error);
+    if (!s->upper || !s->offsets)
+        return DC_ERR_MEMORY;
+    for (char *c = s->upper; *c; c++)
+        *c = (char)toupper((unsigned char)*c);
+    DC_TRY(dc_imodel_place(s->offsets, &arena_bytes, s->model, error));
+    DC_TRY(dc_imodel_cost(&s->cost, s->model, error));
+    DC_TRY(write_one(s, directory, "h", vectors, arena, error));
+    return write_one(s, directory, "c", vectors, arena, error);
+}
+
+enum dc_status dc_c_source_write(const char *directory, const char *name,
+                                 const struct dc_imodel *model, const struct dc_vectors *vectors,
+                                 struct dc_error *error)
+{
+    struct dc_arena *arena = NULL;
+    struct source s = {.name = name, .model = model};
+    if (model->count < 2)
+        return dc_fail(error, DC_ERR_DATA, "%s has no layers to export", model->name);
+    s.vectors = vectors->count < EMBEDDED_VECTORS ? vectors->count : EMBEDDED_VECTORS;
+    DC_TRY(dc_arena_create(&arena, error));
+    const enum dc_status status = write_pair(&s, directory, vectors, arena, error);
+    dc_arena_free(arena);
+    return status;
+}

@@ -1,0 +1,26 @@
+// A network as one .h / .c pair of self-contained C99.
+//
+// The pair holds the weights as const arrays, plain kernels for the ops used, one static activation
+// arena, no allocation and no dependency beyond <stdint.h>. It offers, with the model's name as
+// prefix,
+//   void NAME_run(const int8_t *input, int8_t *output);   [height, width, channels] codes
+//   int NAME_selftest(void);   0: all embedded vectors match; n: vector n - 1 does not
+// and macros for sizes, scales and zero points. NAME_NO_SELFTEST leaves the vectors out.
+// Its kernels are written anew, not taken from the engine: verify.h compares two programs.
+
+#ifndef DC_EXPORT_C_SOURCE_H
+#define DC_EXPORT_C_SOURCE_H
+
+#include "export/vectors.h"
+
+// Writes DIRECTORY/NAME.h and DIRECTORY/NAME.c. name: a C identifier (dc_c_identifier). The first
+// few of the vectors are embedded.
+DC_MUST_USE enum dc_status dc_c_source_write(const char *directory, const char *name,
+                                             const struct dc_imodel *model,
+                                             const struct dc_vectors *vectors,
+                                             struct dc_error *error);
+
+// `text` with everything but letters, digits and '_' replaced, lower case, starting with a letter.
+DC_MUST_USE char *dc_c_identifier(struct dc_arena *arena, const char *text, struct dc_error *error);
+
+#endif

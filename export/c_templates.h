@@ -1,0 +1,14 @@
+// The fixed text of exported C: helpers and one kernel an op. Internal to export/.
+
+#ifndef DC_EXPORT_C_TEMPLATES_H
+#define DC_EXPORT_C_TEMPLATES_H
+
+#include "qat/imodel.h"
+
+extern const char *const dc__c_layer_struct;
+extern const char *const dc__c_requantize_double;
+extern const char *const dc__c_requantize_single;
+extern const char *const dc__c_finish;
+extern const char *const dc__c_kernels[DC_IOP_COUNT];  // NULL: emits no kernel
+
+#endif

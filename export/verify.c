@@ -1,0 +1,268 @@
+// Owns the comparison of a bundle with the engine. The compiler and the compiled program are run
+// directly, without a shell, in a temporary directory that is removed afterwards.
+
+#include "export/verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/file.h"
+#include "export/bundle.h"
+
+enum { WORDS_MAX = 32, PARTS_MAX = 64, SELFTEST_FAILED = 3 };
+
+extern char **environ;
+
+struct verifier {
+    const struct dc_ctx *ctx;
+    struct dc_arena *arena;
+    struct dc_imodel *model;
+    struct dc_vectors *vectors;
+    char *work;  // the temporary directory
+    const char *directory, *name;
+    struct dc_verify_report *report;
+    struct dc_error *error;
+};
+
+// Runs the self-test, then reads inputs until the file ends and writes outputs.
+static const char driver[] =
+    "#include <stdio.h>\n"
+    "#include \"%s.h\"\n"
+    "static int8_t input[%" PRId64 "], output[%" PRId64 "];\n"
+    "int main(void)\n"
+    "{\n"
+    "    size_t n;\n"
+    "    if (%s_selftest() != 0)\n"
+    "        return %d;\n"
+    "    while ((n = fread(input, 1, sizeof input, stdin)) != 0) {\n"
+    "        if (n != sizeof input)\n"
+    "            return 1;\n"
+    "        %s_run(input, output);\n"
+    "        if (fwrite(output, 1, sizeof output, stdout) != sizeof output)\n"
+    "            return 1;\n"
+    "    }\n"
+    "    return fflush(stdout) != 0;\n"
+    "}\n";
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static char *path_in(const struct verifier *v, const char *format, int part)
+{
+    char name[64];
+    snprintf(name, sizeof name, format, part);
+    return dc_arena_printf(v->arena, v->error, "%s/%s", v->work, name);
+}
+
+// Starts a program with the files as its standard input and output (NULL: inherited).
+static enum dc_status start(pid_t *pid, char *const argv[], const char *in, const char *out,
+                            struct dc_error *error)
+{
+    posix_spawn_file_actions_t actions;
+    int failed = posix_spawn_file_actions_init(&actions);
+    if (failed)
+        return dc_fail(error, DC_ERR_MEMORY, "cannot start %s: %s", argv[0], strerror(failed));
+    if (in)
+        failed = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, in, O_RDONLY, 0);
+    if (out && !failed)
+        failed = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out,
+                                                  O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (!failed)
+        failed = posix_spawnp(pid, argv[0], &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (failed)
+        return dc_fail(error, DC_ERR_VERIFY, "cannot start %s: %s", argv[0], strerror(failed));
+    return DC_OK;
+}
+
+// The exit code, or 128 plus the signal.
+static int finish(pid_t pid)
+{
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR)
+            return -1;
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static enum dc_status compile(struct verifier *v, const struct dc_verify_options *options)
+{
+    const char *compiler = options && options->compiler ? options->compiler : getenv("CC");
+    char *words = dc_arena_copy(v->arena, compiler && *compiler ? compiler : "cc", v->error);
+    char *driver_path = path_in(v, "driver.c", 0), *program = path_in(v, "program", 0);
+    char *code = dc_arena_printf(v->arena, v->error, "%s/%s.c", v->directory, v->name);
+    char *include = dc_arena_printf(v->arena, v->error, "-I%s", v->directory);
+    char *text = dc_arena_printf(
+        v->arena, v->error, driver, v->name, dc_ilayer_size(&v->model->layers[0]),
+        dc_ilayer_size(dc_imodel_output(v->model)), v->name, SELFTEST_FAILED, v->name);
+    if (!words || !driver_path || !program || !code || !include || !text)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_file_write(driver_path, text, strlen(text), v->error));
+    char *argv[WORDS_MAX + 16], *rest = NULL;
+    int count = 0;
+    for (char *w = strtok_r(words, " ", &rest); w && count < WORDS_MAX;
+         w = strtok_r(NULL, " ", &rest))
+        argv[count++] = w;
+    if (count == 0)
+        return dc_fail(v->error, DC_ERR_VERIFY, "the compiler's name is empty");
+    char *const flags[] = {"-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror",  "-O2",
+                           include,    code,        "-o",    program,   driver_path};
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        argv[count++] = flags[i];
+    argv[count] = NULL;
+    size_t length = 0;
+    for (int i = 0; i < count && length < DC_VERIFY_LINE; i++)
+        length += (size_t)snprintf(v->report->compiler + length, DC_VERIFY_LINE - length, "%s%s",
+                                   i ? " " : "", argv[i]);
+    pid_t pid;
+    DC_TRY(start(&pid, argv, "/dev/null", NULL, v->error));
+    const int code_of_exit = finish(pid);
+    if (code_of_exit != 0)
+        return dc_fail(v->error, DC_ERR_VERIFY, "%s: the compiler refused it (exit %d): %s", code,
+                       code_of_exit, v->report->compiler);
+    return DC_OK;
+}
+
+// The samples in as many processes as there are threads; outputs: [samples, output codes].
+static enum dc_status run_program(struct verifier *v, int8_t *outputs, const int8_t *inputs,
+                                  int64_t samples)
+{
+    const int64_t in_size = dc_ilayer_size(&v->model->layers[0]);
+    const int64_t out_size = dc_ilayer_size(dc_imodel_output(v->model));
+    const int parts = v->ctx->threads < PARTS_MAX ? v->ctx->threads : PARTS_MAX;
+    pid_t pids[PARTS_MAX];
+    int started = 0;
+    enum dc_status status = DC_OK;
+    for (int p = 0; status == DC_OK && p < parts; p++) {
+        const struct dc_rows rows = dc_chunk_rows(samples, parts, p);
+        char *program = path_in(v, "program", 0);
+        char *in = path_in(v, "in.%d", p), *out = path_in(v, "out.%d", p);
+        if (!program || !in || !out) {
+            status = DC_ERR_MEMORY;
+            break;
+        }
+        status = dc_file_write(in, inputs + rows.first * in_size, (size_t)(rows.count * in_size),
+                               v->error);
+        char *const argv[] = {program, NULL};
+        if (status == DC_OK)
+            status = start(&pids[p], argv, in, out, v->error);
+        started += status == DC_OK;
+    }
+    for (int p = 0; p < started; p++) {
+        const int code = finish(pids[p]);
+        if (status == DC_OK && code == SELFTEST_FAILED)
+            status = dc_fail(v->error, DC_ERR_VERIFY, "%s_selftest() fails", v->name);
+        else if (status == DC_OK && code != 0)
+            status = dc_fail(v->error, DC_ERR_VERIFY, "the compiled program ended with code %d",
+                             code);
+    }
+    for (int p = 0; status == DC_OK && p < parts; p++) {
+        const struct dc_rows rows = dc_chunk_rows(samples, parts, p);
+        char *text = NULL, *out = path_in(v, "out.%d", p);
+        size_t size = 0;
+        status = out ? dc_file_read(&text, &size, out, v->arena, v->error) : DC_ERR_MEMORY;
+        if (status == DC_OK && size != (size_t)(rows.count * out_size))
+            status = dc_fail(v->error, DC_ERR_VERIFY,
+                             "the compiled program gave %zu bytes of %" PRId64, size,
+                             rows.count * out_size);
+        if (status == DC_OK && size > 0)
+            memcpy(outputs + rows.first * out_size, text, size);
+    }
+    return status;
+}
+
+static enum dc_status compare(struct verifier *v, const int8_t *ours, const int8_t *theirs,
+                              int64_t samples)
+{
+    const int64_t out_size = dc_ilayer_size(dc_imodel_output(v->model));
+    int64_t first = -1;
+    v->report->samples = samples;
+    v->report->bytes = samples * out_size;
+    for (int64_t i = 0; i < samples * out_size; i++) {
+        if (ours[i] != theirs[i]) {
+            first = first < 0 ? i : first;
+            v->report->different++;
+        }
+    }
+    if (first < 0)
+        return DC_OK;
+    return dc_fail(v->error, DC_ERR_VERIFY,
+                   "%s/%s.c: sample %" PRId64 ", output %" PRId64 ": the engine gives %d, the "
+                   "exported C %d; %" PRId64 " of %" PRId64 " bytes differ",
+                   v->directory, v->name, first / out_size, first % out_size, ours[first],
+                   theirs[first], v->report->different, v->report->bytes);
+}
+
+static enum dc_status verify(struct verifier *v, const int8_t *inputs, int64_t samples,
+                             const struct dc_verify_options *options)
+{
+    struct dc_engine *engine = NULL;
+    DC_TRY(dc_bundle_read(&v->model, &v->vectors, v->directory, v->error));
+    DC_TRY_IN(dc_vectors_replay(v->vectors, v->ctx, v->model, v->error), v->error, "%s/model.h5",
+              v->directory);
+    v->report->vectors = v->vectors->count;
+    v->name = dc_bundle_c_name(v->arena, v->model, v->error);
+    const size_t bytes = (size_t)(samples * dc_ilayer_size(dc_imodel_output(v->model)));
+    int8_t *ours = dc_arena_alloc(v->arena, bytes, v->error);
+    int8_t *theirs = dc_arena_alloc(v->arena, bytes, v->error);
+    if (!v->name || !ours || !theirs)
+        return DC_ERR_MEMORY;
+    DC_TRY(compile(v, options));
+    DC_TRY(run_program(v, theirs, inputs, samples));
+    DC_TRY(dc_engine_create(&engine, v->ctx, v->model, v->error));
+    dc_engine_run(engine, ours, inputs, samples);
+    dc_engine_free(engine);
+    return compare(v, ours, theirs, samples);
+}
+
+static void remove_work(struct verifier *v)
+{
+    static const char *const files[] = {"driver.c", "program", "in.%d", "out.%d"};
+    for (int part = 0; part < PARTS_MAX; part++) {
+        for (int i = 0; i < 4; i++) {
+            char *path = path_in(v, files[i], part);
+            if (path)
+                (void)unlink(path);
+        }
+    }
+    (void)rmdir(v->work);
+}
+
+enum dc_status dc_verify_bundle(const struct dc_ctx *ctx, const char *directory,
+                                const int8_t *inputs, int64_t samples,
+                                const struct dc_verify_options *options,
+                                struct dc_verify_report *report, struct dc_error *error)
+{
+    struct verifier v = {.ctx = ctx, .directory = directory, .report = report, .error = error};
+    const double started = now();
+    const char *base = getenv("TMPDIR");
+    memset(report, 0, sizeof *report);
+    DC_TRY(dc_arena_create(&v.arena, error));
+    enum dc_status status = DC_ERR_MEMORY;
+    v.work = dc_arena_printf(v.arena, error, "%s/decant-verify-XXXXXX",
+                             base && *base ? base : "/tmp");
+    if (v.work && !mkdtemp(v.work)) {
+        status = dc_fail(error, DC_ERR_IO, "%s: cannot be created: %s", v.work, strerror(errno));
+    } else if (v.work) {
+        status = verify(&v, inputs, samples, options);
+        remove_work(&v);
+    }
+    dc_vectors_free(v.vectors);
+    dc_imodel_free(v.model);
+    dc_arena_free(v.arena);
+    report->seconds = now() - started;
+    return status;
+}

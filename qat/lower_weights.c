@@ -1,0 +1,158 @@
+// Owns codes, scales and biases: batch-norm folding, the floor of scales, biases that do not fit,
+// and the way from HWIO to the integer layouts. All in double; sqrt and division are exact to the
+// last bit on every machine.
+
+#include "qat/lower_weights.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/ops/ops.h"
+#include "qat/fake_quantize.h"
+
+enum { GAMMA, BETA, MEAN, VARIANCE };
+
+// One layer's reals, channel by channel.
+struct folding {
+    int64_t taps;
+    int channels;
+    bool per_channel;
+    const float *weights, *bias;  // [taps, channels], [channels] or NULL
+    double *factor, *offset;      // [channels]: y = factor * (w x) + offset
+    float *kernel_scales;         // of the unfolded kernel
+    double *scales;               // of the folded one
+};
+
+static const float *param(const struct dc_params *params, const struct dc_node *node, int which)
+{
+    return params->value + params->slices[node->params[which]].offset;
+}
+
+static enum dc_status fold(struct folding *f, struct dc_arena *arena, const struct dc_node *norm,
+                           const struct dc_params *params, struct dc_error *error)
+{
+    f->factor = DC_NEW(arena, double, f->channels, error);
+    f->offset = DC_NEW(arena, double, f->channels, error);
+    f->scales = DC_NEW(arena, double, f->channels, error);
+    f->kernel_scales = DC_NEW(arena, float, f->channels, error);
+    if (!f->factor || !f->offset || !f->scales || !f->kernel_scales)
+        return DC_ERR_MEMORY;
+    dc_weight_scales(f->kernel_scales, f->weights, f->taps, f->channels, f->per_channel);
+    const struct dc_batch_norm_attributes *a = norm ? norm->attributes : NULL;
+    for (int c = 0; c < f->channels; c++) {
+        const double bias = f->bias ? (double)f->bias[c] : 0.0;
+        f->factor[c] = 1.0;
+        f->offset[c] = bias;
+        if (norm) {
+            const double sigma = sqrt((double)param(params, norm, VARIANCE)[c] +
+                                      (double)a->epsilon);
+            f->factor[c] = (double)param(params, norm, GAMMA)[c] / sigma;
+            f->offset[c] = (double)param(params, norm, BETA)[c] +
+                           (bias - (double)param(params, norm, MEAN)[c]) * f->factor[c];
+        }
+        f->scales[c] = (double)f->kernel_scales[c] * fabs(f->factor[c]);
+        if (!isfinite(f->scales[c]) || !isfinite(f->offset[c]))
+            return dc_fail(error, DC_ERR_NUMERIC,
+                           "channel %d has a weight or bias that is not finite", c);
+    }
+    return DC_OK;
+}
+
+// Raise scales to the floor, and until the bias leaves room for the sum.
+static void raise_scales(struct folding *f, double input_scale, struct dc_lower_report *report)
+{
+    const double most_sum = (double)f->taps * DC_WEIGHT_HIGH * 255.0;
+    const double room = fmax(0x1p20, (double)INT32_MAX - most_sum);
+    double largest = 0.0;
+    for (int c = 0; c < f->channels; c++) {
+        if (f->scales[c] < (double)DC_STEP_FLOOR) {
+            f->scales[c] = (double)DC_STEP_FLOOR;
+            report->floored_channels++;
+        }
+        const double least = fabs(f->offset[c]) / (input_scale * room) * (1.0 + 0x1p-20);
+        if (f->scales[c] < least) {
+            f->scales[c] = least;
+            report->raised_channels++;
+        }
+        largest = fmax(largest, f->scales[c]);
+    }
+    for (int c = 0; c < f->channels && !f->per_channel; c++)
+        f->scales[c] = largest;
+}
+
+// The code under the final scale. Where that is the folded kernel's own, it is the kernel's code
+// with the factor's sign; else the real value is rounded anew.
+static int8_t code_of(const struct folding *f, int64_t tap, int c)
+{
+    const float scale = f->kernel_scales[c];
+    const double code = (double)dc_weight_code(f->weights[tap * f->channels + c], scale);
+    const double own = (double)scale * fabs(f->factor[c]);
+    if (f->factor[c] == 0.0)
+        return 0;
+    const double moved = own == f->scales[c] ? code : rint(code * (own / f->scales[c]));
+    return (int8_t)(f->factor[c] < 0.0 ? -moved : moved);
+}
+
+static void set_conv(struct dc_ilayer *l, const struct dc_conv_attributes *a,
+                     const struct dc_ilayer *input)
+{
+    l->op = a->groups == input->channels && a->groups > 1 ? DC_I_DEPTHWISE_CONV2D : DC_I_CONV2D;
+    l->kernel_h = a->kernel_h;
+    l->kernel_w = a->kernel_w;
+    l->stride_h = a->stride_h;
+    l->stride_w = a->stride_w;
+    l->dilation_h = a->dilation_h;
+    l->dilation_w = a->dilation_w;
+    l->pad_top = a->pad_top;
+    l->pad_bottom = a->pad_bottom;
+    l->pad_left = a->pad_left;
+    l->pad_right = a->pad_right;
+}
+
+enum dc_status dc__lower_weights(struct dc_ilayer *layer, struct dc_arena *arena,
+                                 const struct dc_node *node, const struct dc_node *norm,
+                                 const struct dc_params *params, const struct dc_ilayer *input,
+                                 struct dc_lower_report *report, struct dc_error *error)
+{
+    struct folding f = {.channels = layer->channels, .weights = param(params, node, 0)};
+    bool has_bias;
+    if (node->op == &dc_op_quantized_conv) {
+        const struct dc_quantized_conv_attributes *a = node->attributes;
+        set_conv(layer, &a->conv, input);
+        if (layer->op == DC_I_CONV2D && a->conv.groups != 1)
+            return dc_fail(error, DC_ERR_CONFIG,
+                           "layer '%s': a convolution in %d groups has no integer form; 1 group or "
+                           "one a channel",
+                           node->name, a->conv.groups);
+        f.per_channel = a->per_channel;
+        has_bias = a->conv.bias;
+    } else {
+        const struct dc_quantized_dense_attributes *a = node->attributes;
+        layer->op = DC_I_FULLY_CONNECTED;
+        f.per_channel = a->per_channel;
+        has_bias = a->dense.bias;
+    }
+    f.taps = params->slices[node->params[0]].count / f.channels;
+    f.bias = has_bias ? param(params, node, 1) : NULL;
+    DC_TRY_IN(fold(&f, arena, norm, params, error), error, "layer '%s'", node->name);
+    raise_scales(&f, (double)input->scale, report);
+    int8_t *weights = DC_NEW(arena, int8_t, f.taps * f.channels, error);
+    int32_t *biases = DC_NEW(arena, int32_t, f.channels, error);
+    float *scales = DC_NEW(arena, float, f.channels, error);
+    if (!weights || !biases || !scales)
+        return DC_ERR_MEMORY;
+    for (int c = 0; c < f.channels; c++) {
+        scales[c] = (float)f.scales[c];
+        const float bias_scale = input->scale * scales[c];
+        biases[c] = (int32_t)round(f.offset[c] / (double)bias_scale);
+        for (int64_t t = 0; t < f.taps; t++)
+            weights[layer->op == DC_I_DEPTHWISE_CONV2D ? t * f.channels + c : c * f.taps + t] =
+                code_of(&f, t, c);
+    }
+    layer->per_channel = f.per_channel;
+    layer->weight_bits = 8;
+    layer->weights = weights;
+    layer->biases = biases;
+    layer->weight_scales = scales;
+    return DC_OK;
+}

@@ -1,0 +1,224 @@
+// Owns the rule where quantizers stand. Each node of the float graph is one of five kinds; a
+// quantizer goes behind the last node of what the integer engine computes in one layer.
+
+#include "qat/quantize.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_CONSTANT 0.01f
+
+enum kind { REFUSED, SOURCE, WEIGHTED, NORM, CLAMP, SUM, KEEPS, JOINS };
+
+static enum kind kind_of(const struct dc_node *node)
+{
+    static const struct {
+        const struct dc_op *op;
+        enum kind kind;
+    } kinds[] = {
+        {&dc_op_input, SOURCE},   {&dc_op_conv, WEIGHTED},
+        {&dc_op_dense, WEIGHTED}, {&dc_op_batch_norm, NORM},
+        {&dc_op_relu, CLAMP},     {&dc_op_relu6, CLAMP},
+        {&dc_op_add, SUM},        {&dc_op_global_average_pool, SUM},
+        {&dc_op_max_pool, KEEPS}, {&dc_op_average_pool, KEEPS},
+        {&dc_op_flatten, KEEPS},  {&dc_op_reshape, KEEPS},
+        {&dc_op_pad, KEEPS},      {&dc_op_dropout, KEEPS},
+        {&dc_op_concat, JOINS},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (kinds[i].op == node->op)
+            return kinds[i].kind;
+    }
+    return REFUSED;
+}
+
+static bool is_pool(const struct dc_node *node)
+{
+    return node->op == &dc_op_max_pool || node->op == &dc_op_average_pool;
+}
+
+struct pass {
+    const struct dc_graph *from;
+    struct dc_graph *to;
+    const struct dc_quantize_config *config;
+    int output;
+    bool *needed;
+    int *map;  // [node]: its value in the new graph, behind its quantizer where it has one
+    struct dc_error *error;
+};
+
+// The one needed node that reads i, or -1: none, several, or the network's output.
+static int only_reader(const struct pass *p, int i)
+{
+    int found = -1;
+    for (int n = i + 1; n < p->from->count; n++) {
+        for (int k = 0; p->needed[n] && k < p->from->nodes[n].input_count; k++) {
+            if (p->from->nodes[n].inputs[k] != i)
+                continue;
+            if (found >= 0)
+                return -1;
+            found = n;
+        }
+    }
+    return i == p->output ? -1 : found;
+}
+
+// Does the layer that computes i go on in its reader?
+static bool goes_on(const struct pass *p, int i)
+{
+    const int reader = only_reader(p, i);
+    if (reader < 0)
+        return false;
+    const enum kind kind = kind_of(&p->from->nodes[i]), next = kind_of(&p->from->nodes[reader]);
+    if (next == NORM)
+        return kind == WEIGHTED;
+    const bool gap = p->from->nodes[i].op == &dc_op_global_average_pool;
+    return next == CLAMP && (kind == WEIGHTED || kind == NORM || (kind == SUM && !gap));
+}
+
+// Does i end, through nodes that keep their quantizer, in a concat alone? Then that one's serves.
+static bool ends_in_concat(const struct pass *p, int i)
+{
+    for (int reader = only_reader(p, i); reader >= 0; reader = only_reader(p, reader)) {
+        const enum kind kind = kind_of(&p->from->nodes[reader]);
+        if (kind == JOINS)
+            return true;
+        const bool kept_relu = kind == CLAMP && is_pool(&p->from->nodes[i]);
+        if (kind != KEEPS && !kept_relu)
+            return false;
+        i = reader;
+    }
+    return false;
+}
+
+static bool keeps_quantizer(const struct pass *p, int i)
+{
+    const struct dc_node *node = &p->from->nodes[i];
+    const enum kind kind = kind_of(node);
+    return kind == KEEPS || (kind == CLAMP && is_pool(&p->from->nodes[node->inputs[0]]));
+}
+
+static enum dc_status refuse(const struct pass *p, int i, const char *why)
+{
+    const struct dc_node *node = &p->from->nodes[i];
+    return dc_fail(p->error, DC_ERR_CONFIG, "layer '%s' (%s) cannot be quantized: %s", node->name,
+                   node->op->name, why);
+}
+
+static enum dc_status check(const struct pass *p, int i)
+{
+    const struct dc_node *node = &p->from->nodes[i];
+    const int input = node->input_count ? node->inputs[0] : -1;
+    const enum kind kind = kind_of(node);
+    if (kind == REFUSED)
+        return refuse(p, i, "it has no integer form; a network ends with its logits");
+    if (kind == SOURCE && node->dtype != DC_F32)
+        return refuse(p, i, "inputs are float32");
+    if (kind == NORM && !goes_on(p, input))
+        return refuse(p, i,
+                      "it needs a convolution or dense layer before it that nothing else "
+                      "reads");
+    if (kind == CLAMP && !goes_on(p, input) &&
+        !(is_pool(&p->from->nodes[input]) && only_reader(p, input) == i))
+        return refuse(p, i,
+                      "it needs a convolution, dense layer, add or pool before it that "
+                      "nothing else reads");
+    if (node->op == &dc_op_add && node->input_count != 2)
+        return refuse(p, i, "the integer add has two inputs");
+    if (node->op == &dc_op_average_pool) {
+        const struct dc_pool_attributes *a = node->attributes;
+        if (a->count_padding && (a->pad_top || a->pad_bottom || a->pad_left || a->pad_right))
+            return refuse(p, i, "integer average pooling does not count padding");
+    }
+    if (kind == JOINS) {
+        const struct dc_concat_attributes *a = node->attributes;
+        if (a->axis != -1 && a->axis != node->shape.rank - 1)
+            return refuse(p, i, "integers are concatenated along channels only");
+    }
+    for (int k = 0; kind == JOINS && k < node->input_count; k++) {
+        int origin = node->inputs[k];
+        if (only_reader(p, origin) != i)
+            return refuse(p, i, "its inputs share its quantizer, so nothing else may read them");
+        while (keeps_quantizer(p, origin))
+            origin = p->from->nodes[origin].inputs[0];
+        if (!ends_in_concat(p, origin) || kind_of(&p->from->nodes[origin]) == SOURCE)
+            return refuse(p, i, "its inputs share its quantizer, so nothing else may read them");
+    }
+    return DC_OK;
+}
+
+static enum dc_status add_weighted(struct pass *p, int i, int *added)
+{
+    const struct dc_node *node = &p->from->nodes[i];
+    const int input = p->map[node->inputs[0]];
+    if (node->op == &dc_op_conv) {
+        const struct dc_quantized_conv_attributes a = {
+            *(const struct dc_conv_attributes *)node->attributes, true};
+        return dc_graph_add(p->to, node->name, &dc_op_quantized_conv, &a, sizeof a, &input, 1,
+                            added, p->error);
+    }
+    // Batch normalization folds into a scale per channel, so one scale for all cannot stay.
+    const int reader = goes_on(p, i) ? only_reader(p, i) : -1;
+    const bool normalized = reader >= 0 && kind_of(&p->from->nodes[reader]) == NORM;
+    const struct dc_quantized_dense_attributes a = {
+        *(const struct dc_dense_attributes *)node->attributes,
+        normalized || !p->config->dense_per_tensor};
+    return dc_graph_add(p->to, node->name, &dc_op_quantized_dense, &a, sizeof a, &input, 1, added,
+                        p->error);
+}
+
+static enum dc_status add_quantizer(struct pass *p, const char *name, int *value)
+{
+    const struct dc_fake_quantize_attributes a = {
+        p->config->observer, p->config->constant == 0.0f ? DEFAULT_CONSTANT : p->config->constant};
+    const char *full = dc_arena_printf(p->to->arena, p->error, "%s.quant", name);
+    if (!full)
+        return DC_ERR_MEMORY;
+    return dc_graph_add(p->to, full, &dc_op_fake_quantize, &a, sizeof a, value, 1, value, p->error);
+}
+
+static enum dc_status visit(struct pass *p, int i)
+{
+    const struct dc_node *node = &p->from->nodes[i];
+    const enum kind kind = kind_of(node);
+    DC_TRY(check(p, i));
+    if (kind == WEIGHTED)
+        DC_TRY(add_weighted(p, i, &p->map[i]));
+    else
+        DC_TRY(dc_graph_add_copy(p->to, p->from, i, p->map, &p->map[i], p->error));
+    const bool keeps = kind == KEEPS ||
+                       (kind == CLAMP && is_pool(&p->from->nodes[node->inputs[0]]));
+    if (keeps || goes_on(p, i) || ends_in_concat(p, i))
+        return DC_OK;
+    return add_quantizer(p, node->name, &p->map[i]);
+}
+
+enum dc_status dc_quantize_graph(struct dc_graph **quantized, int *quantized_output,
+                                 const struct dc_graph *graph, int output,
+                                 const struct dc_quantize_config *config, struct dc_error *error)
+{
+    struct pass p = {.from = graph, .config = config, .output = output, .error = error};
+    *quantized = NULL;
+    p.needed = dc_alloc((size_t)graph->count * sizeof *p.needed, error);
+    p.map = dc_alloc((size_t)graph->count * sizeof *p.map, error);
+    enum dc_status status = p.needed && p.map ? dc_graph_create(&p.to, error) : DC_ERR_MEMORY;
+    if (status == DC_OK)
+        p.needed[output] = true;
+    for (int i = output; status == DC_OK && i >= 0; i--) {
+        for (int k = 0; p.needed[i] && k < graph->nodes[i].input_count; k++)
+            p.needed[graph->nodes[i].inputs[k]] = true;
+    }
+    for (int i = 0; status == DC_OK && i <= output; i++) {
+        if (p.needed[i])
+            status = visit(&p, i);
+    }
+    if (status == DC_OK) {
+        *quantized = p.to;
+        *quantized_output = p.map[output];
+    } else {
+        dc_graph_free(p.to);
+    }
+    free(p.needed);
+    free(p.map);
+    return status;
+}

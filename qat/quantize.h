@@ -1,0 +1,33 @@
+// The quantizing pass: a float graph in, the graph that trains under simulated int8 out.
+//
+// A fake_quantize node named NODE.quant is placed
+//   - behind every float input,
+//   - behind each chain conv | dense (+ batch_norm) (+ relu | relu6), whose weights are quantized,
+//   - behind add (+ relu | relu6), global_average_pool and concat.
+// max_pool, average_pool, flatten, reshape, pad, dropout, and relu behind a pool keep the quantizer
+// of what they read. What only feeds a concat gets no quantizer of its own: all its inputs share
+// the one behind it. Node and slice names stay, so weights copy by name from the float network.
+//
+// Run it on the network before losses are appended. What has no integer form is DC_ERR_CONFIG and
+// names the layer: softmax and other activations, slice, batch_norm or relu apart from a chain.
+
+#ifndef DC_QAT_QUANTIZE_H
+#define DC_QAT_QUANTIZE_H
+
+#include "core/graph.h"
+#include "qat/fake_quantize.h"
+
+struct dc_quantize_config {
+    enum dc_observer observer;
+    float constant;         // of the moving average; 0: 0.01
+    bool dense_per_tensor;  // one weight scale for a dense layer, for runtimes that need it
+};
+
+// output: a node of `graph`; *quantized_output: its quantized value in the new graph, which is the
+// caller's. Only what `output` depends on is kept.
+DC_MUST_USE enum dc_status dc_quantize_graph(struct dc_graph **quantized, int *quantized_output,
+                                             const struct dc_graph *graph, int output,
+                                             const struct dc_quantize_config *config,
+                                             struct dc_error *error);
+
+#endif

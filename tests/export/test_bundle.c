@@ -1,0 +1,235 @@
+// Bundles: written, read back, verified against the compiled C; damage and wrong bytes are found.
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/context.h"
+#include "core/file.h"
+#include "export/bundle.h"
+#include "export/c_source.h"
+#include "export/verify.h"
+#include "tests/qat/helper_models.h"
+
+enum { SAMPLES = 50, INPUT = 13 * 11 * 3 };
+
+static char work[] = "/tmp/decant-test-bundle-XXXXXX";
+static char path[256], command[1024];
+static int8_t inputs[SAMPLES * INPUT];
+static struct dc_ctx *ctx;
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct dc_random random;
+    const struct dc_ctx_config config = {.threads = 2};
+    dc_random_start(&random, 11, DC_PURPOSE_TEST, 0, 0);
+    test_fill_codes(inputs, sizeof inputs, &random);
+    return !mkdtemp(work) || dc_ctx_create(&ctx, &config, NULL) != DC_OK;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    dc_ctx_free(ctx);
+    snprintf(command, sizeof command, "rm -rf %s", work);
+    return system(command);
+}
+
+static const char *in_work(const char *name)
+{
+    snprintf(path, sizeof path, "%s/%s", work, name);
+    return path;
+}
+
+static void must(enum dc_status status, const struct dc_error *error)
+{
+    if (status != DC_OK)
+        fail_msg("%s", error->message);
+}
+
+static struct dc_imodel *write_bundle(const char *name, const char *profile, uint64_t seed)
+{
+    struct dc_error error;
+    struct dc_vectors *vectors = NULL;
+    struct dc_imodel *m = test_every_op_model(dc_profile_find(profile), seed);
+    must(dc_vectors_create(&vectors, ctx, m, inputs, 3, &error), &error);
+    must(dc_bundle_write(in_work(name), m, vectors, &error), &error);
+    dc_vectors_free(vectors);
+    return m;
+}
+
+static void assert_layers_equal(const struct dc_ilayer *a, const struct dc_ilayer *b)
+{
+    assert_string_equal(a->name, b->name);
+    assert_true(a->op == b->op && a->height == b->height && a->width == b->width);
+    assert_true(a->channels == b->channels && a->scale == b->scale);
+    assert_true(a->zero_point == b->zero_point && a->clamp_low == b->clamp_low);
+    assert_true(a->clamp_high == b->clamp_high && a->per_channel == b->per_channel);
+    assert_true(a->weight_count == b->weight_count && a->rescales == b->rescales);
+    assert_memory_equal(a->multipliers, b->multipliers, (size_t)a->rescales * sizeof(int32_t));
+    if (a->weight_count) {
+        assert_memory_equal(a->weights, b->weights, (size_t)a->weight_count);
+        assert_memory_equal(a->biases, b->biases, (size_t)a->channels * sizeof(int32_t));
+    }
+}
+
+static void bundle_reads_back_and_verifies(void **state)
+{
+    (void)state;
+    static const char *const profiles[] = {"tflm", "ruy", "tflm"};
+    for (uint64_t i = 0; i < 3; i++) {
+        struct dc_error error;
+        struct dc_imodel *again = NULL;
+        struct dc_imodel *m = write_bundle("good", profiles[i], i);  // replaces the one before
+        must(dc_bundle_read(&again, NULL, in_work("good"), &error), &error);
+        assert_string_equal(again->name, m->name);
+        assert_string_equal(again->provenance, m->provenance);
+        assert_ptr_equal(again->profile, m->profile);
+        assert_int_equal(again->count, m->count);
+        for (int k = 0; k < m->count; k++)
+            assert_layers_equal(&again->layers[k], &m->layers[k]);
+        struct dc_verify_report report;
+        must(dc_verify_bundle(ctx, in_work("good"), inputs, SAMPLES, NULL, &report, &error),
+             &error);
+        assert_int_equal(report.samples, SAMPLES);
+        assert_int_equal(report.bytes, SAMPLES * 7);
+        assert_int_equal(report.different, 0);
+        assert_int_equal(report.vectors, 3 + DC_VECTOR_CORNERS);
+        assert_non_null(strstr(report.compiler, "-std=c99"));
+        dc_imodel_free(again);
+        dc_imodel_free(m);
+    }
+}
+
+static void expect_damage(const char *name, const char *because)
+{
+    struct dc_error error;
+    struct dc_imodel *m = NULL;
+    struct dc_vectors *v = NULL;
+    assert_int_equal(dc_bundle_read(&m, &v, in_work(name), &error), DC_ERR_DATA);
+    assert_null(m);
+    assert_null(v);
+    if (!strstr(error.message, because))
+        fail_msg("'%s' does not say '%s'", error.message, because);
+}
+
+// Overwrite the first occurrence of `bytes` in a file of the bundle with its complement.
+static void damage(const char *file, const void *bytes, size_t count)
+{
+    struct dc_arena *arena = NULL;
+    char *text = NULL, name[64];
+    size_t size = 0;
+    snprintf(name, sizeof name, "bad/%s", file);
+    assert_int_equal(dc_arena_create(&arena, NULL), DC_OK);
+    assert_int_equal(dc_file_read(&text, &size, in_work(name), arena, NULL), DC_OK);
+    char *found = memmem(text, size, bytes, count);
+    assert_non_null(found);
+    *found = (char)(*found ^ 1);
+    assert_int_equal(dc_file_write(in_work(name), text, size, NULL), DC_OK);
+    dc_arena_free(arena);
+}
+
+static void damage_is_found_and_named(void **state)
+{
+    (void)state;
+    struct dc_imodel *m = write_bundle("bad", "tflm", 4);
+    damage("model.h5", m->layers[2].weights, 16);
+    expect_damage("bad", "model.h5: 'layers/02/weights'");
+    dc_imodel_free(write_bundle("bad", "tflm", 4));
+    damage("model.h5", m->layers[2].shifts, 16);
+    expect_damage("bad", "model.h5: 'layers/02/shifts'");
+    dc_imodel_free(write_bundle("bad", "tflm", 4));
+    damage("every_op.c", "static", 6);
+    expect_damage("bad", "every_op.c");
+    dc_imodel_free(write_bundle("bad", "tflm", 4));
+    damage("manifest.json", "tflm", 4);
+    expect_damage("bad", "manifest.json: its hash");
+    dc_imodel_free(write_bundle("bad", "tflm", 4));
+    damage("manifest.json", "{", 1);
+    expect_damage("bad", "manifest.json:1");
+    dc_imodel_free(write_bundle("bad", "tflm", 4));
+    damage("manifest.json", "bundle_version\": 1", 18);
+    expect_damage("bad", "no bundle_version");
+    assert_int_equal(unlink(in_work("bad/model.h5")), 0);
+    dc_imodel_free(write_bundle("bad", "tflm", 4));
+    assert_int_equal(unlink(in_work("bad/model.h5")), 0);
+    expect_damage("bad", "model.h5");
+    dc_imodel_free(m);
+}
+
+// The verifier has to fail when one bit of the program's output is wrong.
+static void wrong_bytes_are_found(void **state)
+{
+    (void)state;
+    struct dc_error error;
+    struct dc_verify_report report;
+    dc_imodel_free(write_bundle("wrong", "ruy", 5));
+    static const char header[] =
+        "#include <stdio.h>\n"
+        "#define fwrite(p, s, n, f) (((char *)(p))[3] ^= 1, fwrite(p, s, n, f))\n";
+    assert_int_equal(dc_file_write(in_work("wrong.h"), header, sizeof header - 1, NULL), DC_OK);
+    snprintf(command, sizeof command, "cc -include %s", path);
+    struct dc_verify_options options = {.compiler = command};
+    assert_int_equal(
+        dc_verify_bundle(ctx, in_work("wrong"), inputs, SAMPLES, &options, &report, &error),
+        DC_ERR_VERIFY);
+    assert_non_null(strstr(error.message, "sample 0, output 3"));
+    assert_int_equal(report.different, SAMPLES);
+    options.compiler = "no-such-compiler";
+    assert_int_equal(
+        dc_verify_bundle(ctx, in_work("wrong"), inputs, SAMPLES, &options, &report, &error),
+        DC_ERR_VERIFY);
+}
+
+// Vectors that the engine does not reproduce, in the bundle and in the C pair.
+static void wrong_vectors_are_found(void **state)
+{
+    (void)state;
+    struct dc_error error;
+    struct dc_verify_report report;
+    struct dc_vectors *vectors = NULL;
+    struct dc_imodel *m = test_every_op_model(dc_profile_find("tflm"), 6);
+    must(dc_vectors_create(&vectors, ctx, m, inputs, 1, &error), &error);
+    vectors->accumulators[2][5]++;
+    must(dc_bundle_write(in_work("vectors"), m, vectors, &error), &error);
+    assert_int_equal(
+        dc_verify_bundle(ctx, in_work("vectors"), inputs, SAMPLES, NULL, &report, &error),
+        DC_ERR_VERIFY);
+    assert_non_null(strstr(error.message, "layer 'conv', accumulator 5"));
+    vectors->outputs[m->count - 1][2 * 7]++;
+    must(dc_c_source_write(work, "pair", m, vectors, &error), &error);
+    FILE *f = fopen(in_work("main.c"), "w");
+    assert_non_null(f);
+    fputs("#include \"pair.h\"\nint main(void) { return pair_selftest(); }\n", f);
+    assert_int_equal(fclose(f), 0);
+    snprintf(command, sizeof command, "cd %s && cc -o t main.c pair.c && ./t", work);
+    assert_int_equal(WEXITSTATUS(system(command)), 3);  // vector 2
+    snprintf(command, sizeof command,
+             "cd %s && cc -DPAIR_NO_SELFTEST -Werror -std=c99 -pedantic -Wall -Wextra -c pair.c && "
+             "! nm pair.o | grep -q selftest",
+             work);
+    assert_int_equal(system(command), 0);
+    dc_vectors_free(vectors);
+    dc_imodel_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bundle_reads_back_and_verifies),
+        cmocka_unit_test(damage_is_found_and_named),
+        cmocka_unit_test(wrong_bytes_are_found),
+        cmocka_unit_test(wrong_vectors_are_found),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,478 @@
+// Fake quantization, the quantizing pass and lowering: where quantizers stand, what they compute,
+// and that the integer engine gives what the fake-quantized float network promised.
+
+#include <float.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/plan.h"
+#include "core/random.h"
+#include "qat/calibrate.h"
+#include "qat/engine.h"
+#include "qat/lower.h"
+#include "qat/profile.h"
+#include "qat/quantize.h"
+
+enum { ROWS = 24 };
+
+static struct dc_ctx *ctx;
+static struct dc_error error;
+
+static int set_up(void **state)
+{
+    (void)state;
+    const struct dc_ctx_config config = {.threads = 2};
+    return dc_ctx_create(&ctx, &config, NULL) != DC_OK;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    dc_ctx_free(ctx);
+    return 0;
+}
+
+static void must(enum dc_status status)
+{
+    if (status != DC_OK)
+        fail_msg("%s", error.message);
+}
+
+static int add(struct dc_graph *g, const char *name, const struct dc_op *op, const void *a, int x,
+               int y)
+{
+    const int inputs[2] = {x, y};
+    int node = -1;
+    must(dc_graph_add(g, name, op, a, op->attribute_bytes, inputs, y < 0 ? 1 : 2, &node, &error));
+    return node;
+}
+
+static int add_conv(struct dc_graph *g, const char *name, int x, int filters, int kernel,
+                    int stride, int groups, bool bias)
+{
+    const struct dc_conv_attributes a = {.filters = filters,
+                                         .kernel_h = kernel,
+                                         .kernel_w = kernel,
+                                         .stride_h = stride,
+                                         .stride_w = stride,
+                                         .dilation_h = 1,
+                                         .dilation_w = 1,
+                                         .groups = groups,
+                                         .pad_top = kernel / 2,
+                                         .pad_bottom = kernel / 2,
+                                         .pad_left = kernel / 2,
+                                         .pad_right = kernel / 2,
+                                         .bias = bias};
+    return add(g, name, &dc_op_conv, &a, x, -1);
+}
+
+static int add_norm(struct dc_graph *g, const char *name, int x)
+{
+    const struct dc_batch_norm_attributes a = {1e-3f, 0.1f};
+    return add(g, name, &dc_op_batch_norm, &a, x, -1);
+}
+
+static struct dc_graph *start(int height, int width, int channels)
+{
+    struct dc_graph *g = NULL;
+    int node;
+    must(dc_graph_create(&g, &error));
+    must(dc_graph_add_input(g, "image", DC_F32, &DC_SHAPE(DC_BATCH, height, width, channels), &node,
+                            &error));
+    return g;
+}
+
+// conv-bn-relu, depthwise-bn-relu6, pointwise, add-relu, max_pool, gap, dropout, dense
+static struct dc_graph *network(int *output)
+{
+    struct dc_graph *g = start(12, 10, 3);
+    const struct dc_dropout_attributes rate = {0.5f};
+    const struct dc_pool_attributes pool = {
+        .kernel_h = 2, .kernel_w = 2, .stride_h = 2, .stride_w = 2};
+    const struct dc_dense_attributes dense = {5, true};
+    int x = add_conv(g, "conv", 0, 8, 3, 1, 1, false);
+    x = add(g, "relu", &dc_op_relu, NULL, add_norm(g, "bn", x), -1);
+    int y = add_conv(g, "depthwise", x, 8, 3, 1, 8, false);
+    y = add(g, "relu6", &dc_op_relu6, NULL, add_norm(g, "bn2", y), -1);
+    y = add_conv(g, "pointwise", y, 8, 1, 1, 1, true);
+    y = add(g, "sum_relu", &dc_op_relu, NULL, add(g, "sum", &dc_op_add, NULL, x, y), -1);
+    y = add(g, "pool", &dc_op_max_pool, &pool, y, -1);
+    y = add(g, "gap", &dc_op_global_average_pool, NULL, y, -1);
+    y = add(g, "drop", &dc_op_dropout, &rate, y, -1);
+    *output = add(g, "logits", &dc_op_dense, &dense, y, -1);
+    return g;
+}
+
+static float *values_of(struct dc_params *p, const char *name)
+{
+    struct dc_slice *slice = dc_params_find(p, name);
+    if (!slice)
+        fail_msg("no slice '%s'", name);
+    return p->value + slice->offset;
+}
+
+static struct dc_params *random_params(const struct dc_graph *g)
+{
+    struct dc_params *p = NULL;
+    struct dc_random random;
+    must(dc_params_create(&p, g, 0, false, &error));
+    dc_random_start(&random, 21, DC_PURPOSE_TEST, 0, 0);
+    for (int i = 0; i < p->count; i++) {
+        const struct dc_slice *s = &p->slices[i];
+        for (int64_t k = 0; k < s->count; k++) {
+            float *v = &p->value[s->offset + k];
+            if (s->role == DC_ROLE_WEIGHT)
+                *v = (float)dc_random_normal(&random) * 0.35f;
+            else if (strstr(s->name, "variance") || strstr(s->name, "gamma"))
+                *v = dc_random_between(&random, 0.5f, 1.5f);
+            else if (s->role != DC_ROLE_OBSERVER)
+                *v = dc_random_between(&random, -0.4f, 0.4f);
+        }
+    }
+    return p;
+}
+
+static void fill(float *x, int64_t count, uint64_t id)
+{
+    struct dc_random random;
+    dc_random_start(&random, 22, DC_PURPOSE_TEST, 0, id);
+    for (int64_t i = 0; i < count; i++)
+        x[i] = (float)dc_random_normal(&random);
+}
+
+// Forward in inference; the value of `node` is copied to y where it is given.
+static void run(const struct dc_graph *g, struct dc_params *p, int node, const float *x,
+                struct dc_step step, float *y)
+{
+    struct dc_plan *plan = NULL;
+    const struct dc_plan_config config = {
+        .mode = DC_INFERENCE, .max_rows = ROWS, .outputs = &node, .output_count = 1};
+    must(dc_plan_create(&plan, ctx, g, &config, &error));
+    dc_plan_bind(plan, 0, x);
+    must(dc_plan_forward(plan, p, ROWS, &step, &error));
+    if (y)
+        memcpy(y, dc_plan_value(plan, node),
+               sizeof *y * ROWS * (size_t)dc_shape_row(&g->nodes[node].shape));
+    dc_plan_free(plan);
+}
+
+static void expect_quantizers(const struct dc_graph *g, const char *const *wanted)
+{
+    int count = 0;
+    for (int i = 0; i < g->count; i++)
+        count += g->nodes[i].op == &dc_op_fake_quantize;
+    int listed = 0;
+    for (; wanted[listed]; listed++) {
+        if (dc_graph_find(g, wanted[listed]) < 0)
+            fail_msg("no quantizer '%s'", wanted[listed]);
+    }
+    assert_int_equal(count, listed);
+}
+
+static void quantizers_stand_where_the_rules_say(void **state)
+{
+    (void)state;
+    int output, at;
+    struct dc_graph *g = network(&output), *q = NULL;
+    const struct dc_quantize_config config = {.observer = DC_OBSERVER_MIN_MAX};
+    must(dc_quantize_graph(&q, &at, g, output, &config, &error));
+    expect_quantizers(q, (const char *const[]){"image.quant", "relu.quant", "relu6.quant",
+                                               "pointwise.quant", "sum_relu.quant", "gap.quant",
+                                               "logits.quant", NULL});
+    assert_string_equal(q->nodes[at].name, "logits.quant");
+    assert_ptr_equal(q->nodes[dc_graph_find(q, "conv")].op, &dc_op_quantized_conv);
+    // The add reads both quantized values, the pool the sum's.
+    const struct dc_node *sum = &q->nodes[dc_graph_find(q, "sum")];
+    assert_string_equal(q->nodes[sum->inputs[0]].name, "relu.quant");
+    assert_string_equal(q->nodes[sum->inputs[1]].name, "pointwise.quant");
+    assert_string_equal(q->nodes[q->nodes[dc_graph_find(q, "pool")].inputs[0]].name,
+                        "sum_relu.quant");
+    // Every float slice has its namesake, and nothing else but ranges is new.
+    struct dc_params *from = random_params(g), *to = NULL;
+    int copied = 0;
+    must(dc_params_create(&to, q, 0, false, &error));
+    must(dc_params_copy_by_name(to, from, &copied, &error));
+    assert_int_equal(copied, from->count);
+    assert_int_equal(to->count, from->count + 7);
+    dc_params_free(from);
+    dc_params_free(to);
+    dc_graph_free(g);
+    dc_graph_free(q);
+}
+
+static void concat_inputs_share_one_quantizer(void **state)
+{
+    (void)state;
+    int at;
+    struct dc_graph *g = start(6, 6, 2), *q = NULL;
+    const struct dc_pool_attributes pool = {.kernel_h = 3,
+                                            .kernel_w = 3,
+                                            .stride_h = 1,
+                                            .stride_w = 1,
+                                            .pad_top = 1,
+                                            .pad_bottom = 1,
+                                            .pad_left = 1,
+                                            .pad_right = 1};
+    const struct dc_concat_attributes last = {-1};
+    const int a = add(g, "relu", &dc_op_relu, NULL, add_conv(g, "a", 0, 4, 3, 1, 1, true), -1);
+    const int b = add(g, "pool", &dc_op_average_pool, &pool, add_conv(g, "b", 0, 3, 1, 1, 1, true),
+                      -1);
+    const int both = add(g, "both", &dc_op_concat, &last, a, b);
+    const int output = add_conv(g, "out", both, 4, 1, 1, 1, true);
+    const struct dc_quantize_config config = {.observer = DC_OBSERVER_MIN_MAX};
+    must(dc_quantize_graph(&q, &at, g, output, &config, &error));
+    expect_quantizers(q, (const char *const[]){"image.quant", "both.quant", "out.quant", NULL});
+    struct dc_params *p = random_params(q);
+    float x[ROWS * 6 * 6 * 2];
+    fill(x, ROWS * 72, 1);
+    run(q, p, at, x, dc_calibration_step(), NULL);
+    struct dc_imodel *m = NULL;
+    struct dc_lower_report report;
+    must(
+        dc_lower(&m, q, p, "image", "out", "concat", "", dc_profile_find("tflm"), &report, &error));
+    assert_int_equal(report.layers, 6);
+    assert_true(m->layers[1].scale == m->layers[2].scale);
+    assert_int_equal(m->layers[1].clamp_low, m->layers[1].zero_point);
+    dc_imodel_free(m);
+    dc_params_free(p);
+    dc_graph_free(g);
+    dc_graph_free(q);
+}
+
+static void what_has_no_integers_is_refused(void **state)
+{
+    (void)state;
+    int at;
+    struct dc_graph *q = NULL;
+    const struct dc_quantize_config config = {.observer = DC_OBSERVER_MIN_MAX};
+    for (int trial = 0; trial < 3; trial++) {
+        struct dc_graph *g = start(4, 4, 2);
+        const int conv = add_conv(g, "conv", 0, 2, 1, 1, 1, false);
+        int output;
+        if (trial == 0)
+            output = add(g, "bad", &dc_op_softmax, NULL, conv, -1);
+        else if (trial == 1)
+            output = add_norm(g, "bad", 0);
+        else
+            output = add(g, "end", &dc_op_add, NULL, conv,
+                         add(g, "bad", &dc_op_relu, NULL, conv, -1));
+        assert_int_equal(dc_quantize_graph(&q, &at, g, output, &config, &error), DC_ERR_CONFIG);
+        assert_non_null(strstr(error.message, "'bad'"));
+        dc_graph_free(g);
+    }
+}
+
+// Independent of the library's formula: brute force over the 256 codes for the nearest value.
+static void rounding_takes_the_nearest_code(void **state)
+{
+    (void)state;
+    const float ranges[][2] = {{-1.0f, 2.0f}, {0.0f, 6.0f}, {-3.0f, -1.0f}, {0.5f, 0.7f}, {0, 0}};
+    for (size_t r = 0; r < sizeof ranges / sizeof ranges[0]; r++) {
+        const struct dc_grid grid = dc_grid_of_range(ranges[r][0], ranges[r][1]);
+        assert_true(grid.zero_point >= -128.0f && grid.zero_point <= 127.0f);
+        assert_true(grid.step >= DC_STEP_FLOOR);
+        assert_true(grid.zero_point == floorf(grid.zero_point));
+        float x[1000], y[1000];
+        uint8_t mask[125];
+        for (int i = 0; i < 1000; i++)
+            x[i] = ((float)i - 500.0f) * 0.011f;
+        x[0] = INFINITY;
+        x[1] = -INFINITY;
+        x[2] = NAN;
+        dc_fake_quantize(y, mask, x, grid, 1000);
+        assert_true(isnan(y[2]) && !(mask[0] >> 2 & 1));
+        for (int i = 0; i < 1000; i++) {
+            double best = INFINITY, lowest = 0.0, highest = 0.0;
+            for (int code = -128; code <= 127 && i != 2; code++) {
+                const double value = (double)grid.step * (code - (double)grid.zero_point);
+                const double distance = fabs(value - fmax(-1e9, fmin(1e9, (double)x[i])));
+                best = fmin(best, distance);
+                lowest = fmin(lowest, value);
+                highest = fmax(highest, value);
+            }
+            if (i == 2)
+                continue;
+            const double slack = 1e-5 * (fabs((double)x[i]) < 1e9 ? fabs((double)x[i]) : 1.0);
+            const double distance = fabs((double)y[i] - fmax(-1e9, fmin(1e9, (double)x[i])));
+            assert_true(distance <= best + slack + 1e-9 || isinf(x[i]));
+            const double half = 0.5 * (double)grid.step;
+            const bool inside = (double)x[i] > lowest - half * 0.98 &&
+                                (double)x[i] < highest + half * 0.98;
+            const bool outside = (double)x[i] < lowest - half * 1.02 ||
+                                 (double)x[i] > highest + half * 1.02;
+            if (inside || outside)
+                assert_int_equal(mask[i / 8] >> (i % 8) & 1, inside);
+        }
+    }
+}
+
+static void observers_follow_their_rules(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 2; kind++) {
+        struct dc_graph *g = start(1, 1, 4);
+        const struct dc_fake_quantize_attributes a = {
+            kind ? DC_OBSERVER_MIN_MAX : DC_OBSERVER_MOVING_AVERAGE, 0.25f};
+        const int node = add(g, "q", &dc_op_fake_quantize, &a, 0, -1);
+        struct dc_params *p = NULL;
+        must(dc_params_create(&p, g, 0, false, &error));
+        float x[ROWS * 4] = {0};
+        struct dc_plan *plan = NULL;
+        const struct dc_plan_config config = {
+            .mode = DC_INFERENCE, .max_rows = ROWS, .outputs = &node, .output_count = 1};
+        must(dc_plan_create(&plan, ctx, g, &config, &error));
+        dc_plan_bind(plan, 0, x);
+        struct dc_step step = {0};
+        assert_int_equal(dc_plan_forward(plan, p, ROWS, &step, &error), DC_ERR_NUMERIC);
+        assert_non_null(strstr(error.message, "calibrate"));
+        assert_int_equal(dc_observers_check(g, p, &error), DC_ERR_NUMERIC);
+        step = dc_calibration_step();
+        x[7] = 4.0f;
+        x[90] = -2.0f;
+        must(dc_plan_forward(plan, p, ROWS, &step, &error));
+        const float *range = values_of(p, "q.range");
+        assert_true(range[0] == -2.0f && range[1] == 4.0f && range[2] == 1.0f);
+        assert_memory_equal(dc_plan_value(plan, node), x, sizeof x);  // passed through
+        x[7] = 8.0f;
+        x[90] = -1.0f;
+        must(dc_plan_forward(plan, p, ROWS, &step, &error));
+        assert_true(range[0] == (kind ? -2.0f : -1.75f) && range[1] == (kind ? 8.0f : 5.0f));
+        must(dc_observers_check(g, p, &error));
+        x[3] = NAN;
+        assert_int_equal(dc_plan_forward(plan, p, ROWS, &step, &error), DC_ERR_NUMERIC);
+        assert_non_null(strstr(error.message, "NaN"));
+        step.freeze_observers = true;
+        must(dc_plan_forward(plan, p, ROWS, &step, &error));
+        dc_observers_reset(p);
+        assert_true(range[2] == 0.0f);
+        dc_plan_free(plan);
+        dc_params_free(p);
+        dc_graph_free(g);
+    }
+}
+
+// Codes of the engine against the fake-quantized network's values: at most one code apart in logits
+// on nearly all, since each layer's rounding of a value near a tie may differ by one.
+static void engine_gives_what_training_promised(void **state)
+{
+    (void)state;
+    int output, at;
+    struct dc_graph *g = network(&output), *q = NULL;
+    const struct dc_quantize_config config = {.observer = DC_OBSERVER_MIN_MAX};
+    must(dc_quantize_graph(&q, &at, g, output, &config, &error));
+    struct dc_params *p = random_params(q);
+    values_of(p, "bn.gamma")[2] = -0.8f;  // negates codes
+    values_of(p, "bn.gamma")[5] = 0.0f;   // floors the scale
+    enum { IN = 12 * 10 * 3, OUT = 5 };
+    static float x[ROWS * IN], y[ROWS * OUT];
+    static int8_t codes[ROWS * IN], got[ROWS * OUT];
+    fill(x, ROWS * IN, 2);
+    run(q, p, at, x, dc_calibration_step(), NULL);
+    run(q, p, at, x, (struct dc_step){0}, y);
+    for (const struct dc_profile *const *profile = dc_profile_table(); *profile; profile++) {
+        struct dc_imodel *m = NULL;
+        struct dc_engine *engine = NULL;
+        struct dc_lower_report report;
+        must(dc_lower(&m, q, p, "image", "logits", "net", "a test", *profile, &report, &error));
+        assert_int_equal(report.layers, 8);  // image conv depthwise pointwise sum pool gap logits
+        assert_int_equal(report.floored_channels, 1);
+        assert_int_equal(report.raised_channels, 0);
+        must(dc_imodel_quantize_input(codes, m, x, ROWS * IN, &error));
+        must(dc_engine_create(&engine, ctx, m, &error));
+        dc_engine_run(engine, got, codes, ROWS);
+        const struct dc_ilayer *last = dc_imodel_output(m);
+        int equal = 0, most = 0;
+        for (int i = 0; i < ROWS * OUT; i++) {
+            const int promised = (int)lrintf(y[i] / last->scale) + last->zero_point;
+            const int apart = abs(promised - got[i]);
+            equal += apart == 0;
+            most = apart > most ? apart : most;
+        }
+        assert_true(most <= 3);
+        assert_true(equal >= ROWS * OUT * 7 / 10);
+        dc_engine_free(engine);
+        dc_imodel_free(m);
+    }
+    dc_params_free(p);
+    dc_graph_free(g);
+    dc_graph_free(q);
+}
+
+// Zero kernels, zero, negative and tiny gamma, and biases far outside int32, against reals.
+static void odd_channels_are_defined(void **state)
+{
+    (void)state;
+    int at;
+    struct dc_graph *g = start(1, 1, 4), *q = NULL;
+    const int conv = add_conv(g, "conv", 0, 6, 1, 1, 1, false);
+    const int output = add_norm(g, "bn", conv);
+    const struct dc_quantize_config config = {.observer = DC_OBSERVER_MIN_MAX};
+    must(dc_quantize_graph(&q, &at, g, output, &config, &error));
+    struct dc_params *p = random_params(q);
+    float *w = values_of(p, "conv.weight"), *gamma = values_of(p, "bn.gamma");
+    for (int t = 0; t < 4; t++)
+        w[t * 6 + 0] = 0.0f;  // a zero range
+    gamma[1] = 0.0f;
+    gamma[2] = -1.0f;
+    gamma[3] = 1e-9f;
+    for (int t = 0; t < 4; t++)
+        w[t * 6 + 4] *= 1e-5f;
+    values_of(p, "bn.beta")[4] = 3e6f;  // far beyond int32 at this scale
+    float x[ROWS * 4], y[ROWS * 6];
+    fill(x, ROWS * 4, 3);
+    run(q, p, at, x, dc_calibration_step(), y);
+    float *range = values_of(p, "bn.quant.range");
+    range[0] = -4.0f;  // channel 4 saturates, the others stay visible
+    range[1] = 4.0f;
+    run(q, p, at, x, (struct dc_step){0}, y);
+    struct dc_imodel *m = NULL;
+    struct dc_engine *engine = NULL;
+    struct dc_lower_report report;
+    must(dc_lower(&m, q, p, "image", "bn", "odd", "", dc_profile_find("tflm"), &report, &error));
+    const struct dc_ilayer *l = dc_imodel_output(m);
+    assert_int_equal(report.raised_channels, 1);
+    assert_true(report.floored_channels >= 2);
+    for (int t = 0; t < 4; t++) {
+        assert_int_equal(l->weights[0 * 4 + t], 0);
+        assert_int_equal(l->weights[1 * 4 + t], 0);
+        assert_int_equal(l->weights[3 * 4 + t], 0);
+        const float largest = fmaxf(fmaxf(fabsf(w[2]), fabsf(w[8])),
+                                    fmaxf(fabsf(w[14]), fabsf(w[20])));
+        assert_int_equal(l->weights[2 * 4 + t], -(int)lrintf(w[t * 6 + 2] / largest * 127.0f));
+    }
+    assert_true(l->biases[4] > 1 << 30);
+    int8_t codes[ROWS * 4], got[ROWS * 6];
+    must(dc_imodel_quantize_input(codes, m, x, ROWS * 4, &error));
+    must(dc_engine_create(&engine, ctx, m, &error));
+    dc_engine_run(engine, got, codes, ROWS);
+    for (int i = 0; i < ROWS * 6; i++) {
+        const int promised = (int)lrintf(y[i] / l->scale) + l->zero_point;
+        assert_true(abs(promised - got[i]) <= 1);
+    }
+    dc_engine_free(engine);
+    dc_imodel_free(m);
+    dc_params_free(p);
+    dc_graph_free(g);
+    dc_graph_free(q);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quantizers_stand_where_the_rules_say),
+        cmocka_unit_test(concat_inputs_share_one_quantizer),
+        cmocka_unit_test(what_has_no_integers_is_refused),
+        cmocka_unit_test(rounding_takes_the_nearest_code),
+        cmocka_unit_test(observers_follow_their_rules),
+        cmocka_unit_test(engine_gives_what_training_promised),
+        cmocka_unit_test(odd_channels_are_defined),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
