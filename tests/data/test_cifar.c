@@ -1,4 +1,4 @@
-// CIFAR: layout, names and damage on tiny files; the published statistics where the data is.
+// CIFAR: layout, names and damage, on tiny files. test_cifar10.c reads the real ones.
 
 #define _XOPEN_SOURCE 700
 #include "data/open.h"
@@ -15,7 +15,6 @@
 // clang-format on
 
 #include "core/file.h"
-#include "data/normalize.h"
 #include "tests/core/helper_folder.h"
 #include "tests/data/helper_sources.h"
 
@@ -153,42 +152,6 @@ static void damage_names_file_and_record(void **state)
     check_refused("test", "2 classes are named, the data has 10");
 }
 
-// README of the data: mean 0.491400 0.482158 0.446531, deviation 0.247029 0.243484 0.261587, the
-// published figures to the digits that the stand-in images leave.
-static void cifar10_has_its_published_figures(void **state)
-{
-    (void)state;
-    static const double mean[] = {0.491400, 0.482158, 0.446531};
-    static const double deviation[] = {0.247029, 0.243484, 0.261587};
-    static int64_t ids[50000];
-    const char *data = getenv("DECANT_DATA");
-    char path[1024];
-    snprintf(path, sizeof path, "%s/cifar10", data ? data : DECANT_SOURCE_DIR "/../shared/data");
-    if (!dc_file_exists(path)) {
-        print_message("skipped: no CIFAR-10; set DECANT_DATA to the folder that holds cifar10\n");
-        skip();
-    }
-    struct dc_source *train = open_ok(path, "train");
-    struct dc_normalization normalization;
-    int counts[10] = {0};
-    assert_int_equal(train->count, 50000);
-    assert_string_equal(train->class_names[0], "airplane");
-    assert_string_equal(train->class_names[9], "truck");
-    for (int i = 0; i < 50000; i++) {
-        ids[i] = i;
-        counts[train->labels[i]]++;
-    }
-    for (int c = 0; c < 10; c++)
-        assert_int_equal(counts[c], 5000);
-    assert_int_equal(train->labels[0], 6);  // the first training image is a frog
-    assert_int_equal(dc_dataset_statistics(&normalization, train, ids, 50000, &error), DC_OK);
-    for (int c = 0; c < 3; c++) {
-        assert_float_equal(normalization.mean[c], mean[c], 6e-7);
-        assert_float_equal(normalization.deviation[c], deviation[c], 6e-7);
-    }
-    dc_source_free(train);
-}
-
 static int set_up(void **state)
 {
     (void)state;
@@ -209,7 +172,6 @@ int main(void)
         cmocka_unit_test(planes_become_pixels),
         cmocka_unit_test(fine_labels_count_in_cifar100),
         cmocka_unit_test(damage_names_file_and_record),
-        cmocka_unit_test(cifar10_has_its_published_figures),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -163,40 +163,6 @@ static void wrong_specs_are_refused(void **state)
     assert_non_null(strstr(error.message, "bare: neither IDX"));
 }
 
-// The published figures of Fashion-MNIST: 60,000 and 10,000 images, 6,000 and 1,000 a class, pixel
-// mean 0.2860 and deviation 0.3530 (https://github.com/zalandoresearch/fashion-mnist).
-static void fashion_mnist_has_its_published_figures(void **state)
-{
-    (void)state;
-    const char *folder = "/usr/share/datasets/fashion-mnist";
-    if (!dc_file_exists(folder)) {
-        print_message("skipped: the package dataset-fashion-mnist is not installed\n");
-        skip();
-    }
-    static int64_t ids[60000];
-    struct dc_source *train = open_ok(folder, "train"), *test = open_ok(folder, "test");
-    struct dc_normalization normalization;
-    int counts[2][10] = {{0}};
-    assert_int_equal(train->count, 60000);
-    assert_int_equal(test->count, 10000);
-    for (int64_t i = 0; i < 60000; i++) {
-        ids[i] = i;
-        counts[0][train->labels[i]]++;
-        if (i < 10000)
-            counts[1][test->labels[i]]++;
-    }
-    for (int c = 0; c < 10; c++) {
-        assert_int_equal(counts[0][c], 6000);
-        assert_int_equal(counts[1][c], 1000);
-    }
-    assert_int_equal(train->labels[0], 9);  // the first sample is an ankle boot
-    assert_int_equal(dc_dataset_statistics(&normalization, train, ids, 60000, &error), DC_OK);
-    assert_float_equal(normalization.mean[0], 0.2860, 5e-5);
-    assert_float_equal(normalization.deviation[0], 0.3530, 5e-5);
-    dc_source_free(train);
-    dc_source_free(test);
-}
-
 // Mean and deviation by hand, an offset that would eat a naive sum of squares, a constant channel.
 static void statistics_follow_the_definition(void **state)
 {
@@ -240,7 +206,6 @@ int main(void)
         cmocka_unit_test(names_come_from_the_folder_or_the_spec),
         cmocka_unit_test(damage_names_file_and_place),
         cmocka_unit_test(wrong_specs_are_refused),
-        cmocka_unit_test(fashion_mnist_has_its_published_figures),
         cmocka_unit_test(statistics_follow_the_definition),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
