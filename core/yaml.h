@@ -14,11 +14,11 @@ enum dc_yaml_kind { DC_YAML_SCALAR, DC_YAML_SEQUENCE, DC_YAML_MAPPING };
 
 struct dc_yaml {
     enum dc_yaml_kind kind;
-    const char *text;               // of a scalar; "" for null
-    bool quoted;                    // the scalar was quoted, so it is text whatever it looks like
-    int count;                      // of items
-    const struct dc_yaml **keys;    // [count] of a mapping: scalars
-    const struct dc_yaml **items;   // [count] of a sequence or mapping
+    const char *text;              // of a scalar; "" for null
+    bool quoted;                   // the scalar was quoted, so it is text whatever it looks like
+    int count;                     // of items
+    const struct dc_yaml **keys;   // [count] of a mapping: scalars
+    const struct dc_yaml **items;  // [count] of a sequence or mapping
     struct dc_location where;
 };
 

@@ -142,6 +142,40 @@ static void damage_names_file_and_place(void **state)
     check_refused(folder, "train", "train-labels-idx1-ubyte: no such file, nor with .gz or .xz");
 }
 
+// One pixel, one label or the order of two samples: each must show in the hash.
+static void any_change_changes_the_hash(void **state)
+{
+    (void)state;
+    uint8_t pixels[15] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    uint8_t labels[5] = {0, 1, 2, 0, 1};
+    uint64_t hashes[5];
+    char folder[512], images[600], records[600];
+    snprintf(folder, sizeof folder, "%s", test_path("hash"));
+    snprintf(images, sizeof images, "%s/train-images-idx3-ubyte", folder);
+    snprintf(records, sizeof records, "%s/train-labels-idx1-ubyte", folder);
+    assert_int_equal(dc_make_directory(folder, &error), DC_OK);
+    for (int k = 0; k < 5; k++) {
+        const uint32_t dims[3] = {5, k == 4 ? 1 : 3, k == 4 ? 3 : 1};
+        if (k == 1)
+            pixels[14] = 16;
+        if (k == 2)
+            labels[0] = 1;
+        if (k == 3)
+            memcpy(pixels, ((uint8_t[]){4, 5, 6, 1, 2, 3}), 6);
+        if (k == 3)
+            labels[0] = 0;
+        test_write_idx(images, 8, 3, dims, pixels, 15);
+        test_write_idx(records, 8, 1, dims, labels, 5);
+        struct dc_source *source = NULL;
+        const struct dc_source_spec spec = {.path = folder, .split = "train", .class_count = 3};
+        assert_int_equal(dc_source_open(&source, &spec, &error), DC_OK);
+        hashes[k] = source->hash;
+        dc_source_free(source);
+        for (int i = 0; i < k; i++)
+            assert_true(hashes[i] != hashes[k]);
+    }
+}
+
 static void wrong_specs_are_refused(void **state)
 {
     (void)state;
@@ -205,6 +239,7 @@ int main(void)
         cmocka_unit_test(images_and_labels_are_read),
         cmocka_unit_test(names_come_from_the_folder_or_the_spec),
         cmocka_unit_test(damage_names_file_and_place),
+        cmocka_unit_test(any_change_changes_the_hash),
         cmocka_unit_test(wrong_specs_are_refused),
         cmocka_unit_test(statistics_follow_the_definition),
     };
