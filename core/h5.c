@@ -21,7 +21,7 @@
 enum { CHUNK_BYTES = 256 * 1024, REASON_BYTES = 512 };
 
 struct dc_h5 {
-    hid_t id;
+    hid_t id, driver;  // driver: of a file being created, else -1
     struct dc_arena *arena;
     char *path, *temporary;  // temporary: NULL when open for reading
     bool failed;             // a write failed, so the file cannot be committed
@@ -102,6 +102,15 @@ static hid_t memory_type(enum dc_dtype dtype)
     return types[dtype];
 }
 
+// Under the lock. The driver goes after the file, which uses it while closing.
+static bool close_file(struct dc_h5 *file)
+{
+    const bool closed = file->id < 0 || H5Fclose(file->id) >= 0;
+    if (file->driver >= 0)
+        H5FDunregister(file->driver);
+    return closed;
+}
+
 static void release(struct dc_h5 *file)
 {
     if (file)
@@ -116,7 +125,7 @@ static enum dc_status new_file(struct dc_h5 **out, const char *path, bool create
     struct dc_h5 *file = calloc(1, sizeof *file);
     if (!file)
         return dc_fail(error, DC_ERR_MEMORY, "out of memory");
-    file->id = -1;
+    file->id = file->driver = -1;
     enum dc_status status = dc_arena_create(&file->arena, error);
     if (status == DC_OK) {
         file->path = dc_arena_copy(file->arena, path, error);
@@ -139,12 +148,14 @@ enum dc_status dc_h5_create(struct dc_h5 **out, const char *path, struct dc_erro
     struct dc_h5 *file = *out;
     lock();
     const hid_t create = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
-    if (H5Pset_obj_track_times(create, false) >= 0 &&
-        dc__h5_set_driver(access, &file->refused) >= 0)
+    file->driver = dc__h5_set_driver(access, &file->refused);
+    if (file->driver >= 0 && H5Pset_obj_track_times(create, false) >= 0)
         file->id = H5Fcreate(file->temporary, H5F_ACC_TRUNC, create, access);
     enum dc_status status = file->id >= 0 ? DC_OK : fail_h5(file, error, "create the file", NULL);
     H5Pclose(access);
     H5Pclose(create);
+    if (status != DC_OK)
+        close_file(file);
     unlock();
     if (status != DC_OK) {
         dc_file_discard(file->temporary);
@@ -175,7 +186,7 @@ enum dc_status dc_h5_close_commit(struct dc_h5 *file, struct dc_error *error)
     assert(file->temporary);
     lock();
     const bool failed = file->failed;
-    const bool closed = H5Fclose(file->id) >= 0;
+    const bool closed = close_file(file);
     enum dc_status status = check_write(file, closed && !failed, NULL, error);
     if (failed && !file->refused)
         status = dc_fail(error, DC_ERR_IO, "%s: not written, an earlier write failed", file->path);
@@ -193,7 +204,7 @@ void dc_h5_close(struct dc_h5 *file)
     if (!file)
         return;
     lock();
-    H5Fclose(file->id);
+    close_file(file);
     unlock();
     if (file->temporary)
         dc_file_discard(file->temporary);

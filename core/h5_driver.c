@@ -144,7 +144,7 @@ static herr_t truncate_file(H5FD_t *file, hid_t list, hbool_t closing)
     return 0;
 }
 
-herr_t dc__h5_set_driver(hid_t access_list, int *refused)
+hid_t dc__h5_set_driver(hid_t access_list, int *refused)
 {
     static const H5FD_class_t driver = {
         .name = "decant",
@@ -164,8 +164,9 @@ herr_t dc__h5_set_driver(hid_t access_list, int *refused)
     };
     const struct info info = {refused};
     const hid_t id = H5FDregister(&driver);
-    const herr_t result = id < 0 ? -1 : H5Pset_driver(access_list, id, &info);
-    if (id >= 0)
-        H5FDunregister(id);  // the access list and the file hold it from here
-    return result;
+    if (id >= 0 && H5Pset_driver(access_list, id, &info) < 0) {
+        H5FDunregister(id);
+        return -1;
+    }
+    return id;
 }

@@ -10,7 +10,8 @@
 #include <hdf5.h>
 
 // Set the driver on a file access list. *refused (kept by the caller until the file is closed)
-// becomes the errno of the first refused write. Negative on failure.
-herr_t dc__h5_set_driver(hid_t access_list, int *refused);
+// becomes the errno of the first refused write. Returns the driver, negative on failure; the caller
+// lets it go with H5FDunregister after the file is closed, for closing still reads it.
+hid_t dc__h5_set_driver(hid_t access_list, int *refused);
 
 #endif

@@ -15,9 +15,9 @@
 //                                                                   uint8 or float32, as stored
 //
 // Classes: the folders' names (png), or class_names below, or the names that come with the data
-// (classes.txt beside IDX files, batches.meta.txt, fine_label_names.txt, one name a line; attribute
-// class_names in HDF5, one name a line), or, of IDX and HDF5 without names, as many as the training
-// labels use; they must then use every class from 0 on.
+// (classes.txt beside IDX files, batches.meta.txt, fine_label_names.txt, attribute class_names in
+// HDF5, one name a line; attribute classes in HDF5 gives their number alone), or, of IDX and HDF5
+// without any of these, as many as the training labels use, every class from 0 on.
 
 #ifndef DC_DATA_OPEN_H
 #define DC_DATA_OPEN_H

@@ -214,6 +214,9 @@ static void closing_without_commit_leaves_no_file(void **state)
     dc_h5_close(file);
     assert_int_equal(test_folder_entries(test_path("gone")), 0);
     dc_h5_close(NULL);
+    assert_int_equal(dc_h5_create(&file, test_path("no/f.h5"), &error), DC_ERR_IO);
+    assert_non_null(strstr(error.message, "no/f.h5: cannot create the file: No such file"));
+    assert_null(file);
 }
 
 static int set_up(void **state)

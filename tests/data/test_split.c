@@ -86,6 +86,19 @@ static void classes_give_their_share(void **state)
     dc_source_free(source);
 }
 
+// Three classes of two, one sample: all remainders are equal, so the smallest class gives it.
+static void ties_go_to_the_smaller_class(void **state)
+{
+    (void)state;
+    static const uint8_t values[6];
+    static const int32_t classes[6] = {2, 1, 0, 2, 1, 0};
+    struct dc_source *source = test_source(6, DC_SHAPE(1), DC_U8, 3, values, classes, -1);
+    const struct split split = cut(source, 1, 3), two = cut(source, 2, 3);
+    assert_int_equal(classes[split.validation[0]], 0);
+    assert_int_equal(classes[two.validation[0]] + classes[two.validation[1]], 1);
+    dc_source_free(source);
+}
+
 static void only_the_seed_chooses(void **state)
 {
     (void)state;
@@ -160,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_parts_ascend_and_are_everything),
         cmocka_unit_test(classes_give_their_share),
+        cmocka_unit_test(ties_go_to_the_smaller_class),
         cmocka_unit_test(only_the_seed_chooses),
         cmocka_unit_test(the_stated_rule_is_what_happens),
         cmocka_unit_test(impossible_counts_are_refused),
