@@ -81,14 +81,15 @@ static void open_params(struct run *run, const struct dc_shape *symbolic)
     run->node.param_count = op->declare ? op->declare(run->specs, &run->node, symbolic) : 0;
     for (int k = 0; k < run->node.param_count; k++) {
         const int64_t count = dc_shape_count(&run->specs[k].shape);
-        const bool statistic = run->specs[k].role == DC_ROLE_STATISTIC;
+        const bool trained = dc_role_is_trained(run->specs[k].role);
         run->call.param[k] = run_floats(run, count);
-        run_fill(run->call.param[k], count, statistic ? 0.5 : -1.0, statistic ? 1.5 : 1.0,
-                 (uint32_t)(100 + k));
-        if (dc_role_is_trained(run->specs[k].role)) {
+        run->before_param[k] = run_floats(run, count);
+        if (trained) {
             run->call.d_param[k] = run_floats(run, count);
-            run->before_param[k] = run_floats(run, count);
+            run_fill(run->call.param[k], count, -1.0, 1.0, (uint32_t)(100 + k));
             run_fill(run->before_param[k], count, -1.0, 1.0, (uint32_t)(200 + k));
+        } else {
+            run_fill(run->before_param[k], count, 0.5, 1.5, (uint32_t)(200 + k));
         }
     }
 }
@@ -167,21 +168,32 @@ static struct dc_op_memory memory_of(const struct run *run, const struct dc_ctx 
     return memory;
 }
 
-void run_forward(struct run *run, const struct dc_ctx *ctx, enum dc_mode mode)
+enum dc_status run_try_forward(struct run *run, const struct dc_ctx *ctx, enum dc_mode mode,
+                               struct dc_error *error)
 {
     const struct dc_op_memory memory = memory_of(run, ctx);
     const uint64_t hash = hash_inputs(run);
-    struct dc_error error;
     run->call.ctx = ctx;
     run->call.mode = mode;
     run->call.saved = mode == DC_TRAINING ? guarded(run, memory.saved) : NULL;
     run->call.scratch = guarded(run, memory.forward);
     memset(run->call.out.data, 0xff, (size_t)dc_shape_count(&run->call.out.shape) * 4);
-    if (run->node.op->forward(&run->call, &error) != DC_OK)
-        fail_msg("%s: %s", run->node.op->name, error.message);
+    for (int k = 0; k < run->node.param_count; k++)
+        if (!dc_role_is_trained(run->specs[k].role))
+            memcpy(run->call.param[k], run->before_param[k],
+                   (size_t)dc_shape_count(&run->specs[k].shape) * 4);
+    const enum dc_status status = run->node.op->forward(&run->call, error);
     if (hash_inputs(run) != hash)
         fail_msg("%s changed an input in forward", run->node.op->name);
     check_guards(run);
+    return status;
+}
+
+void run_forward(struct run *run, const struct dc_ctx *ctx, enum dc_mode mode)
+{
+    struct dc_error error;
+    if (run_try_forward(run, ctx, mode, &error) != DC_OK)
+        fail_msg("%s: %s", run->node.op->name, error.message);
 }
 
 void run_backward(struct run *run, const struct dc_ctx *ctx, bool add)

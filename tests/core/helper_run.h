@@ -25,8 +25,8 @@ struct run {
     struct dc_op_call call;
     struct dc_step step;
     struct dc_param_spec specs[DC_OP_PARAMS_MAX];
-    float *before_in[DC_INPUTS_MAX];  // what gradients are added to in an adding backward
-    float *before_param[DC_OP_PARAMS_MAX];
+    float *before_in[DC_INPUTS_MAX];        // what gradients are added to in an adding backward
+    float *before_param[DC_OP_PARAMS_MAX];  // of statistics: their values before each forward
     int block_count;
     struct {
         unsigned char *start;  // of the guard
@@ -51,6 +51,8 @@ void run_open(struct run *run, const struct dc_op *op, const void *attributes,
 void run_close(struct run *run);  // checks the guards
 
 void run_forward(struct run *run, const struct dc_ctx *ctx, enum dc_mode mode);
+enum dc_status run_try_forward(struct run *run, const struct dc_ctx *ctx, enum dc_mode mode,
+                               struct dc_error *error);
 // add: gradients start from before_in and before_param, else inputs from NaN, parameters from 0.
 void run_backward(struct run *run, const struct dc_ctx *ctx, bool add);
 

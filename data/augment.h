@@ -1,0 +1,69 @@
+// Augmentation: random changes of training samples.
+//
+// Owns the table of augmentations and the view of a sample. A view is a pure function of (augment
+// seed, epoch, sample id, list of augmentations): no thread, batch or earlier sample has a part in
+// it. The k-th augmentation of a list draws from a stream of its own, (seed, DC_PURPOSE_AUGMENT,
+// epoch, id) from block k * 2^16 on, so that appending one changes nothing before it.
+//
+// Samples are float [height, width, channels] in raw units (0..255 of uint8 sources), before
+// normalization. They are applied in the order listed; mixup, which blends two finished views,
+// comes last.
+
+#ifndef DC_DATA_AUGMENT_H
+#define DC_DATA_AUGMENT_H
+
+#include "core/random.h"
+#include "core/tensor.h"
+
+enum { DC_AUGMENTATION_PARAMETERS = 2 };
+
+struct dc_augmentation_parameter {
+    const char *name;
+    double value, low, high;  // the default and the range, bounds included
+    bool integer;
+    const char *help;
+};
+
+struct dc_augmentation_kind {
+    const char *name, *help;
+    int parameter_count;
+    struct dc_augmentation_parameter parameters[DC_AUGMENTATION_PARAMETERS];
+    bool mixes;  // blends with a partner; apply is NULL
+    // out, in: samples of `shape`, apart. values: [parameter_count].
+    void (*apply)(float *out, const float *in, const struct dc_shape *shape, const double *values,
+                  struct dc_random *random);
+};
+
+struct dc_augmentation {
+    const struct dc_augmentation_kind *kind;
+    double values[DC_AUGMENTATION_PARAMETERS];
+};
+
+// All kinds, NULL behind the last; and one by name, NULL when there is none.
+const struct dc_augmentation_kind *const *dc_augmentations(void);
+const struct dc_augmentation_kind *dc_augmentation_find(const char *name);
+
+// The kind with its default values.
+struct dc_augmentation dc_augmentation_default(const struct dc_augmentation_kind *kind);
+
+// Values within their ranges, mixup last, and images for what moves pixels; else DC_ERR_CONFIG.
+DC_MUST_USE enum dc_status dc_augmentations_check(const struct dc_augmentation *list, int count,
+                                                  const struct dc_shape *sample,
+                                                  struct dc_error *error);
+
+// The view of one sample without mixing. `sample` holds the raw values and is overwritten, as is
+// `scratch` of the same size; returns the one of the two that holds the view.
+float *dc_augmentation_view(float *sample, float *scratch, const struct dc_shape *shape,
+                            const struct dc_augmentation *list, int count, uint32_t seed,
+                            uint32_t epoch, uint64_t id);
+
+// Whether the list ends in mixup; then *partner in [0, samples) and *lambda, the share of the
+// sample itself, drawn for this id. Zhang et al., "mixup", arXiv:1710.09412.
+bool dc_augmentation_mix(int64_t *partner, float *lambda, const struct dc_augmentation *list,
+                         int count, uint32_t seed, uint32_t epoch, uint64_t id, int64_t samples);
+
+// Beta(alpha, alpha) from two gammas (Marsaglia and Tsang, "A simple method for generating gamma
+// variables", 2000) on portable arithmetic. alpha > 0.
+double dc_random_beta(struct dc_random *random, double alpha);
+
+#endif

@@ -1,0 +1,314 @@
+// Owns sources in HDF5: arrays `inputs` [n, ...] (uint8 or float32, rows in HWC order) and `labels`
+// [n], at the root or in the groups `train` and `test`; root attribute `class_names`, one name a
+// line, or `classes`, their number. data/convert.h writes such files.
+//
+// What fits the memory limit is read at once and becomes a source in memory. What does not is
+// streamed: one block of rows is kept, under a lock. Either way opening reads every row once, for
+// the hash and to find values that are not finite.
+
+#include <assert.h>
+#include <inttypes.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/h5.h"
+#include "data/convert.h"
+#include "data/kinds.h"
+
+enum { BLOCK_BYTES = 64 * 1024 };
+static const int64_t default_limit = 512 * 1024 * 1024;
+
+struct stream {
+    struct dc_source source;  // first
+    struct dc_arena *arena;
+    struct dc_h5 *file;
+    char *inputs;  // the array's name
+    pthread_mutex_t lock;
+    uint8_t *block;  // [block_rows, sample]
+    int64_t block_rows, first, held;
+};
+
+static enum dc_status read_block(struct stream *stream, int64_t first, struct dc_error *error)
+{
+    const int64_t left = stream->source.count - first;
+    const int64_t rows = left < stream->block_rows ? left : stream->block_rows;
+    stream->held = 0;
+    DC_TRY(dc_h5_read_rows(stream->file, stream->inputs, stream->source.dtype, stream->block, first,
+                           rows, error));
+    stream->first = first;
+    stream->held = rows;
+    return DC_OK;
+}
+
+static enum dc_status read_sample(const struct dc_source *source, int64_t id, void *values,
+                                  struct dc_error *error)
+{
+    struct stream *stream = (struct stream *)(uintptr_t)source;  // the block is a cache
+    const size_t bytes = dc__sample_bytes(source);
+    enum dc_status status = DC_OK;
+    assert(id >= 0 && id < source->count);
+    pthread_mutex_lock(&stream->lock);
+    if (id < stream->first || id >= stream->first + stream->held)
+        status = read_block(stream, id - id % stream->block_rows, error);
+    if (status == DC_OK)
+        memcpy(values, stream->block + (size_t)(id - stream->first) * bytes, bytes);
+    pthread_mutex_unlock(&stream->lock);
+    return status;
+}
+
+static void free_stream(struct dc_source *source)
+{
+    struct stream *stream = (struct stream *)source;
+    pthread_mutex_destroy(&stream->lock);
+    dc_h5_close(stream->file);
+    dc_arena_free(stream->arena);
+    free(stream);
+}
+
+// "train/inputs" where the file has groups, else "inputs".
+static char *array_name(const struct dc_h5 *file, const char *split, const char *name,
+                        struct dc_arena *arena, struct dc_error *error)
+{
+    if (dc_h5_has(file, "inputs"))
+        return dc_arena_copy(arena, name, error);
+    return dc_arena_printf(arena, error, "%s/%s", split, name);
+}
+
+static enum dc_status describe_inputs(struct stream *stream, const char *path,
+                                      struct dc_error *error)
+{
+    struct dc_source *source = &stream->source;
+    struct dc_shape shape;
+    char text[DC_SHAPE_TEXT];
+    DC_TRY(dc_h5_describe(stream->file, stream->inputs, &source->dtype, &shape, error));
+    if (source->dtype != DC_U8 && source->dtype != DC_F32)
+        return dc_fail(error, DC_ERR_DATA, "%s: array '%s' must be of uint8 or float32", path,
+                       stream->inputs);
+    if (shape.rank < 2 || shape.rank > 4 || dc_shape_count(&shape) == 0)
+        return dc_fail(error, DC_ERR_DATA,
+                       "%s: array '%s' is %s; it must be [n, values], [n, height, width] or "
+                       "[n, height, width, channels], none of them 0",
+                       path, stream->inputs, dc_shape_text(text, &shape));
+    source->count = shape.dims[0];
+    source->sample.rank = shape.rank - 1;
+    for (int i = 1; i < shape.rank; i++)
+        source->sample.dims[i - 1] = shape.dims[i];
+    if (shape.rank == 3) {  // [n, height, width]: one channel
+        source->sample.rank = 3;
+        source->sample.dims[2] = 1;
+    }
+    return DC_OK;
+}
+
+static enum dc_status read_labels(int32_t **labels, int64_t *count, const struct dc_h5 *file,
+                                  const char *name, struct dc_arena *arena, struct dc_error *error)
+{
+    enum dc_dtype dtype = DC_I32;
+    struct dc_shape shape = {.rank = -1};
+    char text[DC_SHAPE_TEXT];
+    struct dc_error reason;
+    const enum dc_status status = dc_h5_describe(file, name, &dtype, &shape, &reason);
+    if (status != DC_OK && shape.rank != 1)  // 64-bit integers have no dtype, but a shape
+        return dc_fail(error, status, "%s", reason.message);
+    if (shape.rank != 1 || dtype == DC_F32 || dtype == DC_F64)
+        return dc_fail(error, DC_ERR_DATA, "array '%s' must be [n] of integers, not %s%s", name,
+                       dc_shape_text(text, &shape), shape.rank == 1 ? " of floats" : "");
+    *count = shape.dims[0];
+    *labels = DC_NEW(arena, int32_t, *count, error);
+    if (!*labels)
+        return DC_ERR_MEMORY;
+    return dc_h5_read(file, name, &(struct dc_tensor){*labels, DC_I32, shape}, error);
+}
+
+static enum dc_status find_classes(struct stream *stream, const struct dc_source_spec *spec,
+                                   const int32_t *labels, int64_t count, struct dc_error *error)
+{
+    struct dc_source *source = &stream->source;
+    char *text = NULL;
+    DC_TRY(
+        dc__class_names(&source->class_names, &source->classes, spec, NULL, stream->arena, error));
+    if (!source->class_names &&
+        dc_h5_get_text(stream->file, "class_names", &text, stream->arena, NULL) == DC_OK) {
+        int named = 0;
+        DC_TRY(dc__lines(&source->class_names, &named, text, stream->arena, error));
+        if (source->classes && source->classes != named)
+            return dc_fail(error, DC_ERR_DATA, "%s: names %d classes, %d were asked for",
+                           spec->path, named, source->classes);
+        source->classes = named;
+    }
+    int64_t stored = 0;
+    if (!source->classes && dc_h5_get_int(stream->file, "classes", &stored, NULL) == DC_OK) {
+        if (stored < 1 || stored > INT32_MAX)
+            return dc_fail(error, DC_ERR_DATA, "%s: attribute 'classes' is %" PRId64, spec->path,
+                           stored);
+        source->classes = (int)stored;
+    }
+    if (source->classes)
+        return DC_OK;
+    int64_t train_count = count;
+    int32_t *train = NULL;
+    if (dc__is_test(spec) && dc_h5_has(stream->file, "train/labels")) {
+        DC_TRY_IN(
+            read_labels(&train, &train_count, stream->file, "train/labels", stream->arena, error),
+            error, "%s", spec->path);
+        labels = train;
+    }
+    return dc__count_classes(&source->classes, labels, train_count, spec->path, error);
+}
+
+static enum dc_status load_labels(struct stream *stream, const struct dc_source_spec *spec,
+                                  struct dc_error *error)
+{
+    struct dc_source *source = &stream->source;
+    char *name = array_name(stream->file, spec->split, "labels", stream->arena, error);
+    int32_t *labels = NULL;
+    int64_t count = 0;
+    if (!name)
+        return DC_ERR_MEMORY;
+    if (!dc_h5_has(stream->file, name))
+        return DC_OK;
+    DC_TRY_IN(read_labels(&labels, &count, stream->file, name, stream->arena, error), error, "%s",
+              spec->path);
+    if (count != source->count)
+        return dc_fail(error, DC_ERR_DATA, "%s: array '%s' has %" PRId64 " rows, '%s' has %" PRId64,
+                       spec->path, name, count, stream->inputs, source->count);
+    DC_TRY(find_classes(stream, spec, labels, count, error));
+    DC_TRY(dc__check_labels(labels, count, source->classes, spec->path, error));
+    source->labels = labels;
+    return DC_OK;
+}
+
+static bool all_finite(const void *values, int64_t count)
+{
+    const float *x = values;
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(x[i]))
+            return false;
+    return true;
+}
+
+// One pass over all rows: the hash, and that every float is finite. memory: where to keep them, or
+// NULL.
+static enum dc_status scan_rows(struct stream *stream, uint8_t *memory, const char *path,
+                                struct dc_error *error)
+{
+    struct dc_source *source = &stream->source;
+    const size_t bytes = dc__sample_bytes(source);
+    const int64_t values = dc_shape_count(&source->sample);
+    uint64_t hash = dc__hash_start(source);
+    for (int64_t i = 0; i < source->count; i++) {
+        if (i % stream->block_rows == 0)
+            DC_TRY(read_block(stream, i, error));
+        const uint8_t *sample = stream->block + (size_t)(i - stream->first) * bytes;
+        if (source->dtype == DC_F32 && !all_finite(sample, values))
+            return dc_fail(error, DC_ERR_DATA,
+                           "%s: row %" PRId64 " of '%s' holds NaN or infinite values", path, i,
+                           stream->inputs);
+        hash = dc__hash_sample(hash, sample, bytes, source->labels ? source->labels[i] : 0);
+        if (memory)
+            memcpy(memory + (size_t)i * bytes, sample, bytes);
+    }
+    source->hash = hash;
+    return DC_OK;
+}
+
+static enum dc_status prepare(struct stream *stream, const struct dc_source_spec *spec,
+                              struct dc_error *error)
+{
+    DC_TRY(dc_arena_create(&stream->arena, error));
+    DC_TRY(dc_h5_open(&stream->file, spec->path, error));
+    int64_t version = DC_DATA_FILE_VERSION;  // files of other makers have none
+    if (dc_h5_get_int(stream->file, "decant_data", &version, NULL) == DC_OK &&
+        version != DC_DATA_FILE_VERSION)
+        return dc_fail(error, DC_ERR_DATA,
+                       "%s: is of version %" PRId64 ", this program reads version %d", spec->path,
+                       version, DC_DATA_FILE_VERSION);
+    if (dc_h5_has(stream->file, "inputs") && dc__is_test(spec))
+        return dc_fail(error, DC_ERR_DATA,
+                       "%s: has no split 'test': its array 'inputs' is the training data",
+                       spec->path);
+    stream->inputs = array_name(stream->file, spec->split, "inputs", stream->arena, error);
+    if (!stream->inputs)
+        return DC_ERR_MEMORY;
+    if (!dc_h5_has(stream->file, stream->inputs))
+        return dc_fail(error, DC_ERR_DATA, "%s: has neither array 'inputs' nor '%s'", spec->path,
+                       stream->inputs);
+    DC_TRY(describe_inputs(stream, spec->path, error));
+    DC_TRY(load_labels(stream, spec, error));
+    const int64_t bytes = (int64_t)dc__sample_bytes(&stream->source);
+    stream->block_rows = bytes < BLOCK_BYTES ? BLOCK_BYTES / bytes : 1;
+    stream->block = dc_arena_alloc(stream->arena, (size_t)(stream->block_rows * bytes), error);
+    return stream->block ? DC_OK : DC_ERR_MEMORY;
+}
+
+// Move what was read into a source in memory; the stream goes.
+static enum dc_status settle(struct dc_source **source, struct stream *stream, const char *path,
+                             struct dc_error *error)
+{
+    static const struct dc_source_ops ops = {"hdf5", dc__memory_read, dc__memory_free};
+    struct dc__memory *memory = NULL;
+    DC_TRY(dc__memory_create(&memory, &ops, error));
+    memory->source.sample = stream->source.sample;
+    memory->source.dtype = stream->source.dtype;
+    enum dc_status status = dc__memory_resize(memory, stream->source.count, error);
+    if (status == DC_OK)
+        status = scan_rows(stream, memory->values, path, error);
+    if (status != DC_OK) {
+        dc__memory_free(&memory->source);
+        return status;
+    }
+    if (stream->source.labels)
+        memcpy(memory->labels, stream->source.labels,
+               (size_t)stream->source.count * sizeof *memory->labels);
+    memory->source.classes = stream->source.classes;
+    memory->source.class_names = stream->source.class_names;
+    memory->source.labels = stream->source.labels ? memory->labels : NULL;
+    memory->source.hash = stream->source.hash;
+    struct dc_arena *arena = memory->arena;  // the names lie in the stream's
+    memory->arena = stream->arena;
+    stream->arena = arena;
+    *source = &memory->source;
+    return DC_OK;
+}
+
+static enum dc_status open_hdf5(struct dc_source **source, const struct dc_source_spec *spec,
+                                struct dc_error *error)
+{
+    static const struct dc_source_ops ops = {"hdf5", read_sample, free_stream};
+    const int64_t limit = spec->memory_limit > 0 ? spec->memory_limit : default_limit;
+    struct stream *stream = calloc(1, sizeof *stream);
+    if (!stream)
+        return dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    stream->source.ops = &ops;
+    pthread_mutex_init(&stream->lock, NULL);
+    enum dc_status status = prepare(stream, spec, error);
+    const int64_t bytes = (int64_t)dc__sample_bytes(&stream->source);
+    const bool fits = status == DC_OK && stream->source.count <= limit / bytes;
+    if (status == DC_OK && fits)
+        status = settle(source, stream, spec->path, error);
+    else if (status == DC_OK)
+        status = scan_rows(stream, NULL, spec->path, error);
+    if (status == DC_OK && !fits)
+        *source = &stream->source;
+    else
+        free_stream(&stream->source);
+    return status;
+}
+
+// A file that starts with HDF5's signature.
+static bool recognize(const char *path)
+{
+    static const char signature[8] = "\211HDF\r\n\032\n";
+    char start[8] = {0};
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return false;
+    const bool found = fread(start, 1, 8, file) == 8 && !memcmp(start, signature, 8);
+    fclose(file);
+    return found;
+}
+
+const struct dc__source_kind dc__source_hdf5 = {"hdf5", recognize, open_hdf5};

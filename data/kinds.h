@@ -1,0 +1,73 @@
+// What a kind of source is made of, and what the kinds share. Internal to data/.
+//
+// A new kind is one file with one dc__source_kind, and one row in open.c.
+
+#ifndef DC_DATA_KINDS_H
+#define DC_DATA_KINDS_H
+
+#include "core/arena.h"
+#include "data/open.h"
+
+struct dc__source_kind {
+    const char *name;
+    // Does this kind read what lies at `path`? A look at names or first bytes, not a check.
+    bool (*recognize)(const char *path);
+    enum dc_status (*open)(struct dc_source **source, const struct dc_source_spec *spec,
+                           struct dc_error *error);
+};
+
+extern const struct dc__source_kind dc__source_idx, dc__source_cifar10, dc__source_cifar100,
+    dc__source_png, dc__source_hdf5;
+
+static inline bool dc__is_test(const struct dc_source_spec *spec)
+{
+    return spec->split[1] == 'e';  // "test" or "train": dc_source_open has checked
+}
+
+// A source whose samples lie in memory, back to back. Created empty with ops whose `free` is
+// dc__memory_free; its opener fills the fields, then calls dc__memory_finish.
+struct dc__memory {
+    struct dc_source source;  // first, so that the pointers are the same
+    struct dc_arena *arena;   // names
+    uint8_t *values;          // [count, bytes of a sample]
+    int32_t *labels;          // [count], or NULL
+};
+
+DC_MUST_USE enum dc_status dc__memory_create(struct dc__memory **memory,
+                                             const struct dc_source_ops *ops,
+                                             struct dc_error *error);
+// Room for `count` samples of source.sample and their labels; keeps those that are there.
+DC_MUST_USE enum dc_status dc__memory_resize(struct dc__memory *memory, int64_t count,
+                                             struct dc_error *error);
+void dc__memory_finish(struct dc__memory *memory);
+DC_MUST_USE enum dc_status dc__memory_read(const struct dc_source *source, int64_t id, void *values,
+                                           struct dc_error *error);
+void dc__memory_free(struct dc_source *source);
+
+// Content hash: every sample in turn with its label (0 without), after shape and type. Words of 8
+// bytes, the last filled up with zeros, each folded by xor, rotation and FNV's prime.
+uint64_t dc__hash_start(const struct dc_source *source);
+uint64_t dc__hash_sample(uint64_t hash, const void *values, size_t bytes, int32_t label);
+
+size_t dc__sample_bytes(const struct dc_source *source);
+
+// Class names from the spec, or from the lines of a text file if it exists; else *names = NULL and
+// *count = spec->class_count. The names lie in the arena. file may be NULL.
+DC_MUST_USE enum dc_status dc__class_names(const char *const **names, int *count,
+                                           const struct dc_source_spec *spec, const char *file,
+                                           struct dc_arena *arena, struct dc_error *error);
+// Split text at line ends; empty lines are left out.
+DC_MUST_USE enum dc_status dc__lines(const char *const **lines, int *count, const char *text,
+                                     struct dc_arena *arena, struct dc_error *error);
+// How many classes training labels use, all from 0 on; a gap is an error. `file` is for messages.
+DC_MUST_USE enum dc_status dc__count_classes(int *classes, const int32_t *labels, int64_t count,
+                                             const char *file, struct dc_error *error);
+// Every label must be in [0, classes).
+DC_MUST_USE enum dc_status dc__check_labels(const int32_t *labels, int64_t count, int classes,
+                                            const char *file, struct dc_error *error);
+
+// The first of BASE, BASE.gz, BASE.xz that exists, else NULL (error untouched: the caller says).
+DC_MUST_USE char *dc__find_packed(const char *folder, const char *base, struct dc_arena *arena,
+                                  struct dc_error *error);
+
+#endif

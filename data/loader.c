@@ -1,0 +1,363 @@
+// Owns the loader's threads and its ring of batches.
+//
+// Batch b lives in slot b % depth. A thread takes the next batch number as soon as that slot is
+// free, fills it alone, and marks it ready; the caller takes batches in order. Every slot is
+// written by one thread between FREE and READY and read by the caller between READY and FREE, so
+// the lock guards only states and numbers, never samples.
+
+#include "data/loader.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/arena.h"
+#include "data/split.h"
+
+enum slot_state { FREE, FILLING, READY };
+
+struct slot {
+    enum slot_state state;
+    enum dc_status status;
+    struct dc_error error;
+    int64_t rows;
+    uint64_t *ids;
+    float *inputs, *targets;
+    int32_t *labels;
+};
+
+struct worker {
+    struct dc_loader *loader;
+    pthread_t thread;
+    void *raw;                     // one sample as stored
+    float *a, *b, *mix_a, *mix_b;  // one sample each
+};
+
+struct dc_loader {
+    struct dc_loader_config config;
+    struct dc_arena *arena;
+    int64_t *order;        // [id_count] this epoch's ids
+    float *scale, *shift;  // [row] normalization, expanded to one row of a sample
+    int64_t values, row;   // of a sample, and of what scale and shift cover
+    uint32_t epoch;
+    struct slot *slots;
+    struct worker *workers;
+    int started;  // threads that run
+
+    pthread_mutex_t lock;
+    pthread_cond_t slot_free, slot_ready, idle;
+    int64_t next_fill;  // the next batch a thread takes; batches() when there is none
+    int64_t next_take;  // the next batch the caller gets
+    int64_t held;       // the batch the caller reads now, or -1
+    int busy;           // threads that fill a slot
+    bool quit;
+};
+
+int64_t dc_loader_batches(const struct dc_loader *loader)
+{
+    return (loader->config.id_count + loader->config.batch - 1) / loader->config.batch;
+}
+
+// The view of one sample without mixing; lies in a or b.
+static enum dc_status make_view(const float **view, const struct dc_loader *loader, int64_t id,
+                                void *raw, float *a, float *b, struct dc_error *error)
+{
+    const struct dc_loader_config *config = &loader->config;
+    const struct dc_source *source = config->source;
+    DC_TRY_IN(dc_source_read(source, id, raw, error), error, "sample %" PRId64, id);
+    dc_values_to_float(a, raw, source->dtype, loader->values);
+    *view = dc_augmentation_view(a, b, &source->sample, config->augmentations,
+                                 config->augmentation_count, config->augment_seed, loader->epoch,
+                                 (uint64_t)id);
+    return DC_OK;
+}
+
+// out may be own: every value is read before it is written.
+static const float *blend(float *out, const float *own, const float *other, float lambda,
+                          int64_t values)
+{
+    const float rest = 1.0f - lambda;
+    for (int64_t i = 0; i < values; i++) {
+        const float x = own[i] * lambda, y = other[i] * rest;
+        out[i] = x + y;
+    }
+    return out;
+}
+
+static void normalize(float *restrict out, const float *restrict x, const struct dc_loader *loader)
+{
+    const float *restrict scale = loader->scale, *restrict shift = loader->shift;
+    const int64_t row = loader->row;
+    for (int64_t start = 0; start < loader->values; start += row, out += row, x += row)
+        for (int64_t i = 0; i < row; i++)
+            out[i] = x[i] * scale[i] + shift[i];
+}
+
+static void set_targets(float *targets, const struct dc_source *source, int64_t id, int64_t partner,
+                        float lambda)
+{
+    memset(targets, 0, (size_t)source->classes * sizeof *targets);
+    const int32_t own = source->labels[id], other = source->labels[partner];
+    if (own == other) {
+        targets[own] = 1.0f;
+    } else {
+        targets[own] = lambda;
+        targets[other] = 1.0f - lambda;
+    }
+}
+
+static enum dc_status fill_row(struct slot *slot, int64_t row, struct worker *worker, int64_t id,
+                               struct dc_error *error)
+{
+    const struct dc_loader *loader = worker->loader;
+    const struct dc_loader_config *config = &loader->config;
+    const struct dc_source *source = config->source;
+    const float *view = NULL, *other = NULL;
+    int64_t partner = 0;
+    float lambda = 1.0f;
+    DC_TRY(make_view(&view, loader, id, worker->raw, worker->a, worker->b, error));
+    if (dc_augmentation_mix(&partner, &lambda, config->augmentations, config->augmentation_count,
+                            config->augment_seed, loader->epoch, (uint64_t)id, config->id_count)) {
+        partner = config->ids[partner];
+        DC_TRY(
+            make_view(&other, loader, partner, worker->raw, worker->mix_a, worker->mix_b, error));
+        view = blend(worker->a, view, other, lambda, loader->values);
+    } else {
+        partner = id;
+    }
+    normalize(slot->inputs + row * loader->values, view, loader);
+    slot->ids[row] = (uint64_t)id;
+    if (source->labels) {
+        slot->labels[row] = source->labels[id];
+        set_targets(slot->targets + row * source->classes, source, id, partner, lambda);
+    }
+    return DC_OK;
+}
+
+static void fill(struct slot *slot, struct worker *worker, int64_t number)
+{
+    const struct dc_loader *loader = worker->loader;
+    const int64_t first = number * loader->config.batch;
+    const int64_t left = loader->config.id_count - first;
+    slot->rows = left < loader->config.batch ? left : loader->config.batch;
+    slot->status = DC_OK;
+    for (int64_t row = 0; row < slot->rows && slot->status == DC_OK; row++)
+        slot->status = fill_row(slot, row, worker, loader->order[first + row], &slot->error);
+}
+
+static bool can_fill(const struct dc_loader *loader)
+{
+    return loader->next_fill < dc_loader_batches(loader) &&
+           loader->slots[loader->next_fill % loader->config.depth].state == FREE;
+}
+
+static void *work(void *arg)
+{
+    struct worker *worker = arg;
+    struct dc_loader *loader = worker->loader;
+    pthread_mutex_lock(&loader->lock);
+    for (;;) {
+        while (!loader->quit && !can_fill(loader))
+            pthread_cond_wait(&loader->slot_free, &loader->lock);
+        if (loader->quit)
+            break;
+        const int64_t number = loader->next_fill++;
+        struct slot *slot = &loader->slots[number % loader->config.depth];
+        slot->state = FILLING;
+        loader->busy++;
+        pthread_mutex_unlock(&loader->lock);
+        fill(slot, worker, number);
+        pthread_mutex_lock(&loader->lock);
+        slot->state = READY;
+        loader->busy--;
+        pthread_cond_signal(&loader->slot_ready);
+        pthread_cond_signal(&loader->idle);
+    }
+    pthread_mutex_unlock(&loader->lock);
+    return NULL;
+}
+
+static enum dc_status allocate(struct dc_loader *loader, struct dc_error *error)
+{
+    struct dc_loader_config *config = &loader->config;
+    const struct dc_source *source = config->source;
+    struct dc_arena *arena = loader->arena;
+    const int64_t rows = config->batch < config->id_count ? config->batch : config->id_count;
+    const int64_t values = loader->values;
+    int64_t *ids = DC_NEW(arena, int64_t, config->id_count, error);
+    struct dc_augmentation *list = DC_NEW(arena, struct dc_augmentation, config->augmentation_count,
+                                          error);
+    bool good = ids && list;
+    for (int64_t i = 0; good && i < config->id_count; i++) {
+        assert(config->ids[i] >= 0 && config->ids[i] < source->count);
+        ids[i] = config->ids[i];
+    }
+    for (int i = 0; good && i < config->augmentation_count; i++)
+        list[i] = config->augmentations[i];
+    config->ids = ids;
+    config->augmentations = list;
+    good = good && (loader->order = DC_NEW(arena, int64_t, config->id_count, error));
+    good = good && (loader->scale = DC_NEW(arena, float, loader->row, error));
+    good = good && (loader->shift = DC_NEW(arena, float, loader->row, error));
+    good = good && (loader->slots = DC_NEW(arena, struct slot, config->depth, error));
+    good = good && (loader->workers = DC_NEW(arena, struct worker, config->threads, error));
+    for (int i = 0; good && i < config->depth; i++) {
+        struct slot *slot = &loader->slots[i];
+        good = (slot->ids = DC_NEW(arena, uint64_t, rows, error)) &&
+               (slot->inputs = DC_NEW(arena, float, rows *values, error)) &&
+               (slot->labels = DC_NEW(arena, int32_t, rows, error)) &&
+               (slot->targets = DC_NEW(arena, float, rows * source->classes, error));
+    }
+    for (int i = 0; good && i < config->threads; i++) {
+        struct worker *worker = &loader->workers[i];
+        worker->loader = loader;
+        good = (worker->raw = dc_arena_alloc(arena, (size_t)values * 4, error)) &&
+               (worker->a = DC_NEW(arena, float, values, error)) &&
+               (worker->b = DC_NEW(arena, float, values, error)) &&
+               (worker->mix_a = DC_NEW(arena, float, values, error)) &&
+               (worker->mix_b = DC_NEW(arena, float, values, error));
+    }
+    return good ? DC_OK : DC_ERR_MEMORY;
+}
+
+static void expand_normalization(struct dc_loader *loader)
+{
+    const struct dc_source *source = loader->config.source;
+    const int64_t channels = source->sample.rank == 3 ? source->sample.dims[2] : 1;
+    for (int64_t i = 0; i < loader->row; i++)
+        dc_normalization_coefficients(&loader->scale[i], &loader->shift[i],
+                                      &loader->config.normalization, source->dtype,
+                                      (int)(i % channels));
+}
+
+static enum dc_status start_threads(struct dc_loader *loader, struct dc_error *error)
+{
+    for (int i = 0; i < loader->config.threads; i++) {
+        struct worker *worker = &loader->workers[i];
+        if (pthread_create(&worker->thread, NULL, work, worker) != 0)
+            return dc_fail(error, DC_ERR_MEMORY, "cannot start loader thread %d of %d", i + 1,
+                           loader->config.threads);
+        loader->started++;
+    }
+    return DC_OK;
+}
+
+enum dc_status dc_loader_create(struct dc_loader **out, const struct dc_loader_config *config,
+                                struct dc_error *error)
+{
+    const struct dc_source *source = config->source;
+    *out = NULL;
+    assert(config->depth >= 1 && config->threads >= 1 && config->batch >= 1);
+    assert(config->id_count >= 1 && dc_shape_equal(&config->view, &source->sample));
+    DC_TRY(dc_normalization_check(&config->normalization, source, error));
+    DC_TRY(dc_augmentations_check(config->augmentations, config->augmentation_count,
+                                  &source->sample, error));
+    struct dc_loader *loader = calloc(1, sizeof *loader);
+    if (!loader)
+        return dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    loader->config = *config;
+    loader->values = dc_shape_count(&source->sample);
+    loader->row = source->sample.rank == 3 ? dc_shape_row(&source->sample) : loader->values;
+    loader->held = -1;
+    pthread_mutex_init(&loader->lock, NULL);
+    pthread_cond_init(&loader->slot_free, NULL);
+    pthread_cond_init(&loader->slot_ready, NULL);
+    pthread_cond_init(&loader->idle, NULL);
+    enum dc_status status = dc_arena_create(&loader->arena, error);
+    if (status == DC_OK)
+        status = allocate(loader, error);
+    if (status == DC_OK) {
+        expand_normalization(loader);
+        loader->next_fill = loader->next_take = dc_loader_batches(loader);  // nothing until start
+        status = start_threads(loader, error);
+    }
+    if (status == DC_OK)
+        *out = loader;
+    else
+        dc_loader_free(loader);
+    return status;
+}
+
+void dc_loader_free(struct dc_loader *loader)
+{
+    if (!loader)
+        return;
+    pthread_mutex_lock(&loader->lock);
+    loader->quit = true;
+    pthread_cond_broadcast(&loader->slot_free);
+    pthread_mutex_unlock(&loader->lock);
+    for (int i = 0; i < loader->started; i++)
+        pthread_join(loader->workers[i].thread, NULL);
+    pthread_mutex_destroy(&loader->lock);
+    pthread_cond_destroy(&loader->slot_free);
+    pthread_cond_destroy(&loader->slot_ready);
+    pthread_cond_destroy(&loader->idle);
+    dc_arena_free(loader->arena);
+    free(loader);
+}
+
+enum dc_status dc_loader_start(struct dc_loader *loader, int64_t epoch, int64_t first_batch,
+                               struct dc_error *error)
+{
+    const struct dc_loader_config *config = &loader->config;
+    const int64_t batches = dc_loader_batches(loader);
+    assert(epoch >= 0 && epoch <= UINT32_MAX);
+    if (first_batch < 0 || first_batch > batches)
+        return dc_fail(error, DC_ERR_DATA,
+                       "batch %" PRId64 " to start from, but an epoch has %" PRId64, first_batch,
+                       batches);
+    pthread_mutex_lock(&loader->lock);
+    loader->next_fill = batches;  // nobody takes a new batch while the old ones are finished
+    while (loader->busy > 0)
+        pthread_cond_wait(&loader->idle, &loader->lock);
+    for (int i = 0; i < config->depth; i++)
+        loader->slots[i].state = FREE;
+    loader->epoch = (uint32_t)epoch;
+    memcpy(loader->order, config->ids, (size_t)config->id_count * sizeof *loader->order);
+    if (config->shuffle) {
+        struct dc_random random;
+        dc_random_start(&random, config->shuffle_seed, DC_PURPOSE_SHUFFLE, loader->epoch, 0);
+        dc_shuffle(loader->order, config->id_count, &random);
+    }
+    loader->held = -1;
+    loader->next_take = loader->next_fill = first_batch;
+    pthread_cond_broadcast(&loader->slot_free);
+    pthread_mutex_unlock(&loader->lock);
+    return DC_OK;
+}
+
+enum dc_status dc_loader_next(struct dc_loader *loader, struct dc_batch *batch,
+                              struct dc_error *error)
+{
+    const struct dc_source *source = loader->config.source;
+    enum dc_status status = DC_OK;
+    *batch = (struct dc_batch){0};
+    pthread_mutex_lock(&loader->lock);
+    if (loader->held >= 0) {
+        loader->slots[loader->held % loader->config.depth].state = FREE;
+        loader->held = -1;
+        pthread_cond_signal(&loader->slot_free);
+    }
+    if (loader->next_take < dc_loader_batches(loader)) {
+        const struct slot *slot = &loader->slots[loader->next_take % loader->config.depth];
+        while (slot->state != READY)
+            pthread_cond_wait(&loader->slot_ready, &loader->lock);
+        status = slot->status;
+        if (status == DC_OK) {
+            loader->held = loader->next_take++;
+            *batch = (struct dc_batch){
+                .rows = slot->rows,
+                .ids = slot->ids,
+                .inputs = slot->inputs,
+                .targets = source->labels ? slot->targets : NULL,
+                .labels = source->labels ? slot->labels : NULL,
+            };
+        } else if (error) {
+            *error = slot->error;
+        }
+    }
+    pthread_mutex_unlock(&loader->lock);
+    return status;
+}

@@ -1,0 +1,65 @@
+// Owns the table of kinds and the checks that all of them share.
+
+#include "data/open.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "core/yaml.h"
+#include "data/kinds.h"
+
+static const struct dc__source_kind *const kinds[] = {
+    &dc__source_idx, &dc__source_cifar10, &dc__source_cifar100, &dc__source_hdf5, &dc__source_png,
+};
+
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
+
+const char *const *dc_source_kinds(void)
+{
+    static const char *const names[] = {"idx", "cifar10", "cifar100", "hdf5", "png", NULL};
+    static_assert(sizeof names / sizeof names[0] == KINDS + 1, "one name a kind");
+    return names;
+}
+
+static enum dc_status find_kind(const struct dc__source_kind **kind,
+                                const struct dc_source_spec *spec, struct dc_error *error)
+{
+    const char *const *names = dc_source_kinds();
+    const bool automatic = !spec->kind || !strcmp(spec->kind, "auto");
+    for (int i = 0; i < KINDS; i++) {
+        if (automatic ? kinds[i]->recognize(spec->path) : !strcmp(spec->kind, kinds[i]->name)) {
+            *kind = kinds[i];
+            return DC_OK;
+        }
+    }
+    if (automatic)
+        return dc_fail(error, DC_ERR_DATA,
+                       "%s: neither IDX, CIFAR, HDF5 nor folders of PNG files lie here",
+                       spec->path);
+    const char *near = dc_suggest(spec->kind, names, KINDS);
+    return dc_fail(error, DC_ERR_CONFIG,
+                   "unknown kind of data '%s'%s%s%s; the kinds are idx, cifar10, cifar100, hdf5, "
+                   "png, auto",
+                   spec->kind, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+enum dc_status dc_source_open(struct dc_source **source, const struct dc_source_spec *spec,
+                              struct dc_error *error)
+{
+    const struct dc__source_kind *kind = NULL;
+    *source = NULL;
+    assert(spec->path);
+    if (!spec->split || (strcmp(spec->split, "train") != 0 && strcmp(spec->split, "test") != 0))
+        return dc_fail(error, DC_ERR_CONFIG, "split must be 'train' or 'test', not '%s'",
+                       spec->split ? spec->split : "");
+    if (!dc_file_exists(spec->path))
+        return dc_fail(error, DC_ERR_DATA, "%s: no such file or folder", spec->path);
+    DC_TRY(find_kind(&kind, spec, error));
+    if (kind != &dc__source_png && (spec->resize_height || spec->resize_width || spec->channels))
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "resize and channels are for PNG files; this data is %s", kind->name);
+    DC_TRY(kind->open(source, spec, error));
+    assert((*source)->count > 0);
+    return DC_OK;
+}

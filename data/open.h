@@ -1,0 +1,47 @@
+// Opening a data set: one call for every kind of file that Decant reads.
+//
+// Owns the list of kinds and the rule that tells them apart. A source is opened for one split; what
+// is cut from the training split for validation is split.h's, what is done to samples augment.h's.
+//
+//   kind      path is                                               sample
+//   idx       a folder of {train,t10k}-{images-idx3,labels-idx1}-ubyte[.gz|.xz]
+//                                                                   uint8 [height, width, 1]
+//   cifar10   a folder of data_batch_{1..5}.bin, test_batch.bin [.gz|.xz]
+//                                                                   uint8 [32, 32, 3]
+//   cifar100  a folder of train.bin, test.bin [.gz|.xz]; fine labels  uint8 [32, 32, 3]
+//   png       a folder with one folder a class (perhaps below train/ and test/)
+//                                                                   uint8 [height, width, channels]
+//   hdf5      a file with arrays inputs [n, ...] and labels [n] (perhaps in groups train and test)
+//                                                                   uint8 or float32, as stored
+//
+// Classes: the folders' names (png), or class_names below, or the names that come with the data
+// (classes.txt beside IDX files, batches.meta.txt, fine_label_names.txt, one name a line; attribute
+// class_names in HDF5, one name a line), or, of IDX and HDF5 without names, as many as the training
+// labels use; they must then use every class from 0 on.
+
+#ifndef DC_DATA_OPEN_H
+#define DC_DATA_OPEN_H
+
+#include "core/source.h"
+
+struct dc_source_spec {
+    const char *kind;  // NULL or "auto": told from what lies at `path`
+    const char *path;
+    const char *split;                // "train" or "test"
+    int resize_height, resize_width;  // png only, both or none; 0: as the files are
+    int channels;                     // png only: 1 or 3; 0: as the files are
+    const char *const *class_names;   // [class_count] or NULL; copied
+    int class_count;                  // 0: as said above. May be given without names
+    int64_t memory_limit;             // hdf5: larger arrays are streamed; 0: 512 MiB
+};
+
+// What is wrong with the spec is DC_ERR_CONFIG; what is wrong with files is DC_ERR_DATA, and the
+// message names the file and the record or byte. *source is freed with dc_source_free.
+DC_MUST_USE enum dc_status dc_source_open(struct dc_source **source,
+                                          const struct dc_source_spec *spec,
+                                          struct dc_error *error);
+
+// The names of all kinds, NULL behind the last.
+const char *const *dc_source_kinds(void);
+
+#endif

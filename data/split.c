@@ -1,0 +1,92 @@
+// Owns the validation rule of split.h.
+
+#include "data/split.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "core/random.h"
+
+void dc_shuffle(int64_t *ids, int64_t count, struct dc_random *random)
+{
+    assert(count <= UINT32_MAX);
+    for (int64_t i = count - 1; i > 0; i--) {
+        const int64_t j = dc_random_below(random, (uint32_t)i + 1);
+        const int64_t kept = ids[i];
+        ids[i] = ids[j];
+        ids[j] = kept;
+    }
+}
+
+// take[c]: how many samples of class c, of sizes[c], are cut. The products fit: counts are below
+// 2^32 and classes hold no more than all samples.
+static void share_out(int64_t *take, int64_t *remainder, const int64_t *sizes, int classes,
+                      int64_t total, int64_t wanted)
+{
+    int64_t left = wanted;
+    for (int c = 0; c < classes; c++) {
+        take[c] = wanted * sizes[c] / total;
+        remainder[c] = wanted * sizes[c] % total;
+        left -= take[c];
+    }
+    for (; left > 0; left--) {
+        int best = 0;
+        for (int c = 1; c < classes; c++)
+            if (remainder[c] > remainder[best])
+                best = c;
+        take[best]++;
+        remainder[best] = -1;
+    }
+}
+
+static int class_of(const struct dc_source *source, int64_t id)
+{
+    return source->labels ? source->labels[id] : 0;
+}
+
+enum dc_status dc_split_validation(int64_t **train_ids, int64_t *n_train, int64_t **validation_ids,
+                                   int64_t *n_validation, const struct dc_source *source,
+                                   int64_t validation_count, uint32_t seed, struct dc_arena *arena,
+                                   struct dc_error *error)
+{
+    const int64_t count = source->count;
+    const int classes = source->labels ? source->classes : 1;
+    if (validation_count < 0 || validation_count >= count || count > UINT32_MAX)
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "validation must be from 0 to %" PRId64 " of the %" PRId64
+                       " training samples, not %" PRId64,
+                       count - 1, count, validation_count);
+    int64_t *sizes = DC_NEW(arena, int64_t, 3 * classes, error);
+    int64_t *list = DC_NEW(arena, int64_t, count, error);
+    bool *chosen = DC_NEW(arena, bool, count, error);
+    int64_t *train = DC_NEW(arena, int64_t, count - validation_count, error);
+    int64_t *validation = DC_NEW(arena, int64_t, validation_count, error);
+    if (!sizes || !list || !chosen || !train || !validation)
+        return DC_ERR_MEMORY;
+    int64_t *take = sizes + classes;
+    for (int64_t id = 0; id < count; id++)
+        sizes[class_of(source, id)]++;
+    share_out(take, take + classes, sizes, classes, count, validation_count);
+    for (int c = 0; c < classes; c++) {
+        struct dc_random random;
+        int64_t n = 0;
+        for (int64_t id = 0; id < count; id++)
+            if (class_of(source, id) == c)
+                list[n++] = id;
+        dc_random_start(&random, seed, DC_PURPOSE_SPLIT, (uint32_t)c, 0);
+        dc_shuffle(list, n, &random);
+        for (int64_t i = 0; i < take[c]; i++)
+            chosen[list[i]] = true;
+    }
+    *n_train = *n_validation = 0;
+    for (int64_t id = 0; id < count; id++) {
+        if (chosen[id])
+            validation[(*n_validation)++] = id;
+        else
+            train[(*n_train)++] = id;
+    }
+    *train_ids = train;
+    *validation_ids = validation;
+    return DC_OK;
+}

@@ -1,0 +1,297 @@
+// Owns the reading of experiment files: overrides, stages and what they inherit, and the checks that
+// need no data.
+
+#include "run/experiment.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "core/random.h"
+#include "qat/profile.h"
+#include "run/experiment_schema.h"
+
+// --set a.b.c=value: the mapping a.b of the tree gets the key c.
+static enum dc_status apply_override(const struct dc_yaml *root, const char *text,
+                                     struct dc_arena *arena, struct dc_error *error)
+{
+    const char *equals = strchr(text, '=');
+    char *path = dc_arena_copy(arena, text, error);
+    const struct dc_yaml *value = NULL;
+    if (!path)
+        return DC_ERR_MEMORY;
+    if (!equals || equals == text)
+        return dc_fail(error, DC_ERR_USAGE, "--set needs KEY.KEY=VALUE, not '%s'", text);
+    path[equals - text] = '\0';
+    DC_TRY_IN(dc_yaml_parse(&value, equals[1] ? equals + 1 : "''", "--set", arena, error), error,
+              "--set %s", text);
+    struct dc_yaml *at = (struct dc_yaml *)root;  // the tree is ours, in our arena
+    for (char *key = path, *dot; at; key = dot + 1) {
+        dot = strchr(key, '.');
+        if (dot)
+            *dot = '\0';
+        int i = 0;
+        while (at->kind == DC_YAML_MAPPING && i < at->count && strcmp(at->keys[i]->text, key) != 0)
+            i++;
+        if (at->kind != DC_YAML_MAPPING)
+            return dc_fail(error, DC_ERR_USAGE, "--set %s: '%s' is not inside a mapping", text, key);
+        if (i == at->count) {
+            const struct dc_yaml **keys = DC_NEW(arena, const struct dc_yaml *, i + 1, error);
+            const struct dc_yaml **items = DC_NEW(arena, const struct dc_yaml *, i + 1, error);
+            struct dc_yaml *name = DC_NEW(arena, struct dc_yaml, 1, error);
+            struct dc_yaml *empty = DC_NEW(arena, struct dc_yaml, 1, error);
+            if (!keys || !items || !name || !empty)
+                return DC_ERR_MEMORY;
+            if (i > 0) {
+                memcpy(keys, at->keys, sizeof *keys * (size_t)i);
+                memcpy(items, at->items, sizeof *items * (size_t)i);
+            }
+            *name = (struct dc_yaml){.kind = DC_YAML_SCALAR, .text = key, .where = {.file = "--set"}};
+            *empty = (struct dc_yaml){.kind = DC_YAML_MAPPING, .where = {.file = "--set"}};
+            keys[i] = name;
+            items[i] = empty;
+            at->keys = keys;
+            at->items = items;
+            at->count = i + 1;
+        }
+        if (!dot) {
+            at->items[i] = value;
+            return DC_OK;
+        }
+        at = (struct dc_yaml *)at->items[i];
+    }
+    return DC_OK;
+}
+
+struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const char *name)
+{
+    for (int i = 0; i < experiment->stage_count; i++)
+        if (strcmp(experiment->stages[i].name, name) == 0)
+            return &experiment->stages[i];
+    return NULL;
+}
+
+static enum dc_status want_stage(struct dc_experiment *experiment, const struct dc_stage *stage,
+                                 const char *key, const char *name, struct dc_error *error)
+{
+    const struct dc_stage *found = dc_experiment_stage(experiment, name);
+    if (found && found < stage)
+        return DC_OK;
+    const char *names[DC_STAGES_MAX];
+    const int count = (int)(stage - experiment->stages);
+    for (int i = 0; i < count; i++)
+        names[i] = experiment->stages[i].name;
+    const char *near = dc_suggest(name, names, count);
+    const struct dc_yaml *at = dc_yaml_get(stage->where, key);
+    return dc_fail_yaml(error, at ? at : stage->where,
+                        "stage '%s': no stage '%s' before it%s%s%s", stage->name, name,
+                        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_stage *stage,
+                                  struct dc_error *error)
+{
+    if (stage->exports) {
+        DC_TRY(want_stage(experiment, stage, "export", stage->export.stage, error));
+        if (!dc_experiment_stage(experiment, stage->export.stage)->quantizes)
+            return dc_fail_yaml(error, stage->where, "stage '%s' exports '%s', which is not "
+                                "quantized; give that stage a 'quantize' or export another",
+                                stage->name, stage->export.stage);
+        for (int i = 0; i < stage->export.formats.count; i++)
+            if (strcmp(stage->export.formats.items[i], "bundle") != 0 &&
+                strcmp(stage->export.formats.items[i], "c") != 0)
+                return dc_fail_yaml(error, dc_yaml_get(stage->where, "formats"),
+                                    "formats are bundle and c, not '%s'",
+                                    stage->export.formats.items[i]);
+        return DC_OK;
+    }
+    if (!stage->model[0])
+        return dc_fail_yaml(error, stage->where,
+                            "stage '%s' needs a 'model', a 'from' or an 'export'", stage->name);
+    if (!stage->trains && !stage->quantizes)
+        return dc_fail_yaml(error, stage->where, "stage '%s' needs a 'train' or a 'quantize'",
+                            stage->name);
+    if (stage->quantizes && !experiment->profile[0])
+        return dc_fail_yaml(error, stage->where, "stage '%s' quantizes: the experiment needs a "
+                            "'target' file, which names the integer arithmetic", stage->name);
+    if (stage->quantizes && !stage->trains && !stage->from[0])
+        return dc_fail_yaml(error, stage->where, "stage '%s' calibrates a trained network: name it "
+                            "in 'from'", stage->name);
+    if (stage->distills) {
+        if (!stage->distill.teacher[0])
+            return dc_fail_yaml(error, stage->where, "stage '%s' distills: name its 'teacher'",
+                                stage->name);
+        DC_TRY(want_stage(experiment, stage, "distill", stage->distill.teacher, error));
+        for (int i = 0; i < stage->distill.losses.count; i++) {
+            struct dc_loss_spec *loss = &stage->distill.losses.items[i];
+            if (loss->kind == DC_LOSS_KD && loss->temperature == 0.0)
+                loss->temperature = stage->quantizes ? 1.0 : 4.0;
+        }
+    }
+    if (stage->trains && stage->train.keep == 0 && experiment->data.validation == 0)
+        stage->train.keep = 1;  // without a validation set the last epoch is all there is
+    return DC_OK;
+}
+
+static enum dc_status read_stage(struct dc_experiment *experiment, const struct dc_yaml *key,
+                                 const struct dc_yaml *body, struct dc_error *error)
+{
+    const struct dc_decoder decoder = {experiment->arena, NULL};
+    struct dc_stage *stage = &experiment->stages[experiment->stage_count];
+    char label[128];
+    snprintf(label, sizeof label, "stage '%s'", key->text);
+    DC_TRY(dc_schema_defaults(&dc__stage_schema, stage, &decoder, error));
+    stage->name = key->text;
+    stage->where = body;
+    if (body->kind != DC_YAML_MAPPING)
+        return dc_fail_yaml(error, key, "%s must be a mapping", label);
+    const struct dc_yaml *from = dc_yaml_get(body, "from");
+    if (from && from->kind == DC_YAML_SCALAR && from->text[0]) {
+        DC_TRY(want_stage(experiment, stage, "from", from->text, error));
+        *stage = *dc_experiment_stage(experiment, from->text);
+        stage->name = key->text;
+        stage->where = body;
+        stage->train.init_from = "";
+        if (!dc_yaml_get(body, "train") && dc_yaml_get(body, "quantize"))
+            stage->trains = false;  // calibration alone
+    }
+    DC_TRY(dc_schema_decode(&dc__stage_schema, stage, body, label, true, &decoder, error));
+    stage->exports = stage->export.stage[0];
+    DC_TRY(check_stage(experiment, stage, error));
+    experiment->stage_count++;
+    return DC_OK;
+}
+
+static enum dc_status read_target(struct dc_experiment *experiment, struct dc_error *error)
+{
+    experiment->profile = experiment->target_name = "";
+    if (!experiment->target[0])
+        return DC_OK;
+    const struct dc_decoder decoder = {experiment->arena, NULL};
+    const struct dc_yaml *root = NULL;
+    struct dc__target target = {0};
+    DC_TRY(dc_yaml_read(&root, experiment->target, experiment->arena, error));
+    DC_TRY(dc_schema_decode(&dc__target_schema, &target, root, "target", true, &decoder, error));
+    if (!dc_profile_find(target.profile))
+        return dc_fail_yaml(error, dc_yaml_get(root, "profile"),
+                            "no arithmetic profile '%s'; there are tflm and ruy", target.profile);
+    experiment->profile = target.profile;
+    experiment->target_name = target.name;
+    return DC_OK;
+}
+
+static enum dc_status read_all(struct dc_experiment *experiment, const char *const *overrides,
+                               int count, struct dc_error *error)
+{
+    const struct dc_decoder decoder = {experiment->arena, NULL};
+    const struct dc_yaml *root = NULL;
+    struct dc__experiment_file file = {0};
+    DC_TRY(dc_yaml_read(&root, experiment->path, experiment->arena, error));
+    for (int i = 0; i < count; i++)
+        DC_TRY(apply_override(root, overrides[i], experiment->arena, error));
+    DC_TRY(dc_schema_defaults(&dc__experiment_schema, &file, &decoder, error));
+    DC_TRY(dc_schema_decode(&dc__experiment_schema, &file, root, "the experiment", true, &decoder,
+                            error));
+    experiment->name = file.name;
+    experiment->seed = file.seed;
+    experiment->data = file.data;
+    experiment->target = file.target;
+    if (!file.data.path)
+        return dc_fail_yaml(error, root, "the experiment lacks 'data' with a 'path'");
+    DC_TRY(read_target(experiment, error));
+    const struct dc_yaml *stages = file.stages;
+    if (stages->kind != DC_YAML_MAPPING || stages->count == 0 || stages->count > DC_STAGES_MAX)
+        return dc_fail_yaml(error, stages, "stages must be a mapping of 1 to %d stages",
+                            DC_STAGES_MAX);
+    for (int i = 0; i < stages->count; i++)
+        DC_TRY(read_stage(experiment, stages->keys[i], stages->items[i], error));
+    return DC_OK;
+}
+
+enum dc_status dc_experiment_read(struct dc_experiment **out, const char *path,
+                                  const char *const *overrides, int override_count,
+                                  struct dc_error *error)
+{
+    *out = NULL;
+    struct dc_arena *arena = NULL;
+    DC_TRY(dc_arena_create(&arena, error));
+    struct dc_experiment *experiment = DC_NEW(arena, struct dc_experiment, 1, error);
+    enum dc_status status = experiment ? DC_OK : DC_ERR_MEMORY;
+    if (experiment) {
+        experiment->arena = arena;
+        experiment->path = dc_arena_copy(arena, path, error);
+        status = experiment->path ? read_all(experiment, overrides, override_count, error)
+                                  : DC_ERR_MEMORY;
+    }
+    if (status != DC_OK) {
+        dc_arena_free(arena);
+        return status;
+    }
+    *out = experiment;
+    return DC_OK;
+}
+
+void dc_experiment_free(struct dc_experiment *experiment)
+{
+    if (experiment)
+        dc_arena_free(experiment->arena);
+}
+
+static void write_head(struct dc_text_buffer *out, const struct dc_experiment *experiment)
+{
+    const struct dc__experiment_file file = {.name = experiment->name, .seed = experiment->seed,
+                                             .data = experiment->data,
+                                             .target = experiment->target};
+    dc_schema_write(&dc__experiment_schema, out, &file, 0);
+}
+
+// An inherited stage is written with all it inherited; `from` stays, for its weights.
+static void write_stage(struct dc_text_buffer *out, const struct dc_stage *stage)
+{
+    dc_text_append(out, "  %s:\n", stage->name);
+    dc_schema_write(&dc__stage_schema, out, stage, 4);
+}
+
+void dc_experiment_write(struct dc_text_buffer *out, const struct dc_experiment *experiment)
+{
+    write_head(out, experiment);
+    if (out->length > 0 && !out->failed && out->text[out->length - 1] != '\n')
+        dc_text_append(out, "\n");
+    for (int i = 0; i < experiment->stage_count; i++)
+        write_stage(out, &experiment->stages[i]);
+}
+
+enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
+                             const struct dc_stage *stage, struct dc_error *error)
+{
+    struct dc_text_buffer text = {0};
+    struct dc_experiment head = *experiment;
+    head.name = "";  // a name and the loader's depth shape nothing
+    head.data.loader_depth = head.data.loader_threads = 1;
+    write_head(&text, &head);
+    write_stage(&text, stage);
+    dc_text_append(&text, "profile: %s\n", experiment->profile);
+    enum dc_status status =
+        text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory") : DC_OK;
+    uint64_t sum = status ? 0 : dc_hash_bytes(DC_HASH_START, text.text, text.length);
+    dc_text_free(&text);
+    if (status == DC_OK && stage->model[0]) {
+        char *model = NULL;
+        size_t size = 0;
+        status = dc_file_read(&model, &size, stage->model, experiment->arena, error);
+        sum = status ? 0 : dc_hash_bytes(sum, model, size);
+    }
+    const char *parents[] = {stage->from, stage->distills ? stage->distill.teacher : "",
+                             stage->exports ? stage->export.stage : "",
+                             stage->trains ? stage->train.init_from : ""};
+    for (int i = 0; status == DC_OK && i < 4; i++) {
+        const struct dc_stage *parent = dc_experiment_stage(experiment, parents[i]);
+        uint64_t other = 0;
+        if (parent && parent < stage) {
+            status = dc_stage_hash(&other, experiment, parent, error);
+            sum = dc_hash_bytes(sum, &other, sizeof other);
+        }
+    }
+    *hash = sum;
+    return status;
+}

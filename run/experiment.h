@@ -1,0 +1,145 @@
+// The experiment file: one YAML file is the whole record of a run.
+//
+// Owns its structs and the schema tables behind them. Reading is strict and needs no data. What the
+// file leaves out is filled in from the tables' defaults and from the stage it names in `from`, and
+// dc_experiment_write prints the result: every number that shapes a run.
+
+#ifndef DC_RUN_EXPERIMENT_H
+#define DC_RUN_EXPERIMENT_H
+
+#include "core/optimizer.h"
+#include "data/augment.h"
+#include "run/model.h"
+#include "run/schema.h"
+
+enum { DC_STAGES_MAX = 32, DC_LOSSES_MAX = 8, DC_PARAMETERS_MAX = 16 };
+
+struct dc_augmentation_list {
+    int count;
+    struct dc_augmentation items[DC_LIST_MAX];
+};
+
+struct dc_normalize_spec {
+    bool automatic;  // from the training samples
+    struct dc_numbers mean, deviation;
+};
+
+struct dc_data_spec {
+    const char *source, *path;
+    int64_t validation, split_seed, augment_seed;
+    struct dc_augmentation_list augment;
+    struct dc_normalize_spec normalize;
+    struct dc_numbers resize;
+    int64_t channels, loader_depth, loader_threads;
+};
+
+enum dc_loss_kind { DC_LOSS_LABEL, DC_LOSS_KD, DC_LOSS_KIND_COUNT };
+
+struct dc_loss_spec {
+    int kind;
+    double weight, temperature;  // temperature 0: not stated; 4, or 1 where a stage quantizes
+    int64_t start_epoch, end_epoch, ramp_epochs;
+};
+
+struct dc_loss_list {
+    int count;
+    struct dc_loss_spec items[DC_LOSSES_MAX];
+};
+
+struct dc_group_spec {
+    const char *pattern;  // of slice names
+    double factor;
+};
+
+struct dc_group_list {
+    int count;
+    struct dc_group_spec items[DC_LIST_MAX];
+};
+
+struct dc_train_spec {
+    int64_t epochs, batch, accumulate;
+    int loss;  // cross_entropy, mean_squared_error
+    double label_smoothing;
+    struct dc_numbers class_weights;
+    int optimizer;
+    double learning_rate, momentum, beta1, beta2, epsilon, weight_decay;
+    bool nesterov;
+    struct dc_texts decay_exclude;  // roles or slice patterns
+    int schedule;
+    double warmup_epochs, warmup_start, step_epochs, step_factor, final_fraction;
+    struct dc_numbers milestones;
+    double clip_norm, average_decay;
+    int64_t patience;
+    int keep;                 // best, last
+    const char *init_from;    // a stage or a weights file
+    struct dc_texts freeze;   // slice patterns
+    struct dc_group_list learning_rate_factors;
+};
+
+struct dc_distill_spec {
+    const char *teacher;
+    struct dc_loss_list losses;
+};
+
+struct dc_quantize_spec {
+    int observer;  // moving_average, min_max
+    double average_constant;
+    int dense_granularity;  // per_tensor, per_channel
+    int64_t calibration_samples;
+    int64_t start_epoch, freeze_observers_epoch, freeze_batch_norm_epoch;  // -1: never
+};
+
+struct dc_export_spec {
+    const char *stage;
+    struct dc_texts formats;
+    int64_t vectors;
+    bool verify;
+};
+
+struct dc_parameter_list {
+    int count;
+    struct dc_model_parameter items[DC_PARAMETERS_MAX];
+};
+
+struct dc_stage {
+    const char *name;
+    const struct dc_yaml *where;
+    const char *from, *model;
+    struct dc_parameter_list parameters;
+    int64_t seed;
+    bool trains, distills, quantizes, exports;
+    struct dc_train_spec train;
+    struct dc_distill_spec distill;
+    struct dc_quantize_spec quantize;
+    struct dc_export_spec export;
+};
+
+struct dc_experiment {
+    struct dc_arena *arena;
+    const char *path, *name;
+    int64_t seed;
+    struct dc_data_spec data;
+    const char *target;   // file; "": none
+    const char *profile;  // from the target
+    const char *target_name;
+    int stage_count;
+    struct dc_stage stages[DC_STAGES_MAX];
+};
+
+// overrides: "a.b=c" texts of --set, in order.
+DC_MUST_USE enum dc_status dc_experiment_read(struct dc_experiment **experiment, const char *path,
+                                              const char *const *overrides, int override_count,
+                                              struct dc_error *error);
+void dc_experiment_free(struct dc_experiment *experiment);  // NULL is allowed
+
+struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const char *name);
+
+// resolved.yaml: reads back as the same experiment.
+void dc_experiment_write(struct dc_text_buffer *out, const struct dc_experiment *experiment);
+
+// Hash of everything that shapes a stage's result: data, seeds, target, model file, the stage and
+// the stages it builds on.
+DC_MUST_USE enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
+                                         const struct dc_stage *stage, struct dc_error *error);
+
+#endif

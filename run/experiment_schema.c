@@ -1,0 +1,160 @@
+// Owns the keys of experiment files: names, defaults, ranges and help.
+
+#include "run/experiment_schema.h"
+
+#include <string.h>
+
+#include "run/experiment_custom.h"
+
+#define TEXT(s, k, m, d, h) \
+    {.key = (k), .type = DC_FIELD_TEXT, .offset = offsetof(struct s, m), .fallback = (d), .help = (h)}
+#define PATH(s, k, m, d, h) \
+    {.key = (k), .type = DC_FIELD_PATH, .offset = offsetof(struct s, m), .fallback = (d), .help = (h)}
+#define INT(s, k, m, d, low, high, h)                                                      \
+    {.key = (k), .type = DC_FIELD_INT, .offset = offsetof(struct s, m), .fallback = (d),   \
+     .minimum = (low), .maximum = (high), .help = (h)}
+#define REAL(s, k, m, d, low, high, h)                                                     \
+    {.key = (k), .type = DC_FIELD_REAL, .offset = offsetof(struct s, m), .fallback = (d),  \
+     .minimum = (low), .maximum = (high), .help = (h)}
+#define BOOL(s, k, m, d, h) \
+    {.key = (k), .type = DC_FIELD_BOOL, .offset = offsetof(struct s, m), .fallback = (d), .help = (h)}
+#define CHOICE(s, k, m, d, list, h)                                                        \
+    {.key = (k), .type = DC_FIELD_CHOICE, .offset = offsetof(struct s, m), .fallback = (d), \
+     .choices = (list), .help = (h)}
+#define TEXTS(s, k, m, d, h)                                                               \
+    {.key = (k), .type = DC_FIELD_TEXTS, .offset = offsetof(struct s, m), .fallback = (d), \
+     .help = (h)}
+#define NUMBERS(s, k, m, d, low, high, h)                                                    \
+    {.key = (k), .type = DC_FIELD_NUMBERS, .offset = offsetof(struct s, m), .fallback = (d), \
+     .minimum = (low), .maximum = (high), .help = (h)}
+#define CUSTOM(s, k, m, d, reader, writer, h)                                                \
+    {.key = (k), .type = DC_FIELD_CUSTOM, .offset = offsetof(struct s, m), .fallback = (d),  \
+     .decode = (reader), .write = (writer), .help = (h)}
+#define GROUP(s, k, m, sub) \
+    {.key = (k), .type = DC_FIELD_GROUP, .offset = offsetof(struct s, m), .group = (sub)}
+
+enum { FAR = 1000000000 };
+#define SEED_MAX 4294967295.0
+
+static const char *const losses[] = {"cross_entropy", "mean_squared_error", NULL};
+static const char *const optimizers[] = {"sgd", "adamw", NULL};
+static const char *const schedules[] = {"constant", "step", "multi_step", "cosine", NULL};
+static const char *const keeps[] = {"best", "last", NULL};
+static const char *const observers[] = {"moving_average", "min_max", NULL};
+static const char *const granularities[] = {"per_tensor", "per_channel", NULL};
+
+static const struct dc_field data_fields[] = {
+    TEXT(dc_data_spec, "source", source, "auto", "auto, idx, cifar10, cifar100, png or hdf5"),
+    PATH(dc_data_spec, "path", path, NULL, "folder or file of the data set"),
+    INT(dc_data_spec, "validation", validation, "0", 0, FAR,
+        "samples cut from the training set for validation, the same share of each class"),
+    INT(dc_data_spec, "split_seed", split_seed, "1", 0, SEED_MAX, "seed of that cut"),
+    CUSTOM(dc_data_spec, "augment", augment, "[]", dc__decode_augment, dc__write_augment,
+           "list of augmentations, or a file with one"),
+    INT(dc_data_spec, "augment_seed", augment_seed, "1", 0, SEED_MAX, "seed of augmentation"),
+    CUSTOM(dc_data_spec, "normalize", normalize, "auto", dc__decode_normalize, dc__write_normalize,
+           "auto: from the training samples; or {mean, deviation} a channel, of values in [0, 1]"),
+    NUMBERS(dc_data_spec, "resize", resize, "[]", 1, 65536, "png: [height, width]"),
+    INT(dc_data_spec, "channels", channels, "0", 0, 4, "png: 1 or 3; 0: as the files are"),
+    INT(dc_data_spec, "loader_depth", loader_depth, "4", 1, 1024, "batches held in memory"),
+    INT(dc_data_spec, "loader_threads", loader_threads, "1", 1, 64, "threads that prepare them"),
+};
+static const struct dc_schema data_schema = DC_SCHEMA("data", data_fields);
+
+static const struct dc_field train_fields[] = {
+    INT(dc_train_spec, "epochs", epochs, "10", 0, 100000, "passes over the training samples"),
+    INT(dc_train_spec, "batch", batch, "128", 1, 65536, "samples a batch"),
+    INT(dc_train_spec, "accumulate", accumulate, "1", 1, 1024, "batches an optimizer step"),
+    CHOICE(dc_train_spec, "loss", loss, "cross_entropy", losses, "loss on the labels"),
+    REAL(dc_train_spec, "label_smoothing", label_smoothing, "0", 0, 0.999,
+         "share of the label spread over all classes"),
+    NUMBERS(dc_train_spec, "class_weights", class_weights, "[]", 0, FAR,
+            "weight of each class in the label loss"),
+    CHOICE(dc_train_spec, "optimizer", optimizer, "sgd", optimizers, "optimizer"),
+    REAL(dc_train_spec, "learning_rate", learning_rate, "0.1", 0, 1000, "the schedule's top"),
+    REAL(dc_train_spec, "momentum", momentum, "0.9", 0, 0.9999, "of sgd"),
+    BOOL(dc_train_spec, "nesterov", nesterov, "true", "of sgd"),
+    REAL(dc_train_spec, "beta1", beta1, "0.9", 0, 0.9999, "of adamw"),
+    REAL(dc_train_spec, "beta2", beta2, "0.999", 0, 0.999999, "of adamw"),
+    REAL(dc_train_spec, "epsilon", epsilon, "1e-8", 1e-16, 1, "of adamw"),
+    REAL(dc_train_spec, "weight_decay", weight_decay, "0.0005", 0, 1, "L2 (sgd), decoupled (adamw)"),
+    TEXTS(dc_train_spec, "decay_exclude", decay_exclude, "[bias, norm, quantizer]",
+          "roles or slice names without weight decay"),
+    CHOICE(dc_train_spec, "schedule", schedule, "cosine", schedules, "of the learning rate"),
+    REAL(dc_train_spec, "warmup_epochs", warmup_epochs, "0", 0, 100000, "linear rise"),
+    REAL(dc_train_spec, "warmup_start", warmup_start, "0", 0, 1, "share of the rate it starts from"),
+    REAL(dc_train_spec, "step_epochs", step_epochs, "30", 0.001, 100000, "of schedule step"),
+    REAL(dc_train_spec, "step_factor", step_factor, "0.1", 0, 1, "of schedules step, multi_step"),
+    NUMBERS(dc_train_spec, "milestones", milestones, "[]", 0, 100000, "epochs, of multi_step"),
+    REAL(dc_train_spec, "final_fraction", final_fraction, "0", 0, 1, "where cosine ends"),
+    REAL(dc_train_spec, "clip_norm", clip_norm, "0", 0, 1e9, "largest gradient norm; 0: any"),
+    REAL(dc_train_spec, "average_decay", average_decay, "0", 0, 0.999999,
+         "moving average of the weights; 0: none"),
+    INT(dc_train_spec, "patience", patience, "0", 0, 100000,
+        "stop after so many epochs without a better validation; 0: never"),
+    CHOICE(dc_train_spec, "keep", keep, "best", keeps, "which epoch's weights the stage gives"),
+    TEXT(dc_train_spec, "init_from", init_from, "", "stage or weights file to start from"),
+    TEXTS(dc_train_spec, "freeze", freeze, "[]", "layers that are not trained; NAME* is a prefix"),
+    CUSTOM(dc_train_spec, "learning_rate_factors", learning_rate_factors, "{}", dc__decode_groups,
+           dc__write_groups, "factor of the learning rate by layer: {NAME*: 0.1}"),
+};
+const struct dc_schema dc__train_schema = DC_SCHEMA("train", train_fields);
+
+static const struct dc_field distill_fields[] = {
+    TEXT(dc_distill_spec, "teacher", teacher, "", "stage whose network teaches"),
+    CUSTOM(dc_distill_spec, "losses", losses, "[{kd: {weight: 0.9}}, {label: {weight: 0.1}}]",
+           dc__decode_losses, dc__write_losses, "list of loss terms: kd, label"),
+};
+const struct dc_schema dc__distill_schema = DC_SCHEMA("distill", distill_fields);
+
+static const struct dc_field quantize_fields[] = {
+    CHOICE(dc_quantize_spec, "observer", observer, "moving_average", observers,
+           "how ranges of activations are found"),
+    REAL(dc_quantize_spec, "average_constant", average_constant, "0.01", 1e-6, 1,
+         "share of the newest batch in the moving average"),
+    CHOICE(dc_quantize_spec, "dense_granularity", dense_granularity, "per_tensor", granularities,
+           "scales of dense weights"),
+    INT(dc_quantize_spec, "calibration_samples", calibration_samples, "1024", 1, FAR,
+        "training samples that fill the observers first"),
+    INT(dc_quantize_spec, "start_epoch", start_epoch, "0", 0, FAR,
+        "fake quantization passes values through before it"),
+    INT(dc_quantize_spec, "freeze_observers_epoch", freeze_observers_epoch, "-1", -1, FAR,
+        "ranges are kept from this epoch on; -1: never"),
+    INT(dc_quantize_spec, "freeze_batch_norm_epoch", freeze_batch_norm_epoch, "-1", -1, FAR,
+        "batch normalization keeps its statistics from this epoch on; -1: never"),
+};
+const struct dc_schema dc__quantize_schema = DC_SCHEMA("quantize", quantize_fields);
+
+static const struct dc_field stage_fields[] = {
+    TEXT(dc_stage, "from", from, "", "stage whose network, settings and weights this one takes"),
+    PATH(dc_stage, "model", model, "", "model file"),
+    CUSTOM(dc_stage, "parameters", parameters, "{}", dc__decode_parameters, dc__write_parameters,
+           "values for the model's parameters"),
+    INT(dc_stage, "seed", seed, "-1", -1, SEED_MAX, "of weights and order; -1: the experiment's"),
+    CUSTOM(dc_stage, "train", train, "''", dc__decode_train, dc__write_train, "training"),
+    CUSTOM(dc_stage, "distill", distill, "''", dc__decode_distill, dc__write_distill,
+           "distillation from a teacher"),
+    CUSTOM(dc_stage, "quantize", quantize, "''", dc__decode_quantize, dc__write_quantize,
+           "simulated int8; without train: calibration alone"),
+    TEXT(dc_stage, "export", export.stage, "", "quantized stage to export"),
+    TEXTS(dc_stage, "formats", export.formats, "[bundle, c]", "what is written"),
+    INT(dc_stage, "vectors", export.vectors, "8", 0, 4096, "test vectors in the bundle"),
+    BOOL(dc_stage, "verify", export.verify, "true", "prove the export on the whole test split"),
+};
+const struct dc_schema dc__stage_schema = DC_SCHEMA("stage", stage_fields);
+
+static const struct dc_field experiment_fields[] = {
+    TEXT(dc__experiment_file, "name", name, NULL, "name of the experiment"),
+    INT(dc__experiment_file, "seed", seed, "1", 0, SEED_MAX, "of initial weights and sample order"),
+    GROUP(dc__experiment_file, "data", data, &data_schema),
+    PATH(dc__experiment_file, "target", target, "", "target file: arithmetic profile"),
+    CUSTOM(dc__experiment_file, "stages", stages, NULL, dc__keep_node, dc__write_nothing,
+           "what is done, in order"),
+};
+const struct dc_schema dc__experiment_schema = DC_SCHEMA("experiment", experiment_fields);
+
+static const struct dc_field target_fields[] = {
+    TEXT(dc__target, "name", name, NULL, "name of the target"),
+    TEXT(dc__target, "profile", profile, NULL, "arithmetic profile"),
+};
+const struct dc_schema dc__target_schema = DC_SCHEMA("target", target_fields);

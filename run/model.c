@@ -1,0 +1,358 @@
+// Owns the reading of model files: scopes, blocks, repeats and names. Keys of layers are in layer.c.
+
+#include "run/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "run/layer.h"
+
+enum { PARAMETERS_MAX = 32, NESTING_MAX = 8, NAMES_MAX = 64, REPEAT_MAX = 1024 };
+
+struct reader {
+    struct dc_arena *arena;
+    struct dc_graph *graph;
+    const struct dc_yaml *blocks;  // or NULL
+    int nesting;
+};
+
+// Where names are looked up and made: the file, or one use of a block.
+struct scope {
+    const char *prefix;  // "" or "block."
+    const struct dc_variables *variables;
+    int in, current;     // what `in` is, and the layer before
+    int auto_count;      // layers named by the reader so far
+};
+
+static enum dc_status read_layers(struct reader *reader, struct scope *scope,
+                                  const struct dc_yaml *layers, struct dc_error *error);
+
+static enum dc_status find_input(int *node, const struct reader *reader, const struct scope *scope,
+                                 const char *name, const struct dc_yaml *where,
+                                 struct dc_error *error)
+{
+    if (strcmp(name, "in") == 0) {
+        *node = scope->in;
+        return DC_OK;
+    }
+    char full[256];
+    snprintf(full, sizeof full, "%s%s", scope->prefix, name);
+    *node = dc_graph_find(reader->graph, full);
+    if (*node < 0)
+        *node = dc_graph_find(reader->graph, name);
+    if (*node >= 0)
+        return DC_OK;
+    const char *names[256];
+    int count = 0;
+    for (int i = 0; i < reader->graph->count && count < 256; i++)
+        names[count++] = reader->graph->nodes[i].name;
+    const char *near = dc_suggest(full, names, count);
+    return dc_fail_yaml(error, where, "no layer '%s' before this one%s%s%s", name,
+                        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+static const struct dc_yaml *key_or(const struct dc_yaml *mapping, const char *key)
+{
+    const struct dc_yaml *found =
+        mapping && mapping->kind == DC_YAML_MAPPING ? dc_yaml_get(mapping, key) : NULL;
+    return found ? found : mapping;
+}
+
+static enum dc_status read_op(struct reader *reader, struct scope *scope, const char *op,
+                              const struct dc_yaml *where, const struct dc_yaml *body,
+                              struct dc_error *error)
+{
+    const struct dc_layer_kind *kind = dc_layer_find(op);
+    const struct dc_decoder decoder = {reader->arena, scope->variables};
+    _Alignas(16) char layer[DC_LAYER_BYTES] = {0};
+    char label[64];
+    snprintf(label, sizeof label, "layer '%s'", op);
+    DC_TRY(dc_schema_defaults(kind->schema, layer, &decoder, error));
+    if (body && !(body->kind == DC_YAML_SCALAR && !body->text[0]))
+        DC_TRY(dc_schema_decode(kind->schema, layer, body, label, true, &decoder, error));
+    const struct dc_layer_common *common = (const void *)layer;
+    if (!common->when)
+        return DC_OK;
+    int inputs[DC_INPUTS_MAX] = {scope->current}, count = common->from.count;
+    if (count > DC_INPUTS_MAX)
+        return dc_fail_yaml(error, where, "a layer reads at most %d others", DC_INPUTS_MAX);
+    for (int i = 0; i < count; i++)
+        DC_TRY(find_input(&inputs[i], reader, scope, common->from.items[i], key_or(body, "from"),
+                          error));
+    char *name = common->name[0]
+                     ? dc_arena_printf(reader->arena, error, "%s%s", scope->prefix, common->name)
+                     : dc_arena_printf(reader->arena, error, "%s%s%d", scope->prefix, op,
+                                       ++scope->auto_count);
+    if (!name)
+        return DC_ERR_MEMORY;
+    struct dc_error reason;
+    if (kind->build(reader->graph, name, layer, inputs, count ? count : 1, &scope->current,
+                    &reason) != DC_OK)
+        return dc_fail_yaml(error, where, "%.1024s", reason.message);
+    return DC_OK;
+}
+
+// Fills names and values from a mapping of numbers; keys of `given` replace those of `defaults`.
+static enum dc_status read_parameters(struct dc_variables *variables, const char **names,
+                                      double *values, const struct dc_yaml *defaults,
+                                      const struct dc_variables *outer, struct dc_error *error)
+{
+    *variables = (struct dc_variables){.outer = outer, .names = names, .values = values};
+    if (!defaults)
+        return DC_OK;
+    if (defaults->kind != DC_YAML_MAPPING || defaults->count > PARAMETERS_MAX)
+        return dc_fail_yaml(error, defaults, "parameters must be a mapping of up to %d numbers",
+                            PARAMETERS_MAX);
+    for (int i = 0; i < defaults->count; i++) {
+        const char *problem = NULL;
+        if (defaults->items[i]->kind != DC_YAML_SCALAR ||
+            !dc_expression(&values[i], defaults->items[i]->text, outer, &problem))
+            return dc_fail_yaml(error, defaults->items[i], "parameter '%s' must be a number%s%s",
+                                defaults->keys[i]->text, problem ? ": " : "",
+                                problem ? problem : "");
+        names[i] = defaults->keys[i]->text;
+        variables->count = i + 1;
+    }
+    return DC_OK;
+}
+
+static int index_of(const struct dc_variables *variables, const char *name)
+{
+    for (int i = 0; i < variables->count; i++)
+        if (strcmp(variables->names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+// A block's own keys: name, from (one layer), when, and its parameters.
+static enum dc_status read_block(struct reader *reader, struct scope *scope, const char *block,
+                                 const struct dc_yaml *definition, const struct dc_yaml *where,
+                                 const struct dc_yaml *body, struct dc_error *error)
+{
+    const char *names[PARAMETERS_MAX + 3], *given_name = "";
+    double values[PARAMETERS_MAX];
+    struct dc_variables variables;
+    DC_TRY(read_parameters(&variables, names, values, dc_yaml_get(definition, "parameters"), NULL,
+                           error));
+    int in = scope->current;
+    const int keys = body && body->kind == DC_YAML_MAPPING ? body->count : 0;
+    for (int k = 0; k < keys; k++) {
+        const char *key = body->keys[k]->text;
+        const struct dc_yaml *item = body->items[k];
+        const int at = index_of(&variables, key);
+        double number = 0.0;
+        const char *problem = NULL;
+        if (item->kind != DC_YAML_SCALAR)
+            return dc_fail_yaml(error, item, "'%s' of a block must be one value", key);
+        if (strcmp(key, "name") == 0) {
+            given_name = item->text;
+        } else if (strcmp(key, "from") == 0) {
+            DC_TRY(find_input(&in, reader, scope, item->text, item, error));
+        } else if (at < 0 && strcmp(key, "when") != 0) {
+            names[variables.count] = "name";
+            names[variables.count + 1] = "from";
+            names[variables.count + 2] = "when";
+            char label[128];
+            snprintf(label, sizeof label, "block '%s'", block);
+            return dc_fail_unknown_key(error, body->keys[k], label, names, variables.count + 3);
+        } else if (!dc_expression(&number, item->text, scope->variables, &problem)) {
+            return dc_fail_yaml(error, item, "'%s' must be a number: %s", key, problem);
+        } else if (at < 0 && number == 0.0) {
+            return DC_OK;
+        } else if (at >= 0) {
+            values[at] = number;
+        }
+    }
+    char *prefix = given_name[0]
+                       ? dc_arena_printf(reader->arena, error, "%s%s.", scope->prefix, given_name)
+                       : dc_arena_printf(reader->arena, error, "%s%s%d.", scope->prefix, block,
+                                         ++scope->auto_count);
+    const struct dc_yaml *layers = dc_yaml_get(definition, "layers");
+    if (!prefix)
+        return DC_ERR_MEMORY;
+    if (!layers)
+        return dc_fail_yaml(error, definition, "block '%s' has no layers", block);
+    if (++reader->nesting > NESTING_MAX)
+        return dc_fail_yaml(error, where, "blocks are nested more than %d deep", NESTING_MAX);
+    struct scope inner = {prefix, &variables, in, in, 0};
+    DC_TRY(read_layers(reader, &inner, layers, error));
+    reader->nesting--;
+    scope->current = inner.current;
+    return DC_OK;
+}
+
+struct repeat {
+    int64_t count;
+    const char *index;
+    const struct dc_yaml *layers;
+};
+
+static enum dc_status decode_node(const struct dc_decoder *decoder, void *field,
+                                  const struct dc_yaml *node, struct dc_error *error)
+{
+    (void)decoder;
+    (void)error;
+    *(const struct dc_yaml **)field = node;
+    return DC_OK;
+}
+
+static const struct dc_field repeat_fields[] = {
+    {.key = "count", .type = DC_FIELD_INT, .offset = offsetof(struct repeat, count), .minimum = 0,
+     .maximum = REPEAT_MAX, .help = "how often"},
+    {.key = "index", .type = DC_FIELD_TEXT, .offset = offsetof(struct repeat, index),
+     .fallback = "i", .help = "name of the running number, from 0"},
+    {.key = "layers", .type = DC_FIELD_CUSTOM, .offset = offsetof(struct repeat, layers),
+     .decode = decode_node, .help = "what is repeated"},
+};
+static const struct dc_schema repeat_schema = DC_SCHEMA("repeat", repeat_fields);
+
+static enum dc_status read_repeat(struct reader *reader, struct scope *scope,
+                                  const struct dc_yaml *where, const struct dc_yaml *body,
+                                  struct dc_error *error)
+{
+    struct repeat repeat = {0};
+    const struct dc_decoder decoder = {reader->arena, scope->variables};
+    DC_TRY(dc_schema_defaults(&repeat_schema, &repeat, &decoder, error));
+    DC_TRY(dc_schema_decode(&repeat_schema, &repeat, body, "repeat", true, &decoder, error));
+    if (++reader->nesting > NESTING_MAX)
+        return dc_fail_yaml(error, where, "repeats are nested more than %d deep", NESTING_MAX);
+    const struct dc_variables *outer = scope->variables;
+    for (int64_t i = 0; i < repeat.count; i++) {
+        const double value = (double)i;
+        const struct dc_variables variables = {outer, 1, &repeat.index, &value};
+        scope->variables = &variables;
+        const enum dc_status status = read_layers(reader, scope, repeat.layers, error);
+        scope->variables = outer;
+        DC_TRY(status);
+    }
+    reader->nesting--;
+    return DC_OK;
+}
+
+static enum dc_status unknown_layer(const struct reader *reader, const struct dc_yaml *where,
+                                    const char *name, struct dc_error *error)
+{
+    const char *names[NAMES_MAX];
+    int count = dc_layer_names(names, NAMES_MAX - 1);
+    names[count++] = "repeat";
+    for (int i = 0; reader->blocks && i < reader->blocks->count && count < NAMES_MAX; i++)
+        names[count++] = reader->blocks->keys[i]->text;
+    const char *near = dc_suggest(name, names, count);
+    char hint[128];
+    snprintf(hint, sizeof hint, "did you mean '%s'?", near ? near : "");
+    return dc_fail_at(error, DC_ERR_CONFIG, &where->where, near ? hint : NULL, NULL,
+                      "unknown layer '%s'", name);
+}
+
+static enum dc_status read_layers(struct reader *reader, struct scope *scope,
+                                  const struct dc_yaml *layers, struct dc_error *error)
+{
+    if (layers->kind != DC_YAML_SEQUENCE || layers->count == 0)
+        return dc_fail_yaml(error, layers, "layers must be a list of at least one layer");
+    for (int i = 0; i < layers->count; i++) {
+        const struct dc_yaml *item = layers->items[i], *body = NULL, *where = item;
+        const char *name = item->text;
+        if (item->kind == DC_YAML_MAPPING && item->count == 1) {
+            where = item->keys[0];
+            name = where->text;
+            body = item->items[0];
+        } else if (item->kind != DC_YAML_SCALAR) {
+            return dc_fail_yaml(error, item, "a layer is a name, or one name with its keys");
+        }
+        const struct dc_yaml *block = reader->blocks ? dc_yaml_get(reader->blocks, name) : NULL;
+        if (block)
+            DC_TRY(read_block(reader, scope, name, block, where, body, error));
+        else if (strcmp(name, "repeat") == 0 && body)
+            DC_TRY(read_repeat(reader, scope, where, body, error));
+        else if (dc_layer_find(name))
+            DC_TRY(read_op(reader, scope, name, where, body, error));
+        else
+            return unknown_layer(reader, where, name, error);
+    }
+    return DC_OK;
+}
+
+struct model_file {
+    const char *name;
+    struct dc_numbers input;
+    const struct dc_yaml *parameters, *blocks, *layers;
+};
+
+static const struct dc_field model_fields[] = {
+    {.key = "name", .type = DC_FIELD_TEXT, .offset = offsetof(struct model_file, name),
+     .help = "name of the network"},
+    {.key = "input", .type = DC_FIELD_NUMBERS, .offset = offsetof(struct model_file, input),
+     .minimum = 1, .maximum = 65536, .help = "[height, width, channels] or [values]"},
+    {.key = "parameters", .type = DC_FIELD_CUSTOM, .fallback = "{}",
+     .offset = offsetof(struct model_file, parameters), .decode = decode_node,
+     .help = "numbers that layers use as $name"},
+    {.key = "blocks", .type = DC_FIELD_CUSTOM, .fallback = "{}",
+     .offset = offsetof(struct model_file, blocks), .decode = decode_node,
+     .help = "named lists of layers"},
+    {.key = "layers", .type = DC_FIELD_CUSTOM, .offset = offsetof(struct model_file, layers),
+     .decode = decode_node, .help = "the network, from input to output"},
+};
+static const struct dc_schema model_schema = DC_SCHEMA("model", model_fields);
+
+static enum dc_status build(struct dc_model *model, const struct dc_yaml *root,
+                            const struct dc_model_parameter *overrides, int count,
+                            struct dc_arena *arena, struct dc_error *error)
+{
+    struct model_file file = {0};
+    const struct dc_decoder decoder = {arena, NULL};
+    DC_TRY(dc_schema_defaults(&model_schema, &file, &decoder, error));
+    DC_TRY(dc_schema_decode(&model_schema, &file, root, "model", true, &decoder, error));
+    const char *names[PARAMETERS_MAX];
+    double values[PARAMETERS_MAX];
+    struct dc_variables variables;
+    DC_TRY(read_parameters(&variables, names, values, file.parameters, NULL, error));
+    for (int i = 0; i < count; i++) {
+        const int at = index_of(&variables, overrides[i].name);
+        if (at < 0)
+            return dc_fail(error, DC_ERR_CONFIG, "model '%s' has no parameter '%s'", file.name,
+                           overrides[i].name);
+        values[at] = overrides[i].value;
+    }
+    if (file.input.count != 1 && file.input.count != 3)
+        return dc_fail_yaml(error, dc_yaml_get(root, "input"),
+                            "input is [height, width, channels] or [values]");
+    struct dc_shape shape = {.rank = file.input.count + 1, .dims = {DC_BATCH}};
+    for (int i = 0; i < file.input.count; i++)
+        model->sample.dims[i] = shape.dims[i + 1] = (int64_t)file.input.items[i];
+    model->sample.rank = file.input.count;
+    DC_TRY(dc_graph_create(&model->graph, error));
+    model->name = dc_arena_copy(model->graph->arena, file.name, error);
+    if (!model->name)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_graph_add_input(model->graph, "image", DC_F32, &shape, &model->input, error));
+    struct reader reader = {arena, model->graph, file.blocks, 0};
+    struct scope scope = {"", &variables, model->input, model->input, 0};
+    DC_TRY(read_layers(&reader, &scope, file.layers, error));
+    model->output = scope.current;
+    return DC_OK;
+}
+
+enum dc_status dc_model_read(struct dc_model *model, const char *path,
+                             const struct dc_model_parameter *overrides, int count,
+                             struct dc_error *error)
+{
+    *model = (struct dc_model){0};
+    struct dc_arena *arena = NULL;
+    DC_TRY(dc_arena_create(&arena, error));
+    const struct dc_yaml *root = NULL;
+    enum dc_status status = dc_yaml_read(&root, path, arena, error);
+    if (status == DC_OK)
+        status = build(model, root, overrides, count, arena, error);
+    dc_arena_free(arena);
+    if (status != DC_OK) {
+        dc_model_free(model);
+        return dc_context(status, error, "model %s", path);
+    }
+    return DC_OK;
+}
+
+void dc_model_free(struct dc_model *model)
+{
+    dc_graph_free(model->graph);
+    *model = (struct dc_model){0};
+}

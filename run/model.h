@@ -1,0 +1,47 @@
+// Model files: a network as data.
+//
+//   name: resnet8
+//   input: [32, 32, 3]
+//   parameters: {width: 16, classes: 10}
+//   blocks:
+//     basic:
+//       parameters: {filters: 16, stride: 1}
+//       layers:
+//         - conv: {name: conv1, filters: $filters, kernel: 3, stride: $stride, padding: same, bias: false}
+//         - batch_norm
+//         - relu
+//   layers:
+//     - basic: {name: stem, filters: $width}
+//     - repeat: {count: 3, index: i, layers: [...]}
+//     - dense: {name: logits, units: $classes}
+//
+// A layer is an op or a block of the file. It reads the layer before it, or the layers named in
+// `from` (`in` is what the block itself reads), and is left out where `when` is 0. Numbers are
+// expressions over parameters ($width * 2, $i > 0). Layers of a block are named BLOCK.LAYER.
+// The last layer's value is the network's output.
+
+#ifndef DC_RUN_MODEL_H
+#define DC_RUN_MODEL_H
+
+#include "core/graph.h"
+
+struct dc_model {
+    const char *name;
+    struct dc_graph *graph;  // owned
+    int input, output;       // nodes
+    struct dc_shape sample;  // [height, width, channels]
+};
+
+// A parameter given by the experiment: overrides the file's default.
+struct dc_model_parameter {
+    const char *name;
+    double value;
+};
+
+// The caller frees with dc_model_free. Unknown overrides are DC_ERR_CONFIG.
+DC_MUST_USE enum dc_status dc_model_read(struct dc_model *model, const char *path,
+                                         const struct dc_model_parameter *overrides, int count,
+                                         struct dc_error *error);
+void dc_model_free(struct dc_model *model);
+
+#endif

@@ -1,0 +1,350 @@
+// Owns strict decoding of YAML into structs, and writing them back.
+
+#include "run/schema.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+
+enum { KEYS_MAX = 64 };
+
+enum dc_status dc_fail_unknown_key(struct dc_error *error, const struct dc_yaml *key,
+                                   const char *where, const char *const *names, int count)
+{
+    char keys[512] = "keys here: ", hint[128];
+    size_t used = strlen(keys);
+    for (int i = 0; i < count && used < sizeof keys; i++)
+        used += (size_t)snprintf(keys + used, sizeof keys - used, "%s%s", i ? ", " : "", names[i]);
+    const char *near = dc_suggest(key->text, names, count);
+    snprintf(hint, sizeof hint, "did you mean '%s'?", near ? near : "");
+    struct dc_location place = key->where;
+    place.marked = (int)strlen(key->text);
+    return dc_fail_at(error, DC_ERR_CONFIG, &place, near ? hint : NULL, keys,
+                      "unknown key '%s' in %s", key->text, where);
+}
+
+static enum dc_status unknown_key(struct dc_error *error, const struct dc_yaml *key,
+                                  const struct dc_schema *schema, const char *where)
+{
+    const char *names[KEYS_MAX];
+    for (int i = 0; i < schema->count; i++)
+        names[i] = schema->fields[i].key;
+    return dc_fail_unknown_key(error, key, where, names, schema->count);
+}
+
+static enum dc_status want_scalar(const struct dc_yaml *node, const char *key, const char *what,
+                                  struct dc_error *error)
+{
+    if (node->kind == DC_YAML_SCALAR)
+        return DC_OK;
+    return dc_fail_yaml(error, node, "'%s' must be %s, not a %s", key, what,
+                        node->kind == DC_YAML_MAPPING ? "mapping" : "list");
+}
+
+static enum dc_status decode_number(double *value, const struct dc_field *field,
+                                    const struct dc_yaml *node, const struct dc_decoder *decoder,
+                                    struct dc_error *error)
+{
+    DC_TRY(want_scalar(node, field->key, "a number", error));
+    const char *problem = NULL;
+    if (node->quoted || !dc_expression(value, node->text, decoder->variables, &problem))
+        return dc_fail_yaml(error, node, "'%s' must be a number, not '%s'%s%s", field->key,
+                            node->text, problem ? ": " : "", problem ? problem : "");
+    if (field->type == DC_FIELD_INT && *value != rint(*value))
+        return dc_fail_yaml(error, node, "'%s' must be a whole number, not %s", field->key,
+                            node->text);
+    if (field->minimum < field->maximum && !(*value >= field->minimum && *value <= field->maximum))
+        return dc_fail_yaml(error, node, "'%s' must be in [%g, %g], not %s", field->key,
+                            field->minimum, field->maximum, node->text);
+    return DC_OK;
+}
+
+static enum dc_status decode_bool(bool *value, const struct dc_field *field,
+                                  const struct dc_yaml *node, const struct dc_decoder *decoder,
+                                  struct dc_error *error)
+{
+    DC_TRY(want_scalar(node, field->key, "true or false", error));
+    double number = 0.0;
+    if (strcmp(node->text, "true") == 0 || strcmp(node->text, "false") == 0) {
+        *value = node->text[0] == 't';
+        return DC_OK;
+    }
+    const char *problem;
+    if (decoder->variables && dc_expression(&number, node->text, decoder->variables, &problem)) {
+        *value = number != 0.0;
+        return DC_OK;
+    }
+    return dc_fail_yaml(error, node, "'%s' must be true or false, not '%s'", field->key,
+                        node->text);
+}
+
+static enum dc_status decode_choice(int *value, const struct dc_field *field,
+                                    const struct dc_yaml *node, struct dc_error *error)
+{
+    DC_TRY(want_scalar(node, field->key, "a word", error));
+    char all[512] = "";
+    int count = 0;
+    size_t used = 0;
+    for (; field->choices[count]; count++) {
+        if (strcmp(node->text, field->choices[count]) == 0) {
+            *value = count;
+            return DC_OK;
+        }
+        if (used < sizeof all)
+            used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", count ? ", " : "",
+                                     field->choices[count]);
+    }
+    const char *near = dc_suggest(node->text, field->choices, count);
+    return dc_fail_yaml(error, node, "'%s' may be %s, not '%s'%s%s%s", field->key, all, node->text,
+                        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+static enum dc_status decode_texts(struct dc_texts *list, const struct dc_field *field,
+                                   const struct dc_yaml *node, struct dc_error *error)
+{
+    const bool one = node->kind == DC_YAML_SCALAR;
+    const int count = one ? (node->text[0] ? 1 : 0) : node->count;
+    if (node->kind == DC_YAML_MAPPING || count > DC_LIST_MAX)
+        return dc_fail_yaml(error, node, "'%s' must be a list of up to %d words", field->key,
+                            DC_LIST_MAX);
+    list->count = count;
+    for (int i = 0; i < count; i++) {
+        const struct dc_yaml *item = one ? node : node->items[i];
+        DC_TRY(want_scalar(item, field->key, "a list of words", error));
+        list->items[i] = item->text;
+    }
+    return DC_OK;
+}
+
+static enum dc_status decode_numbers(struct dc_numbers *list, const struct dc_field *field,
+                                     const struct dc_yaml *node, const struct dc_decoder *decoder,
+                                     struct dc_error *error)
+{
+    const bool one = node->kind == DC_YAML_SCALAR;
+    const int count = one ? (node->text[0] ? 1 : 0) : node->count;
+    if (node->kind == DC_YAML_MAPPING || count > DC_LIST_MAX)
+        return dc_fail_yaml(error, node, "'%s' must be a list of up to %d numbers", field->key,
+                            DC_LIST_MAX);
+    list->count = count;
+    for (int i = 0; i < count; i++)
+        DC_TRY(decode_number(&list->items[i], field, one ? node : node->items[i], decoder, error));
+    return DC_OK;
+}
+
+static enum dc_status decode_path(char **path, const struct dc_field *field,
+                                  const struct dc_yaml *node, const struct dc_decoder *decoder,
+                                  struct dc_error *error)
+{
+    struct dc_error reason;
+    if (dc_path_resolve(path, node->text, node->where.file, decoder->arena, &reason) != DC_OK)
+        return dc_fail_yaml(error, node, "'%s': %.512s", field->key, reason.message);
+    return DC_OK;
+}
+
+static enum dc_status decode_field(const struct dc_field *field, void *base,
+                                   const struct dc_yaml *node, const struct dc_decoder *decoder,
+                                   struct dc_error *error)
+{
+    void *at = (char *)base + field->offset;
+    double number = 0.0;
+    switch (field->type) {
+    case DC_FIELD_TEXT:
+        DC_TRY(want_scalar(node, field->key, "a word", error));
+        *(const char **)at = node->text;
+        return DC_OK;
+    case DC_FIELD_PATH:
+        DC_TRY(want_scalar(node, field->key, "a path", error));
+        if (!node->text[0]) {
+            *(const char **)at = "";
+            return DC_OK;
+        }
+        return decode_path(at, field, node, decoder, error);
+    case DC_FIELD_INT:
+        DC_TRY(decode_number(&number, field, node, decoder, error));
+        *(int64_t *)at = (int64_t)number;
+        return DC_OK;
+    case DC_FIELD_REAL:
+        return decode_number(at, field, node, decoder, error);
+    case DC_FIELD_BOOL:
+        return decode_bool(at, field, node, decoder, error);
+    case DC_FIELD_CHOICE:
+        return decode_choice(at, field, node, error);
+    case DC_FIELD_TEXTS:
+        return decode_texts(at, field, node, error);
+    case DC_FIELD_NUMBERS:
+        return decode_numbers(at, field, node, decoder, error);
+    case DC_FIELD_GROUP:
+        return dc_schema_decode(field->group, at, node, field->group->name, false, decoder, error);
+    case DC_FIELD_CUSTOM:
+        return field->decode(decoder, at, node, error);
+    }
+    return DC_ERR_INTERNAL;
+}
+
+enum dc_status dc_schema_defaults(const struct dc_schema *schema, void *base,
+                                  const struct dc_decoder *decoder, struct dc_error *error)
+{
+    for (int i = 0; i < schema->count; i++) {
+        const struct dc_field *field = &schema->fields[i];
+        if (field->type == DC_FIELD_GROUP) {
+            DC_TRY(dc_schema_defaults(field->group, (char *)base + field->offset, decoder, error));
+            continue;
+        }
+        if (!field->fallback)
+            continue;
+        const struct dc_yaml *node = NULL;
+        DC_TRY_IN(dc_yaml_parse(&node, field->fallback[0] ? field->fallback : "''", "default",
+                                decoder->arena, error),
+                  error, "default of '%s'", field->key);
+        DC_TRY(decode_field(field, base, node, decoder, error));
+    }
+    return DC_OK;
+}
+
+enum dc_status dc_schema_decode(const struct dc_schema *schema, void *base,
+                                const struct dc_yaml *mapping, const char *where,
+                                bool check_required, const struct dc_decoder *decoder,
+                                struct dc_error *error)
+{
+    if (mapping->kind != DC_YAML_MAPPING)
+        return dc_fail_yaml(error, mapping, "%s must be a mapping", where);
+    for (int k = 0; k < mapping->count; k++) {
+        int i = 0;
+        while (i < schema->count && strcmp(schema->fields[i].key, mapping->keys[k]->text) != 0)
+            i++;
+        if (i == schema->count)
+            return unknown_key(error, mapping->keys[k], schema, where);
+        DC_TRY(decode_field(&schema->fields[i], base, mapping->items[k], decoder, error));
+    }
+    for (int i = 0; check_required && i < schema->count; i++) {
+        const struct dc_field *field = &schema->fields[i];
+        if (field->type != DC_FIELD_GROUP && !field->fallback && !dc_yaml_get(mapping, field->key))
+            return dc_fail_yaml(error, mapping, "%s lacks the key '%s' (%s)", where, field->key,
+                                field->help);
+    }
+    return DC_OK;
+}
+
+void dc_text_append(struct dc_text_buffer *buffer, const char *format, ...)
+{
+    for (int attempt = 0; attempt < 2 && !buffer->failed; attempt++) {
+        va_list args;
+        va_start(args, format);
+        const size_t room = buffer->capacity - buffer->length;
+        const int wrote = vsnprintf(buffer->text ? buffer->text + buffer->length : NULL, room,
+                                    format, args);
+        va_end(args);
+        if (wrote >= 0 && (size_t)wrote < room) {
+            buffer->length += (size_t)wrote;
+            return;
+        }
+        const size_t capacity = (buffer->capacity + (size_t)(wrote < 0 ? 0 : wrote)) * 2 + 1024;
+        char *text = realloc(buffer->text, capacity);
+        buffer->failed = !text;
+        if (text) {
+            buffer->text = text;
+            buffer->capacity = capacity;
+        }
+    }
+}
+
+void dc_text_free(struct dc_text_buffer *buffer)
+{
+    free(buffer->text);
+    *buffer = (struct dc_text_buffer){0};
+}
+
+void dc_text_append_scalar(struct dc_text_buffer *out, const char *text)
+{
+    const bool plain = text[0] && !strpbrk(text, ":#{}[],&*!|>'\"%@`\n\\") && text[0] != '-' &&
+                       text[0] != '?' && text[0] != ' ' && strcmp(text, "null") != 0 &&
+                       strcmp(text, "~") != 0;
+    if (plain) {
+        dc_text_append(out, "%s", text);
+        return;
+    }
+    dc_text_append(out, "'");
+    for (; *text; text++)
+        dc_text_append(out, *text == '\'' ? "''" : "%c", *text);
+    dc_text_append(out, "'");
+}
+
+static void write_number(struct dc_text_buffer *out, double value)
+{
+    char text[40];
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    dc_text_append(out, "%s", text);
+}
+
+static void write_field(const struct dc_field *field, struct dc_text_buffer *out, const void *at)
+{
+    switch (field->type) {
+    case DC_FIELD_TEXT:
+    case DC_FIELD_PATH: {
+        const char *text = *(const char *const *)at;
+        dc_text_append_scalar(out, text ? text : "");
+        break;
+    }
+    case DC_FIELD_INT:
+        dc_text_append(out, "%lld", (long long)*(const int64_t *)at);
+        break;
+    case DC_FIELD_REAL:
+        write_number(out, *(const double *)at);
+        break;
+    case DC_FIELD_BOOL:
+        dc_text_append(out, "%s", *(const bool *)at ? "true" : "false");
+        break;
+    case DC_FIELD_CHOICE:
+        dc_text_append(out, "%s", field->choices[*(const int *)at]);
+        break;
+    case DC_FIELD_TEXTS: {
+        const struct dc_texts *list = at;
+        dc_text_append(out, "[");
+        for (int i = 0; i < list->count; i++) {
+            dc_text_append(out, "%s", i ? ", " : "");
+            dc_text_append_scalar(out, list->items[i]);
+        }
+        dc_text_append(out, "]");
+        break;
+    }
+    case DC_FIELD_NUMBERS: {
+        const struct dc_numbers *list = at;
+        dc_text_append(out, "[");
+        for (int i = 0; i < list->count; i++) {
+            dc_text_append(out, "%s", i ? ", " : "");
+            write_number(out, list->items[i]);
+        }
+        dc_text_append(out, "]");
+        break;
+    }
+    case DC_FIELD_GROUP:
+    case DC_FIELD_CUSTOM:
+        break;
+    }
+}
+
+void dc_schema_write(const struct dc_schema *schema, struct dc_text_buffer *out, const void *base,
+                     int indent)
+{
+    for (int i = 0; i < schema->count; i++) {
+        const struct dc_field *field = &schema->fields[i];
+        const void *at = (const char *)base + field->offset;
+        dc_text_append(out, "%*s%s:", indent, "", field->key);
+        if (field->type == DC_FIELD_GROUP) {
+            dc_text_append(out, "\n");
+            dc_schema_write(field->group, out, at, indent + 2);
+        } else if (field->type == DC_FIELD_CUSTOM) {
+            field->write(out, at, indent + 2);
+        } else {
+            dc_text_append(out, " ");
+            write_field(field, out, at);
+            dc_text_append(out, "\n");
+        }
+    }
+}

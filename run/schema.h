@@ -1,0 +1,100 @@
+// One table drives parsing, defaults, suggestions, resolved.yaml and the reference page.
+//
+// A schema describes a C struct: which keys a YAML mapping may have, where their values go, their
+// defaults, ranges and meaning. Decoding is strict: an unknown key is an error with a suggestion, a
+// value outside its range an error with the range, each with file:line:column.
+
+#ifndef DC_RUN_SCHEMA_H
+#define DC_RUN_SCHEMA_H
+
+#include <stdio.h>
+
+#include "core/yaml.h"
+#include "run/expression.h"
+
+enum dc_field_type {
+    DC_FIELD_TEXT,     // const char *
+    DC_FIELD_PATH,     // const char *: resolved relative to the file that names it
+    DC_FIELD_INT,      // int64_t
+    DC_FIELD_REAL,     // double
+    DC_FIELD_BOOL,     // bool
+    DC_FIELD_CHOICE,   // int: index into `choices`
+    DC_FIELD_TEXTS,    // struct dc_texts: a list of words (one word stands for a list of one)
+    DC_FIELD_NUMBERS,  // struct dc_numbers: a list of numbers (one number stands for a list of one)
+    DC_FIELD_GROUP,    // the struct of `group`, inline
+    DC_FIELD_CUSTOM,   // `decode` and `write` know
+};
+
+enum { DC_LIST_MAX = 16 };
+
+struct dc_texts {
+    int count;
+    const char *items[DC_LIST_MAX];
+};
+
+struct dc_numbers {
+    int count;
+    double items[DC_LIST_MAX];
+};
+
+struct dc_decoder {
+    struct dc_arena *arena;
+    const struct dc_variables *variables;  // for $names in model files, or NULL
+};
+
+struct dc_schema;
+struct dc_text_buffer;
+
+struct dc_field {
+    const char *key;
+    enum dc_field_type type;
+    size_t offset;
+    const char *fallback;  // the default as text; NULL: the key must be there
+    double minimum, maximum;  // of numbers; equal: unbounded
+    const char *const *choices;  // NULL-terminated
+    const struct dc_schema *group;
+    enum dc_status (*decode)(const struct dc_decoder *decoder, void *field,
+                             const struct dc_yaml *node, struct dc_error *error);
+    void (*write)(struct dc_text_buffer *out, const void *field, int indent);
+    const char *help;
+};
+
+struct dc_schema {
+    const char *name;  // in messages: "stage", "loss 'kd'"
+    const struct dc_field *fields;
+    int count;
+};
+
+#define DC_SCHEMA(label, table) {(label), (table), (int)(sizeof(table) / sizeof(table)[0])}
+
+// Every field gets its default; required ones become empty.
+DC_MUST_USE enum dc_status dc_schema_defaults(const struct dc_schema *schema, void *base,
+                                              const struct dc_decoder *decoder,
+                                              struct dc_error *error);
+// Keys that are there replace what base holds. `where` names the mapping in messages.
+// check_required: keys without a default must be there.
+DC_MUST_USE enum dc_status dc_schema_decode(const struct dc_schema *schema, void *base,
+                                            const struct dc_yaml *mapping, const char *where,
+                                            bool check_required, const struct dc_decoder *decoder,
+                                            struct dc_error *error);
+
+// Text that grows. Failures are remembered and told at the end.
+struct dc_text_buffer {
+    char *text;
+    size_t length, capacity;
+    bool failed;
+};
+void dc_text_append(struct dc_text_buffer *buffer, const char *format, ...) DC_PRINTF(2, 3);
+void dc_text_free(struct dc_text_buffer *buffer);
+
+// "key: value" lines of all fields, defaults included.
+void dc_schema_write(const struct dc_schema *schema, struct dc_text_buffer *out, const void *base,
+                     int indent);
+// A scalar, quoted where YAML would read it as something else.
+void dc_text_append_scalar(struct dc_text_buffer *out, const char *text);
+
+// DC_ERR_CONFIG at a key: "unknown key 'x' in WHERE", a suggestion, and the keys there are.
+enum dc_status dc_fail_unknown_key(struct dc_error *error, const struct dc_yaml *key,
+                                   const char *where, const char *const *names, int count);
+
+#endif
