@@ -83,21 +83,23 @@ static enum dc_status set_shape(const struct lowering *w, int i, struct dc_ilaye
     return DC_OK;
 }
 
-// The ReLU that reads node i alone, if one does, as clamps; *end moves to it.
-static void take_relu(const struct lowering *w, struct dc_ilayer *l, int *end, bool grid_known)
+// The ReLU that reads node i alone, or NONE.
+static int relu_behind(const struct lowering *w, int i)
 {
-    const int reader = only_reader(w, *end);
+    const int reader = only_reader(w, i);
     const struct dc_op *op = reader == NONE ? NULL : w->graph->nodes[reader].op;
-    if (op == &dc_op_relu || op == &dc_op_relu6) {
-        *end = reader;
-        if (!grid_known)
-            return;
-    }
-    if (!grid_known)
+    return op == &dc_op_relu || op == &dc_op_relu6 ? reader : NONE;
+}
+
+// The clamps of a layer whose grid is set; relu: the node behind it, or NONE.
+static void set_clamps(const struct lowering *w, struct dc_ilayer *l, int relu)
+{
+    l->clamp_low = -128;
+    l->clamp_high = 127;
+    if (relu == NONE)
         return;
-    if (op == &dc_op_relu || op == &dc_op_relu6)
-        l->clamp_low = l->zero_point > -128 ? l->zero_point : -128;
-    if (op == &dc_op_relu6) {
+    l->clamp_low = l->zero_point;
+    if (w->graph->nodes[relu].op == &dc_op_relu6) {
         const float high = (float)l->zero_point + roundf(6.0f / l->scale);
         l->clamp_high = high < 127.0f ? (int)high : 127;
     }
@@ -156,12 +158,10 @@ static enum dc_status lower_weighted(struct lowering *w, int i, struct dc_ilayer
         norm = &w->graph->nodes[reader];
         end = reader;
     }
-    take_relu(w, l, &end, false);
+    const int relu = relu_behind(w, end);
+    end = relu == NONE ? end : relu;
     DC_TRY(find_grid(w, end, l));
-    l->clamp_low = -128;
-    l->clamp_high = 127;
-    int before_relu = norm ? reader : i;
-    take_relu(w, l, &before_relu, true);
+    set_clamps(w, l, relu);
     struct dc_arena *arena = NULL;
     DC_TRY(dc_arena_create(&arena, w->error));
     enum dc_status status = dc__lower_weights(l, arena, node, norm, w->params,
@@ -185,11 +185,11 @@ static enum dc_status lower_weighted(struct lowering *w, int i, struct dc_ilayer
 static enum dc_status lower_simple(struct lowering *w, int i, struct dc_ilayer *l)
 {
     const struct dc_node *node = &w->graph->nodes[i];
-    int end = i, before_relu = i;
     const bool arithmetic = l->op == DC_I_ADD || l->op == DC_I_MEAN;
     const bool pools = l->op == DC_I_MAX_POOL || l->op == DC_I_AVERAGE_POOL;
+    const int relu = l->op == DC_I_ADD || pools ? relu_behind(w, i) : NONE;
+    const int end = relu == NONE ? i : relu;
     if (arithmetic) {
-        take_relu(w, l, &end, false);
         DC_TRY(find_grid(w, end, l));
     } else {
         const int input = w->layer_of[node->inputs[0]];
@@ -207,12 +207,7 @@ static enum dc_status lower_simple(struct lowering *w, int i, struct dc_ilayer *
         l->pad_left = a->left;
         l->pad_right = a->right;
     }
-    l->clamp_low = -128;
-    l->clamp_high = 127;
-    if (arithmetic || pools) {
-        take_relu(w, l, &before_relu, true);
-        end = before_relu;
-    }
+    set_clamps(w, l, relu);
     return add_layer(w, l, i, end);
 }
 
@@ -236,9 +231,8 @@ static enum dc_status lower_node(struct lowering *w, int i)
         if (strcmp(node->name, w->input) != 0)
             return no_form(w, i, "an integer model has one input");
         l.op = DC_I_INPUT;
-        l.clamp_low = -128;
-        l.clamp_high = 127;
         DC_TRY(find_grid(w, i, &l));
+        set_clamps(w, &l, NONE);
         return add_layer(w, &l, i, i);
     }
     if (node->op == &dc_op_fake_quantize || node->op == &dc_op_dropout) {

@@ -186,9 +186,7 @@ static enum dc_status visit(struct pass *p, int i)
         DC_TRY(add_weighted(p, i, &p->map[i]));
     else
         DC_TRY(dc_graph_add_copy(p->to, p->from, i, p->map, &p->map[i], p->error));
-    const bool keeps = kind == KEEPS ||
-                       (kind == CLAMP && is_pool(&p->from->nodes[node->inputs[0]]));
-    if (keeps || goes_on(p, i) || ends_in_concat(p, i))
+    if (keeps_quantizer(p, i) || goes_on(p, i) || ends_in_concat(p, i))
         return DC_OK;
     return add_quantizer(p, node->name, &p->map[i]);
 }

@@ -279,6 +279,12 @@ static void rounding_takes_the_nearest_code(void **state)
         assert_true(grid.zero_point >= -128.0f && grid.zero_point <= 127.0f);
         assert_true(grid.step >= DC_STEP_FLOOR);
         assert_true(grid.zero_point == floorf(grid.zero_point));
+        // The grid covers the range with 0 in it, within half a step at either end.
+        const double low = fmin(0.0, (double)ranges[r][0]), high = fmax(0.0, (double)ranges[r][1]);
+        const double first = (double)grid.step * (-128.0 - (double)grid.zero_point);
+        const double last = (double)grid.step * (127.0 - (double)grid.zero_point);
+        assert_true(fabs(first - low) <= 0.501 * (double)grid.step);
+        assert_true(high == 0.0 || fabs(last - high) <= 0.501 * (double)grid.step);
         float x[1000], y[1000];
         uint8_t mask[125];
         for (int i = 0; i < 1000; i++)

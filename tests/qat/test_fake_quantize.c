@@ -1,0 +1,223 @@
+// Fake quantization in training: ranges, masks at chunk boundaries, straight-through gradients, and
+// quantized convolution and dense against the float op on weights rounded by hand.
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/context.h"
+#include "core/graph.h"
+#include "core/random.h"
+#include "qat/fake_quantize.h"
+
+enum { ROWS = 21, ROW = 13 };
+
+static struct dc_ctx *ctx;
+
+static int set_up(void **state)
+{
+    (void)state;
+    const struct dc_ctx_config config = {.threads = 2};
+    return dc_ctx_create(&ctx, &config, NULL) != DC_OK;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    dc_ctx_free(ctx);
+    return 0;
+}
+
+static void fill(float *x, int64_t count, uint64_t id)
+{
+    struct dc_random random;
+    dc_random_start(&random, 31, DC_PURPOSE_TEST, 0, id);
+    for (int64_t i = 0; i < count; i++)
+        x[i] = (float)dc_random_normal(&random);
+}
+
+static void gradient_passes_inside_the_range(void **state)
+{
+    (void)state;
+    float x[ROWS * ROW], y[ROWS * ROW], dy[ROWS * ROW], dx[ROWS * ROW], range[3] = {-1.0f, 0.5f, 1};
+    uint8_t saved[ROWS * ROW / 8 + 64 + 1];
+    const struct dc_fake_quantize_attributes a = {DC_OBSERVER_MOVING_AVERAGE, 0.01f};
+    const struct dc_node node = {.name = "q", .op = &dc_op_fake_quantize, .attributes = &a};
+    const struct dc_shape shape = DC_SHAPE(ROWS, ROW);
+    const struct dc_step step = {.freeze_observers = true};
+    fill(x, ROWS * ROW, 1);
+    fill(dy, ROWS * ROW, 2);
+    for (int i = 0; i < ROWS * ROW; i++)
+        dx[i] = 100.0f;
+    struct dc_op_call call = {.ctx = ctx,
+                              .node = &node,
+                              .mode = DC_TRAINING,
+                              .step = &step,
+                              .rows = ROWS,
+                              .in = {{x, DC_F32, shape}},
+                              .out = {y, DC_F32, shape},
+                              .d_out = {dy, DC_F32, shape},
+                              .d_in = {{dx, DC_F32, shape}},
+                              .param = {range},
+                              .saved = saved};
+    struct dc_op_memory memory = {0};
+    dc_op_fake_quantize.memory(&memory, &node, &shape, &shape, ctx);
+    assert_true(memory.saved <= sizeof saved);
+    memset(saved, 0xa5, sizeof saved);
+    assert_int_equal(dc_op_fake_quantize.forward(&call, NULL), DC_OK);
+    assert_true(range[0] == -1.0f && range[1] == 0.5f);  // frozen
+    for (int adding = 0; adding < 2; adding++) {
+        call.add_gradient[0] = adding;
+        assert_int_equal(dc_op_fake_quantize.backward(&call, NULL), DC_OK);
+        int passed = 0;
+        for (int i = 0; i < ROWS * ROW; i++) {
+            // Half a step of slack where a value lies exactly on the last code's edge.
+            const float half = 1.5f / 255.0f / 2.0f;
+            if (fabsf(x[i] + 1.0f) < 2.0f * half || fabsf(x[i] - 0.5f) < 2.0f * half)
+                continue;
+            const bool inside = x[i] > -1.0f && x[i] < 0.5f;
+            const float expected = (inside ? dy[i] : 0.0f) * (float)(adding + 1);
+            assert_true(dx[i] == expected);
+            assert_true(!inside || fabsf(y[i] - x[i]) <= half * 1.0001f);
+            passed += inside;
+        }
+        assert_true(passed > 50 && passed < ROWS * ROW - 50);
+    }
+}
+
+struct run {
+    float *y, *dx, *dw, *db;
+};
+
+// Forward and backward of an op on its own, in fresh memory.
+static void run_op(struct run *r, const struct dc_op *op, const void *attributes, const float *x,
+                   const float *dy, float *w, float *b, int64_t weights, struct dc_shape in,
+                   const struct dc_step *step)
+{
+    const struct dc_node node = {.name = "op", .op = op, .attributes = attributes};
+    struct dc_shape out;
+    struct dc_op_memory memory = {0};
+    assert_int_equal(op->infer(&out, &node, &in, NULL), DC_OK);
+    op->memory(&memory, &node, &in, &out, ctx);
+    const int64_t n = dc_shape_count(&in), m = dc_shape_count(&out);
+    r->y = dc_alloc((size_t)m * sizeof(float), NULL);
+    r->dx = dc_alloc((size_t)n * sizeof(float), NULL);
+    r->dw = dc_alloc((size_t)weights * sizeof(float), NULL);
+    r->db = dc_alloc(64 * sizeof(float), NULL);
+    void *saved = dc_alloc(memory.saved, NULL);
+    void *forward = dc_alloc(memory.forward, NULL), *backward = dc_alloc(memory.backward, NULL);
+    struct dc_op_call call = {.ctx = ctx,
+                              .node = &node,
+                              .mode = DC_TRAINING,
+                              .step = step,
+                              .rows = in.dims[0],
+                              .in = {{(void *)x, DC_F32, in}},
+                              .out = {r->y, DC_F32, out},
+                              .d_out = {(void *)dy, DC_F32, out},
+                              .d_in = {{r->dx, DC_F32, in}},
+                              .param = {w, b},
+                              .d_param = {r->dw, r->db},
+                              .saved = saved,
+                              .scratch = forward};
+    assert_int_equal(op->forward(&call, NULL), DC_OK);
+    call.scratch = backward;
+    assert_int_equal(op->backward(&call, NULL), DC_OK);
+    free(saved);
+    free(forward);
+    free(backward);
+}
+
+static void free_run(struct run *r)
+{
+    free(r->y);
+    free(r->dx);
+    free(r->dw);
+    free(r->db);
+}
+
+// By hand: the largest magnitude of a channel is code 127.
+static void round_weights(float *q, const float *w, int taps, int channels, bool per_channel)
+{
+    for (int c = 0; c < channels; c++) {
+        float largest = 0.0f;
+        for (int i = 0; i < taps * channels; i++) {
+            if (!per_channel || i % channels == c)
+                largest = fmaxf(largest, fabsf(w[i]));
+        }
+        const float scale = largest / 127.0f, inverse = 1.0f / scale;
+        for (int t = 0; t < taps; t++) {
+            const float code = rintf(w[t * channels + c] * inverse);
+            assert_true(fabsf(code) <= 127.0f);
+            q[t * channels + c] = code * scale;
+        }
+    }
+}
+
+static void compare_with_float(const struct dc_op *quantized, const struct dc_op *plain,
+                               const void *attributes, struct dc_shape in, int taps, int channels,
+                               int64_t outputs, bool per_channel)
+{
+    static float x[4096], dy[4096], w[4096], q[4096], b[64];
+    fill(x, dc_shape_count(&in), 3);
+    fill(dy, outputs, 4);
+    fill(w, (int64_t)taps * channels, 5);
+    fill(b, channels, 6);
+    round_weights(q, w, taps, channels, per_channel);
+    const int64_t count = (int64_t)taps * channels;
+    struct run ours, theirs;
+    for (int off = 0; off < 2; off++) {
+        const struct dc_step step = {.quantizers_off = off};
+        run_op(&ours, quantized, attributes, x, dy, w, b, count, in, &step);
+        run_op(&theirs, plain, attributes, x, dy, off ? w : q, b, count, in, &step);
+        assert_memory_equal(ours.y, theirs.y, (size_t)outputs * sizeof(float));
+        assert_memory_equal(ours.dx, theirs.dx, (size_t)dc_shape_count(&in) * sizeof(float));
+        assert_memory_equal(ours.dw, theirs.dw, (size_t)count * sizeof(float));
+        assert_memory_equal(ours.db, theirs.db, (size_t)channels * sizeof(float));
+        free_run(&ours);
+        free_run(&theirs);
+    }
+}
+
+static void quantized_ops_are_float_ops_on_rounded_weights(void **state)
+{
+    (void)state;
+    struct dc_quantized_conv_attributes conv = {{.filters = 6,
+                                                 .kernel_h = 3,
+                                                 .kernel_w = 3,
+                                                 .stride_h = 2,
+                                                 .stride_w = 1,
+                                                 .dilation_h = 1,
+                                                 .dilation_w = 1,
+                                                 .groups = 1,
+                                                 .pad_top = 1,
+                                                 .pad_bottom = 1,
+                                                 .pad_left = 1,
+                                                 .pad_right = 1,
+                                                 .bias = true},
+                                                true};
+    compare_with_float(&dc_op_quantized_conv, &dc_op_conv, &conv, DC_SHAPE(5, 7, 6, 4), 36, 6,
+                       5 * 4 * 6 * 6, true);
+    conv.conv.groups = 6;
+    compare_with_float(&dc_op_quantized_conv, &dc_op_conv, &conv, DC_SHAPE(5, 7, 6, 6), 9, 6,
+                       5 * 4 * 6 * 6, true);
+    for (int per_channel = 0; per_channel < 2; per_channel++) {
+        const struct dc_quantized_dense_attributes dense = {{11, true}, per_channel};
+        compare_with_float(&dc_op_quantized_dense, &dc_op_dense, &dense, DC_SHAPE(9, 30), 30, 11,
+                           9 * 11, per_channel);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradient_passes_inside_the_range),
+        cmocka_unit_test(quantized_ops_are_float_ops_on_rounded_weights),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
