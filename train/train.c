@@ -214,7 +214,7 @@ static void report(struct trainer *t, bool epoch_done)
         .seconds_left = here > 0 ? spent / (double)here * (double)(total - c->step) : -1.0,
         .epoch_done = epoch_done,
     };
-    t->job->hooks.progress(t->job->hooks.user, &progress);
+    t->job->hooks.progress(t->job->hooks.progress_user, &progress);
 }
 
 static enum dc_status write_last(struct trainer *t, struct dc_error *error)
@@ -243,7 +243,7 @@ static enum dc_status validate(struct trainer *t, struct dc_error *error)
     struct dc_counters *c = &t->counters;
     swap_average(t);
     const enum dc_status status =
-        t->job->hooks.evaluate(t->job->hooks.user, &c->last_accuracy, error);
+        t->job->hooks.evaluate(t->job->hooks.evaluate_user, &c->last_accuracy, error);
     swap_average(t);
     DC_TRY_IN(status, error, "stage '%s', validation after epoch %d", t->job->stage,
               (int)c->epoch + 1);

@@ -74,10 +74,11 @@ struct dc_progress {
 };
 
 struct dc_train_hooks {
-    void *user;
     // Accuracy in [0, 1] of the trained networks as they are now; NULL: no validation.
     enum dc_status (*evaluate)(void *user, double *accuracy, struct dc_error *error);
+    void *evaluate_user;
     void (*progress)(void *user, const struct dc_progress *progress);  // or NULL
+    void *progress_user;
 };
 
 struct dc_train_job {

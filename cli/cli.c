@@ -1,0 +1,156 @@
+// Owns options: one table for parsing and for help.
+
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/yaml.h"
+
+struct option {
+    char letter;  // its name in dc_verb.options; 'h' is everybody's
+    const char *name, *argument, *help;
+};
+
+static const struct option options[] = {
+    {'s', "--set", "KEY=VALUE", "override a key of the experiment: --set stages.alone.train.epochs=1"},
+    {'r', "--run", "DIR", "run directory (default: runs/NAME)"},
+    {'g', "--stage", "NAME", "a stage of the run (default: the last one with a network)"},
+    {'d', "--data", "KIND:PATH", "other data than the run's, for example idx:folder or png:folder"},
+    {'p', "--split", "train|test", "which part of the data (default: test)"},
+    {'l', "--limit", "N", "only the first N samples"},
+    {'o', "--out", "FILE", "where the result goes"},
+    {'f', "--profile", "NAME", "arithmetic profile other than the experiment's: tflm or ruy"},
+    {'t', "--threads", "N", "threads (default: what this process may use)"},
+    {'j', "--json", NULL, "machine-readable result on stdout"},
+    {'q', "--quiet", NULL, "no progress and no log on stderr"},
+    {'h', "--help", NULL, "this text"},
+};
+enum { OPTIONS = sizeof options / sizeof options[0] };
+
+static bool takes(const struct dc_verb *verb, const struct option *option)
+{
+    return option->letter == 'h' || strchr(verb->options, option->letter);
+}
+
+static enum dc_status parse_count(int64_t *value, const char *name, const char *text,
+                                  struct dc_error *error)
+{
+    char *end;
+    errno = 0;
+    const long long number = strtoll(text, &end, 10);
+    if (*end || end == text || errno || number < 1)
+        return dc_fail(error, DC_ERR_USAGE, "%s needs a whole number from 1 on, not '%s'", name,
+                       text);
+    *value = number;
+    return DC_OK;
+}
+
+static enum dc_status apply(struct dc_cli *cli, const struct option *option, const char *value,
+                            struct dc_error *error)
+{
+    switch (option->letter) {
+    case 's':
+        if (cli->override_count == DC_OVERRIDES_MAX)
+            return dc_fail(error, DC_ERR_USAGE, "more than %d --set", DC_OVERRIDES_MAX);
+        cli->overrides[cli->override_count++] = value;
+        return DC_OK;
+    case 'r':
+        cli->run = value;
+        return DC_OK;
+    case 'g':
+        cli->stage = value;
+        return DC_OK;
+    case 'd':
+        cli->data = value;
+        return DC_OK;
+    case 'p':
+        cli->split = value;
+        return strcmp(value, "train") == 0 || strcmp(value, "test") == 0
+                   ? DC_OK
+                   : dc_fail(error, DC_ERR_USAGE, "--split is train or test, not '%s'", value);
+    case 'l':
+        return parse_count(&cli->limit, "--limit", value, error);
+    case 'o':
+        cli->out = value;
+        return DC_OK;
+    case 'f':
+        cli->profile = value;
+        return DC_OK;
+    case 't':
+        return parse_count(&cli->threads, "--threads", value, error);
+    case 'j':
+        cli->json = true;
+        return DC_OK;
+    case 'q':
+        cli->quiet = true;
+        return DC_OK;
+    default:
+        cli->help = true;
+        return DC_OK;
+    }
+}
+
+static enum dc_status unknown_option(const struct dc_verb *verb, const char *text,
+                                     struct dc_error *error)
+{
+    const char *names[OPTIONS];
+    int count = 0;
+    for (int i = 0; i < OPTIONS; i++)
+        if (takes(verb, &options[i]))
+            names[count++] = options[i].name;
+    const char *near = dc_suggest(text, names, count);
+    return dc_fail(error, DC_ERR_USAGE, "decant %s has no option '%s'%s%s%s; see decant %s --help",
+                   verb->name, text, near ? "; did you mean '" : "", near ? near : "",
+                   near ? "'?" : "", verb->name);
+}
+
+enum dc_status dc_cli_parse(struct dc_cli *cli, const struct dc_verb *verb, int argc, char **argv,
+                            struct dc_error *error)
+{
+    *cli = (struct dc_cli){.split = "test"};
+    for (int i = 0; i < argc; i++) {
+        const char *text = argv[i];
+        if (text[0] != '-' || !text[1]) {
+            if (cli->positional_count == verb->positionals_max)
+                return dc_fail(error, DC_ERR_USAGE, "decant %s takes no '%s'; see decant %s --help",
+                               verb->name, text, verb->name);
+            cli->positionals[cli->positional_count++] = text;
+            continue;
+        }
+        const char *equals = strchr(text, '=');
+        const size_t length = equals ? (size_t)(equals - text) : strlen(text);
+        const struct option *found = NULL;
+        for (int k = 0; k < OPTIONS; k++)
+            if (takes(verb, &options[k]) && strlen(options[k].name) == length &&
+                strncmp(options[k].name, text, length) == 0)
+                found = &options[k];
+        if (!found)
+            return unknown_option(verb, text, error);
+        const char *value = equals ? equals + 1 : NULL;
+        if (found->argument && !value && ++i < argc)
+            value = argv[i];
+        if (found->argument && !value)
+            return dc_fail(error, DC_ERR_USAGE, "%s needs %s", found->name, found->argument);
+        DC_TRY(apply(cli, found, value, error));
+    }
+    if (!cli->help && cli->positional_count < verb->positionals_min)
+        return dc_fail(error, DC_ERR_USAGE, "usage: decant %s %s", verb->name, verb->arguments);
+    return DC_OK;
+}
+
+void dc_cli_help(const struct dc_verb *verb)
+{
+    printf("usage: decant %s %s [options]\n\n%s\n\noptions:\n", verb->name, verb->arguments,
+           verb->summary);
+    for (int i = 0; i < OPTIONS; i++) {
+        char left[40];
+        if (!takes(verb, &options[i]))
+            continue;
+        snprintf(left, sizeof left, "%s %s", options[i].name,
+                 options[i].argument ? options[i].argument : "");
+        printf("  %-20s %s\n", left, options[i].help);
+    }
+}

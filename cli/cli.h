@@ -1,0 +1,42 @@
+// The command line: arguments in, messages out. Results go to stdout, people's messages to stderr.
+
+#ifndef DC_CLI_CLI_H
+#define DC_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/context.h"
+
+enum { DC_OVERRIDES_MAX = 64, DC_POSITIONALS_MAX = 4 };
+
+// Every option of every verb; a verb says which it takes.
+struct dc_cli {
+    const char *positionals[DC_POSITIONALS_MAX];
+    int positional_count;
+    const char *overrides[DC_OVERRIDES_MAX];
+    int override_count;
+    const char *run, *stage, *data, *split, *out, *profile;
+    int64_t threads, limit;
+    bool json, quiet, help;
+};
+
+struct dc_verb {
+    const char *name, *arguments, *summary;
+    const char *options;  // letters of the option table in cli.c that it takes
+    int positionals_min, positionals_max;
+    enum dc_status (*run)(const struct dc_cli *cli, struct dc_error *error);
+};
+
+extern const struct dc_verb dc_verb_run, dc_verb_check, dc_verb_train, dc_verb_eval,
+    dc_verb_predict, dc_verb_export, dc_verb_verify, dc_verb_data, dc_verb_inspect;
+
+DC_MUST_USE enum dc_status dc_cli_parse(struct dc_cli *cli, const struct dc_verb *verb, int argc,
+                                        char **argv, struct dc_error *error);
+void dc_cli_help(const struct dc_verb *verb);
+
+// Context settings of the options: threads, log to stderr unless quiet, and the stop flag that
+// SIGINT, SIGTERM and SIGUSR1 raise.
+struct dc_ctx_config dc_cli_context(const struct dc_cli *cli);
+
+#endif

@@ -1,0 +1,82 @@
+// Owns the progress bar.
+
+#include "cli/progress.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BAR = 24 };
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+struct dc_progress_view dc_progress_start(bool quiet)
+{
+    return (struct dc_progress_view){.terminal = isatty(STDERR_FILENO), .quiet = quiet};
+}
+
+void dc_progress_clear(struct dc_progress_view *view)
+{
+    if (view->bar_shown)
+        fprintf(stderr, "\r%*s\r", 100, "");
+    view->bar_shown = false;
+}
+
+static const char *duration(char text[32], double seconds)
+{
+    const long s = seconds < 0.0 ? 0 : (long)(seconds + 0.5);
+    if (s >= 3600)
+        snprintf(text, 32, "%ldh%02ldm", s / 3600, s / 60 % 60);
+    else
+        snprintf(text, 32, "%ldm%02lds", s / 60, s % 60);
+    return text;
+}
+
+static void show_epoch(const struct dc_progress *p)
+{
+    char spent[32], left[32], validation[48] = "";
+    if (p->validation >= 0.0)
+        snprintf(validation, sizeof validation, "  validation %.2f %%", 100.0 * p->validation);
+    fprintf(stderr, "%s: epoch %d/%d  loss %.4f  train %.2f %%%s  %s, %s left\n", p->stage, p->epoch,
+            p->epochs, p->loss, 100.0 * p->accuracy, validation, duration(spent, p->seconds),
+            duration(left, p->seconds_left));
+}
+
+void dc_progress_show(void *user, const struct dc_progress *p)
+{
+    struct dc_progress_view *view = user;
+    if (view->quiet)
+        return;
+    if (p->epoch_done) {
+        dc_progress_clear(view);
+        show_epoch(p);
+        return;
+    }
+    if (!view->terminal || now() < view->next)
+        return;
+    view->next = now() + 0.2;
+    view->bar_shown = true;
+    char bar[BAR + 1], left[32];
+    const int full = p->steps > 0 ? (int)(BAR * p->step / p->steps) : 0;
+    memset(bar, '.', BAR);
+    memset(bar, '#', (size_t)full);
+    bar[BAR] = '\0';
+    fprintf(stderr, "\r%s [%s] %3d%%  epoch %d/%d  loss %.4f  %.1f %%  %s left   ", p->stage, bar,
+            p->steps > 0 ? (int)(100 * p->step / p->steps) : 0, p->epoch, p->epochs, p->loss,
+            100.0 * p->accuracy, duration(left, p->seconds_left));
+    fflush(stderr);
+}
+
+void dc_progress_stage(void *user, const struct dc_stage *stage, const char *what)
+{
+    struct dc_progress_view *view = user;
+    dc_progress_clear(view);
+    if (!view->quiet)
+        fprintf(stderr, "%s: %s\n", stage->name, what);
+}

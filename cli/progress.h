@@ -1,0 +1,21 @@
+// Progress for people: a bar with the time left on a terminal, a plain line now and then elsewhere.
+
+#ifndef DC_CLI_PROGRESS_H
+#define DC_CLI_PROGRESS_H
+
+#include "run/run.h"
+
+struct dc_progress_view {
+    bool terminal;     // stderr is one
+    bool quiet;
+    bool bar_shown;    // the cursor stands behind a bar
+    double next;       // time of the next update
+};
+
+struct dc_progress_view dc_progress_start(bool quiet);
+void dc_progress_show(void *view, const struct dc_progress *progress);
+void dc_progress_stage(void *view, const struct dc_stage *stage, const char *what);
+// Clears the bar, so that a line may be printed.
+void dc_progress_clear(struct dc_progress_view *view);
+
+#endif

@@ -1,0 +1,43 @@
+// `decant check`: an experiment validated without data.
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "run/run.h"
+
+static enum dc_status check(const struct dc_cli *cli, struct dc_error *error)
+{
+    struct dc_experiment *experiment = NULL;
+    json_t *report = NULL;
+    DC_TRY(dc_experiment_read(&experiment, cli->positionals[0], cli->overrides,
+                              cli->override_count, error));
+    enum dc_status status = dc_run_check(experiment, &report, error);
+    if (status == DC_OK && cli->json) {
+        json_dumpf(report, stdout, JSON_INDENT(2));
+        printf("\n");
+    } else if (status == DC_OK) {
+        const char *name;
+        json_t *stage;
+        printf("%-14s %12s %14s %12s\n", "stage", "parameters", "MACs", "bytes");
+        json_object_foreach(report, name, stage)
+            printf("%-14s %12lld %14lld %12lld\n", name,
+                   (long long)json_integer_value(json_object_get(stage, "parameters")),
+                   (long long)json_integer_value(json_object_get(stage, "macs")),
+                   (long long)json_integer_value(json_object_get(stage, "weight_bytes")));
+        printf("%s: ok, %d stages\n", cli->positionals[0], experiment->stage_count);
+    }
+    json_decref(report);
+    dc_experiment_free(experiment);
+    return status;
+}
+
+const struct dc_verb dc_verb_check = {
+    .name = "check",
+    .arguments = "EXPERIMENT",
+    .summary = "validate an experiment, its models and shapes, without data",
+    .options = "sj",
+    .positionals_min = 1,
+    .positionals_max = 1,
+    .run = check,
+};

@@ -1,0 +1,84 @@
+// `decant data`: what a data set is, and its conversion to HDF5.
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "data/convert.h"
+#include "data/inspect.h"
+#include "data/open.h"
+
+static enum dc_status open_split(struct dc_source **source, const char *spec_text,
+                                 const char *split, struct dc_error *error)
+{
+    const char *colon = strchr(spec_text, ':');
+    struct dc_source_spec spec = {.path = spec_text, .split = split};
+    for (const char *const *kind = dc_source_kinds(); colon && *kind; kind++) {
+        const size_t length = (size_t)(colon - spec_text);
+        if (strlen(*kind) == length && strncmp(*kind, spec_text, length) == 0) {
+            spec.kind = *kind;
+            spec.path = colon + 1;
+        }
+    }
+    return dc_source_open(source, &spec, error);
+}
+
+static void print_summary(const struct dc_source_summary *s, const char *split)
+{
+    char shape[DC_SHAPE_TEXT];
+    printf("%s: %s, %" PRId64 " samples of %s %s, %d classes, values %g to %g, hash %016" PRIx64 "\n",
+           split, s->kind, s->count, s->dtype == DC_U8 ? "uint8" : "float32",
+           dc_shape_text(shape, &s->sample), s->classes, s->minimum, s->maximum, s->hash);
+    for (int c = 0; c < s->statistics.channels; c++)
+        printf("  channel %d: mean %.6f, deviation %.6f\n", c, (double)s->statistics.mean[c],
+               (double)s->statistics.deviation[c]);
+    for (int c = 0; s->class_counts && c < s->classes; c++)
+        printf("  class %3d %-20s %8" PRId64 "\n", c, s->class_names ? s->class_names[c] : "",
+               s->class_counts[c]);
+}
+
+static enum dc_status inspect_split(struct dc_source **source, const struct dc_cli *cli,
+                                    const char *split, struct dc_arena *arena,
+                                    struct dc_error *error)
+{
+    struct dc_source_summary summary;
+    DC_TRY(open_split(source, cli->positionals[0], split, error));
+    if (cli->out)
+        return DC_OK;
+    DC_TRY(dc_source_inspect(&summary, *source, arena, error));
+    print_summary(&summary, split);
+    return DC_OK;
+}
+
+static enum dc_status data(const struct dc_cli *cli, struct dc_error *error)
+{
+    struct dc_source *train = NULL, *test = NULL;
+    struct dc_arena *arena = NULL;
+    DC_TRY(dc_arena_create(&arena, error));
+    enum dc_status status = inspect_split(&train, cli, "train", arena, error);
+    if (status == DC_OK)
+        status = inspect_split(&test, cli, "test", arena, error);
+    if (status == DC_OK && cli->out) {
+        status = dc_source_to_hdf5(train, test, cli->out, NULL, error);
+        if (status == DC_OK)
+            printf("%s: %" PRId64 " training and %" PRId64 " test samples\n", cli->out,
+                   train->count, test->count);
+    }
+    dc_source_free(train);
+    dc_source_free(test);
+    dc_arena_free(arena);
+    return status;
+}
+
+const struct dc_verb dc_verb_data = {
+    .name = "data",
+    .arguments = "[KIND:]PATH [--out FILE.h5]",
+    .summary = "inspect a data set, or convert it to HDF5\n\n"
+               "Kinds: idx, cifar10, cifar100, png (one folder a class), hdf5; without a kind it is\n"
+               "told from the files. JPEG is not read.",
+    .options = "oq",
+    .positionals_min = 1,
+    .positionals_max = 1,
+    .run = data,
+};

@@ -1,0 +1,99 @@
+// `decant export` and `decant verify`: bundles.
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "core/file.h"
+#include "export/verify.h"
+#include "run/run.h"
+
+static enum dc_status export(const struct dc_cli *cli, struct dc_error *error)
+{
+    const struct dc_ctx_config context = dc_cli_context(cli);
+    struct dc_run *run = NULL;
+    if (!cli->out || !cli->stage)
+        return dc_fail(error, DC_ERR_USAGE, "decant export needs --stage NAME and --out DIR");
+    DC_TRY(dc_run_open_directory(&run, cli->positionals[0], &context, error));
+    struct dc_stage *stage = dc_experiment_stage(run->experiment, cli->stage);
+    json_t *result = json_object();
+    enum dc_status status = DC_OK;
+    if (!stage || !stage->quantizes)
+        status = dc_fail(error, DC_ERR_USAGE, "%s has no quantized stage '%s'", run->directory,
+                         cli->stage);
+    else
+        status = dc_run_export(run, stage,
+                               cli->profile ? cli->profile : run->experiment->profile, cli->out, 8,
+                               true, result, error);
+    if (status == DC_OK) {
+        json_dumpf(result, stdout, JSON_INDENT(2));
+        printf("\n");
+    }
+    json_decref(result);
+    dc_run_close(run);
+    return status;
+}
+
+// RUN/bundle/STAGE lies in RUN.
+static enum dc_status run_of_bundle(char *run, size_t size, const char *bundle,
+                                    struct dc_error *error)
+{
+    snprintf(run, size, "%s", bundle);
+    for (size_t n = strlen(run); n > 1 && run[n - 1] == '/'; n = strlen(run))
+        run[n - 1] = '\0';
+    for (int up = 0; up < 2; up++) {
+        char *slash = strrchr(run, '/');
+        if (!slash)
+            return dc_fail(error, DC_ERR_USAGE,
+                           "%s does not lie in a run directory; name that with --run", bundle);
+        *slash = '\0';
+    }
+    return DC_OK;
+}
+
+static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
+{
+    const struct dc_ctx_config context = dc_cli_context(cli);
+    const char *bundle = cli->positionals[0];
+    char directory[4096];
+    if (cli->run)
+        snprintf(directory, sizeof directory, "%s", cli->run);
+    else
+        DC_TRY(run_of_bundle(directory, sizeof directory, bundle, error));
+    struct dc_run *run = NULL;
+    struct dc_verify_report report = {0};
+    DC_TRY(dc_run_open_directory(&run, directory, &context, error));
+    const enum dc_status status = dc_run_verify(&report, run, bundle, cli->limit, error);
+    dc_run_close(run);
+    if (status == DC_OK && cli->json)
+        printf("{\"samples\": %lld, \"bytes\": %lld, \"different\": %lld, \"vectors\": %lld}\n",
+               (long long)report.samples, (long long)report.bytes, (long long)report.different,
+               (long long)report.vectors);
+    else if (status == DC_OK)
+        printf("%s: %lld samples, %lld bytes compared, all equal; %lld vectors replayed\n"
+               "compiled with: %s\n", bundle, (long long)report.samples, (long long)report.bytes,
+               (long long)report.vectors, report.compiler);
+    return status;
+}
+
+const struct dc_verb dc_verb_export = {
+    .name = "export",
+    .arguments = "RUN --stage NAME --out DIR",
+    .summary = "write a quantized stage as a bundle, and prove it on the test split",
+    .options = "goftq",
+    .positionals_min = 1,
+    .positionals_max = 1,
+    .run = export,
+};
+
+const struct dc_verb dc_verb_verify = {
+    .name = "verify",
+    .arguments = "BUNDLE",
+    .summary = "prove that a bundle computes what the engine computes\n\n"
+               "Reads the bundle, replays its vectors, compiles its C and runs it against the\n"
+               "integer engine on the test split: every output byte equal, or exit code 4.",
+    .options = "rltjq",
+    .positionals_min = 1,
+    .positionals_max = 1,
+    .run = verify,
+};

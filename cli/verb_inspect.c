@@ -1,0 +1,126 @@
+// `decant inspect`: any file that Decant writes, and model files.
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "core/file.h"
+#include "core/h5.h"
+#include "export/bundle.h"
+#include "run/model.h"
+
+static enum dc_status inspect_model(const char *path, struct dc_error *error)
+{
+    struct dc_model model;
+    struct dc_params *params = NULL;
+    DC_TRY(dc_model_read(&model, path, NULL, 0, error));
+    const struct dc_graph *graph = model.graph;
+    const enum dc_status status = dc_params_create(&params, graph, 0, false, error);
+    printf("%-32s %-20s %-24s %12s %14s\n", "layer", "op", "output", "parameters", "MACs");
+    for (int i = 0; status == DC_OK && i < graph->count; i++) {
+        const struct dc_node *node = &graph->nodes[i];
+        char shape[DC_SHAPE_TEXT];
+        int64_t count = 0;
+        for (int p = 0; p < node->param_count; p++) {
+            const struct dc_slice *slice = &params->slices[node->params[p]];
+            count += dc_role_is_trained(slice->role) ? slice->count : 0;
+        }
+        printf("%-32s %-20s %-24s %12lld %14lld\n", node->name, node->op->name,
+               dc_shape_text(shape, &node->shape), (long long)count,
+               (long long)dc_graph_node_macs(graph, i));
+    }
+    if (status == DC_OK)
+        printf("%s: %lld parameters, %lld MACs\n", model.name,
+               (long long)dc_params_trained_count(params), (long long)dc_graph_macs(graph));
+    dc_params_free(params);
+    dc_model_free(&model);
+    return status;
+}
+
+static enum dc_status inspect_bundle(const char *path, struct dc_error *error)
+{
+    struct dc_imodel *model = NULL;
+    struct dc_imodel_cost cost = {0};
+    DC_TRY(dc_bundle_read(&model, NULL, path, error));
+    const enum dc_status status = dc_imodel_cost(&cost, model, error);
+    printf("%s: %s\n%-32s %-18s %-14s %12s %5s %12s\n", model->name, model->provenance, "layer",
+           "op", "output", "scale", "zero", "MACs");
+    for (int i = 0; i < model->count; i++) {
+        const struct dc_ilayer *l = &model->layers[i];
+        char shape[64];
+        snprintf(shape, sizeof shape, "%dx%dx%d", l->height, l->width, l->channels);
+        printf("%-32s %-18s %-14s %12.6g %5d %12lld\n", l->name, dc_iop_name(l->op), shape,
+               (double)l->scale, l->zero_point, (long long)dc_ilayer_macs(model, i));
+    }
+    printf("weights %lld bytes, biases %lld, multipliers and shifts %lld, activations %lld\n",
+           (long long)cost.weight_bytes, (long long)cost.bias_bytes, (long long)cost.rescale_bytes,
+           (long long)cost.arena_bytes);
+    dc_imodel_free(model);
+    return status;
+}
+
+static void print_array(void *user, const char *name, enum dc_dtype dtype,
+                        const struct dc_shape *shape)
+{
+    static const char *const types[] = {"float32", "float64", "int8", "uint8", "int32"};
+    char text[DC_SHAPE_TEXT];
+    (void)user;
+    printf("%-48s %-8s %s\n", name, types[dtype], dc_shape_text(text, shape));
+}
+
+static enum dc_status inspect_hdf5(const char *path, struct dc_error *error)
+{
+    struct dc_h5 *file = NULL;
+    DC_TRY(dc_h5_open(&file, path, error));
+    const enum dc_status status = dc_h5_list(file, print_array, NULL, error);
+    dc_h5_close(file);
+    return status;
+}
+
+static enum dc_status inspect_run(const char *path, struct dc_error *error)
+{
+    struct dc_arena *arena = NULL;
+    char *text = NULL, *name = NULL;
+    DC_TRY(dc_arena_create(&arena, error));
+    name = dc_arena_printf(arena, error, "%s/resolved.yaml", path);
+    const enum dc_status status = name ? dc_file_read(&text, NULL, name, arena, error)
+                                       : DC_ERR_MEMORY;
+    if (status == DC_OK)
+        printf("%s", text);
+    dc_arena_free(arena);
+    return status;
+}
+
+static bool has_file(const char *directory, const char *name)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    return dc_file_exists(path);
+}
+
+static enum dc_status inspect(const struct dc_cli *cli, struct dc_error *error)
+{
+    const char *path = cli->positionals[0];
+    const char *dot = strrchr(path, '.');
+    if (has_file(path, "manifest.json"))
+        return inspect_bundle(path, error);
+    if (has_file(path, "resolved.yaml"))
+        return inspect_run(path, error);
+    if (dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0))
+        return inspect_model(path, error);
+    if (dot && strcmp(dot, ".h5") == 0)
+        return inspect_hdf5(path, error);
+    return dc_fail(error, DC_ERR_USAGE,
+                   "%s is neither a model file (.yaml), an HDF5 file (.h5), a bundle nor a run "
+                   "directory", path);
+}
+
+const struct dc_verb dc_verb_inspect = {
+    .name = "inspect",
+    .arguments = "PATH",
+    .summary = "show a model file, a bundle, an HDF5 file or a run directory",
+    .options = "q",
+    .positionals_min = 1,
+    .positionals_max = 1,
+    .run = inspect,
+};

@@ -1,0 +1,104 @@
+// `decant eval` and `decant predict`: a finished network on a data set.
+
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "run/predict.h"
+#include "run/report.h"
+
+static enum dc_status open_and_predict(struct dc_prediction *prediction, struct dc_run **run,
+                                       const struct dc_cli *cli, struct dc_error *error)
+{
+    const struct dc_ctx_config context = dc_cli_context(cli);
+    const struct dc_predict_options options = {.stage = cli->stage, .data = cli->data,
+                                               .split = cli->split, .limit = cli->limit,
+                                               .profile = cli->profile};
+    DC_TRY(dc_run_open_directory(run, cli->positionals[0], &context, error));
+    return dc_run_predict(prediction, *run, &options, error);
+}
+
+static void print_scores(const struct dc_prediction *p, const struct dc_source *source)
+{
+    const struct dc_scores *s = p->scores;
+    printf("%s, %s arithmetic, %lld samples\n", p->stage, p->arithmetic, (long long)s->samples);
+    printf("accuracy   %.2f %% +- %.2f (binomial standard error)\n", 100.0 * dc_accuracy(s),
+           100.0 * dc_accuracy_error(s));
+    printf("top 5      %.2f %%\nloss       %.4f\n", 100.0 * (double)s->correct5 / (double)s->samples,
+           s->loss);
+    printf("%-16s %8s  confusion: label by row, prediction by column\n", "class", "accuracy");
+    for (int label = 0; label < s->classes; label++) {
+        int64_t all = 0;
+        for (int c = 0; c < s->classes; c++)
+            all += s->confusion[label * s->classes + c];
+        char number[16];
+        snprintf(number, sizeof number, "%d", label);
+        const char *name = source->class_names ? source->class_names[label] : number;
+        printf("%-16.16s %6.2f %% ", name,
+               all ? 100.0 * (double)s->confusion[label * s->classes + label] / (double)all : 0.0);
+        for (int c = 0; c < s->classes && s->classes <= 20; c++)
+            printf(" %5lld", (long long)s->confusion[label * s->classes + c]);
+        printf("\n");
+    }
+}
+
+static enum dc_status eval(const struct dc_cli *cli, struct dc_error *error)
+{
+    struct dc_run *run = NULL;
+    struct dc_prediction prediction;
+    enum dc_status status = open_and_predict(&prediction, &run, cli, error);
+    if (status == DC_OK && !prediction.scores)
+        status = dc_fail(error, DC_ERR_DATA, "the data has no labels for %d classes",
+                         prediction.classes);
+    if (status == DC_OK && cli->json) {
+        json_t *object = dc_report_scores(prediction.scores);
+        json_object_set_new(object, "stage", json_string(prediction.stage));
+        json_object_set_new(object, "arithmetic", json_string(prediction.arithmetic));
+        json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+        printf("\n");
+        json_decref(object);
+    } else if (status == DC_OK) {
+        print_scores(&prediction, run->train_source);
+    }
+    dc_run_close(run);
+    return status;
+}
+
+static enum dc_status predict(const struct dc_cli *cli, struct dc_error *error)
+{
+    struct dc_run *run = NULL;
+    struct dc_prediction prediction;
+    if (!cli->out)
+        return dc_fail(error, DC_ERR_USAGE, "decant predict needs --out FILE.h5");
+    enum dc_status status = open_and_predict(&prediction, &run, cli, error);
+    if (status == DC_OK)
+        status = dc_prediction_write(cli->out, &prediction, error);
+    if (status == DC_OK)
+        printf("%s: logits [%lld, %d] of stage '%s', %s arithmetic\n", cli->out,
+               (long long)prediction.samples, prediction.classes, prediction.stage,
+               prediction.arithmetic);
+    dc_run_close(run);
+    return status;
+}
+
+const struct dc_verb dc_verb_eval = {
+    .name = "eval",
+    .arguments = "RUN",
+    .summary = "accuracy of a network of a run, with its binomial error\n\n"
+               "A quantized stage is run by the integer engine.",
+    .options = "gdplftjq",
+    .positionals_min = 1,
+    .positionals_max = 1,
+    .run = eval,
+};
+
+const struct dc_verb dc_verb_predict = {
+    .name = "predict",
+    .arguments = "RUN --out FILE.h5",
+    .summary = "logits of a network of a run, to HDF5\n\n"
+               "Writes `logits` [samples, classes] float32 in sample order. A quantized stage is\n"
+               "run by the integer engine; its logits are its codes times their scale.",
+    .options = "gdplofjtq",
+    .positionals_min = 1,
+    .positionals_max = 1,
+    .run = predict,
+};

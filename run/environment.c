@@ -1,0 +1,60 @@
+// Owns env.json: where and with what a run was made.
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/file.h"
+#include "run/run_internal.h"
+
+#ifndef DECANT_COMMIT
+#define DECANT_COMMIT "unknown"
+#endif
+
+static void cpu_name(char name[128])
+{
+    snprintf(name, 128, "unknown");
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    char line[256];
+    while (file && fgets(line, sizeof line, file)) {
+        const char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) == 0 && colon) {
+            snprintf(name, 128, "%.120s", colon + 2);
+            name[strcspn(name, "\n")] = '\0';
+            break;
+        }
+    }
+    if (file)
+        fclose(file);
+}
+
+enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error)
+{
+    char cpu[128], hash[32], stamp[32];
+    cpu_name(cpu);
+    snprintf(hash, sizeof hash, "%016" PRIx64, run->train_source->hash);
+    const time_t seconds = time(NULL);
+    struct tm utc;
+    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &utc));
+    json_t *object = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:I}", "version", DECANT_VERSION,
+        "commit", DECANT_COMMIT, "compiler", __VERSION__, "cpu", cpu, "instruction_set",
+        dc_isa_name(run->ctx->isa), "blas", "off (own kernels)", "threads", run->ctx->threads,
+        "chunks", run->ctx->chunks, "started", stamp, "train_data_hash", hash, "train_samples",
+        (json_int_t)run->train_count, "validation_samples", (json_int_t)run->validation_count);
+    json_t *mean = json_array(), *deviation = json_array();
+    for (int c = 0; c < run->normalization.channels; c++) {
+        json_array_append_new(mean, json_real((double)run->normalization.mean[c]));
+        json_array_append_new(deviation, json_real((double)run->normalization.deviation[c]));
+    }
+    char *path = dc_arena_printf(run->arena, error, "%s/env.json", run->directory);
+    enum dc_status status = path ? DC_OK : DC_ERR_MEMORY;
+    if (object)
+        json_object_set_new(object, "normalization",
+                            json_pack("{s:o, s:o}", "mean", mean, "deviation", deviation));
+    if (path)
+        status = object ? dc__write_json(path, object, error)
+                        : dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    json_decref(object);
+    return status;
+}

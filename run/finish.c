@@ -1,0 +1,238 @@
+// Owns what happens to a trained network: its test, its export with proof, and the check of a whole
+// experiment from shapes alone.
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/file.h"
+#include "export/bundle.h"
+#include "export/verify.h"
+#include "run/report.h"
+#include "run/run_internal.h"
+
+static enum dc_status test_scores(json_t **scores_json, struct dc_run *run,
+                                  const struct dc_predictor *predictor, struct dc_error *error)
+{
+    struct dc_loader *loader = NULL;
+    struct dc_scores *scores = NULL;
+    DC_TRY(dc_scores_create(&scores, predictor->classes, run->arena, error));
+    DC_TRY(dc__plain_loader(&loader, run, run->test_source, NULL, INT64_MAX, predictor->max_rows,
+                            error));
+    enum dc_status status = dc_loader_start(loader, 0, 0, error);
+    if (status == DC_OK)
+        status = dc_evaluate(scores, NULL, predictor, loader, error);
+    dc_loader_free(loader);
+    if (status == DC_OK)
+        *scores_json = dc_report_scores(scores);
+    return status;
+}
+
+// The float network with the stage's weights. Of a quantized stage: the same weights unrounded,
+// which shows what rounding costs.
+static enum dc_status test_float(struct dc_run *run, const struct dc_stage *stage,
+                                 const struct dc_stage_network *network, json_t *result,
+                                 struct dc_error *error)
+{
+    struct dc_stage plain = *stage;
+    plain.quantizes = false;
+    struct dc_stage_network unrounded = {0};
+    DC_TRY(dc_stage_network_open(&unrounded, &plain, NULL, error));
+    int copied = 0;
+    struct dc_float_predictor *predictor = NULL;
+    enum dc_status status =
+        dc_params_copy_by_name(unrounded.params, network->params, &copied, error);
+    if (status == DC_OK)
+        status = dc_float_predictor_create(&predictor, run->ctx, unrounded.graph, unrounded.params,
+                                           unrounded.image, unrounded.output, DC_EVALUATION_BATCH,
+                                           error);
+    json_t *scores = NULL;
+    if (status == DC_OK)
+        status = test_scores(&scores, run, &predictor->predictor, error);
+    if (status == DC_OK)
+        json_object_set_new(result, "float", scores);
+    dc_float_predictor_free(predictor);
+    dc_stage_network_close(&unrounded);
+    return status;
+}
+
+enum dc_status dc__test_stage(struct dc_run *run, struct dc_stage *stage,
+                              struct dc_stage_network *network, json_t *result,
+                              struct dc_error *error)
+{
+    DC_TRY(dc_run_need_test_data(run, error));
+    dc_report_counts(result, network, stage->quantizes);
+    DC_TRY(test_float(run, stage, network, result, error));
+    if (!stage->quantizes)
+        return DC_OK;
+    struct dc_imodel *model = NULL;
+    struct dc_integer_predictor *predictor = NULL;
+    DC_TRY(dc_stage_lower(&model, run->ctx, network, network->params, run->experiment->profile, "",
+                          error));
+    DC_TRY(dc_integer_predictor_create(&predictor, run->ctx, model, DC_EVALUATION_BATCH, error));
+    json_t *scores = NULL;
+    const enum dc_status status = test_scores(&scores, run, &predictor->predictor, error);
+    dc_integer_predictor_free(predictor);
+    if (status == DC_OK)
+        json_object_set_new(result, "int8", scores);
+    return status;
+}
+
+// Codes of the whole test split, as the network's input reads them.
+static enum dc_status test_codes(int8_t **codes, int64_t *samples, struct dc_run *run,
+                                 const struct dc_imodel *model, struct dc_error *error)
+{
+    const int64_t size = dc_ilayer_size(&model->layers[0]);
+    struct dc_loader *loader = NULL;
+    *samples = run->test_source->count;
+    *codes = dc_alloc((size_t)(*samples * size), error);
+    if (!*codes)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc__plain_loader(&loader, run, run->test_source, NULL, INT64_MAX, DC_EVALUATION_BATCH,
+                            error));
+    enum dc_status status = dc_loader_start(loader, 0, 0, error);
+    for (int64_t done = 0; status == DC_OK;) {
+        struct dc_batch batch;
+        status = dc_loader_next(loader, &batch, error);
+        if (status != DC_OK || batch.rows == 0)
+            break;
+        status = dc_imodel_quantize_input(*codes + done * size, model, batch.inputs,
+                                          batch.rows * size, error);
+        done += batch.rows;
+    }
+    dc_loader_free(loader);
+    return status;
+}
+
+static json_t *verification_json(const struct dc_verify_report *report)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:f}", "samples", (json_int_t)report->samples, "bytes",
+                     (json_int_t)report->bytes, "different", (json_int_t)report->different,
+                     "vectors", (json_int_t)report->vectors, "seconds", report->seconds);
+}
+
+static enum dc_status write_and_verify(struct dc_run *run, const struct dc_imodel *model,
+                                       const char *directory, int64_t wanted, bool verify,
+                                       json_t *result, struct dc_error *error)
+{
+    int8_t *codes = NULL;
+    int64_t samples = 0;
+    struct dc_vectors *vectors = NULL;
+    struct dc_imodel_cost cost = {0};
+    enum dc_status status = test_codes(&codes, &samples, run, model, error);
+    if (status == DC_OK)
+        status = dc_vectors_create(&vectors, run->ctx, model, codes,
+                                   wanted < samples ? wanted : samples, error);
+    if (status == DC_OK)
+        status = dc_bundle_write(directory, model, vectors, error);
+    if (status == DC_OK)
+        status = dc_imodel_cost(&cost, model, error);
+    json_object_set_new(result, "cost",
+                        json_pack("{s:I, s:I, s:I, s:I, s:I}", "weight_bytes",
+                                  (json_int_t)cost.weight_bytes, "bias_bytes",
+                                  (json_int_t)cost.bias_bytes, "rescale_bytes",
+                                  (json_int_t)cost.rescale_bytes, "arena_bytes",
+                                  (json_int_t)cost.arena_bytes, "macs", (json_int_t)cost.macs));
+    if (status == DC_OK && verify) {
+        const struct dc_verify_options options = {0};
+        struct dc_verify_report report = {0};
+        status = dc_verify_bundle(run->ctx, directory, codes, samples, &options, &report, error);
+        json_object_set_new(result, "verification", verification_json(&report));
+    }
+    dc_vectors_free(vectors);
+    free(codes);
+    return status;
+}
+
+enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, const char *profile,
+                             const char *directory, int64_t vectors, bool verify, json_t *result,
+                             struct dc_error *error)
+{
+    DC_TRY(dc_run_need_test_data(run, error));
+    char *weights = dc_run_weights_path(run, from, error);
+    char *provenance = dc_arena_printf(run->arena, error, "experiment %s, stage %s",
+                                       run->experiment->name, from->name);
+    if (!weights || !provenance)
+        return DC_ERR_MEMORY;
+    struct dc_stage_network network = {0};
+    struct dc_imodel *model = NULL;
+    DC_TRY(dc_stage_network_open(&network, from, weights, error));
+    enum dc_status status =
+        dc_stage_lower(&model, run->ctx, &network, network.params, profile, provenance, error);
+    if (status == DC_OK)
+        status = write_and_verify(run, model, directory, vectors, verify, result, error);
+    dc_imodel_free(model);
+    dc_stage_network_close(&network);
+    return status;
+}
+
+enum dc_status dc_run_verify(struct dc_verify_report *report, struct dc_run *run,
+                             const char *bundle, int64_t limit, struct dc_error *error)
+{
+    DC_TRY(dc_run_need_test_data(run, error));
+    struct dc_imodel *model = NULL;
+    int8_t *codes = NULL;
+    int64_t samples = 0;
+    DC_TRY(dc_bundle_read(&model, NULL, bundle, error));
+    enum dc_status status = test_codes(&codes, &samples, run, model, error);
+    const struct dc_verify_options options = {0};
+    if (status == DC_OK)
+        status = dc_verify_bundle(run->ctx, bundle, codes,
+                                  limit > 0 && limit < samples ? limit : samples, &options, report,
+                                  error);
+    free(codes);
+    dc_imodel_free(model);
+    return status;
+}
+
+enum dc_status dc__export_stage(struct dc_run *run, struct dc_stage *stage, json_t *result,
+                                struct dc_error *error)
+{
+    struct timespec started, ended;
+    clock_gettime(CLOCK_MONOTONIC, &started);
+    const struct dc_stage *from = dc_experiment_stage(run->experiment, stage->export.stage);
+    char *parent = dc_arena_printf(run->arena, error, "%s/bundle", run->directory);
+    char *directory = dc_arena_printf(run->arena, error, "%s/bundle/%s", run->directory,
+                                      stage->name);
+    if (!parent || !directory)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_make_directory(parent, error));
+    DC_TRY(dc_run_export(run, from, run->experiment->profile, directory, stage->export.vectors,
+                         stage->export.verify, result, error));
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    json_object_set_new(result, "seconds",
+                        json_real((double)(ended.tv_sec - started.tv_sec) +
+                                  1e-9 * (double)(ended.tv_nsec - started.tv_nsec)));
+    return DC_OK;
+}
+
+enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
+                            struct dc_error *error)
+{
+    *report = json_object();
+    for (int i = 0; i < experiment->stage_count; i++) {
+        const struct dc_stage *stage = &experiment->stages[i];
+        if (stage->exports)
+            continue;
+        struct dc_stage_network network = {0};
+        struct dc_training_graph training = {0};
+        enum dc_status status = dc_stage_network_open(&network, stage, NULL, error);
+        if (status == DC_OK && stage->trains)
+            status = dc_training_graph_create(&training, &network, stage, error);
+        if (status == DC_OK)
+            status = dc_apply_parameter_rules(network.params, stage, error);
+        if (status == DC_OK) {
+            json_t *entry = json_object();
+            dc_report_counts(entry, &network, stage->quantizes);
+            json_object_set_new(*report, stage->name, entry);
+        }
+        dc_training_graph_free(&training);
+        dc_stage_network_close(&network);
+        if (status != DC_OK) {
+            json_decref(*report);
+            *report = NULL;
+            return dc_context(status, error, "stage '%s'", stage->name);
+        }
+    }
+    return DC_OK;
+}

@@ -1,0 +1,279 @@
+// Owns the assembly of networks from what a stage says. No data is touched here.
+
+#include "run/network.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "distill/kd_loss.h"
+#include "qat/engine.h"
+#include "qat/lower.h"
+#include "qat/profile.h"
+#include "qat/quantize.h"
+#include "train/checkpoint.h"
+#include "train/losses.h"
+
+static enum dc_status open_graph(struct dc_stage_network *network, const struct dc_stage *stage,
+                                 struct dc_error *error)
+{
+    DC_TRY(dc_model_read(&network->model, stage->model, stage->parameters.items,
+                         stage->parameters.count, error));
+    const struct dc_model *model = &network->model;
+    network->graph = model->graph;
+    network->image = model->input;
+    network->output = model->output;
+    const struct dc_shape *shape = &model->graph->nodes[model->output].shape;
+    network->classes = (int)dc_shape_row(shape);
+    if (shape->rank != 2) {
+        char text[DC_SHAPE_TEXT];
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "%s: the last layer gives %s; a classifier ends in [batch, classes]",
+                       stage->model, dc_shape_text(text, shape));
+    }
+    if (!stage->quantizes)
+        return DC_OK;
+    const struct dc_quantize_config config = {
+        .observer = (enum dc_observer)stage->quantize.observer,
+        .constant = (float)stage->quantize.average_constant,
+        .dense_per_tensor = stage->quantize.dense_granularity == 0,
+    };
+    DC_TRY_IN(dc_quantize_graph(&network->quantized, &network->output, model->graph, model->output,
+                                &config, error),
+              error, "model %s", stage->model);
+    network->graph = network->quantized;
+    network->image = dc_graph_find(network->graph, model->graph->nodes[model->input].name);
+    return DC_OK;
+}
+
+enum dc_status dc_stage_network_open(struct dc_stage_network *network,
+                                     const struct dc_stage *stage, const char *weights,
+                                     struct dc_error *error)
+{
+    *network = (struct dc_stage_network){0};
+    enum dc_status status = open_graph(network, stage, error);
+    if (status == DC_OK)
+        status = dc_params_create(&network->params, network->graph, 0, false, error);
+    if (status == DC_OK && weights)
+        status = dc_weights_read(weights, network->params, error);
+    if (status != DC_OK)
+        dc_stage_network_close(network);
+    return status;
+}
+
+void dc_stage_network_close(struct dc_stage_network *network)
+{
+    dc_params_free(network->params);
+    dc_graph_free(network->quantized);
+    dc_model_free(&network->model);
+    *network = (struct dc_stage_network){0};
+}
+
+static enum dc_status add_label_loss(struct dc_graph *graph, const struct dc_stage *stage,
+                                     const int inputs[2], int classes, int *node,
+                                     struct dc_error *error)
+{
+    const struct dc_train_spec *train = &stage->train;
+    if (train->loss == 1)
+        return dc_graph_add(graph, "loss.label", &dc_op_mean_squared_error, NULL, 0, inputs, 2,
+                            node, error);
+    float *weights = NULL;
+    if (train->class_weights.count > 0) {
+        if (train->class_weights.count != classes)
+            return dc_fail_yaml(error, stage->where,
+                                "stage '%s': %d class weights for a network of %d classes",
+                                stage->name, train->class_weights.count, classes);
+        weights = DC_NEW(graph->arena, float, classes, error);
+        if (!weights)
+            return DC_ERR_MEMORY;
+        for (int c = 0; c < classes; c++)
+            weights[c] = (float)train->class_weights.items[c];
+    }
+    const struct dc_cross_entropy_attributes a = {(float)train->label_smoothing, weights};
+    return dc_graph_add(graph, "loss.label", &dc_op_cross_entropy, &a, sizeof a, inputs, 2, node,
+                        error);
+}
+
+static enum dc_status add_term(struct dc_training_graph *t, const struct dc_stage *stage,
+                               const struct dc_loss_spec *spec, int classes,
+                               struct dc_error *error)
+{
+    struct dc_loss_term *term = &t->terms[t->term_count++];
+    *term = (struct dc_loss_term){
+        .weight = spec->weight,
+        .start_epoch = (int)spec->start_epoch,
+        .end_epoch = (int)spec->end_epoch,
+        .ramp_epochs = (int)spec->ramp_epochs,
+    };
+    if (spec->kind == DC_LOSS_LABEL) {
+        const int inputs[2] = {t->output, t->targets};
+        term->name = "label";
+        return add_label_loss(t->graph, stage, inputs, classes, &term->node, error);
+    }
+    const int inputs[2] = {t->output, t->teacher};
+    const struct dc_kd_attributes a = {(float)spec->temperature};
+    term->name = "kd";
+    return dc_graph_add(t->graph, "loss.kd", &dc_op_kd, &a, sizeof a, inputs, 2, &term->node,
+                        error);
+}
+
+static enum dc_status build_training(struct dc_training_graph *t,
+                                     const struct dc_stage_network *network,
+                                     const struct dc_stage *stage, struct dc_error *error)
+{
+    DC_TRY(dc_graph_create(&t->graph, error));
+    int *map = DC_NEW(t->graph->arena, int, network->graph->count, error);
+    if (!map)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_graph_add_all(t->graph, network->graph, map, error));
+    t->image = map[network->image];
+    t->output = map[network->output];
+    const struct dc_shape shape = DC_SHAPE(DC_BATCH, network->classes);
+    DC_TRY(dc_graph_add_input(t->graph, "targets", DC_F32, &shape, &t->targets, error));
+    const struct dc_loss_spec label = {.kind = DC_LOSS_LABEL, .weight = 1.0};
+    if (!stage->distills)
+        return add_term(t, stage, &label, network->classes, error);
+    DC_TRY(dc_graph_add_input(t->graph, "teacher.logits", DC_F32, &shape, &t->teacher, error));
+    for (int i = 0; i < stage->distill.losses.count; i++)
+        DC_TRY_IN(add_term(t, stage, &stage->distill.losses.items[i], network->classes, error),
+                  error, "stage '%s', loss %d", stage->name, i + 1);
+    return DC_OK;
+}
+
+enum dc_status dc_training_graph_create(struct dc_training_graph *training,
+                                        const struct dc_stage_network *network,
+                                        const struct dc_stage *stage, struct dc_error *error)
+{
+    *training = (struct dc_training_graph){.teacher = -1};
+    const enum dc_status status = build_training(training, network, stage, error);
+    if (status != DC_OK)
+        dc_training_graph_free(training);
+    return status;
+}
+
+void dc_training_graph_free(struct dc_training_graph *training)
+{
+    dc_graph_free(training->graph);
+    *training = (struct dc_training_graph){0};
+}
+
+enum dc_status dc_apply_parameter_rules(struct dc_params *params, const struct dc_stage *stage,
+                                        struct dc_error *error)
+{
+    const struct dc_train_spec *train = &stage->train;
+    for (int e = 0; e < train->decay_exclude.count; e++) {
+        const char *word = train->decay_exclude.items[e];
+        bool known = false;
+        for (int r = 0; r < DC_ROLE_COUNT; r++)
+            known = known || strcmp(word, dc_role_name((enum dc_role)r)) == 0;
+        for (int i = 0; i < params->count; i++) {
+            struct dc_slice *slice = &params->slices[i];
+            if (strcmp(word, dc_role_name(slice->role)) == 0 || dc_slice_matches(slice, word)) {
+                slice->decay_factor = 0.0f;
+                known = true;
+            }
+        }
+        if (!known)
+            return dc_fail_yaml(error, stage->where, "stage '%s', decay_exclude: '%s' is neither a "
+                                "role nor a layer", stage->name, word);
+    }
+    for (int f = 0; f < train->freeze.count; f++) {
+        int matched = 0;
+        for (int i = 0; i < params->count; i++) {
+            const bool matches = dc_slice_matches(&params->slices[i], train->freeze.items[f]);
+            params->slices[i].frozen = params->slices[i].frozen || matches;
+            matched += matches;
+        }
+        if (!matched)
+            return dc_fail_yaml(error, stage->where, "stage '%s', freeze: no layer matches '%s'",
+                                stage->name, train->freeze.items[f]);
+    }
+    for (int g = 0; g < train->learning_rate_factors.count; g++) {
+        const struct dc_group_spec *group = &train->learning_rate_factors.items[g];
+        int matched = 0;
+        for (int i = 0; i < params->count; i++) {
+            if (dc_slice_matches(&params->slices[i], group->pattern)) {
+                params->slices[i].learning_rate_factor = (float)group->factor;
+                matched++;
+            }
+        }
+        if (!matched)
+            return dc_fail_yaml(error, stage->where,
+                                "stage '%s', learning_rate_factors: no layer matches '%s'",
+                                stage->name, group->pattern);
+    }
+    return DC_OK;
+}
+
+enum dc_status dc_stage_lower(struct dc_imodel **model, const struct dc_ctx *ctx,
+                              const struct dc_stage_network *network,
+                              const struct dc_params *params, const char *profile,
+                              const char *provenance, struct dc_error *error)
+{
+    const struct dc_profile *arithmetic = dc_profile_find(profile);
+    if (!arithmetic)
+        return dc_fail(error, DC_ERR_CONFIG, "no arithmetic profile '%s'", profile);
+    struct dc_lower_report report;
+    DC_TRY(dc_lower(model, network->graph, params, network->graph->nodes[network->image].name,
+                    network->graph->nodes[network->output].name, network->model.name, provenance,
+                    arithmetic, &report, error));
+    if (ctx && report.raised_channels > 0)
+        dc_log(ctx, DC_LOG_WARNING,
+               "%d channels had a bias outside int32; their scale was raised and codes rounded anew",
+               report.raised_channels);
+    if (ctx && report.floored_channels > 0)
+        dc_log(ctx, DC_LOG_WARNING, "%d channels have a scale near 0 and were given the least step",
+               report.floored_channels);
+    if (ctx && report.shifted_channels > 0)
+        dc_log(ctx, DC_LOG_WARNING,
+               "%d channels have a multiplier above 1 that can leave int32 on some runtimes",
+               report.shifted_channels);
+    return DC_OK;
+}
+
+static enum dc_status predict_integer(void *user, float *logits, const float *inputs, int64_t rows,
+                                      struct dc_error *error)
+{
+    struct dc_integer_predictor *p = user;
+    DC_TRY(dc_imodel_quantize_input(p->inputs, p->model, inputs, rows * p->input_codes, error));
+    dc_engine_run(p->engine, p->outputs, p->inputs, rows);
+    dc_imodel_dequantize_output(logits, p->model, p->outputs, rows * p->predictor.classes);
+    return DC_OK;
+}
+
+enum dc_status dc_integer_predictor_create(struct dc_integer_predictor **out,
+                                           const struct dc_ctx *ctx, struct dc_imodel *model,
+                                           int64_t max_rows, struct dc_error *error)
+{
+    *out = NULL;
+    struct dc_integer_predictor *p = dc_alloc(sizeof *p, error);
+    if (!p) {
+        dc_imodel_free(model);
+        return DC_ERR_MEMORY;
+    }
+    p->model = model;
+    p->input_codes = dc_ilayer_size(&model->layers[0]);
+    const int64_t classes = dc_ilayer_size(dc_imodel_output(model));
+    p->predictor = (struct dc_predictor){predict_integer, p, (int)classes, max_rows};
+    p->inputs = dc_alloc((size_t)(max_rows * p->input_codes), error);
+    p->outputs = dc_alloc((size_t)(max_rows * classes), error);
+    const enum dc_status status = p->inputs && p->outputs
+                                      ? dc_engine_create(&p->engine, ctx, model, error)
+                                      : DC_ERR_MEMORY;
+    if (status != DC_OK) {
+        dc_integer_predictor_free(p);
+        return status;
+    }
+    *out = p;
+    return DC_OK;
+}
+
+void dc_integer_predictor_free(struct dc_integer_predictor *predictor)
+{
+    if (!predictor)
+        return;
+    dc_engine_free(predictor->engine);
+    dc_imodel_free(predictor->model);
+    free(predictor->inputs);
+    free(predictor->outputs);
+    free(predictor);
+}

@@ -1,0 +1,68 @@
+// Networks of stages: from a model file and weights to graphs that train, teach or predict.
+
+#ifndef DC_RUN_NETWORK_H
+#define DC_RUN_NETWORK_H
+
+#include "qat/imodel.h"
+#include "run/experiment.h"
+#include "train/evaluate.h"
+#include "train/train.h"
+
+struct dc_stage_network {
+    struct dc_model model;
+    struct dc_graph *quantized;    // of a stage that quantizes, else NULL
+    const struct dc_graph *graph;  // quantized, or the model's
+    int image, output;             // nodes of graph
+    int classes;
+    struct dc_params *params;      // values alone
+};
+
+// weights: a file to read, or NULL: values stay at zero.
+DC_MUST_USE enum dc_status dc_stage_network_open(struct dc_stage_network *network,
+                                                 const struct dc_stage *stage, const char *weights,
+                                                 struct dc_error *error);
+void dc_stage_network_close(struct dc_stage_network *network);
+
+// The graph a stage trains: the network, its targets, its loss terms, and the teacher's logits as an
+// input where it distills. terms: [DC_TERMS_MAX], filled with names, nodes and weights.
+struct dc_training_graph {
+    struct dc_graph *graph;
+    int image, output, targets, teacher;  // nodes; teacher -1: none
+    struct dc_loss_term terms[DC_TERMS_MAX];
+    int term_count;
+};
+DC_MUST_USE enum dc_status dc_training_graph_create(struct dc_training_graph *training,
+                                                    const struct dc_stage_network *network,
+                                                    const struct dc_stage *stage,
+                                                    struct dc_error *error);
+void dc_training_graph_free(struct dc_training_graph *training);
+
+// Decay exclusions, frozen layers and rate factors of a stage, on its parameters. A pattern that
+// matches nothing is DC_ERR_CONFIG.
+DC_MUST_USE enum dc_status dc_apply_parameter_rules(struct dc_params *params,
+                                                    const struct dc_stage *stage,
+                                                    struct dc_error *error);
+
+// A quantized network as integers. The caller frees with dc_imodel_free. ctx may be NULL: nothing
+// is logged.
+DC_MUST_USE enum dc_status dc_stage_lower(struct dc_imodel **model, const struct dc_ctx *ctx,
+                                          const struct dc_stage_network *network,
+                                          const struct dc_params *params, const char *profile,
+                                          const char *provenance, struct dc_error *error);
+
+// Logits from the integer engine.
+struct dc_integer_predictor {
+    struct dc_predictor predictor;
+    struct dc_imodel *model;
+    struct dc_engine *engine;
+    int8_t *inputs, *outputs;
+    int64_t input_codes;
+};
+// Takes over the model.
+DC_MUST_USE enum dc_status dc_integer_predictor_create(struct dc_integer_predictor **predictor,
+                                                       const struct dc_ctx *ctx,
+                                                       struct dc_imodel *model, int64_t max_rows,
+                                                       struct dc_error *error);
+void dc_integer_predictor_free(struct dc_integer_predictor *predictor);  // NULL is allowed
+
+#endif

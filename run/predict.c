@@ -1,0 +1,164 @@
+// Owns predictions of finished networks.
+
+#include "run/predict.h"
+
+#include <string.h>
+
+#include "core/h5.h"
+#include "data/open.h"
+#include "qat/engine.h"
+#include "run/run_internal.h"
+
+static struct dc_stage *last_network(struct dc_experiment *experiment)
+{
+    for (int i = experiment->stage_count - 1; i >= 0; i--)
+        if (!experiment->stages[i].exports)
+            return &experiment->stages[i];
+    return NULL;
+}
+
+static enum dc_status pick_stage(struct dc_stage **stage, struct dc_run *run, const char *name,
+                                 struct dc_error *error)
+{
+    *stage = name ? dc_experiment_stage(run->experiment, name) : last_network(run->experiment);
+    if (!*stage)
+        return dc_fail(error, DC_ERR_USAGE, "%s has no stage '%s'", run->directory,
+                       name ? name : "with a network");
+    if ((*stage)->exports)
+        *stage = dc_experiment_stage(run->experiment, (*stage)->export.stage);
+    if (!dc_run_stage_done(run, *stage))
+        return dc_fail(error, DC_ERR_USAGE, "%s: stage '%s' is not done yet; decant run does it",
+                       run->directory, (*stage)->name);
+    return DC_OK;
+}
+
+// "KIND:PATH" where KIND is one of the table, else a path.
+static enum dc_status open_data(struct dc_source **source, struct dc_run *run,
+                                const struct dc_predict_options *options, struct dc_error *error)
+{
+    const char *colon = strchr(options->data, ':');
+    struct dc_source_spec spec = {.path = options->data, .split = options->split};
+    for (const char *const *kind = dc_source_kinds(); colon && *kind; kind++) {
+        const size_t length = (size_t)(colon - options->data);
+        if (strlen(*kind) == length && strncmp(*kind, options->data, length) == 0) {
+            spec.kind = *kind;
+            spec.path = colon + 1;
+        }
+    }
+    spec.class_count = run->train_source->classes;
+    spec.class_names = run->train_source->class_names;
+    return dc_source_open(source, &spec, error);
+}
+
+// A float or integer predictor behind one face.
+struct any_predictor {
+    struct dc_stage_network network;
+    struct dc_float_predictor *floats;
+    struct dc_integer_predictor *integers;
+    const struct dc_predictor *predictor;
+};
+
+static void close_predictor(struct any_predictor *p)
+{
+    dc_float_predictor_free(p->floats);
+    dc_integer_predictor_free(p->integers);
+    dc_stage_network_close(&p->network);
+}
+
+static enum dc_status open_predictor(struct any_predictor *p, struct dc_run *run,
+                                     const struct dc_stage *stage, const char *profile,
+                                     struct dc_error *error)
+{
+    char *weights = dc_run_weights_path(run, stage, error);
+    if (!weights)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_stage_network_open(&p->network, stage, weights, error));
+    if (!stage->quantizes) {
+        DC_TRY(dc_float_predictor_create(&p->floats, run->ctx, p->network.graph, p->network.params,
+                                         p->network.image, p->network.output, DC_EVALUATION_BATCH,
+                                         error));
+        p->predictor = &p->floats->predictor;
+        return DC_OK;
+    }
+    struct dc_imodel *model = NULL;
+    DC_TRY(dc_stage_lower(&model, run->ctx, &p->network, p->network.params, profile, "", error));
+    DC_TRY(dc_integer_predictor_create(&p->integers, run->ctx, model, DC_EVALUATION_BATCH, error));
+    p->predictor = &p->integers->predictor;
+    return DC_OK;
+}
+
+static enum dc_status predict(struct dc_prediction *out, struct dc_run *run,
+                              const struct any_predictor *p, const struct dc_source *source,
+                              int64_t limit, struct dc_error *error)
+{
+    char want[DC_SHAPE_TEXT], have[DC_SHAPE_TEXT];
+    if (!dc_shape_equal(&p->network.model.sample, &source->sample))
+        return dc_fail(error, DC_ERR_DATA, "the network reads samples of %s, the data has %s",
+                       dc_shape_text(want, &p->network.model.sample),
+                       dc_shape_text(have, &source->sample));
+    out->samples = limit > 0 && limit < source->count ? limit : source->count;
+    out->classes = p->predictor->classes;
+    out->logits = DC_NEW(run->arena, float, out->samples *out->classes, error);
+    if (!out->logits)
+        return DC_ERR_MEMORY;
+    const bool labelled = source->labels && source->classes == out->classes;
+    if (labelled)
+        DC_TRY(dc_scores_create(&out->scores, out->classes, run->arena, error));
+    struct dc_loader *loader = NULL;
+    DC_TRY(dc__plain_loader(&loader, run, source, NULL, out->samples, p->predictor->max_rows,
+                            error));
+    enum dc_status status = dc_loader_start(loader, 0, 0, error);
+    if (status == DC_OK)
+        status = dc_evaluate(out->scores, out->logits, p->predictor, loader, error);
+    dc_loader_free(loader);
+    return status;
+}
+
+enum dc_status dc_run_predict(struct dc_prediction *prediction, struct dc_run *run,
+                              const struct dc_predict_options *options, struct dc_error *error)
+{
+    *prediction = (struct dc_prediction){0};
+    struct dc_stage *stage = NULL;
+    const char *profile = options->profile ? options->profile : run->experiment->profile;
+    DC_TRY(pick_stage(&stage, run, options->stage, error));
+    DC_TRY(dc_run_need_train_data(run, error));  // the normalization comes from it
+    prediction->stage = stage->name;
+    prediction->arithmetic = stage->quantizes ? profile : "float32";
+    struct dc_source *other = NULL, *source = run->train_source;
+    if (options->data)
+        DC_TRY(open_data(&other, run, options, error));
+    else if (strcmp(options->split, "test") == 0)
+        DC_TRY(dc_run_need_test_data(run, error));
+    source = other ? other : strcmp(options->split, "test") == 0 ? run->test_source : source;
+    struct any_predictor p = {0};
+    enum dc_status status = open_predictor(&p, run, stage, profile, error);
+    if (status == DC_OK)
+        status = predict(prediction, run, &p, source, options->limit, error);
+    close_predictor(&p);
+    dc_source_free(other);
+    return status;
+}
+
+static enum dc_status write_prediction(struct dc_h5 *file, const struct dc_prediction *prediction,
+                                       struct dc_error *error)
+{
+    const struct dc_tensor logits = {prediction->logits, DC_F32,
+                                     DC_SHAPE(prediction->samples, prediction->classes)};
+    DC_TRY(dc_h5_set_text(file, "decant_file", "prediction", error));
+    DC_TRY(dc_h5_set_int(file, "version", 1, error));
+    DC_TRY(dc_h5_set_text(file, "stage", prediction->stage, error));
+    DC_TRY(dc_h5_set_text(file, "arithmetic", prediction->arithmetic, error));
+    return dc_h5_write(file, "logits", &logits, error);
+}
+
+enum dc_status dc_prediction_write(const char *path, const struct dc_prediction *prediction,
+                                   struct dc_error *error)
+{
+    struct dc_h5 *file = NULL;
+    DC_TRY(dc_h5_create(&file, path, error));
+    const enum dc_status status = write_prediction(file, prediction, error);
+    if (status == DC_OK)
+        return dc_h5_close_commit(file, error);
+    dc_h5_close(file);
+    return status;
+}

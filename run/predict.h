@@ -1,0 +1,36 @@
+// A finished network asked for logits: float plan or integer engine, on any data.
+
+#ifndef DC_RUN_PREDICT_H
+#define DC_RUN_PREDICT_H
+
+#include "run/network.h"
+#include "run/run.h"
+
+struct dc_predict_options {
+    const char *stage;    // NULL: the last one with a network
+    const char *data;     // "KIND:PATH" or "PATH"; NULL: the run's own
+    const char *split;    // "train" or "test"
+    int64_t limit;        // 0: all samples
+    const char *profile;  // NULL: the experiment's
+};
+
+struct dc_prediction {
+    const char *stage;
+    const char *arithmetic;  // "float32" or the profile's name
+    int64_t samples;
+    int classes;
+    float *logits;             // [samples, classes], in sample order; in the arena of the run
+    struct dc_scores *scores;  // NULL without labels
+};
+
+// A quantized stage is run by the integer engine.
+DC_MUST_USE enum dc_status dc_run_predict(struct dc_prediction *prediction, struct dc_run *run,
+                                          const struct dc_predict_options *options,
+                                          struct dc_error *error);
+
+// Dataset `logits` [samples, classes] float32, in sample order; written whole.
+DC_MUST_USE enum dc_status dc_prediction_write(const char *path,
+                                               const struct dc_prediction *prediction,
+                                               struct dc_error *error);
+
+#endif

@@ -1,0 +1,97 @@
+// Owns how results look, as JSON and as a table.
+
+#include "run/report.h"
+
+#include <stdio.h>
+
+#include "run/network.h"
+
+// Trained values, and what they take as int8 codes: biases are int32, and every channel of a
+// convolution or dense layer has one, from its own bias or its batch normalization.
+static int64_t quantized_bytes(const struct dc_params *params)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < params->count; i++) {
+        const struct dc_slice *slice = &params->slices[i];
+        if (slice->role == DC_ROLE_WEIGHT)
+            bytes += slice->count + 4 * slice->shape.dims[slice->shape.rank - 1];
+    }
+    return bytes;
+}
+
+void dc_report_counts(json_t *object, const struct dc_stage_network *network, bool quantized)
+{
+    const int64_t parameters = dc_params_trained_count(network->params);
+    const int64_t bytes =
+        quantized ? quantized_bytes(network->params) : 4 * parameters;
+    json_object_set_new(object, "parameters", json_integer(parameters));
+    json_object_set_new(object, "macs", json_integer(dc_graph_macs(network->graph)));
+    json_object_set_new(object, "weight_bytes", json_integer(bytes));
+}
+
+json_t *dc_report_scores(const struct dc_scores *scores)
+{
+    json_t *per_class = json_array(), *confusion = json_array();
+    const int n = scores->classes;
+    for (int label = 0; label < n; label++) {
+        json_t *row = json_array();
+        int64_t all = 0;
+        for (int c = 0; c < n; c++) {
+            all += scores->confusion[label * n + c];
+            json_array_append_new(row, json_integer(scores->confusion[label * n + c]));
+        }
+        const double hit = (double)scores->confusion[label * n + label];
+        json_array_append_new(per_class, json_real(all ? hit / (double)all : 0.0));
+        json_array_append_new(confusion, row);
+    }
+    const double samples = scores->samples ? (double)scores->samples : 1.0;
+    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:o, s:o}", "samples", (json_int_t)scores->samples,
+                     "accuracy", dc_accuracy(scores), "accuracy_error", dc_accuracy_error(scores),
+                     "top5", (double)scores->correct5 / samples, "loss", scores->loss, "per_class",
+                     per_class, "confusion", confusion);
+}
+
+static const char *with_commas(char text[32], int64_t value)
+{
+    char digits[32];
+    const int length = snprintf(digits, sizeof digits, "%lld", (long long)value);
+    int used = 0;
+    for (int i = 0; i < length; i++) {
+        if (i && (length - i) % 3 == 0)
+            text[used++] = ',';
+        text[used++] = digits[i];
+    }
+    text[used] = '\0';
+    return text;
+}
+
+static const char *percent(char text[32], const json_t *stage, const char *key)
+{
+    const json_t *accuracy = json_object_get(json_object_get(stage, key), "accuracy");
+    if (accuracy)
+        snprintf(text, 32, "%.2f %%", 100.0 * json_real_value(accuracy));
+    else
+        snprintf(text, 32, "-");
+    return text;
+}
+
+void dc_report_table(struct dc_text_buffer *out, const struct dc_experiment *experiment,
+                     const json_t *results)
+{
+    const json_t *stages = json_object_get(results, "stages");
+    dc_text_append(out, "%-12s %12s %14s %12s %11s %11s %9s\n", "network", "parameters", "MACs",
+                   "bytes", "float", "int8", "seconds");
+    for (int i = 0; i < experiment->stage_count; i++) {
+        const json_t *stage = json_object_get(stages, experiment->stages[i].name);
+        if (!stage || experiment->stages[i].exports)
+            continue;
+        char parameters[32], macs[32], bytes[32], float_text[32], int8_text[32];
+        dc_text_append(
+            out, "%-12s %12s %14s %12s %11s %11s %9.1f\n", experiment->stages[i].name,
+            with_commas(parameters, json_integer_value(json_object_get(stage, "parameters"))),
+            with_commas(macs, json_integer_value(json_object_get(stage, "macs"))),
+            with_commas(bytes, json_integer_value(json_object_get(stage, "weight_bytes"))),
+            percent(float_text, stage, "float"), percent(int8_text, stage, "int8"),
+            json_real_value(json_object_get(stage, "seconds")));
+    }
+}

@@ -1,0 +1,23 @@
+// Counts and scores of stages as JSON, and the one table of a run as text.
+
+#ifndef DC_RUN_REPORT_H
+#define DC_RUN_REPORT_H
+
+#include <jansson.h>
+
+#include "run/experiment.h"
+#include "train/evaluate.h"
+
+// "parameters", "macs", "weight_bytes" (float32, or int8 codes with int32 biases) of a network.
+struct dc_stage_network;
+void dc_report_counts(json_t *object, const struct dc_stage_network *network, bool quantized);
+
+// {samples, accuracy, accuracy_error, top5, loss, per_class: [...], confusion: [[...]]}
+json_t *dc_report_scores(const struct dc_scores *scores);
+
+// network, parameters, MACs, bytes, float accuracy, int8 accuracy, seconds: a line a stage that is
+// done and is not an export.
+void dc_report_table(struct dc_text_buffer *out, const struct dc_experiment *experiment,
+                     const json_t *results);
+
+#endif

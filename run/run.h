@@ -1,0 +1,95 @@
+// A run: an experiment carried out in a directory.
+//
+//   experiment.yaml   the file as it was given
+//   resolved.yaml     every number that shaped the result
+//   env.json          version, commit, compiler, CPU, instruction set, threads, data hashes
+//   log.txt           what was said
+//   metrics.jsonl     one object an epoch
+//   checkpoints/STAGE/{last,best,final}.h5
+//   results.json      one object a stage, written when the stage is done
+//   bundle/STAGE/     exports
+//   STATUS            running, done, failed, stopped
+//
+// A stage that is done under the same settings is skipped; one that was interrupted goes on from its
+// last checkpoint. A directory made by other settings is refused.
+
+#ifndef DC_RUN_RUN_H
+#define DC_RUN_RUN_H
+
+#include <jansson.h>
+
+#include "core/context.h"
+#include "data/normalize.h"
+#include "run/experiment.h"
+#include "train/train.h"
+
+struct dc_run_hooks {
+    void *user;
+    void (*progress)(void *user, const struct dc_progress *progress);
+    void (*stage)(void *user, const struct dc_stage *stage, const char *what);  // "train", "skip"...
+};
+
+struct dc_run_options {
+    const char *experiment;
+    const char *const *overrides;
+    int override_count;
+    const char *directory;  // NULL: runs/NAME
+    struct dc_ctx_config context;
+    struct dc_run_hooks hooks;
+};
+
+struct dc_run {
+    struct dc_experiment *experiment;
+    struct dc_arena *arena;
+    struct dc_ctx *ctx;
+    char *directory;
+    struct dc_run_hooks hooks;
+    FILE *log_file;
+    struct dc_log_sink outer_log;
+    struct dc_source *train_source, *test_source;  // opened when first needed
+    int64_t *train_ids, *validation_ids;
+    int64_t train_count, validation_count;
+    struct dc_normalization normalization;
+    json_t *results;  // {"experiment": name, "stages": {...}}
+};
+
+// Reads and checks the experiment, makes or continues the directory. No data is read.
+DC_MUST_USE enum dc_status dc_run_open(struct dc_run **run, const struct dc_run_options *options,
+                                       struct dc_error *error);
+// Opens an existing directory from its resolved.yaml, to evaluate or export.
+DC_MUST_USE enum dc_status dc_run_open_directory(struct dc_run **run, const char *directory,
+                                                 const struct dc_ctx_config *context,
+                                                 struct dc_error *error);
+void dc_run_close(struct dc_run *run);  // NULL is allowed
+
+// One stage, or all of them in order.
+DC_MUST_USE enum dc_status dc_run_stage(struct dc_run *run, struct dc_stage *stage,
+                                        struct dc_error *error);
+DC_MUST_USE enum dc_status dc_run_all(struct dc_run *run, struct dc_error *error);
+
+bool dc_run_stage_done(struct dc_run *run, const struct dc_stage *stage);
+char *dc_run_weights_path(struct dc_run *run, const struct dc_stage *stage,
+                          struct dc_error *error);
+
+// Training samples, their split and normalization; the test split.
+DC_MUST_USE enum dc_status dc_run_need_train_data(struct dc_run *run, struct dc_error *error);
+DC_MUST_USE enum dc_status dc_run_need_test_data(struct dc_run *run, struct dc_error *error);
+
+// Exports a quantized stage into a directory under an arithmetic profile and, where `verify`, proves
+// it on the whole test split. *result gets "cost" and "verification".
+DC_MUST_USE enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from,
+                                         const char *profile, const char *directory,
+                                         int64_t vectors, bool verify, json_t *result,
+                                         struct dc_error *error);
+
+// Proves an existing bundle on the test split (limit 0: all of it).
+struct dc_verify_report;
+DC_MUST_USE enum dc_status dc_run_verify(struct dc_verify_report *report, struct dc_run *run,
+                                         const char *bundle, int64_t limit,
+                                         struct dc_error *error);
+
+// Shapes and counts of all stages, without data: what `decant check` prints.
+DC_MUST_USE enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
+                                        struct dc_error *error);
+
+#endif

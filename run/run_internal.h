@@ -1,0 +1,33 @@
+// Shared between the files of run/ that carry out stages.
+
+#ifndef DC_RUN_RUN_INTERNAL_H
+#define DC_RUN_RUN_INTERNAL_H
+
+#include "data/loader.h"
+#include "run/network.h"
+#include "run/run.h"
+
+// A pass over samples of a source in order, without augmentation. ids NULL: all.
+DC_MUST_USE enum dc_status dc__plain_loader(struct dc_loader **loader, const struct dc_run *run,
+                                            const struct dc_source *source, const int64_t *ids,
+                                            int64_t count, int64_t batch, struct dc_error *error);
+
+DC_MUST_USE enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage,
+                                           json_t *result, struct dc_error *error);
+DC_MUST_USE enum dc_status dc__calibrate_stage(struct dc_run *run, struct dc_stage *stage,
+                                               json_t *result, struct dc_error *error);
+DC_MUST_USE enum dc_status dc__export_stage(struct dc_run *run, struct dc_stage *stage,
+                                            json_t *result, struct dc_error *error);
+
+// Scores of a network on the test split: keys of `result`. params: the stage's final ones.
+DC_MUST_USE enum dc_status dc__test_stage(struct dc_run *run, struct dc_stage *stage,
+                                          struct dc_stage_network *network, json_t *result,
+                                          struct dc_error *error);
+
+DC_MUST_USE enum dc_status dc__write_json(const char *path, const json_t *json,
+                                          struct dc_error *error);
+DC_MUST_USE enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error);
+
+enum { DC_EVALUATION_BATCH = 256 };
+
+#endif

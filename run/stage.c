@@ -1,0 +1,410 @@
+// Owns what a stage does: train, calibrate, test, export.
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/file.h"
+#include "core/passes.h"
+#include "export/bundle.h"
+#include "export/verify.h"
+#include "qat/calibrate.h"
+#include "qat/profile.h"
+#include "run/run_internal.h"
+#include "train/checkpoint.h"
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static enum dc_status check_fits(const struct dc_run *run, const struct dc_stage *stage,
+                                 const struct dc_stage_network *network, struct dc_error *error)
+{
+    const struct dc_source *source = run->train_source;
+    char want[DC_SHAPE_TEXT], have[DC_SHAPE_TEXT];
+    if (!dc_shape_equal(&network->model.sample, &source->sample))
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "stage '%s': the model reads samples of %s, the data has %s", stage->name,
+                       dc_shape_text(want, &network->model.sample),
+                       dc_shape_text(have, &source->sample));
+    if (network->classes != source->classes)
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "stage '%s': the model has %d classes, the data %d; set the model's parameter "
+                       "'classes'", stage->name, network->classes, source->classes);
+    return DC_OK;
+}
+
+// Scores of whatever predicts, on part of a source.
+static enum dc_status score(struct dc_scores **scores, const struct dc_run *run,
+                            const struct dc_predictor *predictor, const struct dc_source *source,
+                            const int64_t *ids, int64_t count, struct dc_error *error)
+{
+    struct dc_loader *loader = NULL;
+    DC_TRY(dc_scores_create(scores, predictor->classes, run->arena, error));
+    DC_TRY(dc__plain_loader(&loader, run, source, ids, count, predictor->max_rows, error));
+    enum dc_status status = dc_loader_start(loader, 0, 0, error);
+    if (status == DC_OK)
+        status = dc_evaluate(*scores, NULL, predictor, loader, error);
+    dc_loader_free(loader);
+    return status;
+}
+
+// Validation of a stage in training. The network's own parameters are the trained ones.
+struct validation {
+    struct dc_run *run;
+    const struct dc_stage *stage;
+    const struct dc_stage_network *network;
+    struct dc_params *params;  // of the training graph: the network's slices come first
+    struct dc_float_predictor *predictor;
+};
+
+static enum dc_status validate(void *user, double *accuracy, struct dc_error *error)
+{
+    struct validation *v = user;
+    struct dc_scores *scores = NULL;
+    if (!v->stage->quantizes) {
+        DC_TRY(score(&scores, v->run, &v->predictor->predictor, v->run->train_source,
+                     v->run->validation_ids, v->run->validation_count, error));
+        *accuracy = dc_accuracy(scores);
+        return DC_OK;
+    }
+    struct dc_imodel *model = NULL;
+    struct dc_integer_predictor *predictor = NULL;
+    DC_TRY(dc_stage_lower(&model, NULL, v->network, v->params, v->run->experiment->profile, "",
+                          error));
+    DC_TRY(dc_integer_predictor_create(&predictor, v->run->ctx, model, DC_EVALUATION_BATCH,
+                                       error));
+    const enum dc_status status =
+        score(&scores, v->run, &predictor->predictor, v->run->train_source, v->run->validation_ids,
+              v->run->validation_count, error);
+    dc_integer_predictor_free(predictor);
+    *accuracy = status == DC_OK ? dc_accuracy(scores) : 0.0;
+    return status;
+}
+
+// The weights a stage starts from: init_from, else from, else random.
+static enum dc_status start_weights(struct dc_run *run, const struct dc_stage *stage,
+                                    struct dc_params *params, struct dc_error *error)
+{
+    const char *given = stage->trains ? stage->train.init_from : "";
+    const struct dc_stage *parent = dc_experiment_stage(run->experiment,
+                                                        given[0] ? given : stage->from);
+    const int64_t seed = stage->seed >= 0 ? stage->seed : run->experiment->seed;
+    dc_params_init(params, (uint32_t)seed);
+    if (!parent && !given[0])
+        return DC_OK;
+    struct dc_stage_network network = {0};
+    if (!parent)
+        return dc_fail_yaml(error, stage->where, "stage '%s': init_from names no stage: '%s'",
+                            stage->name, given);
+    char *weights = dc_run_weights_path(run, parent, error);
+    if (!weights)
+        return DC_ERR_MEMORY;
+    DC_TRY_IN(dc_stage_network_open(&network, parent, weights, error), error,
+              "stage '%s' starts from '%s'", stage->name, parent->name);
+    int copied = 0;
+    enum dc_status status = dc_params_copy_by_name(params, network.params, &copied, error);
+    dc_stage_network_close(&network);
+    if (status == DC_OK && copied == 0)
+        status = dc_fail(error, DC_ERR_CONFIG, "stage '%s': no layer of '%s' has the same name",
+                         stage->name, parent->name);
+    return status;
+}
+
+static struct dc_train_config train_config(const struct dc_run *run, const struct dc_stage *stage)
+{
+    const struct dc_train_spec *t = &stage->train;
+    const bool quantizes = stage->quantizes;
+    struct dc_train_config config = {
+        .epochs = (int)t->epochs,
+        .batch = t->batch,
+        .accumulate = (int)t->accumulate,
+        .optimizer = {.kind = (enum dc_optimizer_kind)t->optimizer,
+                      .momentum = (float)t->momentum,
+                      .nesterov = t->nesterov,
+                      .beta1 = (float)t->beta1,
+                      .beta2 = (float)t->beta2,
+                      .epsilon = (float)t->epsilon,
+                      .weight_decay = (float)t->weight_decay},
+        .learning_rate = t->learning_rate,
+        .schedule = {.kind = (enum dc_schedule_kind)t->schedule,
+                     .warmup_epochs = t->warmup_epochs,
+                     .start_fraction = t->warmup_start,
+                     .step_epochs = t->step_epochs,
+                     .factor = t->step_factor,
+                     .milestone_count = t->milestones.count,
+                     .final_fraction = t->final_fraction},
+        .clip_norm = t->clip_norm,
+        .average_decay = t->average_decay,
+        .seed = (uint32_t)(stage->seed >= 0 ? stage->seed : run->experiment->seed),
+        .patience = (int)t->patience,
+        .keep_best = t->keep == 0,
+        .freeze_observers_epoch =
+            quantizes ? (int)stage->quantize.freeze_observers_epoch : DC_NEVER,
+        .freeze_batch_norm_epoch =
+            quantizes ? (int)stage->quantize.freeze_batch_norm_epoch : DC_NEVER,
+        .quantizers_epoch = quantizes ? (int)stage->quantize.start_epoch : 0,
+    };
+    for (int i = 0; i < t->milestones.count; i++)
+        config.schedule.milestones[i] = t->milestones.items[i];
+    return config;
+}
+
+static enum dc_status train_loader(struct dc_loader **loader, const struct dc_run *run,
+                                   const struct dc_train_config *config, struct dc_error *error)
+{
+    const struct dc_data_spec *data = &run->experiment->data;
+    const struct dc_loader_config loading = {
+        .source = run->train_source,
+        .ids = run->train_ids,
+        .id_count = run->train_count,
+        .batch = config->batch,
+        .shuffle = true,
+        .shuffle_seed = config->seed,
+        .augment_seed = (uint32_t)data->augment_seed,
+        .augmentations = data->augment.items,
+        .augmentation_count = data->augment.count,
+        .normalization = run->normalization,
+        .view = run->train_source->sample,
+        .depth = (int)data->loader_depth,
+        .threads = (int)data->loader_threads,
+    };
+    return dc_loader_create(loader, &loading, error);
+}
+
+// The teacher of a stage in its inference form.
+struct teacher {
+    struct dc_stage_network network;
+    struct dc_graph *folded;
+    struct dc_params *folded_params;
+    int output;
+};
+
+static enum dc_status open_teacher(struct teacher *teacher, struct dc_run *run,
+                                   const struct dc_stage *stage, struct dc_error *error)
+{
+    const struct dc_stage *from = dc_experiment_stage(run->experiment, stage->distill.teacher);
+    char *weights = dc_run_weights_path(run, from, error);
+    if (!weights)
+        return DC_ERR_MEMORY;
+    DC_TRY_IN(dc_stage_network_open(&teacher->network, from, weights, error), error,
+              "teacher '%s'", from->name);
+    teacher->output = teacher->network.output;
+    if (from->quantizes)
+        return DC_OK;
+    return dc_fold_for_inference(&teacher->folded, &teacher->folded_params, &teacher->output,
+                                 teacher->network.graph, teacher->network.params,
+                                 teacher->network.output, error);
+}
+
+static struct dc_network teacher_network(const struct teacher *teacher)
+{
+    struct dc_graph *graph =
+        teacher->folded ? teacher->folded : (struct dc_graph *)teacher->network.graph;
+    const char *image = teacher->network.graph->nodes[teacher->network.image].name;
+    return (struct dc_network){
+        .name = "teacher",
+        .graph = graph,
+        .params = teacher->folded ? teacher->folded_params : teacher->network.params,
+        .image = dc_graph_find(graph, image),
+        .output = teacher->output,
+        .targets = -1,
+    };
+}
+
+static void close_teacher(struct teacher *teacher)
+{
+    dc_params_free(teacher->folded_params);
+    dc_graph_free(teacher->folded);
+    dc_stage_network_close(&teacher->network);
+}
+
+// Everything that lives while a stage trains.
+struct training {
+    struct dc_stage_network network;
+    struct dc_training_graph graph;
+    struct dc_params *params;
+    struct teacher teacher;
+    struct dc_loader *loader;
+    struct validation validation;
+};
+
+static void close_training(struct training *t)
+{
+    dc_float_predictor_free(t->validation.predictor);
+    dc_loader_free(t->loader);
+    close_teacher(&t->teacher);
+    dc_params_free(t->params);
+    dc_training_graph_free(&t->graph);
+    dc_stage_network_close(&t->network);
+}
+
+static enum dc_status open_training(struct training *t, struct dc_run *run,
+                                    const struct dc_stage *stage,
+                                    const struct dc_train_config *config, struct dc_error *error)
+{
+    DC_TRY(dc_stage_network_open(&t->network, stage, NULL, error));
+    DC_TRY(check_fits(run, stage, &t->network, error));
+    DC_TRY(dc_training_graph_create(&t->graph, &t->network, stage, error));
+    DC_TRY(dc_params_create(&t->params, t->graph.graph, dc_optimizer_states(config->optimizer.kind),
+                            config->average_decay > 0.0, error));
+    DC_TRY(start_weights(run, stage, t->params, error));
+    DC_TRY(dc_apply_parameter_rules(t->params, stage, error));
+    if (stage->distills)
+        DC_TRY(open_teacher(&t->teacher, run, stage, error));
+    DC_TRY(train_loader(&t->loader, run, config, error));
+    t->validation = (struct validation){.run = run, .stage = stage, .network = &t->network,
+                                        .params = t->params};
+    if (!stage->quantizes && run->validation_count > 0)
+        DC_TRY(dc_float_predictor_create(&t->validation.predictor, run->ctx, t->graph.graph,
+                                         t->params, t->graph.image, t->graph.output,
+                                         DC_EVALUATION_BATCH, error));
+    return DC_OK;
+}
+
+static enum dc_status train(struct training *t, struct dc_run *run, struct dc_stage *stage,
+                            struct dc_train_result *trained, struct dc_error *error)
+{
+    const struct dc_train_config config = train_config(run, stage);
+    DC_TRY(open_training(t, run, stage, &config, error));
+    const struct dc_network student = {.name = "student", .trainable = true,
+                                       .graph = t->graph.graph, .params = t->params,
+                                       .image = t->graph.image, .output = t->graph.output,
+                                       .targets = t->graph.targets};
+    struct dc_network networks[2];
+    struct dc_feed feed = {0};
+    int count = 0;
+    if (stage->distills) {
+        networks[count++] = teacher_network(&t->teacher);
+        feed = (struct dc_feed){.from = 0, .to = 1, .input = t->graph.teacher};
+    }
+    networks[count] = student;
+    for (int i = 0; i < t->graph.term_count; i++)
+        t->graph.terms[i].network = count;
+    char *directory = dc_arena_printf(run->arena, error, "%s/checkpoints/%s", run->directory,
+                                      stage->name);
+    char *metrics = dc_arena_printf(run->arena, error, "%s/metrics.jsonl", run->directory);
+    uint64_t hash = 0;
+    if (!directory || !metrics)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_stage_hash(&hash, run->experiment, stage, error));
+    const struct dc_train_job job = {
+        .stage = stage->name,
+        .networks = networks,
+        .network_count = count + 1,
+        .feeds = &feed,
+        .feed_count = stage->distills ? 1 : 0,
+        .terms = t->graph.terms,
+        .term_count = t->graph.term_count,
+        .loader = t->loader,
+        .samples = run->train_count,
+        .config = &config,
+        .hooks = {.evaluate = run->validation_count > 0 ? validate : NULL,
+                  .evaluate_user = &t->validation,
+                  .progress = run->hooks.progress,
+                  .progress_user = run->hooks.user},
+        .directory = directory,
+        .metrics_path = metrics,
+        .config_hash = hash,
+    };
+    return dc_train(trained, run->ctx, &job, error);
+}
+
+static void set_real(json_t *object, const char *key, double value)
+{
+    json_object_set_new(object, key, json_real(value));
+}
+
+static void set_int(json_t *object, const char *key, int64_t value)
+{
+    json_object_set_new(object, key, json_integer(value));
+}
+
+enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage, json_t *result,
+                               struct dc_error *error)
+{
+    DC_TRY(dc_run_need_train_data(run, error));
+    struct training t = {0};
+    struct dc_train_result trained = {0};
+    char *weights = dc_run_weights_path(run, stage, error);
+    enum dc_status status = weights ? train(&t, run, stage, &trained, error) : DC_ERR_MEMORY;
+    int copied = 0;
+    if (status == DC_OK)
+        status = dc_params_copy_by_name(t.network.params, t.params, &copied, error);
+    if (status == DC_OK)
+        status = dc_weights_write(weights, t.network.params, error);
+    if (status == DC_OK)
+        status = dc__test_stage(run, stage, &t.network, result, error);
+    close_training(&t);
+    DC_TRY(status);
+    set_int(result, "epochs", trained.epochs);
+    set_int(result, "steps", trained.steps);
+    set_int(result, "plan_bytes", (int64_t)trained.plan_bytes);
+    set_real(result, "seconds", trained.seconds);
+    if (trained.best_epoch >= 0) {
+        set_int(result, "best_epoch", trained.best_epoch + 1);
+        set_real(result, "validation_accuracy", trained.best_accuracy);
+    }
+    return DC_OK;
+}
+
+static enum dc_status observe(struct dc_run *run, const struct dc_stage *stage,
+                              struct dc_stage_network *network, struct dc_error *error)
+{
+    struct dc_plan *plan = NULL;
+    struct dc_loader *loader = NULL;
+    const struct dc_plan_config config = {.mode = DC_INFERENCE, .max_rows = DC_EVALUATION_BATCH,
+                                          .outputs = &network->output, .output_count = 1};
+    const int64_t wanted = stage->quantize.calibration_samples;
+    const int64_t count = wanted < run->train_count ? wanted : run->train_count;
+    DC_TRY(dc_plan_create(&plan, run->ctx, network->graph, &config, error));
+    enum dc_status status = dc__plain_loader(&loader, run, run->train_source, run->train_ids, count,
+                                             DC_EVALUATION_BATCH, error);
+    if (status == DC_OK)
+        status = dc_loader_start(loader, 0, 0, error);
+    dc_observers_reset(network->params);
+    const struct dc_step step = dc_calibration_step();
+    while (status == DC_OK) {
+        struct dc_batch batch;
+        status = dc_loader_next(loader, &batch, error);
+        if (status != DC_OK || batch.rows == 0)
+            break;
+        dc_plan_bind(plan, network->image, batch.inputs);
+        status = dc_plan_forward(plan, network->params, batch.rows, &step, error);
+    }
+    if (status == DC_OK)
+        status = dc_observers_check(network->graph, network->params, error);
+    dc_loader_free(loader);
+    dc_plan_free(plan);
+    return status;
+}
+
+enum dc_status dc__calibrate_stage(struct dc_run *run, struct dc_stage *stage, json_t *result,
+                                   struct dc_error *error)
+{
+    const double started = now();
+    DC_TRY(dc_run_need_train_data(run, error));
+    struct dc_stage_network network = {0};
+    char *weights = dc_run_weights_path(run, stage, error);
+    char *directory = dc_arena_printf(run->arena, error, "%s/checkpoints/%s", run->directory,
+                                      stage->name);
+    if (!weights || !directory)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_make_directory(directory, error));
+    DC_TRY(dc_stage_network_open(&network, stage, NULL, error));
+    enum dc_status status = check_fits(run, stage, &network, error);
+    if (status == DC_OK)
+        status = start_weights(run, stage, network.params, error);
+    if (status == DC_OK)
+        status = observe(run, stage, &network, error);
+    if (status == DC_OK)
+        status = dc_weights_write(weights, network.params, error);
+    set_real(result, "seconds", now() - started);
+    if (status == DC_OK)
+        status = dc__test_stage(run, stage, &network, result, error);
+    dc_stage_network_close(&network);
+    return status;
+}
