@@ -576,3 +576,41 @@ enum dc_status dc_h5_get_int(const struct dc_h5 *file, const char *name, int64_t
     unlock();
     return status;
 }
+
+struct listing {
+    const struct dc_h5 *file;
+    void (*visit)(void *user, const char *name, enum dc_dtype dtype, const struct dc_shape *shape);
+    void *user;
+};
+
+static herr_t list_object(hid_t root, const char *name, const H5O_info_t *info, void *user)
+{
+    const struct listing *listing = user;
+    if (info->type != H5O_TYPE_DATASET)
+        return 0;
+    const hid_t set = H5Dopen2(root, name, H5P_DEFAULT);
+    if (set < 0)
+        return -1;
+    const hid_t type = H5Dget_type(set);
+    struct dc_shape shape;
+    const enum dc_dtype dtype = holding_type(type);
+    if (dtype != DC_DTYPE_COUNT && array_shape(set, &shape))
+        listing->visit(listing->user, name, dtype, &shape);
+    H5Tclose(type);
+    H5Dclose(set);
+    return 0;
+}
+
+enum dc_status dc_h5_list(const struct dc_h5 *file,
+                          void (*visit)(void *user, const char *name, enum dc_dtype dtype,
+                                        const struct dc_shape *shape),
+                          void *user, struct dc_error *error)
+{
+    struct listing listing = {file, visit, user};
+    lock();
+    enum dc_status status = DC_OK;
+    if (H5Ovisit2(file->id, H5_INDEX_NAME, H5_ITER_INC, list_object, &listing, H5O_INFO_BASIC) < 0)
+        status = fail_h5(file, error, "list the arrays", NULL);
+    unlock();
+    return status;
+}

@@ -55,4 +55,11 @@ DC_MUST_USE enum dc_status dc_h5_get_text(const struct dc_h5 *file, const char *
                                           struct dc_arena *arena, struct dc_error *error);
 DC_MUST_USE enum dc_status dc_h5_get_int(const struct dc_h5 *file, const char *name, int64_t *value,
                                          struct dc_error *error);
+// Every array with its type and shape, by name; arrays whose type no dc_dtype holds are left out.
+DC_MUST_USE enum dc_status dc_h5_list(const struct dc_h5 *file,
+                                      void (*visit)(void *user, const char *name,
+                                                    enum dc_dtype dtype,
+                                                    const struct dc_shape *shape),
+                                      void *user, struct dc_error *error);
+
 #endif

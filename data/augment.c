@@ -224,7 +224,7 @@ static double gamma_from_one(struct dc_random *random, double shape)
         const double root = 1.0 + c * x;
         const double u = ((double)dc_random_u32(random) + 1.0) * 0x1p-32;  // (0, 1]
         const double v = root * root * root;
-        if (root > 0.0 && dc_log(u) < 0.5 * x * x + d - d * v + d * dc_log(v))
+        if (root > 0.0 && dc_ln(u) < 0.5 * x * x + d - d * v + d * dc_ln(v))
             return d * v;
     }
 }
@@ -235,7 +235,7 @@ static double random_gamma(struct dc_random *random, double shape)
     if (shape >= 1.0)
         return gamma_from_one(random, shape);
     const double u = ((double)dc_random_u32(random) + 1.0) * 0x1p-32;
-    return gamma_from_one(random, shape + 1.0) * dc_exp(dc_log(u) / shape);
+    return gamma_from_one(random, shape + 1.0) * dc_exp(dc_ln(u) / shape);
 }
 
 double dc_random_beta(struct dc_random *random, double alpha)
