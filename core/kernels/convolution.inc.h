@@ -9,6 +9,13 @@
 
 #define TILE static inline __attribute__((always_inline)) void
 
+// Tile loops have constant bounds and must be unrolled, so that accumulators stay in registers.
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 // A panel is worked on whole or, where at most half of its channels are there, by its first half.
 enum { PANEL_VECTORS = DC_PANEL / WIDTH, HALF_VECTORS = PANEL_VECTORS / 2 };
 
@@ -34,28 +41,36 @@ TILE conv_tile(const int n, const int vectors, float *y, const int32_t *y_offset
                const float *bias, int channels, bool add)
 {
     vf sum[TILE_PIXELS][PANEL_VECTORS];
+    UNROLL
     for (int v = 0; v < vectors; v++) {
         const vf start = bias ? load_channels(bias, v, channels) : vf_zero();
+        UNROLL
         for (int i = 0; i < n; i++)
             sum[i][v] = start;
     }
     for (int r = 0; r < taps->runs; r++) {
         const float *run[TILE_PIXELS];
+        UNROLL
         for (int i = 0; i < n; i++)
             run[i] = x + x_offset[i] + taps->run_offset[r];
         for (int k = 0; k < taps->run_length; k++, panel += DC_PANEL) {
             vf w[PANEL_VECTORS];
+            UNROLL
             for (int v = 0; v < vectors; v++)
                 w[v] = vf_load(panel + v * WIDTH);
+            UNROLL
             for (int i = 0; i < n; i++) {
                 const vf a = vf_broadcast(run[i] + k);
+                UNROLL
                 for (int v = 0; v < vectors; v++)
                     sum[i][v] = vf_multiply_add(a, w[v], sum[i][v]);
             }
         }
     }
+    UNROLL
     for (int i = 0; i < n; i++) {
         float *out = y + y_offset[i];
+        UNROLL
         for (int v = 0; v < vectors; v++) {
             const vf s = add ? vf_add(load_channels(out, v, channels), sum[i][v]) : sum[i][v];
             store_channels(out, s, v, channels);
@@ -94,22 +109,29 @@ TILE gradient_tile(const int rows, const int vectors, float *dw, int dw_stride, 
                    int channels)
 {
     vf sum[TILE_ROWS][PANEL_VECTORS];
+    UNROLL
     for (int i = 0; i < rows; i++)
+        UNROLL
         for (int v = 0; v < vectors; v++)
             sum[i][v] = vf_zero();
     for (int p = 0; p < pixels; p++, dy += dy_stride) {
         const float *a = x + x_offset[p];
         vf d[PANEL_VECTORS];
+        UNROLL
         for (int v = 0; v < vectors; v++)
             d[v] = load_channels(dy, v, channels);
+        UNROLL
         for (int i = 0; i < rows; i++) {
             const vf b = vf_broadcast(a + i);
+            UNROLL
             for (int v = 0; v < vectors; v++)
                 sum[i][v] = vf_multiply_add(b, d[v], sum[i][v]);
         }
     }
+    UNROLL
     for (int i = 0; i < rows; i++) {
         float *out = dw + (int64_t)i * dw_stride;
+        UNROLL
         for (int v = 0; v < vectors; v++)
             store_channels(out, vf_add(load_channels(out, v, channels), sum[i][v]), v, channels);
     }
@@ -164,14 +186,17 @@ TILE depthwise_tile(const int n, float *y, const int32_t *y_offset, const float 
                     const float *bias, int w_stride, int channels, bool add)
 {
     vf sum[DEPTHWISE_TILE];
+    UNROLL
     for (int i = 0; i < n; i++)
         sum[i] = bias ? load_channels(bias, 0, channels) : vf_zero();
     for (int t = 0; t < taps; t++) {
         const vf tap = load_channels(w + (int64_t)t * w_stride, 0, channels);
+        UNROLL
         for (int i = 0; i < n; i++)
             sum[i] = vf_multiply_add(load_channels(x + x_offset[i] + tap_offset[t], 0, channels),
                                      tap, sum[i]);
     }
+    UNROLL
     for (int i = 0; i < n; i++) {
         float *out = y + y_offset[i];
         const vf s = add ? vf_add(load_channels(out, 0, channels), sum[i]) : sum[i];
@@ -203,14 +228,17 @@ TILE depthwise_gradient_tile(const int n, float *dw, const float *x, const int32
                              int channels)
 {
     vf sum[GRADIENT_TAPS];
+    UNROLL
     for (int t = 0; t < n; t++)
         sum[t] = vf_zero();
     for (int p = 0; p < pixels; p++) {
         const vf d = load_channels(dy + (int64_t)p * stride, 0, channels);
         const float *a = x + x_offset[p];
+        UNROLL
         for (int t = 0; t < n; t++)
             sum[t] = vf_multiply_add(load_channels(a + tap_offset[t], 0, channels), d, sum[t]);
     }
+    UNROLL
     for (int t = 0; t < n; t++) {
         float *out = dw + (int64_t)t * stride;
         store_channels(out, vf_add(load_channels(out, 0, channels), sum[t]), 0, channels);
