@@ -148,7 +148,7 @@ static void add_matches_definition(void **state)
 static void softmax_matches_definition(void **state)
 {
     (void)state;
-    const struct dc_shape cases[] = {{2, {1, 1}}, {2, {37, 10}}, {2, {5, 1000}}, {4, {3, 2, 3, 7}}};
+    const struct dc_shape cases[] = {{2, {1, 1}}, {2, {37, 10}}, {2, {5, 100}}, {4, {3, 2, 3, 7}}};
     for (size_t s = 0; s < sizeof cases / sizeof cases[0]; s++)
         for (double scale = 1.0; scale < 1e4; scale *= 90.0) {
             struct run run;
