@@ -26,12 +26,11 @@ static void relu(float *restrict y, const float *restrict x, int64_t count)
 static void relu_slope(float *restrict dx, const float *restrict g, const float *restrict y,
                        int64_t count, bool add)
 {
-    if (add)
-        for (int64_t i = 0; i < count; i++)
-            dx[i] += y[i] <= 0.0f ? 0.0f : g[i];
-    else
-        for (int64_t i = 0; i < count; i++)
-            dx[i] = y[i] <= 0.0f ? 0.0f : g[i];
+    for (int64_t i = 0; i < count; i++) {
+        const float pass = g[i], old = add ? dx[i] : 0.0f;  // read always: gcc then vectorizes
+        const float d = y[i] <= 0.0f ? 0.0f : pass;
+        dx[i] = add ? old + d : d;
+    }
 }
 
 static void relu6(float *restrict y, const float *restrict x, int64_t count)
