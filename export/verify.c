@@ -19,8 +19,6 @@
 
 enum { WORDS_MAX = 32, PARTS_MAX = 64, SELFTEST_FAILED = 3 };
 
-extern char **environ;
-
 struct verifier {
     const struct dc_ctx *ctx;
     struct dc_arena *arena;
