@@ -128,6 +128,16 @@ static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_st
                 loss->temperature = stage->quantizes ? 1.0 : 4.0;
         }
     }
+    const char *start = stage->trains ? stage->train.init_from : "";
+    if (start[0] && !dc_experiment_stage(experiment, start)) {
+        char *weights = NULL;
+        const char *file = stage->where->where.file;
+        DC_TRY(dc_path_absolute(&weights, start, file, experiment->arena, error));
+        if (!dc_file_exists(weights))
+            return dc_fail_yaml(error, stage->where, "stage '%s': init_from is neither an earlier "
+                                "stage nor a file: %s", stage->name, weights);
+        stage->train.init_from = weights;
+    }
     if (stage->trains && stage->train.keep == 0 && experiment->data.validation == 0)
         stage->train.keep = 1;  // without a validation set the last epoch is all there is
     return DC_OK;
@@ -266,10 +276,12 @@ enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
 {
     struct dc_text_buffer text = {0};
     struct dc_experiment head = *experiment;
-    head.name = "";  // a name and the loader's depth shape nothing
+    head.name = head.target = "";  // a name, a place and the loader's depth shape nothing
     head.data.loader_depth = head.data.loader_threads = 1;
+    struct dc_stage body = *stage;
+    body.model = "";  // its content counts, not where it lies
     write_head(&text, &head);
-    write_stage(&text, stage);
+    write_stage(&text, &body);
     dc_text_append(&text, "profile: %s\n", experiment->profile);
     enum dc_status status =
         text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory") : DC_OK;

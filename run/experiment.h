@@ -30,6 +30,7 @@ struct dc_data_spec {
     struct dc_augmentation_list augment;
     struct dc_normalize_spec normalize;
     struct dc_numbers resize;
+    struct dc_texts class_names;
     int64_t channels, loader_depth, loader_threads;
 };
 

@@ -55,6 +55,8 @@ static const struct dc_field data_fields[] = {
     CUSTOM(dc_data_spec, "normalize", normalize, "auto", dc__decode_normalize, dc__write_normalize,
            "auto: from the training samples; or {mean, deviation} a channel, of values in [0, 1]"),
     NUMBERS(dc_data_spec, "resize", resize, "[]", 1, 65536, "png: [height, width]"),
+    TEXTS(dc_data_spec, "class_names", class_names, "[]",
+          "names of the classes in label order, up to 16; default: those that come with the data"),
     INT(dc_data_spec, "channels", channels, "0", 0, 4, "png: 1 or 3; 0: as the files are"),
     INT(dc_data_spec, "loader_depth", loader_depth, "4", 1, 1024, "batches held in memory"),
     INT(dc_data_spec, "loader_threads", loader_threads, "1", 1, 64, "threads that prepare them"),

@@ -25,7 +25,7 @@ struct window_layer {  // conv, depthwise_conv and pooling
 
 struct plain_layer {  // all others
     struct dc_layer_common common;
-    int64_t units, axis, begin, end, step;
+    int64_t units, axis, begin, end, step, before, after;
     double epsilon, momentum, rate;
     struct dc_numbers shape;
     struct padding padding;
@@ -48,16 +48,18 @@ static enum dc_status decode_padding(const struct dc_decoder *decoder, void *fie
     const int count = node->kind == DC_YAML_SCALAR ? 1 : node->count;
     double sides[4];
     if (node->kind == DC_YAML_MAPPING || (count != 1 && count != 4))
-        return dc_fail_yaml(error, node, "padding is same, valid, a number, or "
-                                         "[top, bottom, left, right]");
+        return dc_fail_yaml(error, node,
+                            "padding is same, valid, a number, or "
+                            "[top, bottom, left, right]");
     for (int i = 0; i < count; i++) {
         const struct dc_yaml *item = node->kind == DC_YAML_SCALAR ? node : node->items[i];
         const char *problem = NULL;
         if (item->kind != DC_YAML_SCALAR ||
             !dc_expression(&sides[i], item->text, decoder->variables, &problem) || sides[i] < 0 ||
             sides[i] > 1024)
-            return dc_fail_yaml(error, item, "padding is same, valid, a number from 0 to 1024, or "
-                                             "four of them");
+            return dc_fail_yaml(error, item,
+                                "padding is same, valid, a number from 0 to 1024, or "
+                                "four of them");
     }
     padding->top = (int)sides[0];
     padding->bottom = (int)sides[count == 4 ? 1 : 0];
@@ -66,48 +68,79 @@ static enum dc_status decode_padding(const struct dc_decoder *decoder, void *fie
     return DC_OK;
 }
 
-#define COMMON(layer_struct)                                                                              \
-    {.key = "name", .type = DC_FIELD_TEXT, .offset = offsetof(struct layer_struct, common.name),          \
-     .fallback = "", .help = "name of the layer"},                                                \
-        {.key = "from", .type = DC_FIELD_TEXTS, .offset = offsetof(struct layer_struct, common.from),     \
-         .fallback = "[]", .help = "layers it reads; default: the one before"},                   \
-    {                                                                                             \
-        .key = "when", .type = DC_FIELD_BOOL, .offset = offsetof(struct layer_struct, common.when),       \
-        .fallback = "true", .help = "the layer is left out where this is 0"                       \
+#define COMMON(layer_struct)                                                                       \
+    {.key = "name",                                                                                \
+     .type = DC_FIELD_TEXT,                                                                        \
+     .offset = offsetof(struct layer_struct, common.name),                                         \
+     .fallback = "",                                                                               \
+     .help = "name of the layer"},                                                                 \
+        {.key = "from",                                                                            \
+         .type = DC_FIELD_TEXTS,                                                                   \
+         .offset = offsetof(struct layer_struct, common.from),                                     \
+         .fallback = "[]",                                                                         \
+         .help = "layers it reads; default: the one before"},                                      \
+    {                                                                                              \
+        .key = "when", .type = DC_FIELD_BOOL,                                                      \
+        .offset = offsetof(struct layer_struct, common.when), .fallback = "true",                  \
+        .help = "the layer is left out where this is 0"                                            \
     }
 
 #define WINDOW(member) offsetof(struct window_layer, member)
-#define PLAIN(member) offsetof(struct plain_layer, member)
+#define PLAIN(member)  offsetof(struct plain_layer, member)
 
-#define FIELD_PADDING(place, value)                                                               \
-    {.key = "padding", .type = DC_FIELD_CUSTOM, .offset = (place), .fallback = (value),           \
-     .decode = decode_padding, .help = "same, valid, a number, or [top, bottom, left, right]"}
-#define FIELD_SIZE(label, place, value, text)                                                     \
-    {.key = (label), .type = DC_FIELD_NUMBERS, .offset = (place), .fallback = (value),            \
-     .minimum = 1, .maximum = 1024, .help = (text)}
+#define FIELD_PADDING(place, value)                                                                \
+    {                                                                                              \
+        .key = "padding", .type = DC_FIELD_CUSTOM, .offset = (place), .fallback = (value),         \
+        .decode = decode_padding, .help = "same, valid, a number, or [top, bottom, left, right]"   \
+    }
+#define FIELD_SIZE(label, place, value, text)                                                      \
+    {                                                                                              \
+        .key = (label), .type = DC_FIELD_NUMBERS, .offset = (place), .fallback = (value),          \
+        .minimum = 1, .maximum = 1024, .help = (text)                                              \
+    }
 
 static const struct dc_field conv_fields[] = {
     COMMON(window_layer),
-    {.key = "filters", .type = DC_FIELD_INT, .offset = WINDOW(filters), .minimum = 1,
-     .maximum = 65536, .help = "output channels"},
+    {.key = "filters",
+     .type = DC_FIELD_INT,
+     .offset = WINDOW(filters),
+     .minimum = 1,
+     .maximum = 65536,
+     .help = "output channels"},
     FIELD_SIZE("kernel", WINDOW(kernel), NULL, "kernel size, or [height, width]"),
     FIELD_SIZE("stride", WINDOW(stride), "1", "stride, or [vertical, horizontal]"),
     FIELD_SIZE("dilation", WINDOW(dilation), "1", "distance of the kernel's taps"),
-    {.key = "groups", .type = DC_FIELD_INT, .offset = WINDOW(groups), .fallback = "1",
-     .minimum = 1, .maximum = 65536, .help = "groups of channels"},
+    {.key = "groups",
+     .type = DC_FIELD_INT,
+     .offset = WINDOW(groups),
+     .fallback = "1",
+     .minimum = 1,
+     .maximum = 65536,
+     .help = "groups of channels"},
     FIELD_PADDING(WINDOW(padding), "valid"),
-    {.key = "bias", .type = DC_FIELD_BOOL, .offset = WINDOW(bias), .fallback = "true",
+    {.key = "bias",
+     .type = DC_FIELD_BOOL,
+     .offset = WINDOW(bias),
+     .fallback = "true",
      .help = "add a bias; false before batch_norm"},
 };
 static const struct dc_field depthwise_fields[] = {
     COMMON(window_layer),
-    {.key = "multiplier", .type = DC_FIELD_INT, .offset = WINDOW(multiplier), .fallback = "1",
-     .minimum = 1, .maximum = 64, .help = "output channels an input channel"},
+    {.key = "multiplier",
+     .type = DC_FIELD_INT,
+     .offset = WINDOW(multiplier),
+     .fallback = "1",
+     .minimum = 1,
+     .maximum = 64,
+     .help = "output channels an input channel"},
     FIELD_SIZE("kernel", WINDOW(kernel), NULL, "kernel size, or [height, width]"),
     FIELD_SIZE("stride", WINDOW(stride), "1", "stride, or [vertical, horizontal]"),
     FIELD_SIZE("dilation", WINDOW(dilation), "1", "distance of the kernel's taps"),
     FIELD_PADDING(WINDOW(padding), "valid"),
-    {.key = "bias", .type = DC_FIELD_BOOL, .offset = WINDOW(bias), .fallback = "true",
+    {.key = "bias",
+     .type = DC_FIELD_BOOL,
+     .offset = WINDOW(bias),
+     .fallback = "true",
      .help = "add a bias; false before batch_norm"},
 };
 static const struct dc_field pool_fields[] = {
@@ -115,52 +148,119 @@ static const struct dc_field pool_fields[] = {
     FIELD_SIZE("kernel", WINDOW(kernel), NULL, "window size, or [height, width]"),
     FIELD_SIZE("stride", WINDOW(stride), "[]", "default: the window size"),
     FIELD_PADDING(WINDOW(padding), "valid"),
-    {.key = "count_padding", .type = DC_FIELD_BOOL, .offset = WINDOW(count_padding),
-     .fallback = "false", .help = "average pooling: padding counts as values of 0"},
+    {.key = "count_padding",
+     .type = DC_FIELD_BOOL,
+     .offset = WINDOW(count_padding),
+     .fallback = "false",
+     .help = "average pooling: padding counts as values of 0"},
 };
 static const struct dc_field dense_fields[] = {
     COMMON(plain_layer),
-    {.key = "units", .type = DC_FIELD_INT, .offset = PLAIN(units), .minimum = 1,
-     .maximum = 1048576, .help = "outputs"},
-    {.key = "bias", .type = DC_FIELD_BOOL, .offset = PLAIN(bias), .fallback = "true",
+    {.key = "units",
+     .type = DC_FIELD_INT,
+     .offset = PLAIN(units),
+     .minimum = 1,
+     .maximum = 1048576,
+     .help = "outputs"},
+    {.key = "bias",
+     .type = DC_FIELD_BOOL,
+     .offset = PLAIN(bias),
+     .fallback = "true",
      .help = "add a bias"},
 };
 static const struct dc_field batch_norm_fields[] = {
     COMMON(plain_layer),
-    {.key = "epsilon", .type = DC_FIELD_REAL, .offset = PLAIN(epsilon), .fallback = "1e-5",
-     .minimum = 1e-12, .maximum = 1, .help = "added to the variance"},
-    {.key = "momentum", .type = DC_FIELD_REAL, .offset = PLAIN(momentum), .fallback = "0.1",
-     .minimum = 0, .maximum = 1, .help = "share of the batch in the running statistics"},
+    {.key = "epsilon",
+     .type = DC_FIELD_REAL,
+     .offset = PLAIN(epsilon),
+     .fallback = "1e-5",
+     .minimum = 1e-12,
+     .maximum = 1,
+     .help = "added to the variance"},
+    {.key = "momentum",
+     .type = DC_FIELD_REAL,
+     .offset = PLAIN(momentum),
+     .fallback = "0.1",
+     .minimum = 0,
+     .maximum = 1,
+     .help = "share of the batch in the running statistics"},
 };
 static const struct dc_field dropout_fields[] = {
     COMMON(plain_layer),
-    {.key = "rate", .type = DC_FIELD_REAL, .offset = PLAIN(rate), .fallback = "0.5", .minimum = 0,
-     .maximum = 0.99, .help = "share of values set to 0 in training"},
+    {.key = "rate",
+     .type = DC_FIELD_REAL,
+     .offset = PLAIN(rate),
+     .fallback = "0.5",
+     .minimum = 0,
+     .maximum = 0.99,
+     .help = "share of values set to 0 in training"},
 };
 static const struct dc_field concat_fields[] = {
     COMMON(plain_layer),
-    {.key = "axis", .type = DC_FIELD_INT, .offset = PLAIN(axis), .fallback = "-1", .minimum = -7,
-     .maximum = 7, .help = "axis along which inputs are joined; -1: channels"},
+    {.key = "axis",
+     .type = DC_FIELD_INT,
+     .offset = PLAIN(axis),
+     .fallback = "-1",
+     .minimum = -7,
+     .maximum = 7,
+     .help = "axis along which inputs are joined; -1: channels"},
 };
 static const struct dc_field slice_fields[] = {
     COMMON(plain_layer),
-    {.key = "axis", .type = DC_FIELD_INT, .offset = PLAIN(axis), .fallback = "-1", .minimum = -7,
-     .maximum = 7, .help = "axis that is cut; -1: channels"},
-    {.key = "begin", .type = DC_FIELD_INT, .offset = PLAIN(begin), .fallback = "0", .minimum = 0,
-     .maximum = 1e9, .help = "first index"},
-    {.key = "end", .type = DC_FIELD_INT, .offset = PLAIN(end), .minimum = 1, .maximum = 1e9,
+    {.key = "axis",
+     .type = DC_FIELD_INT,
+     .offset = PLAIN(axis),
+     .fallback = "-1",
+     .minimum = -7,
+     .maximum = 7,
+     .help = "axis that is cut; -1: channels"},
+    {.key = "begin",
+     .type = DC_FIELD_INT,
+     .offset = PLAIN(begin),
+     .fallback = "0",
+     .minimum = 0,
+     .maximum = 1e9,
+     .help = "first index"},
+    {.key = "end",
+     .type = DC_FIELD_INT,
+     .offset = PLAIN(end),
+     .minimum = 1,
+     .maximum = 1e9,
      .help = "index behind the last"},
-    {.key = "step", .type = DC_FIELD_INT, .offset = PLAIN(step), .fallback = "1", .minimum = 1,
-     .maximum = 1e6, .help = "distance of the indices kept"},
+    {.key = "step",
+     .type = DC_FIELD_INT,
+     .offset = PLAIN(step),
+     .fallback = "1",
+     .minimum = 1,
+     .maximum = 1e6,
+     .help = "distance of the indices kept"},
 };
 static const struct dc_field reshape_fields[] = {
     COMMON(plain_layer),
-    {.key = "shape", .type = DC_FIELD_NUMBERS, .offset = PLAIN(shape), .minimum = -1,
-     .maximum = 1e9, .help = "new dimensions without the batch; one may be -1"},
+    {.key = "shape",
+     .type = DC_FIELD_NUMBERS,
+     .offset = PLAIN(shape),
+     .minimum = -1,
+     .maximum = 1e9,
+     .help = "new dimensions without the batch; one may be -1"},
 };
 static const struct dc_field pad_fields[] = {
     COMMON(plain_layer),
-    FIELD_PADDING(PLAIN(padding), NULL),
+    FIELD_PADDING(PLAIN(padding), "0"),
+    {.key = "channels_before",
+     .type = DC_FIELD_INT,
+     .offset = PLAIN(before),
+     .fallback = "0",
+     .minimum = 0,
+     .maximum = 65536,
+     .help = "channels of zeros before the input's"},
+    {.key = "channels_after",
+     .type = DC_FIELD_INT,
+     .offset = PLAIN(after),
+     .fallback = "0",
+     .minimum = 0,
+     .maximum = 65536,
+     .help = "channels of zeros after the input's"},
 };
 static const struct dc_field bare_fields[] = {COMMON(plain_layer)};
 
@@ -183,10 +283,10 @@ static struct padding resolve_padding(const struct window_layer *layer, const st
     struct padding p = layer->padding;
     if (p.kind == PADDING_SAME && in->rank == 4) {
         const int kernel_h = pick(&layer->kernel, 0, 1), kernel_w = pick(&layer->kernel, 1, 1);
-        same_padding(&p.top, &p.bottom, in->dims[1], kernel_h,
-                     pick(&layer->stride, 0, kernel_h), pick(&layer->dilation, 0, 1));
-        same_padding(&p.left, &p.right, in->dims[2], kernel_w,
-                     pick(&layer->stride, 1, kernel_w), pick(&layer->dilation, 1, 1));
+        same_padding(&p.top, &p.bottom, in->dims[1], kernel_h, pick(&layer->stride, 0, kernel_h),
+                     pick(&layer->dilation, 0, 1));
+        same_padding(&p.left, &p.right, in->dims[2], kernel_w, pick(&layer->stride, 1, kernel_w),
+                     pick(&layer->dilation, 1, 1));
     }
     return p;
 }
@@ -200,11 +300,17 @@ static enum dc_status build_conv(struct dc_graph *graph, const char *name, const
     const int channels = (int)in->dims[in->rank - 1];
     const struct dc_conv_attributes a = {
         .filters = l->multiplier ? channels * (int)l->multiplier : (int)l->filters,
-        .kernel_h = pick(&l->kernel, 0, 1), .kernel_w = pick(&l->kernel, 1, 1),
-        .stride_h = pick(&l->stride, 0, 1), .stride_w = pick(&l->stride, 1, 1),
-        .dilation_h = pick(&l->dilation, 0, 1), .dilation_w = pick(&l->dilation, 1, 1),
+        .kernel_h = pick(&l->kernel, 0, 1),
+        .kernel_w = pick(&l->kernel, 1, 1),
+        .stride_h = pick(&l->stride, 0, 1),
+        .stride_w = pick(&l->stride, 1, 1),
+        .dilation_h = pick(&l->dilation, 0, 1),
+        .dilation_w = pick(&l->dilation, 1, 1),
         .groups = l->multiplier ? channels : (int)l->groups,
-        .pad_top = p.top, .pad_bottom = p.bottom, .pad_left = p.left, .pad_right = p.right,
+        .pad_top = p.top,
+        .pad_bottom = p.bottom,
+        .pad_left = p.left,
+        .pad_right = p.right,
         .bias = l->bias,
     };
     return dc_graph_add(graph, name, &dc_op_conv, &a, sizeof a, inputs, count, node, error);
@@ -218,9 +324,14 @@ static enum dc_status add_pool(struct dc_graph *graph, const char *name, const s
     const struct padding p = resolve_padding(l, &graph->nodes[inputs[0]].shape);
     const int kernel_h = pick(&l->kernel, 0, 1), kernel_w = pick(&l->kernel, 1, 1);
     const struct dc_pool_attributes a = {
-        .kernel_h = kernel_h, .kernel_w = kernel_w,
-        .stride_h = pick(&l->stride, 0, kernel_h), .stride_w = pick(&l->stride, 1, kernel_w),
-        .pad_top = p.top, .pad_bottom = p.bottom, .pad_left = p.left, .pad_right = p.right,
+        .kernel_h = kernel_h,
+        .kernel_w = kernel_w,
+        .stride_h = pick(&l->stride, 0, kernel_h),
+        .stride_w = pick(&l->stride, 1, kernel_w),
+        .pad_top = p.top,
+        .pad_bottom = p.bottom,
+        .pad_left = p.left,
+        .pad_right = p.right,
         .count_padding = l->count_padding,
     };
     return dc_graph_add(graph, name, op, &a, sizeof a, inputs, count, node, error);
@@ -234,8 +345,8 @@ static enum dc_status build_max_pool(struct dc_graph *graph, const char *name, c
 }
 
 static enum dc_status build_average_pool(struct dc_graph *graph, const char *name,
-                                         const void *layer, const int *inputs, int count,
-                                         int *node, struct dc_error *error)
+                                         const void *layer, const int *inputs, int count, int *node,
+                                         struct dc_error *error)
 {
     return add_pool(graph, name, &dc_op_average_pool, layer, inputs, count, node, error);
 }
@@ -248,8 +359,8 @@ static enum dc_status build_dense(struct dc_graph *graph, const char *name, cons
     return dc_graph_add(graph, name, &dc_op_dense, &a, sizeof a, inputs, count, node, error);
 }
 
-static enum dc_status build_batch_norm(struct dc_graph *graph, const char *name,
-                                       const void *layer, const int *inputs, int count, int *node,
+static enum dc_status build_batch_norm(struct dc_graph *graph, const char *name, const void *layer,
+                                       const int *inputs, int count, int *node,
                                        struct dc_error *error)
 {
     const struct plain_layer *l = layer;
@@ -259,8 +370,7 @@ static enum dc_status build_batch_norm(struct dc_graph *graph, const char *name,
 }
 
 static enum dc_status build_dropout(struct dc_graph *graph, const char *name, const void *layer,
-                                    const int *inputs, int count, int *node,
-                                    struct dc_error *error)
+                                    const int *inputs, int count, int *node, struct dc_error *error)
 {
     const struct plain_layer *l = layer;
     const struct dc_dropout_attributes a = {.rate = (float)l->rate};
@@ -284,8 +394,7 @@ static enum dc_status build_slice(struct dc_graph *graph, const char *name, cons
 }
 
 static enum dc_status build_reshape(struct dc_graph *graph, const char *name, const void *layer,
-                                    const int *inputs, int count, int *node,
-                                    struct dc_error *error)
+                                    const int *inputs, int count, int *node, struct dc_error *error)
 {
     const struct plain_layer *l = layer;
     struct dc_reshape_attributes a = {.rank = l->shape.count};
@@ -297,18 +406,20 @@ static enum dc_status build_reshape(struct dc_graph *graph, const char *name, co
 static enum dc_status build_pad(struct dc_graph *graph, const char *name, const void *layer,
                                 const int *inputs, int count, int *node, struct dc_error *error)
 {
-    const struct padding *p = &((const struct plain_layer *)layer)->padding;
-    const struct dc_pad_attributes a = {p->top, p->bottom, p->left, p->right};
+    const struct plain_layer *l = layer;
+    const struct padding *p = &l->padding;
+    const struct dc_pad_attributes a = {p->top,   p->bottom,      p->left,
+                                        p->right, (int)l->before, (int)l->after};
     return dc_graph_add(graph, name, &dc_op_pad, &a, sizeof a, inputs, count, node, error);
 }
 
-#define BARE(op)                                                                                 \
-    static enum dc_status build_##op(struct dc_graph *graph, const char *name, const void *layer, \
-                                     const int *inputs, int count, int *node,                     \
-                                     struct dc_error *error)                                      \
-    {                                                                                             \
-        (void)layer;                                                                              \
-        return dc_graph_add(graph, name, &dc_op_##op, NULL, 0, inputs, count, node, error);       \
+#define BARE(op)                                                                                   \
+    static enum dc_status build_##op(struct dc_graph *graph, const char *name, const void *layer,  \
+                                     const int *inputs, int count, int *node,                      \
+                                     struct dc_error *error)                                       \
+    {                                                                                              \
+        (void)layer;                                                                               \
+        return dc_graph_add(graph, name, &dc_op_##op, NULL, 0, inputs, count, node, error);        \
     }
 BARE(relu)
 BARE(relu6)

@@ -179,7 +179,9 @@ enum dc_status dc_apply_parameter_rules(struct dc_params *params, const struct d
     for (int f = 0; f < train->freeze.count; f++) {
         int matched = 0;
         for (int i = 0; i < params->count; i++) {
-            const bool matches = dc_slice_matches(&params->slices[i], train->freeze.items[f]);
+            const struct dc_slice *slice = &params->slices[i];
+            const bool matches = slice->role != DC_ROLE_OBSERVER &&  // freeze_observers_epoch's
+                                 dc_slice_matches(slice, train->freeze.items[f]);
             params->slices[i].frozen = params->slices[i].frozen || matches;
             matched += matches;
         }

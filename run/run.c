@@ -245,6 +245,8 @@ static enum dc_status open_split(struct dc_source **source, const struct dc_run 
         .resize_height = data->resize.count == 2 ? (int)data->resize.items[0] : 0,
         .resize_width = data->resize.count == 2 ? (int)data->resize.items[1] : 0,
         .channels = (int)data->channels,
+        .class_names = data->class_names.count ? data->class_names.items : NULL,
+        .class_count = data->class_names.count,
     };
     return dc_source_open(source, &spec, error);
 }

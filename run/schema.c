@@ -138,7 +138,7 @@ static enum dc_status decode_path(char **path, const struct dc_field *field,
                                   struct dc_error *error)
 {
     struct dc_error reason;
-    if (dc_path_resolve(path, node->text, node->where.file, decoder->arena, &reason) != DC_OK)
+    if (dc_path_absolute(path, node->text, node->where.file, decoder->arena, &reason) != DC_OK)
         return dc_fail_yaml(error, node, "'%s': %.512s", field->key, reason.message);
     return DC_OK;
 }

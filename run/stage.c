@@ -96,22 +96,16 @@ static enum dc_status start_weights(struct dc_run *run, const struct dc_stage *s
     dc_params_init(params, (uint32_t)seed);
     if (!parent && !given[0])
         return DC_OK;
-    struct dc_stage_network network = {0};
-    if (!parent)
-        return dc_fail_yaml(error, stage->where, "stage '%s': init_from names no stage: '%s'",
-                            stage->name, given);
-    char *weights = dc_run_weights_path(run, parent, error);
+    const char *weights = parent ? dc_run_weights_path(run, parent, error) : given;
     if (!weights)
         return DC_ERR_MEMORY;
-    DC_TRY_IN(dc_stage_network_open(&network, parent, weights, error), error,
-              "stage '%s' starts from '%s'", stage->name, parent->name);
     int copied = 0;
-    enum dc_status status = dc_params_copy_by_name(params, network.params, &copied, error);
-    dc_stage_network_close(&network);
-    if (status == DC_OK && copied == 0)
-        status = dc_fail(error, DC_ERR_CONFIG, "stage '%s': no layer of '%s' has the same name",
-                         stage->name, parent->name);
-    return status;
+    DC_TRY_IN(dc_weights_read_matching(weights, params, &copied, error), error,
+              "stage '%s' starts from %s", stage->name, weights);
+    if (copied == 0)
+        return dc_fail(error, DC_ERR_CONFIG, "stage '%s': no layer of %s has the same name",
+                       stage->name, weights);
+    return DC_OK;
 }
 
 static struct dc_train_config train_config(const struct dc_run *run, const struct dc_stage *stage)

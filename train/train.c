@@ -27,7 +27,6 @@ struct trainer {
     double started;        // clock at the start of this process's share
     double seconds_before; // of earlier starts
     int64_t steps_before;
-    double learning_rate;
 };
 
 double dc_loss_term_weight(const struct dc_loss_term *term, int epoch)
@@ -161,11 +160,17 @@ static enum dc_status run_batch(struct trainer *t, const struct dc_batch *batch,
     return DC_OK;
 }
 
+static double learning_rate(const struct trainer *t, int64_t step)
+{
+    const struct dc_train_config *c = t->config;
+    return dc_schedule_rate(&c->schedule, c->learning_rate, step, t->epoch_steps,
+                            t->epoch_steps * c->epochs);
+}
+
 static enum dc_status update(struct trainer *t, struct dc_error *error)
 {
     const struct dc_train_config *c = t->config;
-    t->learning_rate = dc_schedule_rate(&c->schedule, c->learning_rate, t->counters.step,
-                                        t->epoch_steps, t->epoch_steps * c->epochs);
+    const double rate = learning_rate(t, t->counters.step);
     const double done = (double)t->counters.step;
     const double rising = (1.0 + done) / (10.0 + done);  // so that early weights fade
     const double decay = rising < c->average_decay ? rising : c->average_decay;
@@ -182,7 +187,7 @@ static enum dc_status update(struct trainer *t, struct dc_error *error)
                                t->job->stage, (long long)t->counters.step + 1);
             scale = norm > c->clip_norm ? c->clip_norm / norm : 1.0;
         }
-        dc_optimizer_step(t->ctx, &c->optimizer, network->params, t->learning_rate, scale, decay,
+        dc_optimizer_step(t->ctx, &c->optimizer, network->params, rate, scale, decay,
                           t->counters.step + 1);
     }
     t->counters.step++;
@@ -264,8 +269,8 @@ static enum dc_status end_epoch(struct trainer *t, struct dc_error *error)
     struct dc_counters *c = &t->counters;
     DC_TRY(validate(t, error));
     c->seconds = t->seconds_before + now() - t->started;
-    DC_TRY(dc_metrics_append(t->job->metrics_path, t->job, c, (int)c->epoch, t->learning_rate,
-                             &c->metrics_bytes, error));
+    DC_TRY(dc_metrics_append(t->job->metrics_path, t->job, c, (int)c->epoch,
+                             learning_rate(t, c->step - 1), &c->metrics_bytes, error));
     report(t, true);
     c->epoch++;
     c->batch = 0;
