@@ -278,6 +278,7 @@ enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
     struct dc_experiment head = *experiment;
     head.name = head.target = "";  // a name, a place and the loader's depth shape nothing
     head.data.loader_depth = head.data.loader_threads = 1;
+    head.data.class_names.count = 0;
     struct dc_stage body = *stage;
     body.model = "";  // its content counts, not where it lies
     write_head(&text, &head);
