@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "core/file.h"
+#include "run/report.h"
 #include "run/run_internal.h"
 
 #ifndef DECANT_COMMIT
@@ -53,7 +54,7 @@ enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error)
         json_object_set_new(object, "normalization",
                             json_pack("{s:o, s:o}", "mean", mean, "deviation", deviation));
     if (path)
-        status = object ? dc__write_json(path, object, error)
+        status = object ? dc_report_write(path, object, error)
                         : dc_fail(error, DC_ERR_MEMORY, "out of memory");
     json_decref(object);
     return status;

@@ -24,8 +24,6 @@ DC_MUST_USE enum dc_status dc__test_stage(struct dc_run *run, struct dc_stage *s
                                           struct dc_stage_network *network, json_t *result,
                                           struct dc_error *error);
 
-DC_MUST_USE enum dc_status dc__write_json(const char *path, const json_t *json,
-                                          struct dc_error *error);
 DC_MUST_USE enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error);
 
 enum { DC_EVALUATION_BATCH = 256 };

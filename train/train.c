@@ -29,16 +29,6 @@ struct trainer {
     int64_t steps_before;
 };
 
-double dc_loss_term_weight(const struct dc_loss_term *term, int epoch)
-{
-    if (epoch < term->start_epoch || (term->end_epoch > 0 && epoch >= term->end_epoch))
-        return 0.0;
-    if (term->ramp_epochs <= 0)
-        return term->weight;
-    const double t = (double)(epoch - term->start_epoch + 1) / (double)term->ramp_epochs;
-    return term->weight * (t < 1.0 ? t : 1.0);
-}
-
 static double now(void)
 {
     struct timespec time;
