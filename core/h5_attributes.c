@@ -1,0 +1,167 @@
+// Owns root attributes and the list of arrays of an HDF5 file.
+
+#include <hdf5.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/h5_internal.h"
+
+static enum dc_status set_attribute(struct dc_h5 *file, const char *name, hid_t stored,
+                                    hid_t memory, const void *value, struct dc_error *error)
+{
+    const hid_t space = H5Screate(H5S_SCALAR);
+    const hid_t attribute = H5Acreate2(file->id, name, stored, space, H5P_DEFAULT, H5P_DEFAULT);
+    const bool good = attribute >= 0 && H5Awrite(attribute, memory, value) >= 0;
+    const enum dc_status status = dc__h5_check_write(file, good, name, error);
+    if (attribute >= 0)
+        H5Aclose(attribute);
+    H5Sclose(space);
+    return status;
+}
+
+static hid_t text_type(size_t bytes)
+{
+    const hid_t type = H5Tcopy(H5T_C_S1);
+    if (type >= 0 && (H5Tset_size(type, bytes) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0)) {
+        H5Tclose(type);
+        return -1;
+    }
+    return type;
+}
+
+enum dc_status dc_h5_set_text(struct dc_h5 *file, const char *name, const char *text,
+                              struct dc_error *error)
+{
+    dc__h5_lock();
+    const hid_t type = text_type(strlen(text) + 1);
+    const enum dc_status status = set_attribute(file, name, type, type, text, error);
+    if (type >= 0)
+        H5Tclose(type);
+    dc__h5_unlock();
+    return status;
+}
+
+enum dc_status dc_h5_set_int(struct dc_h5 *file, const char *name, int64_t value,
+                             struct dc_error *error)
+{
+    dc__h5_lock();
+    const enum dc_status status = set_attribute(file, name, H5T_STD_I64LE, H5T_NATIVE_INT64, &value,
+                                                error);
+    dc__h5_unlock();
+    return status;
+}
+
+// Fixed length, as Decant writes, or variable length, as h5py does.
+static enum dc_status read_text(const struct dc_h5 *file, hid_t attribute, hid_t type, char **text,
+                                struct dc_arena *arena, struct dc_error *error)
+{
+    const bool variable = H5Tis_variable_str(type) > 0;
+    const size_t size = variable ? H5T_VARIABLE : H5Tget_size(type) + 1;
+    char *words = NULL;
+    *text = variable ? NULL : dc_arena_alloc(arena, size, error);
+    if (!variable && !*text)
+        return DC_ERR_MEMORY;
+    const hid_t memory = H5Tcopy(type);
+    bool good = memory >= 0 && (variable || H5Tset_size(memory, size) >= 0);
+    if (good && !variable)
+        good = H5Tset_strpad(memory, H5T_STR_NULLTERM) >= 0;
+    good = good && H5Aread(attribute, memory, variable ? (void *)&words : *text) >= 0;
+    enum dc_status status = good ? DC_OK : dc__h5_fail(file, error, "read", NULL);
+    if (memory >= 0)
+        H5Tclose(memory);
+    if (good && variable) {
+        *text = dc_arena_copy(arena, words ? words : "", error);
+        status = *text ? DC_OK : DC_ERR_MEMORY;
+        H5free_memory(words);
+    }
+    return status;
+}
+
+// Open a scalar root attribute of the wanted class.
+static enum dc_status open_attribute(hid_t *attribute, hid_t *type, const struct dc_h5 *file,
+                                     const char *name, H5T_class_t class, struct dc_error *error)
+{
+    *attribute = H5Aexists(file->id, name) > 0 ? H5Aopen(file->id, name, H5P_DEFAULT) : -1;
+    if (*attribute < 0)
+        return dc_fail(error, DC_ERR_DATA, "%s: attribute '%s' is missing", file->path, name);
+    *type = H5Aget_type(*attribute);
+    const hid_t space = H5Aget_space(*attribute);
+    const bool good = H5Tget_class(*type) == class && H5Sget_simple_extent_npoints(space) == 1;
+    H5Sclose(space);
+    if (good)
+        return DC_OK;
+    H5Tclose(*type);
+    H5Aclose(*attribute);
+    return dc_fail(error, DC_ERR_DATA, "%s: attribute '%s' is not one %s", file->path, name,
+                   class == H5T_STRING ? "text" : "integer");
+}
+
+enum dc_status dc_h5_get_text(const struct dc_h5 *file, const char *name, char **text,
+                              struct dc_arena *arena, struct dc_error *error)
+{
+    hid_t attribute = -1, type = -1;
+    dc__h5_lock();
+    enum dc_status status = open_attribute(&attribute, &type, file, name, H5T_STRING, error);
+    if (status == DC_OK) {
+        status = read_text(file, attribute, type, text, arena, error);
+        H5Tclose(type);
+        H5Aclose(attribute);
+    }
+    dc__h5_unlock();
+    return status;
+}
+
+enum dc_status dc_h5_get_int(const struct dc_h5 *file, const char *name, int64_t *value,
+                             struct dc_error *error)
+{
+    hid_t attribute = -1, type = -1;
+    dc__h5_lock();
+    enum dc_status status = open_attribute(&attribute, &type, file, name, H5T_INTEGER, error);
+    if (status == DC_OK) {
+        if (H5Aread(attribute, H5T_NATIVE_INT64, value) < 0)
+            status = dc__h5_fail(file, error, "read the attribute", name);
+        H5Tclose(type);
+        H5Aclose(attribute);
+    }
+    dc__h5_unlock();
+    return status;
+}
+
+struct listing {
+    const struct dc_h5 *file;
+    void (*visit)(void *user, const char *name, enum dc_dtype dtype, const struct dc_shape *shape);
+    void *user;
+};
+
+static herr_t list_object(hid_t root, const char *name, const H5O_info_t *info, void *user)
+{
+    const struct listing *listing = user;
+    if (info->type != H5O_TYPE_DATASET)
+        return 0;
+    const hid_t set = H5Dopen2(root, name, H5P_DEFAULT);
+    if (set < 0)
+        return -1;
+    const hid_t type = H5Dget_type(set);
+    struct dc_shape shape;
+    const enum dc_dtype dtype = dc__h5_holding_type(type);
+    if (dtype != DC_DTYPE_COUNT && dc__h5_array_shape(set, &shape))
+        listing->visit(listing->user, name, dtype, &shape);
+    H5Tclose(type);
+    H5Dclose(set);
+    return 0;
+}
+
+enum dc_status dc_h5_list(const struct dc_h5 *file,
+                          void (*visit)(void *user, const char *name, enum dc_dtype dtype,
+                                        const struct dc_shape *shape),
+                          void *user, struct dc_error *error)
+{
+    struct listing listing = {file, visit, user};
+    dc__h5_lock();
+    enum dc_status status = DC_OK;
+    if (H5Ovisit2(file->id, H5_INDEX_NAME, H5_ITER_INC, list_object, &listing, H5O_INFO_BASIC) < 0)
+        status = dc__h5_fail(file, error, "list the arrays", NULL);
+    dc__h5_unlock();
+    return status;
+}
