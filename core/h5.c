@@ -311,7 +311,7 @@ static bool transfer_rows(hid_t set, const struct dc_shape *shape, enum dc_dtype
 
 static bool append(hid_t set, const void *rows, int64_t count)
 {
-    struct dc_shape shape;
+    struct dc_shape shape = {0};
     hsize_t dims[DC_RANK_MAX];
     const hid_t type = H5Dget_type(set);
     enum dc_dtype dtype = DC_F32;
@@ -411,7 +411,7 @@ enum dc_status dc_h5_read(const struct dc_h5 *file, const char *name,
                           const struct dc_tensor *tensor, struct dc_error *error)
 {
     hid_t set = -1;
-    struct dc_shape shape;
+    struct dc_shape shape = {0};
     char has[DC_SHAPE_TEXT], wants[DC_SHAPE_TEXT];
     dc__h5_lock();
     enum dc_status status = open_array(&set, &shape, file, name, error);
@@ -432,7 +432,7 @@ enum dc_status dc_h5_read_rows(const struct dc_h5 *file, const char *name, enum 
                                void *rows, int64_t first, int64_t count, struct dc_error *error)
 {
     hid_t set = -1;
-    struct dc_shape shape;
+    struct dc_shape shape = {0};
     dc__h5_lock();
     enum dc_status status = open_array(&set, &shape, file, name, error);
     if (status == DC_OK) {
