@@ -217,7 +217,7 @@ static void not_finite_names_the_row(void **state)
             run_fill(x, 111, -1.0, 1.0, 7);
             one_hot(targets, 37, 3);
             x[30 * 3 + column] = bad[k];
-            x[34 * 3] = NAN;  // the first row is the one that is named
+            x[31 * 3] = x[34 * 3] = NAN;  // in the same chunk and a later one: the first is named
             loss_open(&t, ctx, x, targets, 37, 3);
             assert_int_equal(loss_try_add(&t, &dc_op_cross_entropy, &a, targets, 1.0, &error),
                              DC_ERR_NUMERIC);
