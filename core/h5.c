@@ -1,4 +1,4 @@
-// Owns files, arrays and row blocks in HDF5; attributes and listing are h5_attributes.c's.
+// Owns files, arrays and row blocks of HDF5; root attributes are in h5_attributes.c.
 //
 // A file being created lives under a temporary name until dc_h5_close_commit. Equal content gives
 // equal bytes: object times are off, types are fixed, chunk sizes depend on the row alone.
@@ -272,7 +272,7 @@ enum dc_status dc_h5_create_rows(struct dc_h5 *file, const char *name, enum dc_d
 }
 
 // Shape of an open array; a rank above DC_RANK_MAX is refused.
-bool dc__h5_array_shape(hid_t set, struct dc_shape *shape)
+static bool array_shape(hid_t set, struct dc_shape *shape)
 {
     hsize_t dims[H5S_MAX_RANK];
     const hid_t space = H5Dget_space(set);
@@ -311,14 +311,14 @@ static bool transfer_rows(hid_t set, const struct dc_shape *shape, enum dc_dtype
 
 static bool append(hid_t set, const void *rows, int64_t count)
 {
-    struct dc_shape shape = {0};
+    struct dc_shape shape;
     hsize_t dims[DC_RANK_MAX];
     const hid_t type = H5Dget_type(set);
     enum dc_dtype dtype = DC_F32;
     while (dtype < DC_DTYPE_COUNT && H5Tequal(type, stored_type(dtype)) <= 0)
         dtype++;
     H5Tclose(type);
-    if (dtype == DC_DTYPE_COUNT || !dc__h5_array_shape(set, &shape) || shape.rank == 0)
+    if (dtype == DC_DTYPE_COUNT || !array_shape(set, &shape) || shape.rank == 0)
         return false;
     for (int i = 0; i < shape.rank; i++)
         dims[i] = (hsize_t)(shape.dims[i] + (i ? 0 : count));
@@ -358,7 +358,7 @@ bool dc_h5_has(const struct dc_h5 *file, const char *name)
 }
 
 // The dc_dtype that holds every value of a stored type; DC_DTYPE_COUNT when there is none.
-enum dc_dtype dc__h5_holding_type(hid_t type)
+static enum dc_dtype holding_type(hid_t type)
 {
     const size_t size = H5Tget_size(type);
     switch (H5Tget_class(type)) {
@@ -379,7 +379,7 @@ static enum dc_status open_array(hid_t *set, struct dc_shape *shape, const struc
     *set = H5Dopen2(file->id, name, H5P_DEFAULT);
     if (*set < 0)
         return dc__h5_fail(file, error, "read the array", name);
-    if (dc__h5_array_shape(*set, shape))
+    if (array_shape(*set, shape))
         return DC_OK;
     H5Dclose(*set);
     return dc_fail(error, DC_ERR_DATA, "%s: array '%s' has more than %d dimensions", file->path,
@@ -394,7 +394,7 @@ enum dc_status dc_h5_describe(const struct dc_h5 *file, const char *name, enum d
     enum dc_status status = open_array(&set, shape, file, name, error);
     if (status == DC_OK) {
         const hid_t type = H5Dget_type(set);
-        *dtype = dc__h5_holding_type(type);
+        *dtype = holding_type(type);
         H5Tclose(type);
         H5Dclose(set);
         if (*dtype == DC_DTYPE_COUNT)
@@ -411,7 +411,7 @@ enum dc_status dc_h5_read(const struct dc_h5 *file, const char *name,
                           const struct dc_tensor *tensor, struct dc_error *error)
 {
     hid_t set = -1;
-    struct dc_shape shape = {0};
+    struct dc_shape shape;
     char has[DC_SHAPE_TEXT], wants[DC_SHAPE_TEXT];
     dc__h5_lock();
     enum dc_status status = open_array(&set, &shape, file, name, error);
@@ -432,7 +432,7 @@ enum dc_status dc_h5_read_rows(const struct dc_h5 *file, const char *name, enum 
                                void *rows, int64_t first, int64_t count, struct dc_error *error)
 {
     hid_t set = -1;
-    struct dc_shape shape = {0};
+    struct dc_shape shape;
     dc__h5_lock();
     enum dc_status status = open_array(&set, &shape, file, name, error);
     if (status == DC_OK) {
@@ -446,6 +446,44 @@ enum dc_status dc_h5_read_rows(const struct dc_h5 *file, const char *name, enum 
             status = dc__h5_fail(file, error, "read the array", name);
         H5Dclose(set);
     }
+    dc__h5_unlock();
+    return status;
+}
+
+struct listing {
+    const struct dc_h5 *file;
+    void (*visit)(void *user, const char *name, enum dc_dtype dtype, const struct dc_shape *shape);
+    void *user;
+};
+
+static herr_t list_object(hid_t root, const char *name, const H5O_info_t *info, void *user)
+{
+    const struct listing *listing = user;
+    if (info->type != H5O_TYPE_DATASET)
+        return 0;
+    const hid_t set = H5Dopen2(root, name, H5P_DEFAULT);
+    if (set < 0)
+        return -1;
+    const hid_t type = H5Dget_type(set);
+    struct dc_shape shape;
+    const enum dc_dtype dtype = holding_type(type);
+    if (dtype != DC_DTYPE_COUNT && array_shape(set, &shape))
+        listing->visit(listing->user, name, dtype, &shape);
+    H5Tclose(type);
+    H5Dclose(set);
+    return 0;
+}
+
+enum dc_status dc_h5_list(const struct dc_h5 *file,
+                          void (*visit)(void *user, const char *name, enum dc_dtype dtype,
+                                        const struct dc_shape *shape),
+                          void *user, struct dc_error *error)
+{
+    struct listing listing = {file, visit, user};
+    dc__h5_lock();
+    enum dc_status status = DC_OK;
+    if (H5Ovisit2(file->id, H5_INDEX_NAME, H5_ITER_INC, list_object, &listing, H5O_INFO_BASIC) < 0)
+        status = dc__h5_fail(file, error, "list the arrays", NULL);
     dc__h5_unlock();
     return status;
 }

@@ -1,8 +1,6 @@
-// Owns root attributes and the list of arrays of an HDF5 file.
+// Owns the root attributes of HDF5 files: texts and 64-bit integers, nothing else.
 
 #include <hdf5.h>
-#include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/h5_internal.h"
@@ -124,44 +122,6 @@ enum dc_status dc_h5_get_int(const struct dc_h5 *file, const char *name, int64_t
         H5Tclose(type);
         H5Aclose(attribute);
     }
-    dc__h5_unlock();
-    return status;
-}
-
-struct listing {
-    const struct dc_h5 *file;
-    void (*visit)(void *user, const char *name, enum dc_dtype dtype, const struct dc_shape *shape);
-    void *user;
-};
-
-static herr_t list_object(hid_t root, const char *name, const H5O_info_t *info, void *user)
-{
-    const struct listing *listing = user;
-    if (info->type != H5O_TYPE_DATASET)
-        return 0;
-    const hid_t set = H5Dopen2(root, name, H5P_DEFAULT);
-    if (set < 0)
-        return -1;
-    const hid_t type = H5Dget_type(set);
-    struct dc_shape shape;
-    const enum dc_dtype dtype = dc__h5_holding_type(type);
-    if (dtype != DC_DTYPE_COUNT && dc__h5_array_shape(set, &shape))
-        listing->visit(listing->user, name, dtype, &shape);
-    H5Tclose(type);
-    H5Dclose(set);
-    return 0;
-}
-
-enum dc_status dc_h5_list(const struct dc_h5 *file,
-                          void (*visit)(void *user, const char *name, enum dc_dtype dtype,
-                                        const struct dc_shape *shape),
-                          void *user, struct dc_error *error)
-{
-    struct listing listing = {file, visit, user};
-    dc__h5_lock();
-    enum dc_status status = DC_OK;
-    if (H5Ovisit2(file->id, H5_INDEX_NAME, H5_ITER_INC, list_object, &listing, H5O_INFO_BASIC) < 0)
-        status = dc__h5_fail(file, error, "list the arrays", NULL);
     dc__h5_unlock();
     return status;
 }

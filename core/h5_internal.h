@@ -1,4 +1,4 @@
-// Shared by the files that call HDF5's C library. Internal to core/.
+// What core/h5.c and core/h5_attributes.c share. Internal to them.
 
 #ifndef DC_CORE_H5_INTERNAL_H
 #define DC_CORE_H5_INTERNAL_H
@@ -15,17 +15,16 @@ struct dc_h5 {
     int refused;             // errno of the first write the system refused (h5_driver.h), or 0
 };
 
-// Every public function holds the lock around HDF5 calls; the functions below expect it held.
+// HDF5 keeps process-wide state and is not thread safe: every public function holds this lock.
 void dc__h5_lock(void);
 void dc__h5_unlock(void);
 
-enum dc_status dc__h5_fail(const struct dc_h5 *file, struct dc_error *error, const char *what,
-                           const char *name);
+// "PATH: cannot WHAT 'NAME': REASON", the reason from HDF5's error stack. name may be NULL.
+DC_MUST_USE enum dc_status dc__h5_fail(const struct dc_h5 *file, struct dc_error *error,
+                                       const char *what, const char *name);
+
 // After a write: `good` as HDF5 saw it, and what the system refused behind its back.
-enum dc_status dc__h5_check_write(struct dc_h5 *file, bool good, const char *name,
-                                  struct dc_error *error);
-// The dc_dtype that holds every value of a stored type; DC_DTYPE_COUNT when there is none.
-enum dc_dtype dc__h5_holding_type(hid_t type);
-bool dc__h5_array_shape(hid_t set, struct dc_shape *shape);
+DC_MUST_USE enum dc_status dc__h5_check_write(struct dc_h5 *file, bool good, const char *name,
+                                              struct dc_error *error);
 
 #endif
