@@ -4,12 +4,27 @@
 #include "run/experiment.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/file.h"
 #include "core/random.h"
+#include "data/open.h"
 #include "qat/profile.h"
 #include "run/experiment_schema.h"
+
+// A stage is never made by --set: a mistyped name would be one.
+static enum dc_status unknown_stage(const struct dc_yaml *stages, const char *text,
+                                    const char *name, struct dc_error *error)
+{
+    const char *names[DC_STAGES_MAX];
+    int count = 0;
+    for (; count < stages->count && count < DC_STAGES_MAX; count++)
+        names[count] = stages->keys[count]->text;
+    const char *near = dc_suggest(name, names, count);
+    return dc_fail(error, DC_ERR_USAGE, "--set %s: there is no stage '%s'%s%s%s", text, name,
+                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
 
 // --set a.b.c=value: the mapping a.b of the tree gets the key c.
 static enum dc_status apply_override(const struct dc_yaml *root, const char *text,
@@ -35,6 +50,8 @@ static enum dc_status apply_override(const struct dc_yaml *root, const char *tex
             i++;
         if (at->kind != DC_YAML_MAPPING)
             return dc_fail(error, DC_ERR_USAGE, "--set %s: '%s' is not inside a mapping", text, key);
+        if (i == at->count && key == path + 7 && !strncmp(text, "stages.", 7))
+            return unknown_stage(at, text, key, error);
         if (i == at->count) {
             const struct dc_yaml **keys = DC_NEW(arena, const struct dc_yaml *, i + 1, error);
             const struct dc_yaml **items = DC_NEW(arena, const struct dc_yaml *, i + 1, error);
@@ -88,6 +105,28 @@ static enum dc_status want_stage(struct dc_experiment *experiment, const struct 
                         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
+// A stage before this one, or a file beside the experiment.
+static enum dc_status check_init_from(struct dc_experiment *experiment, struct dc_stage *stage,
+                                      struct dc_error *error)
+{
+    const char *given = stage->train.init_from;
+    const struct dc_stage *parent = dc_experiment_stage(experiment, given);
+    if (!given[0] || (parent && parent < stage))
+        return DC_OK;
+    const struct dc_yaml *train = dc_yaml_get(stage->where, "train");
+    const struct dc_yaml *at = train ? dc_yaml_get(train, "init_from") : NULL;
+    char *path = NULL, *real;
+    DC_TRY(dc_path_resolve(&path, given, experiment->path, experiment->arena, error));
+    real = realpath(path, NULL);
+    if (!real)
+        return dc_fail_yaml(error, at ? at : stage->where,
+                            "stage '%s': init_from '%s' is neither a stage before it nor a file",
+                            stage->name, given);
+    stage->train.init_from = dc_arena_copy(experiment->arena, real, error);
+    free(real);
+    return stage->train.init_from ? DC_OK : DC_ERR_MEMORY;
+}
+
 static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_stage *stage,
                                   struct dc_error *error)
 {
@@ -128,6 +167,8 @@ static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_st
                 loss->temperature = stage->quantizes ? 1.0 : 4.0;
         }
     }
+    if (stage->trains)
+        DC_TRY(check_init_from(experiment, stage, error));
     if (stage->trains && stage->train.keep == 0 && experiment->data.validation == 0)
         stage->train.keep = 1;  // without a validation set the last epoch is all there is
     return DC_OK;
@@ -180,6 +221,24 @@ static enum dc_status read_target(struct dc_experiment *experiment, struct dc_er
     return DC_OK;
 }
 
+static enum dc_status check_source(const struct dc_experiment *experiment,
+                                   const struct dc_yaml *root, struct dc_error *error)
+{
+    const char *source = experiment->data.source;
+    const char *const *kinds = dc_source_kinds();
+    int count = 0;
+    bool known = strcmp(source, "auto") == 0;
+    for (; kinds[count]; count++)
+        known = known || strcmp(source, kinds[count]) == 0;
+    if (known)
+        return DC_OK;
+    const char *near = dc_suggest(source, kinds, count);
+    return dc_fail_yaml(error, dc_yaml_get(dc_yaml_get(root, "data"), "source"),
+                        "no data source '%s'; there are auto, idx, cifar10, cifar100, hdf5 and png"
+                        "%s%s%s", source, near ? "; did you mean '" : "", near ? near : "",
+                        near ? "'?" : "");
+}
+
 static enum dc_status read_all(struct dc_experiment *experiment, const char *const *overrides,
                                int count, struct dc_error *error)
 {
@@ -198,6 +257,7 @@ static enum dc_status read_all(struct dc_experiment *experiment, const char *con
     experiment->target = file.target;
     if (!file.data.path)
         return dc_fail_yaml(error, root, "the experiment lacks 'data' with a 'path'");
+    DC_TRY(check_source(experiment, root, error));
     DC_TRY(read_target(experiment, error));
     const struct dc_yaml *stages = file.stages;
     if (stages->kind != DC_YAML_MAPPING || stages->count == 0 || stages->count > DC_STAGES_MAX)
@@ -266,20 +326,29 @@ enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
 {
     struct dc_text_buffer text = {0};
     struct dc_experiment head = *experiment;
-    head.name = "";  // a name and the loader's depth shape nothing
+    struct dc_stage body = *stage;
+    head.name = "";  // a name and the loader's depth shape nothing; of files, the content does
+    head.target = body.model = "";
+    const bool starts_from_file = stage->trains && stage->train.init_from[0] &&
+                                  !dc_experiment_stage(experiment, stage->train.init_from);
+    if (starts_from_file)
+        body.train.init_from = "";
     head.data.loader_depth = head.data.loader_threads = 1;
     write_head(&text, &head);
-    write_stage(&text, stage);
+    write_stage(&text, &body);
     dc_text_append(&text, "profile: %s\n", experiment->profile);
     enum dc_status status =
         text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory") : DC_OK;
     uint64_t sum = status ? 0 : dc_hash_bytes(DC_HASH_START, text.text, text.length);
     dc_text_free(&text);
-    if (status == DC_OK && stage->model[0]) {
-        char *model = NULL;
+    const char *files[] = {stage->model, starts_from_file ? stage->train.init_from : ""};
+    for (int i = 0; i < 2 && status == DC_OK; i++) {
+        char *content = NULL;
         size_t size = 0;
-        status = dc_file_read(&model, &size, stage->model, experiment->arena, error);
-        sum = status ? 0 : dc_hash_bytes(sum, model, size);
+        if (!files[i][0])
+            continue;
+        status = dc_file_read(&content, &size, files[i], experiment->arena, error);
+        sum = status ? 0 : dc_hash_bytes(sum, content, size);
     }
     const char *parents[] = {stage->from, stage->distills ? stage->distill.teacher : "",
                              stage->exports ? stage->export.stage : "",

@@ -93,7 +93,7 @@ static const struct dc_field train_fields[] = {
     INT(dc_train_spec, "patience", patience, "0", 0, 100000,
         "stop after so many epochs without a better validation; 0: never"),
     CHOICE(dc_train_spec, "keep", keep, "best", keeps, "which epoch's weights the stage gives"),
-    TEXT(dc_train_spec, "init_from", init_from, "", "stage or weights file to start from"),
+    TEXT(dc_train_spec, "init_from", init_from, "", "stage, or weights file (final.h5 of a run), to start from: layers of the same name"),
     TEXTS(dc_train_spec, "freeze", freeze, "[]", "layers that are not trained; NAME* is a prefix"),
     CUSTOM(dc_train_spec, "learning_rate_factors", learning_rate_factors, "{}", dc__decode_groups,
            dc__write_groups, "factor of the learning rate by layer: {NAME*: 0.1}"),

@@ -53,7 +53,8 @@ struct dc_run {
     json_t *results;  // {"experiment": name, "stages": {...}}
 };
 
-// Reads and checks the experiment, makes or continues the directory. No data is read.
+// Reads and checks the experiment and what its directory holds. No data is read, and nothing is
+// written before the first stage is carried out.
 DC_MUST_USE enum dc_status dc_run_open(struct dc_run **run, const struct dc_run_options *options,
                                        struct dc_error *error);
 // Opens an existing directory from its resolved.yaml, to evaluate or export.

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static json_t *epoch_object(const struct dc_train_job *job, const struct dc_counters *counters,
@@ -43,19 +44,26 @@ enum dc_status dc_metrics_append(const char *path, const struct dc_train_job *jo
     if (!line)
         return dc_fail(error, DC_ERR_NUMERIC, "the metrics of epoch %d are not finite", epoch + 1);
     FILE *file = fopen(path, "ab");
-    bool ok = file && fprintf(file, "%s\n", line) > 0 && fflush(file) == 0;
+    // on disk before the checkpoint that counts its bytes
+    const bool ok = file && fprintf(file, "%s\n", line) > 0 && fflush(file) == 0 && !fsync(fileno(file));
     const long at = ok ? ftell(file) : -1;
-    if (file && fclose(file) != 0)
-        ok = false;
+    int reason = ok && at >= 0 ? 0 : errno;
+    if (file && fclose(file) != 0 && !reason)
+        reason = errno;
     free(line);
-    if (!ok || at < 0)
-        return dc_fail(error, DC_ERR_IO, "%s: %s", path, strerror(errno));
+    if (reason)
+        return dc_fail(error, DC_ERR_IO, "%s: cannot write: %s", path, strerror(reason));
     *bytes = at;
     return DC_OK;
 }
 
 enum dc_status dc_metrics_truncate(const char *path, int64_t bytes, struct dc_error *error)
 {
+    struct stat info;
+    if (stat(path, &info) == 0 && info.st_size < bytes)
+        return dc_fail(error, DC_ERR_DATA,
+                       "%s has %lld bytes, but its checkpoint counted %lld: lines were lost", path,
+                       (long long)info.st_size, (long long)bytes);
     if (truncate(path, bytes) == 0 || (errno == ENOENT && bytes == 0))
         return DC_OK;
     return dc_fail(error, DC_ERR_IO, "%s: cannot cut back to %lld bytes: %s", path,
