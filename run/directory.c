@@ -63,16 +63,25 @@ static enum dc_status lock(struct dc_run *run, struct dc_error *error)
     return DC_OK;
 }
 
-enum dc_status dc__begin(struct dc_run *run, struct dc_error *error)
+enum dc_status dc__claim(struct dc_run *run, struct dc_error *error)
 {
     if (run->log_file)
+        return DC_OK;
+    DC_TRY(lock(run, error));
+    nftw(run->directory, remove_temporary, 16, FTW_DEPTH | FTW_PHYS);
+    return DC_OK;
+}
+
+enum dc_status dc__begin(struct dc_run *run, struct dc_error *error)
+{
+    if (run->begun)
         return DC_OK;
     DC_TRY(dc_run_need_train_data(run, error));
     DC_TRY(dc__check_data(run, error));
     DC_TRY(dc__check_environment(run, error));
     DC_TRY(dc_make_directory(run->directory, error));
-    DC_TRY(lock(run, error));
-    nftw(run->directory, remove_temporary, 16, FTW_DEPTH | FTW_PHYS);
+    DC_TRY(dc__claim(run, error));
+    run->begun = true;
     DC_TRY(write_records(run, error));
     return dc__write_environment(run, error);
 }

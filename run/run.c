@@ -316,6 +316,8 @@ enum dc_status dc_run_stage(struct dc_run *run, struct dc_stage *stage, struct d
 enum dc_status dc_run_all(struct dc_run *run, struct dc_error *error)
 {
     enum dc_status status = DC_OK;
+    if (dc_file_exists(run->directory))
+        DC_TRY(dc__claim(run, error));
     for (int i = 0; i < run->experiment->stage_count && status == DC_OK; i++) {
         struct dc_stage *stage = &run->experiment->stages[i];
         const bool done = dc_run_stage_done(run, stage);
@@ -325,5 +327,5 @@ enum dc_status dc_run_all(struct dc_run *run, struct dc_error *error)
             status = dc_run_stage(run, stage, error);
     }
     // killed between the last result and its mark, a run has nothing left to do but this
-    return status == DC_OK && !run->log_file ? set_status(run, "done\n", error) : status;
+    return status == DC_OK && !run->begun ? set_status(run, "done\n", error) : status;
 }

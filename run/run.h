@@ -44,7 +44,8 @@ struct dc_run {
     struct dc_ctx *ctx;
     char *directory;
     struct dc_run_hooks hooks;
-    FILE *log_file;
+    FILE *log_file;  // open: this process alone works in the directory
+    bool begun;      // the data was read and the records written
     struct dc_log_sink outer_log;
     struct dc_source *train_source, *test_source;  // opened when first needed
     int64_t *train_ids, *validation_ids;

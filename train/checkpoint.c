@@ -21,7 +21,6 @@ static const struct {
     {"batch", offsetof(struct dc_counters, batch)},
     {"best_epoch", offsetof(struct dc_counters, best_epoch)},
     {"stale_epochs", offsetof(struct dc_counters, stale)},
-    {"metrics_bytes", offsetof(struct dc_counters, metrics_bytes)},
 };
 enum { INTEGERS = sizeof integers / sizeof integers[0] };
 

@@ -15,7 +15,6 @@ struct dc_counters {
     int64_t batch;        // batches of that epoch done
     int64_t best_epoch;   // -1: none
     int64_t stale;        // epochs since the best
-    int64_t metrics_bytes;  // length of the metrics file that belongs to this state
     double best_accuracy, last_accuracy;
     double seconds;
     double samples, correct;             // of the running epoch
