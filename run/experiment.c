@@ -38,8 +38,10 @@ static enum dc_status apply_override(const struct dc_yaml *root, const char *tex
     if (!equals || equals == text)
         return dc_fail(error, DC_ERR_USAGE, "--set needs KEY.KEY=VALUE, not '%s'", text);
     path[equals - text] = '\0';
-    DC_TRY_IN(dc_yaml_parse(&value, equals[1] ? equals + 1 : "''", "--set", arena, error), error,
-              "--set %s", text);
+    char *source = dc_arena_printf(arena, error, "--set %s", path);  // in messages
+    if (!source)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_yaml_parse(&value, equals[1] ? equals + 1 : "''", source, arena, error));
     struct dc_yaml *at = (struct dc_yaml *)root;  // the tree is ours, in our arena
     for (char *key = path, *dot; at; key = dot + 1) {
         dot = strchr(key, '.');
@@ -63,8 +65,8 @@ static enum dc_status apply_override(const struct dc_yaml *root, const char *tex
                 memcpy(keys, at->keys, sizeof *keys * (size_t)i);
                 memcpy(items, at->items, sizeof *items * (size_t)i);
             }
-            *name = (struct dc_yaml){.kind = DC_YAML_SCALAR, .text = key, .where = {.file = "--set"}};
-            *empty = (struct dc_yaml){.kind = DC_YAML_MAPPING, .where = {.file = "--set"}};
+            *name = (struct dc_yaml){.kind = DC_YAML_SCALAR, .text = key, .where = {.file = source}};
+            *empty = (struct dc_yaml){.kind = DC_YAML_MAPPING, .where = {.file = source}};
             keys[i] = name;
             items[i] = empty;
             at->keys = keys;
@@ -80,6 +82,14 @@ static enum dc_status apply_override(const struct dc_yaml *root, const char *tex
     return DC_OK;
 }
 
+const struct dc_yaml *dc_stage_place(const struct dc_stage *stage, const char *group,
+                                     const char *key)
+{
+    const struct dc_yaml *mapping = group ? dc_yaml_get(stage->where, group) : stage->where;
+    const struct dc_yaml *node = mapping ? dc_yaml_get(mapping, key) : NULL;
+    return node ? node : stage->where;
+}
+
 struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const char *name)
 {
     for (int i = 0; i < experiment->stage_count; i++)
@@ -89,7 +99,8 @@ struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const cha
 }
 
 static enum dc_status want_stage(struct dc_experiment *experiment, const struct dc_stage *stage,
-                                 const char *key, const char *name, struct dc_error *error)
+                                 const char *group, const char *key, const char *name,
+                                 struct dc_error *error)
 {
     const struct dc_stage *found = dc_experiment_stage(experiment, name);
     if (found && found < stage)
@@ -99,8 +110,7 @@ static enum dc_status want_stage(struct dc_experiment *experiment, const struct 
     for (int i = 0; i < count; i++)
         names[i] = experiment->stages[i].name;
     const char *near = dc_suggest(name, names, count);
-    const struct dc_yaml *at = dc_yaml_get(stage->where, key);
-    return dc_fail_yaml(error, at ? at : stage->where,
+    return dc_fail_yaml(error, dc_stage_place(stage, group, key),
                         "stage '%s': no stage '%s' before it%s%s%s", stage->name, name,
                         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
@@ -113,13 +123,11 @@ static enum dc_status check_init_from(struct dc_experiment *experiment, struct d
     const struct dc_stage *parent = dc_experiment_stage(experiment, given);
     if (!given[0] || (parent && parent < stage))
         return DC_OK;
-    const struct dc_yaml *train = dc_yaml_get(stage->where, "train");
-    const struct dc_yaml *at = train ? dc_yaml_get(train, "init_from") : NULL;
     char *path = NULL, *real;
     DC_TRY(dc_path_resolve(&path, given, experiment->path, experiment->arena, error));
     real = realpath(path, NULL);
     if (!real)
-        return dc_fail_yaml(error, at ? at : stage->where,
+        return dc_fail_yaml(error, dc_stage_place(stage, "train", "init_from"),
                             "stage '%s': init_from '%s' is neither a stage before it nor a file",
                             stage->name, given);
     stage->train.init_from = dc_arena_copy(experiment->arena, real, error);
@@ -131,7 +139,7 @@ static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_st
                                   struct dc_error *error)
 {
     if (stage->exports) {
-        DC_TRY(want_stage(experiment, stage, "export", stage->export.stage, error));
+        DC_TRY(want_stage(experiment, stage, NULL, "export", stage->export.stage, error));
         if (!dc_experiment_stage(experiment, stage->export.stage)->quantizes)
             return dc_fail_yaml(error, stage->where, "stage '%s' exports '%s', which is not "
                                 "quantized; give that stage a 'quantize' or export another",
@@ -147,6 +155,9 @@ static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_st
     if (!stage->model[0])
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' needs a 'model', a 'from' or an 'export'", stage->name);
+    if (!dc_file_exists(stage->model))
+        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
+                            "stage '%s': there is no model file %s", stage->name, stage->model);
     if (!stage->trains && !stage->quantizes)
         return dc_fail_yaml(error, stage->where, "stage '%s' needs a 'train' or a 'quantize'",
                             stage->name);
@@ -160,7 +171,8 @@ static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_st
         if (!stage->distill.teacher[0])
             return dc_fail_yaml(error, stage->where, "stage '%s' distills: name its 'teacher'",
                                 stage->name);
-        DC_TRY(want_stage(experiment, stage, "distill", stage->distill.teacher, error));
+        DC_TRY(want_stage(experiment, stage, "distill", "teacher", stage->distill.teacher,
+                          error));
         for (int i = 0; i < stage->distill.losses.count; i++) {
             struct dc_loss_spec *loss = &stage->distill.losses.items[i];
             if (loss->kind == DC_LOSS_KD && loss->temperature == 0.0)
@@ -188,7 +200,7 @@ static enum dc_status read_stage(struct dc_experiment *experiment, const struct 
         return dc_fail_yaml(error, key, "%s must be a mapping", label);
     const struct dc_yaml *from = dc_yaml_get(body, "from");
     if (from && from->kind == DC_YAML_SCALAR && from->text[0]) {
-        DC_TRY(want_stage(experiment, stage, "from", from->text, error));
+        DC_TRY(want_stage(experiment, stage, NULL, "from", from->text, error));
         *stage = *dc_experiment_stage(experiment, from->text);
         stage->name = key->text;
         stage->where = body;
@@ -258,6 +270,9 @@ static enum dc_status read_all(struct dc_experiment *experiment, const char *con
     if (!file.data.path)
         return dc_fail_yaml(error, root, "the experiment lacks 'data' with a 'path'");
     DC_TRY(check_source(experiment, root, error));
+    if (file.target[0] && !dc_file_exists(file.target))
+        return dc_fail_yaml(error, dc_yaml_get(root, "target"), "there is no target file %s",
+                            file.target);
     DC_TRY(read_target(experiment, error));
     const struct dc_yaml *stages = file.stages;
     if (stages->kind != DC_YAML_MAPPING || stages->count == 0 || stages->count > DC_STAGES_MAX)

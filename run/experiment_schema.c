@@ -56,6 +56,8 @@ static const struct dc_field data_fields[] = {
            "auto: from the training samples; or {mean, deviation} a channel, of values in [0, 1]"),
     NUMBERS(dc_data_spec, "resize", resize, "[]", 1, 65536, "png: [height, width]"),
     INT(dc_data_spec, "channels", channels, "0", 0, 4, "png: 1 or 3; 0: as the files are"),
+    INT(dc_data_spec, "classes", classes, "0", 0, 65536,
+        "number of classes; 0: as the training labels say"),
     INT(dc_data_spec, "loader_depth", loader_depth, "4", 1, 1024, "batches held in memory"),
     INT(dc_data_spec, "loader_threads", loader_threads, "1", 1, 64, "threads that prepare them"),
 };
