@@ -318,6 +318,21 @@ static const struct dc_field model_fields[] = {
 };
 static const struct dc_schema model_schema = DC_SCHEMA("model", model_fields);
 
+static enum dc_status unknown_parameter(const char *path, const char *name,
+                                        const struct dc_variables *variables,
+                                        struct dc_error *error)
+{
+    char all[512] = "";
+    size_t used = 0;
+    for (int i = 0; i < variables->count && used < sizeof all; i++)
+        used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "",
+                                 variables->names[i]);
+    const char *near = dc_suggest(name, variables->names, variables->count);
+    return dc_fail(error, DC_ERR_CONFIG, "model %s has no parameter '%s'%s%s%s; it has: %s", path,
+                   name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "",
+                   all[0] ? all : "none");
+}
+
 static enum dc_status build(struct dc_model *model, const struct dc_yaml *root,
                             const struct dc_model_parameter *overrides, int count,
                             struct dc_arena *arena, struct dc_error *error)
@@ -333,8 +348,7 @@ static enum dc_status build(struct dc_model *model, const struct dc_yaml *root,
     for (int i = 0; i < count; i++) {
         const int at = index_of(&variables, overrides[i].name);
         if (at < 0)
-            return dc_fail(error, DC_ERR_CONFIG, "model '%s' has no parameter '%s'", file.name,
-                           overrides[i].name);
+            return unknown_parameter(root->where.file, overrides[i].name, &variables, error);
         values[at] = overrides[i].value;
     }
     if (file.input.count != 1 && file.input.count != 3)

@@ -67,9 +67,13 @@ static enum dc_status read_results(struct dc_run *run, struct dc_error *error)
     json_error_t problem;
     if (dc_file_exists(path)) {
         run->results = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
-        if (!run->results || !json_is_object(stage_results(run)))
-            return dc_fail(error, DC_ERR_DATA, "%s:%d: not a results file: %s", path, problem.line,
-                           problem.text);
+        if (!run->results)
+            return dc_fail(error, DC_ERR_DATA,
+                           "%s:%d:%d: damaged: %s; remove it to carry out its stages anew from their "
+                           "checkpoints", path, problem.line, problem.column, problem.text);
+        if (!json_is_object(stage_results(run)))
+            return dc_fail(error, DC_ERR_DATA, "%s: not a results file: it has no object 'stages'",
+                           path);
         return DC_OK;
     }
     run->results = json_pack("{s:i, s:s, s:{}}", "version", 1, "experiment", run->experiment->name,
@@ -93,24 +97,6 @@ static enum dc_status refuse_other_settings(struct dc_run *run, struct dc_error 
                            run->directory, stage->name, there, hash);
     }
     return DC_OK;
-}
-
-static enum dc_status write_records(struct dc_run *run, struct dc_error *error)
-{
-    char *given = NULL, *copy = path_in(run, "experiment.yaml", error);
-    char *resolved = path_in(run, "resolved.yaml", error);
-    size_t size = 0;
-    if (!copy || !resolved)
-        return DC_ERR_MEMORY;
-    DC_TRY(dc_file_read(&given, &size, run->experiment->path, run->arena, error));
-    DC_TRY(dc_file_write(copy, given, size, error));
-    struct dc_text_buffer text = {0};
-    dc_experiment_write(&text, run->experiment);
-    enum dc_status status =
-        text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory")
-                    : dc_file_write(resolved, text.text, text.length, error);
-    dc_text_free(&text);
-    return status;
 }
 
 static enum dc_status start(struct dc_run *run, const struct dc_ctx_config *context,
@@ -138,15 +124,7 @@ static enum dc_status open_run(struct dc_run *run, const struct dc_run_options *
         return DC_ERR_MEMORY;
     DC_TRY(start(run, &options->context, error));
     DC_TRY(read_results(run, error));
-    DC_TRY(refuse_other_settings(run, error));
-    DC_TRY(dc_make_directory(run->directory, error));
-    char *log_path = path_in(run, "log.txt", error);
-    if (!log_path)
-        return DC_ERR_MEMORY;
-    run->log_file = fopen(log_path, "a");
-    if (!run->log_file)
-        return dc_fail(error, DC_ERR_IO, "%s cannot be written", log_path);
-    return write_records(run, error);
+    return refuse_other_settings(run, error);
 }
 
 enum dc_status dc_run_open(struct dc_run **out, const struct dc_run_options *options,
@@ -218,6 +196,7 @@ void dc_run_close(struct dc_run *run)
 enum dc_status dc_run_stage(struct dc_run *run, struct dc_stage *stage, struct dc_error *error)
 {
     char hash[32];
+    DC_TRY(dc__begin(run, error));
     DC_TRY(stage_hash_text(hash, run, stage, error));
     json_t *result = json_pack("{s:s}", "config_hash", hash);
     if (!result)
@@ -233,14 +212,21 @@ enum dc_status dc_run_stage(struct dc_run *run, struct dc_stage *stage, struct d
         status = dc_report_write(path, run->results, error);
     }
     json_decref(result);
-    if (run->log_file)
-        fflush(run->log_file);
-    return status;
+    fflush(run->log_file);
+    struct dc_error ignored;
+    const enum dc_status marked = set_status(run,
+                                             status == DC_OK            ? "done\n"
+                                             : status == DC_ERR_STOPPED ? "stopped\n"
+                                                                        : "failed\n",
+                                             status == DC_OK ? error : &ignored);
+    return status == DC_OK ? marked : status;
 }
 
 enum dc_status dc_run_all(struct dc_run *run, struct dc_error *error)
 {
     enum dc_status status = DC_OK;
+    if (dc_file_exists(run->directory))
+        DC_TRY(dc__claim(run, error));
     for (int i = 0; i < run->experiment->stage_count && status == DC_OK; i++) {
         struct dc_stage *stage = &run->experiment->stages[i];
         const bool done = dc_run_stage_done(run, stage);
@@ -249,11 +235,6 @@ enum dc_status dc_run_all(struct dc_run *run, struct dc_error *error)
         if (!done)
             status = dc_run_stage(run, stage, error);
     }
-    struct dc_error ignored;
-    const enum dc_status marked = set_status(run,
-                                             status == DC_OK            ? "done\n"
-                                             : status == DC_ERR_STOPPED ? "stopped\n"
-                                                                        : "failed\n",
-                                             status == DC_OK ? error : &ignored);
-    return status == DC_OK ? marked : status;
+    // killed between the last result and its mark, a run has nothing left to do but this
+    return status == DC_OK && !run->begun ? set_status(run, "done\n", error) : status;
 }

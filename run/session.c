@@ -24,9 +24,11 @@ static enum dc_status open_split(struct dc_source **source, const struct dc_run 
         .resize_width = data->resize.count == 2 ? (int)data->resize.items[1] : 0,
         .channels = (int)data->channels,
         .class_names = data->class_names.count ? data->class_names.items : NULL,
-        .class_count = data->class_names.count,
+        .class_count =
+            data->class_names.count ? data->class_names.count : (int)data->classes,
     };
-    return dc_source_open(source, &spec, error);
+    DC_TRY_IN(dc_source_open(source, &spec, error), error, "%s: data", run->experiment->path);
+    return DC_OK;
 }
 
 static enum dc_status set_normalization(struct dc_run *run, struct dc_error *error)
@@ -49,11 +51,12 @@ enum dc_status dc_run_need_train_data(struct dc_run *run, struct dc_error *error
         return DC_OK;
     const struct dc_data_spec *data = &run->experiment->data;
     DC_TRY(open_split(&run->train_source, run, "train", error));
-    DC_TRY(dc_split_validation(&run->train_ids, &run->train_count, &run->validation_ids,
-                               &run->validation_count, run->train_source, data->validation,
-                               (uint32_t)data->split_seed, run->arena, error));
-    DC_TRY(set_normalization(run, error));
-    return run->log_file ? dc__write_environment(run, error) : DC_OK;
+    DC_TRY_IN(dc_split_validation(&run->train_ids, &run->train_count, &run->validation_ids,
+                                  &run->validation_count, run->train_source, data->validation,
+                                  (uint32_t)data->split_seed, run->arena, error),
+              error, "%s: data", run->experiment->path);
+    DC_TRY_IN(set_normalization(run, error), error, "%s: data", run->experiment->path);
+    return DC_OK;
 }
 
 enum dc_status dc_run_need_test_data(struct dc_run *run, struct dc_error *error)
