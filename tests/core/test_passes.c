@@ -75,9 +75,9 @@ static struct network make_network(void)
     b = add(g, "biased", &dc_op_conv, &biased, b, -1);
     b = add(g, "biased_norm", &dc_op_batch_norm, &norm, b, -1);
     const int shared = add(g, "shared", &dc_op_conv, &conv, a, -1);
-    const int shared_norm = add(g, "shared_norm", &dc_op_batch_norm, &norm, shared, -1);  // stays
-    a = add(g, "sum1", &dc_op_add, NULL, b, shared_norm);
-    a = add(g, "sum2", &dc_op_add, NULL, a, shared);
+    a = add(g, "sum1", &dc_op_add, NULL, b, shared);
+    b = add(g, "shared_norm", &dc_op_batch_norm, &norm, shared, -1);  // stays: not the only reader
+    a = add(g, "sum2", &dc_op_add, NULL, a, b);
     a = add(g, "sum_norm", &dc_op_batch_norm, &norm, a, -1);  // stays
     a = add(g, "pool", &dc_op_global_average_pool, NULL, a, -1);
     a = add(g, "dense", &dc_op_dense, &dense, a, -1);
