@@ -497,12 +497,39 @@ static void first_bad_value_is_named(void **state)
     dc_graph_free(n.graph);
 }
 
+// Each allocation of dc_plan_create in turn is refused: an error every time, never half a plan.
+static void refused_memory_is_an_error(void **state)
+{
+    (void)state;
+    struct network n;
+    make_network(&n, 1);
+    struct dc_params *p = make_params(n.graph, 0);
+    const struct dc_plan_config config = {DC_TRAINING, ROWS, &n.output, 1, p};
+    enum dc_status status = DC_ERR_MEMORY;
+    int refusals = 0;
+    for (; status != DC_OK; refusals++) {
+        struct dc_plan *plan = NULL;
+        struct dc_error error = {0};
+        refused = allocations + refusals;
+        status = dc_plan_create(&plan, ctx, n.graph, &config, &error);
+        const bool was_refused = allocations > refused;
+        refused = -1;
+        assert_int_equal(status, was_refused ? DC_ERR_MEMORY : DC_OK);
+        assert_true((plan == NULL) == was_refused);
+        assert_true(!was_refused || error.message[0]);
+        dc_plan_free(plan);
+    }
+    assert_true(refusals > 2);
+    dc_params_free(p);
+    dc_graph_free(n.graph);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans_are_invisible),      cmocka_unit_test(chain_reuses_memory),
         cmocka_unit_test(step_allocates_nothing),   cmocka_unit_test(frozen_prefix_has_no_gradient),
-        cmocka_unit_test(first_bad_value_is_named),
+        cmocka_unit_test(first_bad_value_is_named), cmocka_unit_test(refused_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
