@@ -93,20 +93,23 @@ static bool has_trained_param(const struct dc_node *node, const struct dc_params
 }
 
 // A node takes part in backward if a trained parameter lies at or before it and a loss after it.
-static void mark_gradients(struct dc_plan *plan, const struct dc_params *params)
+static enum dc_status mark_gradients(struct dc_plan *plan, const struct dc_params *params,
+                                     struct dc_error *error)
 {
     const struct dc_graph *graph = plan->graph;
     if (plan->mode != DC_TRAINING)
-        return;
-    bool *before = calloc((size_t)graph->count, sizeof *before);
-    bool *after = calloc((size_t)graph->count, sizeof *after);
-    for (int i = 0; before && i < graph->count; i++) {
+        return DC_OK;
+    bool *before = DC_NEW(plan->arena, bool, 2 * graph->count, error);
+    if (!before)
+        return DC_ERR_MEMORY;
+    bool *after = before + graph->count;
+    for (int i = 0; i < graph->count; i++) {
         const struct dc_node *node = &graph->nodes[i];
         before[i] = has_trained_param(node, params);
         for (int k = 0; k < node->input_count && !(node->op->flags & DC_OP_NO_GRADIENT); k++)
             before[i] = before[i] || before[node->inputs[k]];
     }
-    for (int i = graph->count - 1; before && after && i >= 0; i--) {
+    for (int i = graph->count - 1; i >= 0; i--) {
         const struct dc_node *node = &graph->nodes[i];
         after[i] = after[i] || (node->op->flags & DC_OP_LOSS);
         for (int k = 0; k < node->input_count && after[i]; k++)
@@ -114,8 +117,7 @@ static void mark_gradients(struct dc_plan *plan, const struct dc_params *params)
                 after[node->inputs[k]] = true;
         plan->nodes[i].has_gradient = plan->nodes[i].needed && before[i] && after[i];
     }
-    free(before);
-    free(after);
+    return DC_OK;
 }
 
 static void extend(struct dc_plan *plan, int buffer, int time)
@@ -249,7 +251,7 @@ static enum dc_status build(struct dc_plan *plan, const struct dc_plan_config *c
         node->loss_weight = 1.0;
     }
     mark_needed(plan, config);
-    mark_gradients(plan, config->params);
+    DC_TRY(mark_gradients(plan, config->params, error));
     for (int p = 0; p < plan->schedule_count; p++)
         add_node_buffers(plan, plan->schedule[p]);
     keep_outputs(plan, config);

@@ -58,6 +58,8 @@ static const struct dc_field data_fields[] = {
     TEXTS(dc_data_spec, "class_names", class_names, "[]",
           "names of the classes in label order, up to 16; default: those that come with the data"),
     INT(dc_data_spec, "channels", channels, "0", 0, 4, "png: 1 or 3; 0: as the files are"),
+    INT(dc_data_spec, "classes", classes, "0", 0, 65536,
+        "number of classes; 0: as the training labels say"),
     INT(dc_data_spec, "loader_depth", loader_depth, "4", 1, 1024, "batches held in memory"),
     INT(dc_data_spec, "loader_threads", loader_threads, "1", 1, 64, "threads that prepare them"),
 };
@@ -95,7 +97,7 @@ static const struct dc_field train_fields[] = {
     INT(dc_train_spec, "patience", patience, "0", 0, 100000,
         "stop after so many epochs without a better validation; 0: never"),
     CHOICE(dc_train_spec, "keep", keep, "best", keeps, "which epoch's weights the stage gives"),
-    TEXT(dc_train_spec, "init_from", init_from, "", "stage or weights file to start from"),
+    TEXT(dc_train_spec, "init_from", init_from, "", "stage, or weights file (final.h5 of a run), to start from: layers of the same name"),
     TEXTS(dc_train_spec, "freeze", freeze, "[]", "layers that are not trained; NAME* is a prefix"),
     CUSTOM(dc_train_spec, "learning_rate_factors", learning_rate_factors, "{}", dc__decode_groups,
            dc__write_groups, "factor of the learning rate by layer: {NAME*: 0.1}"),

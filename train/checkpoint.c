@@ -21,7 +21,6 @@ static const struct {
     {"batch", offsetof(struct dc_counters, batch)},
     {"best_epoch", offsetof(struct dc_counters, best_epoch)},
     {"stale_epochs", offsetof(struct dc_counters, stale)},
-    {"metrics_bytes", offsetof(struct dc_counters, metrics_bytes)},
 };
 enum { INTEGERS = sizeof integers / sizeof integers[0] };
 
@@ -160,9 +159,9 @@ enum dc_status dc_weights_write(const char *path, const struct dc_params *params
 }
 
 // copied NULL: every slice must be there.
-static enum dc_status read_weights(const struct dc_h5 *file, const char *path,
-                                   struct dc_params *params, int *copied, struct dc_arena *arena,
-                                   struct dc_error *error)
+static enum dc_status read_slices(const struct dc_h5 *file, const char *path,
+                                  struct dc_params *params, int *copied, struct dc_arena *arena,
+                                  struct dc_error *error)
 {
     DC_TRY(check_version(file, path, "weights", arena, error));
     for (int i = 0; i < params->count; i++) {
@@ -179,7 +178,7 @@ static enum dc_status read_weights(const struct dc_h5 *file, const char *path,
     return DC_OK;
 }
 
-static enum dc_status open_weights(const char *path, struct dc_params *params, int *copied,
+static enum dc_status read_weights(const char *path, struct dc_params *params, int *copied,
                                    struct dc_error *error)
 {
     struct dc_h5 *file = NULL;
@@ -187,7 +186,7 @@ static enum dc_status open_weights(const char *path, struct dc_params *params, i
     DC_TRY(dc_arena_create(&arena, error));
     enum dc_status status = dc_h5_open(&file, path, error);
     if (status == DC_OK)
-        status = read_weights(file, path, params, copied, arena, error);
+        status = read_slices(file, path, params, copied, arena, error);
     dc_h5_close(file);
     dc_arena_free(arena);
     return status;
@@ -195,12 +194,12 @@ static enum dc_status open_weights(const char *path, struct dc_params *params, i
 
 enum dc_status dc_weights_read(const char *path, struct dc_params *params, struct dc_error *error)
 {
-    return open_weights(path, params, NULL, error);
+    return read_weights(path, params, NULL, error);
 }
 
 enum dc_status dc_weights_read_matching(const char *path, struct dc_params *params, int *copied,
                                         struct dc_error *error)
 {
     *copied = 0;
-    return open_weights(path, params, copied, error);
+    return read_weights(path, params, copied, error);
 }

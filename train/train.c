@@ -29,16 +29,6 @@ struct trainer {
     int64_t steps_before;
 };
 
-double dc_loss_term_weight(const struct dc_loss_term *term, int epoch)
-{
-    if (epoch < term->start_epoch || (term->end_epoch > 0 && epoch >= term->end_epoch))
-        return 0.0;
-    if (term->ramp_epochs <= 0)
-        return term->weight;
-    const double t = (double)(epoch - term->start_epoch + 1) / (double)term->ramp_epochs;
-    return term->weight * (t < 1.0 ? t : 1.0);
-}
-
 static double now(void)
 {
     struct timespec time;
@@ -270,7 +260,7 @@ static enum dc_status end_epoch(struct trainer *t, struct dc_error *error)
     DC_TRY(validate(t, error));
     c->seconds = t->seconds_before + now() - t->started;
     DC_TRY(dc_metrics_append(t->job->metrics_path, t->job, c, (int)c->epoch,
-                             learning_rate(t, c->step - 1), &c->metrics_bytes, error));
+                             learning_rate(t, c->step - 1), error));
     report(t, true);
     c->epoch++;
     c->batch = 0;
@@ -319,20 +309,21 @@ static enum dc_status start_or_resume(struct trainer *t, struct dc_error *error)
     if (dc_file_exists(t->last_path)) {
         DC_TRY_IN(dc_checkpoint_read(t->last_path, t->job, &t->counters, error), error,
                   "stage '%s'", t->job->stage);
-        DC_TRY(dc_metrics_truncate(t->job->metrics_path, t->counters.metrics_bytes, error));
         dc_log(t->ctx, DC_LOG_INFO, "%s: resumed at epoch %d, step %lld", t->job->stage,
                (int)t->counters.epoch + 1, (long long)t->counters.step);
     } else {
         DC_TRY(dc_make_directory(t->job->directory, error));
-        FILE *metrics = fopen(t->job->metrics_path, "ab");
-        t->counters.metrics_bytes = metrics ? ftell(metrics) : 0;
-        if (metrics)
-            fclose(metrics);
     }
+    int64_t lines = 0;
+    DC_TRY(dc_metrics_resume(t->job->metrics_path, t->job->stage, t->counters.epoch, &lines,
+                             t->arena, error));
+    if (lines != t->counters.epoch)
+        dc_log(t->ctx, DC_LOG_WARNING, "%s holds %lld of %lld epochs of stage '%s'",
+               t->job->metrics_path, (long long)lines, (long long)t->counters.epoch, t->job->stage);
     t->seconds_before = t->counters.seconds;
     t->steps_before = t->counters.step;
     t->started = now();
-    // The checkpoint of step 0 knows the metrics' length, and meets a full disk before any work.
+    // The checkpoint of step 0 meets a full disk before any work.
     return t->counters.step == 0 ? write_last(t, error) : DC_OK;
 }
 
