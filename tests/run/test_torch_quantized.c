@@ -16,12 +16,13 @@
 enum { ROWS = 2 };
 
 static struct golden golden;
+static enum dc_isa isa;  // every test runs on each instruction set of this machine
 static struct golden_list nodes;
 
 static int set_up(void **state)
 {
     (void)state;
-    golden_open(&golden, "resnet8_quantized.h5");
+    golden_open(&golden, "resnet8_quantized.h5", isa);
     golden_lines(&nodes, &golden, "nodes");
     return 0;
 }
@@ -258,5 +259,10 @@ int main(void)
         cmocka_unit_test(weight_codes_are_pytorchs),
         cmocka_unit_test(loss_and_gradient_are_pytorchs),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    int failed = 0;
+    for (int i = 0; i <= (int)dc_isa_detected(); i++) {
+        isa = (enum dc_isa)i;
+        failed += cmocka_run_group_tests_name(dc_isa_name(isa), tests, set_up, tear_down);
+    }
+    return failed;
 }
