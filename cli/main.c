@@ -1,5 +1,6 @@
 // Owns the program's entry: verbs, signals and exit codes.
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,7 +36,7 @@ struct dc_ctx_config dc_cli_context(const struct dc_cli *cli)
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = request_stop;
-    action.sa_flags = (int)SA_RESETHAND;  // a second signal ends the program at once
+    action.sa_flags = (int)(SA_RESETHAND | SA_RESTART);  // a second signal ends the program at once
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGUSR1, &action, NULL);
@@ -71,6 +72,7 @@ static int unknown_verb(const char *text)
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "--help";
+    signal(SIGXFSZ, SIG_IGN);  // a file at its size limit is a write that fails, with a message
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help();
         return 0;

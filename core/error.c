@@ -1,5 +1,6 @@
 // Owns the text of error messages. No memory is allocated here: a message that does not fit is cut.
 
+#define DC_ERROR_OWNER
 #include "core/error.h"
 
 #include <assert.h>

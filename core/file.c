@@ -360,3 +360,18 @@ enum dc_status dc_path_resolve(char **resolved, const char *path, const char *re
     *resolved = text;
     return text ? DC_OK : DC_ERR_MEMORY;
 }
+
+enum dc_status dc_path_absolute(char **absolute, const char *path, const char *relative_to,
+                                struct dc_arena *arena, struct dc_error *error)
+{
+    char *resolved = NULL;
+    DC_TRY(dc_path_resolve(&resolved, path, relative_to, arena, error));
+    char *real = realpath(resolved, NULL);  // also without symbolic links
+    char *here = real || resolved[0] == '/' ? NULL : getcwd(NULL, 0);
+    *absolute = real   ? dc_arena_copy(arena, real, error)
+                : here ? dc_arena_printf(arena, error, "%s/%s", here, resolved)
+                       : resolved;
+    free(real);
+    free(here);
+    return *absolute ? DC_OK : DC_ERR_MEMORY;
+}

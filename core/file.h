@@ -41,4 +41,9 @@ bool dc_file_exists(const char *path);
 DC_MUST_USE enum dc_status dc_path_resolve(char **resolved, const char *path,
                                            const char *relative_to, struct dc_arena *arena,
                                            struct dc_error *error);
+// The same, made absolute and without "..", so that a file elsewhere may name it too.
+DC_MUST_USE enum dc_status dc_path_absolute(char **absolute, const char *path,
+                                            const char *relative_to, struct dc_arena *arena,
+                                            struct dc_error *error);
+
 #endif

@@ -1,4 +1,4 @@
-// Owns every call into HDF5's C library: files, arrays, row blocks and root attributes.
+// Owns files, arrays and row blocks of HDF5; root attributes are in h5_attributes.c.
 //
 // A file being created lives under a temporary name until dc_h5_close_commit. Equal content gives
 // equal bytes: object times are off, types are fixed, chunk sizes depend on the row alone.
@@ -17,26 +17,19 @@
 
 #include "core/file.h"
 #include "core/h5_driver.h"
+#include "core/h5_internal.h"
 
 enum { CHUNK_BYTES = 256 * 1024, REASON_BYTES = 512 };
 
-struct dc_h5 {
-    hid_t id, driver;  // driver: of a file being created, else -1
-    struct dc_arena *arena;
-    char *path, *temporary;  // temporary: NULL when open for reading
-    bool failed;             // a write failed, so the file cannot be committed
-    int refused;             // errno of the first write the system refused (h5_driver.h), or 0
-};
-
 static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
 
-static void lock(void)
+void dc__h5_lock(void)
 {
     pthread_mutex_lock(&library);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);  // HDF5 must not print; reasons go into our messages
 }
 
-static void unlock(void)
+void dc__h5_unlock(void)
 {
     pthread_mutex_unlock(&library);
 }
@@ -58,8 +51,8 @@ static herr_t take_reason(unsigned n, const H5E_error2_t *entry, void *user)
     return 0;
 }
 
-static enum dc_status fail_h5(const struct dc_h5 *file, struct dc_error *error, const char *what,
-                              const char *name)
+enum dc_status dc__h5_fail(const struct dc_h5 *file, struct dc_error *error, const char *what,
+                           const char *name)
 {
     char reason[REASON_BYTES] = "HDF5 gives no reason";
     if (file->refused)
@@ -71,13 +64,13 @@ static enum dc_status fail_h5(const struct dc_h5 *file, struct dc_error *error, 
 }
 
 // After a write: `good` as HDF5 saw it, and what the system refused behind its back.
-static enum dc_status check_write(struct dc_h5 *file, bool good, const char *name,
+enum dc_status dc__h5_check_write(struct dc_h5 *file, bool good, const char *name,
                                   struct dc_error *error)
 {
     if (good && !file->refused)
         return DC_OK;
     file->failed = true;
-    return fail_h5(file, error, "write", name);
+    return dc__h5_fail(file, error, "write", name);
 }
 
 static hid_t stored_type(enum dc_dtype dtype)
@@ -146,17 +139,18 @@ enum dc_status dc_h5_create(struct dc_h5 **out, const char *path, struct dc_erro
 {
     DC_TRY(new_file(out, path, true, error));
     struct dc_h5 *file = *out;
-    lock();
+    dc__h5_lock();
     const hid_t create = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
     file->driver = dc__h5_set_driver(access, &file->refused);
     if (file->driver >= 0 && H5Pset_obj_track_times(create, false) >= 0)
         file->id = H5Fcreate(file->temporary, H5F_ACC_TRUNC, create, access);
-    enum dc_status status = file->id >= 0 ? DC_OK : fail_h5(file, error, "create the file", NULL);
+    enum dc_status status = file->id >= 0 ? DC_OK
+                                          : dc__h5_fail(file, error, "create the file", NULL);
     H5Pclose(access);
     H5Pclose(create);
     if (status != DC_OK)
         close_file(file);
-    unlock();
+    dc__h5_unlock();
     if (status != DC_OK) {
         dc_file_discard(file->temporary);
         release(file);
@@ -169,11 +163,11 @@ enum dc_status dc_h5_open(struct dc_h5 **out, const char *path, struct dc_error 
 {
     DC_TRY(new_file(out, path, false, error));
     struct dc_h5 *file = *out;
-    lock();
+    dc__h5_lock();
     file->id = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
     enum dc_status status = file->id >= 0 ? DC_OK
-                                          : fail_h5(file, error, "open as an HDF5 file", NULL);
-    unlock();
+                                          : dc__h5_fail(file, error, "open as an HDF5 file", NULL);
+    dc__h5_unlock();
     if (status != DC_OK) {
         release(file);
         *out = NULL;
@@ -184,13 +178,13 @@ enum dc_status dc_h5_open(struct dc_h5 **out, const char *path, struct dc_error 
 enum dc_status dc_h5_close_commit(struct dc_h5 *file, struct dc_error *error)
 {
     assert(file->temporary);
-    lock();
+    dc__h5_lock();
     const bool failed = file->failed;
     const bool closed = close_file(file);
-    enum dc_status status = check_write(file, closed && !failed, NULL, error);
+    enum dc_status status = dc__h5_check_write(file, closed && !failed, NULL, error);
     if (failed && !file->refused)
         status = dc_fail(error, DC_ERR_IO, "%s: not written, an earlier write failed", file->path);
-    unlock();
+    dc__h5_unlock();
     if (status == DC_OK)
         status = dc_file_commit(file->temporary, file->path, error);
     else
@@ -203,9 +197,9 @@ void dc_h5_close(struct dc_h5 *file)
 {
     if (!file)
         return;
-    lock();
+    dc__h5_lock();
     close_file(file);
-    unlock();
+    dc__h5_unlock();
     if (file->temporary)
         dc_file_discard(file->temporary);
     release(file);
@@ -244,16 +238,16 @@ enum dc_status dc_h5_write(struct dc_h5 *file, const char *name, const struct dc
                            struct dc_error *error)
 {
     assert(file->temporary);
-    lock();
+    dc__h5_lock();
     const hid_t set = make_array(file, name, tensor->dtype, &tensor->shape, NULL, NULL);
     bool good = set >= 0;
     if (good && dc_shape_count(&tensor->shape) > 0)
         good = H5Dwrite(set, memory_type(tensor->dtype), H5S_ALL, H5S_ALL, H5P_DEFAULT,
                         tensor->data) >= 0;
-    const enum dc_status status = check_write(file, good, name, error);
+    const enum dc_status status = dc__h5_check_write(file, good, name, error);
     if (set >= 0)
         H5Dclose(set);
-    unlock();
+    dc__h5_unlock();
     return status;
 }
 
@@ -268,12 +262,12 @@ enum dc_status dc_h5_create_rows(struct dc_h5 *file, const char *name, enum dc_d
         chunk[0] = (hsize_t)(CHUNK_BYTES / bytes);
     for (int i = 0; i < row->rank; i++)
         shape.dims[i + 1] = (int64_t)(max_dims[i + 1] = chunk[i + 1] = (hsize_t)row->dims[i]);
-    lock();
+    dc__h5_lock();
     const hid_t set = make_array(file, name, dtype, &shape, max_dims, chunk);
-    const enum dc_status status = check_write(file, set >= 0, name, error);
+    const enum dc_status status = dc__h5_check_write(file, set >= 0, name, error);
     if (set >= 0)
         H5Dclose(set);
-    unlock();
+    dc__h5_unlock();
     return status;
 }
 
@@ -338,13 +332,13 @@ enum dc_status dc_h5_append_rows(struct dc_h5 *file, const char *name, const voi
     assert(file->temporary && count >= 0);
     if (count == 0)
         return DC_OK;
-    lock();
+    dc__h5_lock();
     const hid_t set = H5Dopen2(file->id, name, H5P_DEFAULT);
     const bool good = set >= 0 && append(set, rows, count);
-    const enum dc_status status = check_write(file, good, name, error);
+    const enum dc_status status = dc__h5_check_write(file, good, name, error);
     if (set >= 0)
         H5Dclose(set);
-    unlock();
+    dc__h5_unlock();
     return status;
 }
 
@@ -352,14 +346,14 @@ bool dc_h5_has(const struct dc_h5 *file, const char *name)
 {
     char part[512];
     bool found = strlen(name) < sizeof part;
-    lock();
+    dc__h5_lock();
     for (size_t end = 0; found && name[end]; end += name[end] == '/') {  // HDF5 wants every step
         end += strcspn(name + end, "/");
         memcpy(part, name, end);
         part[end] = '\0';
         found = end == 0 || H5Lexists(file->id, part, H5P_DEFAULT) > 0;
     }
-    unlock();
+    dc__h5_unlock();
     return found;
 }
 
@@ -384,7 +378,7 @@ static enum dc_status open_array(hid_t *set, struct dc_shape *shape, const struc
 {
     *set = H5Dopen2(file->id, name, H5P_DEFAULT);
     if (*set < 0)
-        return fail_h5(file, error, "read the array", name);
+        return dc__h5_fail(file, error, "read the array", name);
     if (array_shape(*set, shape))
         return DC_OK;
     H5Dclose(*set);
@@ -396,7 +390,7 @@ enum dc_status dc_h5_describe(const struct dc_h5 *file, const char *name, enum d
                               struct dc_shape *shape, struct dc_error *error)
 {
     hid_t set = -1;
-    lock();
+    dc__h5_lock();
     enum dc_status status = open_array(&set, shape, file, name, error);
     if (status == DC_OK) {
         const hid_t type = H5Dget_type(set);
@@ -409,7 +403,7 @@ enum dc_status dc_h5_describe(const struct dc_h5 *file, const char *name, enum d
                              "that fit 32 bits",
                              file->path, name);
     }
-    unlock();
+    dc__h5_unlock();
     return status;
 }
 
@@ -419,7 +413,7 @@ enum dc_status dc_h5_read(const struct dc_h5 *file, const char *name,
     hid_t set = -1;
     struct dc_shape shape;
     char has[DC_SHAPE_TEXT], wants[DC_SHAPE_TEXT];
-    lock();
+    dc__h5_lock();
     enum dc_status status = open_array(&set, &shape, file, name, error);
     if (status == DC_OK) {
         if (!dc_shape_equal(&shape, &tensor->shape))
@@ -427,10 +421,10 @@ enum dc_status dc_h5_read(const struct dc_h5 *file, const char *name,
                              dc_shape_text(has, &shape), dc_shape_text(wants, &tensor->shape));
         else if (dc_shape_count(&shape) > 0 && H5Dread(set, memory_type(tensor->dtype), H5S_ALL,
                                                        H5S_ALL, H5P_DEFAULT, tensor->data) < 0)
-            status = fail_h5(file, error, "read the array", name);
+            status = dc__h5_fail(file, error, "read the array", name);
         H5Dclose(set);
     }
-    unlock();
+    dc__h5_unlock();
     return status;
 }
 
@@ -439,7 +433,7 @@ enum dc_status dc_h5_read_rows(const struct dc_h5 *file, const char *name, enum 
 {
     hid_t set = -1;
     struct dc_shape shape;
-    lock();
+    dc__h5_lock();
     enum dc_status status = open_array(&set, &shape, file, name, error);
     if (status == DC_OK) {
         const int64_t stored = shape.rank ? shape.dims[0] : 0;
@@ -449,131 +443,10 @@ enum dc_status dc_h5_read_rows(const struct dc_h5 *file, const char *name, enum 
                              " were asked for",
                              file->path, name, stored, count, first);
         else if (count > 0 && !transfer_rows(set, &shape, dtype, rows, NULL, first, count))
-            status = fail_h5(file, error, "read the array", name);
+            status = dc__h5_fail(file, error, "read the array", name);
         H5Dclose(set);
     }
-    unlock();
-    return status;
-}
-
-static enum dc_status set_attribute(struct dc_h5 *file, const char *name, hid_t stored,
-                                    hid_t memory, const void *value, struct dc_error *error)
-{
-    const hid_t space = H5Screate(H5S_SCALAR);
-    const hid_t attribute = H5Acreate2(file->id, name, stored, space, H5P_DEFAULT, H5P_DEFAULT);
-    const bool good = attribute >= 0 && H5Awrite(attribute, memory, value) >= 0;
-    const enum dc_status status = check_write(file, good, name, error);
-    if (attribute >= 0)
-        H5Aclose(attribute);
-    H5Sclose(space);
-    return status;
-}
-
-static hid_t text_type(size_t bytes)
-{
-    const hid_t type = H5Tcopy(H5T_C_S1);
-    if (type >= 0 && (H5Tset_size(type, bytes) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0)) {
-        H5Tclose(type);
-        return -1;
-    }
-    return type;
-}
-
-enum dc_status dc_h5_set_text(struct dc_h5 *file, const char *name, const char *text,
-                              struct dc_error *error)
-{
-    lock();
-    const hid_t type = text_type(strlen(text) + 1);
-    const enum dc_status status = set_attribute(file, name, type, type, text, error);
-    if (type >= 0)
-        H5Tclose(type);
-    unlock();
-    return status;
-}
-
-enum dc_status dc_h5_set_int(struct dc_h5 *file, const char *name, int64_t value,
-                             struct dc_error *error)
-{
-    lock();
-    const enum dc_status status = set_attribute(file, name, H5T_STD_I64LE, H5T_NATIVE_INT64, &value,
-                                                error);
-    unlock();
-    return status;
-}
-
-// Fixed length, as Decant writes, or variable length, as h5py does.
-static enum dc_status read_text(const struct dc_h5 *file, hid_t attribute, hid_t type, char **text,
-                                struct dc_arena *arena, struct dc_error *error)
-{
-    const bool variable = H5Tis_variable_str(type) > 0;
-    const size_t size = variable ? H5T_VARIABLE : H5Tget_size(type) + 1;
-    char *words = NULL;
-    *text = variable ? NULL : dc_arena_alloc(arena, size, error);
-    if (!variable && !*text)
-        return DC_ERR_MEMORY;
-    const hid_t memory = H5Tcopy(type);
-    bool good = memory >= 0 && (variable || H5Tset_size(memory, size) >= 0);
-    if (good && !variable)
-        good = H5Tset_strpad(memory, H5T_STR_NULLTERM) >= 0;
-    good = good && H5Aread(attribute, memory, variable ? (void *)&words : *text) >= 0;
-    enum dc_status status = good ? DC_OK : fail_h5(file, error, "read", NULL);
-    if (memory >= 0)
-        H5Tclose(memory);
-    if (good && variable) {
-        *text = dc_arena_copy(arena, words ? words : "", error);
-        status = *text ? DC_OK : DC_ERR_MEMORY;
-        H5free_memory(words);
-    }
-    return status;
-}
-
-// Open a scalar root attribute of the wanted class.
-static enum dc_status open_attribute(hid_t *attribute, hid_t *type, const struct dc_h5 *file,
-                                     const char *name, H5T_class_t class, struct dc_error *error)
-{
-    *attribute = H5Aexists(file->id, name) > 0 ? H5Aopen(file->id, name, H5P_DEFAULT) : -1;
-    if (*attribute < 0)
-        return dc_fail(error, DC_ERR_DATA, "%s: attribute '%s' is missing", file->path, name);
-    *type = H5Aget_type(*attribute);
-    const hid_t space = H5Aget_space(*attribute);
-    const bool good = H5Tget_class(*type) == class && H5Sget_simple_extent_npoints(space) == 1;
-    H5Sclose(space);
-    if (good)
-        return DC_OK;
-    H5Tclose(*type);
-    H5Aclose(*attribute);
-    return dc_fail(error, DC_ERR_DATA, "%s: attribute '%s' is not one %s", file->path, name,
-                   class == H5T_STRING ? "text" : "integer");
-}
-
-enum dc_status dc_h5_get_text(const struct dc_h5 *file, const char *name, char **text,
-                              struct dc_arena *arena, struct dc_error *error)
-{
-    hid_t attribute = -1, type = -1;
-    lock();
-    enum dc_status status = open_attribute(&attribute, &type, file, name, H5T_STRING, error);
-    if (status == DC_OK) {
-        status = read_text(file, attribute, type, text, arena, error);
-        H5Tclose(type);
-        H5Aclose(attribute);
-    }
-    unlock();
-    return status;
-}
-
-enum dc_status dc_h5_get_int(const struct dc_h5 *file, const char *name, int64_t *value,
-                             struct dc_error *error)
-{
-    hid_t attribute = -1, type = -1;
-    lock();
-    enum dc_status status = open_attribute(&attribute, &type, file, name, H5T_INTEGER, error);
-    if (status == DC_OK) {
-        if (H5Aread(attribute, H5T_NATIVE_INT64, value) < 0)
-            status = fail_h5(file, error, "read the attribute", name);
-        H5Tclose(type);
-        H5Aclose(attribute);
-    }
-    unlock();
+    dc__h5_unlock();
     return status;
 }
 
@@ -607,10 +480,10 @@ enum dc_status dc_h5_list(const struct dc_h5 *file,
                           void *user, struct dc_error *error)
 {
     struct listing listing = {file, visit, user};
-    lock();
+    dc__h5_lock();
     enum dc_status status = DC_OK;
     if (H5Ovisit2(file->id, H5_INDEX_NAME, H5_ITER_INC, list_object, &listing, H5O_INFO_BASIC) < 0)
-        status = fail_h5(file, error, "list the arrays", NULL);
-    unlock();
+        status = dc__h5_fail(file, error, "list the arrays", NULL);
+    dc__h5_unlock();
     return status;
 }

@@ -65,8 +65,9 @@ struct dc_op_call {
     bool add_gradient[DC_INPUTS_MAX];
     float *param[DC_OP_PARAMS_MAX];    // values; forward may write only STATISTIC and OBSERVER
     float *d_param[DC_OP_PARAMS_MAX];  // NULL where no gradient is wanted
-    void *saved;                       // forward's notes for backward
-    void *scratch;                     // for this call alone
+    bool frozen;    // all parameters are: running statistics are used and stay as they are
+    void *saved;    // forward's notes for backward
+    void *scratch;  // for this call alone
 };
 
 struct dc_op_memory {

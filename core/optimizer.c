@@ -102,6 +102,10 @@ static void update_slice(void *arg, int index, int thread)
     if (params->average) {
         float *average = params->average + slice->offset;
         const float keep = u->average_decay, take = 1.0f - u->average_decay;
+        if (slice->frozen || slice->role == DC_ROLE_OBSERVER) {
+            memcpy(average, w, sizeof(float) * (size_t)slice->count);
+            return;
+        }
         for (int64_t k = 0; k < slice->count; k++)
             average[k] = keep * average[k] + take * w[k];
     }

@@ -27,7 +27,8 @@ double dc_gradient_square(const struct dc_ctx *ctx, const struct dc_params *para
 
 // gradient_scale: multiplies every gradient (clipping, accumulation). step: counts from 1.
 // average_decay: average = decay * average + (1 - decay) * value where params->average is set;
-// statistics and observers are averaged too. Gradients are zeroed.
+// statistics are averaged too. Observers, which are averages already and carry flags, and frozen
+// slices are copied. Gradients are zeroed.
 void dc_optimizer_step(const struct dc_ctx *ctx, const struct dc_optimizer *optimizer,
                        struct dc_params *params, double learning_rate, double gradient_scale,
                        double average_decay, int64_t step);

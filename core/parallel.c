@@ -174,6 +174,7 @@ static void tree_block(void *arg, int index, int thread)
     const int64_t first = (int64_t)index * TREE_BLOCK;
     const int64_t left = job->count - first;
     const int n = (int)(left < TREE_BLOCK ? left : TREE_BLOCK);
+    assert(job->chunks >= 1);
     float level[8][512];
     for (int start = 0; start < n; start += 512) {
         const int m = n - start < 512 ? n - start : 512;
@@ -204,6 +205,7 @@ void dc_tree_sum(const struct dc_ctx *ctx, float *sum, const float *parts, int64
 
 void dc_tree_sum_double(double *sum, const double *parts, int chunks, int64_t count, int64_t stride)
 {
+    assert(chunks >= 1);
     for (int64_t i = 0; i < count; i++) {
         double level[8];
         int depth = 0;

@@ -336,8 +336,10 @@ static struct dc_op_call make_call(const struct dc_plan *plan, int i, struct dc_
     for (int k = 0; k < node->input_count; k++)
         call.in[k] = value_of(plan, node->inputs[k], rows);
     call.out = tensor_of(plan, i, plan->nodes[i].value, rows);
+    call.frozen = node->param_count > 0;
     for (int p = 0; p < node->param_count; p++) {
         const struct dc_slice *slice = &params->slices[node->params[p]];
+        call.frozen = call.frozen && slice->frozen;
         call.param[p] = params->value + slice->offset;
         if (params->gradient && dc_role_is_trained(slice->role) && !slice->frozen)
             call.d_param[p] = params->gradient + slice->offset;

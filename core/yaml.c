@@ -6,6 +6,7 @@
 
 #include "core/yaml.h"
 
+#include <assert.h>
 #include <libfyaml.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -279,6 +280,7 @@ static enum dc_status read_document(struct reader *reader, const struct dc_yaml 
             return dc_fail(reader->error, DC_ERR_CONFIG, "%s: the file is empty", reader->name);
     }
     DC_TRY(read_next(reader, root, FYET_NONE, 0));
+    assert(*root);
     if ((*root)->kind == DC_YAML_SCALAR && !(*root)->quoted && !(*root)->text[0])
         return dc_fail(reader->error, DC_ERR_CONFIG, "%s: the file is empty", reader->name);
     for (enum fy_event_type type = FYET_DOCUMENT_END; type != FYET_STREAM_END;) {

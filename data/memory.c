@@ -175,7 +175,7 @@ enum dc_status dc__count_classes(int *classes, const int32_t *labels, int64_t co
         if (labels[i] > highest)
             highest = labels[i];
     }
-    uint8_t *seen = calloc((size_t)highest + 1, 1);
+    uint8_t *seen = calloc((size_t)highest + 2, 1);  // of 0 labels too
     if (!seen)
         return dc_fail(error, DC_ERR_MEMORY, "out of memory");
     for (int64_t i = 0; i < count; i++)

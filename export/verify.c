@@ -17,9 +17,7 @@
 #include "core/file.h"
 #include "export/bundle.h"
 
-enum { WORDS_MAX = 32, PARTS_MAX = 64, SELFTEST_FAILED = 3 };
-
-extern char **environ;
+enum { WORDS_MAX = 32, PARTS_MAX = 64, SELFTEST_FAILED = 3, NO_PART = -1 };
 
 struct verifier {
     const struct dc_ctx *ctx;
@@ -59,11 +57,11 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static char *path_in(const struct verifier *v, const char *format, int part)
+// A file of the work folder; part: a number behind the name, or NO_PART.
+static char *path_in(const struct verifier *v, const char *name, int part)
 {
-    char name[64];
-    snprintf(name, sizeof name, format, part);
-    return dc_arena_printf(v->arena, v->error, "%s/%s", v->work, name);
+    return part == NO_PART ? dc_arena_printf(v->arena, v->error, "%s/%s", v->work, name)
+                           : dc_arena_printf(v->arena, v->error, "%s/%s.%d", v->work, name, part);
 }
 
 // Starts a program with the files as its standard input and output (NULL: inherited).
@@ -102,7 +100,7 @@ static enum dc_status compile(struct verifier *v, const struct dc_verify_options
 {
     const char *compiler = options && options->compiler ? options->compiler : getenv("CC");
     char *words = dc_arena_copy(v->arena, compiler && *compiler ? compiler : "cc", v->error);
-    char *driver_path = path_in(v, "driver.c", 0), *program = path_in(v, "program", 0);
+    char *driver_path = path_in(v, "driver.c", NO_PART), *program = path_in(v, "program", NO_PART);
     char *code = dc_arena_printf(v->arena, v->error, "%s/%s.c", v->directory, v->name);
     char *include = dc_arena_printf(v->arena, v->error, "-I%s", v->directory);
     char *text = dc_arena_printf(
@@ -148,8 +146,8 @@ static enum dc_status run_program(struct verifier *v, int8_t *outputs, const int
     enum dc_status status = DC_OK;
     for (int p = 0; status == DC_OK && p < parts; p++) {
         const struct dc_rows rows = dc_chunk_rows(samples, parts, p);
-        char *program = path_in(v, "program", 0);
-        char *in = path_in(v, "in.%d", p), *out = path_in(v, "out.%d", p);
+        char *program = path_in(v, "program", NO_PART);
+        char *in = path_in(v, "in", p), *out = path_in(v, "out", p);
         if (!program || !in || !out) {
             status = DC_ERR_MEMORY;
             break;
@@ -171,7 +169,7 @@ static enum dc_status run_program(struct verifier *v, int8_t *outputs, const int
     }
     for (int p = 0; status == DC_OK && p < parts; p++) {
         const struct dc_rows rows = dc_chunk_rows(samples, parts, p);
-        char *text = NULL, *out = path_in(v, "out.%d", p);
+        char *text = NULL, *out = path_in(v, "out", p);
         size_t size = 0;
         status = out ? dc_file_read(&text, &size, out, v->arena, v->error) : DC_ERR_MEMORY;
         if (status == DC_OK && size != (size_t)(rows.count * out_size))
@@ -230,8 +228,8 @@ static enum dc_status verify(struct verifier *v, const int8_t *inputs, int64_t s
 
 static void remove_work(struct verifier *v)
 {
-    static const char *const files[] = {"driver.c", "program", "in.%d", "out.%d"};
-    for (int part = 0; part < PARTS_MAX; part++) {
+    static const char *const files[] = {"driver.c", "program", "in", "out"};
+    for (int part = NO_PART; part < PARTS_MAX; part++) {
         for (int i = 0; i < 4; i++) {
             char *path = path_in(v, files[i], part);
             if (path)

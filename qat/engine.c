@@ -272,7 +272,7 @@ static void run_layers(const struct dc_engine *engine, const struct workspace *w
             in_layers[k] = &model->layers[l->inputs[k]];
             in[k] = values[l->inputs[k]] ? values[l->inputs[k]] : input;
         }
-        const bool trace = traced && traced[i];
+        int32_t *const sums = traced ? traced[i] : NULL;
         const struct call call = {.layer = l,
                                   .in_layers = in_layers,
                                   .in = in,
@@ -280,8 +280,8 @@ static void run_layers(const struct dc_engine *engine, const struct workspace *w
                                   .profile = model->profile,
                                   .wide = engine->wide[i],
                                   .window = work->window,
-                                  .sums = trace ? traced[i] : work->sums,
-                                  .trace = trace};
+                                  .sums = sums ? sums : work->sums,
+                                  .trace = sums != NULL};
         if (call.out)  // a reshape of the input is the input
             kernels[l->op](&call);
     }

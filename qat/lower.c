@@ -202,6 +202,8 @@ static enum dc_status lower_simple(struct lowering *w, int i, struct dc_ilayer *
         set_window(l, node->attributes);
     if (l->op == DC_I_PAD) {
         const struct dc_pad_attributes *a = node->attributes;
+        if (a->before || a->after)
+            return no_form(w, i, "padding of channels has none");
         l->pad_top = a->top;
         l->pad_bottom = a->bottom;
         l->pad_left = a->left;

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "core/file.h"
+#include "run/report.h"
 #include "run/run_internal.h"
 
 #ifndef DECANT_COMMIT
@@ -28,6 +29,41 @@ static void cpu_name(char name[128])
         fclose(file);
 }
 
+static char *environment_path(struct dc_run *run, struct dc_error *error)
+{
+    return dc_arena_printf(run->arena, error, "%s/env.json", run->directory);
+}
+
+enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error)
+{
+    char now[32], *path = environment_path(run, error);
+    char *checkpoints = dc_arena_printf(run->arena, error, "%s/checkpoints", run->directory);
+    if (!path || !checkpoints)
+        return DC_ERR_MEMORY;
+    if (!dc_file_exists(path) || !dc_file_exists(checkpoints))
+        return DC_OK;
+    json_error_t problem;
+    json_t *before = json_load_file(path, 0, &problem);
+    const char *hash = json_string_value(json_object_get(before, "train_data_hash"));
+    const char *isa = json_string_value(json_object_get(before, "instruction_set"));
+    snprintf(now, sizeof now, "%016" PRIx64, run->train_source->hash);
+    enum dc_status status = DC_OK;
+    if (!hash || !isa)
+        status = dc_fail(error, DC_ERR_DATA, "%s: damaged: it does not name the training data's hash",
+                         path);
+    else if (strcmp(hash, now) != 0)
+        status = dc_fail(error, DC_ERR_DATA,
+                         "%s: the training data has changed since this run began (%s: hash %s, now "
+                         "%s); bring it back, or start in a new run directory with --run",
+                         run->experiment->data.path, path, hash, now);
+    else if (strcmp(isa, dc_isa_name(run->ctx->isa)) != 0)
+        dc_log(run->ctx, DC_LOG_WARNING,
+               "this run began with instruction set %s and goes on with %s: its bits are those of "
+               "neither; DECANT_ISA=%s keeps them", isa, dc_isa_name(run->ctx->isa), isa);
+    json_decref(before);
+    return status;
+}
+
 enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error)
 {
     char cpu[128], hash[32], stamp[32];
@@ -47,13 +83,13 @@ enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error)
         json_array_append_new(mean, json_real((double)run->normalization.mean[c]));
         json_array_append_new(deviation, json_real((double)run->normalization.deviation[c]));
     }
-    char *path = dc_arena_printf(run->arena, error, "%s/env.json", run->directory);
+    char *path = environment_path(run, error);
     enum dc_status status = path ? DC_OK : DC_ERR_MEMORY;
     if (object)
         json_object_set_new(object, "normalization",
                             json_pack("{s:o, s:o}", "mean", mean, "deviation", deviation));
     if (path)
-        status = object ? dc__write_json(path, object, error)
+        status = object ? dc_report_write(path, object, error)
                         : dc_fail(error, DC_ERR_MEMORY, "out of memory");
     json_decref(object);
     return status;

@@ -4,12 +4,27 @@
 #include "run/experiment.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/file.h"
 #include "core/random.h"
+#include "data/open.h"
 #include "qat/profile.h"
 #include "run/experiment_schema.h"
+
+// A stage is never made by --set: a mistyped name would be one.
+static enum dc_status unknown_stage(const struct dc_yaml *stages, const char *text,
+                                    const char *name, struct dc_error *error)
+{
+    const char *names[DC_STAGES_MAX];
+    int count = 0;
+    for (; count < stages->count && count < DC_STAGES_MAX; count++)
+        names[count] = stages->keys[count]->text;
+    const char *near = dc_suggest(name, names, count);
+    return dc_fail(error, DC_ERR_USAGE, "--set %s: there is no stage '%s'%s%s%s", text, name,
+                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
 
 // --set a.b.c=value: the mapping a.b of the tree gets the key c.
 static enum dc_status apply_override(const struct dc_yaml *root, const char *text,
@@ -23,8 +38,10 @@ static enum dc_status apply_override(const struct dc_yaml *root, const char *tex
     if (!equals || equals == text)
         return dc_fail(error, DC_ERR_USAGE, "--set needs KEY.KEY=VALUE, not '%s'", text);
     path[equals - text] = '\0';
-    DC_TRY_IN(dc_yaml_parse(&value, equals[1] ? equals + 1 : "''", "--set", arena, error), error,
-              "--set %s", text);
+    char *source = dc_arena_printf(arena, error, "--set %s", path);  // in messages
+    if (!source)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_yaml_parse(&value, equals[1] ? equals + 1 : "''", source, arena, error));
     struct dc_yaml *at = (struct dc_yaml *)root;  // the tree is ours, in our arena
     for (char *key = path, *dot; at; key = dot + 1) {
         dot = strchr(key, '.');
@@ -35,6 +52,8 @@ static enum dc_status apply_override(const struct dc_yaml *root, const char *tex
             i++;
         if (at->kind != DC_YAML_MAPPING)
             return dc_fail(error, DC_ERR_USAGE, "--set %s: '%s' is not inside a mapping", text, key);
+        if (i == at->count && key == path + 7 && !strncmp(text, "stages.", 7))
+            return unknown_stage(at, text, key, error);
         if (i == at->count) {
             const struct dc_yaml **keys = DC_NEW(arena, const struct dc_yaml *, i + 1, error);
             const struct dc_yaml **items = DC_NEW(arena, const struct dc_yaml *, i + 1, error);
@@ -46,8 +65,8 @@ static enum dc_status apply_override(const struct dc_yaml *root, const char *tex
                 memcpy(keys, at->keys, sizeof *keys * (size_t)i);
                 memcpy(items, at->items, sizeof *items * (size_t)i);
             }
-            *name = (struct dc_yaml){.kind = DC_YAML_SCALAR, .text = key, .where = {.file = "--set"}};
-            *empty = (struct dc_yaml){.kind = DC_YAML_MAPPING, .where = {.file = "--set"}};
+            *name = (struct dc_yaml){.kind = DC_YAML_SCALAR, .text = key, .where = {.file = source}};
+            *empty = (struct dc_yaml){.kind = DC_YAML_MAPPING, .where = {.file = source}};
             keys[i] = name;
             items[i] = empty;
             at->keys = keys;
@@ -63,6 +82,14 @@ static enum dc_status apply_override(const struct dc_yaml *root, const char *tex
     return DC_OK;
 }
 
+const struct dc_yaml *dc_stage_place(const struct dc_stage *stage, const char *group,
+                                     const char *key)
+{
+    const struct dc_yaml *mapping = group ? dc_yaml_get(stage->where, group) : stage->where;
+    const struct dc_yaml *node = mapping ? dc_yaml_get(mapping, key) : NULL;
+    return node ? node : stage->where;
+}
+
 struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const char *name)
 {
     for (int i = 0; i < experiment->stage_count; i++)
@@ -72,7 +99,8 @@ struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const cha
 }
 
 static enum dc_status want_stage(struct dc_experiment *experiment, const struct dc_stage *stage,
-                                 const char *key, const char *name, struct dc_error *error)
+                                 const char *group, const char *key, const char *name,
+                                 struct dc_error *error)
 {
     const struct dc_stage *found = dc_experiment_stage(experiment, name);
     if (found && found < stage)
@@ -82,17 +110,36 @@ static enum dc_status want_stage(struct dc_experiment *experiment, const struct 
     for (int i = 0; i < count; i++)
         names[i] = experiment->stages[i].name;
     const char *near = dc_suggest(name, names, count);
-    const struct dc_yaml *at = dc_yaml_get(stage->where, key);
-    return dc_fail_yaml(error, at ? at : stage->where,
+    return dc_fail_yaml(error, dc_stage_place(stage, group, key),
                         "stage '%s': no stage '%s' before it%s%s%s", stage->name, name,
                         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+// A stage before this one, or a file beside the experiment.
+static enum dc_status check_init_from(struct dc_experiment *experiment, struct dc_stage *stage,
+                                      struct dc_error *error)
+{
+    const char *given = stage->train.init_from;
+    const struct dc_stage *parent = dc_experiment_stage(experiment, given);
+    if (!given[0] || (parent && parent < stage))
+        return DC_OK;
+    char *path = NULL, *real;
+    DC_TRY(dc_path_resolve(&path, given, experiment->path, experiment->arena, error));
+    real = realpath(path, NULL);
+    if (!real)
+        return dc_fail_yaml(error, dc_stage_place(stage, "train", "init_from"),
+                            "stage '%s': init_from '%s' is neither a stage before it nor a file",
+                            stage->name, given);
+    stage->train.init_from = dc_arena_copy(experiment->arena, real, error);
+    free(real);
+    return stage->train.init_from ? DC_OK : DC_ERR_MEMORY;
 }
 
 static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_stage *stage,
                                   struct dc_error *error)
 {
     if (stage->exports) {
-        DC_TRY(want_stage(experiment, stage, "export", stage->export.stage, error));
+        DC_TRY(want_stage(experiment, stage, NULL, "export", stage->export.stage, error));
         if (!dc_experiment_stage(experiment, stage->export.stage)->quantizes)
             return dc_fail_yaml(error, stage->where, "stage '%s' exports '%s', which is not "
                                 "quantized; give that stage a 'quantize' or export another",
@@ -108,6 +155,9 @@ static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_st
     if (!stage->model[0])
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' needs a 'model', a 'from' or an 'export'", stage->name);
+    if (!dc_file_exists(stage->model))
+        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
+                            "stage '%s': there is no model file %s", stage->name, stage->model);
     if (!stage->trains && !stage->quantizes)
         return dc_fail_yaml(error, stage->where, "stage '%s' needs a 'train' or a 'quantize'",
                             stage->name);
@@ -121,13 +171,16 @@ static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_st
         if (!stage->distill.teacher[0])
             return dc_fail_yaml(error, stage->where, "stage '%s' distills: name its 'teacher'",
                                 stage->name);
-        DC_TRY(want_stage(experiment, stage, "distill", stage->distill.teacher, error));
+        DC_TRY(want_stage(experiment, stage, "distill", "teacher", stage->distill.teacher,
+                          error));
         for (int i = 0; i < stage->distill.losses.count; i++) {
             struct dc_loss_spec *loss = &stage->distill.losses.items[i];
             if (loss->kind == DC_LOSS_KD && loss->temperature == 0.0)
                 loss->temperature = stage->quantizes ? 1.0 : 4.0;
         }
     }
+    if (stage->trains)
+        DC_TRY(check_init_from(experiment, stage, error));
     if (stage->trains && stage->train.keep == 0 && experiment->data.validation == 0)
         stage->train.keep = 1;  // without a validation set the last epoch is all there is
     return DC_OK;
@@ -147,7 +200,7 @@ static enum dc_status read_stage(struct dc_experiment *experiment, const struct 
         return dc_fail_yaml(error, key, "%s must be a mapping", label);
     const struct dc_yaml *from = dc_yaml_get(body, "from");
     if (from && from->kind == DC_YAML_SCALAR && from->text[0]) {
-        DC_TRY(want_stage(experiment, stage, "from", from->text, error));
+        DC_TRY(want_stage(experiment, stage, NULL, "from", from->text, error));
         *stage = *dc_experiment_stage(experiment, from->text);
         stage->name = key->text;
         stage->where = body;
@@ -180,6 +233,24 @@ static enum dc_status read_target(struct dc_experiment *experiment, struct dc_er
     return DC_OK;
 }
 
+static enum dc_status check_source(const struct dc_experiment *experiment,
+                                   const struct dc_yaml *root, struct dc_error *error)
+{
+    const char *source = experiment->data.source;
+    const char *const *kinds = dc_source_kinds();
+    int count = 0;
+    bool known = strcmp(source, "auto") == 0;
+    for (; kinds[count]; count++)
+        known = known || strcmp(source, kinds[count]) == 0;
+    if (known)
+        return DC_OK;
+    const char *near = dc_suggest(source, kinds, count);
+    return dc_fail_yaml(error, dc_yaml_get(dc_yaml_get(root, "data"), "source"),
+                        "no data source '%s'; there are auto, idx, cifar10, cifar100, hdf5 and png"
+                        "%s%s%s", source, near ? "; did you mean '" : "", near ? near : "",
+                        near ? "'?" : "");
+}
+
 static enum dc_status read_all(struct dc_experiment *experiment, const char *const *overrides,
                                int count, struct dc_error *error)
 {
@@ -198,6 +269,10 @@ static enum dc_status read_all(struct dc_experiment *experiment, const char *con
     experiment->target = file.target;
     if (!file.data.path)
         return dc_fail_yaml(error, root, "the experiment lacks 'data' with a 'path'");
+    DC_TRY(check_source(experiment, root, error));
+    if (file.target[0] && !dc_file_exists(file.target))
+        return dc_fail_yaml(error, dc_yaml_get(root, "target"), "there is no target file %s",
+                            file.target);
     DC_TRY(read_target(experiment, error));
     const struct dc_yaml *stages = file.stages;
     if (stages->kind != DC_YAML_MAPPING || stages->count == 0 || stages->count > DC_STAGES_MAX)
@@ -266,20 +341,30 @@ enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
 {
     struct dc_text_buffer text = {0};
     struct dc_experiment head = *experiment;
-    head.name = "";  // a name and the loader's depth shape nothing
+    struct dc_stage body = *stage;
+    head.name = "";  // a name and the loader's depth shape nothing; of files, the content does
+    head.target = body.model = "";
+    const bool starts_from_file = stage->trains && stage->train.init_from[0] &&
+                                  !dc_experiment_stage(experiment, stage->train.init_from);
+    if (starts_from_file)
+        body.train.init_from = "";
     head.data.loader_depth = head.data.loader_threads = 1;
+    head.data.class_names.count = 0;
     write_head(&text, &head);
-    write_stage(&text, stage);
+    write_stage(&text, &body);
     dc_text_append(&text, "profile: %s\n", experiment->profile);
     enum dc_status status =
         text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory") : DC_OK;
     uint64_t sum = status ? 0 : dc_hash_bytes(DC_HASH_START, text.text, text.length);
     dc_text_free(&text);
-    if (status == DC_OK && stage->model[0]) {
-        char *model = NULL;
+    const char *files[] = {stage->model, starts_from_file ? stage->train.init_from : ""};
+    for (int i = 0; i < 2 && status == DC_OK; i++) {
+        char *content = NULL;
         size_t size = 0;
-        status = dc_file_read(&model, &size, stage->model, experiment->arena, error);
-        sum = status ? 0 : dc_hash_bytes(sum, model, size);
+        if (!files[i][0])
+            continue;
+        status = dc_file_read(&content, &size, files[i], experiment->arena, error);
+        sum = status ? 0 : dc_hash_bytes(sum, content, size);
     }
     const char *parents[] = {stage->from, stage->distills ? stage->distill.teacher : "",
                              stage->exports ? stage->export.stage : "",

@@ -30,7 +30,8 @@ struct dc_data_spec {
     struct dc_augmentation_list augment;
     struct dc_normalize_spec normalize;
     struct dc_numbers resize;
-    int64_t channels, loader_depth, loader_threads;
+    struct dc_texts class_names;
+    int64_t channels, classes, loader_depth, loader_threads;
 };
 
 enum dc_loss_kind { DC_LOSS_LABEL, DC_LOSS_KD, DC_LOSS_KIND_COUNT };
@@ -131,6 +132,11 @@ DC_MUST_USE enum dc_status dc_experiment_read(struct dc_experiment **experiment,
                                               const char *const *overrides, int override_count,
                                               struct dc_error *error);
 void dc_experiment_free(struct dc_experiment *experiment);  // NULL is allowed
+
+// The node of a stage's key, for messages; group NULL: a key of the stage itself. The stage where the
+// key is not stated (inherited or a default).
+const struct dc_yaml *dc_stage_place(const struct dc_stage *stage, const char *group,
+                                     const char *key);
 
 struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const char *name);
 

@@ -231,7 +231,8 @@ enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
         if (status != DC_OK) {
             json_decref(*report);
             *report = NULL;
-            return dc_context(status, error, "stage '%s'", stage->name);
+            return dc_context(status, error, "%s:%d: stage '%s'", stage->where->where.file,
+                              stage->where->where.line, stage->name);
         }
     }
     return DC_OK;

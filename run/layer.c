@@ -8,161 +8,80 @@
 
 #include "core/ops/ops.h"
 
-enum { PADDING_EXPLICIT, PADDING_SAME, PADDING_VALID };
-
-struct padding {
-    int kind;
-    int top, bottom, left, right;
-};
-
-struct window_layer {  // conv, depthwise_conv and pooling
-    struct dc_layer_common common;
-    int64_t filters, multiplier, groups;
-    struct dc_numbers kernel, stride, dilation;
-    struct padding padding;
-    bool bias, count_padding;
-};
-
-struct plain_layer {  // all others
-    struct dc_layer_common common;
-    int64_t units, axis, begin, end, step;
-    double epsilon, momentum, rate;
-    struct dc_numbers shape;
-    struct padding padding;
-    bool bias;
-};
-
-static_assert(sizeof(struct window_layer) <= DC_LAYER_BYTES, "a layer fits its buffer");
-static_assert(sizeof(struct plain_layer) <= DC_LAYER_BYTES, "a layer fits its buffer");
-
 static enum dc_status decode_padding(const struct dc_decoder *decoder, void *field,
                                      const struct dc_yaml *node, struct dc_error *error)
 {
-    struct padding *padding = field;
-    *padding = (struct padding){0};
-    if (node->kind == DC_YAML_SCALAR &&
-        (strcmp(node->text, "same") == 0 || strcmp(node->text, "valid") == 0)) {
-        padding->kind = node->text[0] == 's' ? PADDING_SAME : PADDING_VALID;
+    struct dc_padding *padding = field;
+    const bool word = node->kind == DC_YAML_SCALAR;
+    *padding = (struct dc_padding){0};
+    if (word && strcmp(node->text, "same") == 0)
+        padding->kind = DC_PADDING_SAME;
+    if (word && (strcmp(node->text, "same") == 0 || strcmp(node->text, "valid") == 0))
         return DC_OK;
+    const int count = word ? 1 : node->count;
+    double sides[4] = {0};
+    bool good = node->kind != DC_YAML_MAPPING && (count == 1 || count == 4);
+    for (int i = 0; good && i < count; i++) {
+        const struct dc_yaml *item = word ? node : node->items[i];
+        const char *problem;
+        good = item->kind == DC_YAML_SCALAR &&
+               dc_expression(&sides[i], item->text, decoder->variables, &problem) &&
+               sides[i] >= 0 && sides[i] <= 1024;
     }
-    const int count = node->kind == DC_YAML_SCALAR ? 1 : node->count;
-    double sides[4];
-    if (node->kind == DC_YAML_MAPPING || (count != 1 && count != 4))
-        return dc_fail_yaml(error, node, "padding is same, valid, a number, or "
-                                         "[top, bottom, left, right]");
-    for (int i = 0; i < count; i++) {
-        const struct dc_yaml *item = node->kind == DC_YAML_SCALAR ? node : node->items[i];
-        const char *problem = NULL;
-        if (item->kind != DC_YAML_SCALAR ||
-            !dc_expression(&sides[i], item->text, decoder->variables, &problem) || sides[i] < 0 ||
-            sides[i] > 1024)
-            return dc_fail_yaml(error, item, "padding is same, valid, a number from 0 to 1024, or "
-                                             "four of them");
-    }
+    if (!good)
+        return dc_fail_yaml(error, node,
+                            "padding is same, valid, a number from 0 to 1024, or "
+                            "[top, bottom, left, right]");
+    const int step = count == 4;
     padding->top = (int)sides[0];
-    padding->bottom = (int)sides[count == 4 ? 1 : 0];
-    padding->left = (int)sides[count == 4 ? 2 : 0];
-    padding->right = (int)sides[count == 4 ? 3 : 0];
+    padding->bottom = (int)sides[step];
+    padding->left = (int)sides[2 * step];
+    padding->right = (int)sides[3 * step];
     return DC_OK;
 }
 
-#define COMMON(layer_struct)                                                                              \
-    {.key = "name", .type = DC_FIELD_TEXT, .offset = offsetof(struct layer_struct, common.name),          \
-     .fallback = "", .help = "name of the layer"},                                                \
-        {.key = "from", .type = DC_FIELD_TEXTS, .offset = offsetof(struct layer_struct, common.from),     \
-         .fallback = "[]", .help = "layers it reads; default: the one before"},                   \
-    {                                                                                             \
-        .key = "when", .type = DC_FIELD_BOOL, .offset = offsetof(struct layer_struct, common.when),       \
-        .fallback = "true", .help = "the layer is left out where this is 0"                       \
+#define KEY(k, t, m, d, low, high, h)                                                              \
+    {                                                                                              \
+        .key = (k), .type = (t), .offset = offsetof(struct dc_layer, m), .fallback = (d),          \
+        .minimum = (low), .maximum = (high), .help = (h)                                           \
     }
 
-#define WINDOW(member) offsetof(struct window_layer, member)
-#define PLAIN(member) offsetof(struct plain_layer, member)
-
-#define FIELD_PADDING(place, value)                                                               \
-    {.key = "padding", .type = DC_FIELD_CUSTOM, .offset = (place), .fallback = (value),           \
-     .decode = decode_padding, .help = "same, valid, a number, or [top, bottom, left, right]"}
-#define FIELD_SIZE(label, place, value, text)                                                     \
-    {.key = (label), .type = DC_FIELD_NUMBERS, .offset = (place), .fallback = (value),            \
-     .minimum = 1, .maximum = 1024, .help = (text)}
-
-static const struct dc_field conv_fields[] = {
-    COMMON(window_layer),
-    {.key = "filters", .type = DC_FIELD_INT, .offset = WINDOW(filters), .minimum = 1,
-     .maximum = 65536, .help = "output channels"},
-    FIELD_SIZE("kernel", WINDOW(kernel), NULL, "kernel size, or [height, width]"),
-    FIELD_SIZE("stride", WINDOW(stride), "1", "stride, or [vertical, horizontal]"),
-    FIELD_SIZE("dilation", WINDOW(dilation), "1", "distance of the kernel's taps"),
-    {.key = "groups", .type = DC_FIELD_INT, .offset = WINDOW(groups), .fallback = "1",
-     .minimum = 1, .maximum = 65536, .help = "groups of channels"},
-    FIELD_PADDING(WINDOW(padding), "valid"),
-    {.key = "bias", .type = DC_FIELD_BOOL, .offset = WINDOW(bias), .fallback = "true",
-     .help = "add a bias; false before batch_norm"},
+// The first three are every layer's.
+static const struct dc_field keys[] = {
+    KEY("name", DC_FIELD_TEXT, name, "", 0, 0, "name of the layer"),
+    KEY("from", DC_FIELD_TEXTS, from, "[]", 0, 0, "layers it reads; default: the one before"),
+    KEY("when", DC_FIELD_BOOL, when, "true", 0, 0, "the layer is left out where this is 0"),
+    KEY("filters", DC_FIELD_INT, filters, NULL, 1, 65536, "output channels"),
+    KEY("kernel", DC_FIELD_NUMBERS, kernel, NULL, 1, 1024, "window size, or [height, width]"),
+    KEY("stride", DC_FIELD_NUMBERS, stride, "[]", 1, 1024,
+        "stride, or [vertical, horizontal]; default 1, of pooling the window's size"),
+    KEY("dilation", DC_FIELD_NUMBERS, dilation, "1", 1, 1024, "distance of the kernel's taps"),
+    KEY("groups", DC_FIELD_INT, groups, "1", 1, 65536, "groups of channels"),
+    KEY("multiplier", DC_FIELD_INT, multiplier, "1", 1, 64, "output channels an input channel"),
+    {.key = "padding",
+     .type = DC_FIELD_CUSTOM,
+     .offset = offsetof(struct dc_layer, padding),
+     .fallback = "valid",
+     .decode = decode_padding,
+     .help = "same, valid, a number, or [top, bottom, left, right]"},
+    KEY("channels_before", DC_FIELD_INT, channels_before, "0", 0, 65536, "channels of zeros"),
+    KEY("channels_after", DC_FIELD_INT, channels_after, "0", 0, 65536, "channels of zeros"),
+    KEY("bias", DC_FIELD_BOOL, bias, "true", 0, 0, "add a bias; false before batch_norm"),
+    KEY("count_padding", DC_FIELD_BOOL, count_padding, "false", 0, 0,
+        "average pooling: padding counts as values of 0"),
+    KEY("units", DC_FIELD_INT, units, NULL, 1, 1048576, "outputs"),
+    KEY("epsilon", DC_FIELD_REAL, epsilon, "1e-5", 1e-12, 1, "added to the variance"),
+    KEY("momentum", DC_FIELD_REAL, momentum, "0.1", 0, 1,
+        "share of the batch in the running statistics"),
+    KEY("rate", DC_FIELD_REAL, rate, "0.5", 0, 0.99, "share of values set to 0 in training"),
+    KEY("axis", DC_FIELD_INT, axis, "-1", -7, 7, "axis; -1: channels"),
+    KEY("begin", DC_FIELD_INT, begin, "0", 0, 1e9, "first index"),
+    KEY("end", DC_FIELD_INT, end, NULL, 1, 1e9, "index behind the last"),
+    KEY("step", DC_FIELD_INT, step, "1", 1, 1e6, "distance of the indices kept"),
+    KEY("shape", DC_FIELD_NUMBERS, shape, NULL, -1, 1e9,
+        "new dimensions without the batch; one may be -1"),
 };
-static const struct dc_field depthwise_fields[] = {
-    COMMON(window_layer),
-    {.key = "multiplier", .type = DC_FIELD_INT, .offset = WINDOW(multiplier), .fallback = "1",
-     .minimum = 1, .maximum = 64, .help = "output channels an input channel"},
-    FIELD_SIZE("kernel", WINDOW(kernel), NULL, "kernel size, or [height, width]"),
-    FIELD_SIZE("stride", WINDOW(stride), "1", "stride, or [vertical, horizontal]"),
-    FIELD_SIZE("dilation", WINDOW(dilation), "1", "distance of the kernel's taps"),
-    FIELD_PADDING(WINDOW(padding), "valid"),
-    {.key = "bias", .type = DC_FIELD_BOOL, .offset = WINDOW(bias), .fallback = "true",
-     .help = "add a bias; false before batch_norm"},
-};
-static const struct dc_field pool_fields[] = {
-    COMMON(window_layer),
-    FIELD_SIZE("kernel", WINDOW(kernel), NULL, "window size, or [height, width]"),
-    FIELD_SIZE("stride", WINDOW(stride), "[]", "default: the window size"),
-    FIELD_PADDING(WINDOW(padding), "valid"),
-    {.key = "count_padding", .type = DC_FIELD_BOOL, .offset = WINDOW(count_padding),
-     .fallback = "false", .help = "average pooling: padding counts as values of 0"},
-};
-static const struct dc_field dense_fields[] = {
-    COMMON(plain_layer),
-    {.key = "units", .type = DC_FIELD_INT, .offset = PLAIN(units), .minimum = 1,
-     .maximum = 1048576, .help = "outputs"},
-    {.key = "bias", .type = DC_FIELD_BOOL, .offset = PLAIN(bias), .fallback = "true",
-     .help = "add a bias"},
-};
-static const struct dc_field batch_norm_fields[] = {
-    COMMON(plain_layer),
-    {.key = "epsilon", .type = DC_FIELD_REAL, .offset = PLAIN(epsilon), .fallback = "1e-5",
-     .minimum = 1e-12, .maximum = 1, .help = "added to the variance"},
-    {.key = "momentum", .type = DC_FIELD_REAL, .offset = PLAIN(momentum), .fallback = "0.1",
-     .minimum = 0, .maximum = 1, .help = "share of the batch in the running statistics"},
-};
-static const struct dc_field dropout_fields[] = {
-    COMMON(plain_layer),
-    {.key = "rate", .type = DC_FIELD_REAL, .offset = PLAIN(rate), .fallback = "0.5", .minimum = 0,
-     .maximum = 0.99, .help = "share of values set to 0 in training"},
-};
-static const struct dc_field concat_fields[] = {
-    COMMON(plain_layer),
-    {.key = "axis", .type = DC_FIELD_INT, .offset = PLAIN(axis), .fallback = "-1", .minimum = -7,
-     .maximum = 7, .help = "axis along which inputs are joined; -1: channels"},
-};
-static const struct dc_field slice_fields[] = {
-    COMMON(plain_layer),
-    {.key = "axis", .type = DC_FIELD_INT, .offset = PLAIN(axis), .fallback = "-1", .minimum = -7,
-     .maximum = 7, .help = "axis that is cut; -1: channels"},
-    {.key = "begin", .type = DC_FIELD_INT, .offset = PLAIN(begin), .fallback = "0", .minimum = 0,
-     .maximum = 1e9, .help = "first index"},
-    {.key = "end", .type = DC_FIELD_INT, .offset = PLAIN(end), .minimum = 1, .maximum = 1e9,
-     .help = "index behind the last"},
-    {.key = "step", .type = DC_FIELD_INT, .offset = PLAIN(step), .fallback = "1", .minimum = 1,
-     .maximum = 1e6, .help = "distance of the indices kept"},
-};
-static const struct dc_field reshape_fields[] = {
-    COMMON(plain_layer),
-    {.key = "shape", .type = DC_FIELD_NUMBERS, .offset = PLAIN(shape), .minimum = -1,
-     .maximum = 1e9, .help = "new dimensions without the batch; one may be -1"},
-};
-static const struct dc_field pad_fields[] = {
-    COMMON(plain_layer),
-    FIELD_PADDING(PLAIN(padding), NULL),
-};
-static const struct dc_field bare_fields[] = {COMMON(plain_layer)};
+enum { KEYS = sizeof keys / sizeof keys[0], COMMON_KEYS = 3 };
 
 static int pick(const struct dc_numbers *numbers, int i, int fallback)
 {
@@ -178,186 +97,152 @@ static void same_padding(int *before, int *after, int64_t in, int kernel, int st
 }
 
 // Four explicit numbers for the input at hand.
-static struct padding resolve_padding(const struct window_layer *layer, const struct dc_shape *in)
+static struct dc_padding resolve_padding(const struct dc_layer *l, const struct dc_shape *in,
+                                         const int kernel[2], const int stride[2])
 {
-    struct padding p = layer->padding;
-    if (p.kind == PADDING_SAME && in->rank == 4) {
-        const int kernel_h = pick(&layer->kernel, 0, 1), kernel_w = pick(&layer->kernel, 1, 1);
-        same_padding(&p.top, &p.bottom, in->dims[1], kernel_h,
-                     pick(&layer->stride, 0, kernel_h), pick(&layer->dilation, 0, 1));
-        same_padding(&p.left, &p.right, in->dims[2], kernel_w,
-                     pick(&layer->stride, 1, kernel_w), pick(&layer->dilation, 1, 1));
+    struct dc_padding p = l->padding;
+    if (p.kind == DC_PADDING_SAME && in->rank == 4) {
+        same_padding(&p.top, &p.bottom, in->dims[1], kernel[0], stride[0],
+                     pick(&l->dilation, 0, 1));
+        same_padding(&p.left, &p.right, in->dims[2], kernel[1], stride[1],
+                     pick(&l->dilation, 1, 1));
     }
     return p;
 }
 
-static enum dc_status build_conv(struct dc_graph *graph, const char *name, const void *layer,
-                                 const int *inputs, int count, int *node, struct dc_error *error)
+static void fill_window(struct dc_conv_attributes *a, const struct dc_layer *l,
+                        const struct dc_shape *in)
 {
-    const struct window_layer *l = layer;
-    const struct dc_shape *in = &graph->nodes[inputs[0]].shape;
-    const struct padding p = resolve_padding(l, in);
-    const int channels = (int)in->dims[in->rank - 1];
-    const struct dc_conv_attributes a = {
-        .filters = l->multiplier ? channels * (int)l->multiplier : (int)l->filters,
-        .kernel_h = pick(&l->kernel, 0, 1), .kernel_w = pick(&l->kernel, 1, 1),
-        .stride_h = pick(&l->stride, 0, 1), .stride_w = pick(&l->stride, 1, 1),
-        .dilation_h = pick(&l->dilation, 0, 1), .dilation_w = pick(&l->dilation, 1, 1),
-        .groups = l->multiplier ? channels : (int)l->groups,
-        .pad_top = p.top, .pad_bottom = p.bottom, .pad_left = p.left, .pad_right = p.right,
+    const int kernel[2] = {pick(&l->kernel, 0, 1), pick(&l->kernel, 1, 1)};
+    const int stride[2] = {pick(&l->stride, 0, 1), pick(&l->stride, 1, 1)};
+    const struct dc_padding p = resolve_padding(l, in, kernel, stride);
+    *a = (struct dc_conv_attributes){
+        .kernel_h = kernel[0],
+        .kernel_w = kernel[1],
+        .stride_h = stride[0],
+        .stride_w = stride[1],
+        .dilation_h = pick(&l->dilation, 0, 1),
+        .dilation_w = pick(&l->dilation, 1, 1),
+        .pad_top = p.top,
+        .pad_bottom = p.bottom,
+        .pad_left = p.left,
+        .pad_right = p.right,
         .bias = l->bias,
     };
-    return dc_graph_add(graph, name, &dc_op_conv, &a, sizeof a, inputs, count, node, error);
 }
 
-static enum dc_status add_pool(struct dc_graph *graph, const char *name, const struct dc_op *op,
-                               const void *layer, const int *inputs, int count, int *node,
-                               struct dc_error *error)
+static void fill_conv(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
 {
-    const struct window_layer *l = layer;
-    const struct padding p = resolve_padding(l, &graph->nodes[inputs[0]].shape);
-    const int kernel_h = pick(&l->kernel, 0, 1), kernel_w = pick(&l->kernel, 1, 1);
-    const struct dc_pool_attributes a = {
-        .kernel_h = kernel_h, .kernel_w = kernel_w,
-        .stride_h = pick(&l->stride, 0, kernel_h), .stride_w = pick(&l->stride, 1, kernel_w),
-        .pad_top = p.top, .pad_bottom = p.bottom, .pad_left = p.left, .pad_right = p.right,
+    struct dc_conv_attributes *a = attributes;
+    fill_window(a, l, in);
+    a->filters = (int)l->filters;
+    a->groups = (int)l->groups;
+}
+
+static void fill_depthwise(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
+{
+    struct dc_conv_attributes *a = attributes;
+    fill_window(a, l, in);
+    a->groups = (int)in->dims[in->rank - 1];
+    a->filters = a->groups * (int)l->multiplier;
+}
+
+static void fill_pool(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
+{
+    const int kernel[2] = {pick(&l->kernel, 0, 1), pick(&l->kernel, 1, 1)};
+    const int stride[2] = {pick(&l->stride, 0, kernel[0]), pick(&l->stride, 1, kernel[1])};
+    const struct dc_padding p = resolve_padding(l, in, kernel, stride);
+    *(struct dc_pool_attributes *)attributes = (struct dc_pool_attributes){
+        .kernel_h = kernel[0],
+        .kernel_w = kernel[1],
+        .stride_h = stride[0],
+        .stride_w = stride[1],
+        .pad_top = p.top,
+        .pad_bottom = p.bottom,
+        .pad_left = p.left,
+        .pad_right = p.right,
         .count_padding = l->count_padding,
     };
-    return dc_graph_add(graph, name, op, &a, sizeof a, inputs, count, node, error);
 }
 
-static enum dc_status build_max_pool(struct dc_graph *graph, const char *name, const void *layer,
-                                     const int *inputs, int count, int *node,
-                                     struct dc_error *error)
+static void fill_dense(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
 {
-    return add_pool(graph, name, &dc_op_max_pool, layer, inputs, count, node, error);
+    (void)in;
+    *(struct dc_dense_attributes *)attributes = (struct dc_dense_attributes){(int)l->units,
+                                                                             l->bias};
 }
 
-static enum dc_status build_average_pool(struct dc_graph *graph, const char *name,
-                                         const void *layer, const int *inputs, int count,
-                                         int *node, struct dc_error *error)
+static void fill_batch_norm(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
 {
-    return add_pool(graph, name, &dc_op_average_pool, layer, inputs, count, node, error);
+    (void)in;
+    *(struct dc_batch_norm_attributes *)attributes = (struct dc_batch_norm_attributes){
+        (float)l->epsilon, (float)l->momentum};
 }
 
-static enum dc_status build_dense(struct dc_graph *graph, const char *name, const void *layer,
-                                  const int *inputs, int count, int *node, struct dc_error *error)
+static void fill_dropout(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
 {
-    const struct plain_layer *l = layer;
-    const struct dc_dense_attributes a = {.units = (int)l->units, .bias = l->bias};
-    return dc_graph_add(graph, name, &dc_op_dense, &a, sizeof a, inputs, count, node, error);
+    (void)in;
+    *(struct dc_dropout_attributes *)attributes = (struct dc_dropout_attributes){(float)l->rate};
 }
 
-static enum dc_status build_batch_norm(struct dc_graph *graph, const char *name,
-                                       const void *layer, const int *inputs, int count, int *node,
-                                       struct dc_error *error)
+static void fill_concat(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
 {
-    const struct plain_layer *l = layer;
-    const struct dc_batch_norm_attributes a = {.epsilon = (float)l->epsilon,
-                                               .momentum = (float)l->momentum};
-    return dc_graph_add(graph, name, &dc_op_batch_norm, &a, sizeof a, inputs, count, node, error);
+    (void)in;
+    *(struct dc_concat_attributes *)attributes = (struct dc_concat_attributes){(int)l->axis};
 }
 
-static enum dc_status build_dropout(struct dc_graph *graph, const char *name, const void *layer,
-                                    const int *inputs, int count, int *node,
-                                    struct dc_error *error)
+static void fill_slice(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
 {
-    const struct plain_layer *l = layer;
-    const struct dc_dropout_attributes a = {.rate = (float)l->rate};
-    return dc_graph_add(graph, name, &dc_op_dropout, &a, sizeof a, inputs, count, node, error);
+    (void)in;
+    *(struct dc_slice_attributes *)attributes = (struct dc_slice_attributes){(int)l->axis, l->begin,
+                                                                             l->end, l->step};
 }
 
-static enum dc_status build_concat(struct dc_graph *graph, const char *name, const void *layer,
-                                   const int *inputs, int count, int *node, struct dc_error *error)
+static void fill_reshape(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
 {
-    const struct plain_layer *l = layer;
-    const struct dc_concat_attributes a = {.axis = (int)l->axis};
-    return dc_graph_add(graph, name, &dc_op_concat, &a, sizeof a, inputs, count, node, error);
-}
-
-static enum dc_status build_slice(struct dc_graph *graph, const char *name, const void *layer,
-                                  const int *inputs, int count, int *node, struct dc_error *error)
-{
-    const struct plain_layer *l = layer;
-    const struct dc_slice_attributes a = {(int)l->axis, l->begin, l->end, l->step};
-    return dc_graph_add(graph, name, &dc_op_slice, &a, sizeof a, inputs, count, node, error);
-}
-
-static enum dc_status build_reshape(struct dc_graph *graph, const char *name, const void *layer,
-                                    const int *inputs, int count, int *node,
-                                    struct dc_error *error)
-{
-    const struct plain_layer *l = layer;
-    struct dc_reshape_attributes a = {.rank = l->shape.count};
+    (void)in;
+    struct dc_reshape_attributes *a = attributes;
+    *a = (struct dc_reshape_attributes){.rank = l->shape.count};
     for (int i = 0; i < l->shape.count && i < DC_RANK_MAX - 1; i++)
-        a.dims[i] = (int64_t)l->shape.items[i];
-    return dc_graph_add(graph, name, &dc_op_reshape, &a, sizeof a, inputs, count, node, error);
+        a->dims[i] = (int64_t)l->shape.items[i];
 }
 
-static enum dc_status build_pad(struct dc_graph *graph, const char *name, const void *layer,
-                                const int *inputs, int count, int *node, struct dc_error *error)
+static void fill_pad(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
 {
-    const struct padding *p = &((const struct plain_layer *)layer)->padding;
-    const struct dc_pad_attributes a = {p->top, p->bottom, p->left, p->right};
-    return dc_graph_add(graph, name, &dc_op_pad, &a, sizeof a, inputs, count, node, error);
+    (void)in;
+    const struct dc_padding *p = &l->padding;
+    *(struct dc_pad_attributes *)attributes = (struct dc_pad_attributes){
+        p->top, p->bottom, p->left, p->right, (int)l->channels_before, (int)l->channels_after};
 }
-
-#define BARE(op)                                                                                 \
-    static enum dc_status build_##op(struct dc_graph *graph, const char *name, const void *layer, \
-                                     const int *inputs, int count, int *node,                     \
-                                     struct dc_error *error)                                      \
-    {                                                                                             \
-        (void)layer;                                                                              \
-        return dc_graph_add(graph, name, &dc_op_##op, NULL, 0, inputs, count, node, error);       \
-    }
-BARE(relu)
-BARE(relu6)
-BARE(sigmoid)
-BARE(tanh)
-BARE(h_swish)
-BARE(add)
-BARE(global_average_pool)
-BARE(flatten)
-BARE(softmax)
-
-static const struct dc_schema conv_schema = DC_SCHEMA("conv", conv_fields);
-static const struct dc_schema depthwise_schema = DC_SCHEMA("depthwise_conv", depthwise_fields);
-static const struct dc_schema pool_schema = DC_SCHEMA("pool", pool_fields);
-static const struct dc_schema dense_schema = DC_SCHEMA("dense", dense_fields);
-static const struct dc_schema batch_norm_schema = DC_SCHEMA("batch_norm", batch_norm_fields);
-static const struct dc_schema dropout_schema = DC_SCHEMA("dropout", dropout_fields);
-static const struct dc_schema concat_schema = DC_SCHEMA("concat", concat_fields);
-static const struct dc_schema slice_schema = DC_SCHEMA("slice", slice_fields);
-static const struct dc_schema reshape_schema = DC_SCHEMA("reshape", reshape_fields);
-static const struct dc_schema pad_schema = DC_SCHEMA("pad", pad_fields);
-static const struct dc_schema bare_schema = DC_SCHEMA("layer", bare_fields);
 
 static const struct dc_layer_kind kinds[] = {
-    {"conv", &conv_schema, build_conv},
-    {"depthwise_conv", &depthwise_schema, build_conv},
-    {"max_pool", &pool_schema, build_max_pool},
-    {"average_pool", &pool_schema, build_average_pool},
-    {"dense", &dense_schema, build_dense},
-    {"batch_norm", &batch_norm_schema, build_batch_norm},
-    {"dropout", &dropout_schema, build_dropout},
-    {"concat", &concat_schema, build_concat},
-    {"slice", &slice_schema, build_slice},
-    {"reshape", &reshape_schema, build_reshape},
-    {"pad", &pad_schema, build_pad},
-    {"relu", &bare_schema, build_relu},
-    {"relu6", &bare_schema, build_relu6},
-    {"sigmoid", &bare_schema, build_sigmoid},
-    {"tanh", &bare_schema, build_tanh},
-    {"h_swish", &bare_schema, build_h_swish},
-    {"add", &bare_schema, build_add},
-    {"global_average_pool", &bare_schema, build_global_average_pool},
-    {"flatten", &bare_schema, build_flatten},
-    {"softmax", &bare_schema, build_softmax},
+    {"conv", &dc_op_conv, "filters kernel stride dilation groups padding bias", fill_conv},
+    {"depthwise_conv", &dc_op_conv, "multiplier kernel stride dilation padding bias",
+     fill_depthwise},
+    {"max_pool", &dc_op_max_pool, "kernel stride padding", fill_pool},
+    {"average_pool", &dc_op_average_pool, "kernel stride padding count_padding", fill_pool},
+    {"dense", &dc_op_dense, "units bias", fill_dense},
+    {"batch_norm", &dc_op_batch_norm, "epsilon momentum", fill_batch_norm},
+    {"dropout", &dc_op_dropout, "rate", fill_dropout},
+    {"concat", &dc_op_concat, "axis", fill_concat},
+    {"slice", &dc_op_slice, "axis begin end step", fill_slice},
+    {"reshape", &dc_op_reshape, "shape", fill_reshape},
+    {"pad", &dc_op_pad, "padding channels_before channels_after", fill_pad},
+    {"relu", &dc_op_relu, "", NULL},
+    {"relu6", &dc_op_relu6, "", NULL},
+    {"sigmoid", &dc_op_sigmoid, "", NULL},
+    {"tanh", &dc_op_tanh, "", NULL},
+    {"h_swish", &dc_op_h_swish, "", NULL},
+    {"add", &dc_op_add, "", NULL},
+    {"global_average_pool", &dc_op_global_average_pool, "", NULL},
+    {"flatten", &dc_op_flatten, "", NULL},
+    {"softmax", &dc_op_softmax, "", NULL},
 };
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 const struct dc_layer_kind *dc_layer_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+    for (int i = 0; i < KINDS; i++)
         if (strcmp(kinds[i].name, name) == 0)
             return &kinds[i];
     return NULL;
@@ -366,7 +251,46 @@ const struct dc_layer_kind *dc_layer_find(const char *name)
 int dc_layer_names(const char *names[], int capacity)
 {
     int count = 0;
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && count < capacity; i++)
+    for (int i = 0; i < KINDS && count < capacity; i++)
         names[count++] = kinds[i].name;
     return count;
+}
+
+static bool takes(const struct dc_layer_kind *kind, const char *key)
+{
+    const size_t length = strlen(key);
+    for (const char *at = kind->keys; (at = strstr(at, key)); at += length)
+        if ((at == kind->keys || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
+            return true;
+    return false;
+}
+
+enum dc_status dc_layer_decode(struct dc_layer *layer, const struct dc_layer_kind *kind,
+                               const struct dc_yaml *body, const struct dc_decoder *decoder,
+                               struct dc_error *error)
+{
+    struct dc_field fields[KEYS];
+    struct dc_schema schema = {kind->name, fields, 0};
+    char label[64];
+    for (int i = 0; i < KEYS; i++)
+        if (i < COMMON_KEYS || takes(kind, keys[i].key))
+            fields[schema.count++] = keys[i];
+    snprintf(label, sizeof label, "layer '%s'", kind->name);
+    *layer = (struct dc_layer){0};
+    DC_TRY(dc_schema_defaults(&schema, layer, decoder, error));
+    return dc_schema_decode(&schema, layer, body, label, true, decoder, error);
+}
+
+enum dc_status dc_layer_add(struct dc_graph *graph, const char *name,
+                            const struct dc_layer_kind *kind, const struct dc_layer *layer,
+                            const int *inputs, int count, int *node, struct dc_error *error)
+{
+    _Alignas(16) char attributes[256] = {0};
+    static_assert(sizeof(struct dc_conv_attributes) <= sizeof attributes &&
+                      sizeof(struct dc_reshape_attributes) <= sizeof attributes,
+                  "attributes fit");
+    if (kind->fill)
+        kind->fill(attributes, layer, &graph->nodes[inputs[0]].shape);
+    return dc_graph_add(graph, name, kind->op, attributes,
+                        kind->fill ? kind->op->attribute_bytes : 0, inputs, count, node, error);
 }

@@ -1,4 +1,5 @@
-// Owns the reading of model files: scopes, blocks, repeats and names. Keys of layers are in layer.c.
+// Owns the reading of model files: scopes, blocks, repeats and names. Keys of layers are in
+// layer.c.
 
 #include "run/model.h"
 
@@ -20,8 +21,8 @@ struct reader {
 struct scope {
     const char *prefix;  // "" or "block."
     const struct dc_variables *variables;
-    int in, current;     // what `in` is, and the layer before
-    int auto_count;      // layers named by the reader so far
+    int in, current;  // what `in` is, and the layer before
+    int auto_count;   // layers named by the reader so far
 };
 
 static enum dc_status read_layers(struct reader *reader, struct scope *scope,
@@ -53,8 +54,9 @@ static enum dc_status find_input(int *node, const struct reader *reader, const s
 
 static const struct dc_yaml *key_or(const struct dc_yaml *mapping, const char *key)
 {
-    const struct dc_yaml *found =
-        mapping && mapping->kind == DC_YAML_MAPPING ? dc_yaml_get(mapping, key) : NULL;
+    const struct dc_yaml *found = mapping && mapping->kind == DC_YAML_MAPPING
+                                      ? dc_yaml_get(mapping, key)
+                                      : NULL;
     return found ? found : mapping;
 }
 
@@ -64,30 +66,27 @@ static enum dc_status read_op(struct reader *reader, struct scope *scope, const 
 {
     const struct dc_layer_kind *kind = dc_layer_find(op);
     const struct dc_decoder decoder = {reader->arena, scope->variables};
-    _Alignas(16) char layer[DC_LAYER_BYTES] = {0};
-    char label[64];
-    snprintf(label, sizeof label, "layer '%s'", op);
-    DC_TRY(dc_schema_defaults(kind->schema, layer, &decoder, error));
-    if (body && !(body->kind == DC_YAML_SCALAR && !body->text[0]))
-        DC_TRY(dc_schema_decode(kind->schema, layer, body, label, true, &decoder, error));
-    const struct dc_layer_common *common = (const void *)layer;
-    if (!common->when)
+    const struct dc_yaml nothing = {.kind = DC_YAML_MAPPING, .where = where->where};
+    const bool bare = !body || (body->kind == DC_YAML_SCALAR && !body->text[0]);
+    struct dc_layer layer;
+    DC_TRY(dc_layer_decode(&layer, kind, bare ? &nothing : body, &decoder, error));
+    if (!layer.when)
         return DC_OK;
-    int inputs[DC_INPUTS_MAX] = {scope->current}, count = common->from.count;
+    int inputs[DC_INPUTS_MAX] = {scope->current}, count = layer.from.count;
     if (count > DC_INPUTS_MAX)
         return dc_fail_yaml(error, where, "a layer reads at most %d others", DC_INPUTS_MAX);
     for (int i = 0; i < count; i++)
-        DC_TRY(find_input(&inputs[i], reader, scope, common->from.items[i], key_or(body, "from"),
+        DC_TRY(find_input(&inputs[i], reader, scope, layer.from.items[i], key_or(body, "from"),
                           error));
-    char *name = common->name[0]
-                     ? dc_arena_printf(reader->arena, error, "%s%s", scope->prefix, common->name)
+    char *name = layer.name[0]
+                     ? dc_arena_printf(reader->arena, error, "%s%s", scope->prefix, layer.name)
                      : dc_arena_printf(reader->arena, error, "%s%s%d", scope->prefix, op,
                                        ++scope->auto_count);
     if (!name)
         return DC_ERR_MEMORY;
     struct dc_error reason;
-    if (kind->build(reader->graph, name, layer, inputs, count ? count : 1, &scope->current,
-                    &reason) != DC_OK)
+    if (dc_layer_add(reader->graph, name, kind, &layer, inputs, count ? count : 1, &scope->current,
+                     &reason) != DC_OK)
         return dc_fail_yaml(error, where, "%.1024s", reason.message);
     return DC_OK;
 }
@@ -197,12 +196,22 @@ static enum dc_status decode_node(const struct dc_decoder *decoder, void *field,
 }
 
 static const struct dc_field repeat_fields[] = {
-    {.key = "count", .type = DC_FIELD_INT, .offset = offsetof(struct repeat, count), .minimum = 0,
-     .maximum = REPEAT_MAX, .help = "how often"},
-    {.key = "index", .type = DC_FIELD_TEXT, .offset = offsetof(struct repeat, index),
-     .fallback = "i", .help = "name of the running number, from 0"},
-    {.key = "layers", .type = DC_FIELD_CUSTOM, .offset = offsetof(struct repeat, layers),
-     .decode = decode_node, .help = "what is repeated"},
+    {.key = "count",
+     .type = DC_FIELD_INT,
+     .offset = offsetof(struct repeat, count),
+     .minimum = 0,
+     .maximum = REPEAT_MAX,
+     .help = "how often"},
+    {.key = "index",
+     .type = DC_FIELD_TEXT,
+     .offset = offsetof(struct repeat, index),
+     .fallback = "i",
+     .help = "name of the running number, from 0"},
+    {.key = "layers",
+     .type = DC_FIELD_CUSTOM,
+     .offset = offsetof(struct repeat, layers),
+     .decode = decode_node,
+     .help = "what is repeated"},
 };
 static const struct dc_schema repeat_schema = DC_SCHEMA("repeat", repeat_fields);
 
@@ -279,20 +288,50 @@ struct model_file {
 };
 
 static const struct dc_field model_fields[] = {
-    {.key = "name", .type = DC_FIELD_TEXT, .offset = offsetof(struct model_file, name),
+    {.key = "name",
+     .type = DC_FIELD_TEXT,
+     .offset = offsetof(struct model_file, name),
      .help = "name of the network"},
-    {.key = "input", .type = DC_FIELD_NUMBERS, .offset = offsetof(struct model_file, input),
-     .minimum = 1, .maximum = 65536, .help = "[height, width, channels] or [values]"},
-    {.key = "parameters", .type = DC_FIELD_CUSTOM, .fallback = "{}",
-     .offset = offsetof(struct model_file, parameters), .decode = decode_node,
+    {.key = "input",
+     .type = DC_FIELD_NUMBERS,
+     .offset = offsetof(struct model_file, input),
+     .minimum = 1,
+     .maximum = 65536,
+     .help = "[height, width, channels] or [values]"},
+    {.key = "parameters",
+     .type = DC_FIELD_CUSTOM,
+     .fallback = "{}",
+     .offset = offsetof(struct model_file, parameters),
+     .decode = decode_node,
      .help = "numbers that layers use as $name"},
-    {.key = "blocks", .type = DC_FIELD_CUSTOM, .fallback = "{}",
-     .offset = offsetof(struct model_file, blocks), .decode = decode_node,
+    {.key = "blocks",
+     .type = DC_FIELD_CUSTOM,
+     .fallback = "{}",
+     .offset = offsetof(struct model_file, blocks),
+     .decode = decode_node,
      .help = "named lists of layers"},
-    {.key = "layers", .type = DC_FIELD_CUSTOM, .offset = offsetof(struct model_file, layers),
-     .decode = decode_node, .help = "the network, from input to output"},
+    {.key = "layers",
+     .type = DC_FIELD_CUSTOM,
+     .offset = offsetof(struct model_file, layers),
+     .decode = decode_node,
+     .help = "the network, from input to output"},
 };
 static const struct dc_schema model_schema = DC_SCHEMA("model", model_fields);
+
+static enum dc_status unknown_parameter(const char *path, const char *name,
+                                        const struct dc_variables *variables,
+                                        struct dc_error *error)
+{
+    char all[512] = "";
+    size_t used = 0;
+    for (int i = 0; i < variables->count && used < sizeof all; i++)
+        used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "",
+                                 variables->names[i]);
+    const char *near = dc_suggest(name, variables->names, variables->count);
+    return dc_fail(error, DC_ERR_CONFIG, "model %s has no parameter '%s'%s%s%s; it has: %s", path,
+                   name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "",
+                   all[0] ? all : "none");
+}
 
 static enum dc_status build(struct dc_model *model, const struct dc_yaml *root,
                             const struct dc_model_parameter *overrides, int count,
@@ -309,8 +348,7 @@ static enum dc_status build(struct dc_model *model, const struct dc_yaml *root,
     for (int i = 0; i < count; i++) {
         const int at = index_of(&variables, overrides[i].name);
         if (at < 0)
-            return dc_fail(error, DC_ERR_CONFIG, "model '%s' has no parameter '%s'", file.name,
-                           overrides[i].name);
+            return unknown_parameter(root->where.file, overrides[i].name, &variables, error);
         values[at] = overrides[i].value;
     }
     if (file.input.count != 1 && file.input.count != 3)

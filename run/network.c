@@ -79,7 +79,7 @@ static enum dc_status add_label_loss(struct dc_graph *graph, const struct dc_sta
     float *weights = NULL;
     if (train->class_weights.count > 0) {
         if (train->class_weights.count != classes)
-            return dc_fail_yaml(error, stage->where,
+            return dc_fail_yaml(error, dc_stage_place(stage, "train", "class_weights"),
                                 "stage '%s': %d class weights for a network of %d classes",
                                 stage->name, train->class_weights.count, classes);
         weights = DC_NEW(graph->arena, float, classes, error);
@@ -173,19 +173,23 @@ enum dc_status dc_apply_parameter_rules(struct dc_params *params, const struct d
             }
         }
         if (!known)
-            return dc_fail_yaml(error, stage->where, "stage '%s', decay_exclude: '%s' is neither a "
-                                "role nor a layer", stage->name, word);
+            return dc_fail_yaml(error, dc_stage_place(stage, "train", "decay_exclude"),
+                                "stage '%s', decay_exclude: '%s' is neither a role nor a layer",
+                                stage->name, word);
     }
     for (int f = 0; f < train->freeze.count; f++) {
         int matched = 0;
         for (int i = 0; i < params->count; i++) {
-            const bool matches = dc_slice_matches(&params->slices[i], train->freeze.items[f]);
+            const struct dc_slice *slice = &params->slices[i];
+            const bool matches = slice->role != DC_ROLE_OBSERVER &&  // freeze_observers_epoch's
+                                 dc_slice_matches(slice, train->freeze.items[f]);
             params->slices[i].frozen = params->slices[i].frozen || matches;
             matched += matches;
         }
         if (!matched)
-            return dc_fail_yaml(error, stage->where, "stage '%s', freeze: no layer matches '%s'",
-                                stage->name, train->freeze.items[f]);
+            return dc_fail_yaml(error, dc_stage_place(stage, "train", "freeze"),
+                                "stage '%s', freeze: no layer matches '%s'", stage->name,
+                                train->freeze.items[f]);
     }
     for (int g = 0; g < train->learning_rate_factors.count; g++) {
         const struct dc_group_spec *group = &train->learning_rate_factors.items[g];
@@ -197,7 +201,7 @@ enum dc_status dc_apply_parameter_rules(struct dc_params *params, const struct d
             }
         }
         if (!matched)
-            return dc_fail_yaml(error, stage->where,
+            return dc_fail_yaml(error, dc_stage_place(stage, "train", "learning_rate_factors"),
                                 "stage '%s', learning_rate_factors: no layer matches '%s'",
                                 stage->name, group->pattern);
     }

@@ -3,7 +3,10 @@
 #include "run/report.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "core/file.h"
 #include "run/network.h"
 
 // Trained values, and what they take as int8 codes: biases are int32, and every channel of a
@@ -94,4 +97,16 @@ void dc_report_table(struct dc_text_buffer *out, const struct dc_experiment *exp
             percent(float_text, stage, "float"), percent(int8_text, stage, "int8"),
             json_real_value(json_object_get(stage, "seconds")));
     }
+}
+
+enum dc_status dc_report_write(const char *path, const json_t *json, struct dc_error *error)
+{
+    char *text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    if (!text)
+        return dc_fail(error, DC_ERR_MEMORY, "%s: cannot be written as JSON", path);
+    const size_t length = strlen(text);
+    text[length] = '\n';  // in place of the terminator: the file ends in a newline
+    const enum dc_status status = dc_file_write(path, text, length + 1, error);
+    free(text);
+    return status;
 }

@@ -20,4 +20,8 @@ json_t *dc_report_scores(const struct dc_scores *scores);
 void dc_report_table(struct dc_text_buffer *out, const struct dc_experiment *experiment,
                      const json_t *results);
 
+// Indented JSON and a newline; appears whole.
+DC_MUST_USE enum dc_status dc_report_write(const char *path, const json_t *json,
+                                           struct dc_error *error);
+
 #endif

@@ -7,8 +7,7 @@
 #include <string.h>
 
 #include "core/file.h"
-#include "data/open.h"
-#include "data/split.h"
+#include "run/report.h"
 #include "run/run_internal.h"
 
 static void write_log(void *user, enum dc_log_level level, const char *line)
@@ -25,30 +24,12 @@ static char *path_in(struct dc_run *run, const char *name, struct dc_error *erro
     return dc_arena_printf(run->arena, error, "%s/%s", run->directory, name);
 }
 
-enum dc_status dc__write_json(const char *path, const json_t *json, struct dc_error *error)
-{
-    char *text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    if (!text)
-        return dc_fail(error, DC_ERR_MEMORY, "%s: cannot be written as JSON", path);
-    const size_t length = strlen(text);
-    text[length] = '\n';  // in place of the terminator: the file ends in a newline
-    const enum dc_status status = dc_file_write(path, text, length + 1, error);
-    free(text);
-    return status;
-}
-
 static enum dc_status set_status(struct dc_run *run, const char *status, struct dc_error *error)
 {
     char *path = path_in(run, "STATUS", error);
     if (!path)
         return DC_ERR_MEMORY;
     return dc_file_write(path, status, strlen(status), error);
-}
-
-char *dc_run_weights_path(struct dc_run *run, const struct dc_stage *stage, struct dc_error *error)
-{
-    return dc_arena_printf(run->arena, error, "%s/checkpoints/%s/final.h5", run->directory,
-                           stage->name);
 }
 
 static json_t *stage_results(const struct dc_run *run)
@@ -86,9 +67,13 @@ static enum dc_status read_results(struct dc_run *run, struct dc_error *error)
     json_error_t problem;
     if (dc_file_exists(path)) {
         run->results = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
-        if (!run->results || !json_is_object(stage_results(run)))
-            return dc_fail(error, DC_ERR_DATA, "%s:%d: not a results file: %s", path, problem.line,
-                           problem.text);
+        if (!run->results)
+            return dc_fail(error, DC_ERR_DATA,
+                           "%s:%d:%d: damaged: %s; remove it to carry out its stages anew from their "
+                           "checkpoints", path, problem.line, problem.column, problem.text);
+        if (!json_is_object(stage_results(run)))
+            return dc_fail(error, DC_ERR_DATA, "%s: not a results file: it has no object 'stages'",
+                           path);
         return DC_OK;
     }
     run->results = json_pack("{s:i, s:s, s:{}}", "version", 1, "experiment", run->experiment->name,
@@ -112,24 +97,6 @@ static enum dc_status refuse_other_settings(struct dc_run *run, struct dc_error 
                            run->directory, stage->name, there, hash);
     }
     return DC_OK;
-}
-
-static enum dc_status write_records(struct dc_run *run, struct dc_error *error)
-{
-    char *given = NULL, *copy = path_in(run, "experiment.yaml", error);
-    char *resolved = path_in(run, "resolved.yaml", error);
-    size_t size = 0;
-    if (!copy || !resolved)
-        return DC_ERR_MEMORY;
-    DC_TRY(dc_file_read(&given, &size, run->experiment->path, run->arena, error));
-    DC_TRY(dc_file_write(copy, given, size, error));
-    struct dc_text_buffer text = {0};
-    dc_experiment_write(&text, run->experiment);
-    enum dc_status status =
-        text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory")
-                    : dc_file_write(resolved, text.text, text.length, error);
-    dc_text_free(&text);
-    return status;
 }
 
 static enum dc_status start(struct dc_run *run, const struct dc_ctx_config *context,
@@ -157,15 +124,7 @@ static enum dc_status open_run(struct dc_run *run, const struct dc_run_options *
         return DC_ERR_MEMORY;
     DC_TRY(start(run, &options->context, error));
     DC_TRY(read_results(run, error));
-    DC_TRY(refuse_other_settings(run, error));
-    DC_TRY(dc_make_directory(run->directory, error));
-    char *log_path = path_in(run, "log.txt", error);
-    if (!log_path)
-        return DC_ERR_MEMORY;
-    run->log_file = fopen(log_path, "a");
-    if (!run->log_file)
-        return dc_fail(error, DC_ERR_IO, "%s cannot be written", log_path);
-    return write_records(run, error);
+    return refuse_other_settings(run, error);
 }
 
 enum dc_status dc_run_open(struct dc_run **out, const struct dc_run_options *options,
@@ -234,82 +193,10 @@ void dc_run_close(struct dc_run *run)
     free(run);
 }
 
-static enum dc_status open_split(struct dc_source **source, const struct dc_run *run,
-                                 const char *split, struct dc_error *error)
-{
-    const struct dc_data_spec *data = &run->experiment->data;
-    const struct dc_source_spec spec = {
-        .kind = data->source,
-        .path = data->path,
-        .split = split,
-        .resize_height = data->resize.count == 2 ? (int)data->resize.items[0] : 0,
-        .resize_width = data->resize.count == 2 ? (int)data->resize.items[1] : 0,
-        .channels = (int)data->channels,
-    };
-    return dc_source_open(source, &spec, error);
-}
-
-static enum dc_status set_normalization(struct dc_run *run, struct dc_error *error)
-{
-    const struct dc_normalize_spec *spec = &run->experiment->data.normalize;
-    if (spec->automatic)
-        return dc_dataset_statistics(&run->normalization, run->train_source, run->train_ids,
-                                     run->train_count, error);
-    run->normalization.channels = spec->mean.count;
-    for (int c = 0; c < spec->mean.count; c++) {
-        run->normalization.mean[c] = (float)spec->mean.items[c];
-        run->normalization.deviation[c] = (float)spec->deviation.items[c];
-    }
-    return dc_normalization_check(&run->normalization, run->train_source, error);
-}
-
-enum dc_status dc_run_need_train_data(struct dc_run *run, struct dc_error *error)
-{
-    if (run->train_source)
-        return DC_OK;
-    const struct dc_data_spec *data = &run->experiment->data;
-    DC_TRY(open_split(&run->train_source, run, "train", error));
-    DC_TRY(dc_split_validation(&run->train_ids, &run->train_count, &run->validation_ids,
-                               &run->validation_count, run->train_source, data->validation,
-                               (uint32_t)data->split_seed, run->arena, error));
-    DC_TRY(set_normalization(run, error));
-    return run->log_file ? dc__write_environment(run, error) : DC_OK;
-}
-
-enum dc_status dc_run_need_test_data(struct dc_run *run, struct dc_error *error)
-{
-    DC_TRY(dc_run_need_train_data(run, error));
-    return run->test_source ? DC_OK : open_split(&run->test_source, run, "test", error);
-}
-
-enum dc_status dc__plain_loader(struct dc_loader **loader, const struct dc_run *run,
-                                const struct dc_source *source, const int64_t *ids, int64_t count,
-                                int64_t batch, struct dc_error *error)
-{
-    const int64_t n = ids ? count : count < source->count ? count : source->count;
-    int64_t *all = ids ? NULL : dc_alloc(sizeof *all * (size_t)n, error);
-    if (!ids && !all)
-        return DC_ERR_MEMORY;
-    for (int64_t i = 0; all && i < n; i++)
-        all[i] = i;
-    const struct dc_loader_config config = {
-        .source = source,
-        .ids = ids ? ids : all,
-        .id_count = n,
-        .batch = batch,
-        .normalization = run->normalization,
-        .view = source->sample,
-        .depth = 2,
-        .threads = 1,
-    };
-    const enum dc_status status = dc_loader_create(loader, &config, error);
-    free(all);
-    return status;
-}
-
 enum dc_status dc_run_stage(struct dc_run *run, struct dc_stage *stage, struct dc_error *error)
 {
     char hash[32];
+    DC_TRY(dc__begin(run, error));
     DC_TRY(stage_hash_text(hash, run, stage, error));
     json_t *result = json_pack("{s:s}", "config_hash", hash);
     if (!result)
@@ -322,17 +209,24 @@ enum dc_status dc_run_stage(struct dc_run *run, struct dc_stage *stage, struct d
     char *path = path_in(run, "results.json", error);
     if (status == DC_OK && path) {
         json_object_set(stage_results(run), stage->name, result);
-        status = dc__write_json(path, run->results, error);
+        status = dc_report_write(path, run->results, error);
     }
     json_decref(result);
-    if (run->log_file)
-        fflush(run->log_file);
-    return status;
+    fflush(run->log_file);
+    struct dc_error ignored;
+    const enum dc_status marked = set_status(run,
+                                             status == DC_OK            ? "done\n"
+                                             : status == DC_ERR_STOPPED ? "stopped\n"
+                                                                        : "failed\n",
+                                             status == DC_OK ? error : &ignored);
+    return status == DC_OK ? marked : status;
 }
 
 enum dc_status dc_run_all(struct dc_run *run, struct dc_error *error)
 {
     enum dc_status status = DC_OK;
+    if (dc_file_exists(run->directory))
+        DC_TRY(dc__claim(run, error));
     for (int i = 0; i < run->experiment->stage_count && status == DC_OK; i++) {
         struct dc_stage *stage = &run->experiment->stages[i];
         const bool done = dc_run_stage_done(run, stage);
@@ -341,11 +235,6 @@ enum dc_status dc_run_all(struct dc_run *run, struct dc_error *error)
         if (!done)
             status = dc_run_stage(run, stage, error);
     }
-    struct dc_error ignored;
-    const enum dc_status marked = set_status(run,
-                                             status == DC_OK            ? "done\n"
-                                             : status == DC_ERR_STOPPED ? "stopped\n"
-                                                                        : "failed\n",
-                                             status == DC_OK ? error : &ignored);
-    return status == DC_OK ? marked : status;
+    // killed between the last result and its mark, a run has nothing left to do but this
+    return status == DC_OK && !run->begun ? set_status(run, "done\n", error) : status;
 }

@@ -44,7 +44,8 @@ struct dc_run {
     struct dc_ctx *ctx;
     char *directory;
     struct dc_run_hooks hooks;
-    FILE *log_file;
+    FILE *log_file;  // open: this process alone works in the directory
+    bool begun;      // the data was read and the records written
     struct dc_log_sink outer_log;
     struct dc_source *train_source, *test_source;  // opened when first needed
     int64_t *train_ids, *validation_ids;
@@ -53,7 +54,8 @@ struct dc_run {
     json_t *results;  // {"experiment": name, "stages": {...}}
 };
 
-// Reads and checks the experiment, makes or continues the directory. No data is read.
+// Reads and checks the experiment and what its directory holds. No data is read, and nothing is
+// written before the first stage is carried out.
 DC_MUST_USE enum dc_status dc_run_open(struct dc_run **run, const struct dc_run_options *options,
                                        struct dc_error *error);
 // Opens an existing directory from its resolved.yaml, to evaluate or export.

@@ -12,6 +12,13 @@ DC_MUST_USE enum dc_status dc__plain_loader(struct dc_loader **loader, const str
                                             const struct dc_source *source, const int64_t *ids,
                                             int64_t count, int64_t batch, struct dc_error *error);
 
+// Makes the existing directory this process's own, and clean.
+DC_MUST_USE enum dc_status dc__claim(struct dc_run *run, struct dc_error *error);
+// Before the first stage that is carried out: reads the data, makes or continues the directory.
+DC_MUST_USE enum dc_status dc__begin(struct dc_run *run, struct dc_error *error);
+// The data as every stage's network and the augmentations need it.
+DC_MUST_USE enum dc_status dc__check_data(struct dc_run *run, struct dc_error *error);
+
 DC_MUST_USE enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage,
                                            json_t *result, struct dc_error *error);
 DC_MUST_USE enum dc_status dc__calibrate_stage(struct dc_run *run, struct dc_stage *stage,
@@ -24,9 +31,9 @@ DC_MUST_USE enum dc_status dc__test_stage(struct dc_run *run, struct dc_stage *s
                                           struct dc_stage_network *network, json_t *result,
                                           struct dc_error *error);
 
-DC_MUST_USE enum dc_status dc__write_json(const char *path, const json_t *json,
-                                          struct dc_error *error);
 DC_MUST_USE enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error);
+// Refuses to go on with other training data than the directory's; warns of another instruction set.
+DC_MUST_USE enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error);
 
 enum { DC_EVALUATION_BATCH = 256 };
 

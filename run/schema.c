@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/file.h"
 
@@ -138,7 +139,7 @@ static enum dc_status decode_path(char **path, const struct dc_field *field,
                                   struct dc_error *error)
 {
     struct dc_error reason;
-    if (dc_path_resolve(path, node->text, node->where.file, decoder->arena, &reason) != DC_OK)
+    if (dc_path_absolute(path, node->text, node->where.file, decoder->arena, &reason) != DC_OK)
         return dc_fail_yaml(error, node, "'%s': %.512s", field->key, reason.message);
     return DC_OK;
 }
@@ -282,13 +283,30 @@ static void write_number(struct dc_text_buffer *out, double value)
     dc_text_append(out, "%s", text);
 }
 
+// Absolute, so that a record reads the same from everywhere.
+static void write_path(struct dc_text_buffer *out, const char *text)
+{
+    char *real = text[0] ? realpath(text, NULL) : NULL;
+    char *folder = text[0] && text[0] != '/' && !real ? getcwd(NULL, 0) : NULL;
+    char joined[4096];
+    if (folder)
+        snprintf(joined, sizeof joined, "%s/%s", folder, text);
+    dc_text_append_scalar(out, real ? real : folder ? joined : text);
+    free(real);
+    free(folder);
+}
+
 static void write_field(const struct dc_field *field, struct dc_text_buffer *out, const void *at)
 {
     switch (field->type) {
-    case DC_FIELD_TEXT:
-    case DC_FIELD_PATH: {
+    case DC_FIELD_TEXT: {
         const char *text = *(const char *const *)at;
         dc_text_append_scalar(out, text ? text : "");
+        break;
+    }
+    case DC_FIELD_PATH: {
+        const char *text = *(const char *const *)at;
+        write_path(out, text ? text : "");
         break;
     }
     case DC_FIELD_INT:

@@ -26,14 +26,40 @@ static enum dc_status check_fits(const struct dc_run *run, const struct dc_stage
     const struct dc_source *source = run->train_source;
     char want[DC_SHAPE_TEXT], have[DC_SHAPE_TEXT];
     if (!dc_shape_equal(&network->model.sample, &source->sample))
-        return dc_fail(error, DC_ERR_CONFIG,
-                       "stage '%s': the model reads samples of %s, the data has %s", stage->name,
-                       dc_shape_text(want, &network->model.sample),
-                       dc_shape_text(have, &source->sample));
+        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
+                            "stage '%s': the model %s reads samples of %s, the data in %s has %s",
+                            stage->name, stage->model, dc_shape_text(want, &network->model.sample),
+                            run->experiment->data.path, dc_shape_text(have, &source->sample));
     if (network->classes != source->classes)
-        return dc_fail(error, DC_ERR_CONFIG,
-                       "stage '%s': the model has %d classes, the data %d; set the model's parameter "
-                       "'classes'", stage->name, network->classes, source->classes);
+        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
+                            "stage '%s': the model %s has %d classes, the data in %s has %d; set the "
+                            "model's parameter 'classes'", stage->name, stage->model,
+                            network->classes, run->experiment->data.path, source->classes);
+    return DC_OK;
+}
+
+enum dc_status dc__check_data(struct dc_run *run, struct dc_error *error)
+{
+    const struct dc_augmentation_list *augment = &run->experiment->data.augment;
+    DC_TRY_IN(dc_augmentations_check(augment->items, augment->count, &run->train_source->sample,
+                                     error), error, "%s: data.augment", run->experiment->path);
+    const struct dc_source *train = run->train_source, *test = run->test_source;
+    char here[DC_SHAPE_TEXT], there[DC_SHAPE_TEXT];
+    if (!dc_shape_equal(&train->sample, &test->sample) || train->classes != test->classes)
+        return dc_fail(error, DC_ERR_DATA,
+                       "%s: training samples are %s in %d classes, test samples %s in %d classes",
+                       run->experiment->data.path, dc_shape_text(here, &train->sample),
+                       train->classes, dc_shape_text(there, &test->sample), test->classes);
+    for (int i = 0; i < run->experiment->stage_count; i++) {
+        const struct dc_stage *stage = &run->experiment->stages[i];
+        struct dc_stage_network network = {0};
+        if (stage->exports)
+            continue;
+        DC_TRY(dc_stage_network_open(&network, stage, NULL, error));
+        const enum dc_status status = check_fits(run, stage, &network, error);
+        dc_stage_network_close(&network);
+        DC_TRY(status);
+    }
     return DC_OK;
 }
 
@@ -85,6 +111,16 @@ static enum dc_status validate(void *user, double *accuracy, struct dc_error *er
     return status;
 }
 
+static enum dc_status want_done(const char *weights, const struct dc_stage *parent,
+                                const struct dc_stage *stage, struct dc_error *error)
+{
+    if (dc_file_exists(weights))
+        return DC_OK;
+    return dc_fail(error, DC_ERR_USAGE, "stage '%s' needs stage '%s', which is not done yet (%s is "
+                   "missing): do it first, or all with decant run", stage->name, parent->name,
+                   weights);
+}
+
 // The weights a stage starts from: init_from, else from, else random.
 static enum dc_status start_weights(struct dc_run *run, const struct dc_stage *stage,
                                     struct dc_params *params, struct dc_error *error)
@@ -96,22 +132,18 @@ static enum dc_status start_weights(struct dc_run *run, const struct dc_stage *s
     dc_params_init(params, (uint32_t)seed);
     if (!parent && !given[0])
         return DC_OK;
-    struct dc_stage_network network = {0};
-    if (!parent)
-        return dc_fail_yaml(error, stage->where, "stage '%s': init_from names no stage: '%s'",
-                            stage->name, given);
-    char *weights = dc_run_weights_path(run, parent, error);
+    const char *weights = parent ? dc_run_weights_path(run, parent, error) : given;
     if (!weights)
         return DC_ERR_MEMORY;
-    DC_TRY_IN(dc_stage_network_open(&network, parent, weights, error), error,
-              "stage '%s' starts from '%s'", stage->name, parent->name);
+    if (parent)
+        DC_TRY(want_done(weights, parent, stage, error));
     int copied = 0;
-    enum dc_status status = dc_params_copy_by_name(params, network.params, &copied, error);
-    dc_stage_network_close(&network);
-    if (status == DC_OK && copied == 0)
-        status = dc_fail(error, DC_ERR_CONFIG, "stage '%s': no layer of '%s' has the same name",
-                         stage->name, parent->name);
-    return status;
+    DC_TRY_IN(dc_weights_read_matching(weights, params, &copied, error), error,
+              "stage '%s' starts from '%s'", stage->name, parent ? parent->name : given);
+    if (copied == 0)
+        return dc_fail(error, DC_ERR_CONFIG, "stage '%s': no layer of '%s' has the same name",
+                       stage->name, parent ? parent->name : given);
+    return DC_OK;
 }
 
 static struct dc_train_config train_config(const struct dc_run *run, const struct dc_stage *stage)
@@ -190,6 +222,7 @@ static enum dc_status open_teacher(struct teacher *teacher, struct dc_run *run,
     char *weights = dc_run_weights_path(run, from, error);
     if (!weights)
         return DC_ERR_MEMORY;
+    DC_TRY(want_done(weights, from, stage, error));
     DC_TRY_IN(dc_stage_network_open(&teacher->network, from, weights, error), error,
               "teacher '%s'", from->name);
     teacher->output = teacher->network.output;
@@ -247,7 +280,6 @@ static enum dc_status open_training(struct training *t, struct dc_run *run,
                                     const struct dc_train_config *config, struct dc_error *error)
 {
     DC_TRY(dc_stage_network_open(&t->network, stage, NULL, error));
-    DC_TRY(check_fits(run, stage, &t->network, error));
     DC_TRY(dc_training_graph_create(&t->graph, &t->network, stage, error));
     DC_TRY(dc_params_create(&t->params, t->graph.graph, dc_optimizer_states(config->optimizer.kind),
                             config->average_decay > 0.0, error));
@@ -326,7 +358,6 @@ static void set_int(json_t *object, const char *key, int64_t value)
 enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage, json_t *result,
                                struct dc_error *error)
 {
-    DC_TRY(dc_run_need_train_data(run, error));
     struct training t = {0};
     struct dc_train_result trained = {0};
     char *weights = dc_run_weights_path(run, stage, error);
@@ -386,7 +417,6 @@ enum dc_status dc__calibrate_stage(struct dc_run *run, struct dc_stage *stage, j
                                    struct dc_error *error)
 {
     const double started = now();
-    DC_TRY(dc_run_need_train_data(run, error));
     struct dc_stage_network network = {0};
     char *weights = dc_run_weights_path(run, stage, error);
     char *directory = dc_arena_printf(run->arena, error, "%s/checkpoints/%s", run->directory,
@@ -395,9 +425,7 @@ enum dc_status dc__calibrate_stage(struct dc_run *run, struct dc_stage *stage, j
         return DC_ERR_MEMORY;
     DC_TRY(dc_make_directory(directory, error));
     DC_TRY(dc_stage_network_open(&network, stage, NULL, error));
-    enum dc_status status = check_fits(run, stage, &network, error);
-    if (status == DC_OK)
-        status = start_weights(run, stage, network.params, error);
+    enum dc_status status = start_weights(run, stage, network.params, error);
     if (status == DC_OK)
         status = observe(run, stage, &network, error);
     if (status == DC_OK)

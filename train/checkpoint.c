@@ -21,7 +21,6 @@ static const struct {
     {"batch", offsetof(struct dc_counters, batch)},
     {"best_epoch", offsetof(struct dc_counters, best_epoch)},
     {"stale_epochs", offsetof(struct dc_counters, stale)},
-    {"metrics_bytes", offsetof(struct dc_counters, metrics_bytes)},
 };
 enum { INTEGERS = sizeof integers / sizeof integers[0] };
 
@@ -159,30 +158,48 @@ enum dc_status dc_weights_write(const char *path, const struct dc_params *params
     return status;
 }
 
-static enum dc_status read_weights(const struct dc_h5 *file, const char *path,
-                                   struct dc_params *params, struct dc_arena *arena,
-                                   struct dc_error *error)
+// copied NULL: every slice must be there.
+static enum dc_status read_slices(const struct dc_h5 *file, const char *path,
+                                  struct dc_params *params, int *copied, struct dc_arena *arena,
+                                  struct dc_error *error)
 {
     DC_TRY(check_version(file, path, "weights", arena, error));
     for (int i = 0; i < params->count; i++) {
         const struct dc_slice *slice = &params->slices[i];
         const struct dc_tensor tensor = {params->value + slice->offset, DC_F32, slice->shape};
+        if (copied && !dc_h5_has(file, slice->name))
+            continue;
         DC_TRY(dc_h5_read(file, slice->name, &tensor, error));
+        if (copied)
+            ++*copied;
     }
     if (params->average)
         memcpy(params->average, params->value, sizeof(float) * (size_t)params->total);
     return DC_OK;
 }
 
-enum dc_status dc_weights_read(const char *path, struct dc_params *params, struct dc_error *error)
+static enum dc_status read_weights(const char *path, struct dc_params *params, int *copied,
+                                   struct dc_error *error)
 {
     struct dc_h5 *file = NULL;
     struct dc_arena *arena = NULL;
     DC_TRY(dc_arena_create(&arena, error));
     enum dc_status status = dc_h5_open(&file, path, error);
     if (status == DC_OK)
-        status = read_weights(file, path, params, arena, error);
+        status = read_slices(file, path, params, copied, arena, error);
     dc_h5_close(file);
     dc_arena_free(arena);
     return status;
+}
+
+enum dc_status dc_weights_read(const char *path, struct dc_params *params, struct dc_error *error)
+{
+    return read_weights(path, params, NULL, error);
+}
+
+enum dc_status dc_weights_read_matching(const char *path, struct dc_params *params, int *copied,
+                                        struct dc_error *error)
+{
+    *copied = 0;
+    return read_weights(path, params, copied, error);
 }

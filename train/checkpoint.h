@@ -15,7 +15,6 @@ struct dc_counters {
     int64_t batch;        // batches of that epoch done
     int64_t best_epoch;   // -1: none
     int64_t stale;        // epochs since the best
-    int64_t metrics_bytes;  // length of the metrics file that belongs to this state
     double best_accuracy, last_accuracy;
     double seconds;
     double samples, correct;             // of the running epoch
@@ -33,5 +32,9 @@ DC_MUST_USE enum dc_status dc_weights_write(const char *path, const struct dc_pa
                                             struct dc_error *error);
 DC_MUST_USE enum dc_status dc_weights_read(const char *path, struct dc_params *params,
                                            struct dc_error *error);
+// Slices that the file has by name; the others keep their values. *copied counts them. A slice of
+// another shape is an error.
+DC_MUST_USE enum dc_status dc_weights_read_matching(const char *path, struct dc_params *params,
+                                                    int *copied, struct dc_error *error);
 
 #endif

@@ -45,7 +45,7 @@ enum dc_status dc_scores_add(struct dc_scores *scores, const float *logits, cons
                 return dc_fail(error, DC_ERR_NUMERIC, "the logits of sample %lld are not finite",
                                (long long)(scores->samples + r));
             best = z[c] > z[best] ? c : best;
-            ahead += z[c] > z[label] || (z[c] == z[label] && c < label);
+            ahead += z[c] > z[label] || (c < label && z[c] == z[label]);
         }
         scores->correct += best == label;
         scores->correct5 += ahead < 5;

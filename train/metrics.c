@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/file.h"
+
 static json_t *epoch_object(const struct dc_train_job *job, const struct dc_counters *counters,
                             int epoch, double learning_rate)
 {
@@ -35,7 +37,7 @@ static json_t *epoch_object(const struct dc_train_job *job, const struct dc_coun
 
 enum dc_status dc_metrics_append(const char *path, const struct dc_train_job *job,
                                  const struct dc_counters *counters, int epoch,
-                                 double learning_rate, int64_t *bytes, struct dc_error *error)
+                                 double learning_rate, struct dc_error *error)
 {
     json_t *object = epoch_object(job, counters, epoch, learning_rate);
     char *line = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
@@ -43,21 +45,49 @@ enum dc_status dc_metrics_append(const char *path, const struct dc_train_job *jo
     if (!line)
         return dc_fail(error, DC_ERR_NUMERIC, "the metrics of epoch %d are not finite", epoch + 1);
     FILE *file = fopen(path, "ab");
-    bool ok = file && fprintf(file, "%s\n", line) > 0 && fflush(file) == 0;
-    const long at = ok ? ftell(file) : -1;
-    if (file && fclose(file) != 0)
-        ok = false;
+    // on disk before the checkpoint that counts the epoch
+    const bool ok = file && fprintf(file, "%s\n", line) > 0 && fflush(file) == 0 &&
+                    fsync(fileno(file)) == 0;
+    int reason = ok ? 0 : errno;
+    if (file && fclose(file) != 0 && !reason)
+        reason = errno;
     free(line);
-    if (!ok || at < 0)
-        return dc_fail(error, DC_ERR_IO, "%s: %s", path, strerror(errno));
-    *bytes = at;
+    if (reason)
+        return dc_fail(error, DC_ERR_IO, "%s: cannot write: %s", path, strerror(reason));
     return DC_OK;
 }
 
-enum dc_status dc_metrics_truncate(const char *path, int64_t bytes, struct dc_error *error)
+// Whether a line stays: other stages' lines do, and this one's up to `epochs`.
+static bool keeps(const char *line, size_t length, const char *stage, int64_t epochs,
+                  int64_t *lines)
 {
-    if (truncate(path, bytes) == 0 || (errno == ENOENT && bytes == 0))
+    json_error_t ignored;
+    json_t *object = json_loadb(line, length, 0, &ignored);
+    const char *name = json_string_value(json_object_get(object, "stage"));
+    const bool own = name && strcmp(name, stage) == 0;
+    const bool stays = name && (!own || json_integer_value(json_object_get(object, "epoch")) <= epochs);
+    *lines += own && stays;
+    json_decref(object);
+    return stays;
+}
+
+enum dc_status dc_metrics_resume(const char *path, const char *stage, int64_t epochs,
+                                 int64_t *lines, struct dc_arena *arena, struct dc_error *error)
+{
+    char *text = NULL;
+    size_t size = 0, kept = 0;
+    *lines = 0;
+    if (!dc_file_exists(path))
         return DC_OK;
-    return dc_fail(error, DC_ERR_IO, "%s: cannot cut back to %lld bytes: %s", path,
-                   (long long)bytes, strerror(errno));
+    DC_TRY(dc_file_read(&text, &size, path, arena, error));
+    for (size_t at = 0, length; at < size; at += length) {
+        const char *end = memchr(text + at, '\n', size - at);
+        length = end ? (size_t)(end - text) + 1 - at : size - at;
+        // a line without an end was cut off by a kill or a full disk
+        if (end && keeps(text + at, length, stage, epochs, lines)) {
+            memmove(text + kept, text + at, length);
+            kept += length;
+        }
+    }
+    return kept == size ? DC_OK : dc_file_write(path, text, kept, error);
 }

@@ -1,17 +1,20 @@
-// metrics.jsonl: one JSON object an epoch, appended. A checkpoint knows the length that belongs to
-// it; resume truncates to that length, so that no epoch is there twice.
+// metrics.jsonl: one JSON object an epoch, appended; all stages of a run share the file. A line is on
+// disk before the checkpoint that counts its epoch; resume takes out what a stage wrote beyond its
+// checkpoint, so that no epoch is there twice.
 
 #ifndef DC_TRAIN_METRICS_H
 #define DC_TRAIN_METRICS_H
 
 #include "train/checkpoint.h"
 
-// counters: of the finished epoch. *bytes: the length of the file afterwards.
+// counters: of the finished epoch.
 DC_MUST_USE enum dc_status dc_metrics_append(const char *path, const struct dc_train_job *job,
                                              const struct dc_counters *counters, int epoch,
-                                             double learning_rate, int64_t *bytes,
+                                             double learning_rate, struct dc_error *error);
+
+// Keeps other stages' lines and this one's up to `epochs`. *lines: how many of its own were there.
+DC_MUST_USE enum dc_status dc_metrics_resume(const char *path, const char *stage, int64_t epochs,
+                                             int64_t *lines, struct dc_arena *arena,
                                              struct dc_error *error);
-DC_MUST_USE enum dc_status dc_metrics_truncate(const char *path, int64_t bytes,
-                                               struct dc_error *error);
 
 #endif

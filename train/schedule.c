@@ -1,4 +1,4 @@
-// Owns the shapes of learning-rate schedules.
+// Owns the shapes of schedules.
 
 #include "train/schedule.h"
 
@@ -36,4 +36,14 @@ double dc_schedule_rate(const struct dc_schedule *s, double base_rate, int64_t s
     }
     }
     return rate;
+}
+
+double dc_loss_term_weight(const struct dc_loss_term *term, int epoch)
+{
+    if (epoch < term->start_epoch || (term->end_epoch > 0 && epoch >= term->end_epoch))
+        return 0.0;
+    if (term->ramp_epochs <= 0)
+        return term->weight;
+    const double t = (double)(epoch - term->start_epoch + 1) / (double)term->ramp_epochs;
+    return term->weight * (t < 1.0 ? t : 1.0);
 }

@@ -1,4 +1,5 @@
-// Learning-rate schedules: the rate as a pure function of the step.
+// What changes over a stage: the learning rate as a pure function of the step, the weight of a loss
+// term as one of the epoch.
 
 #ifndef DC_TRAIN_SCHEDULE_H
 #define DC_TRAIN_SCHEDULE_H
@@ -27,5 +28,16 @@ struct dc_schedule {
 // step counts from 0. Steps and milestones take effect at the first step of their epoch.
 double dc_schedule_rate(const struct dc_schedule *schedule, double base_rate, int64_t step,
                         int64_t steps_per_epoch, int64_t total_steps);
+
+struct dc_loss_term {
+    const char *name;  // in metrics
+    int network, node;
+    double weight;
+    int start_epoch, end_epoch;  // active in [start, end); end 0: to the end
+    int ramp_epochs;             // the weight rises linearly over so many epochs
+};
+
+// The weight of a term in an epoch (from 0): 0 where it is not active.
+double dc_loss_term_weight(const struct dc_loss_term *term, int epoch);
 
 #endif

@@ -27,18 +27,7 @@ struct trainer {
     double started;        // clock at the start of this process's share
     double seconds_before; // of earlier starts
     int64_t steps_before;
-    double learning_rate;
 };
-
-double dc_loss_term_weight(const struct dc_loss_term *term, int epoch)
-{
-    if (epoch < term->start_epoch || (term->end_epoch > 0 && epoch >= term->end_epoch))
-        return 0.0;
-    if (term->ramp_epochs <= 0)
-        return term->weight;
-    const double t = (double)(epoch - term->start_epoch + 1) / (double)term->ramp_epochs;
-    return term->weight * (t < 1.0 ? t : 1.0);
-}
 
 static double now(void)
 {
@@ -161,11 +150,17 @@ static enum dc_status run_batch(struct trainer *t, const struct dc_batch *batch,
     return DC_OK;
 }
 
+static double learning_rate(const struct trainer *t, int64_t step)
+{
+    const struct dc_train_config *c = t->config;
+    return dc_schedule_rate(&c->schedule, c->learning_rate, step, t->epoch_steps,
+                            t->epoch_steps * c->epochs);
+}
+
 static enum dc_status update(struct trainer *t, struct dc_error *error)
 {
     const struct dc_train_config *c = t->config;
-    t->learning_rate = dc_schedule_rate(&c->schedule, c->learning_rate, t->counters.step,
-                                        t->epoch_steps, t->epoch_steps * c->epochs);
+    const double rate = learning_rate(t, t->counters.step);
     const double done = (double)t->counters.step;
     const double rising = (1.0 + done) / (10.0 + done);  // so that early weights fade
     const double decay = rising < c->average_decay ? rising : c->average_decay;
@@ -182,7 +177,7 @@ static enum dc_status update(struct trainer *t, struct dc_error *error)
                                t->job->stage, (long long)t->counters.step + 1);
             scale = norm > c->clip_norm ? c->clip_norm / norm : 1.0;
         }
-        dc_optimizer_step(t->ctx, &c->optimizer, network->params, t->learning_rate, scale, decay,
+        dc_optimizer_step(t->ctx, &c->optimizer, network->params, rate, scale, decay,
                           t->counters.step + 1);
     }
     t->counters.step++;
@@ -264,8 +259,8 @@ static enum dc_status end_epoch(struct trainer *t, struct dc_error *error)
     struct dc_counters *c = &t->counters;
     DC_TRY(validate(t, error));
     c->seconds = t->seconds_before + now() - t->started;
-    DC_TRY(dc_metrics_append(t->job->metrics_path, t->job, c, (int)c->epoch, t->learning_rate,
-                             &c->metrics_bytes, error));
+    DC_TRY(dc_metrics_append(t->job->metrics_path, t->job, c, (int)c->epoch,
+                             learning_rate(t, c->step - 1), error));
     report(t, true);
     c->epoch++;
     c->batch = 0;
@@ -314,20 +309,21 @@ static enum dc_status start_or_resume(struct trainer *t, struct dc_error *error)
     if (dc_file_exists(t->last_path)) {
         DC_TRY_IN(dc_checkpoint_read(t->last_path, t->job, &t->counters, error), error,
                   "stage '%s'", t->job->stage);
-        DC_TRY(dc_metrics_truncate(t->job->metrics_path, t->counters.metrics_bytes, error));
         dc_log(t->ctx, DC_LOG_INFO, "%s: resumed at epoch %d, step %lld", t->job->stage,
                (int)t->counters.epoch + 1, (long long)t->counters.step);
     } else {
         DC_TRY(dc_make_directory(t->job->directory, error));
-        FILE *metrics = fopen(t->job->metrics_path, "ab");
-        t->counters.metrics_bytes = metrics ? ftell(metrics) : 0;
-        if (metrics)
-            fclose(metrics);
     }
+    int64_t lines = 0;
+    DC_TRY(dc_metrics_resume(t->job->metrics_path, t->job->stage, t->counters.epoch, &lines,
+                             t->arena, error));
+    if (lines != t->counters.epoch)
+        dc_log(t->ctx, DC_LOG_WARNING, "%s holds %lld of %lld epochs of stage '%s'",
+               t->job->metrics_path, (long long)lines, (long long)t->counters.epoch, t->job->stage);
     t->seconds_before = t->counters.seconds;
     t->steps_before = t->counters.step;
     t->started = now();
-    // The checkpoint of step 0 knows the metrics' length, and meets a full disk before any work.
+    // The checkpoint of step 0 meets a full disk before any work.
     return t->counters.step == 0 ? write_last(t, error) : DC_OK;
 }
 

@@ -37,14 +37,6 @@ struct dc_feed {
     int input;     // node of the latter
 };
 
-struct dc_loss_term {
-    const char *name;  // in metrics
-    int network, node;
-    double weight;
-    int start_epoch, end_epoch;  // active in [start, end); end 0: to the end
-    int ramp_epochs;             // the weight rises linearly over so many epochs
-};
-
 enum { DC_NETWORKS_MAX = 8, DC_TERMS_MAX = 16, DC_NEVER = -1 };
 
 struct dc_train_config {
@@ -111,8 +103,5 @@ struct dc_train_result {
 // context's stop flag was raised; DC_ERR_NUMERIC names the layer whose value was not finite first.
 DC_MUST_USE enum dc_status dc_train(struct dc_train_result *result, const struct dc_ctx *ctx,
                                     const struct dc_train_job *job, struct dc_error *error);
-
-// The weight of a term in an epoch (from 0): 0 where it is not active.
-double dc_loss_term_weight(const struct dc_loss_term *term, int epoch);
 
 #endif

@@ -27,7 +27,7 @@ struct job {
 
 static bool uses_running(const struct dc_op_call *call)
 {
-    return call->mode == DC_INFERENCE || call->step->freeze_batch_norm;
+    return call->mode == DC_INFERENCE || call->step->freeze_batch_norm || call->frozen;
 }
 
 static void memory(struct dc_op_memory *memory, const struct dc_node *node,

@@ -276,6 +276,7 @@ static enum dc_status forward(const struct dc_op_call *call, struct dc_error *er
     struct job job = {.call = call,
                       .kernels = call->ctx->kernels,
                       .g = geometry_of(call->node, &call->in[0].shape, &call->out.shape)};
+    assert(call->scratch);
     struct scratch scratch = {call->scratch, 0};
     job.forward = forward_tables(&scratch, &job.g, call->ctx->threads);
     fill_forward_offsets(&job.forward, &job.g);
@@ -494,6 +495,7 @@ static enum dc_status backward(const struct dc_op_call *call, struct dc_error *e
                       .g = geometry_of(call->node, &call->in[0].shape, &call->out.shape),
                       .want_data = call->d_in[0].data != NULL,
                       .want_params = call->d_param[0] || call->d_param[1]};
+    assert(call->scratch);
     struct scratch scratch = {call->scratch, 0};
     job.forward = forward_tables(&scratch, &job.g, call->ctx->threads);
     job.backward = backward_tables(&scratch, &job.g, call->ctx->threads);

@@ -45,9 +45,10 @@ struct dc_pool_attributes {
     bool count_padding;  // of average pooling
 };
 
-// Zeros around height and width.
+// Zeros around height and width, and before and after the channels.
 struct dc_pad_attributes {
     int top, bottom, left, right;
+    int before, after;
 };
 
 // Indices begin, begin + step, ... below end of one axis (not the batch).

@@ -126,12 +126,14 @@ static enum dc_status pad_infer(struct dc_shape *out, const struct dc_node *node
     if (in[0].rank != 4)
         return dc_fail(error, DC_ERR_CONFIG, "pad needs [batch, height, width, channels], not %s",
                        dc_shape_text(text, &in[0]));
-    if (a->top < 0 || a->bottom < 0 || a->left < 0 || a->right < 0)
-        return dc_fail(error, DC_ERR_CONFIG, "padding must not be negative: %d, %d, %d, %d", a->top,
-                       a->bottom, a->left, a->right);
+    if (a->top < 0 || a->bottom < 0 || a->left < 0 || a->right < 0 || a->before < 0 || a->after < 0)
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "padding must not be negative: %d, %d, %d, %d, channels %d, %d", a->top,
+                       a->bottom, a->left, a->right, a->before, a->after);
     *out = in[0];
     out->dims[1] += a->top + a->bottom;
     out->dims[2] += a->left + a->right;
+    out->dims[3] += a->before + a->after;
     return DC_OK;
 }
 
@@ -139,13 +141,14 @@ static void pad_layout(struct runs *runs, const struct dc_op_call *call, int inp
 {
     const struct dc_pad_attributes *a = call->node->attributes;
     const struct dc_shape *in = &call->in[input].shape;
-    const int64_t channels = in->dims[3], wide = call->out.shape.dims[2] * channels;
+    const int64_t channels = call->out.shape.dims[3], wide = call->out.shape.dims[2] * channels;
     *runs = (struct runs){
-        .outer = 1,
-        .count = in->dims[1],
-        .run = in->dims[2] * channels,
-        .wide_start = a->top * wide + a->left * channels,
-        .wide_step = wide,
+        .outer = in->dims[1],
+        .count = in->dims[2],
+        .run = in->dims[3],
+        .wide_start = a->top * wide + a->left * channels + a->before,
+        .wide_outer = wide,
+        .wide_step = channels,
     };
 }
 

@@ -265,8 +265,8 @@ static void pool_gradients(void **state)
 
 static double pad_value(const struct problem *p)
 {
-    oracle_pad(y, p->x, (struct oracle_image){2, 3, 4, 2}, 1, 2, 0, 3);
-    return weighted(p, 2 * 6 * 7 * 2);
+    oracle_pad(y, p->x, (struct oracle_image){2, 3, 4, 2}, (struct oracle_sides){1, 2, 0, 3, 1, 2});
+    return weighted(p, 2 * 6 * 7 * 5);
 }
 
 static double slice_value(const struct problem *p)
@@ -292,7 +292,8 @@ static void shape_gradients(void **state)
 {
     (void)state;
     start(pad_value);
-    oracle_pad_backward(dx, problem.g, (struct oracle_image){2, 3, 4, 2}, 1, 2, 0, 3);
+    oracle_pad_backward(dx, problem.g, (struct oracle_image){2, 3, 4, 2},
+                        (struct oracle_sides){1, 2, 0, 3, 1, 2});
     ASSERT_GRADIENT(problem.x, dx, 48);
     start(slice_value);
     oracle_slice_backward(dx, problem.g, (const int[]){2, 7, 3}, 3, 1, 1, 6, 2);

@@ -199,8 +199,10 @@ static struct dc_op_call naive_call(const struct naive *naive, const struct netw
         .ctx = ctx, .node = node, .mode = mode, .step = step, .rows = rows, .out = naive->value[i]};
     for (int k = 0; k < node->input_count; k++)
         call.in[k] = naive->value[node->inputs[k]];
+    call.frozen = node->param_count > 0;
     for (int k = 0; k < node->param_count; k++) {
         const struct dc_slice *s = &p->slices[node->params[k]];
+        call.frozen = call.frozen && s->frozen;
         call.param[k] = p->value + s->offset;
         if (dc_role_is_trained(s->role) && !s->frozen)
             call.d_param[k] = p->gradient + s->offset;

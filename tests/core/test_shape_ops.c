@@ -83,24 +83,25 @@ static void pad_matches_definition(void **state)
     const struct {
         struct oracle_image in;
         struct dc_pad_attributes pad;
-    } cases[] = {{{2, 4, 5, 3}, {1, 1, 1, 1}},
-                 {{1, 1, 1, 1}, {0, 2, 3, 1}},
-                 {{37, 3, 4, 7}, {2, 0, 0, 5}},
-                 {{3, 4, 4, 8}, {0, 0, 0, 0}}};
+    } cases[] = {{{2, 4, 5, 3}, {1, 1, 1, 1, 0, 0}},
+                 {{1, 1, 1, 1}, {0, 2, 3, 1, 2, 0}},
+                 {{37, 3, 4, 7}, {2, 0, 0, 5, 1, 3}},
+                 {{5, 3, 2, 4}, {0, 0, 0, 0, 0, 4}},
+                 {{3, 4, 4, 8}, {0}}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct oracle_image in = cases[i].in;
         const struct dc_pad_attributes p = cases[i].pad;
+        const struct oracle_sides sides = {p.top, p.bottom, p.left, p.right, p.before, p.after};
         struct run run;
         run_open(&run, &dc_op_pad, &p, &DC_SHAPE(in.n, in.h, in.w, in.c), 1);
         const int64_t count = dc_shape_count(&run.call.in[0].shape);
         double *y = run_doubles(&run, dc_shape_count(&run.call.out.shape));
         double *dx = run_doubles(&run, count);
-        oracle_pad(y, run_wide(&run, dc_f32(&run.call.in[0]), count), in, p.top, p.bottom, p.left,
-                   p.right);
-        oracle_pad_backward(dx, gradient_of(&run), in, p.top, p.bottom, p.left, p.right);
+        oracle_pad(y, run_wide(&run, dc_f32(&run.call.in[0]), count), in, sides);
+        oracle_pad_backward(dx, gradient_of(&run), in, sides);
         check_one(&run, y, dx, "pad");
     }
-    const struct dc_pad_attributes wrong = {0, -1, 0, 0};
+    const struct dc_pad_attributes wrong = {0, -1, 0, 0, 0, 0};
     assert_refused(&dc_op_pad, &wrong, &DC_SHAPE(DC_BATCH, 4, 4, 1), 1, "must not be negative");
     assert_refused(&dc_op_pad, &wrong, &DC_SHAPE(DC_BATCH, 4), 1, "not [batch, 4]");
 }

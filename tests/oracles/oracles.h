@@ -99,11 +99,13 @@ void oracle_average_pool_backward(double *dx, const double *g, struct oracle_ima
 void oracle_global_average_pool(double *y, const double *x, struct oracle_image in);
 void oracle_global_average_pool_backward(double *dx, const double *g, struct oracle_image in);
 
-// y[n, p, q, c] = x[n, p - top, q - left, c], 0 outside.
-void oracle_pad(double *y, const double *x, struct oracle_image in, int top, int bottom, int left,
-                int right);
-void oracle_pad_backward(double *dx, const double *g, struct oracle_image in, int top, int bottom,
-                         int left, int right);
+// y[n, p, q, c] = x[n, p - top, q - left, c - before], 0 outside.
+struct oracle_sides {
+    int top, bottom, left, right, before, after;
+};
+void oracle_pad(double *y, const double *x, struct oracle_image in, struct oracle_sides sides);
+void oracle_pad_backward(double *dx, const double *g, struct oracle_image in,
+                         struct oracle_sides sides);
 
 // y[..., i, ...] = x[..., begin + i step, ...] on `axis` for indices below end.
 void oracle_slice(double *y, const double *x, const int *dims, int rank, int axis, int begin,

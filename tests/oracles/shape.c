@@ -28,27 +28,26 @@ static int index_of(const int at[RANK_MAX], const int *dims, int rank)
     return index;
 }
 
-void oracle_pad(double *y, const double *x, struct oracle_image in, int top, int bottom, int left,
-                int right)
+void oracle_pad(double *y, const double *x, struct oracle_image in, struct oracle_sides s)
 {
     for (int n = 0; n < in.n; n++)
-        for (int p = -top; p < in.h + bottom; p++)
-            for (int q = -left; q < in.w + right; q++)
-                for (int c = 0; c < in.c; c++)
-                    *y++ = p >= 0 && p < in.h && q >= 0 && q < in.w
+        for (int p = -s.top; p < in.h + s.bottom; p++)
+            for (int q = -s.left; q < in.w + s.right; q++)
+                for (int c = -s.before; c < in.c + s.after; c++)
+                    *y++ = p >= 0 && p < in.h && q >= 0 && q < in.w && c >= 0 && c < in.c
                                ? x[((n * in.h + p) * in.w + q) * in.c + c]
                                : 0.0;
 }
 
-void oracle_pad_backward(double *dx, const double *g, struct oracle_image in, int top, int bottom,
-                         int left, int right)
+void oracle_pad_backward(double *dx, const double *g, struct oracle_image in, struct oracle_sides s)
 {
-    const int h = top + in.h + bottom, w = left + in.w + right;
+    const int h = s.top + in.h + s.bottom, w = s.left + in.w + s.right;
+    const int channels = s.before + in.c + s.after;
     for (int n = 0; n < in.n; n++)
         for (int p = 0; p < in.h; p++)
             for (int q = 0; q < in.w; q++)
                 for (int c = 0; c < in.c; c++)
-                    *dx++ = g[((n * h + top + p) * w + left + q) * in.c + c];
+                    *dx++ = g[((n * h + s.top + p) * w + s.left + q) * channels + s.before + c];
 }
 
 void oracle_slice(double *y, const double *x, const int *dims, int rank, int axis, int begin,

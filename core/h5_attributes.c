@@ -1,0 +1,127 @@
+// Owns the root attributes of HDF5 files: texts and 64-bit integers, nothing else.
+
+#include <hdf5.h>
+#include <string.h>
+
+#include "core/h5_internal.h"
+
+static enum dc_status set_attribute(struct dc_h5 *file, const char *name, hid_t stored,
+                                    hid_t memory, const void *value, struct dc_error *error)
+{
+    const hid_t space = H5Screate(H5S_SCALAR);
+    const hid_t attribute = H5Acreate2(file->id, name, stored, space, H5P_DEFAULT, H5P_DEFAULT);
+    const bool good = attribute >= 0 && H5Awrite(attribute, memory, value) >= 0;
+    const enum dc_status status = dc__h5_check_write(file, good, name, error);
+    if (attribute >= 0)
+        H5Aclose(attribute);
+    H5Sclose(space);
+    return status;
+}
+
+static hid_t text_type(size_t bytes)
+{
+    const hid_t type = H5Tcopy(H5T_C_S1);
+    if (type >= 0 && (H5Tset_size(type, bytes) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0)) {
+        H5Tclose(type);
+        return -1;
+    }
+    return type;
+}
+
+enum dc_status dc_h5_set_text(struct dc_h5 *file, const char *name, const char *text,
+                              struct dc_error *error)
+{
+    dc__h5_lock();
+    const hid_t type = text_type(strlen(text) + 1);
+    const enum dc_status status = set_attribute(file, name, type, type, text, error);
+    if (type >= 0)
+        H5Tclose(type);
+    dc__h5_unlock();
+    return status;
+}
+
+enum dc_status dc_h5_set_int(struct dc_h5 *file, const char *name, int64_t value,
+                             struct dc_error *error)
+{
+    dc__h5_lock();
+    const enum dc_status status = set_attribute(file, name, H5T_STD_I64LE, H5T_NATIVE_INT64, &value,
+                                                error);
+    dc__h5_unlock();
+    return status;
+}
+
+// Fixed length, as Decant writes, or variable length, as h5py does.
+static enum dc_status read_text(const struct dc_h5 *file, hid_t attribute, hid_t type, char **text,
+                                struct dc_arena *arena, struct dc_error *error)
+{
+    const bool variable = H5Tis_variable_str(type) > 0;
+    const size_t size = variable ? H5T_VARIABLE : H5Tget_size(type) + 1;
+    char *words = NULL;
+    *text = variable ? NULL : dc_arena_alloc(arena, size, error);
+    if (!variable && !*text)
+        return DC_ERR_MEMORY;
+    const hid_t memory = H5Tcopy(type);
+    bool good = memory >= 0 && (variable || H5Tset_size(memory, size) >= 0);
+    if (good && !variable)
+        good = H5Tset_strpad(memory, H5T_STR_NULLTERM) >= 0;
+    good = good && H5Aread(attribute, memory, variable ? (void *)&words : *text) >= 0;
+    enum dc_status status = good ? DC_OK : dc__h5_fail(file, error, "read", NULL);
+    if (memory >= 0)
+        H5Tclose(memory);
+    if (good && variable) {
+        *text = dc_arena_copy(arena, words ? words : "", error);
+        status = *text ? DC_OK : DC_ERR_MEMORY;
+        H5free_memory(words);
+    }
+    return status;
+}
+
+// Open a scalar root attribute of the wanted class.
+static enum dc_status open_attribute(hid_t *attribute, hid_t *type, const struct dc_h5 *file,
+                                     const char *name, H5T_class_t class, struct dc_error *error)
+{
+    *attribute = H5Aexists(file->id, name) > 0 ? H5Aopen(file->id, name, H5P_DEFAULT) : -1;
+    if (*attribute < 0)
+        return dc_fail(error, DC_ERR_DATA, "%s: attribute '%s' is missing", file->path, name);
+    *type = H5Aget_type(*attribute);
+    const hid_t space = H5Aget_space(*attribute);
+    const bool good = H5Tget_class(*type) == class && H5Sget_simple_extent_npoints(space) == 1;
+    H5Sclose(space);
+    if (good)
+        return DC_OK;
+    H5Tclose(*type);
+    H5Aclose(*attribute);
+    return dc_fail(error, DC_ERR_DATA, "%s: attribute '%s' is not one %s", file->path, name,
+                   class == H5T_STRING ? "text" : "integer");
+}
+
+enum dc_status dc_h5_get_text(const struct dc_h5 *file, const char *name, char **text,
+                              struct dc_arena *arena, struct dc_error *error)
+{
+    hid_t attribute = -1, type = -1;
+    dc__h5_lock();
+    enum dc_status status = open_attribute(&attribute, &type, file, name, H5T_STRING, error);
+    if (status == DC_OK) {
+        status = read_text(file, attribute, type, text, arena, error);
+        H5Tclose(type);
+        H5Aclose(attribute);
+    }
+    dc__h5_unlock();
+    return status;
+}
+
+enum dc_status dc_h5_get_int(const struct dc_h5 *file, const char *name, int64_t *value,
+                             struct dc_error *error)
+{
+    hid_t attribute = -1, type = -1;
+    dc__h5_lock();
+    enum dc_status status = open_attribute(&attribute, &type, file, name, H5T_INTEGER, error);
+    if (status == DC_OK) {
+        if (H5Aread(attribute, H5T_NATIVE_INT64, value) < 0)
+            status = dc__h5_fail(file, error, "read the attribute", name);
+        H5Tclose(type);
+        H5Aclose(attribute);
+    }
+    dc__h5_unlock();
+    return status;
+}

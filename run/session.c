@@ -1,0 +1,91 @@
+// Owns the data of a run: its splits, normalization and loaders, opened when first needed.
+
+#include <stdlib.h>
+
+#include "data/open.h"
+#include "data/split.h"
+#include "run/run_internal.h"
+
+char *dc_run_weights_path(struct dc_run *run, const struct dc_stage *stage, struct dc_error *error)
+{
+    return dc_arena_printf(run->arena, error, "%s/checkpoints/%s/final.h5", run->directory,
+                           stage->name);
+}
+
+static enum dc_status open_split(struct dc_source **source, const struct dc_run *run,
+                                 const char *split, struct dc_error *error)
+{
+    const struct dc_data_spec *data = &run->experiment->data;
+    const struct dc_source_spec spec = {
+        .kind = data->source,
+        .path = data->path,
+        .split = split,
+        .resize_height = data->resize.count == 2 ? (int)data->resize.items[0] : 0,
+        .resize_width = data->resize.count == 2 ? (int)data->resize.items[1] : 0,
+        .channels = (int)data->channels,
+        .class_names = data->class_names.count ? data->class_names.items : NULL,
+        .class_count =
+            data->class_names.count ? data->class_names.count : (int)data->classes,
+    };
+    DC_TRY_IN(dc_source_open(source, &spec, error), error, "%s: data", run->experiment->path);
+    return DC_OK;
+}
+
+static enum dc_status set_normalization(struct dc_run *run, struct dc_error *error)
+{
+    const struct dc_normalize_spec *spec = &run->experiment->data.normalize;
+    if (spec->automatic)
+        return dc_dataset_statistics(&run->normalization, run->train_source, run->train_ids,
+                                     run->train_count, error);
+    run->normalization.channels = spec->mean.count;
+    for (int c = 0; c < spec->mean.count; c++) {
+        run->normalization.mean[c] = (float)spec->mean.items[c];
+        run->normalization.deviation[c] = (float)spec->deviation.items[c];
+    }
+    return dc_normalization_check(&run->normalization, run->train_source, error);
+}
+
+enum dc_status dc_run_need_train_data(struct dc_run *run, struct dc_error *error)
+{
+    if (run->train_source)
+        return DC_OK;
+    const struct dc_data_spec *data = &run->experiment->data;
+    DC_TRY(open_split(&run->train_source, run, "train", error));
+    DC_TRY_IN(dc_split_validation(&run->train_ids, &run->train_count, &run->validation_ids,
+                                  &run->validation_count, run->train_source, data->validation,
+                                  (uint32_t)data->split_seed, run->arena, error),
+              error, "%s: data", run->experiment->path);
+    DC_TRY_IN(set_normalization(run, error), error, "%s: data", run->experiment->path);
+    return DC_OK;
+}
+
+enum dc_status dc_run_need_test_data(struct dc_run *run, struct dc_error *error)
+{
+    DC_TRY(dc_run_need_train_data(run, error));
+    return run->test_source ? DC_OK : open_split(&run->test_source, run, "test", error);
+}
+
+enum dc_status dc__plain_loader(struct dc_loader **loader, const struct dc_run *run,
+                                const struct dc_source *source, const int64_t *ids, int64_t count,
+                                int64_t batch, struct dc_error *error)
+{
+    const int64_t n = ids ? count : count < source->count ? count : source->count;
+    int64_t *all = ids ? NULL : dc_alloc(sizeof *all * (size_t)n, error);
+    if (!ids && !all)
+        return DC_ERR_MEMORY;
+    for (int64_t i = 0; all && i < n; i++)
+        all[i] = i;
+    const struct dc_loader_config config = {
+        .source = source,
+        .ids = ids ? ids : all,
+        .id_count = n,
+        .batch = batch,
+        .normalization = run->normalization,
+        .view = source->sample,
+        .depth = 2,
+        .threads = 1,
+    };
+    const enum dc_status status = dc_loader_create(loader, &config, error);
+    free(all);
+    return status;
+}

@@ -1,0 +1,58 @@
+# shellcheck shell=bash
+# The one list of Debian packages, and how they are installed. Sourced by quickstart and check.
+
+# The arrays are read by whoever sources this file.
+# shellcheck disable=SC2034
+{
+    packages_build=(gcc libc6-dev make cmake ninja-build pkg-config libfyaml-dev libhdf5-dev
+        libjansson-dev libpng-dev liblzma-dev zlib1g-dev)
+    packages_data=(dataset-fashion-mnist)
+    packages_test=(libcmocka-dev clang-format python3-minimal)
+    packages_all=(clang clang-tidy clang-tools cppcheck python3 shellcheck valgrind)
+}
+
+missing_packages=()
+
+# Sets missing_packages to those of the arguments that are not installed.
+find_missing() {
+    local package status
+    missing_packages=()
+    for package in "$@"; do
+        status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) || status=none
+        [ "$status" = installed ] || missing_packages+=("$package")
+    done
+}
+
+# Installs what is missing of the arguments; messages of apt go to the file $1, whose end is shown on a
+# failure. Returns 1, with a message, where it can't.
+install_missing() {
+    local log=$1 root=()
+    shift
+    if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+        echo "This machine has no apt-get. What Debian 12 calls the following is needed, and taken as given:"
+        echo "  $*"
+        return 0
+    fi
+    find_missing "$@"
+    if [ ${#missing_packages[@]} -eq 0 ]; then
+        echo "Debian packages: all $# installed"
+        return 0
+    fi
+    echo "Debian packages: $# needed, installing ${#missing_packages[@]}: ${missing_packages[*]}"
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            echo "error: not root and no sudo; have an administrator run:" >&2
+            echo "  apt-get install --no-install-recommends ${missing_packages[*]}" >&2
+            return 1
+        fi
+        root=(sudo)
+    fi
+    mkdir -p "$(dirname "$log")"
+    if ! { "${root[@]}" apt-get update &&
+        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -o DPkg::Lock::Timeout=120 \
+            install --no-install-recommends "${missing_packages[@]}"; } >"$log" 2>&1 </dev/null; then
+        tail -n 20 "$log" >&2
+        echo "error: apt-get could not install: ${missing_packages[*]} (all of its messages: $log)" >&2
+        return 1
+    fi
+}

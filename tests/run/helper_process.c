@@ -1,0 +1,87 @@
+// Owns starting, ending and listening to the decant binary. Failures here are broken tests.
+
+#include "tests/run/helper_process.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/core/helper_folder.h"
+
+enum { ARGUMENTS_MAX = 32 };
+
+static void check(int good, const char *what)
+{
+    if (!good) {
+        perror(what);
+        exit(1);
+    }
+}
+
+static void become_decant(const struct child *how, char **argv, const char *out, const char *err)
+{
+    check(freopen(out, "w", stdout) && freopen(err, "w", stderr), out);
+    if (how->environment)
+        putenv((char *)how->environment);
+    if (how->folder)
+        check(chdir(how->folder) == 0, how->folder);
+    if (how->file_limit) {
+        const struct rlimit limit = {how->file_limit, how->file_limit};
+        check(setrlimit(RLIMIT_FSIZE, &limit) == 0, "setrlimit");
+    }
+    execv(DECANT_BINARY, argv);
+    _exit(127);
+}
+
+static void read_into(char *text, size_t size, const char *path)
+{
+    FILE *file = fopen(path, "r");
+    check(file != NULL, path);
+    text[fread(text, 1, size - 1, file)] = '\0';
+    fclose(file);
+    unlink(path);
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+void run_decant(struct outcome *outcome, const struct child *how, const char *const *arguments)
+{
+    static const struct child plain;
+    char *argv[ARGUMENTS_MAX] = {(char *)DECANT_BINARY};
+    char out[512], err[512];
+    for (int i = 0; arguments[i]; i++) {
+        check(i + 2 < ARGUMENTS_MAX, "arguments");
+        argv[i + 1] = (char *)arguments[i];
+    }
+    how = how ? how : &plain;
+    snprintf(out, sizeof out, "%s", test_path("child.out"));
+    snprintf(err, sizeof err, "%s", test_path("child.err"));
+    const double started = now();
+    fflush(NULL);
+    const pid_t child = fork();
+    check(child >= 0, "fork");
+    if (child == 0)
+        become_decant(how, argv, out, err);
+    if (how->signal) {
+        const struct timespec delay = {how->delay / 1000000, how->delay % 1000000 * 1000};
+        nanosleep(&delay, NULL);
+        kill(child, how->signal);
+    }
+    int status = 0;
+    check(waitpid(child, &status, 0) == child, "waitpid");
+    outcome->seconds = now() - started;
+    outcome->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    outcome->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    read_into(outcome->out, sizeof outcome->out, out);
+    read_into(outcome->err, sizeof outcome->err, err);
+}

@@ -1,0 +1,29 @@
+// The decant binary as a child process.
+
+#ifndef DC_TESTS_RUN_HELPER_PROCESS_H
+#define DC_TESTS_RUN_HELPER_PROCESS_H
+
+#include <stddef.h>
+
+struct child {
+    const char *environment;  // "NAME=VALUE" set for the child, or NULL
+    int signal;               // sent after `delay`, or 0
+    long delay;               // microseconds
+    size_t file_limit;        // files cannot grow past it, as if the disk were full; 0: they can
+    const char *folder;       // where it runs; NULL: here
+};
+
+struct outcome {
+    int exit_code;  // -1: ended by `signal`
+    int signal;
+    double seconds;
+    char out[32768], err[32768];  // cut where longer
+};
+
+// arguments: without the program's name, NULL behind the last. how may be NULL.
+void run_decant(struct outcome *outcome, const struct child *how, const char *const *arguments);
+
+#define DECANT(outcome, how, ...)                                                                  \
+    run_decant((outcome), (how), (const char *const[]){__VA_ARGS__, NULL})
+
+#endif
