@@ -110,7 +110,8 @@ void golden_network_open(struct golden_network *n, const struct golden *golden, 
                          float kd_temperature, int64_t rows)
 {
     const struct dc_model_parameter width = {"width", 4};
-    const struct dc_quantize_config quantize = {.observer = DC_OBSERVER_MOVING_AVERAGE};
+    const struct dc_quantize_config quantize = {.observer = DC_OBSERVER_MOVING_AVERAGE,
+                                                .dense_per_tensor = true};
     struct dc_model model;
     struct dc_graph *copy = NULL;
     golden_ok(
