@@ -13,7 +13,8 @@ import h5py
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.ao.quantization import FakeQuantize, MovingAverageMinMaxObserver, PerChannelMinMaxObserver
+from torch.ao.quantization import (FakeQuantize, MinMaxObserver, MovingAverageMinMaxObserver,
+                                   PerChannelMinMaxObserver)
 
 torch.manual_seed(7)
 torch.set_num_threads(1)
@@ -280,7 +281,7 @@ QUANTIZED_ROWS, OBSERVED = 2, 30
 
 
 class Quantizers:
-    """PyTorch's FakeQuantize at each activation; a fresh per-channel observer for each weight."""
+    """PyTorch's FakeQuantize at each activation; a fresh observer for each weight."""
 
     def __init__(self):
         self.nodes, self.inputs, self.weight_codes = {}, {}, {}
@@ -294,14 +295,25 @@ class Quantizers:
         return self.nodes[name](x)
 
     def weight(self, name, w):
-        observer = PerChannelMinMaxObserver(ch_axis=0, dtype=torch.qint8, quant_min=-127,
-                                            quant_max=127, qscheme=torch.per_channel_symmetric)
+        """Symmetric: per output channel, but one scale for the dense layer. Of that one, codes per
+        channel are kept too."""
+        code = dict(dtype=torch.qint8, quant_min=-127, quant_max=127)
+        observer = PerChannelMinMaxObserver(ch_axis=0, qscheme=torch.per_channel_symmetric, **code)
         observer(w.detach())
         scale, zero_point = observer.calculate_qparams()
         fake = torch.fake_quantize_per_channel_affine(w, scale, zero_point.int(), 0, -127, 127)
-        shape = (-1,) + (1,) * (w.dim() - 1)
-        self.weight_codes[name] = torch.round(fake.detach() / scale.view(shape)).to(torch.int8)
+        self.keep_codes(name, fake, scale.view((-1,) + (1,) * (w.dim() - 1)))
+        if w.dim() == 2:
+            self.weight_codes[name + ".per_channel"] = self.weight_codes[name]
+            observer = MinMaxObserver(qscheme=torch.per_tensor_symmetric, **code)
+            observer(w.detach())
+            scale, zero_point = observer.calculate_qparams()
+            fake = torch.fake_quantize_per_tensor_affine(w, scale, zero_point.int(), -127, 127)
+            self.keep_codes(name, fake, scale)
         return fake
+
+    def keep_codes(self, name, fake, scale):
+        self.weight_codes[name] = torch.round(fake.detach() / scale).to(torch.int8)
 
     def freeze(self):
         """Observers off; ranges shrunk, so that every node clamps something."""

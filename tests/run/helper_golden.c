@@ -10,7 +10,7 @@
 #include "run/model.h"
 #include "train/losses.h"
 
-void golden_open(struct golden *golden, const char *name)
+void golden_open(struct golden *golden, const char *name, enum dc_isa isa)
 {
     char path[512];
     snprintf(path, sizeof path, DECANT_SOURCE_DIR "/tests/golden/%s", name);
@@ -29,7 +29,7 @@ void golden_open(struct golden *golden, const char *name)
     const int32_t *labels = golden_bytes(golden, "labels", DC_I32, NULL);
     for (int64_t r = 0; r < golden->rows; r++)
         golden->targets[r * GOLDEN_CLASSES + labels[r]] = 1.0f;
-    const struct dc_ctx_config config = {.threads = 2};
+    const struct dc_ctx_config config = {.threads = 2, .isa = isa, .isa_given = true};
     golden_ok(dc_ctx_create(&golden->ctx, &config, &error));
 }
 
@@ -110,7 +110,8 @@ void golden_network_open(struct golden_network *n, const struct golden *golden, 
                          float kd_temperature, int64_t rows)
 {
     const struct dc_model_parameter width = {"width", 4};
-    const struct dc_quantize_config quantize = {.observer = DC_OBSERVER_MOVING_AVERAGE};
+    const struct dc_quantize_config quantize = {.observer = DC_OBSERVER_MOVING_AVERAGE,
+                                                .dense_per_tensor = true};
     struct dc_model model;
     struct dc_graph *copy = NULL;
     golden_ok(

@@ -39,7 +39,7 @@ struct golden_network {
     struct dc_plan *plan;
 };
 
-void golden_open(struct golden *golden, const char *name);
+void golden_open(struct golden *golden, const char *name, enum dc_isa isa);
 void golden_close(struct golden *golden);
 
 // Lines of a text attribute.

@@ -5,7 +5,6 @@
 
 #include "core/optimizer.h"
 #include "tests/core/count_allocations.h"
-#include "tests/core/helper_run.h"
 
 enum { ROWS = 5, STEPS = 3 };
 
@@ -14,7 +13,7 @@ static void step_allocates_nothing(void **state)
     (void)state;
     struct golden golden;
     struct golden_network n;
-    golden_open(&golden, "resnet8_float.h5");
+    golden_open(&golden, "resnet8_float.h5", dc_isa_detected());
     const float *teacher = golden_floats(&golden, "teacher", NULL);
     const struct dc_optimizer optimizers[] = {
         {.kind = DC_SGD, .momentum = 0.9f, .nesterov = true, .weight_decay = 5e-4f},
@@ -43,7 +42,7 @@ static void plan_is_near_its_lower_bound(void **state)
     (void)state;
     struct golden golden;
     struct golden_network n;
-    golden_open(&golden, "resnet8_float.h5");
+    golden_open(&golden, "resnet8_float.h5", dc_isa_detected());
     golden_network_open(&n, &golden, false, 4.0f, 8);
     const double bytes = (double)dc_plan_bytes(n.plan);
     const double bound = (double)dc_plan_bytes_lower_bound(n.plan);

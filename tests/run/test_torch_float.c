@@ -14,11 +14,12 @@
 enum { STATES = 20, BATCH = 8, BATCHES = 5, APART = 4, FREE_STEPS = 20 };
 
 static struct golden golden;
+static enum dc_isa isa;  // every test runs on each instruction set of this machine
 
 static int set_up(void **state)
 {
     (void)state;
-    golden_open(&golden, "resnet8_float.h5");
+    golden_open(&golden, "resnet8_float.h5", isa);
     return 0;
 }
 
@@ -215,5 +216,10 @@ int main(void)
         cmocka_unit_test(adamw_steps_are_pytorchs),
         cmocka_unit_test(free_run_stays_near),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    int failed = 0;
+    for (int i = 0; i <= (int)dc_isa_detected(); i++) {
+        isa = (enum dc_isa)i;
+        failed += cmocka_run_group_tests_name(dc_isa_name(isa), tests, set_up, tear_down);
+    }
+    return failed;
 }

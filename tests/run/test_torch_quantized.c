@@ -16,12 +16,13 @@
 enum { ROWS = 2 };
 
 static struct golden golden;
+static enum dc_isa isa;  // every test runs on each instruction set of this machine
 static struct golden_list nodes;
 
 static int set_up(void **state)
 {
     (void)state;
-    golden_open(&golden, "resnet8_quantized.h5");
+    golden_open(&golden, "resnet8_quantized.h5", isa);
     golden_lines(&nodes, &golden, "nodes");
     return 0;
 }
@@ -169,10 +170,12 @@ static void weight_codes_are_pytorchs(void **state)
     struct golden_list layers;
     open_network(&n);
     golden_lines(&layers, &golden, "weights");
-    assert_int_equal(layers.count, 10);
+    assert_int_equal(layers.count, 11);
     for (int i = 0; i < layers.count; i++) {
         char name[128], path[128];
-        snprintf(name, sizeof name, "%s.weight", layers.items[i]);
+        const bool dense = strncmp(layers.items[i], "logits", 6) == 0;
+        const bool per_channel = !dense || strcmp(layers.items[i], "logits.per_channel") == 0;
+        snprintf(name, sizeof name, "%s.weight", dense ? "logits" : layers.items[i]);
         snprintf(path, sizeof path, "weights/%s", layers.items[i]);
         int64_t count;
         const int8_t *codes = golden_bytes(&golden, path, DC_I8, &count);
@@ -181,7 +184,7 @@ static void weight_codes_are_pytorchs(void **state)
         const int channels = (int)slice->shape.dims[slice->shape.rank - 1];
         const float *w = n.params->value + slice->offset;
         float scales[64];
-        dc_weight_scales(scales, w, count / channels, channels, true);
+        dc_weight_scales(scales, w, count / channels, channels, per_channel);
         for (int64_t k = 0; k < count; k++) {
             const float code = dc_weight_code(w[k], scales[k % channels]);
             if (code != (float)codes[k])
@@ -258,5 +261,10 @@ int main(void)
         cmocka_unit_test(weight_codes_are_pytorchs),
         cmocka_unit_test(loss_and_gradient_are_pytorchs),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    int failed = 0;
+    for (int i = 0; i <= (int)dc_isa_detected(); i++) {
+        isa = (enum dc_isa)i;
+        failed += cmocka_run_group_tests_name(dc_isa_name(isa), tests, set_up, tear_down);
+    }
+    return failed;
 }
