@@ -81,6 +81,30 @@ static enum dc_status read_results(struct dc_run *run, struct dc_error *error)
     return run->results ? DC_OK : dc_fail(error, DC_ERR_MEMORY, "out of memory");
 }
 
+// The first line in which resolved.yaml would differ: "'WAS' then, 'IS' now", or "".
+static void name_difference(char text[256], struct dc_run *run)
+{
+    char *path = path_in(run, "resolved.yaml", NULL), *before = NULL;
+    struct dc_text_buffer after = {0};
+    dc_experiment_write(&after, run->experiment);
+    text[0] = '\0';
+    if (!path || after.failed || dc_file_read(&before, NULL, path, run->arena, NULL) != DC_OK)
+        before = NULL;
+    for (const char *a = before, *b = after.text; a && b && *a && *b;) {
+        const size_t m = strcspn(a, "\n"), n = strcspn(b, "\n");
+        const size_t indent = strspn(a, " ");
+        const bool free_to_change = strncmp(a + indent, "loader_", 7) == 0 || !strncmp(a, "name:", 5);
+        if ((m != n || memcmp(a, b, n) != 0) && !free_to_change) {
+            snprintf(text, 256, "'%.*s' then, '%.*s' now; ", (int)(m - indent), a + indent,
+                     (int)(n - strspn(b, " ")), b + strspn(b, " "));
+            break;
+        }
+        a += m + (a[m] == '\n');
+        b += n + (b[n] == '\n');
+    }
+    dc_text_free(&after);
+}
+
 // Stages done under other settings are not mixed with new ones.
 static enum dc_status refuse_other_settings(struct dc_run *run, struct dc_error *error)
 {
@@ -90,11 +114,14 @@ static enum dc_status refuse_other_settings(struct dc_run *run, struct dc_error 
         const char *there = json_string_value(json_object_get(done, "config_hash"));
         char hash[32];
         DC_TRY(stage_hash_text(hash, run, stage, error));
-        if (there && strcmp(there, hash) != 0)
+        if (there && strcmp(there, hash) != 0) {
+            char difference[256];
+            name_difference(difference, run);
             return dc_fail(error, DC_ERR_CONFIG,
-                           "%s: stage '%s' was done with other settings (hash %s, now %s); take back "
-                           "the change, remove the directory, or choose another with --run",
-                           run->directory, stage->name, there, hash);
+                           "%s: stage '%s' was done with other settings (%shash %s, now %s); take "
+                           "back the change, remove the directory, or choose another with --run",
+                           run->directory, stage->name, difference, there, hash);
+        }
     }
     return DC_OK;
 }

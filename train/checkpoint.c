@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/h5.h"
+#include "core/random.h"
 
 enum { FORMAT_VERSION = 1, REALS = 5 + DC_TERMS_MAX };
 
@@ -46,6 +47,41 @@ static void unpack_reals(struct dc_counters *c, const double reals[REALS])
     memcpy(c->term_sums, reals + 5, sizeof c->term_sums);
 }
 
+// Of all slices in the file: value, and where `states` average and optimizer states.
+static uint64_t hash_params(uint64_t hash, const struct dc_params *params, bool states)
+{
+    const float *buffers[2 + DC_STATES_MAX] = {params->value};
+    for (int s = 0; states && s < DC_STATES_MAX; s++)
+        buffers[1 + s] = params->state[s];
+    buffers[1 + DC_STATES_MAX] = states ? params->average : NULL;
+    for (int b = 0; b < 2 + DC_STATES_MAX; b++)
+        for (int i = 0; buffers[b] && i < params->count; i++)
+            hash = dc_hash_bytes(hash, buffers[b] + params->slices[i].offset,
+                                 sizeof(float) * (uint64_t)params->slices[i].count);
+    return hash;
+}
+
+static uint64_t hash_job(const struct dc_train_job *job, const double reals[REALS])
+{
+    uint64_t hash = dc_hash_bytes(DC_HASH_START, reals, sizeof(double) * REALS);
+    for (int n = 0; n < job->network_count; n++)
+        if (job->networks[n].trainable)
+            hash = hash_params(hash, job->networks[n].params, true);
+    return hash;
+}
+
+static enum dc_status check_hash(const struct dc_h5 *file, const char *path, uint64_t hash,
+                                 struct dc_error *error)
+{
+    int64_t stored = 0;
+    DC_TRY(dc_h5_get_int(file, "content_hash", &stored, error));
+    if ((uint64_t)stored == hash)
+        return DC_OK;
+    return dc_fail(error, DC_ERR_DATA,
+                   "%s is damaged: its content has hash %016" PRIx64 ", it was written with %016"
+                   PRIx64, path, hash, (uint64_t)stored);
+}
+
 static enum dc_status write_content(struct dc_h5 *file, const struct dc_train_job *job,
                                     const struct dc_counters *counters, struct dc_error *error)
 {
@@ -60,6 +96,7 @@ static enum dc_status write_content(struct dc_h5 *file, const struct dc_train_jo
     pack_reals(reals, counters);
     const struct dc_tensor tensor = {reals, DC_F64, DC_SHAPE(REALS)};
     DC_TRY(dc_h5_write(file, "counters", &tensor, error));
+    DC_TRY(dc_h5_set_int(file, "content_hash", (int64_t)hash_job(job, reals), error));
     for (int n = 0; n < job->network_count; n++)
         if (job->networks[n].trainable)
             DC_TRY(dc_params_write(job->networks[n].params, file, job->networks[n].name, error));
@@ -104,7 +141,7 @@ static enum dc_status read_content(const struct dc_h5 *file, const char *path,
         if (job->networks[n].trainable)
             DC_TRY(dc_params_read(job->networks[n].params, file, job->networks[n].name, true,
                                   error));
-    return DC_OK;
+    return check_hash(file, path, hash_job(job, reals), error);
 }
 
 enum dc_status dc_checkpoint_write(const char *path, const struct dc_train_job *job,
@@ -138,6 +175,8 @@ static enum dc_status write_weights(struct dc_h5 *file, const struct dc_params *
 {
     DC_TRY(dc_h5_set_text(file, kind_attribute, "weights", error));
     DC_TRY(dc_h5_set_int(file, "version", FORMAT_VERSION, error));
+    DC_TRY(dc_h5_set_int(file, "content_hash",
+                         (int64_t)hash_params(DC_HASH_START, params, false), error));
     for (int i = 0; i < params->count; i++) {
         const struct dc_slice *slice = &params->slices[i];
         const struct dc_tensor tensor = {params->value + slice->offset, DC_F32, slice->shape};
@@ -173,6 +212,8 @@ static enum dc_status read_slices(const struct dc_h5 *file, const char *path,
         if (copied)
             ++*copied;
     }
+    if (!copied)
+        DC_TRY(check_hash(file, path, hash_params(DC_HASH_START, params, false), error));
     if (params->average)
         memcpy(params->average, params->value, sizeof(float) * (size_t)params->total);
     return DC_OK;

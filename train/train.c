@@ -302,13 +302,24 @@ static enum dc_status run_epoch(struct trainer *t, struct dc_error *error)
     }
 }
 
+static enum dc_status read_last(struct trainer *t, struct dc_error *error)
+{
+    struct dc_error reason;
+    const enum dc_status status = dc_checkpoint_read(t->last_path, t->job, &t->counters, &reason);
+    if (status != DC_ERR_DATA)
+        return status == DC_OK ? DC_OK
+                               : dc_fail(error, status, "stage '%s': %.2048s", t->job->stage,
+                                         reason.message);
+    return dc_fail(error, status, "stage '%s': %.2048s; remove it to train the stage from its start",
+                   t->job->stage, reason.message);
+}
+
 static enum dc_status start_or_resume(struct trainer *t, struct dc_error *error)
 {
     t->counters = (struct dc_counters){.best_epoch = -1, .best_accuracy = -1.0,
                                        .last_accuracy = -1.0};
     if (dc_file_exists(t->last_path)) {
-        DC_TRY_IN(dc_checkpoint_read(t->last_path, t->job, &t->counters, error), error,
-                  "stage '%s'", t->job->stage);
+        DC_TRY(read_last(t, error));
         dc_log(t->ctx, DC_LOG_INFO, "%s: resumed at epoch %d, step %lld", t->job->stage,
                (int)t->counters.epoch + 1, (long long)t->counters.step);
     } else {

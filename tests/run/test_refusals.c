@@ -1,0 +1,710 @@
+// Broken input: a message that names the file and the place, the exit code of its kind, and nothing
+// on disk that was not there. DECANT_SHOW=1 prints every message.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+#include <png.h>
+
+#include "core/h5.h"
+#include "tests/core/helper_folder.h"
+#include "tests/run/helper_experiment.h"
+#include "tests/run/helper_process.h"
+
+enum { WORDS = 4 };
+
+static struct outcome outcome;
+static char root[512];  // the test's folder; decant runs in it
+
+struct edit_case {
+    const char *name;
+    const char *file;       // tiny.yaml, model.yaml or target.yaml
+    const char *from, *to;  // from NULL: `to` is the whole text
+    int exit_code;
+    const char *words[WORDS];  // all of them in the message
+};
+
+static const struct edit_case edit_cases[] = {
+    {"a missing name",
+     "tiny.yaml",
+     "name: tiny\n",
+     "",
+     2,
+     {"case-tiny.yaml:1:1: error:", "'name'"}},
+    {"a missing path",
+     "tiny.yaml",
+     "  path: data\n",
+     "",
+     2,
+     {"case-tiny.yaml:1:1: error:", "'path'"}},
+    {"a missing layer key",
+     "model.yaml",
+     "kernel: 3, stride",
+     "stride",
+     2,
+     {"case-model.yaml:5:11: error:", "lacks the key 'kernel'"}},
+    {"no stages", "tiny.yaml", "stages:\n", "stages: {}\nold:\n", 2, {"case-tiny.yaml:", "error:"}},
+    {"a typo",
+     "tiny.yaml",
+     "batch: 32, learning_rate",
+     "batch: 32, learnin_rate",
+     2,
+     {"case-tiny.yaml:13:35: error: unknown key 'learnin_rate'",
+      "\n      |                                   ^~~~~~~~~~~~ did you mean 'learning_rate'?",
+      "\n   13 |     train: {epochs: 3, batch: 32, learnin_rate: 0.05",
+      "keys here: epochs, batch"}},
+    {"a typo in a loss",
+     "tiny.yaml",
+     "kd: {",
+     "kdd: {",
+     2,
+     {"case-tiny.yaml:18:42: error:", "'kdd'", "did you mean 'kd'?"}},
+    {"a typo in an augmentation",
+     "tiny.yaml",
+     "[flip",
+     "[flipp",
+     2,
+     {"case-tiny.yaml:7:13: error:", "did you mean 'flip'?"}},
+    {"text for a number",
+     "tiny.yaml",
+     "epochs: 3",
+     "epochs: many",
+     2,
+     {"case-tiny.yaml:13:21: error:", "'epochs' must be a number, not 'many'"}},
+    {"a list for a number",
+     "tiny.yaml",
+     "epochs: 3",
+     "epochs: [3]",
+     2,
+     {"case-tiny.yaml:13:21: error:", "'epochs' must be a number"}},
+    {"a fraction",
+     "tiny.yaml",
+     "epochs: 3",
+     "epochs: 2.5",
+     2,
+     {"case-tiny.yaml:13:21: error:", "'epochs' must be a whole number, not 2.5"}},
+    {"out of range",
+     "tiny.yaml",
+     "batch: 32",
+     "batch: 0",
+     2,
+     {"case-tiny.yaml:13:31: error:", "'batch' must be in [1, 65536], not 0"}},
+    {"a wrong choice",
+     "tiny.yaml",
+     "batch: 32",
+     "optimizer: sdg",
+     2,
+     {"case-tiny.yaml:13:35: error:", "did you mean 'sgd'?"}},
+    {"a wrong switch",
+     "tiny.yaml",
+     "batch: 32",
+     "nesterov: maybe",
+     2,
+     {"case-tiny.yaml:13:34: error:", "'nesterov' must be true or false"}},
+    {"a wrong source",
+     "tiny.yaml",
+     "source: idx",
+     "source: idxx",
+     2,
+     {"case-tiny.yaml:4:11: error:", "did you mean 'idx'?"}},
+    {"an unknown stage in from",
+     "tiny.yaml",
+     "from: student",
+     "from: studnet",
+     2,
+     {"case-tiny.yaml:20:11: error:", "'studnet'", "did you mean 'student'?"}},
+    {"an unknown teacher",
+     "tiny.yaml",
+     "teacher: teacher",
+     "teacher: taecher",
+     2,
+     {"case-tiny.yaml:18:24: error:", "did you mean 'teacher'?"}},
+    {"a later stage as teacher",
+     "tiny.yaml",
+     "teacher: teacher",
+     "teacher: quantized",
+     2,
+     {"case-tiny.yaml:18:24: error:", "no stage 'quantized' before it"}},
+    {"an unknown init_from",
+     "tiny.yaml",
+     "batch: 32, l",
+     "batch: 32, init_from: foo, l",
+     2,
+     {"case-tiny.yaml:13:46: error:", "'foo' is neither a stage before it nor a file"}},
+    {"an unknown layer in freeze",
+     "tiny.yaml",
+     "batch: 32, l",
+     "batch: 32, freeze: [stm], l",
+     2,
+     {"case-tiny.yaml:13:43: error:", "no layer matches 'stm'"}},
+    {"a duplicate key",
+     "tiny.yaml",
+     "seed: 3",
+     "seed: 3\nseed: 4",
+     2,
+     {"case-tiny.yaml:3:1: error:", "'seed' stands here twice; first in line 2"}},
+    {"a syntax error", "tiny.yaml", "stages:", "stages: [", 2, {"case-tiny.yaml:11:10: error:"}},
+    {"an empty file", "tiny.yaml", NULL, "", 2, {"case-tiny.yaml", "empty"}},
+    {"a list for a file", "tiny.yaml", NULL, "- a\n", 2, {"case-tiny.yaml:1:1: error:", "mapping"}},
+    {"no model file",
+     "tiny.yaml",
+     "model: model.yaml",
+     "model: modle.yaml",
+     2,
+     {"case-tiny.yaml:11:12: error:", "modle.yaml"}},
+    {"no target file",
+     "tiny.yaml",
+     "target: target",
+     "target: traget",
+     2,
+     {"case-tiny.yaml:8:9: error:", "traget.yaml"}},
+    {"an unset variable",
+     "tiny.yaml",
+     "path: data",
+     "path: $NOT_A_VARIABLE",
+     2,
+     {"case-tiny.yaml:5:9: error:", "NOT_A_VARIABLE is not set"}},
+    {"an unknown parameter",
+     "tiny.yaml",
+     "width: 9",
+     "widht: 9",
+     2,
+     {"case-tiny.yaml:11: stage 'teacher'", "no parameter 'widht'", "did you mean 'width'?"}},
+    {"an unknown profile",
+     "target.yaml",
+     "tflm",
+     "tfml",
+     2,
+     {"case-target.yaml:2:10: error:", "tflm and ruy"}},
+    {"an unknown layer",
+     "model.yaml",
+     "depthwise_conv",
+     "depthwse_conv",
+     2,
+     {"case-model.yaml:8:5: error:", "did you mean 'depthwise_conv'?"}},
+    {"a kernel larger than the image",
+     "model.yaml",
+     "kernel: 3, stride: 2, padding: same",
+     "kernel: 30",
+     2,
+     {"case-model.yaml:5:5: error:", "'stem'", "30x30", "12x12"}},
+    {"add of unequal shapes",
+     "model.yaml",
+     "- flatten",
+     "- add: {from: [stem, pointwise]}",
+     2,
+     {"case-model.yaml:16:5: error:", "[batch, 6, 6, 9]", "[batch, 6, 6, 18]"}},
+    {"dense on an image",
+     "model.yaml",
+     "  - flatten\n",
+     "",
+     2,
+     {"case-model.yaml:16:5: error:", "'logits'", "[batch, 2, 2, 18]"}},
+    {"an image as the output",
+     "model.yaml",
+     "  - flatten\n  - dense: {name: logits, units: $classes}\n",
+     "",
+     2,
+     {"case-model.yaml", "[batch, classes]"}},
+    {"an unknown input of a layer",
+     "model.yaml",
+     "- flatten",
+     "- flatten: {from: nowhere}",
+     2,
+     {"case-model.yaml:16:21: error:", "no layer 'nowhere' before this one"}},
+    {"an unknown name in an expression",
+     "model.yaml",
+     "2 * $width",
+     "2 * $widht",
+     2,
+     {"case-model.yaml:11:38: error:", "2 * $widht"}},
+    {"a wrong number of classes",
+     "tiny.yaml",
+     "width: 9",
+     "classes: 5",
+     2,
+     {"case-tiny.yaml:11:12: error:", "5 classes", "data has 4"}},
+    {"another image size",
+     "model.yaml",
+     "[12, 12, 1]",
+     "[10, 10, 1]",
+     2,
+     {"case-tiny.yaml:11:12: error:", "[10, 10, 1]", "[12, 12, 1]"}},
+    {"too many for validation",
+     "tiny.yaml",
+     "validation: 40",
+     "validation: 300",
+     2,
+     {"case-tiny.yaml: data:", "299 of the 300"}},
+    {"a missing data folder",
+     "tiny.yaml",
+     "path: data",
+     "path: dta",
+     1,
+     {"case-tiny.yaml: data:", "dta: no such file or folder"}},
+    {"a folder without data",
+     "tiny.yaml",
+     "path: data",
+     "path: empty",
+     1,
+     {"empty/train-labels-idx1-ubyte", "no such file"}},
+    {"an IDX header that lies",
+     "tiny.yaml",
+     "path: data",
+     "path: lies",
+     1,
+     {"lies/train-images-idx3-ubyte: byte 4:", "255 records", "300"}},
+    {"a test split that is cut off",
+     "tiny.yaml",
+     "path: data",
+     "path: cut",
+     1,
+     {"cut/t10k-images-idx3-ubyte: byte 4:", "70 records"}},
+    {"a label out of range",
+     "tiny.yaml",
+     "path: data",
+     "path: label",
+     1,
+     {"label/train-labels-idx1-ubyte: record 92 has label 7"}},
+    {"a test label out of range",
+     "tiny.yaml",
+     "path: data",
+     "path: test-label",
+     1,
+     {"test-label/t10k-labels-idx1-ubyte: record 12 has label 7", "4 classes"}},
+    {"a label past data.classes",
+     "tiny.yaml",
+     "path: data",
+     "path: label\n  classes: 4",
+     1,
+     {"label/train-labels-idx1-ubyte: record 92 has label 7", "4 classes"}},
+    {"a truncated PNG",
+     "tiny.yaml",
+     "source: idx\n  path: data",
+     "source: png\n  path: images",
+     1,
+     {"images/train/b/1.png", "truncated"}},
+    {"HDF5 of a wrong shape",
+     "tiny.yaml",
+     "source: idx\n  path: data",
+     "source: hdf5\n  path: wrong.h5",
+     1,
+     {"wrong.h5", "labels"}},
+    {"HDF5 that is none",
+     "tiny.yaml",
+     "source: idx\n  path: data",
+     "source: hdf5\n  path: tiny.yaml",
+     1,
+     {"tiny.yaml", "HDF5"}},
+};
+
+static void show(const char *name)
+{
+    if (getenv("DECANT_SHOW"))
+        fprintf(stderr, "\n-- %s [%d]\n%s", name, outcome.exit_code, outcome.err);
+}
+
+static void assert_outcome(const char *name, int exit_code, const char *const words[WORDS])
+{
+    show(name);
+    if (outcome.exit_code != exit_code)
+        fail_msg("%s: exit %d (signal %d), not %d: %s", name, outcome.exit_code, outcome.signal,
+                 exit_code, outcome.err);
+    for (int i = 0; i < WORDS && words[i]; i++)
+        if (!strstr(outcome.err, words[i]))
+            fail_msg("%s: no \"%s\" in: %s", name, words[i], outcome.err);
+}
+
+// FILE with its first `from` replaced, as case-FILE.
+static void write_edited(const char *file, const char *from, const char *to)
+{
+    char copy[64], text[8192];
+    char *old = tiny_read(test_path(file), NULL);
+    assert_non_null(old);
+    const char *at = from ? strstr(old, from) : old;
+    assert_non_null(at);
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - old), old, to,
+             from ? at + strlen(from) : "");
+    snprintf(copy, sizeof copy, "case-%s", file);
+    tiny_text(test_path(copy), text);
+    free(old);
+}
+
+static void wrong_files_are_refused(void **state)
+{
+    (void)state;
+    const int before = test_folder_entries(root);
+    for (size_t i = 0; i < sizeof edit_cases / sizeof edit_cases[0]; i++) {
+        const struct edit_case *c = &edit_cases[i];
+        write_edited(c->file, c->from, c->to);
+        if (strcmp(c->file, "model.yaml") == 0)
+            write_edited("tiny.yaml", "model.yaml", "case-model.yaml");
+        else if (strcmp(c->file, "target.yaml") == 0)
+            write_edited("tiny.yaml", "target.yaml", "case-target.yaml");
+        const struct child here = {.folder = root};
+        DECANT(&outcome, &here, "run", "case-tiny.yaml", "--run", "case-run", "--threads", "1");
+        assert_outcome(c->name, c->exit_code, c->words);
+        assert_string_equal(outcome.out, "");
+        remove(test_path("case-tiny.yaml"));
+        remove(test_path("case-model.yaml"));
+        remove(test_path("case-target.yaml"));
+        if (test_folder_entries(root) != before)
+            fail_msg("%s left something behind", c->name);
+    }
+}
+
+struct command_case {
+    const char *name;
+    const char *arguments[10];
+    int exit_code;
+    const char *words[WORDS];
+};
+
+static const struct command_case command_cases[] = {
+    {"an unknown verb", {"rnu"}, 2, {"no verb 'rnu'", "did you mean 'run'?"}},
+    {"an unknown option", {"run", "tiny.yaml", "--sett", "a=b"}, 2, {"'--sett'", "'--set'"}},
+    {"an option of another verb", {"check", "tiny.yaml", "--limit", "3"}, 2, {"'--limit'"}},
+    {"an option without its value", {"run", "tiny.yaml", "--run"}, 2, {"--run needs DIR"}},
+    {"no experiment", {"run"}, 2, {"usage: decant run EXPERIMENT"}},
+    {"one argument too many", {"run", "a", "b"}, 2, {"takes no 'b'"}},
+    {"an experiment that is not there", {"run", "no.yaml"}, 2, {"no.yaml: cannot open"}},
+    {"a wrong number", {"run", "tiny.yaml", "--threads", "two"}, 2, {"--threads", "'two'"}},
+    {"--set without a value", {"run", "tiny.yaml", "--set", "seed"}, 2, {"KEY=VALUE", "'seed'"}},
+    {"--set of an unknown key",
+     {"run", "tiny.yaml", "--set", "data.pth=x"},
+     2,
+     {"--set data.pth: error: unknown key 'pth' in data", "did you mean 'path'?"}},
+    {"--set of an unknown stage",
+     {"run", "tiny.yaml", "--set", "stages.studnet.train.epochs=1"},
+     2,
+     {"no stage 'studnet'", "did you mean 'student'?"}},
+    {"--set of a wrong value",
+     {"run", "tiny.yaml", "--set", "stages.student.train.epochs=x"},
+     2,
+     {"--set stages.student.train.epochs:1:1: error:", "not 'x'"}},
+    {"--set below a value", {"run", "tiny.yaml", "--set", "seed.x=1"}, 2, {"--set seed.x=1"}},
+    {"a folder that is no run", {"eval", "data"}, 2, {"data is not a run directory"}},
+    {"a run that is not there",
+     {"predict", "no", "--out", "p.h5"},
+     2,
+     {"no is not a run directory"}},
+    {"predict without --out", {"predict", "done"}, 2, {"--out FILE.h5"}},
+    {"a wrong split", {"eval", "done", "--split", "tset"}, 2, {"train or test, not 'tset'"}},
+    {"a stage that is not there", {"eval", "done", "--stage", "studnet"}, 2, {"'studnet'"}},
+    {"a profile that is not there", {"eval", "done", "--profile", "rui"}, 2, {"'rui'"}},
+    {"data that is not there", {"eval", "done", "--data", "idx:no"}, 1, {"no: no such file"}},
+    {"data of another kind", {"eval", "done", "--data", "png:data"}, 1, {"data"}},
+    {"data of another shape",
+     {"eval", "done", "--data", "good.h5"},
+     1,
+     {"[12, 12, 1]", "[8, 8, 1]"}},
+    {"export of a float stage",
+     {"export", "done", "--stage", "student", "--out", "x"},
+     2,
+     {"no quantized stage 'student'"}},
+    {"a bundle that is none", {"verify", "data", "--run", "done"}, 1, {"data/manifest.json"}},
+    {"inspect of nothing", {"inspect", "no.h5"}, 1, {"no.h5"}},
+    {"a stage whose teacher is not done",
+     {"train", "tiny.yaml", "student", "--run", "case-run"},
+     2,
+     {"needs stage 'teacher', which is not done yet"}},
+    {"other settings of a stage that is done",
+     {"run", "tiny.yaml", "--run", "done", "--set", "stages.teacher.train.epochs=4"},
+     2,
+     {"done: stage 'teacher' was done with other settings", "epochs: 3", "epochs: 4", "--run"}},
+};
+
+static void wrong_commands_are_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof command_cases / sizeof command_cases[0]; i++) {
+        const struct command_case *c = &command_cases[i];
+        const int before = test_folder_entries(root);
+        const struct child here = {.folder = root};
+        run_decant(&outcome, &here, c->arguments);
+        assert_outcome(c->name, c->exit_code, c->words);
+        const int more = strstr(c->name, "teacher is not done") ? 1 : 0;  // a run directory
+        if (test_folder_entries(root) != before + more)
+            fail_msg("%s left something behind", c->name);
+    }
+}
+
+// A run directory with one file of it spoilt, started again.
+struct damage_case {
+    const char *name, *file;
+    long keep;          // bytes that stay; -1: the byte in the middle of the file's data is changed
+    const char *spoil;  // or: the new content
+    bool resumes;       // results.json is taken away, so that the stages go on from checkpoints
+    int exit_code;
+    const char *words[WORDS];
+};
+
+static const struct damage_case damage_cases[] = {
+    {"a truncated checkpoint",
+     "checkpoints/student/last.h5",
+     3000,
+     NULL,
+     true,
+     1,
+     {"checkpoints/student/last.h5", "truncated", "remove it"}},
+    {"an empty checkpoint",
+     "checkpoints/student/last.h5",
+     0,
+     NULL,
+     true,
+     1,
+     {"checkpoints/student/last.h5", "HDF5", "remove it"}},
+    {"a checkpoint with a changed byte",
+     "checkpoints/teacher/last.h5",
+     -1,
+     NULL,
+     true,
+     1,
+     {"checkpoints/teacher/last.h5", "damaged"}},
+    {"a truncated best checkpoint",
+     "checkpoints/student/best.h5",
+     3000,
+     NULL,
+     true,
+     1,
+     {"checkpoints/student/best.h5", "truncated"}},
+    {"truncated results", "results.json", 100, NULL, false, 1, {"results.json:", "damaged"}},
+    {"results that are none",
+     "results.json",
+     0,
+     "{\"a\": 1}",
+     false,
+     1,
+     {"results.json: not a results file"}},
+    {"an environment that is none", "env.json", 0, "{", true, 1, {"env.json", "damaged"}},
+    {"other training data",
+     "env.json",
+     0,
+     "{\"train_data_hash\": \"00\", \"instruction_set\": \"avx2\"}",
+     true,
+     1,
+     {"the training data has changed", "hash 00"}},
+};
+
+static void copy_run(const char *to)
+{
+    char command[1100];
+    snprintf(command, sizeof command, "rm -rf '%s' && cp -r '%s' '%s'", test_path(to),
+             test_path("done"), test_path(to));
+    assert_int_equal(system(command), 0);
+}
+
+static void spoil(const char *path, const struct damage_case *c)
+{
+    size_t size = 0;
+    char *bytes = tiny_read(path, &size);
+    assert_non_null(bytes);
+    if (c->keep < 0) {
+        struct dc_error error;
+        struct dc_h5 *file = NULL;
+        float weights[4 * 72];  // logits.weight [72, 4] of the teacher, found in the file
+        const struct dc_tensor tensor = {weights, DC_F32, DC_SHAPE(72, 4)};
+        assert_int_equal(dc_h5_open(&file, path, &error), DC_OK);
+        assert_int_equal(dc_h5_read(file, "student/value/logits.weight", &tensor, &error), DC_OK);
+        dc_h5_close(file);
+        char *at = memmem(bytes, size, weights, sizeof weights);
+        assert_non_null(at);
+        at[101] ^= 1;
+        test_write(path, bytes, size);
+    } else if (c->spoil) {
+        tiny_text(path, c->spoil);
+    } else {
+        test_write(path, bytes, (size_t)c->keep);
+    }
+    free(bytes);
+}
+
+static void damaged_runs_are_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof damage_cases / sizeof damage_cases[0]; i++) {
+        const struct damage_case *c = &damage_cases[i];
+        char path[512];
+        copy_run("spoilt");
+        snprintf(path, sizeof path, "%s/results.json", test_path("spoilt"));
+        if (c->resumes)
+            assert_int_equal(remove(path), 0);
+        snprintf(path, sizeof path, "%s/%s", test_path("spoilt"), c->file);
+        spoil(path, c);
+        const struct child here = {.folder = root};
+        DECANT(&outcome, &here, "run", "tiny.yaml", "--run", "spoilt");
+        assert_outcome(c->name, c->exit_code, c->words);
+    }
+}
+
+static void a_damaged_result_is_not_predicted_with(void **state)
+{
+    (void)state;
+    char path[512];
+    const struct damage_case changed = {.keep = -1};
+    copy_run("spoilt");
+    snprintf(path, sizeof path, "%s/checkpoints/teacher/final.h5", test_path("spoilt"));
+    size_t size = 0;
+    char *bytes = tiny_read(path, &size);
+    assert_non_null(bytes);
+    (void)changed;
+    test_write(path, bytes, size / 2);
+    free(bytes);
+    const struct child here = {.folder = root};
+    DECANT(&outcome, &here, "predict", "spoilt", "--stage", "teacher", "--out", "p.h5");
+    static const char *const words[WORDS] = {"checkpoints/teacher/final.h5", "truncated"};
+    assert_outcome("a truncated result", 1, words);
+    assert_null(tiny_read(test_path("p.h5"), NULL));
+}
+
+// A file at its size limit is like a full disk. Every limit is tried, so that every file of a run
+// meets it once; whatever was there stays readable, and the run goes on when there is room.
+static void a_full_disk(void **state)
+{
+    (void)state;
+    static const size_t limits[] = {100, 500, 1500, 3000, 9000, 15000, 25000};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        char command[700];
+        const struct child full = {.folder = root, .file_limit = limits[i]};
+        DECANT(&outcome, &full, "run", "tiny.yaml", "--run", "full");
+        static const char *const words[WORDS] = {"full/", "File too large"};
+        assert_outcome("a full disk", 1, words);
+        snprintf(command, sizeof command, "test -z \"$(find '%s' -name '*.tmp-*')\"",
+                 test_path("full"));
+        assert_int_equal(system(command), 0);
+    }
+    const struct child here = {.folder = root};
+    const struct child full = {.folder = root, .file_limit = 1000};
+    static const char *const words[WORDS] = {"p.h5", "File too large"};
+    DECANT(&outcome, &full, "predict", "done", "--out", "p.h5");
+    assert_outcome("a full disk for predict", 1, words);
+    assert_null(tiny_read(test_path("p.h5"), NULL));
+    DECANT(&outcome, &here, "run", "tiny.yaml", "--run", "full");
+    assert_int_equal(outcome.exit_code, 0);
+    assert_true(tiny_same_runs(test_path("done"), test_path("full")));
+}
+
+static void not_a_number(void **state)
+{
+    (void)state;
+    const struct child here = {.folder = root};
+    DECANT(&outcome, &here, "run", "tiny.yaml", "--run", "nan", "--set",
+           "stages.student.train.learning_rate=1000", "--set", "stages.student.train.clip_norm=0",
+           "--set", "stages.student.train.epochs=30");
+    static const char *const words[WORDS] = {"stage 'student', epoch ", "step ", "layer '",
+                                             "not finite"};
+    assert_outcome("a learning rate of 1000", 1, words);
+    char path[512];
+    snprintf(path, sizeof path, "%s/STATUS", test_path("nan"));
+    char *text = tiny_read(path, NULL);
+    assert_string_equal(text, "failed\n");
+    free(text);
+}
+
+static void patch(const char *folder, const char *file, long at, const char *bytes, size_t count)
+{
+    char command[1100];
+    snprintf(command, sizeof command, "cp -r '%s' '%s'", test_path("data"), test_path(folder));
+    assert_int_equal(system(command), 0);
+    snprintf(command, sizeof command, "%s/%s", test_path(folder), file);
+    size_t size = 0;
+    char *text = tiny_read(command, &size);
+    assert_non_null(text);
+    if (bytes)
+        memcpy(text + at, bytes, count);
+    else
+        size = (size_t)at;
+    test_write(command, text, size);
+    free(text);
+}
+
+static void write_png(const char *name, bool cut)
+{
+    uint8_t pixels[TINY_SIDE * TINY_SIDE];
+    for (int i = 0; i < TINY_SIDE * TINY_SIDE; i++)
+        pixels[i] = (uint8_t)(i * 7);
+    png_image image = {.version = PNG_IMAGE_VERSION,
+                       .width = TINY_SIDE,
+                       .height = TINY_SIDE,
+                       .format = PNG_FORMAT_GRAY};
+    assert_true(png_image_write_to_file(&image, test_path(name), 0, pixels, 0, NULL));
+    size_t size = 0;
+    char *text = tiny_read(test_path(name), &size);
+    if (cut)
+        test_write(test_path(name), text, size / 2);
+    free(text);
+}
+
+static void write_hdf5(const char *name, int64_t labels, int64_t side)
+{
+    static uint8_t pixels[8 * TINY_SIDE * TINY_SIDE];
+    static int32_t classes[] = {0, 1, 2, 3, 0, 1, 2, 3};
+    static const char *const arrays[] = {"train/inputs", "train/labels", "test/inputs",
+                                         "test/labels"};
+    struct dc_error error = {0};
+    struct dc_h5 *file = NULL;
+    assert_int_equal(dc_h5_create(&file, test_path(name), &error), DC_OK);
+    for (int i = 0; i < 4; i++) {
+        const struct dc_tensor tensor = i % 2
+                                            ? (struct dc_tensor){classes, DC_I32, DC_SHAPE(labels)}
+                                            : (struct dc_tensor){pixels, DC_U8,
+                                                                 DC_SHAPE(8, side, side, 1)};
+        assert_int_equal(dc_h5_write(file, arrays[i], &tensor, &error), DC_OK);
+    }
+    assert_int_equal(dc_h5_close_commit(file, &error), DC_OK);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(root, sizeof root, "%s", test_folder());
+    tiny_files();
+    mkdir(test_path("empty"), 0777);
+    patch("lies", "train-images-idx3-ubyte", 4, "\0\0\0\377", 4);
+    patch("cut", "t10k-images-idx3-ubyte", 1000, NULL, 0);
+    patch("label", "train-labels-idx1-ubyte", 100, "\7", 1);
+    patch("test-label", "t10k-labels-idx1-ubyte", 20, "\7", 1);
+    static const char *const folders[] = {"images",         "images/train", "images/train/a",
+                                          "images/train/b", "images/test",  "images/test/a",
+                                          "images/test/b"};
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
+        mkdir(test_path(folders[i]), 0777);
+    write_png("images/train/a/0.png", false);
+    write_png("images/train/b/1.png", true);
+    write_png("images/test/a/0.png", false);
+    write_png("images/test/b/0.png", false);
+    write_hdf5("wrong.h5", 7, TINY_SIDE);
+    write_hdf5("good.h5", 8, 8);
+    const struct child here = {.folder = root};
+    DECANT(&outcome, &here, "run", "tiny.yaml", "--run", "done");
+    if (outcome.exit_code)
+        fprintf(stderr, "%s", outcome.err);
+    return outcome.exit_code;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    test_folder_remove();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wrong_files_are_refused),
+        cmocka_unit_test(wrong_commands_are_refused),
+        cmocka_unit_test(damaged_runs_are_refused),
+        cmocka_unit_test(a_damaged_result_is_not_predicted_with),
+        cmocka_unit_test(a_full_disk),
+        cmocka_unit_test(not_a_number),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
