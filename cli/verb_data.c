@@ -1,6 +1,7 @@
 // `decant data`: what a data set is, and its conversion to HDF5.
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,7 +28,8 @@ static enum dc_status open_split(struct dc_source **source, const char *spec_tex
 static void print_summary(const struct dc_source_summary *s, const char *split)
 {
     char shape[DC_SHAPE_TEXT];
-    printf("%s: %s, %" PRId64 " samples of %s %s, %d classes, values %g to %g, hash %016" PRIx64 "\n",
+    printf("%s: %s, %" PRId64 " samples of %s %s, %d classes, values %g to %g, hash %016" PRIx64
+           "\n",
            split, s->kind, s->count, s->dtype == DC_U8 ? "uint8" : "float32",
            dc_shape_text(shape, &s->sample), s->classes, s->minimum, s->maximum, s->hash);
     for (int c = 0; c < s->statistics.channels; c++)
@@ -36,6 +38,31 @@ static void print_summary(const struct dc_source_summary *s, const char *split)
     for (int c = 0; s->class_counts && c < s->classes; c++)
         printf("  class %3d %-20s %8" PRId64 "\n", c, s->class_names ? s->class_names[c] : "",
                s->class_counts[c]);
+}
+
+static void print_json(const struct dc_source_summary *s, const char *split)
+{
+    json_t *dims = json_array(), *counts = json_array(), *mean = json_array(),
+           *deviation = json_array();
+    for (int i = 0; i < s->sample.rank; i++)
+        json_array_append_new(dims, json_integer(s->sample.dims[i]));
+    for (int c = 0; s->class_counts && c < s->classes; c++)
+        json_array_append_new(counts, json_integer(s->class_counts[c]));
+    for (int c = 0; c < s->statistics.channels; c++) {
+        json_array_append_new(mean, json_real((double)s->statistics.mean[c]));
+        json_array_append_new(deviation, json_real((double)s->statistics.deviation[c]));
+    }
+    char hash[32];
+    snprintf(hash, sizeof hash, "%016" PRIx64, s->hash);
+    json_t *object = json_pack("{s:s, s:s, s:I, s:o, s:s, s:i, s:o, s:f, s:f, s:o, s:o, s:s}",
+                               "split", split, "kind", s->kind, "samples", (json_int_t)s->count,
+                               "shape", dims, "dtype", s->dtype == DC_U8 ? "uint8" : "float32",
+                               "classes", s->classes, "class_counts", counts, "minimum", s->minimum,
+                               "maximum", s->maximum, "mean", mean, "deviation", deviation, "hash",
+                               hash);
+    json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    printf("\n");
+    json_decref(object);
 }
 
 static enum dc_status inspect_split(struct dc_source **source, const struct dc_cli *cli,
@@ -47,7 +74,7 @@ static enum dc_status inspect_split(struct dc_source **source, const struct dc_c
     if (cli->out)
         return DC_OK;
     DC_TRY(dc_source_inspect(&summary, *source, arena, error));
-    print_summary(&summary, split);
+    (cli->json ? print_json : print_summary)(&summary, split);
     return DC_OK;
 }
 
@@ -74,10 +101,11 @@ static enum dc_status data(const struct dc_cli *cli, struct dc_error *error)
 const struct dc_verb dc_verb_data = {
     .name = "data",
     .arguments = "[KIND:]PATH [--out FILE.h5]",
-    .summary = "inspect a data set, or convert it to HDF5\n\n"
-               "Kinds: idx, cifar10, cifar100, png (one folder a class), hdf5; without a kind it is\n"
-               "told from the files. JPEG is not read.",
-    .options = "oq",
+    .summary =
+        "inspect a data set, or convert it to HDF5\n\n"
+        "Kinds: idx, cifar10, cifar100, png (one folder a class), hdf5; without a kind it is\n"
+        "told from the files. JPEG is not read. With --json: one object a split and line.",
+    .options = "ojq",
     .positionals_min = 1,
     .positionals_max = 1,
     .run = data,
