@@ -148,7 +148,8 @@ static void check_step(const struct step_case *c)
                 (c->optimizer.kind == DC_SGD ? check_sgd : check_adamw)(p, &before, k, s, c);
                 assert_true(p->gradient[k] == 0.0f);
             }
-            const double keep = s->frozen ? 0.0 : c->average_decay;  // what is not trained is copied
+            const double keep = s->frozen ? 0.0
+                                          : c->average_decay;  // what is not trained is copied
             const double old = (double)before.average[k];
             const double now = (double)p->value[k];
             assert_near(p->average[k], keep * old + (1.0 - keep) * now,
