@@ -157,6 +157,28 @@ static void exports_verify_under_both_profiles(void **state)
     assert_non_null(strstr(outcome.err, "--run"));
 }
 
+// A bundle answers as the stage it was made from, and names its profile.
+static void a_bundle_predicts_too(void **state)
+{
+    (void)state;
+    static float stage[TINY_TEST * TINY_CLASSES], bundle[TINY_TEST * TINY_CLASSES];
+    GOOD(NULL, "predict", "run", "--stage", "quantized", "--out", "all.h5");
+    read_rows(stage, TINY_TEST * TINY_CLASSES, "all.h5");
+    GOOD(NULL, "predict", "run/bundle/int8", "--out", "some.h5", "--json");
+    assert_int_equal(read_rows(bundle, TINY_TEST * TINY_CLASSES, "some.h5"), TINY_TEST);
+    assert_memory_equal(stage, bundle, sizeof stage);
+    json_t *object = json_loads(outcome.out, 0, NULL);
+    assert_int_equal(json_integer_value(json_object_get(object, "samples")), TINY_TEST);
+    assert_string_equal(json_string_value(json_object_get(object, "arithmetic")), "tflm");
+    json_decref(object);
+    GOOD(NULL, "eval", "ruy", "--run", "run", "--json");
+    assert_non_null(strstr(outcome.out, "\"ruy\""));
+    decant(NULL, (const char *const[]){"eval", "ruy", "--run", "run", "--stage", "student", NULL});
+    assert_int_equal(outcome.exit_code, 2);
+    decant(NULL, (const char *const[]){"eval", "run", "--run", "run", NULL});
+    assert_int_equal(outcome.exit_code, 2);
+}
+
 static void copy_bundle(void)
 {
     char command[2048];
@@ -247,6 +269,7 @@ int main(void)
         cmocka_unit_test(eval_agrees_with_predict),
         cmocka_unit_test(other_data_of_the_same_images),
         cmocka_unit_test(exports_verify_under_both_profiles),
+        cmocka_unit_test(a_bundle_predicts_too),
         cmocka_unit_test(a_changed_bundle_is_caught),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
