@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/file.h"
 #include "core/yaml.h"
 
 struct option {
@@ -16,7 +17,7 @@ struct option {
 
 static const struct option options[] = {
     {'s', "--set", "KEY=VALUE", "override a key of the experiment: --set stages.alone.train.epochs=1"},
-    {'r', "--run", "DIR", "run directory (default: runs/NAME)"},
+    {'r', "--run", "DIR", "run directory (default: runs/NAME; of a bundle, the run it lies in)"},
     {'g', "--stage", "NAME", "a stage of the run (default: the last one with a network)"},
     {'d', "--data", "KIND:PATH", "other data than the run's, for example idx:folder or png:folder"},
     {'p', "--split", "train|test", "which part of the data (default: test)"},
@@ -153,4 +154,27 @@ void dc_cli_help(const struct dc_verb *verb)
                  options[i].argument ? options[i].argument : "");
         printf("  %-20s %s\n", left, options[i].help);
     }
+}
+
+bool dc_cli_is_bundle(const char *path)
+{
+    char manifest[4096];
+    snprintf(manifest, sizeof manifest, "%s/manifest.json", path);
+    return dc_file_exists(manifest);
+}
+
+enum dc_status dc_cli_run_of_bundle(char *run, size_t size, const struct dc_cli *cli,
+                                    const char *bundle, struct dc_error *error)
+{
+    snprintf(run, size, "%s", cli->run ? cli->run : bundle);
+    for (size_t n = strlen(run); n > 1 && run[n - 1] == '/'; n = strlen(run))
+        run[n - 1] = '\0';
+    for (int up = 0; up < 2 && !cli->run; up++) {
+        char *slash = strrchr(run, '/');
+        if (!slash)
+            return dc_fail(error, DC_ERR_USAGE,
+                           "%s does not lie in a run directory; name that with --run", bundle);
+        *slash = '\0';
+    }
+    return DC_OK;
 }

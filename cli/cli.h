@@ -35,6 +35,12 @@ DC_MUST_USE enum dc_status dc_cli_parse(struct dc_cli *cli, const struct dc_verb
                                         char **argv, struct dc_error *error);
 void dc_cli_help(const struct dc_verb *verb);
 
+// Whether a path is a bundle, and then the run directory it belongs to: --run, or for
+// RUN/bundle/STAGE the RUN.
+bool dc_cli_is_bundle(const char *path);
+DC_MUST_USE enum dc_status dc_cli_run_of_bundle(char *run, size_t size, const struct dc_cli *cli,
+                                                const char *bundle, struct dc_error *error);
+
 // Context settings of the options: threads, log to stderr unless quiet, and the stop flag that
 // SIGINT, SIGTERM and SIGUSR1 raise.
 struct dc_ctx_config dc_cli_context(const struct dc_cli *cli);

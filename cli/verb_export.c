@@ -34,32 +34,12 @@ static enum dc_status export(const struct dc_cli *cli, struct dc_error *error)
     return status;
 }
 
-// RUN/bundle/STAGE lies in RUN.
-static enum dc_status run_of_bundle(char *run, size_t size, const char *bundle,
-                                    struct dc_error *error)
-{
-    snprintf(run, size, "%s", bundle);
-    for (size_t n = strlen(run); n > 1 && run[n - 1] == '/'; n = strlen(run))
-        run[n - 1] = '\0';
-    for (int up = 0; up < 2; up++) {
-        char *slash = strrchr(run, '/');
-        if (!slash)
-            return dc_fail(error, DC_ERR_USAGE,
-                           "%s does not lie in a run directory; name that with --run", bundle);
-        *slash = '\0';
-    }
-    return DC_OK;
-}
-
 static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
 {
     const struct dc_ctx_config context = dc_cli_context(cli);
     const char *bundle = cli->positionals[0];
     char directory[4096];
-    if (cli->run)
-        snprintf(directory, sizeof directory, "%s", cli->run);
-    else
-        DC_TRY(run_of_bundle(directory, sizeof directory, bundle, error));
+    DC_TRY(dc_cli_run_of_bundle(directory, sizeof directory, cli, bundle, error));
     struct dc_run *run = NULL;
     struct dc_verify_report report = {0};
     DC_TRY(dc_run_open_directory(&run, directory, &context, error));

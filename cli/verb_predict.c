@@ -10,10 +10,23 @@ static enum dc_status open_and_predict(struct dc_prediction *prediction, struct 
                                        const struct dc_cli *cli, struct dc_error *error)
 {
     const struct dc_ctx_config context = dc_cli_context(cli);
-    const struct dc_predict_options options = {.stage = cli->stage, .data = cli->data,
-                                               .split = cli->split, .limit = cli->limit,
-                                               .profile = cli->profile};
-    DC_TRY(dc_run_open_directory(run, cli->positionals[0], &context, error));
+    const char *path = cli->positionals[0];
+    struct dc_predict_options options = {.stage = cli->stage, .data = cli->data,
+                                         .split = cli->split, .limit = cli->limit,
+                                         .profile = cli->profile};
+    char directory[4096];
+    if (dc_cli_is_bundle(path)) {
+        if (cli->stage || cli->profile)
+            return dc_fail(error, DC_ERR_USAGE,
+                           "%s is a bundle, which has one network and one profile: --stage and "
+                           "--profile are for runs", path);
+        DC_TRY(dc_cli_run_of_bundle(directory, sizeof directory, cli, path, error));
+        options.bundle = path;
+        path = directory;
+    } else if (cli->run) {
+        return dc_fail(error, DC_ERR_USAGE, "%s is not a bundle: --run is for those", path);
+    }
+    DC_TRY(dc_run_open_directory(run, path, &context, error));
     return dc_run_predict(prediction, *run, &options, error);
 }
 
@@ -63,6 +76,18 @@ static enum dc_status eval(const struct dc_cli *cli, struct dc_error *error)
     return status;
 }
 
+static enum dc_status print_prediction_json(const char *path, const struct dc_prediction *p,
+                                            struct dc_error *error)
+{
+    json_t *object = json_pack("{s:s, s:I, s:i, s:s, s:s}", "file", path, "samples",
+                               (json_int_t)p->samples, "classes", p->classes, "stage", p->stage,
+                               "arithmetic", p->arithmetic);
+    const bool written = object && json_dumpf(object, stdout, JSON_INDENT(2)) == 0;
+    printf("\n");
+    json_decref(object);
+    return written ? DC_OK : dc_fail(error, DC_ERR_IO, "stdout cannot be written");
+}
+
 static enum dc_status predict(const struct dc_cli *cli, struct dc_error *error)
 {
     struct dc_run *run = NULL;
@@ -72,7 +97,9 @@ static enum dc_status predict(const struct dc_cli *cli, struct dc_error *error)
     enum dc_status status = open_and_predict(&prediction, &run, cli, error);
     if (status == DC_OK)
         status = dc_prediction_write(cli->out, &prediction, error);
-    if (status == DC_OK)
+    if (status == DC_OK && cli->json)
+        status = print_prediction_json(cli->out, &prediction, error);
+    else if (status == DC_OK)
         printf("%s: logits [%lld, %d] of stage '%s', %s arithmetic\n", cli->out,
                (long long)prediction.samples, prediction.classes, prediction.stage,
                prediction.arithmetic);
@@ -82,10 +109,10 @@ static enum dc_status predict(const struct dc_cli *cli, struct dc_error *error)
 
 const struct dc_verb dc_verb_eval = {
     .name = "eval",
-    .arguments = "RUN",
+    .arguments = "RUN|BUNDLE",
     .summary = "accuracy of a network of a run, with its binomial error\n\n"
-               "A quantized stage is run by the integer engine.",
-    .options = "gdplftjq",
+               "A quantized stage or a bundle is run by the integer engine.",
+    .options = "grdplftjq",
     .positionals_min = 1,
     .positionals_max = 1,
     .run = eval,
@@ -93,11 +120,11 @@ const struct dc_verb dc_verb_eval = {
 
 const struct dc_verb dc_verb_predict = {
     .name = "predict",
-    .arguments = "RUN --out FILE.h5",
+    .arguments = "RUN|BUNDLE --out FILE.h5",
     .summary = "logits of a network of a run, to HDF5\n\n"
-               "Writes `logits` [samples, classes] float32 in sample order. A quantized stage is\n"
-               "run by the integer engine; its logits are its codes times their scale.",
-    .options = "gdplofjtq",
+               "Writes `logits` [samples, classes] float32 in sample order. A quantized stage\n"
+               "or a bundle is run by the integer engine; its logits are its codes times their scale.",
+    .options = "grdplofjtq",
     .positionals_min = 1,
     .positionals_max = 1,
     .run = predict,

@@ -6,7 +6,9 @@
 
 #include "core/h5.h"
 #include "data/open.h"
+#include "export/bundle.h"
 #include "qat/engine.h"
+#include "qat/profile.h"
 #include "run/run_internal.h"
 
 static struct dc_stage *last_network(struct dc_experiment *experiment)
@@ -56,6 +58,7 @@ struct any_predictor {
     struct dc_float_predictor *floats;
     struct dc_integer_predictor *integers;
     const struct dc_predictor *predictor;
+    struct dc_shape sample;
 };
 
 static void close_predictor(struct any_predictor *p)
@@ -73,6 +76,7 @@ static enum dc_status open_predictor(struct any_predictor *p, struct dc_run *run
     if (!weights)
         return DC_ERR_MEMORY;
     DC_TRY(dc_stage_network_open(&p->network, stage, weights, error));
+    p->sample = p->network.model.sample;
     if (!stage->quantizes) {
         DC_TRY(dc_float_predictor_create(&p->floats, run->ctx, p->network.graph, p->network.params,
                                          p->network.image, p->network.output, DC_EVALUATION_BATCH,
@@ -87,14 +91,28 @@ static enum dc_status open_predictor(struct any_predictor *p, struct dc_run *run
     return DC_OK;
 }
 
+static enum dc_status open_bundle(struct any_predictor *p, struct dc_prediction *out,
+                                  struct dc_run *run, const char *bundle, struct dc_error *error)
+{
+    struct dc_imodel *model = NULL;
+    DC_TRY(dc_bundle_read(&model, NULL, bundle, error));
+    const struct dc_ilayer *input = &model->layers[0];
+    p->sample = DC_SHAPE(input->height, input->width, input->channels);
+    out->stage = bundle;
+    out->arithmetic = model->profile->name;
+    DC_TRY(dc_integer_predictor_create(&p->integers, run->ctx, model, DC_EVALUATION_BATCH, error));
+    p->predictor = &p->integers->predictor;
+    return DC_OK;
+}
+
 static enum dc_status predict(struct dc_prediction *out, struct dc_run *run,
                               const struct any_predictor *p, const struct dc_source *source,
                               int64_t limit, struct dc_error *error)
 {
     char want[DC_SHAPE_TEXT], have[DC_SHAPE_TEXT];
-    if (!dc_shape_equal(&p->network.model.sample, &source->sample))
+    if (!dc_shape_equal(&p->sample, &source->sample))
         return dc_fail(error, DC_ERR_DATA, "the network reads samples of %s, the data has %s",
-                       dc_shape_text(want, &p->network.model.sample),
+                       dc_shape_text(want, &p->sample),
                        dc_shape_text(have, &source->sample));
     out->samples = limit > 0 && limit < source->count ? limit : source->count;
     out->classes = p->predictor->classes;
@@ -120,10 +138,9 @@ enum dc_status dc_run_predict(struct dc_prediction *prediction, struct dc_run *r
     *prediction = (struct dc_prediction){0};
     struct dc_stage *stage = NULL;
     const char *profile = options->profile ? options->profile : run->experiment->profile;
-    DC_TRY(pick_stage(&stage, run, options->stage, error));
+    if (!options->bundle)
+        DC_TRY(pick_stage(&stage, run, options->stage, error));
     DC_TRY(dc_run_need_train_data(run, error));  // the normalization comes from it
-    prediction->stage = stage->name;
-    prediction->arithmetic = stage->quantizes ? profile : "float32";
     struct dc_source *other = NULL, *source = run->train_source;
     if (options->data)
         DC_TRY(open_data(&other, run, options, error));
@@ -131,7 +148,13 @@ enum dc_status dc_run_predict(struct dc_prediction *prediction, struct dc_run *r
         DC_TRY(dc_run_need_test_data(run, error));
     source = other ? other : strcmp(options->split, "test") == 0 ? run->test_source : source;
     struct any_predictor p = {0};
-    enum dc_status status = open_predictor(&p, run, stage, profile, error);
+    enum dc_status status = options->bundle
+                                ? open_bundle(&p, prediction, run, options->bundle, error)
+                                : open_predictor(&p, run, stage, profile, error);
+    if (stage) {
+        prediction->stage = stage->name;
+        prediction->arithmetic = stage->quantizes ? profile : "float32";
+    }
     if (status == DC_OK)
         status = predict(prediction, run, &p, source, options->limit, error);
     close_predictor(&p);

@@ -8,6 +8,7 @@
 
 struct dc_predict_options {
     const char *stage;    // NULL: the last one with a network
+    const char *bundle;   // a bundle to predict with instead of a stage, or NULL
     const char *data;     // "KIND:PATH" or "PATH"; NULL: the run's own
     const char *split;    // "train" or "test"
     int64_t limit;        // 0: all samples
@@ -15,7 +16,7 @@ struct dc_predict_options {
 };
 
 struct dc_prediction {
-    const char *stage;
+    const char *stage;       // or the bundle
     const char *arithmetic;  // "float32" or the profile's name
     int64_t samples;
     int classes;

@@ -8,7 +8,7 @@
 #include "core/h5.h"
 #include "core/random.h"
 
-enum { FORMAT_VERSION = 1, REALS = 5 + DC_TERMS_MAX };
+enum { FORMAT_VERSION = 2, REALS = 5 + DC_TERMS_MAX };
 
 static const char *const kind_attribute = "decant_file";
 

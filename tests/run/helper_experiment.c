@@ -225,8 +225,6 @@ bool tiny_same_metrics(const char *a, const char *b)
         drop_seconds(texts[0]);
         drop_seconds(texts[1]);
         same = strcmp(texts[0], texts[1]) == 0 && texts[0][0];
-        if (!same)
-            fprintf(stderr, "metrics differ:\n%s----\n%s", texts[0], texts[1]);
     }
     free(texts[0]);
     free(texts[1]);
@@ -252,5 +250,9 @@ bool tiny_same_runs(const char *a, const char *b)
     char metrics[2][512];
     snprintf(metrics[0], sizeof metrics[0], "%s/metrics.jsonl", a);
     snprintf(metrics[1], sizeof metrics[1], "%s/metrics.jsonl", b);
-    return tiny_same_metrics(metrics[0], metrics[1]) && same;
+    if (!tiny_same_metrics(metrics[0], metrics[1])) {
+        fprintf(stderr, "%s and %s differ\n", metrics[0], metrics[1]);
+        same = false;
+    }
+    return same;
 }

@@ -1,0 +1,276 @@
+// What users do with a finished run: predict, eval, export, verify. The binary itself, on a tiny
+// run.
+
+#include <jansson.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/context.h"
+#include "core/h5.h"
+#include "tests/core/helper_folder.h"
+#include "tests/run/helper_experiment.h"
+#include "tests/run/helper_process.h"
+
+static struct outcome outcome;
+static char root[512];
+static const char *const stages[] = {"student", "quantized"};
+
+static void decant(const char *environment, const char *const *arguments)
+{
+    const struct child how = {.folder = root, .environment = environment};
+    run_decant(&outcome, &how, arguments);
+}
+
+#define GOOD(environment, ...)                                                                     \
+    do {                                                                                           \
+        decant(environment, (const char *const[]){__VA_ARGS__, NULL});                             \
+        if (outcome.exit_code != 0)                                                                \
+            fail_msg("exit %d: %s", outcome.exit_code, outcome.err);                               \
+    } while (0)
+
+// Array `name` of an HDF5 file in the folder; returns its rows.
+static int64_t read_rows(float *values, int64_t capacity, const char *file)
+{
+    struct dc_error error = {0};
+    struct dc_h5 *h5 = NULL;
+    enum dc_dtype dtype;
+    struct dc_shape shape;
+    if (dc_h5_open(&h5, test_path(file), &error) != DC_OK ||
+        dc_h5_describe(h5, "logits", &dtype, &shape, &error) != DC_OK)
+        fail_msg("%s", error.message);
+    assert_int_equal(dtype, DC_F32);
+    assert_int_equal(shape.rank, 2);
+    assert_int_equal(shape.dims[1], TINY_CLASSES);
+    assert_true(dc_shape_count(&shape) <= capacity);
+    const struct dc_tensor tensor = {values, DC_F32, shape};
+    assert_int_equal(dc_h5_read(h5, "logits", &tensor, &error), DC_OK);
+    dc_h5_close(h5);
+    return shape.dims[0];
+}
+
+// The same sample alone, among six others, among all; by one thread or three; on each instruction
+// set by itself.
+static void logits_do_not_depend_on_the_batch(void **state)
+{
+    (void)state;
+    for (int isa = 0; isa <= (int)dc_isa_detected(); isa++) {
+        char environment[64];
+        snprintf(environment, sizeof environment, "DECANT_ISA=%s", dc_isa_name((enum dc_isa)isa));
+        for (int s = 0; s < 2; s++) {
+            static float all[TINY_TEST * TINY_CLASSES], some[TINY_TEST * TINY_CLASSES];
+            GOOD(environment, "predict", "run", "--stage", stages[s], "--out", "all.h5",
+                 "--threads", "1");
+            assert_int_equal(read_rows(all, TINY_TEST * TINY_CLASSES, "all.h5"), TINY_TEST);
+            static const char *const limits[] = {"1", "7", "69", "1000"};
+            for (int i = 0; i < 4; i++) {
+                const int64_t rows = i == 3 ? TINY_TEST : atoi(limits[i]);
+                GOOD(environment, "predict", "run", "--stage", stages[s], "--out", "some.h5",
+                     "--limit", limits[i], "--threads", i % 2 ? "3" : "2");
+                assert_int_equal(read_rows(some, TINY_TEST * TINY_CLASSES, "some.h5"), rows);
+                assert_memory_equal(some, all, sizeof(float) * TINY_CLASSES * (size_t)rows);
+            }
+        }
+    }
+}
+
+// Accuracy counted here from the logits, against labels as the test made them.
+static void eval_agrees_with_predict(void **state)
+{
+    (void)state;
+    for (int s = 0; s < 2; s++) {
+        static float logits[TINY_TEST * TINY_CLASSES];
+        GOOD(NULL, "predict", "run", "--stage", stages[s], "--split", "test", "--out", "all.h5");
+        assert_int_equal(read_rows(logits, TINY_TEST * TINY_CLASSES, "all.h5"), TINY_TEST);
+        int correct = 0;
+        for (int n = 0; n < TINY_TEST; n++) {
+            int best = 0;
+            for (int c = 1; c < TINY_CLASSES; c++)
+                if (logits[n * TINY_CLASSES + c] > logits[n * TINY_CLASSES + best])
+                    best = c;
+            correct += best == n * 7 % TINY_CLASSES;
+        }
+        GOOD(NULL, "eval", "run", "--stage", stages[s], "--json");
+        json_t *object = json_loads(outcome.out, 0, NULL);
+        assert_non_null(object);
+        const double p = (double)correct / TINY_TEST;
+        const double error = sqrt(p * (1.0 - p) / TINY_TEST);
+        assert_int_equal(json_integer_value(json_object_get(object, "samples")), TINY_TEST);
+        assert_true(fabs(json_real_value(json_object_get(object, "accuracy")) - p) < 1e-8);
+        assert_true(fabs(json_real_value(json_object_get(object, "accuracy_error")) - error) <
+                    1e-8);
+        assert_string_equal(json_string_value(json_object_get(object, "stage")), stages[s]);
+        assert_string_equal(json_string_value(json_object_get(object, "arithmetic")),
+                            s ? "tflm" : "float32");
+        json_decref(object);
+        char line[64];
+        snprintf(line, sizeof line, "accuracy   %.2f %% +- %.2f", 100.0 * p, 100.0 * error);
+        GOOD(NULL, "eval", "run", "--stage", stages[s]);
+        assert_non_null(strstr(outcome.out, line));
+        assert_true(p > 0.5);  // it learned: the order of samples and labels is right
+    }
+}
+
+// The same images as HDF5, and by another path, give the same logits.
+static void other_data_of_the_same_images(void **state)
+{
+    (void)state;
+    static float here[TINY_TEST * TINY_CLASSES], there[TINY_TEST * TINY_CLASSES];
+    GOOD(NULL, "data", "data", "--out", "same.h5");
+    GOOD(NULL, "predict", "run", "--out", "all.h5");
+    read_rows(here, TINY_TEST * TINY_CLASSES, "all.h5");
+    static const char *const data[] = {"hdf5:same.h5", "same.h5", "idx:data"};
+    for (int i = 0; i < 3; i++) {
+        GOOD(NULL, "predict", "run", "--data", data[i], "--split", "test", "--out", "some.h5");
+        assert_int_equal(read_rows(there, TINY_TEST * TINY_CLASSES, "some.h5"), TINY_TEST);
+        assert_memory_equal(here, there, sizeof here);
+    }
+}
+
+static void exports_verify_under_both_profiles(void **state)
+{
+    (void)state;
+    static const char *const profiles[] = {"tflm", "ruy"};
+    for (int i = 0; i < 2; i++) {
+        GOOD(NULL, "export", "run", "--stage", "quantized", "--profile", profiles[i], "--out",
+             profiles[i]);
+        GOOD(NULL, "verify", profiles[i], "--run", "run", "--json");
+        json_t *object = json_loads(outcome.out, 0, NULL);
+        assert_non_null(object);
+        assert_int_equal(json_integer_value(json_object_get(object, "samples")), TINY_TEST);
+        assert_int_equal(json_integer_value(json_object_get(object, "bytes")),
+                         TINY_TEST * TINY_CLASSES);
+        assert_int_equal(json_integer_value(json_object_get(object, "different")), 0);
+        json_decref(object);
+    }
+    GOOD(NULL, "verify", "run/bundle/int8");  // its run is found from where it lies
+    assert_non_null(strstr(outcome.out, "70 samples, 280 bytes compared, all equal"));
+    decant(NULL, (const char *const[]){"verify", "ruy", NULL});
+    assert_int_equal(outcome.exit_code, 2);
+    assert_non_null(strstr(outcome.err, "--run"));
+}
+
+// A bundle answers as the stage it was made from, and names its profile.
+static void a_bundle_predicts_too(void **state)
+{
+    (void)state;
+    static float stage[TINY_TEST * TINY_CLASSES], bundle[TINY_TEST * TINY_CLASSES];
+    GOOD(NULL, "predict", "run", "--stage", "quantized", "--out", "all.h5");
+    read_rows(stage, TINY_TEST * TINY_CLASSES, "all.h5");
+    GOOD(NULL, "predict", "run/bundle/int8", "--out", "some.h5", "--json");
+    assert_int_equal(read_rows(bundle, TINY_TEST * TINY_CLASSES, "some.h5"), TINY_TEST);
+    assert_memory_equal(stage, bundle, sizeof stage);
+    json_t *object = json_loads(outcome.out, 0, NULL);
+    assert_int_equal(json_integer_value(json_object_get(object, "samples")), TINY_TEST);
+    assert_string_equal(json_string_value(json_object_get(object, "arithmetic")), "tflm");
+    json_decref(object);
+    GOOD(NULL, "eval", "ruy", "--run", "run", "--json");
+    assert_non_null(strstr(outcome.out, "\"ruy\""));
+    decant(NULL, (const char *const[]){"eval", "ruy", "--run", "run", "--stage", "student", NULL});
+    assert_int_equal(outcome.exit_code, 2);
+    decant(NULL, (const char *const[]){"eval", "run", "--run", "run", NULL});
+    assert_int_equal(outcome.exit_code, 2);
+}
+
+static void copy_bundle(void)
+{
+    char command[2048];
+    snprintf(command, sizeof command, "rm -rf '%s/bad' && cp -r '%s/run/bundle/int8' '%s/bad'",
+             root, root, root);
+    assert_int_equal(system(command), 0);
+}
+
+// verify must refuse the bundle `bad`, and name the file.
+static void assert_caught(const char *name)
+{
+    decant(NULL, (const char *const[]){"verify", "bad", "--run", "run", NULL});
+    if ((outcome.exit_code != 1 && outcome.exit_code != 4) || !strstr(outcome.err, name) ||
+        outcome.out[0])
+        fail_msg("%s: exit %d: %s%s", name, outcome.exit_code, outcome.out, outcome.err);
+}
+
+static void a_changed_bundle_is_caught(void **state)
+{
+    (void)state;
+    struct dc_error error = {0};
+    struct dc_h5 *h5 = NULL;
+    struct dc_shape shape;
+    enum dc_dtype dtype;
+    int8_t weights[4096];
+    size_t size = 0;
+    copy_bundle();
+    char *bytes = tiny_read(test_path("bad/tiny.c"), &size);
+    assert_non_null(bytes);
+    char *array = strstr(strstr(bytes, "_weights["), "{");
+    assert_non_null(array);
+    char *digit = array + strcspn(array, "0123456789");
+    *digit = *digit == '1' ? '2' : '1';
+    test_write(test_path("bad/tiny.c"), bytes, size);
+    free(bytes);
+    assert_caught("bad/tiny.c");
+
+    copy_bundle();
+    if (dc_h5_open(&h5, test_path("bad/model.h5"), &error) != DC_OK ||
+        dc_h5_describe(h5, "layers/01/weights", &dtype, &shape, &error) != DC_OK)
+        fail_msg("%s", error.message);
+    assert_int_equal(dtype, DC_I8);
+    const size_t count = (size_t)dc_shape_count(&shape);
+    assert_true(count <= sizeof weights);
+    const struct dc_tensor tensor = {weights, DC_I8, shape};
+    assert_int_equal(dc_h5_read(h5, "layers/01/weights", &tensor, &error), DC_OK);
+    dc_h5_close(h5);
+    bytes = tiny_read(test_path("bad/model.h5"), &size);
+    char *at = memmem(bytes, size, weights, count);
+    assert_non_null(at);
+    at[count / 2] ^= 1;
+    test_write(test_path("bad/model.h5"), bytes, size);
+    free(bytes);
+    assert_caught("bad/model.h5: 'layers/01/weights'");
+
+    copy_bundle();
+    assert_int_equal(remove(test_path("bad/tiny.h")), 0);
+    assert_caught("bad/tiny.h");
+    copy_bundle();
+    assert_int_equal(remove(test_path("bad/model.h5")), 0);
+    assert_caught("bad/model.h5");
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(root, sizeof root, "%s", test_folder());
+    tiny_files();
+    decant(NULL, (const char *const[]){"run", "export.yaml", "--run", "run", "--set",
+                                       "stages.student.train.epochs=12", "--set",
+                                       "stages.teacher.train.epochs=8", NULL});
+    if (outcome.exit_code)
+        fprintf(stderr, "%s", outcome.err);
+    return outcome.exit_code;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    test_folder_remove();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logits_do_not_depend_on_the_batch),
+        cmocka_unit_test(eval_agrees_with_predict),
+        cmocka_unit_test(other_data_of_the_same_images),
+        cmocka_unit_test(exports_verify_under_both_profiles),
+        cmocka_unit_test(a_bundle_predicts_too),
+        cmocka_unit_test(a_changed_bundle_is_caught),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,244 @@
+// resolved.yaml: every key is in it, it reads back as the same experiment, and what stages inherit.
+
+#include <glob.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "run/experiment_schema.h"
+#include "tests/core/helper_folder.h"
+#include "tests/run/helper_experiment.h"
+
+static struct dc_experiment *read_experiment(const char *path, const char *const *overrides,
+                                             int count)
+{
+    struct dc_error error = {0};
+    struct dc_experiment *experiment = NULL;
+    if (dc_experiment_read(&experiment, path, overrides, count, &error) != DC_OK)
+        fail_msg("%s", error.message);
+    return experiment;
+}
+
+static char *written(const struct dc_experiment *experiment)
+{
+    struct dc_text_buffer text = {0};
+    dc_experiment_write(&text, experiment);
+    assert_false(text.failed);
+    return text.text;
+}
+
+static uint64_t hash_of(struct dc_experiment *experiment, const char *stage)
+{
+    struct dc_error error;
+    uint64_t hash = 0;
+    assert_int_equal(
+        dc_stage_hash(&hash, experiment, dc_experiment_stage(experiment, stage), &error), DC_OK);
+    return hash;
+}
+
+// Every key of a schema as a line "key:" of the text, groups with theirs; returns how many.
+static int assert_keys(const struct dc_schema *schema, const char *text)
+{
+    int count = 0;
+    for (int i = 0; i < schema->count; i++) {
+        char key[128];
+        snprintf(key, sizeof key, " %s:", schema->fields[i].key);
+        char first[128];
+        snprintf(first, sizeof first, "\n%s:", schema->fields[i].key);
+        const bool leads = strncmp(text, first + 1, strlen(first + 1)) == 0;
+        if (!leads && !strstr(text, key) && !strstr(text, first))
+            fail_msg("%s: '%s' is not in resolved.yaml", schema->name, schema->fields[i].key);
+        count += schema->fields[i].group ? assert_keys(schema->fields[i].group, text) : 1;
+    }
+    return count;
+}
+
+static void every_key_is_written(void **state)
+{
+    (void)state;
+    struct dc_experiment *experiment = read_experiment(test_path("export.yaml"), NULL, 0);
+    char *text = written(experiment);
+    int count = assert_keys(&dc__experiment_schema, text);
+    count += assert_keys(&dc__stage_schema, text);
+    count += assert_keys(&dc__train_schema, text);
+    count += assert_keys(&dc__distill_schema, text);
+    count += assert_keys(&dc__quantize_schema, text);
+    assert_true(count > 60);
+    static const char *const of_losses[] = {
+        " weight:", " temperature:", " start_epoch:", " end_epoch:", " ramp_epochs:"};
+    for (size_t i = 0; i < sizeof of_losses / sizeof of_losses[0]; i++)
+        assert_non_null(strstr(text, of_losses[i]));
+    free(text);
+    dc_experiment_free(experiment);
+}
+
+static void assert_reads_back(const char *path, const char *const *overrides, int count)
+{
+    struct dc_experiment *first = read_experiment(path, overrides, count);
+    char *text = written(first);
+    // elsewhere: a record must not depend on where it lies or from where it is read
+    char back[512];
+    snprintf(back, sizeof back, "%s", test_path("data/resolved.yaml"));
+    tiny_text(back, text);
+    assert_int_equal(chdir("/"), 0);
+    struct dc_experiment *second = read_experiment(back, NULL, 0);
+    char *again = written(second);
+    assert_string_equal(text, again);
+    assert_int_equal(first->stage_count, second->stage_count);
+    for (int i = 0; i < first->stage_count; i++) {
+        const char *name = first->stages[i].name;
+        assert_true(hash_of(first, name) == hash_of(second, name));
+    }
+    free(text);
+    free(again);
+    dc_experiment_free(first);
+    dc_experiment_free(second);
+    remove(back);
+}
+
+static void resolved_reads_back(void **state)
+{
+    (void)state;
+    assert_reads_back(test_path("tiny.yaml"), NULL, 0);
+    assert_reads_back(test_path("export.yaml"), NULL, 0);
+    const char *const many[] = {
+        "name='a: \"strange\" #name'",
+        "data.normalize={mean: [0.25], deviation: [0.1]}",
+        "data.augment=[pad_crop: {pad: 2}, flip: {probability: 0.25}, mixup: {alpha: 0.3}]",
+        "stages.teacher.train.class_weights=[1, 2, 0.333333333333333, 1e-3]",
+        "stages.teacher.train.milestones=[1, 2.5]",
+        "stages.teacher.train.freeze=['stem*', logits]",
+        "stages.teacher.train.learning_rate_factors={'logits*': 0.1, stem: 3}",
+        "stages.teacher.train.learning_rate=0.1234567890123",
+        "stages.teacher.seed=77",
+        "stages.student.train.init_from=teacher",
+        "stages.quantized.train=''",
+    };
+    assert_reads_back(test_path("tiny.yaml"), many, (int)(sizeof many / sizeof many[0]));
+}
+
+static void shipped_experiments_read_back(void **state)
+{
+    (void)state;
+    glob_t found;
+    setenv("DECANT_DATA", "/no/such/folder", 1);
+    setenv("DECANT_MODELS", "/no/such/folder", 1);
+    assert_int_equal(glob(DECANT_SOURCE_DIR "/experiments/*.yaml", 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        assert_reads_back(found.gl_pathv[i], NULL, 0);
+    globfree(&found);
+}
+
+static void stages_inherit(void **state)
+{
+    (void)state;
+    struct dc_experiment *e = read_experiment(test_path("tiny.yaml"), NULL, 0);
+    const struct dc_stage *student = dc_experiment_stage(e, "student");
+    const struct dc_stage *quantized = dc_experiment_stage(e, "quantized");
+    assert_string_equal(quantized->model, student->model);
+    assert_int_equal(quantized->train.epochs, 3);
+    assert_int_equal(quantized->train.accumulate, 1);  // stated; the student has 2
+    assert_true(quantized->train.label_smoothing == 0.1);
+    assert_true(quantized->train.clip_norm == 1.0);
+    assert_string_equal(quantized->distill.teacher, "teacher");
+    assert_true(quantized->distill.losses.items[0].weight == 0.7);
+    // 3 is the float student's; under quantization the default is 1
+    assert_true(student->distill.losses.items[0].temperature == 3.0);
+    assert_true(quantized->distill.losses.items[0].temperature == 1.0);
+    char *text = written(e);
+    const char *from = strstr(text, "  quantized:");
+    assert_non_null(from);
+    assert_non_null(strstr(from, "temperature: 1\n"));
+    assert_null(strstr(from, "temperature: 3\n"));
+    free(text);
+    dc_experiment_free(e);
+
+    const char *const stated[] = {
+        "stages.quantized.distill.losses=[kd: {temperature: 2}]",
+        "stages.student.distill.losses=[kd, label]",
+    };
+    e = read_experiment(test_path("tiny.yaml"), stated, 2);
+    assert_true(dc_experiment_stage(e, "student")->distill.losses.items[0].temperature == 4.0);
+    assert_true(dc_experiment_stage(e, "quantized")->distill.losses.items[0].temperature == 2.0);
+    dc_experiment_free(e);
+
+    const char *const calibration[] = {"stages.quantized.train=''"};
+    e = read_experiment(test_path("tiny.yaml"), calibration, 1);
+    assert_false(dc_experiment_stage(e, "quantized")->trains);
+    assert_true(dc_experiment_stage(e, "quantized")->quantizes);
+    dc_experiment_free(e);
+}
+
+static void hashes_know_what_counts(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"teacher", "student", "quantized"};
+    static const struct {
+        const char *override;
+        bool changes[3];
+    } cases[] = {
+        {"data.loader_depth=9", {false, false, false}},
+        {"data.loader_threads=3", {false, false, false}},
+        {"name=other", {false, false, false}},
+        {"seed=4", {true, true, true}},
+        {"data.validation=41", {true, true, true}},
+        {"data.augment_seed=2", {true, true, true}},
+        {"stages.teacher.train.learning_rate=0.04", {true, true, true}},
+        {"stages.student.train.learning_rate=0.04", {false, true, true}},
+        {"stages.student.parameters={width: 7}", {false, true, true}},
+        {"stages.quantized.quantize.average_constant=0.1", {false, false, true}},
+    };
+    struct dc_experiment *plain = read_experiment(test_path("tiny.yaml"), NULL, 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct dc_experiment *other = read_experiment(test_path("tiny.yaml"), &cases[i].override,
+                                                      1);
+        for (int s = 0; s < 3; s++)
+            if ((hash_of(plain, names[s]) != hash_of(other, names[s])) != cases[i].changes[s])
+                fail_msg("%s, stage %s", cases[i].override, names[s]);
+        dc_experiment_free(other);
+    }
+    // the model counts by its content
+    const uint64_t before = hash_of(plain, "teacher");
+    char *model = tiny_read(test_path("model.yaml"), NULL);
+    char *copy = malloc(strlen(model) + 16);
+    sprintf(copy, "%s# more\n", model);
+    tiny_text(test_path("model.yaml"), copy);
+    assert_true(hash_of(plain, "teacher") != before);
+    tiny_text(test_path("model.yaml"), model);
+    assert_true(hash_of(plain, "teacher") == before);
+    free(copy);
+    free(model);
+    dc_experiment_free(plain);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    test_folder();
+    tiny_files();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    test_folder_remove();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_key_is_written),          cmocka_unit_test(resolved_reads_back),
+        cmocka_unit_test(shipped_experiments_read_back), cmocka_unit_test(stages_inherit),
+        cmocka_unit_test(hashes_know_what_counts),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
