@@ -4,11 +4,11 @@
 # The arrays are read by whoever sources this file.
 # shellcheck disable=SC2034
 {
-    packages_build=(gcc libc6-dev make cmake ninja-build pkg-config libfyaml-dev libhdf5-dev
+    packages_build=(gcc libc6-dev cmake ninja-build pkg-config libfyaml-dev libhdf5-dev
         libjansson-dev libpng-dev liblzma-dev zlib1g-dev)
     packages_data=(dataset-fashion-mnist)
-    packages_test=(libcmocka-dev clang-format python3-minimal)
-    packages_all=(clang clang-tidy clang-tools cppcheck python3 shellcheck valgrind)
+    packages_test=(libcmocka-dev clang-format python3)
+    packages_all=(make clang clang-tidy cppcheck shellcheck valgrind)
 }
 
 missing_packages=()
