@@ -144,6 +144,28 @@ static const struct edit_case edit_cases[] = {
      "batch: 32, freeze: [stm], l",
      2,
      {"case-tiny.yaml:13:43: error:", "no layer matches 'stm'"}},
+    {"weights of another shape",
+     "tiny.yaml",
+     "accumulate: 1",
+     "init_from: teacher",
+     2,
+     {"case-tiny.yaml:20: stage 'quantized': weights of stage 'teacher':", "'stem.weight'"}},
+    {"patience without validation",
+     "tiny.yaml",
+     "validation: 40\n  augment: [flip, shift: {pixels: "
+     "1}]\ntarget: target.yaml\nstages:\n  teacher:\n    model: model.yaml\n    parameters: "
+     "{width: 9}\n"
+     "    train: {epochs: 3",
+     "validation: 0\ntarget: target.yaml\nstages:\n  teacher:\n    model: "
+     "model.yaml\n    train: {patience: 2",
+     2,
+     {"case-tiny.yaml:11:23: error:", "patience"}},
+    {"quantizers that never start",
+     "tiny.yaml",
+     "freeze_observers_epoch: 2",
+     "start_epoch: 3",
+     2,
+     {"case-tiny.yaml:21:29: error:", "from epoch 3 on", "trains 3 epochs"}},
     {"a duplicate key",
      "tiny.yaml",
      "seed: 3",
