@@ -181,6 +181,16 @@ static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_st
     }
     if (stage->trains)
         DC_TRY(check_init_from(experiment, stage, error));
+    if (stage->trains && stage->quantizes && stage->quantize.start_epoch >= stage->train.epochs)
+        return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "start_epoch"),
+                            "stage '%s' quantizes from epoch %lld on, but trains %lld epochs; to "
+                            "calibrate alone, leave out 'train'", stage->name,
+                            (long long)stage->quantize.start_epoch,
+                            (long long)stage->train.epochs);
+    if (stage->trains && stage->train.patience > 0 && experiment->data.validation == 0)
+        return dc_fail_yaml(error, dc_stage_place(stage, "train", "patience"),
+                            "stage '%s': patience needs a validation set: data.validation is 0",
+                            stage->name);
     if (stage->trains && stage->train.keep == 0 && experiment->data.validation == 0)
         stage->train.keep = 1;  // without a validation set the last epoch is all there is
     return DC_OK;

@@ -206,6 +206,26 @@ enum dc_status dc__export_stage(struct dc_run *run, struct dc_stage *stage, json
     return DC_OK;
 }
 
+// The weights a stage starts from must have its shapes.
+static enum dc_status check_parent(struct dc_experiment *experiment, const struct dc_stage *stage,
+                                   const struct dc_stage_network *network, struct dc_error *error)
+{
+    const bool given = stage->trains && stage->train.init_from[0];
+    const struct dc_stage *parent =
+        dc_experiment_stage(experiment, given ? stage->train.init_from : stage->from);
+    struct dc_stage_network other = {0};
+    int copied = 0;
+    if (!parent)
+        return DC_OK;
+    DC_TRY(dc_stage_network_open(&other, parent, NULL, error));
+    enum dc_status status = dc_params_copy_by_name(network->params, other.params, &copied, error);
+    dc_stage_network_close(&other);
+    if (status == DC_OK && copied == 0)
+        status = dc_fail(error, DC_ERR_CONFIG, "no layer has the same name");
+    return status == DC_OK ? DC_OK
+                           : dc_context(status, error, "weights of stage '%s'", parent->name);
+}
+
 enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
                             struct dc_error *error)
 {
@@ -221,6 +241,8 @@ enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
             status = dc_training_graph_create(&training, &network, stage, error);
         if (status == DC_OK)
             status = dc_apply_parameter_rules(network.params, stage, error);
+        if (status == DC_OK)
+            status = check_parent(experiment, stage, &network, error);
         if (status == DC_OK) {
             json_t *entry = json_object();
             dc_report_counts(entry, &network, stage->quantizes);

@@ -2,7 +2,11 @@
 
 #include "tests/run/helper_process.h"
 
+#include <setjmp.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
 #include "tests/core/helper_folder.h"
 
 enum { ARGUMENTS_MAX = 32 };
 
-static void check(int good, const char *what)
+static void must(int good, const char *what)
 {
     if (!good) {
         perror(what);
@@ -25,14 +31,14 @@ static void check(int good, const char *what)
 
 static void become_decant(const struct child *how, char **argv, const char *out, const char *err)
 {
-    check(freopen(out, "w", stdout) && freopen(err, "w", stderr), out);
+    must(freopen(out, "w", stdout) && freopen(err, "w", stderr), out);
     if (how->environment)
         putenv((char *)how->environment);
     if (how->folder)
-        check(chdir(how->folder) == 0, how->folder);
+        must(chdir(how->folder) == 0, how->folder);
     if (how->file_limit) {
         const struct rlimit limit = {how->file_limit, how->file_limit};
-        check(setrlimit(RLIMIT_FSIZE, &limit) == 0, "setrlimit");
+        must(setrlimit(RLIMIT_FSIZE, &limit) == 0, "setrlimit");
     }
     execv(DECANT_BINARY, argv);
     _exit(127);
@@ -41,7 +47,7 @@ static void become_decant(const struct child *how, char **argv, const char *out,
 static void read_into(char *text, size_t size, const char *path)
 {
     FILE *file = fopen(path, "r");
-    check(file != NULL, path);
+    must(file != NULL, path);
     text[fread(text, 1, size - 1, file)] = '\0';
     fclose(file);
     unlink(path);
@@ -60,7 +66,7 @@ void run_decant(struct outcome *outcome, const struct child *how, const char *co
     char *argv[ARGUMENTS_MAX] = {(char *)DECANT_BINARY};
     char out[512], err[512];
     for (int i = 0; arguments[i]; i++) {
-        check(i + 2 < ARGUMENTS_MAX, "arguments");
+        must(i + 2 < ARGUMENTS_MAX, "arguments");
         argv[i + 1] = (char *)arguments[i];
     }
     how = how ? how : &plain;
@@ -69,7 +75,7 @@ void run_decant(struct outcome *outcome, const struct child *how, const char *co
     const double started = now();
     fflush(NULL);
     const pid_t child = fork();
-    check(child >= 0, "fork");
+    must(child >= 0, "fork");
     if (child == 0)
         become_decant(how, argv, out, err);
     if (how->signal) {
@@ -78,10 +84,23 @@ void run_decant(struct outcome *outcome, const struct child *how, const char *co
         kill(child, how->signal);
     }
     int status = 0;
-    check(waitpid(child, &status, 0) == child, "waitpid");
+    must(waitpid(child, &status, 0) == child, "waitpid");
     outcome->seconds = now() - started;
     outcome->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     outcome->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     read_into(outcome->out, sizeof outcome->out, out);
     read_into(outcome->err, sizeof outcome->err, err);
+}
+
+void assert_outcome(const struct outcome *outcome, const char *name, int exit_code,
+                    const char *const words[OUTCOME_WORDS])
+{
+    if (getenv("DECANT_SHOW"))
+        fprintf(stderr, "\n-- %s [%d]\n%s", name, outcome->exit_code, outcome->err);
+    if (outcome->exit_code != exit_code)
+        fail_msg("%s: exit %d (signal %d), not %d: %s", name, outcome->exit_code, outcome->signal,
+                 exit_code, outcome->err);
+    for (int i = 0; i < OUTCOME_WORDS && words[i]; i++)
+        if (!strstr(outcome->err, words[i]))
+            fail_msg("%s: no \"%s\" in: %s", name, words[i], outcome->err);
 }

@@ -23,6 +23,13 @@ struct outcome {
 // arguments: without the program's name, NULL behind the last. how may be NULL.
 void run_decant(struct outcome *outcome, const struct child *how, const char *const *arguments);
 
+enum { OUTCOME_WORDS = 4 };
+
+// Exit code and words in stderr, NULL behind the last; else the test fails with the case's name.
+// DECANT_SHOW=1 prints every message.
+void assert_outcome(const struct outcome *outcome, const char *name, int exit_code,
+                    const char *const words[OUTCOME_WORDS]);
+
 #define DECANT(outcome, how, ...)                                                                  \
     run_decant((outcome), (how), (const char *const[]){__VA_ARGS__, NULL})
 
