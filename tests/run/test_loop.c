@@ -78,7 +78,7 @@ static void read_slice(float *out, int64_t count, const char *directory, const c
     struct dc_h5 *h5 = NULL;
     char path[512];
     enum dc_dtype dtype;
-    struct dc_shape shape;
+    struct dc_shape shape = {0};
     snprintf(path, sizeof path, "%s/checkpoints/%s", test_path(directory), file);
     if (dc_h5_open(&h5, path, &error) != DC_OK ||
         dc_h5_describe(h5, name, &dtype, &shape, &error) != DC_OK)
