@@ -41,8 +41,8 @@ static int64_t read_rows(float *values, int64_t capacity, const char *file)
 {
     struct dc_error error = {0};
     struct dc_h5 *h5 = NULL;
-    enum dc_dtype dtype;
-    struct dc_shape shape;
+    enum dc_dtype dtype = DC_F32;
+    struct dc_shape shape = {0};
     if (dc_h5_open(&h5, test_path(file), &error) != DC_OK ||
         dc_h5_describe(h5, "logits", &dtype, &shape, &error) != DC_OK)
         fail_msg("%s", error.message);
@@ -201,8 +201,8 @@ static void a_changed_bundle_is_caught(void **state)
     (void)state;
     struct dc_error error = {0};
     struct dc_h5 *h5 = NULL;
-    struct dc_shape shape;
-    enum dc_dtype dtype;
+    struct dc_shape shape = {0};
+    enum dc_dtype dtype = DC_F32;
     int8_t weights[4096];
     size_t size = 0;
     copy_bundle();
