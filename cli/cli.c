@@ -16,7 +16,8 @@ struct option {
 };
 
 static const struct option options[] = {
-    {'s', "--set", "KEY=VALUE", "override a key of the experiment: --set stages.alone.train.epochs=1"},
+    {'s', "--set", "KEY=VALUE",
+     "override a key of the experiment: --set stages.alone.train.epochs=1"},
     {'r', "--run", "DIR", "run directory (default: runs/NAME; of a bundle, the run it lies in)"},
     {'g', "--stage", "NAME", "a stage of the run (default: the last one with a network)"},
     {'d', "--data", "KIND:PATH", "other data than the run's, for example idx:folder or png:folder"},

@@ -8,8 +8,8 @@
 #include "core/yaml.h"
 
 static const struct dc_verb *const verbs[] = {
-    &dc_verb_run,     &dc_verb_check,  &dc_verb_train,  &dc_verb_eval, &dc_verb_predict,
-    &dc_verb_export,  &dc_verb_verify, &dc_verb_data,   &dc_verb_inspect,
+    &dc_verb_run,    &dc_verb_check,  &dc_verb_train, &dc_verb_eval,    &dc_verb_predict,
+    &dc_verb_export, &dc_verb_verify, &dc_verb_data,  &dc_verb_inspect,
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
 
@@ -53,9 +53,10 @@ static void print_help(void)
         const int length = end ? (int)(end - verbs[i]->summary) : (int)strlen(verbs[i]->summary);
         printf("  %-9s %.*s\n", verbs[i]->name, length, verbs[i]->summary);
     }
-    printf("\n'decant VERB --help' tells more. Start with: decant run experiments/fashion-mnist.yaml\n"
-           "Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 budget broken,\n"
-           "4 verification failed, 85 stopped with a checkpoint: start it again.\n");
+    printf(
+        "\n'decant VERB --help' tells more. Start with: decant run experiments/fashion-mnist.yaml\n"
+        "Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 budget broken,\n"
+        "4 verification failed, 85 stopped with a checkpoint: start it again.\n");
 }
 
 static int unknown_verb(const char *text)
@@ -92,8 +93,8 @@ int main(int argc, char **argv)
         else if (status == DC_OK)
             status = verbs[i]->run(&cli, &error);
         if (status != DC_OK)
-            fprintf(stderr, "%s%s\n", strstr(error.message, ": error: ") ? "" : "decant: ",
-                    error.message);
+            fprintf(stderr, "%s%s\n",
+                    strstr(error.message, ": error: ") ? "" : "decant: ", error.message);
         if (fflush(stdout) != 0 && status == DC_OK) {
             fprintf(stderr, "decant: stdout cannot be written\n");
             return 1;

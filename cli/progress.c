@@ -43,9 +43,9 @@ static void show_epoch(const struct dc_progress *p)
     char spent[32], left[32], validation[48] = "";
     if (p->validation >= 0.0)
         snprintf(validation, sizeof validation, "  validation %.2f %%", 100.0 * p->validation);
-    fprintf(stderr, "%s: epoch %d/%d  loss %.4f  train %.2f %%%s  %s, %s left\n", p->stage, p->epoch,
-            p->epochs, p->loss, 100.0 * p->accuracy, validation, duration(spent, p->seconds),
-            duration(left, p->seconds_left));
+    fprintf(stderr, "%s: epoch %d/%d  loss %.4f  train %.2f %%%s  %s, %s left\n", p->stage,
+            p->epoch, p->epochs, p->loss, 100.0 * p->accuracy, validation,
+            duration(spent, p->seconds), duration(left, p->seconds_left));
 }
 
 void dc_progress_show(void *user, const struct dc_progress *p)

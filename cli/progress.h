@@ -6,10 +6,10 @@
 #include "run/run.h"
 
 struct dc_progress_view {
-    bool terminal;     // stderr is one
+    bool terminal;  // stderr is one
     bool quiet;
-    bool bar_shown;    // the cursor stands behind a bar
-    double next;       // time of the next update
+    bool bar_shown;  // the cursor stands behind a bar
+    double next;     // time of the next update
 };
 
 struct dc_progress_view dc_progress_start(bool quiet);

@@ -10,8 +10,8 @@ static enum dc_status check(const struct dc_cli *cli, struct dc_error *error)
 {
     struct dc_experiment *experiment = NULL;
     json_t *report = NULL;
-    DC_TRY(dc_experiment_read(&experiment, cli->positionals[0], cli->overrides,
-                              cli->override_count, error));
+    DC_TRY(dc_experiment_read(&experiment, cli->positionals[0], cli->overrides, cli->override_count,
+                              error));
     enum dc_status status = dc_run_check(experiment, &report, error);
     if (status == DC_OK && cli->json) {
         json_dumpf(report, stdout, JSON_INDENT(2));

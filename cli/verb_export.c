@@ -8,30 +8,22 @@
 #include "export/verify.h"
 #include "run/run.h"
 
-static enum dc_status export(const struct dc_cli *cli, struct dc_error *error)
-{
-    const struct dc_ctx_config context = dc_cli_context(cli);
-    struct dc_run *run = NULL;
-    if (!cli->out || !cli->stage)
-        return dc_fail(error, DC_ERR_USAGE, "decant export needs --stage NAME and --out DIR");
+static enum dc_status export(const struct dc_cli *cli, struct dc_error *error) {
+    const struct dc_ctx_config context = dc_cli_context(cli); struct dc_run *run = NULL;
+    if (!cli->out || !cli->stage) return dc_fail(error, DC_ERR_USAGE,
+                                                 "decant export needs --stage NAME and --out DIR");
     DC_TRY(dc_run_open_directory(&run, cli->positionals[0], &context, error));
     struct dc_stage *stage = dc_experiment_stage(run->experiment, cli->stage);
-    json_t *result = json_object();
-    enum dc_status status = DC_OK;
+    json_t *result = json_object(); enum dc_status status = DC_OK;
     if (!stage || !stage->quantizes)
         status = dc_fail(error, DC_ERR_USAGE, "%s has no quantized stage '%s'", run->directory,
                          cli->stage);
-    else
-        status = dc_run_export(run, stage,
-                               cli->profile ? cli->profile : run->experiment->profile, cli->out, 8,
-                               true, result, error);
-    if (status == DC_OK) {
-        json_dumpf(result, stdout, JSON_INDENT(2));
-        printf("\n");
-    }
-    json_decref(result);
-    dc_run_close(run);
-    return status;
+    else status = dc_run_export(run, stage, cli->profile ? cli->profile : run->experiment->profile,
+                                cli->out, 8, true, result, error);
+    if (status == DC_OK){json_dumpf(result, stdout, JSON_INDENT(2)); printf("\n");}
+json_decref(result);
+dc_run_close(run);
+return status;
 }
 
 static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
@@ -51,7 +43,8 @@ static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
                (long long)report.vectors);
     else if (status == DC_OK)
         printf("%s: %lld samples, %lld bytes compared, all equal; %lld vectors replayed\n"
-               "compiled with: %s\n", bundle, (long long)report.samples, (long long)report.bytes,
+               "compiled with: %s\n",
+               bundle, (long long)report.samples, (long long)report.bytes,
                (long long)report.vectors, report.compiler);
     return status;
 }

@@ -112,7 +112,8 @@ static enum dc_status inspect(const struct dc_cli *cli, struct dc_error *error)
         return inspect_hdf5(path, error);
     return dc_fail(error, DC_ERR_USAGE,
                    "%s is neither a model file (.yaml), an HDF5 file (.h5), a bundle nor a run "
-                   "directory", path);
+                   "directory",
+                   path);
 }
 
 const struct dc_verb dc_verb_inspect = {

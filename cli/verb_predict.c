@@ -11,15 +11,18 @@ static enum dc_status open_and_predict(struct dc_prediction *prediction, struct 
 {
     const struct dc_ctx_config context = dc_cli_context(cli);
     const char *path = cli->positionals[0];
-    struct dc_predict_options options = {.stage = cli->stage, .data = cli->data,
-                                         .split = cli->split, .limit = cli->limit,
+    struct dc_predict_options options = {.stage = cli->stage,
+                                         .data = cli->data,
+                                         .split = cli->split,
+                                         .limit = cli->limit,
                                          .profile = cli->profile};
     char directory[4096];
     if (dc_cli_is_bundle(path)) {
         if (cli->stage || cli->profile)
             return dc_fail(error, DC_ERR_USAGE,
                            "%s is a bundle, which has one network and one profile: --stage and "
-                           "--profile are for runs", path);
+                           "--profile are for runs",
+                           path);
         DC_TRY(dc_cli_run_of_bundle(directory, sizeof directory, cli, path, error));
         options.bundle = path;
         path = directory;
@@ -36,8 +39,8 @@ static void print_scores(const struct dc_prediction *p, const struct dc_source *
     printf("%s, %s arithmetic, %lld samples\n", p->stage, p->arithmetic, (long long)s->samples);
     printf("accuracy   %.2f %% +- %.2f (binomial standard error)\n", 100.0 * dc_accuracy(s),
            100.0 * dc_accuracy_error(s));
-    printf("top 5      %.2f %%\nloss       %.4f\n", 100.0 * (double)s->correct5 / (double)s->samples,
-           s->loss);
+    printf("top 5      %.2f %%\nloss       %.4f\n",
+           100.0 * (double)s->correct5 / (double)s->samples, s->loss);
     printf("%-16s %8s  confusion: label by row, prediction by column\n", "class", "accuracy");
     for (int label = 0; label < s->classes; label++) {
         int64_t all = 0;
@@ -121,9 +124,10 @@ const struct dc_verb dc_verb_eval = {
 const struct dc_verb dc_verb_predict = {
     .name = "predict",
     .arguments = "RUN|BUNDLE --out FILE.h5",
-    .summary = "logits of a network of a run, to HDF5\n\n"
-               "Writes `logits` [samples, classes] float32 in sample order. A quantized stage\n"
-               "or a bundle is run by the integer engine; its logits are its codes times their scale.",
+    .summary =
+        "logits of a network of a run, to HDF5\n\n"
+        "Writes `logits` [samples, classes] float32 in sample order. A quantized stage\n"
+        "or a bundle is run by the integer engine; its logits are its codes times their scale.",
     .options = "grdplofjtq",
     .positionals_min = 1,
     .positionals_max = 1,

@@ -35,14 +35,13 @@ static void print_verification(const struct dc_run *run)
 {
     for (int i = 0; i < run->experiment->stage_count; i++) {
         const struct dc_stage *stage = &run->experiment->stages[i];
-        const json_t *done =
-            json_object_get(json_object_get(run->results, "stages"), stage->name);
+        const json_t *done = json_object_get(json_object_get(run->results, "stages"), stage->name);
         const json_t *proof = json_object_get(done, "verification");
         if (!proof)
             continue;
         printf("\n%s: the compiled C equals the engine on %lld test samples (%lld bytes), profile "
-               "%s\n  %s/bundle/%s\n", stage->name,
-               (long long)json_integer_value(json_object_get(proof, "samples")),
+               "%s\n  %s/bundle/%s\n",
+               stage->name, (long long)json_integer_value(json_object_get(proof, "samples")),
                (long long)json_integer_value(json_object_get(proof, "bytes")),
                run->experiment->profile, run->directory, stage->name);
     }

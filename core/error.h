@@ -64,7 +64,7 @@ enum dc_status dc_context(enum dc_status status, struct dc_error *error, const c
 
 // clang's analyzer sees one file at a time; it is told that the status given is the one returned.
 #if defined(__clang_analyzer__) && !defined(DC_ERROR_OWNER)
-#define dc_fail(error, status, ...) (dc_fail(error, status, __VA_ARGS__), (status))
+#define dc_fail(error, status, ...)    (dc_fail(error, status, __VA_ARGS__), (status))
 #define dc_fail_at(error, status, ...) (dc_fail_at(error, status, __VA_ARGS__), (status))
 #define dc_context(status, error, ...) (dc_context(status, error, __VA_ARGS__), (status))
 #endif

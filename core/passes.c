@@ -15,8 +15,8 @@ struct fold {
     const struct dc_params *params;
     struct dc_graph *out;
     bool *needed;
-    int *map;      // old node -> new node
-    int *folded;   // old convolution -> the batch normalization that it takes in, or -1
+    int *map;     // old node -> new node
+    int *folded;  // old convolution -> the batch normalization that it takes in, or -1
 };
 
 static bool has_weights(const struct dc_node *node)
@@ -91,9 +91,9 @@ static void fold_values(const struct fold *f, struct dc_params *to, int i)
     float *new_w = to->value + to->slices[target->params[0]].offset;
     float *new_bias = to->value + to->slices[target->params[1]].offset;
     for (int64_t c = 0; c < channels; c++) {
-        const double scale =
-            (double)value_of(f->params, norm, GAMMA)[c] /
-            sqrt((double)value_of(f->params, norm, VARIANCE)[c] + (double)a->epsilon);
+        const double scale = (double)value_of(f->params, norm, GAMMA)[c] /
+                             sqrt((double)value_of(f->params, norm, VARIANCE)[c] +
+                                  (double)a->epsilon);
         for (int64_t k = c; k < slice->count; k += channels)
             new_w[k] = (float)((double)w[k] * scale);
         const double b = bias ? (double)bias[c] : 0.0;
@@ -130,8 +130,11 @@ enum dc_status dc_fold_for_inference(struct dc_graph **folded, struct dc_params 
     *folded = NULL;
     *folded_params = NULL;
     const size_t count = (size_t)graph->count;
-    struct fold f = {.graph = graph, .params = params, .needed = calloc(count, sizeof(bool)),
-                     .map = calloc(count, sizeof(int)), .folded = calloc(count, sizeof(int))};
+    struct fold f = {.graph = graph,
+                     .params = params,
+                     .needed = calloc(count, sizeof(bool)),
+                     .map = calloc(count, sizeof(int)),
+                     .folded = calloc(count, sizeof(int))};
     enum dc_status status = DC_OK;
     if (!f.needed || !f.map || !f.folded)
         status = dc_fail(error, DC_ERR_MEMORY, "out of memory");

@@ -13,8 +13,8 @@
 // Only nodes that `output` depends on are kept. *output_node: its place in the new graph.
 // The new graph and parameters (without gradients) are the caller's.
 DC_MUST_USE enum dc_status dc_fold_for_inference(struct dc_graph **folded,
-                                                 struct dc_params **folded_params,
-                                                 int *output_node, const struct dc_graph *graph,
+                                                 struct dc_params **folded_params, int *output_node,
+                                                 const struct dc_graph *graph,
                                                  const struct dc_params *params, int output,
                                                  struct dc_error *error);
 

@@ -27,8 +27,8 @@ static int remove_temporary(const char *path, const struct stat *info, int type,
 
 static enum dc_status write_records(struct dc_run *run, struct dc_error *error)
 {
-    char *given = NULL, *copy = dc_arena_printf(run->arena, error, "%s/experiment.yaml",
-                                                run->directory);
+    char *given = NULL,
+         *copy = dc_arena_printf(run->arena, error, "%s/experiment.yaml", run->directory);
     char *resolved = dc_arena_printf(run->arena, error, "%s/resolved.yaml", run->directory);
     size_t size = 0;
     if (!copy || !resolved)
@@ -37,9 +37,8 @@ static enum dc_status write_records(struct dc_run *run, struct dc_error *error)
     DC_TRY(dc_file_write(copy, given, size, error));
     struct dc_text_buffer text = {0};
     dc_experiment_write(&text, run->experiment);
-    enum dc_status status =
-        text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory")
-                    : dc_file_write(resolved, text.text, text.length, error);
+    enum dc_status status = text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory")
+                                        : dc_file_write(resolved, text.text, text.length, error);
     dc_text_free(&text);
     return status;
 }
@@ -57,7 +56,8 @@ static enum dc_status lock(struct dc_run *run, struct dc_error *error)
         fclose(file);
         return dc_fail(error, DC_ERR_USAGE,
                        "%s: another decant is at work here; wait for it, or choose another "
-                       "directory with --run", run->directory);
+                       "directory with --run",
+                       run->directory);
     }
     run->log_file = file;
     return DC_OK;

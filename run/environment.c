@@ -49,8 +49,8 @@ enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error)
     snprintf(now, sizeof now, "%016" PRIx64, run->train_source->hash);
     enum dc_status status = DC_OK;
     if (!hash || !isa)
-        status = dc_fail(error, DC_ERR_DATA, "%s: damaged: it does not name the training data's hash",
-                         path);
+        status = dc_fail(error, DC_ERR_DATA,
+                         "%s: damaged: it does not name the training data's hash", path);
     else if (strcmp(hash, now) != 0)
         status = dc_fail(error, DC_ERR_DATA,
                          "%s: the training data has changed since this run began (%s: hash %s, now "
@@ -59,7 +59,8 @@ enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error)
     else if (strcmp(isa, dc_isa_name(run->ctx->isa)) != 0)
         dc_log(run->ctx, DC_LOG_WARNING,
                "this run began with instruction set %s and goes on with %s: its bits are those of "
-               "neither; DECANT_ISA=%s keeps them", isa, dc_isa_name(run->ctx->isa), isa);
+               "neither; DECANT_ISA=%s keeps them",
+               isa, dc_isa_name(run->ctx->isa), isa);
     json_decref(before);
     return status;
 }

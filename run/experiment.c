@@ -1,5 +1,5 @@
-// Owns the reading of experiment files: overrides, stages and what they inherit, and the checks that
-// need no data.
+// Owns the reading of experiment files: overrides, stages and what they inherit, and the checks
+// that need no data.
 
 #include "run/experiment.h"
 
@@ -51,7 +51,8 @@ static enum dc_status apply_override(const struct dc_yaml *root, const char *tex
         while (at->kind == DC_YAML_MAPPING && i < at->count && strcmp(at->keys[i]->text, key) != 0)
             i++;
         if (at->kind != DC_YAML_MAPPING)
-            return dc_fail(error, DC_ERR_USAGE, "--set %s: '%s' is not inside a mapping", text, key);
+            return dc_fail(error, DC_ERR_USAGE, "--set %s: '%s' is not inside a mapping", text,
+                           key);
         if (i == at->count && key == path + 7 && !strncmp(text, "stages.", 7))
             return unknown_stage(at, text, key, error);
         if (i == at->count) {
@@ -65,7 +66,8 @@ static enum dc_status apply_override(const struct dc_yaml *root, const char *tex
                 memcpy(keys, at->keys, sizeof *keys * (size_t)i);
                 memcpy(items, at->items, sizeof *items * (size_t)i);
             }
-            *name = (struct dc_yaml){.kind = DC_YAML_SCALAR, .text = key, .where = {.file = source}};
+            *name = (struct dc_yaml){
+                .kind = DC_YAML_SCALAR, .text = key, .where = {.file = source}};
             *empty = (struct dc_yaml){.kind = DC_YAML_MAPPING, .where = {.file = source}};
             keys[i] = name;
             items[i] = empty;
@@ -141,7 +143,8 @@ static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_st
     if (stage->exports) {
         DC_TRY(want_stage(experiment, stage, NULL, "export", stage->export.stage, error));
         if (!dc_experiment_stage(experiment, stage->export.stage)->quantizes)
-            return dc_fail_yaml(error, stage->where, "stage '%s' exports '%s', which is not "
+            return dc_fail_yaml(error, stage->where,
+                                "stage '%s' exports '%s', which is not "
                                 "quantized; give that stage a 'quantize' or export another",
                                 stage->name, stage->export.stage);
         for (int i = 0; i < stage->export.formats.count; i++)
@@ -162,17 +165,20 @@ static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_st
         return dc_fail_yaml(error, stage->where, "stage '%s' needs a 'train' or a 'quantize'",
                             stage->name);
     if (stage->quantizes && !experiment->profile[0])
-        return dc_fail_yaml(error, stage->where, "stage '%s' quantizes: the experiment needs a "
-                            "'target' file, which names the integer arithmetic", stage->name);
+        return dc_fail_yaml(error, stage->where,
+                            "stage '%s' quantizes: the experiment needs a "
+                            "'target' file, which names the integer arithmetic",
+                            stage->name);
     if (stage->quantizes && !stage->trains && !stage->from[0])
-        return dc_fail_yaml(error, stage->where, "stage '%s' calibrates a trained network: name it "
-                            "in 'from'", stage->name);
+        return dc_fail_yaml(error, stage->where,
+                            "stage '%s' calibrates a trained network: name it "
+                            "in 'from'",
+                            stage->name);
     if (stage->distills) {
         if (!stage->distill.teacher[0])
             return dc_fail_yaml(error, stage->where, "stage '%s' distills: name its 'teacher'",
                                 stage->name);
-        DC_TRY(want_stage(experiment, stage, "distill", "teacher", stage->distill.teacher,
-                          error));
+        DC_TRY(want_stage(experiment, stage, "distill", "teacher", stage->distill.teacher, error));
         for (int i = 0; i < stage->distill.losses.count; i++) {
             struct dc_loss_spec *loss = &stage->distill.losses.items[i];
             if (loss->kind == DC_LOSS_KD && loss->temperature == 0.0)
@@ -184,8 +190,8 @@ static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_st
     if (stage->trains && stage->quantizes && stage->quantize.start_epoch >= stage->train.epochs)
         return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "start_epoch"),
                             "stage '%s' quantizes from epoch %lld on, but trains %lld epochs; to "
-                            "calibrate alone, leave out 'train'", stage->name,
-                            (long long)stage->quantize.start_epoch,
+                            "calibrate alone, leave out 'train'",
+                            stage->name, (long long)stage->quantize.start_epoch,
                             (long long)stage->train.epochs);
     if (stage->trains && stage->train.patience > 0 && experiment->data.validation == 0)
         return dc_fail_yaml(error, dc_stage_place(stage, "train", "patience"),
@@ -257,8 +263,8 @@ static enum dc_status check_source(const struct dc_experiment *experiment,
     const char *near = dc_suggest(source, kinds, count);
     return dc_fail_yaml(error, dc_yaml_get(dc_yaml_get(root, "data"), "source"),
                         "no data source '%s'; there are auto, idx, cifar10, cifar100, hdf5 and png"
-                        "%s%s%s", source, near ? "; did you mean '" : "", near ? near : "",
-                        near ? "'?" : "");
+                        "%s%s%s",
+                        source, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 static enum dc_status read_all(struct dc_experiment *experiment, const char *const *overrides,
@@ -324,7 +330,8 @@ void dc_experiment_free(struct dc_experiment *experiment)
 
 static void write_head(struct dc_text_buffer *out, const struct dc_experiment *experiment)
 {
-    const struct dc__experiment_file file = {.name = experiment->name, .seed = experiment->seed,
+    const struct dc__experiment_file file = {.name = experiment->name,
+                                             .seed = experiment->seed,
                                              .data = experiment->data,
                                              .target = experiment->target};
     dc_schema_write(&dc__experiment_schema, out, &file, 0);
@@ -363,8 +370,7 @@ enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
     write_head(&text, &head);
     write_stage(&text, &body);
     dc_text_append(&text, "profile: %s\n", experiment->profile);
-    enum dc_status status =
-        text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory") : DC_OK;
+    enum dc_status status = text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory") : DC_OK;
     uint64_t sum = status ? 0 : dc_hash_bytes(DC_HASH_START, text.text, text.length);
     dc_text_free(&text);
     const char *files[] = {stage->model, starts_from_file ? stage->train.init_from : ""};

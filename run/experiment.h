@@ -71,9 +71,9 @@ struct dc_train_spec {
     struct dc_numbers milestones;
     double clip_norm, average_decay;
     int64_t patience;
-    int keep;                 // best, last
-    const char *init_from;    // a stage or a weights file
-    struct dc_texts freeze;   // slice patterns
+    int keep;                // best, last
+    const char *init_from;   // a stage or a weights file
+    struct dc_texts freeze;  // slice patterns
     struct dc_group_list learning_rate_factors;
 };
 
@@ -133,8 +133,8 @@ DC_MUST_USE enum dc_status dc_experiment_read(struct dc_experiment **experiment,
                                               struct dc_error *error);
 void dc_experiment_free(struct dc_experiment *experiment);  // NULL is allowed
 
-// The node of a stage's key, for messages; group NULL: a key of the stage itself. The stage where the
-// key is not stated (inherited or a default).
+// The node of a stage's key, for messages; group NULL: a key of the stage itself. The stage where
+// the key is not stated (inherited or a default).
 const struct dc_yaml *dc_stage_place(const struct dc_stage *stage, const char *group,
                                      const char *key);
 

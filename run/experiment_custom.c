@@ -106,7 +106,7 @@ enum dc_status dc__decode_augment(const struct dc_decoder *decoder, void *field,
         DC_TRY(dc_path_resolve(&path, node->text, node->where.file, decoder->arena, error));
         DC_TRY(dc_yaml_read(&root, path, decoder->arena, error));
         node = root->kind == DC_YAML_MAPPING && root->count == 1 ? dc_yaml_get(root, "augment")
-                                                                  : NULL;
+                                                                 : NULL;
         if (!node)
             return dc_fail_yaml(error, root, "a file of augmentations holds one key, augment");
     }
@@ -132,10 +132,14 @@ void dc__write_augment(struct dc_text_buffer *out, const void *field, int indent
 }
 
 static const struct dc_field normalize_fields[] = {
-    {.key = "mean", .type = DC_FIELD_NUMBERS, .offset = offsetof(struct dc_normalize_spec, mean),
+    {.key = "mean",
+     .type = DC_FIELD_NUMBERS,
+     .offset = offsetof(struct dc_normalize_spec, mean),
      .help = "mean of each channel, of values in [0, 1]"},
-    {.key = "deviation", .type = DC_FIELD_NUMBERS,
-     .offset = offsetof(struct dc_normalize_spec, deviation), .help = "deviation of each channel"},
+    {.key = "deviation",
+     .type = DC_FIELD_NUMBERS,
+     .offset = offsetof(struct dc_normalize_spec, deviation),
+     .help = "deviation of each channel"},
 };
 static const struct dc_schema normalize_schema = DC_SCHEMA("normalize", normalize_fields);
 
@@ -143,8 +147,8 @@ enum dc_status dc__decode_normalize(const struct dc_decoder *decoder, void *fiel
                                     const struct dc_yaml *node, struct dc_error *error)
 {
     struct dc_normalize_spec *spec = field;
-    *spec = (struct dc_normalize_spec){
-        .automatic = node->kind == DC_YAML_SCALAR && strcmp(node->text, "auto") == 0};
+    *spec = (struct dc_normalize_spec){.automatic = node->kind == DC_YAML_SCALAR &&
+                                                    strcmp(node->text, "auto") == 0};
     if (spec->automatic)
         return DC_OK;
     if (node->kind != DC_YAML_MAPPING)
@@ -167,9 +171,11 @@ static const char *const loss_names[] = {"label", "kd", NULL};
 static_assert(sizeof loss_names / sizeof loss_names[0] == DC_LOSS_KIND_COUNT + 1,
               "one name per loss");
 
-#define LOSS(k, t, m, d, low, high, h)                                                           \
-    {.key = (k), .type = (t), .offset = offsetof(struct dc_loss_spec, m), .fallback = (d),       \
-     .minimum = (low), .maximum = (high), .help = (h)}
+#define LOSS(k, t, m, d, low, high, h)                                                             \
+    {                                                                                              \
+        .key = (k), .type = (t), .offset = offsetof(struct dc_loss_spec, m), .fallback = (d),      \
+        .minimum = (low), .maximum = (high), .help = (h)                                           \
+    }
 
 static const struct dc_field loss_fields[] = {
     LOSS("weight", DC_FIELD_REAL, weight, "1", 0, 1e9, "what the term counts in the sum"),
@@ -294,10 +300,11 @@ static void write_group(struct dc_text_buffer *out, bool present, const struct d
         dc_schema_write(schema, out, field, indent);
 }
 
-#define STAGE_OF(field, member) \
-    ((struct dc_stage *)(void *)((char *)(field) - offsetof(struct dc_stage, member)))
-#define CONST_STAGE_OF(field, member) \
-    ((const struct dc_stage *)(const void *)((const char *)(field) - offsetof(struct dc_stage, member)))
+#define STAGE_OF(field, member)                                                                    \
+    ((struct dc_stage *)(void *)((char *)(field)-offsetof(struct dc_stage, member)))
+#define CONST_STAGE_OF(field, member)                                                              \
+    ((const struct dc_stage *)(const void *)((const char *)(field)-offsetof(struct dc_stage,       \
+                                                                            member)))
 
 enum dc_status dc__decode_train(const struct dc_decoder *decoder, void *field,
                                 const struct dc_yaml *node, struct dc_error *error)
@@ -323,8 +330,9 @@ enum dc_status dc__decode_quantize(const struct dc_decoder *decoder, void *field
     // default, 1, unless this stage states one.
     const bool states_losses = stage->where && dc_yaml_get(stage->where, "distill") &&
                                dc_yaml_get(dc_yaml_get(stage->where, "distill"), "losses");
-    for (int i = 0; stage->quantizes && inherited_losses && !states_losses &&
-                    i < stage->distill.losses.count; i++)
+    for (int i = 0;
+         stage->quantizes && inherited_losses && !states_losses && i < stage->distill.losses.count;
+         i++)
         stage->distill.losses.items[i].temperature = 0.0;
     return DC_OK;
 }

@@ -6,32 +6,55 @@
 
 #include "run/experiment_custom.h"
 
-#define TEXT(s, k, m, d, h) \
-    {.key = (k), .type = DC_FIELD_TEXT, .offset = offsetof(struct s, m), .fallback = (d), .help = (h)}
-#define PATH(s, k, m, d, h) \
-    {.key = (k), .type = DC_FIELD_PATH, .offset = offsetof(struct s, m), .fallback = (d), .help = (h)}
-#define INT(s, k, m, d, low, high, h)                                                      \
-    {.key = (k), .type = DC_FIELD_INT, .offset = offsetof(struct s, m), .fallback = (d),   \
-     .minimum = (low), .maximum = (high), .help = (h)}
-#define REAL(s, k, m, d, low, high, h)                                                     \
-    {.key = (k), .type = DC_FIELD_REAL, .offset = offsetof(struct s, m), .fallback = (d),  \
-     .minimum = (low), .maximum = (high), .help = (h)}
-#define BOOL(s, k, m, d, h) \
-    {.key = (k), .type = DC_FIELD_BOOL, .offset = offsetof(struct s, m), .fallback = (d), .help = (h)}
-#define CHOICE(s, k, m, d, list, h)                                                        \
-    {.key = (k), .type = DC_FIELD_CHOICE, .offset = offsetof(struct s, m), .fallback = (d), \
-     .choices = (list), .help = (h)}
-#define TEXTS(s, k, m, d, h)                                                               \
-    {.key = (k), .type = DC_FIELD_TEXTS, .offset = offsetof(struct s, m), .fallback = (d), \
-     .help = (h)}
-#define NUMBERS(s, k, m, d, low, high, h)                                                    \
-    {.key = (k), .type = DC_FIELD_NUMBERS, .offset = offsetof(struct s, m), .fallback = (d), \
-     .minimum = (low), .maximum = (high), .help = (h)}
-#define CUSTOM(s, k, m, d, reader, writer, h)                                                \
-    {.key = (k), .type = DC_FIELD_CUSTOM, .offset = offsetof(struct s, m), .fallback = (d),  \
-     .decode = (reader), .write = (writer), .help = (h)}
-#define GROUP(s, k, m, sub) \
-    {.key = (k), .type = DC_FIELD_GROUP, .offset = offsetof(struct s, m), .group = (sub)}
+#define TEXT(s, k, m, d, h)                                                                        \
+    {                                                                                              \
+        .key = (k), .type = DC_FIELD_TEXT, .offset = offsetof(struct s, m), .fallback = (d),       \
+        .help = (h)                                                                                \
+    }
+#define PATH(s, k, m, d, h)                                                                        \
+    {                                                                                              \
+        .key = (k), .type = DC_FIELD_PATH, .offset = offsetof(struct s, m), .fallback = (d),       \
+        .help = (h)                                                                                \
+    }
+#define INT(s, k, m, d, low, high, h)                                                              \
+    {                                                                                              \
+        .key = (k), .type = DC_FIELD_INT, .offset = offsetof(struct s, m), .fallback = (d),        \
+        .minimum = (low), .maximum = (high), .help = (h)                                           \
+    }
+#define REAL(s, k, m, d, low, high, h)                                                             \
+    {                                                                                              \
+        .key = (k), .type = DC_FIELD_REAL, .offset = offsetof(struct s, m), .fallback = (d),       \
+        .minimum = (low), .maximum = (high), .help = (h)                                           \
+    }
+#define BOOL(s, k, m, d, h)                                                                        \
+    {                                                                                              \
+        .key = (k), .type = DC_FIELD_BOOL, .offset = offsetof(struct s, m), .fallback = (d),       \
+        .help = (h)                                                                                \
+    }
+#define CHOICE(s, k, m, d, list, h)                                                                \
+    {                                                                                              \
+        .key = (k), .type = DC_FIELD_CHOICE, .offset = offsetof(struct s, m), .fallback = (d),     \
+        .choices = (list), .help = (h)                                                             \
+    }
+#define TEXTS(s, k, m, d, h)                                                                       \
+    {                                                                                              \
+        .key = (k), .type = DC_FIELD_TEXTS, .offset = offsetof(struct s, m), .fallback = (d),      \
+        .help = (h)                                                                                \
+    }
+#define NUMBERS(s, k, m, d, low, high, h)                                                          \
+    {                                                                                              \
+        .key = (k), .type = DC_FIELD_NUMBERS, .offset = offsetof(struct s, m), .fallback = (d),    \
+        .minimum = (low), .maximum = (high), .help = (h)                                           \
+    }
+#define CUSTOM(s, k, m, d, reader, writer, h)                                                      \
+    {                                                                                              \
+        .key = (k), .type = DC_FIELD_CUSTOM, .offset = offsetof(struct s, m), .fallback = (d),     \
+        .decode = (reader), .write = (writer), .help = (h)                                         \
+    }
+#define GROUP(s, k, m, sub)                                                                        \
+    {                                                                                              \
+        .key = (k), .type = DC_FIELD_GROUP, .offset = offsetof(struct s, m), .group = (sub)        \
+    }
 
 enum { FAR = 1000000000 };
 #define SEED_MAX 4294967295.0
@@ -81,12 +104,14 @@ static const struct dc_field train_fields[] = {
     REAL(dc_train_spec, "beta1", beta1, "0.9", 0, 0.9999, "of adamw"),
     REAL(dc_train_spec, "beta2", beta2, "0.999", 0, 0.999999, "of adamw"),
     REAL(dc_train_spec, "epsilon", epsilon, "1e-8", 1e-16, 1, "of adamw"),
-    REAL(dc_train_spec, "weight_decay", weight_decay, "0.0005", 0, 1, "L2 (sgd), decoupled (adamw)"),
+    REAL(dc_train_spec, "weight_decay", weight_decay, "0.0005", 0, 1,
+         "L2 (sgd), decoupled (adamw)"),
     TEXTS(dc_train_spec, "decay_exclude", decay_exclude, "[bias, norm, quantizer]",
           "roles or slice names without weight decay"),
     CHOICE(dc_train_spec, "schedule", schedule, "cosine", schedules, "of the learning rate"),
     REAL(dc_train_spec, "warmup_epochs", warmup_epochs, "0", 0, 100000, "linear rise"),
-    REAL(dc_train_spec, "warmup_start", warmup_start, "0", 0, 1, "share of the rate it starts from"),
+    REAL(dc_train_spec, "warmup_start", warmup_start, "0", 0, 1,
+         "share of the rate it starts from"),
     REAL(dc_train_spec, "step_epochs", step_epochs, "30", 0.001, 100000, "of schedule step"),
     REAL(dc_train_spec, "step_factor", step_factor, "0.1", 0, 1, "of schedules step, multi_step"),
     NUMBERS(dc_train_spec, "milestones", milestones, "[]", 0, 100000, "epochs, of multi_step"),
@@ -97,7 +122,8 @@ static const struct dc_field train_fields[] = {
     INT(dc_train_spec, "patience", patience, "0", 0, 100000,
         "stop after so many epochs without a better validation; 0: never"),
     CHOICE(dc_train_spec, "keep", keep, "best", keeps, "which epoch's weights the stage gives"),
-    TEXT(dc_train_spec, "init_from", init_from, "", "stage, or weights file (final.h5 of a run), to start from: layers of the same name"),
+    TEXT(dc_train_spec, "init_from", init_from, "",
+         "stage, or weights file (final.h5 of a run), to start from: layers of the same name"),
     TEXTS(dc_train_spec, "freeze", freeze, "[]", "layers that are not trained; NAME* is a prefix"),
     CUSTOM(dc_train_spec, "learning_rate_factors", learning_rate_factors, "{}", dc__decode_groups,
            dc__write_groups, "factor of the learning rate by layer: {NAME*: 0.1}"),

@@ -15,9 +15,9 @@ struct dc__experiment_file {
 };
 
 extern const struct dc_schema dc__experiment_schema;
-extern const struct dc_schema dc__stage_schema;     // struct dc_stage; groups train ... are optional
-extern const struct dc_schema dc__train_schema;     // struct dc_train_spec
-extern const struct dc_schema dc__distill_schema;   // struct dc_distill_spec
+extern const struct dc_schema dc__stage_schema;    // struct dc_stage; groups train ... are optional
+extern const struct dc_schema dc__train_schema;    // struct dc_train_spec
+extern const struct dc_schema dc__distill_schema;  // struct dc_distill_spec
 extern const struct dc_schema dc__quantize_schema;  // struct dc_quantize_spec
 extern const struct dc_schema dc__target_schema;    // struct dc__target
 

@@ -40,8 +40,8 @@ static enum dc_status test_float(struct dc_run *run, const struct dc_stage *stag
     DC_TRY(dc_stage_network_open(&unrounded, &plain, NULL, error));
     int copied = 0;
     struct dc_float_predictor *predictor = NULL;
-    enum dc_status status =
-        dc_params_copy_by_name(unrounded.params, network->params, &copied, error);
+    enum dc_status status = dc_params_copy_by_name(unrounded.params, network->params, &copied,
+                                                   error);
     if (status == DC_OK)
         status = dc_float_predictor_create(&predictor, run->ctx, unrounded.graph, unrounded.params,
                                            unrounded.image, unrounded.output, DC_EVALUATION_BATCH,
@@ -157,8 +157,8 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
     struct dc_stage_network network = {0};
     struct dc_imodel *model = NULL;
     DC_TRY(dc_stage_network_open(&network, from, weights, error));
-    enum dc_status status =
-        dc_stage_lower(&model, run->ctx, &network, network.params, profile, provenance, error);
+    enum dc_status status = dc_stage_lower(&model, run->ctx, &network, network.params, profile,
+                                           provenance, error);
     if (status == DC_OK)
         status = write_and_verify(run, model, directory, vectors, verify, result, error);
     dc_imodel_free(model);
@@ -211,8 +211,8 @@ static enum dc_status check_parent(struct dc_experiment *experiment, const struc
                                    const struct dc_stage_network *network, struct dc_error *error)
 {
     const bool given = stage->trains && stage->train.init_from[0];
-    const struct dc_stage *parent =
-        dc_experiment_stage(experiment, given ? stage->train.init_from : stage->from);
+    const struct dc_stage *parent = dc_experiment_stage(experiment, given ? stage->train.init_from
+                                                                          : stage->from);
     struct dc_stage_network other = {0};
     int copied = 0;
     if (!parent)

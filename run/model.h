@@ -7,7 +7,8 @@
 //     basic:
 //       parameters: {filters: 16, stride: 1}
 //       layers:
-//         - conv: {name: conv1, filters: $filters, kernel: 3, stride: $stride, padding: same, bias: false}
+//         - conv: {name: conv1, filters: $filters, kernel: 3, stride: $stride, padding: same, bias:
+//         false}
 //         - batch_norm
 //         - relu
 //   layers:

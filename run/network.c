@@ -45,9 +45,8 @@ static enum dc_status open_graph(struct dc_stage_network *network, const struct 
     return DC_OK;
 }
 
-enum dc_status dc_stage_network_open(struct dc_stage_network *network,
-                                     const struct dc_stage *stage, const char *weights,
-                                     struct dc_error *error)
+enum dc_status dc_stage_network_open(struct dc_stage_network *network, const struct dc_stage *stage,
+                                     const char *weights, struct dc_error *error)
 {
     *network = (struct dc_stage_network){0};
     enum dc_status status = open_graph(network, stage, error);
@@ -94,8 +93,7 @@ static enum dc_status add_label_loss(struct dc_graph *graph, const struct dc_sta
 }
 
 static enum dc_status add_term(struct dc_training_graph *t, const struct dc_stage *stage,
-                               const struct dc_loss_spec *spec, int classes,
-                               struct dc_error *error)
+                               const struct dc_loss_spec *spec, int classes, struct dc_error *error)
 {
     struct dc_loss_term *term = &t->terms[t->term_count++];
     *term = (struct dc_loss_term){
@@ -221,9 +219,10 @@ enum dc_status dc_stage_lower(struct dc_imodel **model, const struct dc_ctx *ctx
                     network->graph->nodes[network->output].name, network->model.name, provenance,
                     arithmetic, &report, error));
     if (ctx && report.raised_channels > 0)
-        dc_log(ctx, DC_LOG_WARNING,
-               "%d channels had a bias outside int32; their scale was raised and codes rounded anew",
-               report.raised_channels);
+        dc_log(
+            ctx, DC_LOG_WARNING,
+            "%d channels had a bias outside int32; their scale was raised and codes rounded anew",
+            report.raised_channels);
     if (ctx && report.floored_channels > 0)
         dc_log(ctx, DC_LOG_WARNING, "%d channels have a scale near 0 and were given the least step",
                report.floored_channels);

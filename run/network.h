@@ -14,7 +14,7 @@ struct dc_stage_network {
     const struct dc_graph *graph;  // quantized, or the model's
     int image, output;             // nodes of graph
     int classes;
-    struct dc_params *params;      // values alone
+    struct dc_params *params;  // values alone
 };
 
 // weights: a file to read, or NULL: values stay at zero.
@@ -23,8 +23,8 @@ DC_MUST_USE enum dc_status dc_stage_network_open(struct dc_stage_network *networ
                                                  struct dc_error *error);
 void dc_stage_network_close(struct dc_stage_network *network);
 
-// The graph a stage trains: the network, its targets, its loss terms, and the teacher's logits as an
-// input where it distills. terms: [DC_TERMS_MAX], filled with names, nodes and weights.
+// The graph a stage trains: the network, its targets, its loss terms, and the teacher's logits as
+// an input where it distills. terms: [DC_TERMS_MAX], filled with names, nodes and weights.
 struct dc_training_graph {
     struct dc_graph *graph;
     int image, output, targets, teacher;  // nodes; teacher -1: none

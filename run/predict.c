@@ -112,19 +112,18 @@ static enum dc_status predict(struct dc_prediction *out, struct dc_run *run,
     char want[DC_SHAPE_TEXT], have[DC_SHAPE_TEXT];
     if (!dc_shape_equal(&p->sample, &source->sample))
         return dc_fail(error, DC_ERR_DATA, "the network reads samples of %s, the data has %s",
-                       dc_shape_text(want, &p->sample),
-                       dc_shape_text(have, &source->sample));
+                       dc_shape_text(want, &p->sample), dc_shape_text(have, &source->sample));
     out->samples = limit > 0 && limit < source->count ? limit : source->count;
     out->classes = p->predictor->classes;
-    out->logits = DC_NEW(run->arena, float, out->samples *out->classes, error);
+    out->logits = DC_NEW(run->arena, float, out->samples * out->classes, error);
     if (!out->logits)
         return DC_ERR_MEMORY;
     const bool labelled = source->labels && source->classes == out->classes;
     if (labelled)
         DC_TRY(dc_scores_create(&out->scores, out->classes, run->arena, error));
     struct dc_loader *loader = NULL;
-    DC_TRY(dc__plain_loader(&loader, run, source, NULL, out->samples, p->predictor->max_rows,
-                            error));
+    DC_TRY(
+        dc__plain_loader(&loader, run, source, NULL, out->samples, p->predictor->max_rows, error));
     enum dc_status status = dc_loader_start(loader, 0, 0, error);
     if (status == DC_OK)
         status = dc_evaluate(out->scores, out->logits, p->predictor, loader, error);

@@ -25,8 +25,7 @@ static int64_t quantized_bytes(const struct dc_params *params)
 void dc_report_counts(json_t *object, const struct dc_stage_network *network, bool quantized)
 {
     const int64_t parameters = dc_params_trained_count(network->params);
-    const int64_t bytes =
-        quantized ? quantized_bytes(network->params) : 4 * parameters;
+    const int64_t bytes = quantized ? quantized_bytes(network->params) : 4 * parameters;
     json_object_set_new(object, "parameters", json_integer(parameters));
     json_object_set_new(object, "macs", json_integer(dc_graph_macs(network->graph)));
     json_object_set_new(object, "weight_bytes", json_integer(bytes));

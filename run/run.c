@@ -68,9 +68,11 @@ static enum dc_status read_results(struct dc_run *run, struct dc_error *error)
     if (dc_file_exists(path)) {
         run->results = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
         if (!run->results)
-            return dc_fail(error, DC_ERR_DATA,
-                           "%s:%d:%d: damaged: %s; remove it to carry out its stages anew from their "
-                           "checkpoints", path, problem.line, problem.column, problem.text);
+            return dc_fail(
+                error, DC_ERR_DATA,
+                "%s:%d:%d: damaged: %s; remove it to carry out its stages anew from their "
+                "checkpoints",
+                path, problem.line, problem.column, problem.text);
         if (!json_is_object(stage_results(run)))
             return dc_fail(error, DC_ERR_DATA, "%s: not a results file: it has no object 'stages'",
                            path);
@@ -93,7 +95,8 @@ static void name_difference(char text[256], struct dc_run *run)
     for (const char *a = before, *b = after.text; a && b && *a && *b;) {
         const size_t m = strcspn(a, "\n"), n = strcspn(b, "\n");
         const size_t indent = strspn(a, " ");
-        const bool free_to_change = strncmp(a + indent, "loader_", 7) == 0 || !strncmp(a, "name:", 5);
+        const bool free_to_change = strncmp(a + indent, "loader_", 7) == 0 ||
+                                    !strncmp(a, "name:", 5);
         if ((m != n || memcmp(a, b, n) != 0) && !free_to_change) {
             snprintf(text, 256, "'%.*s' then, '%.*s' now; ", (int)(m - indent), a + indent,
                      (int)(n - strspn(b, " ")), b + strspn(b, " "));

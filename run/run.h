@@ -10,8 +10,8 @@
 //   bundle/STAGE/     exports
 //   STATUS            running, done, failed, stopped
 //
-// A stage that is done under the same settings is skipped; one that was interrupted goes on from its
-// last checkpoint. A directory made by other settings is refused.
+// A stage that is done under the same settings is skipped; one that was interrupted goes on from
+// its last checkpoint. A directory made by other settings is refused.
 
 #ifndef DC_RUN_RUN_H
 #define DC_RUN_RUN_H
@@ -26,7 +26,8 @@
 struct dc_run_hooks {
     void *user;
     void (*progress)(void *user, const struct dc_progress *progress);
-    void (*stage)(void *user, const struct dc_stage *stage, const char *what);  // "train", "skip"...
+    void (*stage)(void *user, const struct dc_stage *stage,
+                  const char *what);  // "train", "skip"...
 };
 
 struct dc_run_options {
@@ -70,15 +71,14 @@ DC_MUST_USE enum dc_status dc_run_stage(struct dc_run *run, struct dc_stage *sta
 DC_MUST_USE enum dc_status dc_run_all(struct dc_run *run, struct dc_error *error);
 
 bool dc_run_stage_done(struct dc_run *run, const struct dc_stage *stage);
-char *dc_run_weights_path(struct dc_run *run, const struct dc_stage *stage,
-                          struct dc_error *error);
+char *dc_run_weights_path(struct dc_run *run, const struct dc_stage *stage, struct dc_error *error);
 
 // Training samples, their split and normalization; the test split.
 DC_MUST_USE enum dc_status dc_run_need_train_data(struct dc_run *run, struct dc_error *error);
 DC_MUST_USE enum dc_status dc_run_need_test_data(struct dc_run *run, struct dc_error *error);
 
-// Exports a quantized stage into a directory under an arithmetic profile and, where `verify`, proves
-// it on the whole test split. *result gets "cost" and "verification".
+// Exports a quantized stage into a directory under an arithmetic profile and, where `verify`,
+// proves it on the whole test split. *result gets "cost" and "verification".
 DC_MUST_USE enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from,
                                          const char *profile, const char *directory,
                                          int64_t vectors, bool verify, json_t *result,
@@ -87,8 +87,7 @@ DC_MUST_USE enum dc_status dc_run_export(struct dc_run *run, const struct dc_sta
 // Proves an existing bundle on the test split (limit 0: all of it).
 struct dc_verify_report;
 DC_MUST_USE enum dc_status dc_run_verify(struct dc_verify_report *report, struct dc_run *run,
-                                         const char *bundle, int64_t limit,
-                                         struct dc_error *error);
+                                         const char *bundle, int64_t limit, struct dc_error *error);
 
 // Shapes and counts of all stages, without data: what `decant check` prints.
 DC_MUST_USE enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,

@@ -49,8 +49,8 @@ struct dc_field {
     const char *key;
     enum dc_field_type type;
     size_t offset;
-    const char *fallback;  // the default as text; NULL: the key must be there
-    double minimum, maximum;  // of numbers; equal: unbounded
+    const char *fallback;        // the default as text; NULL: the key must be there
+    double minimum, maximum;     // of numbers; equal: unbounded
     const char *const *choices;  // NULL-terminated
     const struct dc_schema *group;
     enum dc_status (*decode)(const struct dc_decoder *decoder, void *field,
@@ -65,7 +65,10 @@ struct dc_schema {
     int count;
 };
 
-#define DC_SCHEMA(label, table) {(label), (table), (int)(sizeof(table) / sizeof(table)[0])}
+#define DC_SCHEMA(label, table)                                                                    \
+    {                                                                                              \
+        (label), (table), (int)(sizeof(table) / sizeof(table)[0])                                  \
+    }
 
 // Every field gets its default; required ones become empty.
 DC_MUST_USE enum dc_status dc_schema_defaults(const struct dc_schema *schema, void *base,

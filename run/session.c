@@ -24,8 +24,7 @@ static enum dc_status open_split(struct dc_source **source, const struct dc_run 
         .resize_width = data->resize.count == 2 ? (int)data->resize.items[1] : 0,
         .channels = (int)data->channels,
         .class_names = data->class_names.count ? data->class_names.items : NULL,
-        .class_count =
-            data->class_names.count ? data->class_names.count : (int)data->classes,
+        .class_count = data->class_names.count ? data->class_names.count : (int)data->classes,
     };
     DC_TRY_IN(dc_source_open(source, &spec, error), error, "%s: data", run->experiment->path);
     return DC_OK;

@@ -31,18 +31,21 @@ static enum dc_status check_fits(const struct dc_run *run, const struct dc_stage
                             stage->name, stage->model, dc_shape_text(want, &network->model.sample),
                             run->experiment->data.path, dc_shape_text(have, &source->sample));
     if (network->classes != source->classes)
-        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
-                            "stage '%s': the model %s has %d classes, the data in %s has %d; set the "
-                            "model's parameter 'classes'", stage->name, stage->model,
-                            network->classes, run->experiment->data.path, source->classes);
+        return dc_fail_yaml(
+            error, dc_stage_place(stage, NULL, "model"),
+            "stage '%s': the model %s has %d classes, the data in %s has %d; set the "
+            "model's parameter 'classes'",
+            stage->name, stage->model, network->classes, run->experiment->data.path,
+            source->classes);
     return DC_OK;
 }
 
 enum dc_status dc__check_data(struct dc_run *run, struct dc_error *error)
 {
     const struct dc_augmentation_list *augment = &run->experiment->data.augment;
-    DC_TRY_IN(dc_augmentations_check(augment->items, augment->count, &run->train_source->sample,
-                                     error), error, "%s: data.augment", run->experiment->path);
+    DC_TRY_IN(
+        dc_augmentations_check(augment->items, augment->count, &run->train_source->sample, error),
+        error, "%s: data.augment", run->experiment->path);
     const struct dc_source *train = run->train_source, *test = run->test_source;
     char here[DC_SHAPE_TEXT], there[DC_SHAPE_TEXT];
     if (!dc_shape_equal(&train->sample, &test->sample) || train->classes != test->classes)
@@ -101,11 +104,10 @@ static enum dc_status validate(void *user, double *accuracy, struct dc_error *er
     struct dc_integer_predictor *predictor = NULL;
     DC_TRY(dc_stage_lower(&model, NULL, v->network, v->params, v->run->experiment->profile, "",
                           error));
-    DC_TRY(dc_integer_predictor_create(&predictor, v->run->ctx, model, DC_EVALUATION_BATCH,
-                                       error));
-    const enum dc_status status =
-        score(&scores, v->run, &predictor->predictor, v->run->train_source, v->run->validation_ids,
-              v->run->validation_count, error);
+    DC_TRY(dc_integer_predictor_create(&predictor, v->run->ctx, model, DC_EVALUATION_BATCH, error));
+    const enum dc_status status = score(&scores, v->run, &predictor->predictor,
+                                        v->run->train_source, v->run->validation_ids,
+                                        v->run->validation_count, error);
     dc_integer_predictor_free(predictor);
     *accuracy = status == DC_OK ? dc_accuracy(scores) : 0.0;
     return status;
@@ -116,9 +118,10 @@ static enum dc_status want_done(const char *weights, const struct dc_stage *pare
 {
     if (dc_file_exists(weights))
         return DC_OK;
-    return dc_fail(error, DC_ERR_USAGE, "stage '%s' needs stage '%s', which is not done yet (%s is "
-                   "missing): do it first, or all with decant run", stage->name, parent->name,
-                   weights);
+    return dc_fail(error, DC_ERR_USAGE,
+                   "stage '%s' needs stage '%s', which is not done yet (%s is "
+                   "missing): do it first, or all with decant run",
+                   stage->name, parent->name, weights);
 }
 
 // The weights a stage starts from: init_from, else from, else random.
@@ -174,10 +177,10 @@ static struct dc_train_config train_config(const struct dc_run *run, const struc
         .seed = (uint32_t)(stage->seed >= 0 ? stage->seed : run->experiment->seed),
         .patience = (int)t->patience,
         .keep_best = t->keep == 0,
-        .freeze_observers_epoch =
-            quantizes ? (int)stage->quantize.freeze_observers_epoch : DC_NEVER,
-        .freeze_batch_norm_epoch =
-            quantizes ? (int)stage->quantize.freeze_batch_norm_epoch : DC_NEVER,
+        .freeze_observers_epoch = quantizes ? (int)stage->quantize.freeze_observers_epoch
+                                            : DC_NEVER,
+        .freeze_batch_norm_epoch = quantizes ? (int)stage->quantize.freeze_batch_norm_epoch
+                                             : DC_NEVER,
         .quantizers_epoch = quantizes ? (int)stage->quantize.start_epoch : 0,
     };
     for (int i = 0; i < t->milestones.count; i++)
@@ -223,8 +226,8 @@ static enum dc_status open_teacher(struct teacher *teacher, struct dc_run *run,
     if (!weights)
         return DC_ERR_MEMORY;
     DC_TRY(want_done(weights, from, stage, error));
-    DC_TRY_IN(dc_stage_network_open(&teacher->network, from, weights, error), error,
-              "teacher '%s'", from->name);
+    DC_TRY_IN(dc_stage_network_open(&teacher->network, from, weights, error), error, "teacher '%s'",
+              from->name);
     teacher->output = teacher->network.output;
     if (from->quantizes)
         return DC_OK;
@@ -235,8 +238,8 @@ static enum dc_status open_teacher(struct teacher *teacher, struct dc_run *run,
 
 static struct dc_network teacher_network(const struct teacher *teacher)
 {
-    struct dc_graph *graph =
-        teacher->folded ? teacher->folded : (struct dc_graph *)teacher->network.graph;
+    struct dc_graph *graph = teacher->folded ? teacher->folded
+                                             : (struct dc_graph *)teacher->network.graph;
     const char *image = teacher->network.graph->nodes[teacher->network.image].name;
     return (struct dc_network){
         .name = "teacher",
@@ -288,8 +291,8 @@ static enum dc_status open_training(struct training *t, struct dc_run *run,
     if (stage->distills)
         DC_TRY(open_teacher(&t->teacher, run, stage, error));
     DC_TRY(train_loader(&t->loader, run, config, error));
-    t->validation = (struct validation){.run = run, .stage = stage, .network = &t->network,
-                                        .params = t->params};
+    t->validation = (struct validation){
+        .run = run, .stage = stage, .network = &t->network, .params = t->params};
     if (!stage->quantizes && run->validation_count > 0)
         DC_TRY(dc_float_predictor_create(&t->validation.predictor, run->ctx, t->graph.graph,
                                          t->params, t->graph.image, t->graph.output,
@@ -302,9 +305,12 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
 {
     const struct dc_train_config config = train_config(run, stage);
     DC_TRY(open_training(t, run, stage, &config, error));
-    const struct dc_network student = {.name = "student", .trainable = true,
-                                       .graph = t->graph.graph, .params = t->params,
-                                       .image = t->graph.image, .output = t->graph.output,
+    const struct dc_network student = {.name = "student",
+                                       .trainable = true,
+                                       .graph = t->graph.graph,
+                                       .params = t->params,
+                                       .image = t->graph.image,
+                                       .output = t->graph.output,
                                        .targets = t->graph.targets};
     struct dc_network networks[2];
     struct dc_feed feed = {0};
@@ -387,8 +393,10 @@ static enum dc_status observe(struct dc_run *run, const struct dc_stage *stage,
 {
     struct dc_plan *plan = NULL;
     struct dc_loader *loader = NULL;
-    const struct dc_plan_config config = {.mode = DC_INFERENCE, .max_rows = DC_EVALUATION_BATCH,
-                                          .outputs = &network->output, .output_count = 1};
+    const struct dc_plan_config config = {.mode = DC_INFERENCE,
+                                          .max_rows = DC_EVALUATION_BATCH,
+                                          .outputs = &network->output,
+                                          .output_count = 1};
     const int64_t wanted = stage->quantize.calibration_samples;
     const int64_t count = wanted < run->train_count ? wanted : run->train_count;
     DC_TRY(dc_plan_create(&plan, run->ctx, network->graph, &config, error));

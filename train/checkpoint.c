@@ -78,8 +78,9 @@ static enum dc_status check_hash(const struct dc_h5 *file, const char *path, uin
     if ((uint64_t)stored == hash)
         return DC_OK;
     return dc_fail(error, DC_ERR_DATA,
-                   "%s is damaged: its content has hash %016" PRIx64 ", it was written with %016"
-                   PRIx64, path, hash, (uint64_t)stored);
+                   "%s is damaged: its content has hash %016" PRIx64
+                   ", it was written with %016" PRIx64,
+                   path, hash, (uint64_t)stored);
 }
 
 static enum dc_status write_content(struct dc_h5 *file, const struct dc_train_job *job,
@@ -128,9 +129,11 @@ static enum dc_status read_content(const struct dc_h5 *file, const char *path,
     DC_TRY(dc_h5_get_text(file, "config_hash", &found, arena, error));
     snprintf(want, sizeof want, "%016" PRIx64, job->config_hash);
     if (strcmp(found, want) != 0)
-        return dc_fail(error, DC_ERR_CONFIG,
-                       "%s was made by another configuration (hash %s, now %s); take back the change "
-                       "or start in a new run directory", path, found, want);
+        return dc_fail(
+            error, DC_ERR_CONFIG,
+            "%s was made by another configuration (hash %s, now %s); take back the change "
+            "or start in a new run directory",
+            path, found, want);
     for (int i = 0; i < INTEGERS; i++)
         DC_TRY(dc_h5_get_int(file, integers[i].name, integer_at(counters, i), error));
     double reals[REALS];
@@ -139,8 +142,8 @@ static enum dc_status read_content(const struct dc_h5 *file, const char *path,
     unpack_reals(counters, reals);
     for (int n = 0; n < job->network_count; n++)
         if (job->networks[n].trainable)
-            DC_TRY(dc_params_read(job->networks[n].params, file, job->networks[n].name, true,
-                                  error));
+            DC_TRY(
+                dc_params_read(job->networks[n].params, file, job->networks[n].name, true, error));
     return check_hash(file, path, hash_job(job, reals), error);
 }
 
@@ -175,8 +178,8 @@ static enum dc_status write_weights(struct dc_h5 *file, const struct dc_params *
 {
     DC_TRY(dc_h5_set_text(file, kind_attribute, "weights", error));
     DC_TRY(dc_h5_set_int(file, "version", FORMAT_VERSION, error));
-    DC_TRY(dc_h5_set_int(file, "content_hash",
-                         (int64_t)hash_params(DC_HASH_START, params, false), error));
+    DC_TRY(dc_h5_set_int(file, "content_hash", (int64_t)hash_params(DC_HASH_START, params, false),
+                         error));
     for (int i = 0; i < params->count; i++) {
         const struct dc_slice *slice = &params->slices[i];
         const struct dc_tensor tensor = {params->value + slice->offset, DC_F32, slice->shape};

@@ -11,15 +11,15 @@
 
 // What the loop must know to go on where it was.
 struct dc_counters {
-    int64_t step;         // optimizer steps done
-    int64_t epoch;        // the epoch the next batch belongs to
-    int64_t batch;        // batches of that epoch done
-    int64_t best_epoch;   // -1: none
-    int64_t stale;        // epochs since the best
+    int64_t step;        // optimizer steps done
+    int64_t epoch;       // the epoch the next batch belongs to
+    int64_t batch;       // batches of that epoch done
+    int64_t best_epoch;  // -1: none
+    int64_t stale;       // epochs since the best
     double best_accuracy, last_accuracy;
     double seconds;
-    double samples, correct;             // of the running epoch
-    double term_sums[DC_TERMS_MAX];      // of the running epoch: value times rows
+    double samples, correct;         // of the running epoch
+    double term_sums[DC_TERMS_MAX];  // of the running epoch: value times rows
 };
 
 DC_MUST_USE enum dc_status dc_checkpoint_write(const char *path, const struct dc_train_job *job,

@@ -24,7 +24,7 @@ enum dc_status dc_scores_create(struct dc_scores **out, int classes, struct dc_a
                                 struct dc_error *error)
 {
     struct dc_scores *scores = DC_NEW(arena, struct dc_scores, 1, error);
-    int64_t *confusion = DC_NEW(arena, int64_t, classes *classes, error);
+    int64_t *confusion = DC_NEW(arena, int64_t, classes * classes, error);
     if (!scores || !confusion)
         return DC_ERR_MEMORY;
     *scores = (struct dc_scores){.classes = classes, .confusion = confusion};
@@ -60,8 +60,8 @@ enum dc_status dc_evaluate(struct dc_scores *scores, float *logits,
                            const struct dc_predictor *predictor, struct dc_loader *loader,
                            struct dc_error *error)
 {
-    float *room = dc_alloc(
-        sizeof(float) * (size_t)predictor->max_rows * (size_t)predictor->classes, error);
+    float *room = dc_alloc(sizeof(float) * (size_t)predictor->max_rows * (size_t)predictor->classes,
+                           error);
     if (!room)
         return DC_ERR_MEMORY;
     enum dc_status status = DC_OK;
@@ -105,8 +105,8 @@ enum dc_status dc_float_predictor_create(struct dc_float_predictor **out, const 
     if (!p)
         return dc_fail(error, DC_ERR_MEMORY, "out of memory");
     const struct dc_shape *shape = &graph->nodes[output].shape;
-    *p = (struct dc_float_predictor){.params = params, .input = input, .output = output,
-                                     .classes = (int)dc_shape_row(shape)};
+    *p = (struct dc_float_predictor){
+        .params = params, .input = input, .output = output, .classes = (int)dc_shape_row(shape)};
     p->predictor = (struct dc_predictor){predict_float, p, p->classes, max_rows};
     const struct dc_plan_config config = {
         .mode = DC_INFERENCE, .max_rows = max_rows, .outputs = &output, .output_count = 1};

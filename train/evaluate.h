@@ -52,12 +52,10 @@ struct dc_float_predictor {
     int input, output;
     int classes;
 };
-DC_MUST_USE enum dc_status dc_float_predictor_create(struct dc_float_predictor **predictor,
-                                                     const struct dc_ctx *ctx,
-                                                     const struct dc_graph *graph,
-                                                     struct dc_params *params, int input,
-                                                     int output, int64_t max_rows,
-                                                     struct dc_error *error);
+DC_MUST_USE enum dc_status
+dc_float_predictor_create(struct dc_float_predictor **predictor, const struct dc_ctx *ctx,
+                          const struct dc_graph *graph, struct dc_params *params, int input,
+                          int output, int64_t max_rows, struct dc_error *error);
 void dc_float_predictor_free(struct dc_float_predictor *predictor);  // NULL is allowed
 
 #endif

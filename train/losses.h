@@ -8,9 +8,11 @@
 
 #include "core/op.h"
 
-// With t' = (1 - label_smoothing) t + label_smoothing / classes and class weights w (all 1 without):
+// With t' = (1 - label_smoothing) t + label_smoothing / classes and class weights w (all 1
+// without):
 //   L = - 1/batch sum_b sum_c w_c t'_c log softmax(z)_c
-// Divided by the batch, not by the sum of the rows' weights (PyTorch's choice for weighted classes).
+// Divided by the batch, not by the sum of the rows' weights (PyTorch's choice for weighted
+// classes).
 struct dc_cross_entropy_attributes {
     float label_smoothing;       // in [0, 1)
     const float *class_weights;  // [classes], must outlive the graph; or NULL

@@ -23,11 +23,10 @@ static json_t *epoch_object(const struct dc_train_job *job, const struct dc_coun
         json_object_set_new(weights, term->name, json_real(weight));
         total += weight * value;
     }
-    json_t *object = json_pack("{s:s, s:i, s:I, s:f, s:f, s:o, s:o, s:f}", "stage", job->stage,
-                               "epoch", epoch + 1, "step", (json_int_t)counters->step,
-                               "learning_rate", learning_rate, "loss", total, "terms", terms,
-                               "weights", weights, "train_accuracy",
-                               counters->correct / counters->samples);
+    json_t *object = json_pack(
+        "{s:s, s:i, s:I, s:f, s:f, s:o, s:o, s:f}", "stage", job->stage, "epoch", epoch + 1, "step",
+        (json_int_t)counters->step, "learning_rate", learning_rate, "loss", total, "terms", terms,
+        "weights", weights, "train_accuracy", counters->correct / counters->samples);
     if (object && job->hooks.evaluate)
         json_object_set_new(object, "validation_accuracy", json_real(counters->last_accuracy));
     if (object)
@@ -65,7 +64,8 @@ static bool keeps(const char *line, size_t length, const char *stage, int64_t ep
     json_t *object = json_loadb(line, length, 0, &ignored);
     const char *name = json_string_value(json_object_get(object, "stage"));
     const bool own = name && strcmp(name, stage) == 0;
-    const bool stays = name && (!own || json_integer_value(json_object_get(object, "epoch")) <= epochs);
+    const bool stays = name &&
+                       (!own || json_integer_value(json_object_get(object, "epoch")) <= epochs);
     *lines += own && stays;
     json_decref(object);
     return stays;

@@ -1,6 +1,6 @@
-// metrics.jsonl: one JSON object an epoch, appended; all stages of a run share the file. A line is on
-// disk before the checkpoint that counts its epoch; resume takes out what a stage wrote beyond its
-// checkpoint, so that no epoch is there twice.
+// metrics.jsonl: one JSON object an epoch, appended; all stages of a run share the file. A line is
+// on disk before the checkpoint that counts its epoch; resume takes out what a stage wrote beyond
+// its checkpoint, so that no epoch is there twice.
 
 #ifndef DC_TRAIN_METRICS_H
 #define DC_TRAIN_METRICS_H

@@ -82,8 +82,8 @@ enum dc_status dc_row_loss_forward(const struct dc_op_call *call, dc_row_loss *l
                                    struct dc_error *error)
 {
     const int chunks = call->ctx->chunks;
-    struct job job = {.call = call, .loss = loss, .partials = call->scratch,
-                      .values = call->in[0].shape.dims[1]};
+    struct job job = {
+        .call = call, .loss = loss, .partials = call->scratch, .values = call->in[0].shape.dims[1]};
     job.bad_rows = (int64_t *)(job.partials + chunks);
     dc_parallel_for(call->ctx, chunks, loss_chunk, &job);
     for (int c = 0; c < chunks; c++)

@@ -22,10 +22,10 @@ struct trainer {
     struct dc_counters counters;
     struct dc_arena *arena;
     char *last_path, *best_path;
-    int64_t batches;       // an epoch
-    int64_t epoch_steps;   // optimizer steps an epoch
-    double started;        // clock at the start of this process's share
-    double seconds_before; // of earlier starts
+    int64_t batches;        // an epoch
+    int64_t epoch_steps;    // optimizer steps an epoch
+    double started;         // clock at the start of this process's share
+    double seconds_before;  // of earlier starts
     int64_t steps_before;
 };
 
@@ -53,8 +53,7 @@ static enum dc_status make_plans(struct trainer *t, struct dc_error *error)
     return DC_OK;
 }
 
-static struct dc_step step_state(const struct trainer *t, int64_t total_batch,
-                                 const uint64_t *ids)
+static struct dc_step step_state(const struct trainer *t, int64_t total_batch, const uint64_t *ids)
 {
     const int epoch = (int)t->counters.epoch;
     const struct dc_train_config *c = t->config;
@@ -103,11 +102,12 @@ static enum dc_status name_bad_layer(struct trainer *t, int n, int64_t rows,
         return DC_ERR_NUMERIC;
     char before[DC_ERROR_BYTES];
     snprintf(before, sizeof before, "%s", error ? error->message : "");
-    return dc_fail(error, DC_ERR_NUMERIC,
-                   "stage '%s', epoch %d, step %lld: the value of layer '%s' of network '%s' is not "
-                   "finite (%.1024s); a lower learning rate or gradient clipping may help",
-                   t->job->stage, (int)t->counters.epoch + 1, (long long)t->counters.step + 1,
-                   network->graph->nodes[bad].name, network->name, before);
+    return dc_fail(
+        error, DC_ERR_NUMERIC,
+        "stage '%s', epoch %d, step %lld: the value of layer '%s' of network '%s' is not "
+        "finite (%.1024s); a lower learning rate or gradient clipping may help",
+        t->job->stage, (int)t->counters.epoch + 1, (long long)t->counters.step + 1,
+        network->graph->nodes[bad].name, network->name, before);
 }
 
 static void count_correct(struct trainer *t, const struct dc_network *network, int n,
@@ -131,8 +131,8 @@ static enum dc_status run_batch(struct trainer *t, const struct dc_batch *batch,
     for (int n = 0; n < t->job->network_count; n++) {
         const struct dc_network *network = &t->job->networks[n];
         bind_network(t, n, batch);
-        enum dc_status status =
-            dc_plan_forward(t->plans[n], network->params, batch->rows, &step, error);
+        enum dc_status status = dc_plan_forward(t->plans[n], network->params, batch->rows, &step,
+                                                error);
         if (status == DC_OK && network->trainable)
             status = dc_plan_backward(t->plans[n], network->params, batch->rows, &step, error);
         if (status == DC_ERR_NUMERIC)
@@ -143,8 +143,8 @@ static enum dc_status run_batch(struct trainer *t, const struct dc_batch *batch,
     }
     for (int i = 0; i < t->job->term_count; i++) {
         const struct dc_loss_term *term = &t->job->terms[i];
-        t->counters.term_sums[i] +=
-            dc_plan_loss(t->plans[term->network], term->node) * (double)total_batch;
+        t->counters.term_sums[i] += dc_plan_loss(t->plans[term->network], term->node) *
+                                    (double)total_batch;
     }
     t->counters.samples += (double)batch->rows;
     return DC_OK;
@@ -237,8 +237,8 @@ static enum dc_status validate(struct trainer *t, struct dc_error *error)
         return DC_OK;
     struct dc_counters *c = &t->counters;
     swap_average(t);
-    const enum dc_status status =
-        t->job->hooks.evaluate(t->job->hooks.evaluate_user, &c->last_accuracy, error);
+    const enum dc_status status = t->job->hooks.evaluate(t->job->hooks.evaluate_user,
+                                                         &c->last_accuracy, error);
     swap_average(t);
     DC_TRY_IN(status, error, "stage '%s', validation after epoch %d", t->job->stage,
               (int)c->epoch + 1);
@@ -295,9 +295,10 @@ static enum dc_status run_epoch(struct trainer *t, struct dc_error *error)
         report(t, false);
         if (dc_stop_requested(t->ctx)) {
             DC_TRY(write_last(t, error));
-            return dc_fail(error, DC_ERR_STOPPED,
-                           "stage '%s' stopped at step %lld with a checkpoint; start again to go on",
-                           t->job->stage, (long long)c->step);
+            return dc_fail(
+                error, DC_ERR_STOPPED,
+                "stage '%s' stopped at step %lld with a checkpoint; start again to go on",
+                t->job->stage, (long long)c->step);
         }
     }
 }
@@ -307,17 +308,18 @@ static enum dc_status read_last(struct trainer *t, struct dc_error *error)
     struct dc_error reason;
     const enum dc_status status = dc_checkpoint_read(t->last_path, t->job, &t->counters, &reason);
     if (status != DC_ERR_DATA)
-        return status == DC_OK ? DC_OK
-                               : dc_fail(error, status, "stage '%s': %.2048s", t->job->stage,
-                                         reason.message);
-    return dc_fail(error, status, "stage '%s': %.2048s; remove it to train the stage from its start",
+        return status == DC_OK
+                   ? DC_OK
+                   : dc_fail(error, status, "stage '%s': %.2048s", t->job->stage, reason.message);
+    return dc_fail(error, status,
+                   "stage '%s': %.2048s; remove it to train the stage from its start",
                    t->job->stage, reason.message);
 }
 
 static enum dc_status start_or_resume(struct trainer *t, struct dc_error *error)
 {
-    t->counters = (struct dc_counters){.best_epoch = -1, .best_accuracy = -1.0,
-                                       .last_accuracy = -1.0};
+    t->counters = (struct dc_counters){
+        .best_epoch = -1, .best_accuracy = -1.0, .last_accuracy = -1.0};
     if (dc_file_exists(t->last_path)) {
         DC_TRY(read_last(t, error));
         dc_log(t->ctx, DC_LOG_INFO, "%s: resumed at epoch %d, step %lld", t->job->stage,

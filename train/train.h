@@ -8,8 +8,8 @@
 //            every trainable network: weights of its loss terms, backward
 //            after `accumulate` batches: clip, optimizer, moving average
 //
-// A run that is killed and started again gives the same bytes: batches, augmentation and dropout are
-// functions of (seed, epoch, sample), and a checkpoint holds all slices and counters.
+// A run that is killed and started again gives the same bytes: batches, augmentation and dropout
+// are functions of (seed, epoch, sample), and a checkpoint holds all slices and counters.
 
 #ifndef DC_TRAIN_TRAIN_H
 #define DC_TRAIN_TRAIN_H
@@ -27,8 +27,8 @@ struct dc_network {
     bool trainable;          // false: runs in inference mode and is not checkpointed
     struct dc_graph *graph;  // trainable: with loss nodes behind the network
     struct dc_params *params;
-    int image, output;       // nodes: what is bound to the batch, and the logits
-    int targets;             // input node bound to the batch's targets, or -1
+    int image, output;  // nodes: what is bound to the batch, and the logits
+    int targets;        // input node bound to the batch's targets, or -1
 };
 
 // The output of one network is the value of an input node of a later one.
@@ -85,9 +85,9 @@ struct dc_train_job {
     int64_t samples;  // an epoch
     const struct dc_train_config *config;
     struct dc_train_hooks hooks;
-    const char *directory;    // of checkpoints: last.h5 and best.h5
+    const char *directory;     // of checkpoints: last.h5 and best.h5
     const char *metrics_path;  // one JSON object an epoch is appended
-    uint64_t config_hash;     // a checkpoint of another configuration is refused
+    uint64_t config_hash;      // a checkpoint of another configuration is refused
 };
 
 struct dc_train_result {

@@ -112,8 +112,8 @@ TILE gradient_tile(const int rows, const int vectors, float *dw, int dw_stride, 
     UNROLL
     for (int i = 0; i < rows; i++)
         UNROLL
-        for (int v = 0; v < vectors; v++)
-            sum[i][v] = vf_zero();
+    for (int v = 0; v < vectors; v++)
+        sum[i][v] = vf_zero();
     for (int p = 0; p < pixels; p++, dy += dy_stride) {
         const float *a = x + x_offset[p];
         vf d[PANEL_VECTORS];
