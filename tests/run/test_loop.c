@@ -77,11 +77,7 @@ static void read_slice(float *out, int64_t count, const char *directory, const c
     struct dc_error error = {0};
     struct dc_h5 *h5 = NULL;
     char path[512];
-<<<<<<< HEAD
     enum dc_dtype dtype = DC_F32;
-=======
-    enum dc_dtype dtype;
->>>>>>> check
     struct dc_shape shape = {0};
     snprintf(path, sizeof path, "%s/checkpoints/%s", test_path(directory), file);
     if (dc_h5_open(&h5, path, &error) != DC_OK ||
