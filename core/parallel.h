@@ -7,7 +7,8 @@
 // per-thread scratch.
 //
 // Waiting spins briefly and then sleeps: a busy neighbour on the machine costs its share, not more.
-// Nested calls run serially on the calling thread.
+// Nested calls run serially on the calling thread and pass thread 0: a nested body must not use
+// per-thread scratch.
 
 #ifndef DC_CORE_PARALLEL_H
 #define DC_CORE_PARALLEL_H

@@ -145,7 +145,8 @@ static const struct dc_field quantize_fields[] = {
     CHOICE(dc_quantize_spec, "dense_granularity", dense_granularity, "per_tensor", granularities,
            "scales of dense weights"),
     INT(dc_quantize_spec, "calibration_samples", calibration_samples, "1024", 1, FAR,
-        "training samples that fill the observers of a stage without train"),
+        "training samples that fill the observers first, where a stage starts from trained "
+        "weights"),
     INT(dc_quantize_spec, "start_epoch", start_epoch, "0", 0, FAR,
         "fake quantization passes values through before it"),
     INT(dc_quantize_spec, "freeze_observers_epoch", freeze_observers_epoch, "-1", -1, FAR,

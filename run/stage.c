@@ -278,6 +278,49 @@ static void close_training(struct training *t)
     dc_stage_network_close(&t->network);
 }
 
+static enum dc_status observe(struct dc_run *run, const struct dc_stage *stage,
+                              struct dc_stage_network *network, struct dc_error *error)
+{
+    struct dc_plan *plan = NULL;
+    struct dc_loader *loader = NULL;
+    const struct dc_plan_config config = {.mode = DC_INFERENCE,
+                                          .max_rows = DC_EVALUATION_BATCH,
+                                          .outputs = &network->output,
+                                          .output_count = 1};
+    const int64_t wanted = stage->quantize.calibration_samples;
+    const int64_t count = wanted < run->train_count ? wanted : run->train_count;
+    DC_TRY(dc_plan_create(&plan, run->ctx, network->graph, &config, error));
+    enum dc_status status = dc__plain_loader(&loader, run, run->train_source, run->train_ids, count,
+                                             DC_EVALUATION_BATCH, error);
+    if (status == DC_OK)
+        status = dc_loader_start(loader, 0, 0, error);
+    dc_observers_reset(network->params);
+    const struct dc_step step = dc_calibration_step();
+    while (status == DC_OK) {
+        struct dc_batch batch;
+        status = dc_loader_next(loader, &batch, error);
+        if (status != DC_OK || batch.rows == 0)
+            break;
+        dc_plan_bind(plan, network->image, batch.inputs);
+        status = dc_plan_forward(plan, network->params, batch.rows, &step, error);
+    }
+    if (status == DC_OK)
+        status = dc_observers_check(network->graph, network->params, error);
+    dc_loader_free(loader);
+    dc_plan_free(plan);
+    return status;
+}
+
+// Ranges of a network that starts from trained weights are measured before the first step.
+static enum dc_status calibrate_first(struct training *t, struct dc_run *run,
+                                      const struct dc_stage *stage, struct dc_error *error)
+{
+    int copied = 0;
+    DC_TRY(dc_params_copy_by_name(t->network.params, t->params, &copied, error));
+    DC_TRY(observe(run, stage, &t->network, error));
+    return dc_params_copy_by_name(t->params, t->network.params, &copied, error);
+}
+
 static enum dc_status open_training(struct training *t, struct dc_run *run,
                                     const struct dc_stage *stage,
                                     const struct dc_train_config *config, struct dc_error *error)
@@ -288,6 +331,8 @@ static enum dc_status open_training(struct training *t, struct dc_run *run,
                             config->average_decay > 0.0, error));
     DC_TRY(start_weights(run, stage, t->params, error));
     DC_TRY(dc_apply_parameter_rules(t->params, stage, error));
+    if (stage->quantizes && (stage->from[0] || stage->train.init_from[0]))
+        DC_TRY(calibrate_first(t, run, stage, error));
     if (stage->distills)
         DC_TRY(open_teacher(&t->teacher, run, stage, error));
     DC_TRY(train_loader(&t->loader, run, config, error));
@@ -386,39 +431,6 @@ enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage, json_
         set_real(result, "validation_accuracy", trained.best_accuracy);
     }
     return DC_OK;
-}
-
-static enum dc_status observe(struct dc_run *run, const struct dc_stage *stage,
-                              struct dc_stage_network *network, struct dc_error *error)
-{
-    struct dc_plan *plan = NULL;
-    struct dc_loader *loader = NULL;
-    const struct dc_plan_config config = {.mode = DC_INFERENCE,
-                                          .max_rows = DC_EVALUATION_BATCH,
-                                          .outputs = &network->output,
-                                          .output_count = 1};
-    const int64_t wanted = stage->quantize.calibration_samples;
-    const int64_t count = wanted < run->train_count ? wanted : run->train_count;
-    DC_TRY(dc_plan_create(&plan, run->ctx, network->graph, &config, error));
-    enum dc_status status = dc__plain_loader(&loader, run, run->train_source, run->train_ids, count,
-                                             DC_EVALUATION_BATCH, error);
-    if (status == DC_OK)
-        status = dc_loader_start(loader, 0, 0, error);
-    dc_observers_reset(network->params);
-    const struct dc_step step = dc_calibration_step();
-    while (status == DC_OK) {
-        struct dc_batch batch;
-        status = dc_loader_next(loader, &batch, error);
-        if (status != DC_OK || batch.rows == 0)
-            break;
-        dc_plan_bind(plan, network->image, batch.inputs);
-        status = dc_plan_forward(plan, network->params, batch.rows, &step, error);
-    }
-    if (status == DC_OK)
-        status = dc_observers_check(network->graph, network->params, error);
-    dc_loader_free(loader);
-    dc_plan_free(plan);
-    return status;
 }
 
 enum dc_status dc__calibrate_stage(struct dc_run *run, struct dc_stage *stage, json_t *result,

@@ -117,9 +117,21 @@ static void forward_chunk(void *arg, int chunk, int thread)
              false);
 }
 
+// Kernels take 32-bit offsets.
+static enum dc_status check_size(const struct dc_op_call *call, struct dc_error *error)
+{
+    const int64_t in = call->in[0].shape.dims[1], units = call->out.shape.dims[1];
+    if (call->rows <= INT32_MAX / (in > units ? in : units))
+        return DC_OK;
+    return dc_fail(error, DC_ERR_CONFIG,
+                   "a batch of %lld rows is too large for a dense layer of "
+                   "%lld inputs and %lld units",
+                   (long long)call->rows, (long long)in, (long long)units);
+}
+
 static enum dc_status forward(const struct dc_op_call *call, struct dc_error *error)
 {
-    (void)error;
+    DC_TRY(check_size(call, error));
     struct job job = make_job(call);
     pack(job.forward_panels, call->param[0], job.in, job.units, job.units, 1);
     dc_parallel_for(call->ctx, call->ctx->chunks, forward_chunk, &job);
