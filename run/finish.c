@@ -144,14 +144,35 @@ static enum dc_status write_and_verify(struct dc_run *run, const struct dc_imode
     return status;
 }
 
+// Where a model comes from, and what its input is: a device must normalize as training did.
+static char *describe(struct dc_run *run, const struct dc_stage *from, struct dc_error *error)
+{
+    const struct dc_normalization *n = &run->normalization;
+    const bool bytes = run->train_source->dtype == DC_U8;
+    struct dc_text_buffer text = {0};
+    dc_text_append(&text, "experiment %s, stage %s; input = (x%s - mean) / deviation, mean",
+                   run->experiment->name, from->name, bytes ? " / 255" : "");
+    for (int c = 0; c < n->channels; c++)
+        dc_text_append(&text, "%s %.9g", c ? "," : "", (double)n->mean[c]);
+    dc_text_append(&text, ", deviation");
+    for (int c = 0; c < n->channels; c++)
+        dc_text_append(&text, "%s %.9g", c ? "," : "", (double)n->deviation[c]);
+    char *copy = NULL;
+    if (text.failed)
+        dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    else
+        copy = dc_arena_copy(run->arena, text.text, error);
+    dc_text_free(&text);
+    return copy;
+}
+
 enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, const char *profile,
                              const char *directory, int64_t vectors, bool verify, json_t *result,
                              struct dc_error *error)
 {
     DC_TRY(dc_run_need_test_data(run, error));
     char *weights = dc_run_weights_path(run, from, error);
-    char *provenance = dc_arena_printf(run->arena, error, "experiment %s, stage %s",
-                                       run->experiment->name, from->name);
+    char *provenance = describe(run, from, error);
     if (!weights || !provenance)
         return DC_ERR_MEMORY;
     struct dc_stage_network network = {0};
