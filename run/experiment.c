@@ -241,9 +241,15 @@ static enum dc_status read_target(struct dc_experiment *experiment, struct dc_er
     struct dc__target target = {0};
     DC_TRY(dc_yaml_read(&root, experiment->target, experiment->arena, error));
     DC_TRY(dc_schema_decode(&dc__target_schema, &target, root, "target", true, &decoder, error));
-    if (!dc_profile_find(target.profile))
+    if (!dc_profile_find(target.profile)) {
+        char names[256] = "";
+        size_t used = 0;
+        for (const struct dc_profile *const *p = dc_profile_table(); *p && used < sizeof names; p++)
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "",
+                                     (*p)->name);
         return dc_fail_yaml(error, dc_yaml_get(root, "profile"),
-                            "no arithmetic profile '%s'; there are tflm and ruy", target.profile);
+                            "no arithmetic profile '%s'; there are %s", target.profile, names);
+    }
     experiment->profile = target.profile;
     experiment->target_name = target.name;
     return DC_OK;
