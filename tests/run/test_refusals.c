@@ -202,7 +202,7 @@ static const struct edit_case edit_cases[] = {
      "tflm",
      "tfml",
      2,
-     {"case-target.yaml:2:10: error:", "tflm and ruy"}},
+     {"case-target.yaml:2:10: error:", "tflm, ruy"}},
     {"an unknown layer",
      "model.yaml",
      "depthwise_conv",
