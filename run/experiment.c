@@ -137,24 +137,38 @@ static enum dc_status check_init_from(struct dc_experiment *experiment, struct d
     return stage->train.init_from ? DC_OK : DC_ERR_MEMORY;
 }
 
+static enum dc_status check_export(struct dc_experiment *experiment, const struct dc_stage *stage,
+                                   struct dc_error *error)
+{
+    const struct dc_texts *formats = &stage->export.formats;
+    const struct dc_yaml *given = dc_yaml_get(stage->where, "formats");
+    const struct dc_yaml *place = given ? given : stage->where;
+    bool bundle = false, c = false;
+    DC_TRY(want_stage(experiment, stage, NULL, "export", stage->export.stage, error));
+    if (!dc_experiment_stage(experiment, stage->export.stage)->quantizes)
+        return dc_fail_yaml(error, stage->where,
+                            "stage '%s' exports '%s', which is not "
+                            "quantized; give that stage a 'quantize' or export another",
+                            stage->name, stage->export.stage);
+    for (int i = 0; i < formats->count; i++) {
+        const bool is_bundle = strcmp(formats->items[i], "bundle") == 0;
+        const bool is_c = strcmp(formats->items[i], "c") == 0;
+        bundle = bundle || is_bundle;
+        c = c || is_c;
+        if (!is_bundle && !is_c)
+            return dc_fail_yaml(error, place, "formats are bundle and c, not '%s'",
+                                formats->items[i]);
+    }
+    if (!bundle || !c)
+        return dc_fail_yaml(error, place, "formats must be [bundle, c]: a bundle holds its C");
+    return DC_OK;
+}
+
 static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_stage *stage,
                                   struct dc_error *error)
 {
-    if (stage->exports) {
-        DC_TRY(want_stage(experiment, stage, NULL, "export", stage->export.stage, error));
-        if (!dc_experiment_stage(experiment, stage->export.stage)->quantizes)
-            return dc_fail_yaml(error, stage->where,
-                                "stage '%s' exports '%s', which is not "
-                                "quantized; give that stage a 'quantize' or export another",
-                                stage->name, stage->export.stage);
-        for (int i = 0; i < stage->export.formats.count; i++)
-            if (strcmp(stage->export.formats.items[i], "bundle") != 0 &&
-                strcmp(stage->export.formats.items[i], "c") != 0)
-                return dc_fail_yaml(error, dc_yaml_get(stage->where, "formats"),
-                                    "formats are bundle and c, not '%s'",
-                                    stage->export.formats.items[i]);
-        return DC_OK;
-    }
+    if (stage->exports)
+        return check_export(experiment, stage, error);
     if (!stage->model[0])
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' needs a 'model', a 'from' or an 'export'", stage->name);
