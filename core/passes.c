@@ -8,8 +8,6 @@
 
 #include "core/ops/ops.h"
 
-enum { GAMMA, BETA, MEAN, VARIANCE };
-
 struct fold {
     const struct dc_graph *graph;
     const struct dc_params *params;
@@ -91,14 +89,14 @@ static void fold_values(const struct fold *f, struct dc_params *to, int i)
     float *new_w = to->value + to->slices[target->params[0]].offset;
     float *new_bias = to->value + to->slices[target->params[1]].offset;
     for (int64_t c = 0; c < channels; c++) {
-        const double scale = (double)value_of(f->params, norm, GAMMA)[c] /
-                             sqrt((double)value_of(f->params, norm, VARIANCE)[c] +
+        const double scale = (double)value_of(f->params, norm, DC_GAMMA)[c] /
+                             sqrt((double)value_of(f->params, norm, DC_VARIANCE)[c] +
                                   (double)a->epsilon);
         for (int64_t k = c; k < slice->count; k += channels)
             new_w[k] = (float)((double)w[k] * scale);
         const double b = bias ? (double)bias[c] : 0.0;
-        new_bias[c] = (float)((double)value_of(f->params, norm, BETA)[c] +
-                              (b - (double)value_of(f->params, norm, MEAN)[c]) * scale);
+        new_bias[c] = (float)((double)value_of(f->params, norm, DC_BETA)[c] +
+                              (b - (double)value_of(f->params, norm, DC_MEAN)[c]) * scale);
     }
 }
 

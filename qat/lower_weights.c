@@ -10,8 +10,6 @@
 #include "core/ops/ops.h"
 #include "qat/fake_quantize.h"
 
-enum { GAMMA, BETA, MEAN, VARIANCE };
-
 // One layer's reals, channel by channel.
 struct folding {
     int64_t taps;
@@ -44,11 +42,11 @@ static enum dc_status fold(struct folding *f, struct dc_arena *arena, const stru
         f->factor[c] = 1.0;
         f->offset[c] = bias;
         if (norm) {
-            const double sigma = sqrt((double)param(params, norm, VARIANCE)[c] +
+            const double sigma = sqrt((double)param(params, norm, DC_VARIANCE)[c] +
                                       (double)a->epsilon);
-            f->factor[c] = (double)param(params, norm, GAMMA)[c] / sigma;
-            f->offset[c] = (double)param(params, norm, BETA)[c] +
-                           (bias - (double)param(params, norm, MEAN)[c]) * f->factor[c];
+            f->factor[c] = (double)param(params, norm, DC_GAMMA)[c] / sigma;
+            f->offset[c] = (double)param(params, norm, DC_BETA)[c] +
+                           (bias - (double)param(params, norm, DC_MEAN)[c]) * f->factor[c];
         }
         f->scales[c] = (double)f->kernel_scales[c] * fabs(f->factor[c]);
         if (!isfinite(f->scales[c]) || !isfinite(f->offset[c]))

@@ -12,8 +12,6 @@
 #include "core/ops/ops.h"
 #include "core/parallel.h"
 
-enum { GAMMA, BETA, MEAN, VARIANCE };
-
 struct job {
     const struct dc_op_call *call;
     int channels;
@@ -73,7 +71,7 @@ static void sum_chunk(void *arg, int chunk, int thread)
     memset(sums, 0, 2 * sizeof(double) * (size_t)job->channels);
     job->call->ctx->kernels->shifted_sums(sums, sums + job->channels,
                                           dc_f32(&job->call->in[0]) + pixels.first * job->channels,
-                                          job->call->param[MEAN], pixels.count, job->channels);
+                                          job->call->param[DC_MEAN], pixels.count, job->channels);
 }
 
 static void normalize_chunk(void *arg, int chunk, int thread)
@@ -104,13 +102,13 @@ static enum dc_status take_statistics(const struct job *job, float *mean, float 
         const double offset = job->sums[c] / count;
         const double raw = job->sums[channels + c] / count - offset * offset;
         const double variance = raw < 0.0 ? 0.0 : raw;
-        const double m = (double)call->param[MEAN][c] + offset;
+        const double m = (double)call->param[DC_MEAN][c] + offset;
         if (!isfinite(m) || !isfinite(variance))
             return dc_fail(error, DC_ERR_NUMERIC,
                            "the batch statistics of channel %d are not finite", c);
         mean[c] = (float)m;
         inverse[c] = (float)(1.0 / sqrt(variance + (double)attributes->epsilon));
-        float *running_mean = &call->param[MEAN][c], *running = &call->param[VARIANCE][c];
+        float *running_mean = &call->param[DC_MEAN][c], *running = &call->param[DC_VARIANCE][c];
         *running_mean = (float)(keep * (double)*running_mean + take * m);
         *running = (float)(keep * (double)*running + take * (variance * count / (count - 1.0)));
     }
@@ -125,17 +123,18 @@ static enum dc_status forward(const struct dc_op_call *call, struct dc_error *er
     if (!uses_running(call))
         DC_TRY(take_statistics(&job, mean, inverse, error));
     for (int c = 0; c < job.channels; c++) {
-        const float m = uses_running(call) ? call->param[MEAN][c] : mean[c];
-        const float i = uses_running(call) ? (float)(1.0 / sqrt((double)call->param[VARIANCE][c] +
-                                                                (double)attributes->epsilon))
-                                           : inverse[c];
+        const float m = uses_running(call) ? call->param[DC_MEAN][c] : mean[c];
+        const float i = uses_running(call)
+                            ? (float)(1.0 / sqrt((double)call->param[DC_VARIANCE][c] +
+                                                 (double)attributes->epsilon))
+                            : inverse[c];
         if (mean) {
             mean[c] = m;
             inverse[c] = i;
         }
-        const double scale = (double)call->param[GAMMA][c] * (double)i;
+        const double scale = (double)call->param[DC_GAMMA][c] * (double)i;
         job.scale[c] = (float)scale;
-        job.shift[c] = (float)((double)call->param[BETA][c] - (double)m * scale);
+        job.shift[c] = (float)((double)call->param[DC_BETA][c] - (double)m * scale);
     }
     dc_parallel_for(call->ctx, call->ctx->chunks, normalize_chunk, &job);
     return DC_OK;
@@ -181,11 +180,11 @@ static enum dc_status backward(const struct dc_op_call *call, struct dc_error *e
     for (int c = 0; c < channels; c++) {
         const double inverse = (double)job.inverse[c], sum = job.sums[c];
         const double product = job.sums[channels + c] * inverse;  // sum dy x^
-        const double a = (double)call->param[GAMMA][c] * inverse;
-        if (call->d_param[GAMMA])
-            call->d_param[GAMMA][c] += (float)product;
-        if (call->d_param[BETA])
-            call->d_param[BETA][c] += (float)sum;
+        const double a = (double)call->param[DC_GAMMA][c] * inverse;
+        if (call->d_param[DC_GAMMA])
+            call->d_param[DC_GAMMA][c] += (float)product;
+        if (call->d_param[DC_BETA])
+            call->d_param[DC_BETA][c] += (float)sum;
         const bool constant = uses_running(call);
         job.a[c] = (float)a;
         job.b[c] = constant ? 0.0f : (float)(-a * inverse * product / count);
@@ -217,11 +216,12 @@ static int declare(struct dc_param_spec specs[DC_OP_PARAMS_MAX], const struct dc
 {
     (void)node;
     const struct dc_shape shape = DC_SHAPE(in->dims[in->rank - 1]);
-    specs[GAMMA] = (struct dc_param_spec){
+    specs[DC_GAMMA] = (struct dc_param_spec){
         .name = "gamma", .role = DC_ROLE_NORM, .shape = shape, .init_value = 1.0f};
-    specs[BETA] = (struct dc_param_spec){.name = "beta", .role = DC_ROLE_NORM, .shape = shape};
-    specs[MEAN] = (struct dc_param_spec){.name = "mean", .role = DC_ROLE_STATISTIC, .shape = shape};
-    specs[VARIANCE] = (struct dc_param_spec){
+    specs[DC_BETA] = (struct dc_param_spec){.name = "beta", .role = DC_ROLE_NORM, .shape = shape};
+    specs[DC_MEAN] = (struct dc_param_spec){
+        .name = "mean", .role = DC_ROLE_STATISTIC, .shape = shape};
+    specs[DC_VARIANCE] = (struct dc_param_spec){
         .name = "variance", .role = DC_ROLE_STATISTIC, .shape = shape, .init_value = 1.0f};
     return 4;
 }

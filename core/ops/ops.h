@@ -36,6 +36,7 @@ struct dc_dense_attributes {
 struct dc_batch_norm_attributes {
     float epsilon, momentum;
 };
+enum { DC_GAMMA, DC_BETA, DC_MEAN, DC_VARIANCE };
 
 // Max pooling ignores padding. Average pooling divides by the taps inside the input, or by
 // kernel_h * kernel_w with count_padding.
