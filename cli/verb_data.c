@@ -3,27 +3,11 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/cli.h"
 #include "data/convert.h"
 #include "data/inspect.h"
 #include "data/open.h"
-
-static enum dc_status open_split(struct dc_source **source, const char *spec_text,
-                                 const char *split, struct dc_error *error)
-{
-    const char *colon = strchr(spec_text, ':');
-    struct dc_source_spec spec = {.path = spec_text, .split = split};
-    for (const char *const *kind = dc_source_kinds(); colon && *kind; kind++) {
-        const size_t length = (size_t)(colon - spec_text);
-        if (strlen(*kind) == length && strncmp(*kind, spec_text, length) == 0) {
-            spec.kind = *kind;
-            spec.path = colon + 1;
-        }
-    }
-    return dc_source_open(source, &spec, error);
-}
 
 static void print_summary(const struct dc_source_summary *s, const char *split)
 {
@@ -70,7 +54,8 @@ static enum dc_status inspect_split(struct dc_source **source, const struct dc_c
                                     struct dc_error *error)
 {
     struct dc_source_summary summary;
-    DC_TRY(open_split(source, cli->positionals[0], split, error));
+    const struct dc_source_spec spec = dc_source_spec_of(cli->positionals[0], split);
+    DC_TRY(dc_source_open(source, &spec, error));
     if (cli->out)
         return DC_OK;
     DC_TRY(dc_source_inspect(&summary, *source, arena, error));

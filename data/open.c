@@ -63,3 +63,17 @@ enum dc_status dc_source_open(struct dc_source **source, const struct dc_source_
     assert((*source)->count > 0);
     return DC_OK;
 }
+
+struct dc_source_spec dc_source_spec_of(const char *text, const char *split)
+{
+    struct dc_source_spec spec = {.path = text, .split = split};
+    const char *colon = strchr(text, ':');
+    for (const char *const *kind = dc_source_kinds(); colon && *kind; kind++) {
+        const size_t length = (size_t)(colon - text);
+        if (strlen(*kind) == length && strncmp(*kind, text, length) == 0) {
+            spec.kind = *kind;
+            spec.path = colon + 1;
+        }
+    }
+    return spec;
+}

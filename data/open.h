@@ -44,4 +44,8 @@ DC_MUST_USE enum dc_status dc_source_open(struct dc_source **source,
 // The names of all kinds, NULL behind the last.
 const char *const *dc_source_kinds(void);
 
+// What a command line calls a data set: "KIND:PATH" where KIND is one of them, else a path of a
+// kind that is told from its files. The text must outlive the spec.
+struct dc_source_spec dc_source_spec_of(const char *text, const char *split);
+
 #endif

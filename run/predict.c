@@ -34,19 +34,10 @@ static enum dc_status pick_stage(struct dc_stage **stage, struct dc_run *run, co
     return DC_OK;
 }
 
-// "KIND:PATH" where KIND is one of the table, else a path.
 static enum dc_status open_data(struct dc_source **source, struct dc_run *run,
                                 const struct dc_predict_options *options, struct dc_error *error)
 {
-    const char *colon = strchr(options->data, ':');
-    struct dc_source_spec spec = {.path = options->data, .split = options->split};
-    for (const char *const *kind = dc_source_kinds(); colon && *kind; kind++) {
-        const size_t length = (size_t)(colon - options->data);
-        if (strlen(*kind) == length && strncmp(*kind, options->data, length) == 0) {
-            spec.kind = *kind;
-            spec.path = colon + 1;
-        }
-    }
+    struct dc_source_spec spec = dc_source_spec_of(options->data, options->split);
     spec.class_count = run->train_source->classes;
     spec.class_names = run->train_source->class_names;
     return dc_source_open(source, &spec, error);
