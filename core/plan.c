@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { ALIGNMENT = 64, NONE = -1 };
 
@@ -42,6 +43,7 @@ struct dc_plan {
     int buffer_count;
     size_t bytes, lower_bound;
     char *memory;
+    struct dc_node_seconds *seconds;  // the caller's, or NULL
 };
 
 static struct dc_tensor tensor_of(const struct dc_plan *plan, int node, int buffer, int64_t rows)
@@ -348,6 +350,20 @@ static struct dc_op_call make_call(const struct dc_plan *plan, int i, struct dc_
     return call;
 }
 
+void dc_plan_time_nodes(struct dc_plan *plan, struct dc_node_seconds *seconds)
+{
+    plan->seconds = seconds;
+}
+
+// Seconds of the clock where nodes are timed; 0 where not.
+static double clock_of(const struct dc_plan *plan)
+{
+    struct timespec time = {0};
+    if (plan->seconds)
+        clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
 enum dc_status dc_plan_forward(struct dc_plan *plan, struct dc_params *params, int64_t rows,
                                const struct dc_step *step, struct dc_error *error)
 {
@@ -359,7 +375,10 @@ enum dc_status dc_plan_forward(struct dc_plan *plan, struct dc_params *params, i
             continue;
         struct dc_op_call call = make_call(plan, i, params, rows, step);
         call.scratch = buffer_memory(plan, plan->nodes[i].forward_scratch);
+        const double start = clock_of(plan);
         DC_TRY_IN(node->op->forward(&call, error), error, "layer '%s'", node->name);
+        if (plan->seconds)
+            plan->seconds[i].forward += clock_of(plan) - start;
     }
     return DC_OK;
 }
@@ -388,7 +407,10 @@ enum dc_status dc_plan_backward(struct dc_plan *plan, struct dc_params *params, 
             call.add_gradient[k] = input->gradient_written;
             input->gradient_written = true;
         }
+        const double start = clock_of(plan);
         DC_TRY_IN(node->op->backward(&call, error), error, "layer '%s', backward", node->name);
+        if (plan->seconds)
+            plan->seconds[i].backward += clock_of(plan) - start;
     }
     return DC_OK;
 }

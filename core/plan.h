@@ -49,6 +49,13 @@ DC_MUST_USE enum dc_status dc_plan_backward(struct dc_plan *plan, struct dc_para
                                             int64_t rows, const struct dc_step *step,
                                             struct dc_error *error);
 
+// From now on adds the wall time of every node's forward and backward to seconds[node]
+// ([graph->count], the caller's); NULL stops it. For profiles.
+struct dc_node_seconds {
+    double forward, backward;
+};
+void dc_plan_time_nodes(struct dc_plan *plan, struct dc_node_seconds *seconds);
+
 // Runs forward once more and looks at each value as it is made: the first node whose value is not
 // finite, or -1. For the message when a run stops on NaN; statistics are updated along the way.
 int dc_plan_first_not_finite(struct dc_plan *plan, struct dc_params *params, int64_t rows,
