@@ -92,16 +92,21 @@ TILE conv_tiles(const int vectors, float *y, const int32_t *y_offset, const floa
         conv_tile(1, vectors, y, y_offset + p, x, x_offset + p, panel, taps, bias, channels, add);
 }
 
-static void conv_panel(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
-                       int pixels, const float *panel, const struct dc_taps *taps,
-                       const float *bias, int channels, bool add)
+static void conv_panels(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
+                        int pixels, const float *panels, const struct dc_taps *taps,
+                        const float *bias, int channels, bool add)
 {
-    if (channels > DC_PANEL / 2)
-        conv_tiles(PANEL_VECTORS, y, y_offset, x, x_offset, pixels, panel, taps, bias, channels,
-                   add);
-    else
-        conv_tiles(HALF_VECTORS, y, y_offset, x, x_offset, pixels, panel, taps, bias, channels,
-                   add);
+    const int64_t panel = (int64_t)taps->runs * taps->run_length * DC_PANEL;
+    for (int c = 0; c < channels; c += DC_PANEL, panels += panel) {
+        const int left = channels - c < DC_PANEL ? channels - c : DC_PANEL;
+        const float *b = bias ? bias + c : NULL;
+        if (left > DC_PANEL / 2)
+            conv_tiles(PANEL_VECTORS, y + c, y_offset, x, x_offset, pixels, panels, taps, b, left,
+                       add);
+        else
+            conv_tiles(HALF_VECTORS, y + c, y_offset, x, x_offset, pixels, panels, taps, b, left,
+                       add);
+    }
 }
 
 TILE gradient_tile(const int rows, const int vectors, float *dw, int dw_stride, const float *x,
@@ -172,11 +177,14 @@ static void gradient_panel(float *dw, int dw_stride, const float *x, const int32
 }
 
 static void conv_gradient(float *dw, int dw_stride, const float *x, const int32_t *x_offset,
-                          const float *dy, int dy_stride, int pixels, int rows, int channels)
+                          const float *dy, int dy_stride, int pixels, const struct dc_taps *taps,
+                          int channels)
 {
-    for (int c = 0; c < channels; c += DC_PANEL)
-        gradient_panel(dw + c, dw_stride, x, x_offset, dy + c, dy_stride, pixels, rows,
-                       channels - c < DC_PANEL ? channels - c : DC_PANEL);
+    for (int r = 0; r < taps->runs; r++, dw += (int64_t)taps->run_length * dw_stride)
+        for (int c = 0; c < channels; c += DC_PANEL)
+            gradient_panel(dw + c, dw_stride, x + taps->run_offset[r], x_offset, dy + c, dy_stride,
+                           pixels, taps->run_length,
+                           channels - c < DC_PANEL ? channels - c : DC_PANEL);
 }
 
 enum { DEPTHWISE_TILE = 4 };  // pixels that share one load of the weights

@@ -21,25 +21,27 @@
 enum { DC_PANEL = 16 };  // output channels of one packed weight panel
 
 // A convolution seen from one image: every output pixel p reads `runs` contiguous stretches of
-// run_length values, at x[x_offset[p] + run_offset[r]], and the weights of a panel lie as
-// [runs * run_length][DC_PANEL], zero-filled to the full panel.
+// run_length values, at x[x_offset[p] + run_offset[r]]: k = r * run_length + i counts them all.
+// Weights lie in consecutive panels, [ceil(channels / DC_PANEL)][runs * run_length][DC_PANEL],
+// zero-filled to the full panel.
 struct dc_taps {
     const int32_t *run_offset;
     int runs, run_length;
 };
 
 struct dc_kernels {
-    // y[y_offset[p] + c] = bias[c] + sum_k x[..] * panel[k][c] for c < channels <= DC_PANEL;
-    // added to y where `add`. bias may be NULL. The order of the sum over k depends on nothing
-    // else.
-    void (*conv_panel)(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
-                       int pixels, const float *panel, const struct dc_taps *taps,
-                       const float *bias, int channels, bool add);
+    // y[y_offset[p] + c] = bias[c] + sum_k x[..] * w[k][c] for any number of channels, w in panels;
+    // added to y where `add`. bias: [channels] or NULL. The order of the sum over k depends on
+    // nothing else.
+    void (*conv_panels)(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
+                        int pixels, const float *panels, const struct dc_taps *taps,
+                        const float *bias, int channels, bool add);
 
-    // dw[k * dw_stride + c] += sum_p x[x_offset[p] + k] * dy[p * dy_stride + c], k < rows,
-    // c < channels.
+    // dw[k * dw_stride + c] += sum_p x[..] * dy[p * dy_stride + c], k over all runs, c < channels.
+    // The order of the sum over p depends on `pixels` and nothing else.
     void (*conv_gradient)(float *dw, int dw_stride, const float *x, const int32_t *x_offset,
-                          const float *dy, int dy_stride, int pixels, int rows, int channels);
+                          const float *dy, int dy_stride, int pixels, const struct dc_taps *taps,
+                          int channels);
 
     // y[y_offset[p] + c] = bias[c] + sum_t x[x_offset[p] + tap_offset[t] + c] * w[t * channels + c]
     void (*depthwise)(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,

@@ -10,7 +10,7 @@
 #include "core/kernels/tail.inc.h"
 
 const struct dc_kernels dc__kernels_sse2 = {
-    .conv_panel = conv_panel,
+    .conv_panels = conv_panels,
     .conv_gradient = conv_gradient,
     .depthwise = depthwise,
     .depthwise_gradient = depthwise_gradient,

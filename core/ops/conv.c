@@ -246,16 +246,12 @@ static void forward_image(const struct job *job, float *y, const float *x)
         return;
     }
     const struct dc_taps taps = forward_taps(t, g);
-    const float *panel = t->panels;
+    const int64_t group_panels = taps_of(g) * g->group_in * panels_of(g->group_out) * DC_PANEL;
     for (int group = 0; group < g->groups; group++) {
-        for (int first = 0; first < g->group_out; first += DC_PANEL) {
-            const int left = g->group_out - first;
-            const int c = group * g->group_out + first;
-            job->kernels->conv_panel(y + c, t->y_offset, x + group * g->group_in, t->x_offset,
-                                     pixels, panel, &taps, bias ? bias + c : NULL,
-                                     left < DC_PANEL ? left : DC_PANEL, false);
-            panel += taps_of(g) * g->group_in * DC_PANEL;
-        }
+        const int c = group * g->group_out;
+        job->kernels->conv_panels(y + c, t->y_offset, x + group * g->group_in, t->x_offset, pixels,
+                                  t->panels + group * group_panels, &taps, bias ? bias + c : NULL,
+                                  g->group_out, false);
     }
 }
 
@@ -424,13 +420,10 @@ static void run_phase(const struct job *job, const struct phase *phase, int firs
         return;
     }
     for (int group = 0; group < g->groups; group++) {
-        for (int first = 0; first < g->group_in; first += DC_PANEL) {
-            const int left = g->group_in - first;
-            job->kernels->conv_panel(image->dx + group * g->group_in + first, to,
-                                     image->dy + group * g->group_out, from, pixels, panels, &taps,
-                                     NULL, left < DC_PANEL ? left : DC_PANEL, add);
-            panels += (int64_t)taps.runs * g->group_out * DC_PANEL;
-        }
+        job->kernels->conv_panels(image->dx + group * g->group_in, to,
+                                  image->dy + group * g->group_out, from, pixels, panels, &taps,
+                                  NULL, g->group_in, add);
+        panels += (int64_t)taps.runs * g->group_out * panels_of(g->group_in) * DC_PANEL;
     }
 }
 
@@ -445,14 +438,10 @@ static void backward_params_image(const struct job *job, float *partial, const f
                                          (int)taps_of(g), g->out_c);
     } else {
         const struct dc_taps taps = forward_taps(t, g);
-        for (int r = 0; r < taps.runs; r++) {
-            float *dw = partial + (int64_t)r * taps.run_length * g->out_c;
-            for (int group = 0; group < g->groups; group++)
-                job->kernels->conv_gradient(dw + group * g->group_out, g->out_c,
-                                            x + t->run_offset[r] + group * g->group_in, t->x_offset,
-                                            dy + group * g->group_out, g->out_c, pixels,
-                                            taps.run_length, g->group_out);
-        }
+        for (int group = 0; group < g->groups; group++)
+            job->kernels->conv_gradient(
+                partial + group * g->group_out, g->out_c, x + group * g->group_in, t->x_offset,
+                dy + group * g->group_out, g->out_c, pixels, &taps, g->group_out);
     }
     const struct dc_conv_attributes *a = job->call->node->attributes;
     if (!a->bias)
