@@ -71,10 +71,11 @@ struct dc_op_call {
     void *scratch;  // for this call alone
 
     // Of ops with DC_OP_TAILS (core/tail.h); NULL: nothing to do.
-    const struct dc_tail *in_tail[DC_INPUTS_MAX];  // in[i] holds stored values, to be read through it
-    const struct dc_notes *out_notes;              // to be taken of out, row by row as it is written
-    const struct dc_tail *d_out_tail;              // d_out is the gradient of this tail's result
-    const float *d_out_stored;                     // and these are the stored values before it
+    const struct dc_tail
+        *in_tail[DC_INPUTS_MAX];       // in[i] holds stored values, to be read through it
+    const struct dc_notes *out_notes;  // to be taken of out, row by row as it is written
+    const struct dc_tail *d_out_tail;  // d_out is the gradient of this tail's result
+    const float *d_out_stored;         // and these are the stored values before it
     const struct dc_gradient_notes *d_in_notes[DC_INPUTS_MAX];  // to be taken of d_in[i] once final
 };
 

@@ -1,5 +1,5 @@
-// Owns what surrounds the kernels of tails: layout of coefficients and notes, the walk over tiles of
-// rows, and the ops that are a tail of one part.
+// Owns what surrounds the kernels of tails: layout of coefficients and notes, the walk over tiles
+// of rows, and the ops that are a tail of one part.
 
 #include "core/tail.h"
 
@@ -179,8 +179,7 @@ static size_t round_up(size_t bytes)
 }
 
 void dc_tail_memory(struct dc_op_memory *memory, const struct dc_node *node,
-                    const struct dc_shape *in, const struct dc_shape *out,
-                    const struct dc_ctx *ctx)
+                    const struct dc_shape *in, const struct dc_shape *out, const struct dc_ctx *ctx)
 {
     (void)node;
     (void)out;
@@ -288,9 +287,8 @@ enum dc_status dc_tail_backward(const struct dc_op_call *call, struct dc_error *
     const bool sums = dc_tail_wants_sums(part, call, tail);
     if (sums) {
         const struct dc_shape *shape = &call->in[0].shape;
-        const struct dc_gradient_notes notes = {tail, dc_f32(&call->in[0]),
-                                                dc_shape_row(shape) / tail->channels,
-                                                call->scratch};
+        const struct dc_gradient_notes notes = {
+            tail, dc_f32(&call->in[0]), dc_shape_row(shape) / tail->channels, call->scratch};
         memset(notes.sums, 0, sums_bytes(tail->period, call->ctx));
         dc_tail_note_all_gradients(&notes, call);
     }

@@ -35,12 +35,12 @@ int dc_tail_period(int64_t channels);
 
 struct dc_tail {
     int channels, period;
-    bool affine;                                // x * scale + shift is part of it
-    float *scale, *shift;                       // [period]
-    float *mean, *inverse;                      // [period]: the statistics behind them
+    bool affine;                                  // x * scale + shift is part of it
+    float *scale, *shift;                         // [period]
+    float *mean, *inverse;                        // [period]: the statistics behind them
     float *gradient_a, *gradient_b, *gradient_d;  // [period], of backward
-    bool constant;          // the statistics are constants: b = d = 0
-    float low, high;        // the clamp; infinite: none
+    bool constant;                                // the statistics are constants: b = d = 0
+    float low, high;                              // the clamp; infinite: none
     float pass_low, pass_high;  // gradients pass where pass_low <= x * scale + shift <= pass_high
     bool quantizes;
     struct dc_grid grid;
@@ -50,7 +50,7 @@ enum { DC_NOTE_MOMENTS = 1, DC_NOTE_RANGE = 2 };
 
 // Notes about a stored value, per chunk of the batch, summed over whole tiles of rows.
 struct dc_notes {
-    unsigned wanted;   // DC_NOTE_...
+    unsigned wanted;  // DC_NOTE_...
     int channels, period;
     int64_t row_pixels;  // pixels (values / channels) of a row
     float *shift;        // [period]: moments are taken around it
@@ -61,7 +61,7 @@ struct dc_notes {
 // The same of the gradient dy of a tail's result.
 struct dc_gradient_notes {
     const struct dc_tail *tail;
-    const float *x;      // the stored value, [rows, ...]
+    const float *x;  // the stored value, [rows, ...]
     int64_t row_pixels;
     double *sums;  // [chunks + 1][2][period]: sum of g, sum of g * (x - mean)
 };

@@ -46,7 +46,8 @@ static float float_of(float sign, uint32_t magnitude)
     return sign * v;
 }
 
-// The float furthest from 0 on one side that rounds into the grid: 0 does, and rounding is monotone.
+// The float furthest from 0 on one side that rounds into the grid: 0 does, and rounding is
+// monotone.
 static float furthest_inside(float sign, struct dc_grid grid)
 {
     uint32_t inside = 0, outside = 0x7f800000;  // 0 and infinity

@@ -51,8 +51,8 @@ struct dc_kernels {
     void (*depthwise_gradient)(float *dw, const float *x, const int32_t *x_offset, const float *dy,
                                int pixels, const int32_t *tap_offset, int taps, int channels);
 
-    // Tails (core/tail.h). count: values, whole pixels from channel 0 on; arrays of coefficients and
-    // sums have `period` entries. The tail and its gradient are element-wise; y may be x.
+    // Tails (core/tail.h). count: values, whole pixels from channel 0 on; arrays of coefficients
+    // and sums have `period` entries. The tail and its gradient are element-wise; y may be x.
     void (*tail)(float *y, const float *x, const struct dc_tail *tail, int64_t count);
     void (*tail_gradient)(float *dx, const float *dy, const float *x, const struct dc_tail *tail,
                           int64_t count, bool add);

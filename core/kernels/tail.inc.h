@@ -35,8 +35,8 @@ TILE tail_value(const bool affine, const bool quantizes, vf *v, const struct dc_
     if (affine)
         *v = vf_add(vf_multiply(*v, vf_load(t->scale + c)), vf_load(t->shift + c));
     if (quantizes)
-        *v = vf_multiply(
-            vf_round(vf_clamp(vf_multiply(*v, k->inverse_step), k->low, k->high)), k->step);
+        *v = vf_multiply(vf_round(vf_clamp(vf_multiply(*v, k->inverse_step), k->low, k->high)),
+                         k->step);
     else
         *v = vf_clamp(*v, k->low, k->high);
 }
@@ -88,9 +88,9 @@ TILE tail_gradient_value(const bool affine, vf *g, vf x, const struct dc_tail *t
     }
     const vf v = vf_add(vf_multiply(x, vf_load(t->scale + c)), vf_load(t->shift + c));
     const vf from_mean = vf_subtract(x, vf_load(t->mean + c));
-    *g = vf_add(vf_multiply(vf_load(t->gradient_a + c), passed(*g, v, k)),
-                vf_add(vf_multiply(vf_load(t->gradient_b + c), from_mean),
-                       vf_load(t->gradient_d + c)));
+    *g = vf_add(
+        vf_multiply(vf_load(t->gradient_a + c), passed(*g, v, k)),
+        vf_add(vf_multiply(vf_load(t->gradient_b + c), from_mean), vf_load(t->gradient_d + c)));
 }
 
 TILE tail_gradient_run(const bool affine, const bool add, float *dx, const float *dy,
@@ -128,8 +128,8 @@ static void tail_gradient(float *dx, const float *dy, const float *x, const stru
         tail_gradient_run(false, false, dx, dy, x, t, count);
 }
 
-// Two sums over one tile for `vectors` vectors of columns: of x - shift and its square, or (gradient)
-// of the passed dy and its product with x - mean. rows: whole periods.
+// Two sums over one tile for `vectors` vectors of columns: of x - shift and its square, or
+// (gradient) of the passed dy and its product with x - mean. rows: whole periods.
 TILE sum_columns(const bool gradient, const int vectors, float *first, float *second,
                  const float *dy, const float *x, const float *shift, const struct dc_tail *t,
                  int period, int c, int rows)

@@ -74,7 +74,8 @@ struct activation {
 };
 
 static const struct activation activations[] = {
-    {&dc_op_sigmoid, sigmoid, sigmoid_slope}, {&dc_op_tanh, hyperbolic_tangent, tanh_slope},
+    {&dc_op_sigmoid, sigmoid, sigmoid_slope},
+    {&dc_op_tanh, hyperbolic_tangent, tanh_slope},
     {&dc_op_h_swish, h_swish, h_swish_slope},
 };
 
