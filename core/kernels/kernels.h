@@ -71,5 +71,6 @@ const struct dc_kernels *dc_kernels_for(enum dc_isa isa);
 extern const struct dc_kernels dc__kernels_scalar;
 extern const struct dc_kernels dc__kernels_sse2;
 extern const struct dc_kernels dc__kernels_avx2;
+extern const struct dc_kernels dc__kernels_avx512;
 
 #endif

@@ -7,6 +7,7 @@
 #include "core/kernels/vector_avx2.h"
 
 #include "core/kernels/convolution.inc.h"
+#include "core/kernels/depthwise.inc.h"
 #include "core/kernels/tail.inc.h"
 
 const struct dc_kernels dc__kernels_avx2 = {

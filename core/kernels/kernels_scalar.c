@@ -5,6 +5,8 @@
 
 #include "core/kernels/vector_scalar.h"
 
+#include "core/kernels/tile.inc.h"
+
 #include "core/kernels/tail.inc.h"
 
 static void conv_panels(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,

@@ -54,9 +54,9 @@ TILE tail_run(const bool affine, const bool quantizes, float *y, const float *x,
             vf_store(y + first + c, v);
         }
         if (c < n) {
-            vf v = vf_load_first(x + first + c, n - c);
+            vf v = vf_load_masked(x + first + c, vf_first(n - c));
             tail_value(affine, quantizes, &v, t, &k, c);
-            vf_store_first(y + first + c, v, n - c);
+            vf_store_masked(y + first + c, v, vf_first(n - c));
         }
     }
 }
@@ -108,9 +108,10 @@ TILE tail_gradient_run(const bool affine, const bool add, float *dx, const float
         }
         if (c < n) {
             const int64_t i = first + c;
-            vf g = vf_load_first(dy + i, n - c);
-            tail_gradient_value(affine, &g, vf_load_first(x + i, n - c), t, &k, c);
-            vf_store_first(dx + i, add ? vf_add(vf_load_first(dx + i, n - c), g) : g, n - c);
+            const vf_mask mask = vf_first(n - c);
+            vf g = vf_load_masked(dy + i, mask);
+            tail_gradient_value(affine, &g, vf_load_masked(x + i, mask), t, &k, c);
+            vf_store_masked(dx + i, add ? vf_add(vf_load_masked(dx + i, mask), g) : g, mask);
         }
     }
 }

@@ -2,10 +2,8 @@
 // levels; the reference loops of kernels_scalar.c do without.
 
 typedef float vf;
-enum { WIDTH = 1 };
-
-#define TILE static inline void
-#define UNROLL
+typedef int vf_mask;
+enum { WIDTH = 1, TILE_VECTORS = 1 };
 
 static inline vf vf_zero(void)
 {
@@ -19,7 +17,11 @@ static inline vf vf_broadcast(const float *p)
 {
     return *p;
 }
-static inline vf vf_load_first(const float *p, int n)
+static inline vf_mask vf_first(int n)
+{
+    return n;
+}
+static inline vf vf_load_masked(const float *p, vf_mask n)
 {
     return n > 0 ? *p : 0.0f;
 }
@@ -27,7 +29,7 @@ static inline void vf_store(float *p, vf v)
 {
     *p = v;
 }
-static inline void vf_store_first(float *p, vf v, int n)
+static inline void vf_store_masked(float *p, vf v, vf_mask n)
 {
     if (n > 0)
         *p = v;
