@@ -64,6 +64,9 @@ struct dc_kernels {
                                const struct dc_tail *tail, int64_t count);
     // NaN changes nothing.
     void (*range)(float *least, float *greatest, const float *x, int period, int64_t count);
+
+    // The next `count` numbers of a stream that stands at a fresh block (dc_random_start).
+    void (*philox)(uint32_t *out, const uint32_t counter[4], const uint32_t key[2], int64_t count);
 };
 
 const struct dc_kernels *dc_kernels_for(enum dc_isa isa);
