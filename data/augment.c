@@ -12,25 +12,33 @@
 
 #include "core/math.h"
 
-// out(y, x) = in(y + dy, x + dx), zero where that lies outside.
+static void zero(float *out, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        out[i] = 0.0f;
+}
+
+// out(y, x) = in(y + dy, x + dx), zero where that lies outside. Rows follow each other, so what is
+// kept moves in one piece; then the columns that came around from the next row are zeroed.
 static void translate(float *out, const float *in, const struct dc_shape *shape, int64_t dy,
                       int64_t dx)
 {
     const int64_t height = shape->dims[0], width = shape->dims[1], channels = shape->dims[2];
     const int64_t row = width * channels;
-    const int64_t first = dx < 0 ? -dx : 0;
-    const int64_t end = dx > 0 ? width - dx : width;
-    for (int64_t y = 0; y < height; y++, out += row) {
-        const int64_t from = y + dy;
-        if (from < 0 || from >= height || first >= end) {
-            memset(out, 0, (size_t)row * sizeof *out);
-            continue;
-        }
-        memset(out, 0, (size_t)(first * channels) * sizeof *out);
-        memcpy(out + first * channels, in + from * row + (first + dx) * channels,
-               (size_t)((end - first) * channels) * sizeof *out);
-        memset(out + end * channels, 0, (size_t)((width - end) * channels) * sizeof *out);
+    const int64_t top = dy < 0 ? -dy : 0, bottom = dy > 0 ? height - dy : height;
+    const int64_t left = dx < 0 ? -dx : 0, right = dx > 0 ? width - dx : width;
+    if (top >= bottom || left >= right) {
+        zero(out, height * row);
+        return;
     }
+    zero(out, top * row);
+    memcpy(out + top * row + left * channels, in + (top + dy) * row + (left + dx) * channels,
+           (size_t)((bottom - top - 1) * row + (right - left) * channels) * sizeof *out);
+    for (int64_t y = top; y < bottom; y++) {
+        zero(out + y * row, left * channels);
+        zero(out + y * row + right * channels, (width - right) * channels);
+    }
+    zero(out + bottom * row, (height - bottom) * row);
 }
 
 // Cropping a zero-padded image to its old size is a shift with zero fill.
