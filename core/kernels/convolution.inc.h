@@ -111,9 +111,10 @@ TILE gradient_tile(const int rows, const int vectors, const bool whole, float *d
         for (int v = 0; v < vectors; v++)
             sum[i][v] = vf_zero();
     }
-    const float *dy = b->dy;
-    for (int p = 0; p < b->pixels; p++, dy += b->dy_stride) {
-        const float *a = x + b->x_offset[p];
+    // `a` is carried from one pixel to the next, so that the compiler keeps a + i as it is: one
+    // register and a displacement.
+    const float *dy = b->dy, *a = x + b->x_offset[0];
+    for (int p = 0;;) {
         vf d[TILE_VECTORS];
         UNROLL
         for (int v = 0; v < vectors; v++)
@@ -125,6 +126,10 @@ TILE gradient_tile(const int rows, const int vectors, const bool whole, float *d
             for (int v = 0; v < vectors; v++)
                 sum[i][v] = vf_multiply_add(value, d[v], sum[i][v]);
         }
+        if (++p == b->pixels)
+            break;
+        a = x + b->x_offset[p];
+        dy += b->dy_stride;
     }
     UNROLL
     for (int i = 0; i < rows; i++) {

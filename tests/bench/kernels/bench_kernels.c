@@ -4,8 +4,9 @@
 //
 //   bench_kernels [--time] [--level NAME] [--pass forward|data|weights] [--layer PART] LIST...
 //
-// GFLOP/s are of one thread, median and best of several windows; the share is the median's of
-// what the level does on registers alone, measured in the same run. Pin it: taskset -c 0.
+// GFLOP/s are of one thread's CPU time, median and best of several windows; the share is the
+// median's of what the level does on registers alone, measured in the same run. Pin it: taskset -c
+// 0.
 
 #include <float.h>
 #include <math.h>
@@ -130,10 +131,11 @@ static bool check(const struct layer *layer, enum pass pass, const struct option
     return good;
 }
 
+// Of this thread, so that other work on the machine counts little.
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -166,8 +168,8 @@ static bool time_levels(const struct layer *layer, enum pass pass, const struct 
         if (!wanted(options->level, level))
             continue;
         const struct dc_kernels *kernels = dc_kernels_for((enum dc_isa)isa);
-        // Windows of about 4 ms, at least one pass over the images.
-        const int rounds = 1 + (int)(4e-3 * options->peak[isa] * 0.5e9 / work.flops / TIME_IMAGES);
+        // Windows of about 2 ms, at least one pass over the images.
+        const int rounds = 1 + (int)(2e-3 * options->peak[isa] * 0.5e9 / work.flops / TIME_IMAGES);
         double rate[WINDOWS];
         for (int window = -1; window < WINDOWS; window++) {
             memset(work.y, 0, sizeof(float) * (size_t)work_y_count(&work));
