@@ -8,7 +8,7 @@
 typedef __m256 vf;
 typedef __m256i vf_mask;
 // 6 pixels by 2 vectors, or 12 by 1, are 12 accumulators of 16 registers.
-enum { WIDTH = 8, TILE_VECTORS = 2, TILE_PIXELS = 12, TILE_SUMS = 12, TILE_STEPS = 1 };
+enum { WIDTH = 8, TILE_VECTORS = 2, TILE_PIXELS = 12, TILE_SUMS = 12 };
 
 static inline vf vf_zero(void)
 {

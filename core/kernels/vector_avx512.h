@@ -8,7 +8,7 @@
 typedef __m512 vf;
 typedef __mmask16 vf_mask;
 // 12 pixels by 2 vectors are 24 accumulators of 32 registers; 12 is also what fits the addresses.
-enum { WIDTH = 16, TILE_VECTORS = 2, TILE_PIXELS = 12, TILE_SUMS = 24, TILE_STEPS = 2 };
+enum { WIDTH = 16, TILE_VECTORS = 2, TILE_PIXELS = 12, TILE_SUMS = 24 };
 
 static inline vf vf_zero(void)
 {

@@ -6,7 +6,7 @@
 typedef __m128 vf;
 typedef int vf_mask;
 // 2 pixels by 4 vectors, or 8 by 1, are 8 accumulators of 16 registers.
-enum { WIDTH = 4, TILE_VECTORS = 4, TILE_PIXELS = 8, TILE_SUMS = 8, TILE_STEPS = 1 };
+enum { WIDTH = 4, TILE_VECTORS = 4, TILE_PIXELS = 8, TILE_SUMS = 8 };
 
 static inline vf vf_zero(void)
 {
