@@ -1,5 +1,8 @@
 // What the tiled kernels of one level share: unrolled loops, vectors at the edge of the channels,
-// and the choice of a tile. Included once per level after a vector_*.h.
+// and the choice of a tile. Of one level: include it after a vector_*.h.
+
+#ifndef DC_CORE_KERNELS_TILE_H
+#define DC_CORE_KERNELS_TILE_H
 
 #include "core/kernels/kernels.h"
 
@@ -82,3 +85,5 @@ static inline int next_tile(int left, int most)
         SIZE(3, TILE_VECTORS)                                                                      \
         SIZE(4, TILE_VECTORS)                                                                      \
     }
+
+#endif
