@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "core/context.h"
+#include "core/tail.h"
 
 enum { DC_PANEL = 16 };  // output channels of one packed weight panel
 
@@ -50,20 +51,22 @@ struct dc_kernels {
     void (*depthwise_gradient)(float *dw, const float *x, const int32_t *x_offset, const float *dy,
                                int pixels, const int32_t *tap_offset, int taps, int channels);
 
-    // sum[c] += sum_p (x[p][c] - shift[c]), square[c] += sum_p (x - shift)^2. float inside a tile
-    // of pixels, double across tiles.
-    void (*shifted_sums)(double *sum, double *square, const float *x, const float *shift,
-                         int64_t pixels, int channels);
-    // y = x * scale[c] + shift[c]; element-wise
-    void (*affine)(float *y, const float *x, const float *scale, const float *shift, int64_t pixels,
-                   int channels);
-    // sum[c] += sum_p dy, product[c] += sum_p dy * (x - mean[c]); tiles as above
-    void (*gradient_sums)(double *sum, double *product, const float *dy, const float *x,
-                          const float *mean, int64_t pixels, int channels);
-    // dx = a[c] * dy + (b[c] * (x - mean[c]) + d[c]); added where `add`; element-wise
-    void (*affine_gradient)(float *dx, const float *dy, const float *x, const float *mean,
-                            const float *a, const float *b, const float *d, int64_t pixels,
-                            int channels, bool add);
+    // Tails (core/tail.h). count: values, whole pixels from channel 0 on; arrays of coefficients
+    // and sums have `period` entries. The tail and its gradient are element-wise; y may be x.
+    void (*tail)(float *y, const float *x, const struct dc_tail *tail, int64_t count);
+    void (*tail_gradient)(float *dx, const float *dy, const float *x, const struct dc_tail *tail,
+                          int64_t count, bool add);
+    // sum += x - shift, square += (x - shift)^2. float inside a tile of 64 pixels, double across.
+    void (*moments)(double *sum, double *square, const float *x, const float *shift, int channels,
+                    int period, int64_t count);
+    // sum += g, product += g * (x - mean) of the dy that passes the tail; tiles as above.
+    void (*tail_gradient_sums)(double *sum, double *product, const float *dy, const float *x,
+                               const struct dc_tail *tail, int64_t count);
+    // NaN changes nothing.
+    void (*range)(float *least, float *greatest, const float *x, int period, int64_t count);
+
+    // The next `count` numbers of a stream that stands at a fresh block (dc_random_start).
+    void (*philox)(uint32_t *out, const uint32_t counter[4], const uint32_t key[2], int64_t count);
 };
 
 const struct dc_kernels *dc_kernels_for(enum dc_isa isa);

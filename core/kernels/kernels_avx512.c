@@ -9,7 +9,8 @@
 
 #include "core/kernels/convolution.inc.h"
 #include "core/kernels/depthwise.inc.h"
-#include "core/kernels/normalize.inc.h"
+#include "core/kernels/random.inc.h"
+#include "core/kernels/tail.inc.h"
 
 // Half a vector costs what a whole one does, and masks on top: layers of few channels run the AVX2
 // kernels.
@@ -53,10 +54,12 @@ const struct dc_kernels dc__kernels_avx512 = {
     .conv_gradient = conv_gradient_any,
     .depthwise = depthwise_any,
     .depthwise_gradient = depthwise_gradient_any,
-    .shifted_sums = shifted_sums,
-    .affine = affine,
-    .gradient_sums = gradient_sums,
-    .affine_gradient = affine_gradient,
+    .tail = tail,
+    .tail_gradient = tail_gradient,
+    .moments = moments,
+    .tail_gradient_sums = tail_gradient_sums,
+    .range = range,
+    .philox = philox,
 };
 
 #endif

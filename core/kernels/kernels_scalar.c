@@ -3,7 +3,12 @@
 
 #include "core/kernels/kernels.h"
 
-#include "core/kernels/normalize.inc.h"
+#include "core/kernels/vector_scalar.h"
+
+#include "core/kernels/tile.inc.h"
+
+#include "core/kernels/random.inc.h"
+#include "core/kernels/tail.inc.h"
 
 static void conv_panels(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
                         int pixels, const float *panels, const struct dc_taps *taps,
@@ -74,8 +79,10 @@ const struct dc_kernels dc__kernels_scalar = {
     .conv_gradient = conv_gradient,
     .depthwise = depthwise,
     .depthwise_gradient = depthwise_gradient,
-    .shifted_sums = shifted_sums,
-    .affine = affine,
-    .gradient_sums = gradient_sums,
-    .affine_gradient = affine_gradient,
+    .tail = tail,
+    .tail_gradient = tail_gradient,
+    .moments = moments,
+    .tail_gradient_sums = tail_gradient_sums,
+    .range = range,
+    .philox = philox,
 };

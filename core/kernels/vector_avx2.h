@@ -47,3 +47,34 @@ static inline void vf_store_masked(float *p, vf v, vf_mask mask)
 {
     _mm256_maskstore_ps(p, mask, v);
 }
+static inline vf vf_subtract(vf a, vf b)
+{
+    return _mm256_sub_ps(a, b);
+}
+static inline vf vf_multiply(vf a, vf b)
+{
+    return _mm256_mul_ps(a, b);
+}
+static inline vf vf_clamp(vf v, vf low, vf high)  // NaN stays
+{
+    return _mm256_min_ps(high, _mm256_max_ps(low, v));
+}
+static inline vf vf_least(vf v, vf least)  // NaN in v changes nothing
+{
+    return _mm256_min_ps(v, least);
+}
+static inline vf vf_greatest(vf v, vf greatest)
+{
+    return _mm256_max_ps(v, greatest);
+}
+static inline vf vf_round(vf v)  // to even, |v| <= 2^22; 0 is +0
+{
+    const vf magic = _mm256_set1_ps(12582912.0f);
+    return _mm256_sub_ps(_mm256_add_ps(v, magic), magic);
+}
+static inline vf vf_where_inside(vf g, vf v, vf low, vf high)  // 0 where v < low or v > high
+{
+    const vf outside = _mm256_or_ps(_mm256_cmp_ps(v, low, _CMP_LT_OQ),
+                                    _mm256_cmp_ps(v, high, _CMP_GT_OQ));
+    return _mm256_andnot_ps(outside, g);
+}

@@ -46,3 +46,34 @@ static inline void vf_store_masked(float *p, vf v, vf_mask mask)
 {
     _mm512_mask_storeu_ps(p, mask, v);
 }
+static inline vf vf_subtract(vf a, vf b)
+{
+    return _mm512_sub_ps(a, b);
+}
+static inline vf vf_multiply(vf a, vf b)
+{
+    return _mm512_mul_ps(a, b);
+}
+static inline vf vf_clamp(vf v, vf low, vf high)  // NaN stays
+{
+    return _mm512_min_ps(high, _mm512_max_ps(low, v));
+}
+static inline vf vf_least(vf v, vf least)  // NaN in v changes nothing
+{
+    return _mm512_min_ps(v, least);
+}
+static inline vf vf_greatest(vf v, vf greatest)
+{
+    return _mm512_max_ps(v, greatest);
+}
+static inline vf vf_round(vf v)  // to even, |v| <= 2^22; 0 is +0
+{
+    const vf magic = _mm512_set1_ps(12582912.0f);
+    return _mm512_sub_ps(_mm512_add_ps(v, magic), magic);
+}
+static inline vf vf_where_inside(vf g, vf v, vf low, vf high)  // 0 where v < low or v > high
+{
+    const vf_mask outside = _mm512_cmp_ps_mask(v, low, _CMP_LT_OQ) |
+                            _mm512_cmp_ps_mask(v, high, _CMP_GT_OQ);
+    return _mm512_maskz_mov_ps((vf_mask)~outside, g);
+}

@@ -48,3 +48,32 @@ static inline void vf_store_masked(float *p, vf v, vf_mask n)
     _mm_storeu_ps(lanes, v);
     memcpy(p, lanes, sizeof(float) * (size_t)n);
 }
+static inline vf vf_subtract(vf a, vf b)
+{
+    return _mm_sub_ps(a, b);
+}
+static inline vf vf_multiply(vf a, vf b)
+{
+    return _mm_mul_ps(a, b);
+}
+static inline vf vf_clamp(vf v, vf low, vf high)
+{
+    return _mm_min_ps(high, _mm_max_ps(low, v));
+}
+static inline vf vf_least(vf v, vf least)
+{
+    return _mm_min_ps(v, least);
+}
+static inline vf vf_greatest(vf v, vf greatest)
+{
+    return _mm_max_ps(v, greatest);
+}
+static inline vf vf_round(vf v)
+{
+    const vf magic = _mm_set1_ps(12582912.0f);
+    return _mm_sub_ps(_mm_add_ps(v, magic), magic);
+}
+static inline vf vf_where_inside(vf g, vf v, vf low, vf high)
+{
+    return _mm_andnot_ps(_mm_or_ps(_mm_cmplt_ps(v, low), _mm_cmpgt_ps(v, high)), g);
+}
