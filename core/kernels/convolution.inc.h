@@ -51,6 +51,7 @@ TILE conv_tile(const int n, const int vectors, const int group, float *y, const 
     const int64_t distance = group > 1 ? x_offset[1] - x_offset[0] : 0;
     const float *w = b->panels;
     for (int r = 0; r < b->taps->runs; r++) {
+        ask_ahead(b->taps->ahead);
         const float *a[GROUP];
         UNROLL
         for (int j = 0; j < group; j++)
@@ -126,6 +127,7 @@ struct gradient_block {
     const int32_t *x_offset;
     const float *dy;
     int dy_stride, pixels, channels;
+    struct dc_ahead *ahead;
 };
 
 TILE gradient_tile(const int rows, const int vectors, const bool whole, float *dw, const float *x,
@@ -133,6 +135,7 @@ TILE gradient_tile(const int rows, const int vectors, const bool whole, float *d
 {
     const int last = whole ? WIDTH : b->channels - (vectors - 1) * WIDTH;
     vf sum[TILE_MAX][TILE_VECTORS];
+    ask_ahead(b->ahead);
     UNROLL
     for (int i = 0; i < rows; i++) {
         UNROLL
@@ -195,7 +198,8 @@ static void conv_gradient(float *dw, int dw_stride, const float *x, const int32_
                                              dy + (int64_t)p * dy_stride + c,
                                              dy_stride,
                                              smaller(pixels - p, GRADIENT_PIXELS),
-                                             smaller(channels - c, TILE_VECTORS * WIDTH)};
+                                             smaller(channels - c, TILE_VECTORS * WIDTH),
+                                             taps->ahead};
             const int vectors = (b.channels + WIDTH - 1) / WIDTH;
             for (int r = 0; r < taps->runs; r++) {
                 float *out = dw + (int64_t)r * taps->run_length * dw_stride + c;

@@ -37,6 +37,16 @@ static inline void store_vector(float *p, vf value, int v, int vectors, int last
         vf_store_masked(p + v * WIDTH, value, vf_first(last));
 }
 
+static inline void ask_ahead(struct dc_ahead *ahead)
+{
+    for (int i = 0; ahead && i < ahead->lines && ahead->at < DC_AHEAD_RANGES; i++) {
+        __builtin_prefetch(ahead->next[ahead->at], 0, 2);  // for reading, into the second cache
+        ahead->next[ahead->at] += DC_LINE;
+        if (ahead->next[ahead->at] >= ahead->end[ahead->at])
+            ahead->at++;
+    }
+}
+
 // The size of the next tile: as few tiles as `most` allows, of even sizes.
 static inline int next_tile(int left, int most)
 {
