@@ -72,7 +72,8 @@ static bool call_open(struct call *call, int pixels, int runs, int run_length, i
     call->run_offset = calloc((size_t)runs + 1, sizeof(int32_t));
     call->weights = filled(weights);
     call->weight_count = weights;
-    call->taps = (struct dc_taps){call->run_offset, runs, run_length};
+    call->taps = (struct dc_taps){
+        .run_offset = call->run_offset, .runs = runs, .run_length = run_length};
     return call->x_offset && call->y_offset && call->run_offset && call->weights;
 }
 
