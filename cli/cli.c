@@ -152,10 +152,9 @@ static enum dc_status unknown_option(const struct dc_verb *verb, const char *tex
     for (int i = 0; i < OPTIONS; i++)
         if (takes(verb, &options[i]))
             names[count++] = options[i].name;
-    const char *near = dc_suggest(text, names, count);
-    return dc_fail(error, DC_ERR_USAGE, "decant %s has no option '%s'%s%s%s; see decant %s --help",
-                   verb->name, text, near ? "; did you mean '" : "", near ? near : "",
-                   near ? "'?" : "", verb->name);
+    char hint[DC_HINT];
+    return dc_fail(error, DC_ERR_USAGE, "decant %s has no option '%s'%s; see decant %s --help",
+                   verb->name, text, dc_did_you_mean(hint, text, names, count), verb->name);
 }
 
 enum dc_status dc_cli_parse(struct dc_cli *cli, const struct dc_verb *verb, int argc, char **argv,

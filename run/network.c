@@ -190,18 +190,18 @@ enum dc_status dc_apply_parameter_rules(struct dc_params *params, const struct d
                                 train->freeze.items[f]);
     }
     for (int g = 0; g < train->learning_rate_factors.count; g++) {
-        const struct dc_group_spec *group = &train->learning_rate_factors.items[g];
+        const struct dc_named_value *group = &train->learning_rate_factors.items[g];
         int matched = 0;
         for (int i = 0; i < params->count; i++) {
-            if (dc_slice_matches(&params->slices[i], group->pattern)) {
-                params->slices[i].learning_rate_factor = (float)group->factor;
+            if (dc_slice_matches(&params->slices[i], group->name)) {
+                params->slices[i].learning_rate_factor = (float)group->value;
                 matched++;
             }
         }
         if (!matched)
             return dc_fail_yaml(error, dc_stage_place(stage, "train", "learning_rate_factors"),
                                 "stage '%s', learning_rate_factors: no layer matches '%s'",
-                                stage->name, group->pattern);
+                                stage->name, group->name);
     }
     return DC_OK;
 }
