@@ -175,13 +175,17 @@ enum dc_status dc_h5_open(struct dc_h5 **out, const char *path, struct dc_error 
     return status;
 }
 
-enum dc_status dc_h5_close_commit(struct dc_h5 *file, struct dc_error *error)
+enum dc_status dc_h5_close_commit(struct dc_h5 *file, enum dc_status status, struct dc_error *error)
 {
     assert(file->temporary);
+    if (status != DC_OK) {
+        dc_h5_close(file);
+        return status;
+    }
     dc__h5_lock();
     const bool failed = file->failed;
     const bool closed = close_file(file);
-    enum dc_status status = dc__h5_check_write(file, closed && !failed, NULL, error);
+    status = dc__h5_check_write(file, closed && !failed, NULL, error);
     if (failed && !file->refused)
         status = dc_fail(error, DC_ERR_IO, "%s: not written, an earlier write failed", file->path);
     dc__h5_unlock();
