@@ -22,50 +22,30 @@ static enum dc_status fail_errno(struct dc_error *error, enum dc_status status, 
     return dc_fail(error, status, "%s: %s: %s", path, what, strerror(errno));
 }
 
-static enum dc_status read_all(int fd, char *text, size_t size, const char *path,
-                               struct dc_error *error)
-{
-    for (size_t have = 0; have < size;) {
-        const ssize_t got = read(fd, text + have, size - have);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return fail_errno(error, DC_ERR_IO, path, "cannot read");
-        if (got == 0)
-            return dc_fail(error, DC_ERR_IO, "%s: ended at byte %zu of %zu while being read", path,
-                           have, size);
-        have += (size_t)got;
-    }
-    return DC_OK;
-}
-
-static enum dc_status read_open(char **text, size_t *size, int fd, const char *path,
-                                struct dc_arena *arena, struct dc_error *error)
-{
-    struct stat info;
-    if (fstat(fd, &info) != 0)
-        return fail_errno(error, DC_ERR_IO, path, "cannot read");
-    if (!S_ISREG(info.st_mode))
-        return dc_fail(error, DC_ERR_DATA, "%s: not a file%s", path,
-                       S_ISDIR(info.st_mode) ? " but a folder" : "");
-    *text = dc_arena_alloc(arena, (size_t)info.st_size + 1, error);
-    if (!*text)
-        return DC_ERR_MEMORY;
-    *size = (size_t)info.st_size;
-    return read_all(fd, *text, *size, path, error);
-}
-
 enum dc_status dc_file_read(char **text, size_t *size, const char *path, struct dc_arena *arena,
                             struct dc_error *error)
 {
-    size_t bytes = 0;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    struct stat info;
+    size_t have = 0;
+    enum dc_status status = DC_OK;
+    FILE *file = fopen(path, "rbe");
+    if (!file)
         return fail_errno(error, DC_ERR_DATA, path, "cannot open");
-    const enum dc_status status = read_open(text, &bytes, fd, path, arena, error);
-    close(fd);
+    if (fstat(fileno(file), &info) != 0)
+        status = fail_errno(error, DC_ERR_IO, path, "cannot read");
+    else if (!S_ISREG(info.st_mode))
+        status = dc_fail(error, DC_ERR_DATA, "%s: not a file%s", path,
+                         S_ISDIR(info.st_mode) ? " but a folder" : "");
+    else if (!(*text = dc_arena_alloc(arena, (size_t)info.st_size + 1, error)))
+        status = DC_ERR_MEMORY;
+    else if ((have = fread(*text, 1, (size_t)info.st_size, file)) < (size_t)info.st_size)
+        status = ferror(file)
+                     ? fail_errno(error, DC_ERR_IO, path, "cannot read")
+                     : dc_fail(error, DC_ERR_IO, "%s: ended at byte %zu of %zu while being read",
+                               path, have, (size_t)info.st_size);
+    fclose(file);
     if (size)
-        *size = bytes;
+        *size = have;
     return status;
 }
 
@@ -197,41 +177,24 @@ enum dc_status dc_file_read_decoded(uint8_t **bytes, size_t *size, const char *p
     return status;
 }
 
-static enum dc_status write_all(int fd, const char *bytes, size_t size, const char *path,
-                                struct dc_error *error)
-{
-    while (size > 0) {
-        const ssize_t wrote = write(fd, bytes, size);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote < 0)
-            return fail_errno(error, DC_ERR_IO, path, "cannot write");
-        bytes += wrote;
-        size -= (size_t)wrote;
-    }
-    return DC_OK;
-}
-
 enum dc_status dc_file_write(const char *path, const void *bytes, size_t size,
                              struct dc_error *error)
 {
     struct dc_arena *arena = NULL;
     DC_TRY(dc_arena_create(&arena, error));
-    enum dc_status status = DC_OK;
-    char *temporary = dc_temporary_path(arena, path, error);
-    const int fd = temporary ? open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
-    if (!temporary) {
-        status = DC_ERR_MEMORY;
-    } else if (fd < 0) {
-        status = fail_errno(error, DC_ERR_IO, path, "cannot write");
-    } else {
-        status = write_all(fd, bytes, size, path, error);
-        if (close(fd) != 0 && status == DC_OK)
-            status = fail_errno(error, DC_ERR_IO, path, "cannot write");
-        if (status == DC_OK)
+    enum dc_status status = DC_ERR_MEMORY;
+    const char *temporary = dc_temporary_path(arena, path, error);
+    FILE *file = temporary ? fopen(temporary, "wbe") : NULL;
+    if (file) {
+        const bool wrote = fwrite(bytes, 1, size, file) == size;
+        if (fclose(file) == 0 && wrote) {
             status = dc_file_commit(temporary, path, error);
-        else
+        } else {
+            status = fail_errno(error, DC_ERR_IO, path, "cannot write");
             dc_file_discard(temporary);
+        }
+    } else if (temporary) {
+        status = fail_errno(error, DC_ERR_IO, path, "cannot write");
     }
     dc_arena_free(arena);
     return status;

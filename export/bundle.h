@@ -35,8 +35,4 @@ DC_MUST_USE enum dc_status dc_bundle_read(struct dc_imodel **model, struct dc_ve
 // {weight_bytes, bias_bytes, rescale_bytes, arena_bytes, macs}
 json_t *dc_bundle_cost(const struct dc_imodel_cost *cost);
 
-// The model's name as the files and functions of the C pair have it.
-DC_MUST_USE char *dc_bundle_c_name(struct dc_arena *arena, const struct dc_imodel *model,
-                                   struct dc_error *error);
-
 #endif

@@ -3,11 +3,14 @@
 
 #include "export/bundle_format.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 
+const char *const dc__vector_arrays[] = {"outputs", "accumulators"};
 const char *const dc__layer_array_names[DC__LAYER_ARRAYS] = {"weights", "biases", "weight_scales",
                                                              "multipliers", "shifts"};
 
@@ -44,6 +47,29 @@ bool dc__layer_dataset(struct dc__dataset *dataset, const struct dc_ilayer *l,
         dataset->tensor.shape = DC_SHAPE(rescales);
         return rescales > 0;
     }
+}
+
+bool dc__vector_dataset(struct dc__dataset *dataset, const struct dc_vectors *vectors,
+                        const struct dc_ilayer *l, int i, const char *what)
+{
+    const bool sums = strcmp(what, "accumulators") == 0;
+    snprintf(dataset->name, sizeof dataset->name, "vectors/%02d/%s", i, what);
+    dataset->tensor = (struct dc_tensor){
+        .data = sums ? (void *)vectors->accumulators[i] : vectors->outputs[i],
+        .dtype = sums ? DC_I32 : DC_I8,
+        .shape = DC_SHAPE(vectors->count, l->height, l->width, l->channels)};
+    return dataset->tensor.data;
+}
+
+void dc__remove_folder(const char *path)
+{
+    DIR *stream = opendir(path);
+    if (!stream)
+        return;
+    for (const struct dirent *entry; (entry = readdir(stream)) != NULL;)
+        (void)unlinkat(dirfd(stream), entry->d_name, 0);  // not "." and ".."
+    closedir(stream);
+    (void)rmdir(path);
 }
 
 const char *dc__layer_layout(const struct dc_ilayer *l, enum dc__layer_array which)

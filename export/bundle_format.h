@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "core/tensor.h"
-#include "qat/imodel.h"
+#include "export/vectors.h"
 
 enum { DC__DATASET_NAME = 64 };
 
@@ -30,6 +30,14 @@ extern const char *const dc__layer_array_names[DC__LAYER_ARRAYS];
 // false: this layer has no such array. input: the layer's first input.
 bool dc__layer_dataset(struct dc__dataset *dataset, const struct dc_ilayer *l,
                        const struct dc_ilayer *input, int i, enum dc__layer_array which);
+
+// The same of one of dc__vector_arrays; data points into *vectors.
+extern const char *const dc__vector_arrays[2];
+bool dc__vector_dataset(struct dc__dataset *dataset, const struct dc_vectors *vectors,
+                        const struct dc_ilayer *l, int i, const char *what);
+
+// Removes a folder of plain files. Failing leaves litter, not damage.
+void dc__remove_folder(const char *path);
 
 const char *dc__layer_layout(const struct dc_ilayer *l, enum dc__layer_array which);
 uint32_t dc__crc32(const void *bytes, uint64_t count);

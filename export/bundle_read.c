@@ -10,7 +10,6 @@
 #include "core/h5.h"
 #include "export/bundle.h"
 #include "export/bundle_format.h"
-#include "export/c_source.h"
 #include "qat/profile.h"
 
 enum { VECTORS_MAX = 1 << 20, DIMENSION_MAX = 1 << 16 };
@@ -27,12 +26,6 @@ struct reader {
 static enum dc_status bad_manifest(const struct reader *r, const char *what)
 {
     return dc_fail(r->error, DC_ERR_DATA, "%s/manifest.json: %s", r->directory, what);
-}
-
-char *dc_bundle_c_name(struct dc_arena *arena, const struct dc_imodel *model,
-                       struct dc_error *error)
-{
-    return dc_c_identifier(arena, model->name, error);
 }
 
 static enum dc_status read_manifest(struct reader *r)
@@ -202,18 +195,9 @@ static enum dc_status read_vectors(const struct reader *r, struct dc_vectors **v
         const struct dc_ilayer *l = &r->model->layers[i];
         const json_t *described = json_object_get(json_array_get(layers, (size_t)i), "vectors");
         struct dc__dataset d;
-        snprintf(d.name, sizeof d.name, "vectors/%02d/outputs", i);
-        d.tensor = (struct dc_tensor){
-            .data = (*vectors)->outputs[i],
-            .dtype = DC_I8,
-            .shape = DC_SHAPE((*vectors)->count, l->height, l->width, l->channels)};
-        DC_TRY(read_dataset(r, described, "outputs", &d));
-        if (!(*vectors)->accumulators[i])
-            continue;
-        snprintf(d.name, sizeof d.name, "vectors/%02d/accumulators", i);
-        d.tensor.data = (*vectors)->accumulators[i];
-        d.tensor.dtype = DC_I32;
-        DC_TRY(read_dataset(r, described, "accumulators", &d));
+        for (int which = 0; which < 2; which++)
+            if (dc__vector_dataset(&d, *vectors, l, i, dc__vector_arrays[which]))
+                DC_TRY(read_dataset(r, described, dc__vector_arrays[which], &d));
     }
     return DC_OK;
 }

@@ -1,7 +1,6 @@
 // Owns the writing of bundles: manifest, arrays, vectors, and the swap that makes a bundle appear
 // whole. The C pair's text is c_source.c's.
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -116,18 +115,10 @@ static enum dc_status write_layer(json_t *layers, struct dc_h5 *file, const stru
             DC_TRY(put_dataset(arrays, dc__layer_array_names[which], file, &d,
                                dc__layer_layout(l, array), error));
     }
-    d.tensor = (struct dc_tensor){
-        .data = vectors->outputs[i],
-        .dtype = DC_I8,
-        .shape = DC_SHAPE(vectors->count, l->height, l->width, l->channels)};
-    snprintf(d.name, sizeof d.name, "vectors/%02d/outputs", i);
-    DC_TRY(put_dataset(traces, "outputs", file, &d, "NHWC", error));
-    if (!vectors->accumulators[i])
-        return DC_OK;
-    d.tensor.data = vectors->accumulators[i];
-    d.tensor.dtype = DC_I32;
-    snprintf(d.name, sizeof d.name, "vectors/%02d/accumulators", i);
-    return put_dataset(traces, "accumulators", file, &d, "NHWC", error);
+    for (int which = 0; which < 2; which++)
+        if (dc__vector_dataset(&d, vectors, l, i, dc__vector_arrays[which]))
+            DC_TRY(put_dataset(traces, dc__vector_arrays[which], file, &d, "NHWC", error));
+    return DC_OK;
 }
 
 static enum dc_status write_arrays(json_t *layers, const char *path, const struct dc_imodel *model,
@@ -146,7 +137,7 @@ static enum dc_status write_sources(json_t *files, const char *directory,
                                     const struct dc_imodel *model, const struct dc_vectors *vectors,
                                     struct dc_arena *arena, struct dc_error *error)
 {
-    const char *name = dc_bundle_c_name(arena, model, error);
+    const char *name = dc_c_identifier(arena, model->name, error);
     if (!name)
         return DC_ERR_MEMORY;
     DC_TRY(dc_c_source_write(directory, name, model, vectors, error));
@@ -219,20 +210,6 @@ static enum dc_status fill_directory(const char *directory, const struct dc_imod
     return status;
 }
 
-// A flat directory of plain files, as bundles are. Failing to remove leaves litter, not damage.
-static void remove_directory(const char *directory)
-{
-    DIR *stream = opendir(directory);
-    if (!stream)
-        return;
-    for (const struct dirent *entry; (entry = readdir(stream)) != NULL;) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            (void)unlinkat(dirfd(stream), entry->d_name, 0);
-    }
-    closedir(stream);
-    (void)rmdir(directory);
-}
-
 // Renaming over a directory that is not empty is refused, so an older bundle steps aside first.
 static enum dc_status swap_in(const char *fresh, const char *directory, struct dc_arena *arena,
                               struct dc_error *error)
@@ -250,7 +227,7 @@ static enum dc_status swap_in(const char *fresh, const char *directory, struct d
         return dc_fail(error, DC_ERR_IO, "%s: cannot be created: %s", directory, strerror(reason));
     }
     if (replaces)
-        remove_directory(old);
+        dc__remove_folder(old);
     return DC_OK;
 }
 
@@ -275,7 +252,7 @@ enum dc_status dc_bundle_write(const char *directory, const struct dc_imodel *mo
         if (status == DC_OK)
             status = swap_in(fresh, target, arena, error);
         if (status != DC_OK)
-            remove_directory(fresh);
+            dc__remove_folder(fresh);
     }
     dc_arena_free(arena);
     return status;

@@ -16,6 +16,8 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "export/bundle.h"
+#include "export/bundle_format.h"
+#include "export/c_source.h"
 
 enum { WORDS_MAX = 32, PARTS_MAX = 64, SELFTEST_FAILED = 3, NO_PART = -1 };
 
@@ -205,7 +207,7 @@ static enum dc_status verify(struct verifier *v, const int8_t *inputs, int64_t s
     DC_TRY_IN(dc_vectors_replay(v->vectors, v->ctx, v->model, v->error), v->error, "%s/model.h5",
               v->directory);
     v->report->vectors = v->vectors->count;
-    v->name = dc_bundle_c_name(v->arena, v->model, v->error);
+    v->name = dc_c_identifier(v->arena, v->model->name, v->error);
     const size_t bytes = (size_t)(samples * dc_ilayer_size(dc_imodel_output(v->model)));
     int8_t *ours = dc_arena_alloc(v->arena, bytes, v->error);
     int8_t *theirs = dc_arena_alloc(v->arena, bytes, v->error);
@@ -217,19 +219,6 @@ static enum dc_status verify(struct verifier *v, const int8_t *inputs, int64_t s
     dc_engine_run(engine, ours, inputs, samples);
     dc_engine_free(engine);
     return compare(v, ours, theirs, samples);
-}
-
-static void remove_work(struct verifier *v)
-{
-    static const char *const files[] = {"driver.c", "program", "in", "out"};
-    for (int part = NO_PART; part < PARTS_MAX; part++) {
-        for (int i = 0; i < 4; i++) {
-            char *path = path_in(v, files[i], part);
-            if (path)
-                (void)unlink(path);
-        }
-    }
-    (void)rmdir(v->work);
 }
 
 enum dc_status dc_verify_bundle(const struct dc_ctx *ctx, const char *directory,
@@ -248,7 +237,7 @@ enum dc_status dc_verify_bundle(const struct dc_ctx *ctx, const char *directory,
         status = dc_fail(error, DC_ERR_IO, "%s: cannot be created: %s", v.work, strerror(errno));
     } else if (v.work) {
         status = verify(&v, inputs, samples, compiler);
-        remove_work(&v);
+        dc__remove_folder(v.work);
     }
     dc_vectors_free(v.vectors);
     dc_imodel_free(v.model);

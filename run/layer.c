@@ -3,7 +3,6 @@
 
 #include "run/layer.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "core/ops/ops.h"
@@ -101,133 +100,108 @@ static struct dc_padding resolve_padding(const struct dc_layer *l, const struct 
     return p;
 }
 
-static void fill_window(struct dc_conv_attributes *a, const struct dc_layer *l,
-                        const struct dc_shape *in)
+// Attributes of whichever op a layer becomes.
+union attributes {
+    struct dc_conv_attributes conv;
+    struct dc_pool_attributes pool;
+    struct dc_dense_attributes dense;
+    struct dc_batch_norm_attributes batch_norm;
+    struct dc_dropout_attributes dropout;
+    struct dc_concat_attributes concat;
+    struct dc_slice_attributes slice;
+    struct dc_reshape_attributes reshape;
+    struct dc_pad_attributes pad;
+};
+
+static bool takes(const struct dc_layer_kind *kind, const char *key)
 {
-    const int kernel[2] = {pick(&l->kernel, 0, 1), pick(&l->kernel, 1, 1)};
-    const int stride[2] = {pick(&l->stride, 0, 1), pick(&l->stride, 1, 1)};
-    const struct dc_padding p = resolve_padding(l, in, kernel, stride);
+    const size_t length = strlen(key);
+    for (const char *at = kind->keys; (at = strstr(at, key)); at += length)
+        if ((at == kind->keys || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
+            return true;
+    return false;
+}
+
+static void fill_conv(struct dc_conv_attributes *a, const struct dc_layer_kind *kind,
+                      const struct dc_layer *l, const struct dc_shape *in, const int kernel[2],
+                      const int stride[2], const struct dc_padding *p)
+{
+    const int channels = (int)in->dims[in->rank - 1];
+    const bool depthwise = takes(kind, "multiplier");
     *a = (struct dc_conv_attributes){
+        .filters = depthwise ? channels * (int)l->multiplier : (int)l->filters,
         .kernel_h = kernel[0],
         .kernel_w = kernel[1],
         .stride_h = stride[0],
         .stride_w = stride[1],
         .dilation_h = pick(&l->dilation, 0, 1),
         .dilation_w = pick(&l->dilation, 1, 1),
-        .pad_top = p.top,
-        .pad_bottom = p.bottom,
-        .pad_left = p.left,
-        .pad_right = p.right,
+        .groups = depthwise ? channels : (int)l->groups,
+        .pad_top = p->top,
+        .pad_bottom = p->bottom,
+        .pad_left = p->left,
+        .pad_right = p->right,
         .bias = l->bias,
     };
 }
 
-static void fill_conv(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
+// For an input of this shape.
+static void fill(union attributes *a, const struct dc_layer_kind *kind, const struct dc_layer *l,
+                 const struct dc_shape *in)
 {
-    struct dc_conv_attributes *a = attributes;
-    fill_window(a, l, in);
-    a->filters = (int)l->filters;
-    a->groups = (int)l->groups;
-}
-
-static void fill_depthwise(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
-{
-    struct dc_conv_attributes *a = attributes;
-    fill_window(a, l, in);
-    a->groups = (int)in->dims[in->rank - 1];
-    a->filters = a->groups * (int)l->multiplier;
-}
-
-static void fill_pool(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
-{
+    const struct dc_op *op = kind->op;
+    const bool pools = op == &dc_op_max_pool || op == &dc_op_average_pool;
     const int kernel[2] = {pick(&l->kernel, 0, 1), pick(&l->kernel, 1, 1)};
-    const int stride[2] = {pick(&l->stride, 0, kernel[0]), pick(&l->stride, 1, kernel[1])};
+    const int stride[2] = {pick(&l->stride, 0, pools ? kernel[0] : 1),
+                           pick(&l->stride, 1, pools ? kernel[1] : 1)};
     const struct dc_padding p = resolve_padding(l, in, kernel, stride);
-    *(struct dc_pool_attributes *)attributes = (struct dc_pool_attributes){
-        .kernel_h = kernel[0],
-        .kernel_w = kernel[1],
-        .stride_h = stride[0],
-        .stride_w = stride[1],
-        .pad_top = p.top,
-        .pad_bottom = p.bottom,
-        .pad_left = p.left,
-        .pad_right = p.right,
-        .count_padding = l->count_padding,
-    };
-}
-
-static void fill_dense(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
-{
-    (void)in;
-    *(struct dc_dense_attributes *)attributes = (struct dc_dense_attributes){(int)l->units,
-                                                                             l->bias};
-}
-
-static void fill_batch_norm(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
-{
-    (void)in;
-    *(struct dc_batch_norm_attributes *)attributes = (struct dc_batch_norm_attributes){
-        (float)l->epsilon, (float)l->momentum};
-}
-
-static void fill_dropout(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
-{
-    (void)in;
-    *(struct dc_dropout_attributes *)attributes = (struct dc_dropout_attributes){(float)l->rate};
-}
-
-static void fill_concat(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
-{
-    (void)in;
-    *(struct dc_concat_attributes *)attributes = (struct dc_concat_attributes){(int)l->axis};
-}
-
-static void fill_slice(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
-{
-    (void)in;
-    *(struct dc_slice_attributes *)attributes = (struct dc_slice_attributes){(int)l->axis, l->begin,
-                                                                             l->end, l->step};
-}
-
-static void fill_reshape(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
-{
-    (void)in;
-    struct dc_reshape_attributes *a = attributes;
-    *a = (struct dc_reshape_attributes){.rank = l->shape.count};
-    for (int i = 0; i < l->shape.count && i < DC_RANK_MAX - 1; i++)
-        a->dims[i] = (int64_t)l->shape.items[i];
-}
-
-static void fill_pad(void *attributes, const struct dc_layer *l, const struct dc_shape *in)
-{
-    (void)in;
-    const struct dc_padding *p = &l->padding;
-    *(struct dc_pad_attributes *)attributes = (struct dc_pad_attributes){
-        p->top, p->bottom, p->left, p->right, (int)l->channels_before, (int)l->channels_after};
+    if (op == &dc_op_conv) {
+        fill_conv(&a->conv, kind, l, in, kernel, stride, &p);
+    } else if (pools) {
+        a->pool = (struct dc_pool_attributes){kernel[0], kernel[1], stride[0],
+                                              stride[1], p.top,     p.bottom,
+                                              p.left,    p.right,   l->count_padding};
+    } else if (op == &dc_op_dense) {
+        a->dense = (struct dc_dense_attributes){(int)l->units, l->bias};
+    } else if (op == &dc_op_batch_norm) {
+        a->batch_norm = (struct dc_batch_norm_attributes){(float)l->epsilon, (float)l->momentum};
+    } else if (op == &dc_op_dropout) {
+        a->dropout.rate = (float)l->rate;
+    } else if (op == &dc_op_concat) {
+        a->concat.axis = (int)l->axis;
+    } else if (op == &dc_op_slice) {
+        a->slice = (struct dc_slice_attributes){(int)l->axis, l->begin, l->end, l->step};
+    } else if (op == &dc_op_pad) {
+        a->pad = (struct dc_pad_attributes){
+            p.top, p.bottom, p.left, p.right, (int)l->channels_before, (int)l->channels_after};
+    } else if (op == &dc_op_reshape) {
+        a->reshape.rank = l->shape.count;
+        for (int i = 0; i < l->shape.count && i < DC_RANK_MAX - 1; i++)
+            a->reshape.dims[i] = (int64_t)l->shape.items[i];
+    }
 }
 
 static const struct dc_layer_kind kinds[] = {
-    {"conv", &dc_op_conv, "filters kernel stride dilation groups padding bias", fill_conv},
-    {"depthwise_conv", &dc_op_conv, "multiplier kernel stride dilation padding bias",
-     fill_depthwise},
-    {"max_pool", &dc_op_max_pool, "kernel stride padding", fill_pool},
-    {"average_pool", &dc_op_average_pool, "kernel stride padding count_padding", fill_pool},
-    {"dense", &dc_op_dense, "units bias", fill_dense},
-    {"batch_norm", &dc_op_batch_norm, "epsilon momentum", fill_batch_norm},
-    {"dropout", &dc_op_dropout, "rate", fill_dropout},
-    {"concat", &dc_op_concat, "axis", fill_concat},
-    {"slice", &dc_op_slice, "axis begin end step", fill_slice},
-    {"reshape", &dc_op_reshape, "shape", fill_reshape},
-    {"pad", &dc_op_pad, "padding channels_before channels_after", fill_pad},
-    {"relu", &dc_op_relu, "", NULL},
-    {"relu6", &dc_op_relu6, "", NULL},
-    {"sigmoid", &dc_op_sigmoid, "", NULL},
-    {"tanh", &dc_op_tanh, "", NULL},
-    {"h_swish", &dc_op_h_swish, "", NULL},
-    {"add", &dc_op_add, "", NULL},
-    {"global_average_pool", &dc_op_global_average_pool, "", NULL},
-    {"flatten", &dc_op_flatten, "", NULL},
-    {"softmax", &dc_op_softmax, "", NULL},
+    {"conv", &dc_op_conv, "filters kernel stride dilation groups padding bias"},
+    {"depthwise_conv", &dc_op_conv, "multiplier kernel stride dilation padding bias"},
+    {"max_pool", &dc_op_max_pool, "kernel stride padding"},
+    {"average_pool", &dc_op_average_pool, "kernel stride padding count_padding"},
+    {"dense", &dc_op_dense, "units bias"},
+    {"batch_norm", &dc_op_batch_norm, "epsilon momentum"},
+    {"dropout", &dc_op_dropout, "rate"},
+    {"concat", &dc_op_concat, "axis"},
+    {"slice", &dc_op_slice, "axis begin end step"},
+    {"reshape", &dc_op_reshape, "shape"},
+    {"pad", &dc_op_pad, "padding channels_before channels_after"},
+    {"relu", &dc_op_relu, ""},
+    {"relu6", &dc_op_relu6, ""},
+    {"sigmoid", &dc_op_sigmoid, ""},
+    {"tanh", &dc_op_tanh, ""},
+    {"h_swish", &dc_op_h_swish, ""},
+    {"add", &dc_op_add, ""},
+    {"global_average_pool", &dc_op_global_average_pool, ""},
+    {"flatten", &dc_op_flatten, ""},
+    {"softmax", &dc_op_softmax, ""},
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
@@ -245,15 +219,6 @@ int dc_layer_names(const char *names[], int capacity)
     for (int i = 0; i < KINDS && count < capacity; i++)
         names[count++] = kinds[i].name;
     return count;
-}
-
-static bool takes(const struct dc_layer_kind *kind, const char *key)
-{
-    const size_t length = strlen(key);
-    for (const char *at = kind->keys; (at = strstr(at, key)); at += length)
-        if ((at == kind->keys || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
-            return true;
-    return false;
 }
 
 enum dc_status dc_layer_decode(struct dc_layer *layer, const struct dc_layer_kind *kind,
@@ -276,12 +241,8 @@ enum dc_status dc_layer_add(struct dc_graph *graph, const char *name,
                             const struct dc_layer_kind *kind, const struct dc_layer *layer,
                             const int *inputs, int count, int *node, struct dc_error *error)
 {
-    _Alignas(16) char attributes[256] = {0};
-    static_assert(sizeof(struct dc_conv_attributes) <= sizeof attributes &&
-                      sizeof(struct dc_reshape_attributes) <= sizeof attributes,
-                  "attributes fit");
-    if (kind->fill)
-        kind->fill(attributes, layer, &graph->nodes[inputs[0]].shape);
-    return dc_graph_add(graph, name, kind->op, attributes,
-                        kind->fill ? kind->op->attribute_bytes : 0, inputs, count, node, error);
+    union attributes attributes = {0};
+    fill(&attributes, kind, layer, &graph->nodes[inputs[0]].shape);
+    return dc_graph_add(graph, name, kind->op, &attributes, kind->op->attribute_bytes, inputs,
+                        count, node, error);
 }

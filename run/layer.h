@@ -28,8 +28,6 @@ struct dc_layer_kind {
     const char *name;
     const struct dc_op *op;
     const char *keys;  // separated by spaces, besides name, from and when
-    // Fills the op's attributes for an input of this shape; NULL: the op has none.
-    void (*fill)(void *attributes, const struct dc_layer *layer, const struct dc_shape *in);
 };
 
 const struct dc_layer_kind *dc_layer_find(const char *name);
