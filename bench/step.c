@@ -109,13 +109,10 @@ static enum dc_status make_plan(struct work *w, int output, struct dc_error *err
 static enum dc_status open_step(struct work *w, struct dc_training_graph *t, struct dc_error *error)
 {
     struct dc__bench *bench = w->bench;
-    const struct dc_train_spec *spec = &bench->stage->train;
+    const struct dc_train_config *config = &bench->stage->train.config;
     w->trains = true;
-    w->optimizer = (struct dc_optimizer){.kind = (enum dc_optimizer_kind)spec->optimizer,
-                                         .momentum = (float)spec->momentum,
-                                         .nesterov = spec->nesterov,
-                                         .weight_decay = (float)spec->weight_decay};
-    w->learning_rate = spec->learning_rate;
+    w->optimizer = config->optimizer;
+    w->learning_rate = config->learning_rate;
     w->graph = t->graph;
     DC_TRY(dc_params_create(&w->params, t->graph, dc_optimizer_states(w->optimizer.kind), false,
                             error));

@@ -106,6 +106,18 @@ char *dc_arena_printf(struct dc_arena *arena, struct dc_error *error, const char
     return text;
 }
 
+void *dc_arena_grow(struct dc_arena *arena, void *items, int count, int *capacity,
+                    size_t item_bytes, struct dc_error *error)
+{
+    if (items && count < *capacity)
+        return items;
+    *capacity = *capacity ? 2 * *capacity : 64;
+    void *larger = dc_arena_alloc(arena, (size_t)*capacity * item_bytes, error);
+    if (larger && count > 0)
+        memcpy(larger, items, (size_t)count * item_bytes);
+    return larger;
+}
+
 size_t dc_arena_used(const struct dc_arena *arena)
 {
     return arena->used;

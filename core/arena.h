@@ -22,6 +22,11 @@ DC_MUST_USE char *dc_arena_copy(struct dc_arena *arena, const char *text, struct
 DC_MUST_USE char *dc_arena_printf(struct dc_arena *arena, struct dc_error *error,
                                   const char *format, ...) DC_PRINTF(3, 4);
 
+// An array with room for one more item, where `count` fill *capacity: a larger copy, and *capacity
+// with it; the old one stays in the arena. NULL: memory is out.
+DC_MUST_USE void *dc_arena_grow(struct dc_arena *arena, void *items, int count, int *capacity,
+                                size_t item_bytes, struct dc_error *error);
+
 // Bytes handed out so far, and how many allocator calls that took (a test asserts that a training
 // step makes none).
 size_t dc_arena_used(const struct dc_arena *arena);

@@ -47,32 +47,6 @@ int dc_graph_find(const struct dc_graph *graph, const char *name)
     return -1;
 }
 
-// Old arrays stay in the arena: graphs are small and built once.
-static enum dc_status grow(struct dc_graph *graph, struct dc_error *error)
-{
-    if (graph->count == graph->node_capacity) {
-        const int capacity = graph->node_capacity ? graph->node_capacity * 2 : 64;
-        struct dc_node *nodes = DC_NEW(graph->arena, struct dc_node, capacity, error);
-        if (!nodes)
-            return DC_ERR_MEMORY;
-        if (graph->count)
-            memcpy(nodes, graph->nodes, sizeof *nodes * (size_t)graph->count);
-        graph->nodes = nodes;
-        graph->node_capacity = capacity;
-    }
-    if (graph->param_count + DC_OP_PARAMS_MAX > graph->param_capacity) {
-        const int capacity = graph->param_capacity ? graph->param_capacity * 2 : 64;
-        struct dc_param_spec *params = DC_NEW(graph->arena, struct dc_param_spec, capacity, error);
-        if (!params)
-            return DC_ERR_MEMORY;
-        if (graph->param_count)
-            memcpy(params, graph->params, sizeof *params * (size_t)graph->param_count);
-        graph->params = params;
-        graph->param_capacity = capacity;
-    }
-    return DC_OK;
-}
-
 static enum dc_status declare_params(struct dc_graph *graph, struct dc_node *node,
                                      const struct dc_shape *in, struct dc_error *error)
 {
@@ -83,6 +57,10 @@ static enum dc_status declare_params(struct dc_graph *graph, struct dc_node *nod
     for (int i = 0; i < node->param_count; i++) {
         specs[i].name = dc_arena_printf(graph->arena, error, "%s.%s", node->name, specs[i].name);
         if (!specs[i].name)
+            return DC_ERR_MEMORY;
+        graph->params = dc_arena_grow(graph->arena, graph->params, graph->param_count,
+                                      &graph->param_capacity, sizeof specs[i], error);
+        if (!graph->params)
             return DC_ERR_MEMORY;
         node->params[i] = graph->param_count;
         graph->params[graph->param_count++] = specs[i];
@@ -99,7 +77,10 @@ enum dc_status dc_graph_add(struct dc_graph *graph, const char *name, const stru
     if (input_count < op->inputs_min || input_count > op->inputs_max)
         return dc_fail(error, DC_ERR_CONFIG, "'%s': %s takes %d to %d inputs, not %d", name,
                        op->name, op->inputs_min, op->inputs_max, input_count);
-    DC_TRY(grow(graph, error));
+    graph->nodes = dc_arena_grow(graph->arena, graph->nodes, graph->count, &graph->node_capacity,
+                                 sizeof *graph->nodes, error);
+    if (!graph->nodes)
+        return DC_ERR_MEMORY;
     struct dc_node node = {.op = op, .input_count = input_count, .dtype = DC_F32};
     node.name = dc_arena_copy(graph->arena, name, error);
     void *copy = attribute_bytes ? dc_arena_alloc(graph->arena, attribute_bytes, error) : NULL;

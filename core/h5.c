@@ -285,15 +285,28 @@ static bool transfer_rows(hid_t set, const struct dc_shape *shape, enum dc_dtype
     return good;
 }
 
+// The dc_dtype that holds every value of an array; DC_DTYPE_COUNT when there is none.
+static enum dc_dtype dtype_of(hid_t set)
+{
+    enum dc_dtype dtype = DC_DTYPE_COUNT;
+    const hid_t type = H5Dget_type(set);
+    const size_t size = H5Tget_size(type);
+    const H5T_class_t class = H5Tget_class(type);
+    if (class == H5T_FLOAT)
+        dtype = size <= 4 ? DC_F32 : size == 8 ? DC_F64 : DC_DTYPE_COUNT;
+    else if (class == H5T_INTEGER && H5Tget_sign(type) == H5T_SGN_NONE)
+        dtype = size == 1 ? DC_U8 : size == 2 ? DC_I32 : DC_DTYPE_COUNT;
+    else if (class == H5T_INTEGER)
+        dtype = size == 1 ? DC_I8 : size <= 4 ? DC_I32 : DC_DTYPE_COUNT;
+    H5Tclose(type);
+    return dtype;
+}
+
 static bool append(hid_t set, const void *rows, int64_t count)
 {
     struct dc_shape shape;
     hsize_t dims[DC_RANK_MAX];
-    const hid_t type = H5Dget_type(set);
-    enum dc_dtype dtype = DC_F32;
-    while (dtype < DC_DTYPE_COUNT && H5Tequal(type, type_of(dtype, true)) <= 0)
-        dtype++;
-    H5Tclose(type);
+    const enum dc_dtype dtype = dtype_of(set);
     if (dtype == DC_DTYPE_COUNT || !array_shape(set, &shape) || shape.rank == 0)
         return false;
     for (int i = 0; i < shape.rank; i++)
@@ -333,22 +346,6 @@ bool dc_h5_has(const struct dc_h5 *file, const char *name)
     return found;
 }
 
-// The dc_dtype that holds every value of a stored type; DC_DTYPE_COUNT when there is none.
-static enum dc_dtype holding_type(hid_t type)
-{
-    const size_t size = H5Tget_size(type);
-    switch (H5Tget_class(type)) {
-    case H5T_FLOAT:
-        return size <= 4 ? DC_F32 : size == 8 ? DC_F64 : DC_DTYPE_COUNT;
-    case H5T_INTEGER:
-        if (H5Tget_sign(type) == H5T_SGN_NONE)
-            return size == 1 ? DC_U8 : size == 2 ? DC_I32 : DC_DTYPE_COUNT;
-        return size == 1 ? DC_I8 : size <= 4 ? DC_I32 : DC_DTYPE_COUNT;
-    default:
-        return DC_DTYPE_COUNT;
-    }
-}
-
 static enum dc_status open_array(hid_t *set, struct dc_shape *shape, const struct dc_h5 *file,
                                  const char *name, struct dc_error *error)
 {
@@ -369,9 +366,7 @@ enum dc_status dc_h5_describe(const struct dc_h5 *file, const char *name, enum d
     dc__h5_lock();
     enum dc_status status = open_array(&set, shape, file, name, error);
     if (status == DC_OK) {
-        const hid_t type = H5Dget_type(set);
-        *dtype = holding_type(type);
-        H5Tclose(type);
+        *dtype = dtype_of(set);
         H5Dclose(set);
         if (*dtype == DC_DTYPE_COUNT)
             status = dc_fail(error, DC_ERR_DATA,
@@ -440,12 +435,10 @@ static herr_t list_object(hid_t root, const char *name, const H5O_info_t *info, 
     const hid_t set = H5Dopen2(root, name, H5P_DEFAULT);
     if (set < 0)
         return -1;
-    const hid_t type = H5Dget_type(set);
     struct dc_shape shape;
-    const enum dc_dtype dtype = holding_type(type);
+    const enum dc_dtype dtype = dtype_of(set);
     if (dtype != DC_DTYPE_COUNT && array_shape(set, &shape))
         listing->visit(listing->user, name, dtype, &shape);
-    H5Tclose(type);
     H5Dclose(set);
     return 0;
 }

@@ -49,7 +49,7 @@ struct update {
 static void sgd(float *w, float *m, const float *g, int64_t count, float rate, float decay,
                 float scale, const struct dc_optimizer *o)
 {
-    const float momentum = o->momentum;
+    const float momentum = (float)o->momentum;
     if (o->nesterov) {
         for (int64_t k = 0; k < count; k++) {
             const float d = g[k] * scale + decay * w[k];
@@ -68,15 +68,16 @@ static void adamw(float *w, float *m, float *v, const float *g, int64_t count, f
                   float decay, const struct update *u)
 {
     const struct dc_optimizer *o = u->optimizer;
-    const float keep1 = 1.0f - o->beta1, keep2 = 1.0f - o->beta2;
+    const float beta1 = (float)o->beta1, beta2 = (float)o->beta2, epsilon = (float)o->epsilon;
+    const float keep1 = 1.0f - beta1, keep2 = 1.0f - beta2;
     const float shrink = 1.0f - rate * decay;
     const float step = rate / u->correction1;
     const float root = sqrtf(u->correction2);
     for (int64_t k = 0; k < count; k++) {
         const float d = g[k] * u->scale;
-        m[k] = o->beta1 * m[k] + keep1 * d;
-        v[k] = o->beta2 * v[k] + keep2 * d * d;
-        w[k] = w[k] * shrink - step * (m[k] / (sqrtf(v[k]) / root + o->epsilon));
+        m[k] = beta1 * m[k] + keep1 * d;
+        v[k] = beta2 * v[k] + keep2 * d * d;
+        w[k] = w[k] * shrink - step * (m[k] / (sqrtf(v[k]) / root + epsilon));
     }
 }
 
@@ -90,7 +91,7 @@ static void update_slice(void *arg, int index, int thread)
     if (is_updated(slice)) {
         float *g = params->gradient + slice->offset;
         const float rate = (float)(u->learning_rate * (double)slice->learning_rate_factor);
-        const float decay = u->optimizer->weight_decay * slice->decay_factor;
+        const float decay = (float)u->optimizer->weight_decay * slice->decay_factor;
         if (u->optimizer->kind == DC_SGD)
             sgd(w, params->state[0] + slice->offset, g, slice->count, rate, decay, u->scale,
                 u->optimizer);
@@ -130,8 +131,8 @@ void dc_optimizer_step(const struct dc_ctx *ctx, const struct dc_optimizer *opti
         .scale = (float)gradient_scale,
         .average_decay = (float)average_decay,
         .learning_rate = learning_rate,
-        .correction1 = (float)(1.0 - power((double)optimizer->beta1, step)),
-        .correction2 = (float)(1.0 - power((double)optimizer->beta2, step)),
+        .correction1 = (float)(1.0 - power((double)(float)optimizer->beta1, step)),
+        .correction2 = (float)(1.0 - power((double)(float)optimizer->beta2, step)),
     };
     dc_parallel_for(ctx, params->count, update_slice, &u);
 }

@@ -13,11 +13,12 @@ enum dc_optimizer_kind { DC_SGD, DC_ADAMW };
 
 struct dc_optimizer {
     enum dc_optimizer_kind kind;
-    float momentum;      // SGD
-    bool nesterov;       // SGD
-    float beta1, beta2;  // AdamW
-    float epsilon;       // AdamW
-    float weight_decay;  // multiplied by each slice's decay_factor
+    // All are rounded to float before they meet a parameter.
+    double momentum;      // SGD
+    bool nesterov;        // SGD
+    double beta1, beta2;  // AdamW
+    double epsilon;       // AdamW
+    double weight_decay;  // multiplied by each slice's decay_factor
 };
 
 int dc_optimizer_states(enum dc_optimizer_kind kind);  // buffers wanted in dc_params

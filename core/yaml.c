@@ -158,20 +158,13 @@ struct items {
 static enum dc_status items_add(struct reader *reader, struct items *list,
                                 const struct dc_yaml *key, const struct dc_yaml *item)
 {
-    if (list->count == list->capacity) {
-        const int capacity = list->capacity ? 2 * list->capacity : 8;
-        const struct dc_yaml **keys = DC_NEW(reader->arena, const struct dc_yaml *, capacity,
-                                             reader->error);
-        const struct dc_yaml **items = DC_NEW(reader->arena, const struct dc_yaml *, capacity,
-                                              reader->error);
-        if (!keys || !items)
-            return DC_ERR_MEMORY;
-        for (int i = 0; i < list->count; i++) {
-            keys[i] = list->keys[i];
-            items[i] = list->items[i];
-        }
-        *list = (struct items){keys, items, list->count, capacity};
-    }
+    int capacity = list->capacity;
+    list->keys = dc_arena_grow(reader->arena, list->keys, list->count, &capacity, sizeof key,
+                               reader->error);
+    list->items = dc_arena_grow(reader->arena, list->items, list->count, &list->capacity,
+                                sizeof item, reader->error);
+    if (!list->keys || !list->items)
+        return DC_ERR_MEMORY;
     list->keys[list->count] = key;
     list->items[list->count++] = item;
     return DC_OK;

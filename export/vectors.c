@@ -43,53 +43,59 @@ void dc_vectors_free(struct dc_vectors *vectors)
         dc_arena_free(vectors->arena);
 }
 
-static enum dc_status open_engine(struct dc_engine **engine, struct dc_itrace **trace,
-                                  const struct dc_ctx *ctx, const struct dc_imodel *model,
-                                  struct dc_error *error)
+typedef enum dc_status visitor(const struct dc_vectors *v, int64_t n, const struct dc_itrace *trace,
+                               const struct dc_imodel *model, struct dc_error *error);
+
+// Every vector through the engine, to be kept or compared.
+static enum dc_status run_all(const struct dc_vectors *v, const struct dc_ctx *ctx,
+                              const struct dc_imodel *model, visitor *visit, struct dc_error *error)
 {
-    DC_TRY(dc_itrace_create(trace, model, error));
-    const enum dc_status status = dc_engine_create(engine, ctx, model, error);
-    if (status != DC_OK) {
-        dc_itrace_free(*trace);
-        *trace = NULL;
+    struct dc_engine *engine = NULL;
+    struct dc_itrace *trace = NULL;
+    const int64_t in_size = dc_ilayer_size(&model->layers[0]);
+    DC_TRY(dc_itrace_create(&trace, model, error));
+    enum dc_status status = dc_engine_create(&engine, ctx, model, error);
+    for (int64_t n = 0; status == DC_OK && n < v->count; n++) {
+        dc_engine_trace(engine, trace, v->outputs[0] + n * in_size);
+        status = visit(v, n, trace, model, error);
     }
+    dc_itrace_free(trace);
+    dc_engine_free(engine);
     return status;
+}
+
+static enum dc_status keep(const struct dc_vectors *v, int64_t n, const struct dc_itrace *trace,
+                           const struct dc_imodel *model, struct dc_error *error)
+{
+    (void)error;
+    for (int i = 1; i < model->count; i++) {
+        const int64_t size = dc_ilayer_size(&model->layers[i]);
+        memcpy(v->outputs[i] + n * size, trace->outputs[i], (size_t)size);
+        if (v->accumulators[i])
+            memcpy(v->accumulators[i] + n * size, trace->accumulators[i],
+                   (size_t)size * sizeof(int32_t));
+    }
+    return DC_OK;
 }
 
 enum dc_status dc_vectors_create(struct dc_vectors **vectors, const struct dc_ctx *ctx,
                                  const struct dc_imodel *model, const int8_t *inputs,
                                  int64_t samples, struct dc_error *error)
 {
-    struct dc_vectors *v = NULL;
-    struct dc_engine *engine = NULL;
-    struct dc_itrace *trace = NULL;
-    *vectors = NULL;
-    DC_TRY(dc_vectors_alloc(&v, model, DC_VECTOR_CORNERS + samples, error));
-    const enum dc_status status = open_engine(&engine, &trace, ctx, model, error);
-    if (status != DC_OK) {
-        dc_vectors_free(v);
-        return status;
-    }
+    DC_TRY(dc_vectors_alloc(vectors, model, DC_VECTOR_CORNERS + samples, error));
     const size_t in_size = (size_t)dc_ilayer_size(&model->layers[0]);
-    memset(v->outputs[0], -128, in_size);
-    memset(v->outputs[0] + in_size, 127, in_size);
-    memset(v->outputs[0] + 2 * in_size, model->layers[0].zero_point, in_size);
+    int8_t *in = (*vectors)->outputs[0];
+    memset(in, -128, in_size);
+    memset(in + in_size, 127, in_size);
+    memset(in + 2 * in_size, model->layers[0].zero_point, in_size);
     if (samples > 0)
-        memcpy(v->outputs[0] + DC_VECTOR_CORNERS * in_size, inputs, in_size * (size_t)samples);
-    for (int64_t n = 0; n < v->count; n++) {
-        dc_engine_trace(engine, trace, v->outputs[0] + n * (int64_t)in_size);
-        for (int i = 1; i < model->count; i++) {
-            const int64_t size = dc_ilayer_size(&model->layers[i]);
-            memcpy(v->outputs[i] + n * size, trace->outputs[i], (size_t)size);
-            if (v->accumulators[i])
-                memcpy(v->accumulators[i] + n * size, trace->accumulators[i],
-                       (size_t)size * sizeof(int32_t));
-        }
+        memcpy(in + DC_VECTOR_CORNERS * in_size, inputs, in_size * (size_t)samples);
+    const enum dc_status status = run_all(*vectors, ctx, model, keep, error);
+    if (status != DC_OK) {
+        dc_vectors_free(*vectors);
+        *vectors = NULL;
     }
-    dc_itrace_free(trace);
-    dc_engine_free(engine);
-    *vectors = v;
-    return DC_OK;
+    return status;
 }
 
 static enum dc_status compare(const struct dc_vectors *v, int64_t n, const struct dc_itrace *trace,
@@ -118,16 +124,5 @@ static enum dc_status compare(const struct dc_vectors *v, int64_t n, const struc
 enum dc_status dc_vectors_replay(const struct dc_vectors *vectors, const struct dc_ctx *ctx,
                                  const struct dc_imodel *model, struct dc_error *error)
 {
-    struct dc_engine *engine = NULL;
-    struct dc_itrace *trace = NULL;
-    DC_TRY(open_engine(&engine, &trace, ctx, model, error));
-    enum dc_status status = DC_OK;
-    const int64_t in_size = dc_ilayer_size(&model->layers[0]);
-    for (int64_t n = 0; status == DC_OK && n < vectors->count; n++) {
-        dc_engine_trace(engine, trace, vectors->outputs[0] + n * in_size);
-        status = compare(vectors, n, trace, model, error);
-    }
-    dc_itrace_free(trace);
-    dc_engine_free(engine);
-    return status;
+    return run_all(vectors, ctx, model, compare, error);
 }

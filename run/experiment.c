@@ -201,13 +201,14 @@ static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_st
     }
     if (stage->trains)
         DC_TRY(check_init_from(experiment, stage, error));
-    if (stage->trains && stage->quantizes && stage->quantize.start_epoch >= stage->train.epochs)
+    if (stage->trains && stage->quantizes &&
+        stage->quantize.start_epoch >= stage->train.config.epochs)
         return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "start_epoch"),
                             "stage '%s' quantizes from epoch %lld on, but trains %lld epochs; to "
                             "calibrate alone, leave out 'train'",
                             stage->name, (long long)stage->quantize.start_epoch,
-                            (long long)stage->train.epochs);
-    if (stage->trains && stage->train.patience > 0 && experiment->data.validation == 0)
+                            (long long)stage->train.config.epochs);
+    if (stage->trains && stage->train.config.patience > 0 && experiment->data.validation == 0)
         return dc_fail_yaml(error, dc_stage_place(stage, "train", "patience"),
                             "stage '%s': patience needs a validation set: data.validation is 0",
                             stage->name);

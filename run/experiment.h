@@ -7,10 +7,10 @@
 #ifndef DC_RUN_EXPERIMENT_H
 #define DC_RUN_EXPERIMENT_H
 
-#include "core/optimizer.h"
 #include "data/augment.h"
 #include "run/model.h"
 #include "run/schema.h"
+#include "train/train.h"
 
 enum { DC_STAGES_MAX = 32, DC_LOSSES_MAX = 8 };
 
@@ -53,19 +53,12 @@ struct dc_named_values {
 };
 
 struct dc_train_spec {
-    int64_t epochs, batch, accumulate;
-    int loss;  // cross_entropy, mean_squared_error
+    struct dc_train_config config;  // what the keys say; run/stage.c adds what they imply
+    int loss;                       // cross_entropy, mean_squared_error
     double label_smoothing;
     struct dc_numbers class_weights;
-    int optimizer;
-    double learning_rate, momentum, beta1, beta2, epsilon, weight_decay;
-    bool nesterov;
     struct dc_texts decay_exclude;  // roles or slice patterns
-    int schedule;
-    double warmup_epochs, warmup_start, step_epochs, step_factor, final_fraction;
     struct dc_numbers milestones;
-    double clip_norm, average_decay;
-    int64_t patience;
     int keep;                                      // best, last
     const char *init_from;                         // a stage or a weights file
     struct dc_texts freeze;                        // slice patterns

@@ -131,36 +131,15 @@ static struct dc_train_config train_config(const struct dc_run *run, const struc
 {
     const struct dc_train_spec *t = &stage->train;
     const bool quantizes = stage->quantizes;
-    struct dc_train_config config = {
-        .epochs = (int)t->epochs,
-        .batch = t->batch,
-        .accumulate = (int)t->accumulate,
-        .optimizer = {.kind = (enum dc_optimizer_kind)t->optimizer,
-                      .momentum = (float)t->momentum,
-                      .nesterov = t->nesterov,
-                      .beta1 = (float)t->beta1,
-                      .beta2 = (float)t->beta2,
-                      .epsilon = (float)t->epsilon,
-                      .weight_decay = (float)t->weight_decay},
-        .learning_rate = t->learning_rate,
-        .schedule = {.kind = (enum dc_schedule_kind)t->schedule,
-                     .warmup_epochs = t->warmup_epochs,
-                     .start_fraction = t->warmup_start,
-                     .step_epochs = t->step_epochs,
-                     .factor = t->step_factor,
-                     .milestone_count = t->milestones.count,
-                     .final_fraction = t->final_fraction},
-        .clip_norm = t->clip_norm,
-        .average_decay = t->average_decay,
-        .seed = (uint32_t)(stage->seed >= 0 ? stage->seed : run->experiment->seed),
-        .patience = (int)t->patience,
-        .keep_best = t->keep == 0,
-        .freeze_observers_epoch = quantizes ? (int)stage->quantize.freeze_observers_epoch
-                                            : DC_NEVER,
-        .freeze_batch_norm_epoch = quantizes ? (int)stage->quantize.freeze_batch_norm_epoch
-                                             : DC_NEVER,
-        .quantizers_epoch = quantizes ? (int)stage->quantize.start_epoch : 0,
-    };
+    struct dc_train_config config = t->config;
+    config.seed = (uint32_t)(stage->seed >= 0 ? stage->seed : run->experiment->seed);
+    config.keep_best = t->keep == 0;
+    config.freeze_observers_epoch = quantizes ? (int)stage->quantize.freeze_observers_epoch
+                                              : DC_NEVER;
+    config.freeze_batch_norm_epoch = quantizes ? (int)stage->quantize.freeze_batch_norm_epoch
+                                               : DC_NEVER;
+    config.quantizers_epoch = quantizes ? (int)stage->quantize.start_epoch : 0;
+    config.schedule.milestone_count = t->milestones.count;
     for (int i = 0; i < t->milestones.count; i++)
         config.schedule.milestones[i] = t->milestones.items[i];
     return config;

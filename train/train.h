@@ -40,17 +40,16 @@ struct dc_feed {
 enum { DC_NETWORKS_MAX = 8, DC_TERMS_MAX = 16, DC_NEVER = -1 };
 
 struct dc_train_config {
-    int epochs;
-    int64_t batch;
-    int accumulate;  // batches an optimizer step
+    int64_t epochs, batch;
+    int64_t accumulate;  // batches an optimizer step
     struct dc_optimizer optimizer;
     double learning_rate;
     struct dc_schedule schedule;
     double clip_norm;      // of all gradients together; 0: none
     double average_decay;  // 0: no moving average
     uint32_t seed;
-    int patience;    // epochs without a better validation before the run stops; 0: none
-    bool keep_best;  // the stage's result is the best on validation, else the last
+    int64_t patience;  // epochs without a better validation before the run stops; 0: none
+    bool keep_best;    // the stage's result is the best on validation, else the last
     int freeze_observers_epoch, freeze_batch_norm_epoch;  // from this epoch on, or DC_NEVER
     int quantizers_epoch;  // fake quantization passes values through before this epoch
 };

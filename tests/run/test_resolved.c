@@ -143,10 +143,10 @@ static void stages_inherit(void **state)
     const struct dc_stage *student = dc_experiment_stage(e, "student");
     const struct dc_stage *quantized = dc_experiment_stage(e, "quantized");
     assert_string_equal(quantized->model, student->model);
-    assert_int_equal(quantized->train.epochs, 3);
-    assert_int_equal(quantized->train.accumulate, 1);  // stated; the student has 2
+    assert_int_equal(quantized->train.config.epochs, 3);
+    assert_int_equal(quantized->train.config.accumulate, 1);  // stated; the student has 2
     assert_true(quantized->train.label_smoothing == 0.1);
-    assert_true(quantized->train.clip_norm == 1.0);
+    assert_true(quantized->train.config.clip_norm == 1.0);
     assert_string_equal(quantized->distill.teacher, "teacher");
     assert_true(quantized->distill.losses.items[0].weight == 0.7);
     // 3 is the float student's; under quantization the default is 1
