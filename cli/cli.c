@@ -25,6 +25,17 @@ static const struct option options[] = {
     {'l', "--limit", "N", "only the first N samples"},
     {'o', "--out", "FILE", "where the result goes"},
     {'f', "--profile", "NAME", "arithmetic profile other than the experiment's: tflm or ruy"},
+    {'m', "--model", "NAME|FILE",
+     "resnet8, dscnn, mobilenet_v1_025, resnet56 or a model file (default: resnet8)"},
+    {'k', "--mode", "MODE", "float, kd, qat or kd_qat (default: float)"},
+    {'b', "--batch", "N", "samples a batch (default: the model's: 128, 100, 32, 128)"},
+    {'w', "--windows", "N", "timed windows, of which the median counts (default: 7)"},
+    {'e', "--seconds", "S", "the least a window lasts (default: 0.5)"},
+    {'z', "--frozen", NULL, "observers keep their ranges (qat, kd_qat)"},
+    {'u', "--unfolded", NULL, "batch normalization stays apart (default: folded)"},
+    {'P', "--profile", NULL, "a table of layers: time, rate, bytes, roofline bound"},
+    {'a', "--augment", "FILE", "augmentations, for example configs/augment/flip.yaml"},
+    {'S', "--source", "KIND:PATH", "data set, for example cifar10:folder"},
     {'t', "--threads", "N", "threads (default: what this process may use)"},
     {'j', "--json", NULL, "machine-readable result on stdout"},
     {'q', "--quiet", NULL, "no progress and no log on stderr"},
@@ -46,6 +57,17 @@ static enum dc_status parse_count(int64_t *value, const char *name, const char *
     if (*end || end == text || errno || number < 1)
         return dc_fail(error, DC_ERR_USAGE, "%s needs a whole number from 1 on, not '%s'", name,
                        text);
+    *value = number;
+    return DC_OK;
+}
+
+static enum dc_status parse_seconds(double *value, const char *text, struct dc_error *error)
+{
+    char *end;
+    const double number = strtod(text, &end);
+    if (*end || end == text || !(number > 0.0 && number <= 3600.0))
+        return dc_fail(error, DC_ERR_USAGE,
+                       "--seconds needs a number above 0, up to 3600, not '%s'", text);
     *value = number;
     return DC_OK;
 }
@@ -83,6 +105,33 @@ static enum dc_status apply(struct dc_cli *cli, const struct option *option, con
         return DC_OK;
     case 't':
         return parse_count(&cli->threads, "--threads", value, error);
+    case 'm':
+        cli->model = value;
+        return DC_OK;
+    case 'k':
+        cli->mode = value;
+        return DC_OK;
+    case 'b':
+        return parse_count(&cli->batch, "--batch", value, error);
+    case 'w':
+        return parse_count(&cli->windows, "--windows", value, error);
+    case 'e':
+        return parse_seconds(&cli->seconds, value, error);
+    case 'z':
+        cli->frozen = true;
+        return DC_OK;
+    case 'u':
+        cli->unfolded = true;
+        return DC_OK;
+    case 'P':
+        cli->table = true;
+        return DC_OK;
+    case 'a':
+        cli->augment = value;
+        return DC_OK;
+    case 'S':
+        cli->source = value;
+        return DC_OK;
     case 'j':
         cli->json = true;
         return DC_OK;
@@ -136,6 +185,10 @@ enum dc_status dc_cli_parse(struct dc_cli *cli, const struct dc_verb *verb, int 
             value = argv[i];
         if (found->argument && !value)
             return dc_fail(error, DC_ERR_USAGE, "%s needs %s", found->name, found->argument);
+        if (!found->argument && equals)
+            return dc_fail(error, DC_ERR_USAGE, "%s takes no value", found->name);
+        if (!strchr(cli->given, found->letter))
+            cli->given[strlen(cli->given)] = found->letter;
         DC_TRY(apply(cli, found, value, error));
     }
     if (!cli->help && cli->positional_count < verb->positionals_min)
@@ -177,5 +230,14 @@ enum dc_status dc_cli_run_of_bundle(char *run, size_t size, const struct dc_cli 
                            "%s does not lie in a run directory; name that with --run", bundle);
         *slash = '\0';
     }
+    return DC_OK;
+}
+
+enum dc_status dc_cli_only(const struct dc_cli *cli, const char *what, const char *letters,
+                           struct dc_error *error)
+{
+    for (int k = 0; k < OPTIONS; k++)
+        if (strchr(cli->given, options[k].letter) && !strchr(letters, options[k].letter))
+            return dc_fail(error, DC_ERR_USAGE, "decant %s takes no %s", what, options[k].name);
     return DC_OK;
 }

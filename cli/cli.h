@@ -17,8 +17,11 @@ struct dc_cli {
     const char *overrides[DC_OVERRIDES_MAX];
     int override_count;
     const char *run, *stage, *data, *split, *out, *profile;
-    int64_t threads, limit;
-    bool json, quiet, help;
+    const char *model, *mode, *augment, *source;
+    int64_t threads, limit, batch, windows;
+    double seconds;
+    bool json, quiet, help, table, frozen, unfolded;
+    char given[64];  // letters of the options that were there
 };
 
 struct dc_verb {
@@ -29,10 +32,13 @@ struct dc_verb {
 };
 
 extern const struct dc_verb dc_verb_run, dc_verb_check, dc_verb_train, dc_verb_eval,
-    dc_verb_predict, dc_verb_export, dc_verb_verify, dc_verb_data, dc_verb_inspect;
+    dc_verb_predict, dc_verb_export, dc_verb_verify, dc_verb_data, dc_verb_inspect, dc_verb_bench;
 
 DC_MUST_USE enum dc_status dc_cli_parse(struct dc_cli *cli, const struct dc_verb *verb, int argc,
                                         char **argv, struct dc_error *error);
+// Of the verb's options that were given, only these letters fit `what`; else DC_ERR_USAGE.
+DC_MUST_USE enum dc_status dc_cli_only(const struct dc_cli *cli, const char *what,
+                                       const char *letters, struct dc_error *error);
 void dc_cli_help(const struct dc_verb *verb);
 
 // Whether a path is a bundle, and then the run directory it belongs to: --run, or for

@@ -13,7 +13,7 @@
 
 enum { DEFAULT_CHUNKS = 16, CHUNKS_MAX = 64 };
 
-static const char *const isa_names[] = {"scalar", "sse2", "avx2"};
+static const char *const isa_names[] = {"scalar", "sse2", "avx2", "avx512"};
 static_assert(sizeof isa_names / sizeof isa_names[0] == DC_ISA_COUNT, "one name per level");
 
 const char *dc_isa_name(enum dc_isa isa)
@@ -25,9 +25,12 @@ enum dc_isa dc_isa_detected(void)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return DC_ISA_AVX2;
-    return DC_ISA_SSE2;
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+        return DC_ISA_SSE2;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return DC_ISA_AVX512;
+    return DC_ISA_AVX2;
 #else
     return DC_ISA_SCALAR;
 #endif
@@ -73,7 +76,7 @@ static enum dc_status choose_isa(enum dc_isa *isa, const struct dc_ctx_config *c
             i++;
         if (i == DC_ISA_COUNT)
             return dc_fail(error, DC_ERR_CONFIG,
-                           "DECANT_ISA is '%s'; it may be scalar, sse2 or avx2", forced);
+                           "DECANT_ISA is '%s'; it may be scalar, sse2, avx2 or avx512", forced);
         *isa = (enum dc_isa)i;
     }
     if (*isa > best)

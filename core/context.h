@@ -15,7 +15,7 @@
 struct dc_kernels;
 struct dc_team;
 
-enum dc_isa { DC_ISA_SCALAR, DC_ISA_SSE2, DC_ISA_AVX2, DC_ISA_COUNT };
+enum dc_isa { DC_ISA_SCALAR, DC_ISA_SSE2, DC_ISA_AVX2, DC_ISA_AVX512, DC_ISA_COUNT };
 
 enum dc_log_level { DC_LOG_DEBUG, DC_LOG_INFO, DC_LOG_WARNING };
 
@@ -40,7 +40,7 @@ struct dc_ctx_config {
     int threads;  // 0: what affinity, cgroup and SLURM_CPUS_PER_TASK allow
     int chunks;   // 0: 16
     enum dc_isa isa;
-    bool isa_given;  // false: the best this machine has, or DECANT_ISA (scalar, sse2, avx2)
+    bool isa_given;  // false: the best this machine has, or DECANT_ISA (scalar, sse2, ...)
     struct dc_log_sink log;
     const volatile sig_atomic_t *stop;
 };

@@ -18,6 +18,7 @@
 
 #include "core/context.h"
 #include "core/params.h"
+#include "core/tail.h"
 #include "core/tensor.h"
 
 enum { DC_INPUTS_MAX = 8, DC_OP_PARAMS_MAX = 6 };
@@ -68,6 +69,14 @@ struct dc_op_call {
     bool frozen;    // all parameters are: running statistics are used and stay as they are
     void *saved;    // forward's notes for backward
     void *scratch;  // for this call alone
+
+    // Of ops with DC_OP_TAILS (core/tail.h); NULL: nothing to do.
+    const struct dc_tail
+        *in_tail[DC_INPUTS_MAX];       // in[i] holds stored values, to be read through it
+    const struct dc_notes *out_notes;  // to be taken of out, row by row as it is written
+    const struct dc_tail *d_out_tail;  // d_out is the gradient of this tail's result
+    const float *d_out_stored;         // and these are the stored values before it
+    const struct dc_gradient_notes *d_in_notes[DC_INPUTS_MAX];  // to be taken of d_in[i] once final
 };
 
 struct dc_op_memory {
@@ -81,6 +90,7 @@ enum {
     DC_OP_READS_OUTPUT = 2,  // backward reads the output
     DC_OP_LOSS = 4,          // output is one double: the term's unweighted value
     DC_OP_NO_GRADIENT = 8,   // no gradient flows to the inputs
+    DC_OP_TAILS = 16,        // reads its inputs and d_out through tails, and takes notes
 };
 
 struct dc_op {
@@ -103,6 +113,10 @@ struct dc_op {
 
     enum dc_status (*forward)(const struct dc_op_call *call, struct dc_error *error);
     enum dc_status (*backward)(const struct dc_op_call *call, struct dc_error *error);
+
+    // Of element-wise ops that can stand in a tail; NULL: none. Then forward, backward and memory
+    // are those of core/tail.h.
+    const struct dc_tail_part *tail;
 
     // Multiply-accumulates for one row. NULL: 0.
     int64_t (*macs)(const struct dc_node *node, const struct dc_shape *in,

@@ -22,17 +22,13 @@
 
 enum { DC_CODE_LOW = -128, DC_CODE_HIGH = 127, DC_WEIGHT_HIGH = 127 };
 
-struct dc_grid {
-    float step, inverse_step, zero_point, low, high;  // real = step * (code - zero_point)
-};
-
 // Asymmetric int8 over [min(0, minimum), max(0, maximum)]: step = (max - min) / 255 in float32, at
 // least DC_STEP_FLOOR; zero_point = -128 - rint(min / step), clamped. As PyTorch 1.13.
 struct dc_grid dc_grid_of_range(float minimum, float maximum);
 
-// y = (q - zero_point) * step, q = clamp(rint(x * inverse_step) + zero_point). Bit i of mask, from
-// the lowest bit of byte 0: nothing was clamped. mask may be NULL. NaN stays NaN, mask bit 0.
-void dc_fake_quantize(float *y, uint8_t *mask, const float *x, struct dc_grid grid, int64_t count);
+// Quantization as part of a tail: y = (q - zero_point) * step, q = clamp(rint(x * inverse_step) +
+// zero_point); the gradient passes where nothing is clamped. NaN stays NaN.
+void dc_tail_quantize(struct dc_tail *tail, struct dc_grid grid);
 
 enum dc_observer {
     DC_OBSERVER_MOVING_AVERAGE,  // range += constant * (batch - range); the first batch sets it

@@ -104,7 +104,7 @@ static struct kernel dense_kernel(const struct dc_node *node, const struct dc_sh
     return (struct kernel){in->dims[1], a->dense.units, a->per_channel};
 }
 
-#define DC_QUANTIZED_OP(kind)                                                                      \
+#define DC_QUANTIZED_OP(kind, flags_)                                                              \
     static enum dc_status kind##_infer(struct dc_shape *out, const struct dc_node *node,           \
                                        const struct dc_shape *in, struct dc_error *error)          \
     {                                                                                              \
@@ -142,7 +142,7 @@ static struct kernel dense_kernel(const struct dc_node *node, const struct dc_sh
         .name = "quantized_" #kind,                                                                \
         .inputs_min = 1,                                                                           \
         .inputs_max = 1,                                                                           \
-        .flags = DC_OP_READS_INPUT,                                                                \
+        .flags = flags_,                                                                           \
         .attribute_bytes = sizeof(struct dc_quantized_##kind##_attributes),                        \
         .infer = kind##_infer,                                                                     \
         .declare = kind##_declare,                                                                 \
@@ -152,5 +152,5 @@ static struct kernel dense_kernel(const struct dc_node *node, const struct dc_sh
         .macs = kind##_macs,                                                                       \
     }
 
-DC_QUANTIZED_OP(conv);
-DC_QUANTIZED_OP(dense);
+DC_QUANTIZED_OP(conv, DC_OP_READS_INPUT | DC_OP_TAILS);
+DC_QUANTIZED_OP(dense, DC_OP_READS_INPUT);

@@ -1,69 +1,54 @@
-// The register-tiled micro-kernels of convolution and dense layers, forward, backward-data (the
-// same kernel on other taps) and weight gradient, and the depthwise ones.
+// The register-tiled micro-kernels of convolution and dense layers: forward, backward-data (the
+// same kernel on other taps) and weight gradient.
 //
-// A tile is TILE_PIXELS pixels (or TILE_ROWS weight rows) by up to DC_PANEL channels, held in
+// A tile is some pixels (or weight rows) by up to TILE_VECTORS vectors of channels, held in
 // registers over the whole sum. Tile functions take their sizes as constants and are inlined, so
-// that each combination becomes straight-line code. Included once per level after a vector_*.h.
+// that each size becomes straight-line code. Included once per level after a vector_*.h.
 
-#include "core/kernels/kernels.h"
+#include "core/kernels/tile.inc.h"
 
-#define TILE static inline __attribute__((always_inline)) void
-
-// Tile loops have constant bounds and must be unrolled, so that accumulators stay in registers.
-#if defined(__clang__)
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-
-// A panel is worked on whole or, where at most half of its channels are there, by its first half.
-enum { PANEL_VECTORS = DC_PANEL / WIDTH, HALF_VECTORS = PANEL_VECTORS / 2 };
-
-static inline vf load_channels(const float *p, int v, int channels)
-{
-    const int left = channels - v * WIDTH;
-    return left >= WIDTH ? vf_load(p + v * WIDTH)
-           : left > 0    ? vf_load_first(p + v * WIDTH, left)
-                         : vf_zero();
-}
-
-static inline void store_channels(float *p, vf value, int v, int channels)
-{
-    const int left = channels - v * WIDTH;
-    if (left >= WIDTH)
-        vf_store(p + v * WIDTH, value);
-    else if (left > 0)
-        vf_store_first(p + v * WIDTH, value, left);
-}
+// One call of conv_panels, from channel `first` on.
+struct conv_block {
+    const float *panels;
+    int64_t panel_floats;
+    const struct dc_taps *taps;
+    const float *bias;
+    int channels;  // of this block, up to TILE_VECTORS * WIDTH
+    bool add;
+};
 
 TILE conv_tile(const int n, const int vectors, float *y, const int32_t *y_offset, const float *x,
-               const int32_t *x_offset, const float *panel, const struct dc_taps *taps,
-               const float *bias, int channels, bool add)
+               const int32_t *x_offset, const struct conv_block *b)
 {
-    vf sum[TILE_PIXELS][PANEL_VECTORS];
+    const int last = b->channels - (vectors - 1) * WIDTH;
+    vf sum[TILE_MAX][TILE_VECTORS];
+    int64_t pixel[TILE_MAX];
     UNROLL
     for (int v = 0; v < vectors; v++) {
-        const vf start = bias ? load_channels(bias, v, channels) : vf_zero();
+        const vf start = b->bias ? load_vector(b->bias, v, vectors, last) : vf_zero();
         UNROLL
         for (int i = 0; i < n; i++)
             sum[i][v] = start;
     }
-    for (int r = 0; r < taps->runs; r++) {
-        const float *run[TILE_PIXELS];
-        UNROLL
-        for (int i = 0; i < n; i++)
-            run[i] = x + x_offset[i] + taps->run_offset[r];
-        for (int k = 0; k < taps->run_length; k++, panel += DC_PANEL) {
-            vf w[PANEL_VECTORS];
+    UNROLL
+    for (int i = 0; i < n; i++)
+        pixel[i] = x_offset[i];
+    const float *w = b->panels;
+    for (int r = 0; r < b->taps->runs; r++) {
+        const float *a = x + b->taps->run_offset[r];
+        const float *const end = a + b->taps->run_length;
+        for (; a != end; a++, w += DC_PANEL) {
+            vf weights[TILE_VECTORS];
             UNROLL
             for (int v = 0; v < vectors; v++)
-                w[v] = vf_load(panel + v * WIDTH);
+                weights[v] = vf_load(w + v * WIDTH / DC_PANEL * b->panel_floats +
+                                     v * WIDTH % DC_PANEL);
             UNROLL
             for (int i = 0; i < n; i++) {
-                const vf a = vf_broadcast(run[i] + k);
+                const vf value = vf_broadcast(a + pixel[i]);
                 UNROLL
                 for (int v = 0; v < vectors; v++)
-                    sum[i][v] = vf_multiply_add(a, w[v], sum[i][v]);
+                    sum[i][v] = vf_multiply_add(value, weights[v], sum[i][v]);
             }
         }
     }
@@ -72,190 +57,126 @@ TILE conv_tile(const int n, const int vectors, float *y, const int32_t *y_offset
         float *out = y + y_offset[i];
         UNROLL
         for (int v = 0; v < vectors; v++) {
-            const vf s = add ? vf_add(load_channels(out, v, channels), sum[i][v]) : sum[i][v];
-            store_channels(out, s, v, channels);
+            const vf before = b->add ? load_vector(out, v, vectors, last) : vf_zero();
+            store_vector(out, b->add ? vf_add(before, sum[i][v]) : sum[i][v], v, vectors, last);
         }
     }
 }
 
 TILE conv_tiles(const int vectors, float *y, const int32_t *y_offset, const float *x,
-                const int32_t *x_offset, int pixels, const float *panel, const struct dc_taps *taps,
-                const float *bias, int channels, bool add)
+                const int32_t *x_offset, int pixels, const struct conv_block *b)
 {
-    int p = 0;
-    for (; p + TILE_PIXELS <= pixels; p += TILE_PIXELS)
-        conv_tile(TILE_PIXELS, vectors, y, y_offset + p, x, x_offset + p, panel, taps, bias,
-                  channels, add);
-    for (; p + 2 <= pixels; p += 2)
-        conv_tile(2, vectors, y, y_offset + p, x, x_offset + p, panel, taps, bias, channels, add);
-    for (; p < pixels; p++)
-        conv_tile(1, vectors, y, y_offset + p, x, x_offset + p, panel, taps, bias, channels, add);
+    const int most = smaller(TILE_PIXELS, TILE_SUMS / vectors);
+    for (int p = 0, n = 0; p < pixels; p += n) {
+        n = next_tile(pixels - p, most);
+#define CALL(size) conv_tile(size, vectors, y, y_offset + p, x, x_offset + p, b)
+        DISPATCH(n, most)
+#undef CALL
+    }
 }
 
-static void conv_panel(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
-                       int pixels, const float *panel, const struct dc_taps *taps,
-                       const float *bias, int channels, bool add)
+static void conv_panels(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
+                        int pixels, const float *panels, const struct dc_taps *taps,
+                        const float *bias, int channels, bool add)
 {
-    if (channels > DC_PANEL / 2)
-        conv_tiles(PANEL_VECTORS, y, y_offset, x, x_offset, pixels, panel, taps, bias, channels,
-                   add);
-    else
-        conv_tiles(HALF_VECTORS, y, y_offset, x, x_offset, pixels, panel, taps, bias, channels,
-                   add);
+    struct conv_block b = {panels, (int64_t)taps->runs * taps->run_length * DC_PANEL, taps, bias, 0,
+                           add};
+    for (int c = 0; c < channels; c += b.channels) {
+        b.channels = smaller(channels - c, TILE_VECTORS * WIDTH);
+        b.panels = panels + c / DC_PANEL * b.panel_floats;
+        b.bias = bias ? bias + c : NULL;
+        const int vectors = (b.channels + WIDTH - 1) / WIDTH;
+#define CALL(size) conv_tiles(size, y + c, y_offset, x, x_offset, pixels, &b)
+        DISPATCH_VECTORS(vectors)
+#undef CALL
+    }
 }
 
-TILE gradient_tile(const int rows, const int vectors, float *dw, int dw_stride, const float *x,
-                   const int32_t *x_offset, const float *dy, int dy_stride, int pixels,
-                   int channels)
+// One call of conv_gradient, a block of pixels and channels.
+struct gradient_block {
+    int dw_stride;
+    const int32_t *x_offset;
+    const float *dy;
+    int dy_stride, pixels, channels;
+};
+
+TILE gradient_tile(const int rows, const int vectors, const bool whole, float *dw, const float *x,
+                   const struct gradient_block *b)
 {
-    vf sum[TILE_ROWS][PANEL_VECTORS];
+    const int last = whole ? WIDTH : b->channels - (vectors - 1) * WIDTH;
+    vf sum[TILE_MAX][TILE_VECTORS];
     UNROLL
-    for (int i = 0; i < rows; i++)
-        UNROLL
-    for (int v = 0; v < vectors; v++)
-        sum[i][v] = vf_zero();
-    for (int p = 0; p < pixels; p++, dy += dy_stride) {
-        const float *a = x + x_offset[p];
-        vf d[PANEL_VECTORS];
+    for (int i = 0; i < rows; i++) {
         UNROLL
         for (int v = 0; v < vectors; v++)
-            d[v] = load_channels(dy, v, channels);
+            sum[i][v] = vf_zero();
+    }
+    const float *dy = b->dy;
+    for (int p = 0; p < b->pixels; p++, dy += b->dy_stride) {
+        const float *a = x + b->x_offset[p];
+        vf d[TILE_VECTORS];
+        UNROLL
+        for (int v = 0; v < vectors; v++)
+            d[v] = load_vector(dy, v, vectors, last);
         UNROLL
         for (int i = 0; i < rows; i++) {
-            const vf b = vf_broadcast(a + i);
+            const vf value = vf_broadcast(a + i);
             UNROLL
             for (int v = 0; v < vectors; v++)
-                sum[i][v] = vf_multiply_add(b, d[v], sum[i][v]);
+                sum[i][v] = vf_multiply_add(value, d[v], sum[i][v]);
         }
     }
     UNROLL
     for (int i = 0; i < rows; i++) {
-        float *out = dw + (int64_t)i * dw_stride;
+        float *out = dw + (int64_t)i * b->dw_stride;
         UNROLL
         for (int v = 0; v < vectors; v++)
-            store_channels(out, vf_add(load_channels(out, v, channels), sum[i][v]), v, channels);
+            store_vector(out, vf_add(load_vector(out, v, vectors, last), sum[i][v]), v, vectors,
+                         last);
     }
 }
 
-TILE gradient_tiles(const int vectors, float *dw, int dw_stride, const float *x,
-                    const int32_t *x_offset, const float *dy, int dy_stride, int pixels, int rows,
-                    int channels)
+TILE gradient_tiles(const int vectors, const bool whole, float *dw, const float *x, int rows,
+                    const struct gradient_block *b)
 {
-    int k = 0;
-    for (; k + TILE_ROWS <= rows; k += TILE_ROWS)
-        gradient_tile(TILE_ROWS, vectors, dw + (int64_t)k * dw_stride, dw_stride, x + k, x_offset,
-                      dy, dy_stride, pixels, channels);
-    for (; k + TILE_ROWS / 2 <= rows; k += TILE_ROWS / 2)
-        gradient_tile(TILE_ROWS / 2, vectors, dw + (int64_t)k * dw_stride, dw_stride, x + k,
-                      x_offset, dy, dy_stride, pixels, channels);
-    for (; k < rows; k++)
-        gradient_tile(1, vectors, dw + (int64_t)k * dw_stride, dw_stride, x + k, x_offset, dy,
-                      dy_stride, pixels, channels);
+    const int most = TILE_SUMS / vectors;
+    for (int k = 0, n = 0; k < rows; k += n) {
+        n = next_tile(rows - k, most);
+        float *out = dw + (int64_t)k * b->dw_stride;
+#define CALL(size) gradient_tile(size, vectors, whole, out, x + k, b)
+        DISPATCH(n, most)
+#undef CALL
+    }
 }
 
-// Constant channel counts let full panels load without masks.
-static void gradient_panel(float *dw, int dw_stride, const float *x, const int32_t *x_offset,
-                           const float *dy, int dy_stride, int pixels, int rows, int channels)
-{
-    if (channels == DC_PANEL)
-        gradient_tiles(PANEL_VECTORS, dw, dw_stride, x, x_offset, dy, dy_stride, pixels, rows,
-                       DC_PANEL);
-    else if (channels == DC_PANEL / 2)
-        gradient_tiles(HALF_VECTORS, dw, dw_stride, x, x_offset, dy, dy_stride, pixels, rows,
-                       DC_PANEL / 2);
-    else if (channels > DC_PANEL / 2)
-        gradient_tiles(PANEL_VECTORS, dw, dw_stride, x, x_offset, dy, dy_stride, pixels, rows,
-                       channels);
-    else
-        gradient_tiles(HALF_VECTORS, dw, dw_stride, x, x_offset, dy, dy_stride, pixels, rows,
-                       channels);
-}
+enum { GRADIENT_PIXELS = 128 };  // a block of pixels stays in the first cache for all rows
 
 static void conv_gradient(float *dw, int dw_stride, const float *x, const int32_t *x_offset,
-                          const float *dy, int dy_stride, int pixels, int rows, int channels)
+                          const float *dy, int dy_stride, int pixels, const struct dc_taps *taps,
+                          int channels)
 {
-    for (int c = 0; c < channels; c += DC_PANEL)
-        gradient_panel(dw + c, dw_stride, x, x_offset, dy + c, dy_stride, pixels, rows,
-                       channels - c < DC_PANEL ? channels - c : DC_PANEL);
-}
-
-enum { DEPTHWISE_TILE = 4 };  // pixels that share one load of the weights
-
-TILE depthwise_tile(const int n, float *y, const int32_t *y_offset, const float *x,
-                    const int32_t *x_offset, const float *w, const int32_t *tap_offset, int taps,
-                    const float *bias, int w_stride, int channels, bool add)
-{
-    vf sum[DEPTHWISE_TILE];
-    UNROLL
-    for (int i = 0; i < n; i++)
-        sum[i] = bias ? load_channels(bias, 0, channels) : vf_zero();
-    for (int t = 0; t < taps; t++) {
-        const vf tap = load_channels(w + (int64_t)t * w_stride, 0, channels);
-        UNROLL
-        for (int i = 0; i < n; i++)
-            sum[i] = vf_multiply_add(load_channels(x + x_offset[i] + tap_offset[t], 0, channels),
-                                     tap, sum[i]);
-    }
-    UNROLL
-    for (int i = 0; i < n; i++) {
-        float *out = y + y_offset[i];
-        const vf s = add ? vf_add(load_channels(out, 0, channels), sum[i]) : sum[i];
-        store_channels(out, s, 0, channels);
-    }
-}
-
-static void depthwise(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
-                      int pixels, const float *w, const int32_t *tap_offset, int taps,
-                      const float *bias, int channels, bool add)
-{
-    for (int c = 0; c < channels; c += WIDTH) {
-        const int n = channels - c < WIDTH ? channels - c : WIDTH;
-        const float *b = bias ? bias + c : NULL;
-        int p = 0;
-        for (; n == WIDTH && p + DEPTHWISE_TILE <= pixels; p += DEPTHWISE_TILE)
-            depthwise_tile(DEPTHWISE_TILE, y + c, y_offset + p, x + c, x_offset + p, w + c,
-                           tap_offset, taps, b, channels, WIDTH, add);
-        for (; p < pixels; p++)
-            depthwise_tile(1, y + c, y_offset + p, x + c, x_offset + p, w + c, tap_offset, taps, b,
-                           channels, n, add);
-    }
-}
-
-enum { GRADIENT_TAPS = 9 };  // taps whose sums stay in registers
-
-TILE depthwise_gradient_tile(const int n, float *dw, const float *x, const int32_t *x_offset,
-                             const float *dy, int pixels, const int32_t *tap_offset, int stride,
-                             int channels)
-{
-    vf sum[GRADIENT_TAPS];
-    UNROLL
-    for (int t = 0; t < n; t++)
-        sum[t] = vf_zero();
-    for (int p = 0; p < pixels; p++) {
-        const vf d = load_channels(dy + (int64_t)p * stride, 0, channels);
-        const float *a = x + x_offset[p];
-        UNROLL
-        for (int t = 0; t < n; t++)
-            sum[t] = vf_multiply_add(load_channels(a + tap_offset[t], 0, channels), d, sum[t]);
-    }
-    UNROLL
-    for (int t = 0; t < n; t++) {
-        float *out = dw + (int64_t)t * stride;
-        store_channels(out, vf_add(load_channels(out, 0, channels), sum[t]), 0, channels);
-    }
-}
-
-static void depthwise_gradient(float *dw, const float *x, const int32_t *x_offset, const float *dy,
-                               int pixels, const int32_t *tap_offset, int taps, int channels)
-{
-    for (int c = 0; c < channels; c += WIDTH) {
-        const int n = channels - c < WIDTH ? channels - c : WIDTH;
-        int t = 0;
-        for (; t + GRADIENT_TAPS <= taps; t += GRADIENT_TAPS)
-            depthwise_gradient_tile(GRADIENT_TAPS, dw + (int64_t)t * channels + c, x + c, x_offset,
-                                    dy + c, pixels, tap_offset + t, channels, n);
-        for (; t < taps; t++)
-            depthwise_gradient_tile(1, dw + (int64_t)t * channels + c, x + c, x_offset, dy + c,
-                                    pixels, tap_offset + t, channels, n);
+    for (int p = 0; p < pixels; p += GRADIENT_PIXELS) {
+        for (int c = 0; c < channels; c += TILE_VECTORS * WIDTH) {
+            const struct gradient_block b = {dw_stride,
+                                             x_offset + p,
+                                             dy + (int64_t)p * dy_stride + c,
+                                             dy_stride,
+                                             smaller(pixels - p, GRADIENT_PIXELS),
+                                             smaller(channels - c, TILE_VECTORS * WIDTH)};
+            const int vectors = (b.channels + WIDTH - 1) / WIDTH;
+            for (int r = 0; r < taps->runs; r++) {
+                float *out = dw + (int64_t)r * taps->run_length * dw_stride + c;
+                const float *from = x + taps->run_offset[r];
+                if (b.channels % WIDTH == 0) {
+#define CALL(size) gradient_tiles(size, true, out, from, taps->run_length, &b)
+                    DISPATCH_VECTORS(vectors)
+#undef CALL
+                } else {
+#define CALL(size) gradient_tiles(size, false, out, from, taps->run_length, &b)
+                    DISPATCH_VECTORS(vectors)
+#undef CALL
+                }
+            }
+        }
     }
 }

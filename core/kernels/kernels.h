@@ -16,29 +16,32 @@
 #include <stdint.h>
 
 #include "core/context.h"
+#include "core/tail.h"
 
 enum { DC_PANEL = 16 };  // output channels of one packed weight panel
 
 // A convolution seen from one image: every output pixel p reads `runs` contiguous stretches of
-// run_length values, at x[x_offset[p] + run_offset[r]], and the weights of a panel lie as
-// [runs * run_length][DC_PANEL], zero-filled to the full panel.
+// run_length values, at x[x_offset[p] + run_offset[r]]: k = r * run_length + i counts them all.
+// Weights lie in consecutive panels, [ceil(channels / DC_PANEL)][runs * run_length][DC_PANEL],
+// zero-filled to the full panel.
 struct dc_taps {
     const int32_t *run_offset;
     int runs, run_length;
 };
 
 struct dc_kernels {
-    // y[y_offset[p] + c] = bias[c] + sum_k x[..] * panel[k][c] for c < channels <= DC_PANEL;
-    // added to y where `add`. bias may be NULL. The order of the sum over k depends on nothing
-    // else.
-    void (*conv_panel)(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
-                       int pixels, const float *panel, const struct dc_taps *taps,
-                       const float *bias, int channels, bool add);
+    // y[y_offset[p] + c] = bias[c] + sum_k x[..] * w[k][c] for any number of channels, w in panels;
+    // added to y where `add`. bias: [channels] or NULL. The order of the sum over k depends on
+    // nothing else.
+    void (*conv_panels)(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
+                        int pixels, const float *panels, const struct dc_taps *taps,
+                        const float *bias, int channels, bool add);
 
-    // dw[k * dw_stride + c] += sum_p x[x_offset[p] + k] * dy[p * dy_stride + c], k < rows,
-    // c < channels.
+    // dw[k * dw_stride + c] += sum_p x[..] * dy[p * dy_stride + c], k over all runs, c < channels.
+    // The order of the sum over p depends on `pixels` and nothing else.
     void (*conv_gradient)(float *dw, int dw_stride, const float *x, const int32_t *x_offset,
-                          const float *dy, int dy_stride, int pixels, int rows, int channels);
+                          const float *dy, int dy_stride, int pixels, const struct dc_taps *taps,
+                          int channels);
 
     // y[y_offset[p] + c] = bias[c] + sum_t x[x_offset[p] + tap_offset[t] + c] * w[t * channels + c]
     void (*depthwise)(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
@@ -48,20 +51,19 @@ struct dc_kernels {
     void (*depthwise_gradient)(float *dw, const float *x, const int32_t *x_offset, const float *dy,
                                int pixels, const int32_t *tap_offset, int taps, int channels);
 
-    // sum[c] += sum_p (x[p][c] - shift[c]), square[c] += sum_p (x - shift)^2. float inside a tile
-    // of pixels, double across tiles.
-    void (*shifted_sums)(double *sum, double *square, const float *x, const float *shift,
-                         int64_t pixels, int channels);
-    // y = x * scale[c] + shift[c]; element-wise
-    void (*affine)(float *y, const float *x, const float *scale, const float *shift, int64_t pixels,
-                   int channels);
-    // sum[c] += sum_p dy, product[c] += sum_p dy * (x - mean[c]); tiles as above
-    void (*gradient_sums)(double *sum, double *product, const float *dy, const float *x,
-                          const float *mean, int64_t pixels, int channels);
-    // dx = a[c] * dy + (b[c] * (x - mean[c]) + d[c]); added where `add`; element-wise
-    void (*affine_gradient)(float *dx, const float *dy, const float *x, const float *mean,
-                            const float *a, const float *b, const float *d, int64_t pixels,
-                            int channels, bool add);
+    // Tails (core/tail.h). count: values, whole pixels from channel 0 on; arrays of coefficients
+    // and sums have `period` entries. The tail and its gradient are element-wise; y may be x.
+    void (*tail)(float *y, const float *x, const struct dc_tail *tail, int64_t count);
+    void (*tail_gradient)(float *dx, const float *dy, const float *x, const struct dc_tail *tail,
+                          int64_t count, bool add);
+    // sum += x - shift, square += (x - shift)^2. float inside a tile of 64 pixels, double across.
+    void (*moments)(double *sum, double *square, const float *x, const float *shift, int channels,
+                    int period, int64_t count);
+    // sum += g, product += g * (x - mean) of the dy that passes the tail; tiles as above.
+    void (*tail_gradient_sums)(double *sum, double *product, const float *dy, const float *x,
+                               const struct dc_tail *tail, int64_t count);
+    // NaN changes nothing.
+    void (*range)(float *least, float *greatest, const float *x, int period, int64_t count);
 };
 
 const struct dc_kernels *dc_kernels_for(enum dc_isa isa);
@@ -69,5 +71,6 @@ const struct dc_kernels *dc_kernels_for(enum dc_isa isa);
 extern const struct dc_kernels dc__kernels_scalar;
 extern const struct dc_kernels dc__kernels_sse2;
 extern const struct dc_kernels dc__kernels_avx2;
+extern const struct dc_kernels dc__kernels_avx512;
 
 #endif

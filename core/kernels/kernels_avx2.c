@@ -7,17 +7,19 @@
 #include "core/kernels/vector_avx2.h"
 
 #include "core/kernels/convolution.inc.h"
-#include "core/kernels/normalize.inc.h"
+#include "core/kernels/depthwise.inc.h"
+#include "core/kernels/tail.inc.h"
 
 const struct dc_kernels dc__kernels_avx2 = {
-    .conv_panel = conv_panel,
+    .conv_panels = conv_panels,
     .conv_gradient = conv_gradient,
     .depthwise = depthwise,
     .depthwise_gradient = depthwise_gradient,
-    .shifted_sums = shifted_sums,
-    .affine = affine,
-    .gradient_sums = gradient_sums,
-    .affine_gradient = affine_gradient,
+    .tail = tail,
+    .tail_gradient = tail_gradient,
+    .moments = moments,
+    .tail_gradient_sums = tail_gradient_sums,
+    .range = range,
 };
 
 #endif

@@ -3,20 +3,26 @@
 
 #include "core/kernels/kernels.h"
 
-#include "core/kernels/normalize.inc.h"
+#include "core/kernels/vector_scalar.h"
 
-static void conv_panel(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
-                       int pixels, const float *panel, const struct dc_taps *taps,
-                       const float *bias, int channels, bool add)
+#include "core/kernels/tile.inc.h"
+
+#include "core/kernels/tail.inc.h"
+
+static void conv_panels(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
+                        int pixels, const float *panels, const struct dc_taps *taps,
+                        const float *bias, int channels, bool add)
 {
+    const int64_t depth = (int64_t)taps->runs * taps->run_length;
     for (int p = 0; p < pixels; p++) {
         for (int c = 0; c < channels; c++) {
             float sum = bias ? bias[c] : 0.0f;
             for (int r = 0; r < taps->runs; r++) {
                 const float *run = x + x_offset[p] + taps->run_offset[r];
-                const float *w = panel + (int64_t)r * taps->run_length * DC_PANEL;
+                const float *w = panels +
+                                 (c / DC_PANEL * depth + (int64_t)r * taps->run_length) * DC_PANEL;
                 for (int k = 0; k < taps->run_length; k++)
-                    sum += run[k] * w[k * DC_PANEL + c];
+                    sum += run[k] * w[k * DC_PANEL + c % DC_PANEL];
             }
             float *out = &y[y_offset[p] + c];
             *out = add ? *out + sum : sum;
@@ -25,13 +31,15 @@ static void conv_panel(float *y, const int32_t *y_offset, const float *x, const 
 }
 
 static void conv_gradient(float *dw, int dw_stride, const float *x, const int32_t *x_offset,
-                          const float *dy, int dy_stride, int pixels, int rows, int channels)
+                          const float *dy, int dy_stride, int pixels, const struct dc_taps *taps,
+                          int channels)
 {
-    for (int k = 0; k < rows; k++) {
+    for (int k = 0; k < taps->runs * taps->run_length; k++) {
+        const float *a = x + taps->run_offset[k / taps->run_length] + k % taps->run_length;
         for (int c = 0; c < channels; c++) {
             float sum = 0.0f;
             for (int p = 0; p < pixels; p++)
-                sum += x[x_offset[p] + k] * dy[(int64_t)p * dy_stride + c];
+                sum += a[x_offset[p]] * dy[(int64_t)p * dy_stride + c];
             dw[(int64_t)k * dw_stride + c] += sum;
         }
     }
@@ -66,12 +74,13 @@ static void depthwise_gradient(float *dw, const float *x, const int32_t *x_offse
 }
 
 const struct dc_kernels dc__kernels_scalar = {
-    .conv_panel = conv_panel,
+    .conv_panels = conv_panels,
     .conv_gradient = conv_gradient,
     .depthwise = depthwise,
     .depthwise_gradient = depthwise_gradient,
-    .shifted_sums = shifted_sums,
-    .affine = affine,
-    .gradient_sums = gradient_sums,
-    .affine_gradient = affine_gradient,
+    .tail = tail,
+    .tail_gradient = tail_gradient,
+    .moments = moments,
+    .tail_gradient_sums = tail_gradient_sums,
+    .range = range,
 };

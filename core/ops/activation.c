@@ -2,8 +2,7 @@
 //
 // One function each way over an array, and one forward and backward that cut the batch into chunks.
 // Multiply, then add, never fused: every instruction set gives the same bits. NaN stays NaN, and a
-// gradient at NaN is passed on rather than hidden. Where an activation is fused into another pass
-// (folded batch norm, fake quantization), that pass has its own kernel.
+// gradient at NaN is passed on rather than hidden.
 
 #include <math.h>
 
@@ -16,40 +15,6 @@ typedef void function(float *restrict y, const float *restrict x, int64_t count)
 // dx[i] = f'(v[i]) g[i], added to dx[i] where `add`; v: the output or the input, as flags say.
 typedef void slope(float *restrict dx, const float *restrict g, const float *restrict v,
                    int64_t count, bool add);
-
-static void relu(float *restrict y, const float *restrict x, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        y[i] = x[i] < 0.0f ? 0.0f : x[i];
-}
-
-static void relu_slope(float *restrict dx, const float *restrict g, const float *restrict y,
-                       int64_t count, bool add)
-{
-    for (int64_t i = 0; i < count; i++) {
-        const float pass = g[i], old = add ? dx[i] : 0.0f;  // read always: gcc then vectorizes
-        const float d = y[i] <= 0.0f ? 0.0f : pass;
-        dx[i] = add ? old + d : d;
-    }
-}
-
-static void relu6(float *restrict y, const float *restrict x, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++) {
-        const float low = x[i] < 0.0f ? 0.0f : x[i];
-        y[i] = low > 6.0f ? 6.0f : low;
-    }
-}
-
-static void relu6_slope(float *restrict dx, const float *restrict g, const float *restrict y,
-                        int64_t count, bool add)
-{
-    for (int64_t i = 0; i < count; i++) {
-        const float low = y[i] <= 0.0f ? 0.0f : g[i];
-        const float d = y[i] >= 6.0f ? 0.0f : low;
-        dx[i] = add ? dx[i] + d : d;
-    }
-}
 
 static void sigmoid(float *restrict y, const float *restrict x, int64_t count)
 {
@@ -109,8 +74,8 @@ struct activation {
 };
 
 static const struct activation activations[] = {
-    {&dc_op_relu, relu, relu_slope},          {&dc_op_relu6, relu6, relu6_slope},
-    {&dc_op_sigmoid, sigmoid, sigmoid_slope}, {&dc_op_tanh, hyperbolic_tangent, tanh_slope},
+    {&dc_op_sigmoid, sigmoid, sigmoid_slope},
+    {&dc_op_tanh, hyperbolic_tangent, tanh_slope},
     {&dc_op_h_swish, h_swish, h_swish_slope},
 };
 
@@ -178,14 +143,44 @@ static enum dc_status backward(const struct dc_op_call *call, struct dc_error *e
     return DC_OK;
 }
 
+// relu and relu6 are clamps: parts of a tail (core/tail.h). A gradient passes strictly inside.
+static enum dc_status relu(struct dc_tail *tail, const struct dc_op_call *call,
+                           const struct dc_notes *notes, struct dc_error *error)
+{
+    (void)call;
+    (void)notes;
+    (void)error;
+    tail->low = 0.0f;
+    tail->pass_low = nextafterf(0.0f, 1.0f);
+    return DC_OK;
+}
+
+static enum dc_status relu6(struct dc_tail *tail, const struct dc_op_call *call,
+                            const struct dc_notes *notes, struct dc_error *error)
+{
+    tail->high = 6.0f;
+    tail->pass_high = nextafterf(6.0f, 0.0f);
+    return relu(tail, call, notes, error);
+}
+
+static const struct dc_tail_part relu_part = {.rank = DC_TAIL_CLAMP, .extend = relu};
+static const struct dc_tail_part relu6_part = {.rank = DC_TAIL_CLAMP, .extend = relu6};
+
+#define CLAMP(name_, part_)                                                                        \
+    {                                                                                              \
+        .name = name_, .inputs_min = 1, .inputs_max = 1, .flags = DC_OP_READS_INPUT,               \
+        .infer = infer, .memory = dc_tail_memory, .forward = dc_tail_forward,                      \
+        .backward = dc_tail_backward, .tail = &part_                                               \
+    }
+
 #define ACTIVATION(name_, flags_)                                                                  \
     {                                                                                              \
         .name = name_, .inputs_min = 1, .inputs_max = 1, .flags = flags_, .infer = infer,          \
         .forward = forward, .backward = backward                                                   \
     }
 
-const struct dc_op dc_op_relu = ACTIVATION("relu", DC_OP_READS_OUTPUT);
-const struct dc_op dc_op_relu6 = ACTIVATION("relu6", DC_OP_READS_OUTPUT);
+const struct dc_op dc_op_relu = CLAMP("relu", relu_part);
+const struct dc_op dc_op_relu6 = CLAMP("relu6", relu6_part);
 const struct dc_op dc_op_sigmoid = ACTIVATION("sigmoid", DC_OP_READS_OUTPUT);
 const struct dc_op dc_op_tanh = ACTIVATION("tanh", DC_OP_READS_OUTPUT);
 const struct dc_op dc_op_h_swish = ACTIVATION("h_swish", DC_OP_READS_INPUT);

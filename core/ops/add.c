@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/kernels/kernels.h"
 #include "core/ops/ops.h"
 #include "core/parallel.h"
 
@@ -20,7 +21,7 @@ static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
     return DC_OK;
 }
 
-static void sum_two(float *restrict y, const float *a, const float *b, int64_t count)
+static void sum_two(float *y, const float *a, const float *b, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
         y[i] = a[i] + b[i];
@@ -32,17 +33,61 @@ static void accumulate(float *restrict y, const float *restrict x, int64_t count
         y[i] += x[i];
 }
 
+// Rows are worked on in blocks that stay in cache while they are brought through tails and noted.
+enum { BLOCK_VALUES = 16384 };
+
+static int64_t block_rows(const struct dc_shape *shape)
+{
+    const int64_t values = dc_shape_row(shape), channels = shape->dims[shape->rank - 1];
+    int64_t rows = dc_tile_rows(values / channels);
+    while (2 * rows * values <= BLOCK_VALUES)
+        rows *= 2;
+    return rows;
+}
+
+static void memory(struct dc_op_memory *memory, const struct dc_node *node,
+                   const struct dc_shape *in, const struct dc_shape *out, const struct dc_ctx *ctx)
+{
+    (void)node;
+    (void)in;
+    const int64_t block = block_rows(out) * dc_shape_row(out);
+    memory->forward = memory->backward = sizeof(float) * (size_t)(block * ctx->threads);
+}
+
+static float *thread_block(const struct dc_op_call *call, int thread)
+{
+    const struct dc_shape *shape = &call->out.shape;
+    return (float *)call->scratch + thread * block_rows(shape) * dc_shape_row(shape);
+}
+
+// Input k from value `at` on, through its tail into the buffer where it has one.
+static const float *read_input(const struct dc_op_call *call, int k, int64_t at, int64_t count,
+                               float *buffer)
+{
+    const float *x = dc_f32(&call->in[k]) + at;
+    if (!call->in_tail[k])
+        return x;
+    call->ctx->kernels->tail(buffer, x, call->in_tail[k], count);
+    return buffer;
+}
+
 static void forward_chunk(void *arg, int chunk, int thread)
 {
-    (void)thread;
     const struct dc_op_call *call = arg;
-    const int64_t row = dc_shape_row(&call->out.shape);
+    const int64_t row = dc_shape_row(&call->out.shape), block = block_rows(&call->out.shape);
     const struct dc_rows rows = dc_chunk_rows(call->rows, call->ctx->chunks, chunk);
-    const int64_t at = rows.first * row, count = rows.count * row;
-    float *y = dc_f32(&call->out) + at;
-    sum_two(y, dc_f32(&call->in[0]) + at, dc_f32(&call->in[1]) + at, count);
-    for (int i = 2; i < call->node->input_count; i++)
-        accumulate(y, dc_f32(&call->in[i]) + at, count);
+    float *buffer = thread_block(call, thread);
+    for (int64_t r = 0; r < rows.count; r += block) {
+        const int64_t n = rows.count - r < block ? rows.count - r : block;
+        const int64_t at = (rows.first + r) * row, count = n * row;
+        float *y = dc_f32(&call->out) + at;
+        const float *first = read_input(call, 0, at, count, y);
+        sum_two(y, first, read_input(call, 1, at, count, buffer), count);
+        for (int i = 2; i < call->node->input_count; i++)
+            accumulate(y, read_input(call, i, at, count, buffer), count);
+        if (call->out_notes)
+            dc_note_rows(call->out_notes, call->ctx, chunk, y, n);
+    }
 }
 
 static enum dc_status forward(const struct dc_op_call *call, struct dc_error *error)
@@ -54,20 +99,29 @@ static enum dc_status forward(const struct dc_op_call *call, struct dc_error *er
 
 static void backward_chunk(void *arg, int chunk, int thread)
 {
-    (void)thread;
     const struct dc_op_call *call = arg;
-    const int64_t row = dc_shape_row(&call->out.shape);
+    const int64_t row = dc_shape_row(&call->out.shape), block = block_rows(&call->out.shape);
     const struct dc_rows rows = dc_chunk_rows(call->rows, call->ctx->chunks, chunk);
-    const int64_t at = rows.first * row, count = rows.count * row;
-    const float *g = dc_f32(&call->d_out) + at;
-    for (int i = 0; i < call->node->input_count; i++) {
-        float *dx = dc_f32(&call->d_in[i]);
-        if (!dx)
-            continue;
-        if (call->add_gradient[i])
-            accumulate(dx + at, g, count);
-        else
-            memcpy(dx + at, g, (size_t)count * sizeof *g);
+    for (int64_t r = 0; r < rows.count; r += block) {
+        const int64_t n = rows.count - r < block ? rows.count - r : block;
+        const int64_t at = (rows.first + r) * row, count = n * row;
+        const float *g = dc_f32(&call->d_out) + at;
+        if (call->d_out_tail) {
+            float *through = thread_block(call, thread);
+            call->ctx->kernels->tail_gradient(through, g, call->d_out_stored + at, call->d_out_tail,
+                                              count, false);
+            g = through;
+        }
+        for (int i = 0; i < call->node->input_count; i++) {
+            float *dx = dc_f32(&call->d_in[i]);
+            if (dx && call->add_gradient[i])
+                accumulate(dx + at, g, count);
+            else if (dx)
+                memcpy(dx + at, g, (size_t)count * sizeof *g);
+            if (call->d_in_notes[i])
+                dc_note_gradient_rows(call->d_in_notes[i], call->ctx, chunk, dx + at,
+                                      rows.first + r, n);
+        }
     }
 }
 
@@ -82,7 +136,9 @@ const struct dc_op dc_op_add = {
     .name = "add",
     .inputs_min = 2,
     .inputs_max = DC_INPUTS_MAX,
+    .flags = DC_OP_TAILS,
     .infer = infer,
+    .memory = memory,
     .forward = forward,
     .backward = backward,
 };

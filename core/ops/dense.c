@@ -13,6 +13,8 @@
 
 enum { BLOCK_FLOATS = 32768, ROW_STEP = 6 };
 
+static const int32_t no_offset = 0;  // the one run of a row
+
 struct job {
     const struct dc_op_call *call;
     int in, units;
@@ -94,17 +96,11 @@ static void multiply(const struct job *job, float *y, const int32_t *y_offset, c
                      const int32_t *x_offset, const float *panels, int depth, int channels,
                      const float *bias, int chunk, bool add)
 {
-    static const int32_t start = 0;
-    const struct dc_taps taps = {&start, 1, depth};
+    const struct dc_taps taps = {&no_offset, 1, depth};
     const struct dc_ctx *ctx = job->call->ctx;
     const struct dc_rows rows = dc_chunk_rows(job->call->rows, ctx->chunks, chunk);
-    for (int first = 0; first < channels; first += DC_PANEL) {
-        const int left = channels - first;
-        ctx->kernels->conv_panel(y + first, y_offset + rows.first, x, x_offset + rows.first,
-                                 (int)rows.count, panels, &taps, bias ? bias + first : NULL,
-                                 left < DC_PANEL ? left : DC_PANEL, add);
-        panels += (int64_t)depth * DC_PANEL;
-    }
+    ctx->kernels->conv_panels(y, y_offset + rows.first, x, x_offset + rows.first, (int)rows.count,
+                              panels, &taps, bias, channels, add);
 }
 
 static void forward_chunk(void *arg, int chunk, int thread)
@@ -155,6 +151,7 @@ static void weight_block(void *arg, int index, int thread)
     const int chunks = call->ctx->chunks, first = index * job->block_rows;
     const int n = job->in - first < job->block_rows ? job->in - first : job->block_rows;
     const int64_t count = (int64_t)n * job->units;
+    const struct dc_taps taps = {&no_offset, 1, n};
     float *partials = job->partials + (int64_t)thread * chunks * job->block_rows * job->units;
     memset(partials, 0, sizeof(float) * (size_t)(count * chunks));
     for (int chunk = 0; chunk < chunks; chunk++) {
@@ -162,7 +159,7 @@ static void weight_block(void *arg, int index, int thread)
         call->ctx->kernels->conv_gradient(partials + chunk * count, job->units,
                                           dc_f32(&call->in[0]) + first, job->x_offset + rows.first,
                                           dc_f32(&call->d_out) + rows.first * job->units,
-                                          job->units, (int)rows.count, n, job->units);
+                                          job->units, (int)rows.count, &taps, job->units);
     }
     dc_tree_sum(call->ctx, call->d_param[0] + (int64_t)first * job->units, partials, count, count);
 }

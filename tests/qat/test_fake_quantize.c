@@ -46,7 +46,6 @@ static void gradient_passes_inside_the_range(void **state)
 {
     (void)state;
     float x[ROWS * ROW], y[ROWS * ROW], dy[ROWS * ROW], dx[ROWS * ROW], range[3] = {-1.0f, 0.5f, 1};
-    uint8_t saved[ROWS * ROW / 8 + 64 + 1];
     const struct dc_fake_quantize_attributes a = {DC_OBSERVER_MOVING_AVERAGE, 0.01f};
     const struct dc_node node = {.name = "q", .op = &dc_op_fake_quantize, .attributes = &a};
     const struct dc_shape shape = DC_SHAPE(ROWS, ROW);
@@ -64,12 +63,14 @@ static void gradient_passes_inside_the_range(void **state)
                               .out = {y, DC_F32, shape},
                               .d_out = {dy, DC_F32, shape},
                               .d_in = {{dx, DC_F32, shape}},
-                              .param = {range},
-                              .saved = saved};
+                              .param = {range}};
     struct dc_op_memory memory = {0};
     dc_op_fake_quantize.memory(&memory, &node, &shape, &shape, ctx);
-    assert_true(memory.saved <= sizeof saved);
-    memset(saved, 0xa5, sizeof saved);
+    void *saved = dc_alloc(memory.saved, NULL), *scratch = dc_alloc(memory.forward, NULL);
+    assert_true(saved && scratch && memory.backward <= memory.forward);
+    memset(saved, 0xa5, memory.saved);
+    call.saved = saved;
+    call.scratch = scratch;
     assert_int_equal(dc_op_fake_quantize.forward(&call, NULL), DC_OK);
     assert_true(range[0] == -1.0f && range[1] == 0.5f);  // frozen
     for (int adding = 0; adding < 2; adding++) {
@@ -89,6 +90,8 @@ static void gradient_passes_inside_the_range(void **state)
         }
         assert_true(passed > 50 && passed < ROWS * ROW - 50);
     }
+    free(saved);
+    free(scratch);
 }
 
 struct run {

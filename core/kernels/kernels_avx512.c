@@ -1,0 +1,26 @@
+// The AVX-512 level: 16 lanes, fused multiply-add, 32 registers. Needs the f, bw, dq and vl parts;
+// nothing else is compiled with their flags.
+
+#include "core/kernels/kernels.h"
+
+#if defined(__x86_64__)
+
+#include "core/kernels/vector_avx512.h"
+
+#include "core/kernels/convolution.inc.h"
+#include "core/kernels/depthwise.inc.h"
+#include "core/kernels/tail.inc.h"
+
+const struct dc_kernels dc__kernels_avx512 = {
+    .conv_panels = conv_panels,
+    .conv_gradient = conv_gradient,
+    .depthwise = depthwise,
+    .depthwise_gradient = depthwise_gradient,
+    .tail = tail,
+    .tail_gradient = tail_gradient,
+    .moments = moments,
+    .tail_gradient_sums = tail_gradient_sums,
+    .range = range,
+};
+
+#endif

@@ -1,0 +1,75 @@
+// What the files of a plan share: plan.c lays it out, plan_tails.c finds the tails, plan_run.c
+// runs.
+
+#ifndef DC_CORE_PLAN_INTERNAL_H
+#define DC_CORE_PLAN_INTERNAL_H
+
+#include "core/plan.h"
+
+enum { DC_NONE = -1, DC_TAIL_PARTS = 3 };
+
+struct dc_buffer {
+    size_t bytes, offset;
+    int born, dies;
+};
+
+// One tail (core/tail.h): up to three nodes that read the stored value of `root` one after the
+// other. Their values are not stored; that of the last is, where a reader cannot apply a tail.
+struct dc_planned_tail {
+    int root, parts[DC_TAIL_PARTS], count;
+    bool materialized;      // the last part's value is stored
+    bool gradient_through;  // root's backward takes the gradient through the tail itself
+    int last_writer;        // the node that finishes the gradient of the last part and can note it
+    int coefficients, noted, sums;  // buffers
+    struct dc_tail tail;
+    struct dc_notes notes;
+    struct dc_gradient_notes gradient_notes;
+    bool gradient_noted;  // in this step
+};
+
+struct dc_planned_node {
+    bool needed;        // runs in this plan
+    bool has_gradient;  // takes part in backward
+    bool is_output;
+    int position;  // in the schedule
+    int tail;      // the tail that this node is a part of, or DC_NONE
+    int noting;    // the tail whose notes this node takes of its value, or DC_NONE
+    int value, gradient, saved, forward_scratch, backward_scratch;  // buffers, or DC_NONE
+    const void *bound;  // of an input node: the caller's memory
+    double loss_weight;
+    bool gradient_written;  // during backward: the next contribution is added
+};
+
+struct dc_plan {
+    const struct dc_ctx *ctx;
+    const struct dc_graph *graph;
+    enum dc_mode mode;
+    int64_t max_rows;
+    struct dc_arena *arena;
+    struct dc_planned_node *nodes;
+    int *schedule;
+    int schedule_count;
+    struct dc_planned_tail *tails;
+    int tail_count;
+    struct dc_buffer *buffers;
+    int buffer_count;
+    size_t bytes, lower_bound;
+    char *memory;
+    struct dc_node_seconds *seconds;  // the caller's, or NULL
+};
+
+int dc__plan_backward_time(const struct dc_plan *plan, int node);
+int dc__plan_add_buffer(struct dc_plan *plan, size_t bytes, int born, int dies);
+void dc__plan_extend(struct dc_plan *plan, int buffer, int time);
+void *dc__plan_memory(const struct dc_plan *plan, int buffer);  // NULL for DC_NONE
+
+// plan_tails.c. A part's last node and whether node's own value is left to its readers.
+int dc__tail_last(const struct dc_planned_tail *tail);
+bool dc__plan_is_deferred(const struct dc_plan *plan, int node);
+// The node that stores what readers of `node` read.
+int dc__plan_stored(const struct dc_plan *plan, int node);
+void dc__plan_find_tails(struct dc_plan *plan);
+void dc__plan_add_tail_buffers(struct dc_plan *plan);
+void dc__plan_place_tails(struct dc_plan *plan);
+
+#endif

@@ -1,0 +1,296 @@
+// Owns the run through a plan: forward, backward, and the tails on the way.
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/plan_internal.h"
+
+static struct dc_tensor tensor_of(const struct dc_plan *plan, int node, int buffer, int64_t rows)
+{
+    const struct dc_node *n = &plan->graph->nodes[node];
+    return (struct dc_tensor){
+        .data = dc__plan_memory(plan, buffer),
+        .dtype = n->dtype,
+        .shape = dc_shape_with_batch(&n->shape, rows),
+    };
+}
+
+// What readers of a node read: its value, or the stored value before its tail.
+static struct dc_tensor value_of(const struct dc_plan *plan, int node, int64_t rows)
+{
+    const int stored = dc__plan_stored(plan, node);
+    struct dc_tensor tensor = tensor_of(plan, stored, plan->nodes[stored].value, rows);
+    if (plan->graph->nodes[stored].op == &dc_op_input) {
+        assert(plan->nodes[stored].bound || !"an input was not bound");
+        tensor.data = (void *)plan->nodes[stored].bound;
+    }
+    return tensor;
+}
+
+static struct dc_op_call make_call(const struct dc_plan *plan, int i, struct dc_params *params,
+                                   int64_t rows, const struct dc_step *step)
+{
+    const struct dc_node *node = &plan->graph->nodes[i];
+    struct dc_op_call call = {
+        .ctx = plan->ctx, .node = node, .mode = plan->mode, .step = step, .rows = rows};
+    for (int k = 0; k < node->input_count; k++) {
+        const int input = node->inputs[k];
+        call.in[k] = value_of(plan, input, rows);
+        if (dc__plan_is_deferred(plan, input))
+            call.in_tail[k] = &plan->tails[plan->nodes[input].tail].tail;
+    }
+    call.out = tensor_of(plan, i, plan->nodes[i].value, rows);
+    call.frozen = node->param_count > 0;
+    for (int p = 0; p < node->param_count; p++) {
+        const struct dc_slice *slice = &params->slices[node->params[p]];
+        call.frozen = call.frozen && slice->frozen;
+        call.param[p] = params->value + slice->offset;
+        if (params->gradient && dc_role_is_trained(slice->role) && !slice->frozen)
+            call.d_param[p] = params->gradient + slice->offset;
+    }
+    call.saved = dc__plan_memory(plan, plan->nodes[i].saved);
+    return call;
+}
+
+void dc_plan_time_nodes(struct dc_plan *plan, struct dc_node_seconds *seconds)
+{
+    plan->seconds = seconds;
+}
+
+// Seconds of the clock where nodes are timed; 0 where not.
+static double clock_of(const struct dc_plan *plan)
+{
+    struct timespec time = {0};
+    if (plan->seconds)
+        clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+struct run {
+    struct dc_plan *plan;
+    struct dc_params *params;
+    int64_t rows;
+    const struct dc_step *step;
+};
+
+static struct dc_op_call call_of(const struct run *run, int i)
+{
+    return make_call(run->plan, i, run->params, run->rows, run->step);
+}
+
+// Asks the parts of a tail what must be noted of its root's value.
+static void begin_notes(const struct run *run, struct dc_planned_tail *tail)
+{
+    dc_notes_begin(&tail->notes, run->plan->ctx);
+    for (int p = 0; p < tail->count; p++) {
+        const struct dc_op_call call = call_of(run, tail->parts[p]);
+        if (call.node->op->tail->want)
+            call.node->op->tail->want(&tail->notes, &call);
+    }
+}
+
+// Node i is a part: the first begins the tail, each extends it, the last may apply it.
+static enum dc_status forward_part(const struct run *run, int i, struct dc_error *error)
+{
+    struct dc_plan *plan = run->plan;
+    const int t = plan->nodes[i].tail;
+    struct dc_planned_tail *tail = &plan->tails[t];
+    struct dc_op_call call = call_of(run, i);
+    call.in[0] = value_of(plan, tail->root, run->rows);
+    if (i == tail->parts[0]) {
+        if (plan->nodes[tail->root].noting != t) {
+            begin_notes(run, tail);
+            dc_tail_note_all(&tail->notes, &call);
+        }
+        dc_tail_begin(&tail->tail);
+    }
+    DC_TRY(call.node->op->tail->extend(&tail->tail, &call, &tail->notes, error));
+    if (tail->materialized && i == dc__tail_last(tail))
+        dc_tail_apply_all(&tail->tail, &call);
+    return DC_OK;
+}
+
+static enum dc_status forward_node(const struct run *run, int i, struct dc_error *error)
+{
+    struct dc_plan *plan = run->plan;
+    const struct dc_node *node = &plan->graph->nodes[i];
+    if (node->op == &dc_op_input)
+        return DC_OK;
+    if (node->op->tail)
+        return forward_part(run, i, error);
+    struct dc_op_call call = call_of(run, i);
+    call.scratch = dc__plan_memory(plan, plan->nodes[i].forward_scratch);
+    if (plan->nodes[i].noting != DC_NONE) {
+        struct dc_planned_tail *tail = &plan->tails[plan->nodes[i].noting];
+        begin_notes(run, tail);
+        call.out_notes = tail->notes.wanted ? &tail->notes : NULL;
+    }
+    return node->op->forward(&call, error);
+}
+
+enum dc_status dc_plan_forward(struct dc_plan *plan, struct dc_params *params, int64_t rows,
+                               const struct dc_step *step, struct dc_error *error)
+{
+    assert(rows > 0 && rows <= plan->max_rows);
+    const struct run run = {plan, params, rows, step};
+    for (int p = 0; p < plan->schedule_count; p++) {
+        const int i = plan->schedule[p];
+        const double start = clock_of(plan);
+        DC_TRY_IN(forward_node(&run, i, error), error, "layer '%s'", plan->graph->nodes[i].name);
+        if (plan->seconds)
+            plan->seconds[i].forward += clock_of(plan) - start;
+    }
+    return DC_OK;
+}
+
+// The call's gradients of inputs, and marks them as written.
+static void give_input_gradients(const struct run *run, struct dc_op_call *call)
+{
+    for (int k = 0; k < call->node->input_count; k++) {
+        const int i = call->node->inputs[k];
+        struct dc_planned_node *input = &run->plan->nodes[i];
+        call->d_in[k] = tensor_of(run->plan, i, input->gradient, run->rows);
+        call->add_gradient[k] = input->gradient_written;
+        input->gradient_written = true;
+    }
+}
+
+// Where node i is the last to write the gradient of a tail's result, it notes the sums for it.
+static void give_gradient_notes(const struct run *run, int i, struct dc_op_call *call)
+{
+    struct dc_plan *plan = run->plan;
+    for (int k = 0; k < call->node->input_count; k++) {
+        const int input = call->node->inputs[k], t = plan->nodes[input].tail;
+        bool again = false;  // read once more by this node
+        for (int m = k + 1; m < call->node->input_count; m++)
+            again = again || call->node->inputs[m] == input;
+        if (t == DC_NONE || again || !call->d_in[k].data)
+            continue;
+        struct dc_planned_tail *tail = &plan->tails[t];
+        const struct dc_op_call part = call_of(run, tail->parts[0]);
+        if (tail->last_writer != i || dc__tail_last(tail) != input ||
+            !dc_tail_wants_sums(part.node->op->tail, &part, &tail->tail))
+            continue;
+        tail->gradient_notes.x = dc_f32(&part.in[0]);
+        memset(tail->gradient_notes.sums, 0,
+               dc_gradient_sums_bytes(tail->tail.channels, plan->ctx));
+        call->d_in_notes[k] = &tail->gradient_notes;
+        tail->gradient_noted = true;
+    }
+}
+
+// Once all readers of a tail's result are done, at the turn of its first part: sums, coefficients,
+// and the root's gradient, unless the root takes it through the tail itself.
+static void backward_tail(const struct run *run, struct dc_planned_tail *tail)
+{
+    struct dc_plan *plan = run->plan;
+    const int last = dc__tail_last(tail);
+    struct dc_op_call call = call_of(run, tail->parts[0]);
+    const struct dc_tail_part *part = call.node->op->tail;
+    call.d_out = tensor_of(plan, last, plan->nodes[last].gradient, run->rows);
+    if (part->finish_gradient) {
+        const bool sums = dc_tail_wants_sums(part, &call, &tail->tail);
+        if (sums && !tail->gradient_noted) {
+            tail->gradient_notes.x = dc_f32(&call.in[0]);
+            memset(tail->gradient_notes.sums, 0,
+                   dc_gradient_sums_bytes(tail->tail.channels, plan->ctx));
+            dc_tail_note_all_gradients(&tail->gradient_notes, &call);
+        }
+        part->finish_gradient(&tail->tail, &call, sums ? tail->gradient_notes.sums : NULL);
+    }
+    if (tail->gradient_through) {
+        plan->nodes[tail->root].gradient_written = true;
+        return;
+    }
+    give_input_gradients(run, &call);
+    dc_tail_apply_all_gradients(&tail->tail, &call);
+}
+
+static enum dc_status backward_node(const struct run *run, int i, struct dc_error *error)
+{
+    struct dc_plan *plan = run->plan;
+    const struct dc_node *node = &plan->graph->nodes[i];
+    struct dc_planned_node *planned = &plan->nodes[i];
+    const bool is_loss = node->op->flags & DC_OP_LOSS;
+    if (node->op->tail) {
+        struct dc_planned_tail *tail = &plan->tails[planned->tail];
+        if (i == tail->parts[0] && plan->nodes[dc__tail_last(tail)].gradient_written)
+            backward_tail(run, tail);
+        return DC_OK;
+    }
+    if (!is_loss && !planned->gradient_written)
+        return DC_OK;
+    struct dc_op_call call = call_of(run, i);
+    call.scratch = dc__plan_memory(plan, planned->backward_scratch);
+    call.d_out = tensor_of(plan, i, planned->gradient, run->rows);
+    const struct dc_planned_tail *through = planned->noting == DC_NONE
+                                                ? NULL
+                                                : &plan->tails[planned->noting];
+    if (through && through->gradient_through) {
+        const int last = dc__tail_last(through);
+        call.d_out.data = dc__plan_memory(plan, plan->nodes[last].gradient);
+        call.d_out_tail = &through->tail;
+        call.d_out_stored = dc_f32(&call.out);
+    }
+    if (is_loss)
+        call.d_out.data = &planned->loss_weight;
+    give_input_gradients(run, &call);
+    if (node->op->flags & DC_OP_TAILS)
+        give_gradient_notes(run, i, &call);
+    return node->op->backward(&call, error);
+}
+
+enum dc_status dc_plan_backward(struct dc_plan *plan, struct dc_params *params, int64_t rows,
+                                const struct dc_step *step, struct dc_error *error)
+{
+    assert(plan->mode == DC_TRAINING);
+    const struct run run = {plan, params, rows, step};
+    for (int i = 0; i < plan->graph->count; i++)
+        plan->nodes[i].gradient_written = false;
+    for (int t = 0; t < plan->tail_count; t++)
+        plan->tails[t].gradient_noted = false;
+    for (int p = plan->schedule_count - 1; p >= 0; p--) {
+        const int i = plan->schedule[p];
+        const double start = clock_of(plan);
+        if (plan->nodes[i].has_gradient)
+            DC_TRY_IN(backward_node(&run, i, error), error, "layer '%s', backward",
+                      plan->graph->nodes[i].name);
+        if (plan->seconds)
+            plan->seconds[i].backward += clock_of(plan) - start;
+    }
+    return DC_OK;
+}
+
+int dc_plan_first_not_finite(struct dc_plan *plan, struct dc_params *params, int64_t rows,
+                             const struct dc_step *step)
+{
+    const struct run run = {plan, params, rows, step};
+    for (int p = 0; p < plan->schedule_count; p++) {
+        const int i = plan->schedule[p];
+        if (forward_node(&run, i, NULL) != DC_OK)
+            return i;
+        const struct dc_tensor value = value_of(plan, i, rows);
+        const int64_t count = value.dtype == DC_F32 ? dc_shape_count(&value.shape) : 0;
+        for (int64_t k = 0; k < count; k++)
+            if (!isfinite(dc_f32(&value)[k]))
+                return dc__plan_stored(plan, i);
+    }
+    return DC_NONE;
+}
+
+const void *dc_plan_value(const struct dc_plan *plan, int node)
+{
+    return dc__plan_is_deferred(plan, node) ? NULL : value_of(plan, node, 1).data;
+}
+
+const float *dc_plan_gradient(const struct dc_plan *plan, int node)
+{
+    return dc__plan_memory(plan, plan->nodes[node].gradient);
+}
+
+double dc_plan_loss(const struct dc_plan *plan, int loss_node)
+{
+    return *(const double *)dc_plan_value(plan, loss_node);
+}

@@ -1,0 +1,132 @@
+// Tails: the element-wise end of a layer, left to those who read its value.
+//
+// Behind a convolution or an addition stand batch normalization, a clamp (relu, relu6) and fake
+// quantization. Writing each of their results to memory costs more than computing it, so a plan
+// stores the convolution's result alone, and every reader applies the tail to the rows it works on
+// while they are in cache:
+//
+//     y = quantize(clamp(x * scale[c] + shift[c]))          x: the stored value
+//
+// Backward, the gradient of y turns into the gradient of x in the same way, row by row:
+//
+//     dx = a[c] * g + (b[c] * (x - mean[c]) + d[c]),  g = dy where the tail passes it, else 0
+//
+// Statistics that the tail needs of the whole batch (moments, ranges, sums of gradients) are noted
+// by whoever writes the rows, right after writing them. All operations are element-wise and not
+// fused, so a tail gives the bits of its ops done one after the other.
+//
+// An op that can stand in a tail describes its part (struct dc_tail_part); its ordinary forward and
+// backward are those of this file, a tail of one part.
+
+#ifndef DC_CORE_TAIL_H
+#define DC_CORE_TAIL_H
+
+#include "core/context.h"
+#include "core/tensor.h"
+
+// A grid of int8 codes: real = step * (code - zero_point), low <= code <= high.
+struct dc_grid {
+    float step, inverse_step, zero_point, low, high;
+};
+
+// Coefficients stand once for every channel and repeat up to `period` floats, a multiple of 16 and
+// of the channels and at least 64, so that loops over them are long and even.
+int dc_tail_period(int64_t channels);
+
+struct dc_tail {
+    int channels, period;
+    bool affine;                                  // x * scale + shift is part of it
+    float *scale, *shift;                         // [period]
+    float *mean, *inverse;                        // [period]: the statistics behind them
+    float *gradient_a, *gradient_b, *gradient_d;  // [period], of backward
+    bool constant;                                // the statistics are constants: b = d = 0
+    float low, high;                              // the clamp; infinite: none
+    float pass_low, pass_high;  // gradients pass where pass_low <= x * scale + shift <= pass_high
+    bool quantizes;
+    struct dc_grid grid;
+};
+
+enum { DC_NOTE_MOMENTS = 1, DC_NOTE_RANGE = 2 };
+
+// Notes about a stored value, per chunk of the batch, summed over whole tiles of rows.
+struct dc_notes {
+    unsigned wanted;  // DC_NOTE_...
+    int channels, period;
+    int64_t row_pixels;  // pixels (values / channels) of a row
+    float *shift;        // [period]: moments are taken around it
+    double *moments;     // [chunks + 1][2][period]: sum of x - shift, sum of its square
+    float *ranges;       // [chunks][2][period]: least, greatest
+};
+
+// The same of the gradient dy of a tail's result.
+struct dc_gradient_notes {
+    const struct dc_tail *tail;
+    const float *x;  // the stored value, [rows, ...]
+    int64_t row_pixels;
+    double *sums;  // [chunks + 1][2][period]: sum of g, sum of g * (x - mean)
+};
+
+// Rows that are noted together: a power of two, so that a tile of 64 pixels ends with them.
+// Notes must be taken in runs that start at a multiple of it (counted from the chunk's first row).
+int64_t dc_tile_rows(int64_t row_pixels);
+
+void dc_note_rows(const struct dc_notes *notes, const struct dc_ctx *ctx, int chunk,
+                  const float *values, int64_t rows);
+// dy: the rows from first_row on.
+void dc_note_gradient_rows(const struct dc_gradient_notes *notes, const struct dc_ctx *ctx,
+                           int chunk, const float *dy, int64_t first_row, int64_t rows);
+
+struct dc_op_call;
+struct dc_op_memory;
+struct dc_node;
+
+// All rows of a call, in parallel: notes of in[0]; out = tail(in[0]); notes of d_out; and d_in[0]
+// from d_out and in[0], where it is wanted.
+void dc_tail_note_all(const struct dc_notes *notes, const struct dc_op_call *call);
+void dc_tail_apply_all(const struct dc_tail *tail, const struct dc_op_call *call);
+void dc_tail_note_all_gradients(const struct dc_gradient_notes *notes,
+                                const struct dc_op_call *call);
+void dc_tail_apply_all_gradients(const struct dc_tail *tail, const struct dc_op_call *call);
+
+enum dc_tail_rank { DC_TAIL_NORMALIZE, DC_TAIL_CLAMP, DC_TAIL_QUANTIZE };
+
+// An op's part in a tail. In a tail, ranks rise.
+struct dc_tail_part {
+    enum dc_tail_rank rank;
+    // Adds to notes->wanted what this step's extend must know of the stored value; who is first to
+    // want moments fills in notes->shift. NULL: nothing.
+    void (*want)(struct dc_notes *notes, const struct dc_op_call *call);
+    enum dc_status (*extend)(struct dc_tail *tail, const struct dc_op_call *call,
+                             const struct dc_notes *notes, struct dc_error *error);
+    // Parameter gradients and the coefficients a, b, d from the noted sums [chunks][2][period].
+    // NULL: the gradient passes by the range alone. sums NULL: see dc_tail_wants_sums.
+    void (*finish_gradient)(struct dc_tail *tail, const struct dc_op_call *call, double *sums);
+};
+
+// Are sums of gradients needed? Not where all of a part is constant.
+bool dc_tail_wants_sums(const struct dc_tail_part *part, const struct dc_op_call *call,
+                        const struct dc_tail *tail);
+
+// The tree over chunks of doubles [chunks][2][period], into the slot behind them: [2][period].
+double *dc_tail_total(double *sums, const struct dc_ctx *ctx, int period);
+// The sum of a channel's entries in [period].
+double dc_tail_fold(const double *sums, const struct dc_tail *tail, int channel);
+// Repeats the first `channels` entries up to the period.
+void dc_tail_repeat(float *coefficients, const struct dc_tail *tail);
+
+// Lay out and begin. base NULL counts the bytes only.
+size_t dc_tail_place(struct dc_tail *tail, void *base, int64_t channels);
+size_t dc_notes_place(struct dc_notes *notes, void *base, const struct dc_shape *shape,
+                      const struct dc_ctx *ctx);
+size_t dc_gradient_sums_bytes(int64_t channels, const struct dc_ctx *ctx);
+void dc_tail_begin(struct dc_tail *tail);
+void dc_notes_begin(struct dc_notes *notes, const struct dc_ctx *ctx);
+
+// forward, backward and memory of an op that is a part: a tail of its own, applied at once.
+enum dc_status dc_tail_forward(const struct dc_op_call *call, struct dc_error *error);
+enum dc_status dc_tail_backward(const struct dc_op_call *call, struct dc_error *error);
+void dc_tail_memory(struct dc_op_memory *memory, const struct dc_node *node,
+                    const struct dc_shape *in, const struct dc_shape *out,
+                    const struct dc_ctx *ctx);
+
+#endif
