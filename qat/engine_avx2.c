@@ -1,0 +1,120 @@
+// The engine's kernels on AVX2: 8 channels a vector, 2 taps an instruction. Elements are 16-bit,
+// because vpmaddubsw would saturate; vpmaddwd's sum of two products of 9-bit values is exact.
+
+#if defined(__AVX2__)
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "qat/imodel.h"
+
+enum { LANES = 8, TAPS = 2, PART = 4 };
+typedef int16_t element;
+typedef __m256i vec;
+
+static inline vec v_load(const void *p)
+{
+    return _mm256_loadu_si256(p);
+}
+
+static inline vec v_set(int32_t x)
+{
+    return _mm256_set1_epi32(x);
+}
+
+// One word of a canvas in every lane.
+static inline vec v_word(const char *p)
+{
+    int32_t word;
+    memcpy(&word, p, sizeof word);
+    return _mm256_set1_epi32(word);
+}
+
+static inline vec v_dot(vec sum, vec x, vec w)
+{
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(x, w));
+}
+
+static inline vec v_widen(const int8_t *p)
+{
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+}
+
+static inline vec v_add(vec a, vec b)
+{
+    return _mm256_add_epi32(a, b);
+}
+
+static inline vec v_sub(vec a, vec b)
+{
+    return _mm256_sub_epi32(a, b);
+}
+
+static inline vec v_shift_left20(vec a)
+{
+    return _mm256_slli_epi32(a, 20);
+}
+
+static inline vec v_shift_right(vec a, vec by)
+{
+    return _mm256_srav_epi32(a, by);
+}
+
+static inline vec v_shift_right_unsigned(vec a, vec by)
+{
+    return _mm256_srlv_epi32(a, by);
+}
+
+static inline vec v_add64(vec a, vec b)
+{
+    return _mm256_add_epi64(a, b);
+}
+
+// Products of the even lanes.
+static inline vec v_mul64(vec a, vec b)
+{
+    return _mm256_mul_epi32(a, b);
+}
+
+static inline vec v_shift_right64(vec a, int by)
+{
+    return _mm256_srli_epi64(a, by);
+}
+
+static inline vec v_high64(vec a)
+{
+    return _mm256_srli_epi64(a, 32);
+}
+
+static inline vec v_low64(vec a)
+{
+    return _mm256_blend_epi32(a, _mm256_setzero_si256(), 0xaa);
+}
+
+static inline vec v_blend_odd(vec even, vec odd)
+{
+    return _mm256_blend_epi32(even, odd, 0xaa);
+}
+
+// clamp(r + zero point) of four vectors, in order.
+static inline void v_codes(int8_t *codes, const vec *r, const struct dc_ilayer *l)
+{
+    const vec zero_point = _mm256_set1_epi16((int16_t)l->zero_point);
+    const vec low = _mm256_adds_epi16(_mm256_packs_epi32(r[0], r[1]), zero_point);
+    const vec high = _mm256_adds_epi16(_mm256_packs_epi32(r[2], r[3]), zero_point);
+    const vec order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    vec packed = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order);
+    packed = _mm256_max_epi8(packed, _mm256_set1_epi8((int8_t)l->clamp_low));
+    packed = _mm256_min_epi8(packed, _mm256_set1_epi8((int8_t)l->clamp_high));
+    _mm256_storeu_si256((vec *)(void *)codes, packed);
+}
+
+#include "qat/engine_kernels.inc.h"
+
+const struct dc__engine_kernels dc__engine_avx2 = {
+    .lanes = LANES, .taps = TAPS, .convolve = convolve, .add = add};
+
+#else
+typedef int dc__engine_without_avx2;
+#endif

@@ -1,0 +1,120 @@
+// The engine's kernels on AVX-512 with VNNI: 16 channels a vector, 4 taps an instruction. vpdpbusd
+// multiplies unsigned by signed bytes and adds without saturation, so sums are exact modulo 2^32.
+
+#if defined(__AVX512VNNI__)
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "qat/imodel.h"
+
+enum { LANES = 16, TAPS = 4, PART = 8 };
+typedef uint8_t element;
+typedef __m512i vec;
+
+static inline vec v_load(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+
+static inline vec v_set(int32_t x)
+{
+    return _mm512_set1_epi32(x);
+}
+
+// One word of a canvas in every lane.
+static inline vec v_word(const char *p)
+{
+    int32_t word;
+    memcpy(&word, p, sizeof word);
+    return _mm512_set1_epi32(word);
+}
+
+static inline vec v_dot(vec sum, vec x, vec w)
+{
+    return _mm512_dpbusd_epi32(sum, x, w);
+}
+
+static inline vec v_widen(const int8_t *p)
+{
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+
+static inline vec v_add(vec a, vec b)
+{
+    return _mm512_add_epi32(a, b);
+}
+
+static inline vec v_sub(vec a, vec b)
+{
+    return _mm512_sub_epi32(a, b);
+}
+
+static inline vec v_shift_left20(vec a)
+{
+    return _mm512_slli_epi32(a, 20);
+}
+
+static inline vec v_shift_right(vec a, vec by)
+{
+    return _mm512_srav_epi32(a, by);
+}
+
+static inline vec v_shift_right_unsigned(vec a, vec by)
+{
+    return _mm512_srlv_epi32(a, by);
+}
+
+static inline vec v_add64(vec a, vec b)
+{
+    return _mm512_add_epi64(a, b);
+}
+
+// Products of the even lanes.
+static inline vec v_mul64(vec a, vec b)
+{
+    return _mm512_mul_epi32(a, b);
+}
+
+static inline vec v_shift_right64(vec a, int by)
+{
+    return _mm512_srli_epi64(a, (unsigned)by);
+}
+
+static inline vec v_high64(vec a)
+{
+    return _mm512_srli_epi64(a, 32);
+}
+
+static inline vec v_low64(vec a)
+{
+    return _mm512_maskz_mov_epi32(0x5555, a);
+}
+
+static inline vec v_blend_odd(vec even, vec odd)
+{
+    return _mm512_mask_blend_epi32(0xaaaa, even, odd);
+}
+
+// clamp(r + zero point) of four vectors, in order.
+static inline void v_codes(int8_t *codes, const vec *r, const struct dc_ilayer *l)
+{
+    const vec zero_point = _mm512_set1_epi16((int16_t)l->zero_point);
+    const vec low = _mm512_adds_epi16(_mm512_packs_epi32(r[0], r[1]), zero_point);
+    const vec high = _mm512_adds_epi16(_mm512_packs_epi32(r[2], r[3]), zero_point);
+    const vec order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+    vec packed = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(low, high));
+    packed = _mm512_max_epi8(packed, _mm512_set1_epi8((int8_t)l->clamp_low));
+    packed = _mm512_min_epi8(packed, _mm512_set1_epi8((int8_t)l->clamp_high));
+    _mm512_storeu_si512(codes, packed);
+}
+
+#include "qat/engine_kernels.inc.h"
+
+const struct dc__engine_kernels dc__engine_avx512 = {
+    .lanes = LANES, .taps = TAPS, .convolve = convolve, .add = add};
+
+#else
+typedef int dc__engine_without_avx512;
+#endif

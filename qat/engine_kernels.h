@@ -1,0 +1,64 @@
+// Faster ways to the integer engine's bytes, one set an instruction-set level.
+//
+// engine.c says what every layer computes; a kernel here computes the same bytes, or the layer is
+// left to engine.c's plain loops. dc__fast_layer_create decides that and packs the layer once;
+// a kernel then runs it without allocation. Internal to qat/.
+//
+// One rescale serves both roundings of fixed_point.h, because floors nest:
+//   r = (x * multiplier + round) >> 31;   code = (r + half - (r < 0 and sign)) >> right
+// double: round = 2^30, half = 2^(right - 1), sign set: ties of the second rounding go away from 0
+// single: round = 0, half = 2^(right - 1), and with right = 0: round = 2^30, half = 0, sign clear.
+// It needs factors below 1 and |x| < 2^30; other layers are left to the plain loops.
+
+#ifndef DC_QAT_ENGINE_KERNELS_H
+#define DC_QAT_ENGINE_KERNELS_H
+
+#include "core/context.h"
+#include "qat/imodel.h"
+
+// [count] of each, padded with 0 to whole vectors.
+struct dc__rescale {
+    const int32_t *multipliers, *round, *half;
+    const int32_t *sign;  // by how far to shift r right, as unsigned, for its sign: 31, or 32 for 0
+    const int32_t *right;
+};
+
+// A layer ready to run. Convolutions read a canvas: the image with its border, as unsigned
+// x + 128 in elements of 4 / taps bytes; the zero point went into the biases. A window is `runs`
+// runs of adjacent elements; a word is 4 bytes of a run, `taps` elements, and the weights of the
+// elements behind its end are 0.
+struct dc__fast_layer {
+    const struct dc_ilayer *layer, *input, *second;  // second: of add
+    struct dc__rescale rescale;
+    const void *weights;      // [groups][runs][words][lanes][taps]; depthwise [kernel][channels]
+    const int32_t *biases;    // [groups][lanes]
+    const int64_t *offsets;   // [runs] bytes from a window's first element
+    int groups, runs, words;  // a group: `lanes` output channels
+    int canvas_h, canvas_w;
+    int64_t canvas_bytes;
+    int rows, row_pixels;  // output positions; one long row where windows allow it
+};
+
+struct dc__engine_kernels {
+    int lanes, taps;
+    void (*convolve)(int8_t *out, void *canvas, const int8_t *x, const struct dc__fast_layer *fast);
+    void (*depthwise)(int8_t *out, void *canvas, const int8_t *x,
+                      const struct dc__fast_layer *fast);
+    // Whole blocks of 4 * lanes codes; returns how many codes that were.
+    int64_t (*add)(int8_t *out, const int8_t *a, const int8_t *b, int64_t count,
+                   const struct dc__fast_layer *fast);
+};
+
+extern const struct dc__engine_kernels dc__engine_avx2, dc__engine_avx512;
+
+// NULL: this level has the plain loops only.
+const struct dc__engine_kernels *dc__engine_kernels_for(enum dc_isa isa);
+
+// *fast is NULL where the plain loops have to do it. layers: the model's.
+DC_MUST_USE enum dc_status dc__fast_layer_create(struct dc__fast_layer **fast,
+                                                 struct dc_arena *arena,
+                                                 const struct dc__engine_kernels *kernels,
+                                                 const struct dc_imodel *model, int index,
+                                                 struct dc_error *error);
+
+#endif

@@ -1,0 +1,173 @@
+// The engine's kernels over a small vocabulary of vectors, included once an instruction-set level.
+// The including file defines: LANES, TAPS, PART (pixels of half a tile), element, vec, and the v_
+// functions on int32 lanes (v_..64: on pairs of lanes as one int64). engine_kernels.h has the
+// layouts and the rescale.
+
+#include <string.h>
+
+#include "qat/engine_kernels.h"
+
+enum { BLOCK = 4 };  // vectors that v_codes packs at once; PART is a multiple of it
+
+struct rescale {
+    vec multiplier, multiplier_odd, round, round_odd, half, sign, right;
+};
+
+static inline struct rescale load_rescale(const struct dc__rescale *r, int64_t at)
+{
+    const vec m = v_load(r->multipliers + at), round = v_load(r->round + at);
+    return (struct rescale){.multiplier = m,
+                            .multiplier_odd = v_high64(m),
+                            .round = v_low64(round),
+                            .round_odd = v_high64(round),
+                            .half = v_load(r->half + at),
+                            .sign = v_load(r->sign + at),
+                            .right = v_load(r->right + at)};
+}
+
+static inline vec rescale(vec x, const struct rescale *k)
+{
+    const vec even = v_add64(v_mul64(x, k->multiplier), k->round);
+    const vec odd = v_add64(v_mul64(v_high64(x), k->multiplier_odd), k->round_odd);
+    const vec r = v_blend_odd(v_shift_right64(even, 31), v_add64(odd, odd));
+    const vec sum = v_sub(v_add(r, k->half), v_shift_right_unsigned(r, k->sign));
+    return v_shift_right(sum, k->right);
+}
+
+// x + 128, framed by the zero point.
+static void fill_canvas(element *canvas, const int8_t *x, const struct dc__fast_layer *f)
+{
+    const struct dc_ilayer *l = f->layer, *in = f->input;
+    const bool dense = l->op == DC_I_FULLY_CONNECTED;
+    const int64_t row = (int64_t)f->canvas_w * in->channels;
+    const int64_t pixels = (int64_t)in->width * in->channels;
+    const int64_t left = dense ? 0 : (int64_t)l->pad_left * in->channels;
+    const int top = dense ? 0 : l->pad_top;
+    const element border = (element)(in->zero_point + 128);
+    for (int y = 0; y < f->canvas_h; y++, canvas += row) {
+        const bool inside = y >= top && y < top + in->height;
+        const int64_t before = inside ? left : row, after = inside ? left + pixels : row;
+        for (int64_t i = 0; i < before; i++)
+            canvas[i] = border;
+        if (inside) {
+            const int8_t *from = x + (y - top) * pixels;
+            for (int64_t i = 0; i < pixels; i++)
+                canvas[left + i] = (element)(from[i] + 128);
+        }
+        for (int64_t i = after; i < row; i++)
+            canvas[i] = border;
+    }
+}
+
+// Requantized codes of up to PART pixels of one group.
+static inline void store_part(int8_t *out, const vec *sums, const struct dc_ilayer *l,
+                              const struct rescale *k, int pixels, int channels)
+{
+    int8_t codes[BLOCK * LANES];
+    for (int p = 0; p < pixels; p += BLOCK) {
+        vec r[BLOCK];
+        for (int i = 0; i < BLOCK; i++)
+            r[i] = rescale(sums[p + i], k);
+        v_codes(codes, r, l);
+        if (l->channels == LANES && pixels - p >= BLOCK) {
+            memcpy(out + (int64_t)p * LANES, codes, sizeof codes);
+            continue;
+        }
+        for (int i = 0; i < BLOCK && p + i < pixels; i++) {
+            int8_t *to = out + (int64_t)(p + i) * l->channels;
+            if (channels == LANES)
+                memcpy(to, codes + i * LANES, LANES);
+            else
+                memcpy(to, codes + i * LANES, (size_t)channels);
+        }
+    }
+}
+
+// A tile: `groups` groups at PART * parts adjacent positions, of which `pixels` exist; the others
+// read where the last one reads. Two sets of sums in all keep the multipliers busy and fit the
+// registers. step: bytes between positions.
+static inline void tile(int8_t *out, const char *window, int64_t step, int pixels, int group,
+                        const struct dc__fast_layer *f, int groups, int parts)
+{
+    const int64_t vectors = (int64_t)f->runs * f->words;
+    const char *w = (const char *)f->weights + group * vectors * (int64_t)sizeof(vec);
+    const int64_t next_group = vectors * (int64_t)sizeof(vec), far = PART * step;
+    const char *at[PART];
+    vec sums[2][PART];
+    for (int p = 0; p < PART; p++)
+        at[p] = window + (parts == 2 || p < pixels ? p : pixels - 1) * step;
+    for (int part = 0; part < groups * parts; part++) {
+        for (int p = 0; p < PART; p++)
+            sums[part][p] = v_load(f->biases + (group + (groups == 2 ? part : 0)) * LANES);
+    }
+    for (int r = 0; r < f->runs; r++) {
+        const int64_t first = f->offsets[r], end = first + 4 * (int64_t)f->words;
+        for (int64_t i = first; i < end; i += 4, w += sizeof(vec)) {
+            const vec w0 = v_load(w), w1 = groups == 2 ? v_load(w + next_group) : w0;
+            for (int p = 0; p < PART; p++) {
+                const vec x = v_word(at[p] + i);
+                sums[0][p] = v_dot(sums[0][p], x, w0);
+                if (groups * parts == 2)
+                    sums[1][p] = v_dot(sums[1][p], parts == 2 ? v_word(at[p] + far + i) : x, w1);
+            }
+        }
+    }
+    const struct dc_ilayer *l = f->layer;
+    for (int part = 0; part < groups * parts; part++) {
+        const int g = group + (groups == 2 ? part : 0), left = l->channels - g * LANES;
+        const struct rescale k = load_rescale(&f->rescale, (int64_t)g * LANES);
+        int8_t *to = out + (parts == 2 ? (int64_t)part * PART * l->channels : 0) + g * LANES;
+        store_part(to, sums[part], l, &k, parts == 2 || pixels > PART ? PART : pixels,
+                   left < LANES ? left : LANES);
+    }
+}
+
+// One row of output positions, all channels: pairs of groups, and 16 positions where one is left.
+static void convolve_row(int8_t *out, const char *window, int64_t step,
+                         const struct dc__fast_layer *f)
+{
+    const int pixels = f->row_pixels, channels = f->layer->channels;
+    int group = 0;
+    for (; group + 2 <= f->groups; group += 2) {
+        for (int p = 0; p < pixels; p += PART)
+            tile(out + (int64_t)p * channels, window + p * step, step, pixels - p, group, f, 2, 1);
+    }
+    int p = 0;
+    for (; group < f->groups && p + 2 * PART <= pixels; p += 2 * PART)
+        tile(out + (int64_t)p * channels, window + p * step, step, pixels - p, group, f, 1, 2);
+    for (; group < f->groups && p < pixels; p += PART)
+        tile(out + (int64_t)p * channels, window + p * step, step, pixels - p, group, f, 1, 1);
+}
+
+static void convolve(int8_t *out, void *canvas, const int8_t *x, const struct dc__fast_layer *f)
+{
+    const struct dc_ilayer *l = f->layer;
+    const int64_t pixel = (int64_t)f->input->channels * (int64_t)sizeof(element);
+    const bool dense = l->op == DC_I_FULLY_CONNECTED;
+    const int64_t row = dense ? 0 : l->stride_h * f->canvas_w * pixel;
+    fill_canvas(canvas, x, f);
+    for (int y = 0; y < f->rows; y++)
+        convolve_row(out + (int64_t)y * f->row_pixels * l->channels, (const char *)canvas + y * row,
+                     dense ? 0 : l->stride_w * pixel, f);
+}
+
+static int64_t add(int8_t *out, const int8_t *a, const int8_t *b, int64_t count,
+                   const struct dc__fast_layer *f)
+{
+    const struct rescale k_a = load_rescale(&f->rescale, 0), k_b = load_rescale(&f->rescale, LANES),
+                         k = load_rescale(&f->rescale, 2 * LANES);
+    const vec zero_a = v_set(f->input->zero_point), zero_b = v_set(f->second->zero_point);
+    const int64_t whole = count - count % (BLOCK * LANES);
+    for (int64_t i = 0; i < whole; i += BLOCK * LANES) {
+        vec r[BLOCK];
+        for (int v = 0; v < BLOCK; v++) {
+            const vec left = v_sub(v_widen(a + i + v * LANES), zero_a);
+            const vec right = v_sub(v_widen(b + i + v * LANES), zero_b);
+            const vec sum = v_add(rescale(v_shift_left20(left), &k_a),
+                                  rescale(v_shift_left20(right), &k_b));
+            r[v] = rescale(sum, &k);
+        }
+        v_codes(out + i, r, f->layer);
+    }
+    return whole;
+}
