@@ -24,16 +24,16 @@ struct dc__rescale {
 };
 
 // A layer ready to run. Convolutions read a canvas: the image with its border, as unsigned
-// x + 128 in elements of 4 / taps bytes; the zero point went into the biases. A window is `runs`
-// runs of adjacent elements; a word is 4 bytes of a run, `taps` elements, and the weights of the
-// elements behind its end are 0.
+// x + 128 in elements of 4 / taps bytes; the zero point went into the biases. A window is
+// one or more runs of adjacent elements, read in words of 4 bytes, `taps` elements; the weights of
+// elements that a last word reads behind its run are 0.
 struct dc__fast_layer {
     const struct dc_ilayer *layer, *input, *second;  // second: of add
     struct dc__rescale rescale;
-    const void *weights;      // [groups][runs][words][lanes][taps]; depthwise [kernel][channels]
-    const int32_t *biases;    // [groups][lanes]
-    const int64_t *offsets;   // [runs] bytes from a window's first element
-    int groups, runs, words;  // a group: `lanes` output channels
+    const void *weights;     // [groups][words][lanes][taps]; depthwise [kernel][channels]
+    const int32_t *biases;   // [groups][lanes]
+    const int64_t *offsets;  // [words] bytes from a window's first element
+    int groups, words;       // a group: `lanes` output channels
     int canvas_h, canvas_w;
     int64_t canvas_bytes;
     int rows, row_pixels;  // output positions; one long row where windows allow it

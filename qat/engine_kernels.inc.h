@@ -7,6 +7,9 @@
 
 #include "qat/engine_kernels.h"
 
+// Constant arguments make one loop into several.
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 enum { BLOCK = 4 };  // vectors that v_codes packs at once; PART is a multiple of it
 
 struct rescale {
@@ -59,84 +62,83 @@ static void fill_canvas(element *canvas, const int8_t *x, const struct dc__fast_
     }
 }
 
-// Requantized codes of up to PART pixels of one group.
-static inline void store_part(int8_t *out, const vec *sums, const struct dc_ilayer *l,
-                              const struct rescale *k, int pixels, int channels)
+// Requantized codes of `pixels` of BLOCK positions of one group, of which `channels` exist.
+static ALWAYS_INLINE void store_block(int8_t *out, const vec *sums, const struct dc_ilayer *l,
+                                      const struct rescale *k, int pixels, int channels)
 {
     int8_t codes[BLOCK * LANES];
-    for (int p = 0; p < pixels; p += BLOCK) {
-        vec r[BLOCK];
-        for (int i = 0; i < BLOCK; i++)
-            r[i] = rescale(sums[p + i], k);
-        v_codes(codes, r, l);
-        if (l->channels == LANES && pixels - p >= BLOCK) {
-            memcpy(out + (int64_t)p * LANES, codes, sizeof codes);
-            continue;
-        }
-        for (int i = 0; i < BLOCK && p + i < pixels; i++) {
-            int8_t *to = out + (int64_t)(p + i) * l->channels;
-            if (channels == LANES)
-                memcpy(to, codes + i * LANES, LANES);
-            else
-                memcpy(to, codes + i * LANES, (size_t)channels);
-        }
+    vec r[BLOCK];
+    for (int i = 0; i < BLOCK; i++)
+        r[i] = rescale(sums[i], k);
+    if (l->channels == LANES && pixels >= BLOCK) {
+        v_codes(out, r, l);
+        return;
+    }
+    v_codes(codes, r, l);
+    for (int i = 0; i < BLOCK && i < pixels; i++) {
+        int8_t *to = out + (int64_t)i * l->channels;
+        if (channels >= LANES)
+            memcpy(to, codes + i * LANES, LANES);
+        else
+            memcpy(to, codes + i * LANES, (size_t)channels);
     }
 }
 
 // A tile: `groups` groups at PART * parts adjacent positions, of which `pixels` exist; the others
-// read where the last one reads. Two sets of sums in all keep the multipliers busy and fit the
-// registers. step: bytes between positions.
-static inline void tile(int8_t *out, const char *window, int64_t step, int pixels, int group,
-                        const struct dc__fast_layer *f, int groups, int parts)
+// read where the last one reads. Two sets of sums keep the multipliers busy and fit the registers.
+// step: bytes between positions. groups and parts are constants: (2, 1), (1, 2) or (1, 1).
+static ALWAYS_INLINE void tile(int8_t *out, const char *window, int64_t step, int pixels, int group,
+                               const struct dc__fast_layer *f, int groups, int parts)
 {
-    const int64_t vectors = (int64_t)f->runs * f->words;
-    const char *w = (const char *)f->weights + group * vectors * (int64_t)sizeof(vec);
-    const int64_t next_group = vectors * (int64_t)sizeof(vec), far = PART * step;
+    const struct dc_ilayer *l = f->layer;
+    const int sets = groups * parts;
+    const int64_t group_bytes = f->words * (int64_t)sizeof(vec), far = PART * step;
+    const char *w = (const char *)f->weights + group * group_bytes;
     const char *at[PART];
     vec sums[2][PART];
     for (int p = 0; p < PART; p++)
         at[p] = window + (parts == 2 || p < pixels ? p : pixels - 1) * step;
-    for (int part = 0; part < groups * parts; part++) {
+    for (int set = 0; set < sets; set++) {
         for (int p = 0; p < PART; p++)
-            sums[part][p] = v_load(f->biases + (group + (groups == 2 ? part : 0)) * LANES);
+            sums[set][p] = v_load(f->biases + (group + (groups == 2 ? set : 0)) * LANES);
     }
-    for (int r = 0; r < f->runs; r++) {
-        const int64_t first = f->offsets[r], end = first + 4 * (int64_t)f->words;
-        for (int64_t i = first; i < end; i += 4, w += sizeof(vec)) {
-            const vec w0 = v_load(w), w1 = groups == 2 ? v_load(w + next_group) : w0;
-            for (int p = 0; p < PART; p++) {
-                const vec x = v_word(at[p] + i);
-                sums[0][p] = v_dot(sums[0][p], x, w0);
-                if (groups * parts == 2)
-                    sums[1][p] = v_dot(sums[1][p], parts == 2 ? v_word(at[p] + far + i) : x, w1);
-            }
+    for (int t = 0; t < f->words; t++, w += sizeof(vec)) {
+        const int64_t near = f->offsets[t];
+        const vec w0 = v_load(w), w1 = groups == 2 ? v_load(w + group_bytes) : w0;
+        for (int p = 0; p < PART; p++) {
+            const vec x = v_word(at[p] + near);
+            sums[0][p] = v_dot(sums[0][p], x, w0);
+            if (sets == 2)
+                sums[1][p] = v_dot(sums[1][p], parts == 2 ? v_word(at[p] + near + far) : x, w1);
         }
     }
-    const struct dc_ilayer *l = f->layer;
-    for (int part = 0; part < groups * parts; part++) {
-        const int g = group + (groups == 2 ? part : 0), left = l->channels - g * LANES;
+    for (int set = 0; set < sets; set++) {
+        const int g = group + (groups == 2 ? set : 0), first = parts == 2 ? set * PART : 0;
         const struct rescale k = load_rescale(&f->rescale, (int64_t)g * LANES);
-        int8_t *to = out + (parts == 2 ? (int64_t)part * PART * l->channels : 0) + g * LANES;
-        store_part(to, sums[part], l, &k, parts == 2 || pixels > PART ? PART : pixels,
-                   left < LANES ? left : LANES);
+        for (int p = 0; p < PART; p += BLOCK)
+            store_block(out + (int64_t)(first + p) * l->channels + g * LANES, sums[set] + p, l, &k,
+                        pixels - first - p, l->channels - g * LANES);
     }
 }
 
-// One row of output positions, all channels: pairs of groups, and 16 positions where one is left.
+// One row of output positions, all channels: pairs of groups, and twice the positions where one
+// group is left.
 static void convolve_row(int8_t *out, const char *window, int64_t step,
                          const struct dc__fast_layer *f)
 {
-    const int pixels = f->row_pixels, channels = f->layer->channels;
-    int group = 0;
+    const int pixels = f->row_pixels;
+    const int64_t channels = f->layer->channels;
+    int group = 0, p = 0;
     for (; group + 2 <= f->groups; group += 2) {
-        for (int p = 0; p < pixels; p += PART)
-            tile(out + (int64_t)p * channels, window + p * step, step, pixels - p, group, f, 2, 1);
+        for (p = 0; p < pixels; p += PART)
+            tile(out + p * channels, window + p * step, step, pixels - p, group, f, 2, 1);
     }
-    int p = 0;
-    for (; group < f->groups && p + 2 * PART <= pixels; p += 2 * PART)
-        tile(out + (int64_t)p * channels, window + p * step, step, pixels - p, group, f, 1, 2);
-    for (; group < f->groups && p < pixels; p += PART)
-        tile(out + (int64_t)p * channels, window + p * step, step, pixels - p, group, f, 1, 1);
+    if (group == f->groups)
+        return;
+    for (p = 0; p + 2 * PART <= pixels; p += 2 * PART)
+        tile(out + p * channels, window + p * step, step, 2 * PART, group, f, 1, 2);
+    for (; p < pixels; p += PART)
+        tile(out + p * channels, window + p * step, step, pixels - p, group, f, 1, 1);
 }
 
 static void convolve(int8_t *out, void *canvas, const int8_t *x, const struct dc__fast_layer *f)

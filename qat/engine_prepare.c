@@ -64,8 +64,8 @@ static enum dc_status prepare_rescale(struct dc__rescale *rescale, struct dc_are
 }
 
 // The canvas, and which elements of it a window reads.
-static enum dc_status prepare_window(struct dc__fast_layer *f, struct dc_arena *arena, int taps,
-                                     struct dc_error *error)
+static enum dc_status prepare_window(struct dc__fast_layer *f, int *run_count,
+                                     struct dc_arena *arena, int taps, struct dc_error *error)
 {
     const struct dc_ilayer *l = f->layer, *x = f->input;
     const bool dense = l->op == DC_I_FULLY_CONNECTED;
@@ -75,17 +75,22 @@ static enum dc_status prepare_window(struct dc__fast_layer *f, struct dc_arena *
     f->canvas_h = x->height + (dense ? 0 : l->pad_top + l->pad_bottom);
     f->canvas_w = x->width + (dense ? 0 : l->pad_left + l->pad_right);
     f->canvas_bytes = (int64_t)f->canvas_h * f->canvas_w * x->channels * element + SLACK_BYTES;
-    f->runs = adjacent ? kernel_h : kernel_h * kernel_w;
-    f->words = (int)(round_up((int64_t)x->channels * (adjacent ? kernel_w : 1), taps) / taps);
-    int64_t *offsets = DC_NEW(arena, int64_t, f->runs, error);
+    const int runs = adjacent ? kernel_h : kernel_h * kernel_w;
+    const int64_t run_words = round_up((int64_t)x->channels * (adjacent ? kernel_w : 1), taps) /
+                              taps;
+    f->words = (int)(runs * run_words);
+    int64_t *offsets = DC_NEW(arena, int64_t, f->words, error);
     if (!offsets)
         return DC_ERR_MEMORY;
-    for (int r = 0; r < f->runs; r++) {
+    for (int r = 0; r < runs; r++) {
         const int64_t ky = adjacent ? r : r / kernel_w, kx = adjacent ? 0 : r % kernel_w;
         const int64_t y = dense ? ky : ky * l->dilation_h, column = dense ? 0 : kx * l->dilation_w;
-        offsets[r] = (y * f->canvas_w + column) * x->channels * element;
+        const int64_t first = (y * f->canvas_w + column) * x->channels * element;
+        for (int64_t i = 0; i < run_words; i++)
+            offsets[r * run_words + i] = first + 4 * i;
     }
     f->offsets = offsets;
+    *run_count = runs;
     const bool pointwise = !dense && l->kernel_h == 1 && l->kernel_w == 1 && l->stride_h == 1 &&
                            l->stride_w == 1;
     f->rows = pointwise ? 1 : l->height;
@@ -94,12 +99,13 @@ static enum dc_status prepare_window(struct dc__fast_layer *f, struct dc_arena *
 }
 
 static enum dc_status pack_weights(struct dc__fast_layer *f, struct dc_arena *arena,
-                                   const struct dc__engine_kernels *kernels, struct dc_error *error)
+                                   const struct dc__engine_kernels *kernels, int runs,
+                                   struct dc_error *error)
 {
     const struct dc_ilayer *l = f->layer;
     const int lanes = kernels->lanes, taps = kernels->taps;
-    const int64_t inputs = l->weight_count / l->channels, run = inputs / f->runs;
-    const int64_t group = (int64_t)f->runs * f->words * lanes * taps;
+    const int64_t inputs = l->weight_count / l->channels, run = inputs / runs;
+    const int64_t group = (int64_t)f->words * lanes * taps;
     const int64_t count = f->groups * group;
     int8_t *narrow = DC_NEW(arena, int8_t, taps == 4 ? count : 0, error);
     int16_t *wide = DC_NEW(arena, int16_t, taps == 4 ? 0 : count, error);
@@ -107,7 +113,7 @@ static enum dc_status pack_weights(struct dc__fast_layer *f, struct dc_arena *ar
         return DC_ERR_MEMORY;
     for (int64_t i = 0; i < l->weight_count; i++) {
         const int64_t o = i / inputs, r = i % inputs / run, at = i % inputs % run;
-        const int64_t word = (r * f->words + at / taps) * lanes + o % lanes;
+        const int64_t word = (r * (f->words / runs) + at / taps) * lanes + o % lanes;
         const int64_t to = o / lanes * group + word * taps + at % taps;
         if (taps == 4)
             narrow[to] = l->weights[i];
@@ -161,13 +167,14 @@ static enum dc_status prepare_weighted(struct dc__fast_layer *f, struct dc_arena
 {
     const struct dc_ilayer *l = f->layer;
     const bool depthwise = l->op == DC_I_DEPTHWISE_CONV2D;
+    int runs = 0;
     f->groups = (int)(round_up(l->channels, kernels->lanes) / kernels->lanes);
     DC_TRY(prepare_rescale(&f->rescale, arena, l, twice, 1, (int64_t)f->groups * kernels->lanes,
                            error));
     DC_TRY(fold_zero_point(f, arena, kernels->lanes, error));
-    DC_TRY(prepare_window(f, arena, kernels->taps, error));
+    DC_TRY(prepare_window(f, &runs, arena, kernels->taps, error));
     return depthwise ? pack_depthwise(f, arena, kernels->lanes, error)
-                     : pack_weights(f, arena, kernels, error);
+                     : pack_weights(f, arena, kernels, runs, error);
 }
 
 enum dc_status dc__fast_layer_create(struct dc__fast_layer **fast, struct dc_arena *arena,
