@@ -11,7 +11,11 @@
 
 enum { LANES = 16, TAPS = 4, PART = 8 };
 typedef uint8_t element;
+#define EACH_PIXEL(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 typedef __m512i vec;
+
+// As lanes, not as int64 pairs: gcc 12 copies sums that change their type in every round of a loop.
+typedef int32_t lanes __attribute__((vector_size(64)));
 
 static inline vec v_load(const void *p)
 {
@@ -31,9 +35,9 @@ static inline vec v_word(const char *p)
     return _mm512_set1_epi32(word);
 }
 
-static inline vec v_dot(vec sum, vec x, vec w)
+static inline lanes v_dot(lanes sum, vec x, vec w)
 {
-    return _mm512_dpbusd_epi32(sum, x, w);
+    return (lanes)_mm512_dpbusd_epi32((vec)sum, x, w);
 }
 
 static inline vec v_widen(const int8_t *p)

@@ -10,6 +10,13 @@
 // Constant arguments make one loop into several.
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
+// Loops over the sums of a tile must be unrolled, so that they stay in registers.
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 enum { BLOCK = 4 };  // vectors that v_codes packs at once; PART is a multiple of it
 
 struct rescale {
@@ -68,6 +75,7 @@ static ALWAYS_INLINE void store_block(int8_t *out, const vec *sums, const struct
 {
     int8_t codes[BLOCK * LANES];
     vec r[BLOCK];
+    UNROLL
     for (int i = 0; i < BLOCK; i++)
         r[i] = rescale(sums[i], k);
     if (l->channels == LANES && pixels >= BLOCK) {
@@ -94,27 +102,36 @@ static ALWAYS_INLINE void tile(int8_t *out, const char *window, int64_t step, in
     const int sets = groups * parts;
     const int64_t group_bytes = f->words * (int64_t)sizeof(vec), far = PART * step;
     const char *w = (const char *)f->weights + group * group_bytes;
-    const char *at[PART];
-    vec sums[2][PART];
-    for (int p = 0; p < PART; p++)
-        at[p] = window + (parts == 2 || p < pixels ? p : pixels - 1) * step;
-    for (int set = 0; set < sets; set++) {
-        for (int p = 0; p < PART; p++)
-            sums[set][p] = v_load(f->biases + (group + (groups == 2 ? set : 0)) * LANES);
-    }
-    for (int t = 0; t < f->words; t++, w += sizeof(vec)) {
-        const int64_t near = f->offsets[t];
+    const lanes bias = (lanes)v_load(f->biases + group * LANES);
+    const lanes next_bias = groups == 2 ? (lanes)v_load(f->biases + (group + 1) * LANES) : bias;
+    const int last = parts == 2 || pixels > PART ? PART - 1 : pixels - 1;
+#define BEGIN(p)                                                                                   \
+    const char *at##p = window + (p < last ? p : last) * step;                                     \
+    lanes first##p = bias, second##p = next_bias;
+#define MULTIPLY(p)                                                                                \
+    x = v_word(at##p + near);                                                                      \
+    first##p = v_dot(first##p, x, w0);                                                             \
+    if (sets == 2)                                                                                 \
+        second##p = v_dot(second##p, parts == 2 ? v_word(at##p + near + far) : x, w1);
+#define END(p)                                                                                     \
+    sums[0][p] = (vec)first##p;                                                                    \
+    sums[1][p] = (vec)second##p;
+    EACH_PIXEL(BEGIN)
+    const int64_t *offset = f->offsets, *const end = offset + f->words;
+    do {
+        const int64_t near = *offset++;
         const vec w0 = v_load(w), w1 = groups == 2 ? v_load(w + group_bytes) : w0;
-        for (int p = 0; p < PART; p++) {
-            const vec x = v_word(at[p] + near);
-            sums[0][p] = v_dot(sums[0][p], x, w0);
-            if (sets == 2)
-                sums[1][p] = v_dot(sums[1][p], parts == 2 ? v_word(at[p] + near + far) : x, w1);
-        }
-    }
+        vec x;
+        w += sizeof(vec);
+        EACH_PIXEL(MULTIPLY)
+    } while (offset != end);
+    vec sums[2][PART];
+    EACH_PIXEL(END)
+    UNROLL
     for (int set = 0; set < sets; set++) {
         const int g = group + (groups == 2 ? set : 0), first = parts == 2 ? set * PART : 0;
         const struct rescale k = load_rescale(&f->rescale, (int64_t)g * LANES);
+        UNROLL
         for (int p = 0; p < PART; p += BLOCK)
             store_block(out + (int64_t)(first + p) * l->channels + g * LANES, sums[set] + p, l, &k,
                         pixels - first - p, l->channels - g * LANES);
