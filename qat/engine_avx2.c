@@ -7,11 +7,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "qat/imodel.h"
-
 enum { LANES = 8, TAPS = 2, PART = 4 };
 typedef int16_t element;
 #define EACH_PIXEL(X) X(0) X(1) X(2) X(3)
+#define EACH_BLOCK(X) X(0, 0, 1, 2, 3)
 typedef __m256i vec;
 
 // As lanes, not as int64 pairs: gcc 12 copies sums that change their type in every round of a loop.
@@ -101,17 +100,59 @@ static inline vec v_blend_odd(vec even, vec odd)
     return _mm256_blend_epi32(even, odd, 0xaa);
 }
 
-// clamp(r + zero point) of four vectors, in order.
-static inline void v_codes(int8_t *codes, const vec *r, const struct dc_ilayer *l)
+static inline vec v_set16(int x)
 {
-    const vec zero_point = _mm256_set1_epi16((int16_t)l->zero_point);
-    const vec low = _mm256_adds_epi16(_mm256_packs_epi32(r[0], r[1]), zero_point);
-    const vec high = _mm256_adds_epi16(_mm256_packs_epi32(r[2], r[3]), zero_point);
-    const vec order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    vec packed = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order);
-    packed = _mm256_max_epi8(packed, _mm256_set1_epi8((int8_t)l->clamp_low));
-    packed = _mm256_min_epi8(packed, _mm256_set1_epi8((int8_t)l->clamp_high));
-    _mm256_storeu_si256((vec *)(void *)codes, packed);
+    return _mm256_set1_epi16((int16_t)x);
+}
+
+static inline vec v_set8(int x)
+{
+    return _mm256_set1_epi8((int8_t)x);
+}
+
+static inline vec v_pack32(vec a, vec b)
+{
+    return _mm256_packs_epi32(a, b);
+}
+
+static inline vec v_pack16(vec a, vec b)
+{
+    return _mm256_packs_epi16(a, b);
+}
+
+static inline vec v_add_saturated16(vec a, vec b)
+{
+    return _mm256_adds_epi16(a, b);
+}
+
+static inline vec v_max8(vec a, vec b)
+{
+    return _mm256_max_epi8(a, b);
+}
+
+static inline vec v_min8(vec a, vec b)
+{
+    return _mm256_min_epi8(a, b);
+}
+
+// Packing works within 128 bits; this puts four packed vectors one behind the other.
+static inline vec v_in_order(vec packed)
+{
+    return _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
+static inline void v_store(int8_t *p, vec codes)
+{
+    _mm256_storeu_si256((vec *)(void *)p, codes);
+}
+
+// Four pixels, stride codes apart.
+static inline void v_scatter(int8_t *p, vec codes, int64_t stride)
+{
+    const int64_t pixels[4] = {_mm256_extract_epi64(codes, 0), _mm256_extract_epi64(codes, 1),
+                               _mm256_extract_epi64(codes, 2), _mm256_extract_epi64(codes, 3)};
+    for (int i = 0; i < 4; i++)
+        memcpy(p + i * stride, &pixels[i], sizeof pixels[i]);
 }
 
 #include "qat/engine_kernels.inc.h"

@@ -7,11 +7,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "qat/imodel.h"
-
 enum { LANES = 16, TAPS = 4, PART = 8 };
 typedef uint8_t element;
 #define EACH_PIXEL(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+#define EACH_BLOCK(X) X(0, 0, 1, 2, 3) X(4, 4, 5, 6, 7)
 typedef __m512i vec;
 
 // As lanes, not as int64 pairs: gcc 12 copies sums that change their type in every round of a loop.
@@ -101,17 +100,65 @@ static inline vec v_blend_odd(vec even, vec odd)
     return _mm512_mask_blend_epi32(0xaaaa, even, odd);
 }
 
-// clamp(r + zero point) of four vectors, in order.
-static inline void v_codes(int8_t *codes, const vec *r, const struct dc_ilayer *l)
+static inline vec v_set16(int x)
 {
-    const vec zero_point = _mm512_set1_epi16((int16_t)l->zero_point);
-    const vec low = _mm512_adds_epi16(_mm512_packs_epi32(r[0], r[1]), zero_point);
-    const vec high = _mm512_adds_epi16(_mm512_packs_epi32(r[2], r[3]), zero_point);
+    return _mm512_set1_epi16((int16_t)x);
+}
+
+static inline vec v_set8(int x)
+{
+    return _mm512_set1_epi8((int8_t)x);
+}
+
+static inline vec v_pack32(vec a, vec b)
+{
+    return _mm512_packs_epi32(a, b);
+}
+
+static inline vec v_pack16(vec a, vec b)
+{
+    return _mm512_packs_epi16(a, b);
+}
+
+static inline vec v_add_saturated16(vec a, vec b)
+{
+    return _mm512_adds_epi16(a, b);
+}
+
+static inline vec v_max8(vec a, vec b)
+{
+    return _mm512_max_epi8(a, b);
+}
+
+static inline vec v_min8(vec a, vec b)
+{
+    return _mm512_min_epi8(a, b);
+}
+
+// Packing works within 128 bits; this puts four packed vectors one behind the other.
+static inline vec v_in_order(vec packed)
+{
     const vec order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
-    vec packed = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(low, high));
-    packed = _mm512_max_epi8(packed, _mm512_set1_epi8((int8_t)l->clamp_low));
-    packed = _mm512_min_epi8(packed, _mm512_set1_epi8((int8_t)l->clamp_high));
-    _mm512_storeu_si512(codes, packed);
+    return _mm512_permutexvar_epi32(order, packed);
+}
+
+static inline void v_store(int8_t *p, vec codes)
+{
+    _mm512_storeu_si512(p, codes);
+}
+
+static inline void store_lanes(int8_t *p, __m128i codes)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, codes);
+}
+
+// Four pixels, stride codes apart.
+static inline void v_scatter(int8_t *p, vec codes, int64_t stride)
+{
+    store_lanes(p, _mm512_castsi512_si128(codes));
+    store_lanes(p + stride, _mm512_extracti32x4_epi32(codes, 1));
+    store_lanes(p + 2 * stride, _mm512_extracti32x4_epi32(codes, 2));
+    store_lanes(p + 3 * stride, _mm512_extracti32x4_epi32(codes, 3));
 }
 
 #include "qat/engine_kernels.inc.h"

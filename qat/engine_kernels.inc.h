@@ -23,6 +23,18 @@ struct rescale {
     vec multiplier, multiplier_odd, round, round_odd, half, sign, right;
 };
 
+struct clamps {
+    vec zero_point, low, high;  // 16-bit, 8-bit, 8-bit lanes
+};
+
+// clamp(r + zero point) of four vectors, in order.
+static inline vec v_codes(vec r0, vec r1, vec r2, vec r3, const struct clamps *k)
+{
+    const vec low = v_add_saturated16(v_pack32(r0, r1), k->zero_point);
+    const vec high = v_add_saturated16(v_pack32(r2, r3), k->zero_point);
+    return v_min8(v_max8(v_in_order(v_pack16(low, high)), k->low), k->high);
+}
+
 static inline struct rescale load_rescale(const struct dc__rescale *r, int64_t at)
 {
     const vec m = v_load(r->multipliers + at), round = v_load(r->round + at);
@@ -42,6 +54,21 @@ static inline vec rescale(vec x, const struct rescale *k)
     const vec r = v_blend_odd(v_shift_right64(even, 31), v_add64(odd, odd));
     const vec sum = v_sub(v_add(r, k->half), v_shift_right_unsigned(r, k->sign));
     return v_shift_right(sum, k->right);
+}
+
+// The first `pixels` of BLOCK pixels of a group, `channels` codes of each.
+static __attribute__((noinline)) void store_some(int8_t *out, vec codes, int64_t stride, int pixels,
+                                                 int channels)
+{
+    int8_t all[BLOCK * LANES];
+    v_store(all, codes);
+    for (int i = 0; i < BLOCK && i < pixels; i++)
+        memcpy(out + i * stride, all + i * LANES, (size_t)channels);
+}
+
+static inline struct clamps load_clamps(const struct dc_ilayer *l)
+{
+    return (struct clamps){v_set16(l->zero_point), v_set8(l->clamp_low), v_set8(l->clamp_high)};
 }
 
 // x + 128, framed by the zero point.
@@ -69,27 +96,20 @@ static void fill_canvas(element *canvas, const int8_t *x, const struct dc__fast_
     }
 }
 
-// Requantized codes of `pixels` of BLOCK positions of one group, of which `channels` exist.
-static ALWAYS_INLINE void store_block(int8_t *out, const vec *sums, const struct dc_ilayer *l,
-                                      const struct rescale *k, int pixels, int channels)
+// Codes of BLOCK positions of one group, of which `pixels` exist.
+static ALWAYS_INLINE void finish(int8_t *out, vec s0, vec s1, vec s2, vec s3, int pixels, int group,
+                                 const struct dc_ilayer *l, const struct rescale *k,
+                                 const struct clamps *clamps)
 {
-    int8_t codes[BLOCK * LANES];
-    vec r[BLOCK];
-    UNROLL
-    for (int i = 0; i < BLOCK; i++)
-        r[i] = rescale(sums[i], k);
-    if (l->channels == LANES && pixels >= BLOCK) {
-        v_codes(out, r, l);
-        return;
-    }
-    v_codes(codes, r, l);
-    for (int i = 0; i < BLOCK && i < pixels; i++) {
-        int8_t *to = out + (int64_t)i * l->channels;
-        if (channels >= LANES)
-            memcpy(to, codes + i * LANES, LANES);
-        else
-            memcpy(to, codes + i * LANES, (size_t)channels);
-    }
+    const vec codes = v_codes(rescale(s0, k), rescale(s1, k), rescale(s2, k), rescale(s3, k),
+                              clamps);
+    const int left = l->channels - group * LANES;
+    if (left < LANES || pixels < BLOCK)
+        store_some(out, codes, l->channels, pixels, left < LANES ? left : LANES);
+    else if (l->channels == LANES)
+        v_store(out, codes);
+    else
+        v_scatter(out, codes, l->channels);
 }
 
 // A tile: `groups` groups at PART * parts adjacent positions, of which `pixels` exist; the others
@@ -113,9 +133,11 @@ static ALWAYS_INLINE void tile(int8_t *out, const char *window, int64_t step, in
     first##p = v_dot(first##p, x, w0);                                                             \
     if (sets == 2)                                                                                 \
         second##p = v_dot(second##p, parts == 2 ? v_word(at##p + near + far) : x, w1);
-#define END(p)                                                                                     \
-    sums[0][p] = (vec)first##p;                                                                    \
-    sums[1][p] = (vec)second##p;
+#define FINISH(name, at, a, b, c, d)                                                               \
+    finish(to + (int64_t)(at)*l->channels, (vec)name##a, (vec)name##b, (vec)name##c, (vec)name##d, \
+           pixels - (at), g, l, &k, &clamps);
+#define FINISH_FIRST(at, a, b, c, d)  FINISH(first, at, a, b, c, d)
+#define FINISH_SECOND(at, a, b, c, d) FINISH(second, at, a, b, c, d)
     EACH_PIXEL(BEGIN)
     const int64_t *offset = f->offsets, *const end = offset + f->words;
     do {
@@ -125,18 +147,40 @@ static ALWAYS_INLINE void tile(int8_t *out, const char *window, int64_t step, in
         w += sizeof(vec);
         EACH_PIXEL(MULTIPLY)
     } while (offset != end);
-    vec sums[2][PART];
-    EACH_PIXEL(END)
-    UNROLL
-    for (int set = 0; set < sets; set++) {
-        const int g = group + (groups == 2 ? set : 0), first = parts == 2 ? set * PART : 0;
-        const struct rescale k = load_rescale(&f->rescale, (int64_t)g * LANES);
-        UNROLL
-        for (int p = 0; p < PART; p += BLOCK)
-            store_block(out + (int64_t)(first + p) * l->channels + g * LANES, sums[set] + p, l, &k,
-                        pixels - first - p, l->channels - g * LANES);
+    const struct clamps clamps = load_clamps(l);
+    struct rescale k = load_rescale(&f->rescale, (int64_t)group * LANES);
+    int8_t *to = out + group * LANES;
+    int g = group;
+    EACH_BLOCK(FINISH_FIRST)
+    if (groups == 2) {
+        k = load_rescale(&f->rescale, (int64_t)++g * LANES);
+        to += LANES;
+    } else {
+        to += (int64_t)PART * l->channels;
+        pixels -= PART;
     }
+    if (sets == 2) {
+        EACH_BLOCK(FINISH_SECOND)
+    }
+#undef BEGIN
+#undef MULTIPLY
+#undef FINISH
+#undef FINISH_FIRST
+#undef FINISH_SECOND
 }
+
+// Functions of their own, so that addresses and sums have all registers.
+#define DC_TILE(name, groups, parts)                                                               \
+    static __attribute__((noinline)) void name(int8_t *out, const char *window, int64_t step,      \
+                                               int pixels, int group,                              \
+                                               const struct dc__fast_layer *f)                     \
+    {                                                                                              \
+        tile(out, window, step, pixels, group, f, groups, parts);                                  \
+    }
+
+DC_TILE(tile_two_groups, 2, 1)
+DC_TILE(tile_two_parts, 1, 2)
+DC_TILE(tile_single, 1, 1)
 
 // One row of output positions, all channels: pairs of groups, and twice the positions where one
 // group is left.
@@ -148,14 +192,14 @@ static void convolve_row(int8_t *out, const char *window, int64_t step,
     int group = 0, p = 0;
     for (; group + 2 <= f->groups; group += 2) {
         for (p = 0; p < pixels; p += PART)
-            tile(out + p * channels, window + p * step, step, pixels - p, group, f, 2, 1);
+            tile_two_groups(out + p * channels, window + p * step, step, pixels - p, group, f);
     }
     if (group == f->groups)
         return;
     for (p = 0; p + 2 * PART <= pixels; p += 2 * PART)
-        tile(out + p * channels, window + p * step, step, 2 * PART, group, f, 1, 2);
+        tile_two_parts(out + p * channels, window + p * step, step, 2 * PART, group, f);
     for (; p < pixels; p += PART)
-        tile(out + p * channels, window + p * step, step, pixels - p, group, f, 1, 1);
+        tile_single(out + p * channels, window + p * step, step, pixels - p, group, f);
 }
 
 static void convolve(int8_t *out, void *canvas, const int8_t *x, const struct dc__fast_layer *f)
@@ -176,6 +220,7 @@ static int64_t add(int8_t *out, const int8_t *a, const int8_t *b, int64_t count,
     const struct rescale k_a = load_rescale(&f->rescale, 0), k_b = load_rescale(&f->rescale, LANES),
                          k = load_rescale(&f->rescale, 2 * LANES);
     const vec zero_a = v_set(f->input->zero_point), zero_b = v_set(f->second->zero_point);
+    const struct clamps clamps = load_clamps(f->layer);
     const int64_t whole = count - count % (BLOCK * LANES);
     for (int64_t i = 0; i < whole; i += BLOCK * LANES) {
         vec r[BLOCK];
@@ -186,7 +231,7 @@ static int64_t add(int8_t *out, const int8_t *a, const int8_t *b, int64_t count,
                                   rescale(v_shift_left20(right), &k_b));
             r[v] = rescale(sum, &k);
         }
-        v_codes(out + i, r, f->layer);
+        v_store(out + i, v_codes(r[0], r[1], r[2], r[3], &clamps));
     }
     return whole;
 }
