@@ -276,7 +276,7 @@ static void run_fast(const struct dc_engine *engine, const struct dc__fast_layer
     int64_t i = engine->kernels->add(call->out, call->in[0], call->in[1], count, fast);
     for (; i < count; i++)
         call->profile->add(call->out + i, call->sums, call->in[0] + i, call->in[1] + i, l,
-                           fast->input->zero_point, fast->second->zero_point, 1);
+                           call->in_layers[0]->zero_point, call->in_layers[1]->zero_point, 1);
 }
 
 // Layers in order. values[i] says where layer i's codes are; values[0] is not written.

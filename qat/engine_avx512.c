@@ -54,9 +54,14 @@ static inline vec v_sub(vec a, vec b)
     return _mm512_sub_epi32(a, b);
 }
 
-static inline vec v_shift_left20(vec a)
+static inline vec v_mul(vec a, vec b)
 {
-    return _mm512_slli_epi32(a, 20);
+    return _mm512_mullo_epi32(a, b);
+}
+
+static inline vec v_shift_right_all(vec a, int by)
+{
+    return _mm512_sra_epi32(a, _mm_cvtsi32_si128(by));
 }
 
 static inline vec v_shift_right(vec a, vec by)

@@ -23,12 +23,18 @@ struct dc__rescale {
     const int32_t *right;
 };
 
+// code(a, b) = clamp((first * a + second * b + offset) >> shift) for all codes (engine_add.c).
+struct dc__add_line {
+    int32_t first, second, offset, shift;
+};
+
 // A layer ready to run. Convolutions read a canvas: the image with its border, as unsigned
 // x + 128 in elements of 4 / taps bytes; the zero point went into the biases. A window is
 // one or more runs of adjacent elements, read in words of 4 bytes, `taps` elements; the weights of
 // elements that a last word reads behind its run are 0.
 struct dc__fast_layer {
-    const struct dc_ilayer *layer, *input, *second;  // second: of add
+    const struct dc_ilayer *layer, *input;
+    struct dc__add_line line;  // of add
     struct dc__rescale rescale;
     const void *weights;     // [groups][words][lanes][taps]; depthwise [kernel][channels]
     const int32_t *biases;   // [groups][lanes]
@@ -42,14 +48,19 @@ struct dc__fast_layer {
 struct dc__engine_kernels {
     int lanes, taps;
     void (*convolve)(int8_t *out, void *canvas, const int8_t *x, const struct dc__fast_layer *fast);
-    void (*depthwise)(int8_t *out, void *canvas, const int8_t *x,
-                      const struct dc__fast_layer *fast);
     // Whole blocks of 4 * lanes codes; returns how many codes that were.
     int64_t (*add)(int8_t *out, const int8_t *a, const int8_t *b, int64_t count,
                    const struct dc__fast_layer *fast);
 };
 
 extern const struct dc__engine_kernels dc__engine_avx2, dc__engine_avx512;
+
+// *found is false where no such line exists.
+DC_MUST_USE enum dc_status dc__add_line_find(struct dc__add_line *line, bool *found,
+                                             const struct dc_ilayer *layer,
+                                             const struct dc_ilayer *a, const struct dc_ilayer *b,
+                                             const struct dc_profile *profile,
+                                             struct dc_error *error);
 
 // NULL: this level has the plain loops only.
 const struct dc__engine_kernels *dc__engine_kernels_for(enum dc_isa isa);

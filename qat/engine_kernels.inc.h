@@ -217,19 +217,18 @@ static void convolve(int8_t *out, void *canvas, const int8_t *x, const struct dc
 static int64_t add(int8_t *out, const int8_t *a, const int8_t *b, int64_t count,
                    const struct dc__fast_layer *f)
 {
-    const struct rescale k_a = load_rescale(&f->rescale, 0), k_b = load_rescale(&f->rescale, LANES),
-                         k = load_rescale(&f->rescale, 2 * LANES);
-    const vec zero_a = v_set(f->input->zero_point), zero_b = v_set(f->second->zero_point);
-    const struct clamps clamps = load_clamps(f->layer);
+    const struct dc__add_line *line = &f->line;
+    const vec first = v_set(line->first), second = v_set(line->second),
+              offset = v_set(line->offset);
+    struct clamps clamps = load_clamps(f->layer);
+    clamps.zero_point = v_set(0);  // the offset has it
     const int64_t whole = count - count % (BLOCK * LANES);
     for (int64_t i = 0; i < whole; i += BLOCK * LANES) {
         vec r[BLOCK];
         for (int v = 0; v < BLOCK; v++) {
-            const vec left = v_sub(v_widen(a + i + v * LANES), zero_a);
-            const vec right = v_sub(v_widen(b + i + v * LANES), zero_b);
-            const vec sum = v_add(rescale(v_shift_left20(left), &k_a),
-                                  rescale(v_shift_left20(right), &k_b));
-            r[v] = rescale(sum, &k);
+            const vec x = v_mul(v_widen(a + i + v * LANES), first);
+            const vec y = v_mul(v_widen(b + i + v * LANES), second);
+            r[v] = v_shift_right_all(v_add(v_add(x, y), offset), line->shift);
         }
         v_store(out + i, v_codes(r[0], r[1], r[2], r[3], &clamps));
     }

@@ -41,19 +41,18 @@ static bool rescale_fits(const struct dc_ilayer *l, const struct dc_profile *pro
     return true;
 }
 
-// repeat > 0: each pair fills that many entries, the lanes of a vector; else one entry a pair.
 static enum dc_status prepare_rescale(struct dc__rescale *rescale, struct dc_arena *arena,
-                                      const struct dc_ilayer *l, bool twice, int repeat,
-                                      int64_t padded, struct dc_error *error)
+                                      const struct dc_ilayer *l, bool twice, int64_t padded,
+                                      struct dc_error *error)
 {
     int32_t *all = DC_NEW(arena, int32_t, 5 * padded, error);
     if (!all)
         return DC_ERR_MEMORY;
     int32_t *m = all, *round = m + padded, *half = round + padded, *sign = half + padded,
             *right = sign + padded;
-    for (int64_t i = 0; i < (int64_t)l->rescales * repeat; i++) {
-        const int from = (int)(i / repeat), shift = -l->shifts[from];
-        m[i] = l->multipliers[from];
+    for (int i = 0; i < l->rescales; i++) {
+        const int shift = -l->shifts[i];
+        m[i] = l->multipliers[i];
         right[i] = shift;
         half[i] = shift > 0 ? (int32_t)(INT64_C(1) << (shift - 1)) : 0;
         round[i] = twice || shift == 0 ? 1 << 30 : 0;
@@ -124,28 +123,12 @@ static enum dc_status pack_weights(struct dc__fast_layer *f, struct dc_arena *ar
     return DC_OK;
 }
 
-// [kernel][channels] in int32; one input channel an output channel.
-static enum dc_status pack_depthwise(struct dc__fast_layer *f, struct dc_arena *arena, int lanes,
-                                     struct dc_error *error)
-{
-    const struct dc_ilayer *l = f->layer;
-    const int64_t taps = l->weight_count / l->channels, padded = (int64_t)f->groups * lanes;
-    int32_t *wide = DC_NEW(arena, int32_t, taps * padded, error);
-    if (!wide)
-        return DC_ERR_MEMORY;
-    for (int64_t i = 0; i < l->weight_count; i++)
-        wide[i / l->channels * padded + i % l->channels] = l->weights[i];
-    f->weights = wide;
-    return DC_OK;
-}
-
 // bias - (zero point + 128) * sum of weights, modulo 2^32: the sum of the window comes out right,
 // whatever wraps on the way.
 static enum dc_status fold_zero_point(struct dc__fast_layer *f, struct dc_arena *arena, int lanes,
                                       struct dc_error *error)
 {
     const struct dc_ilayer *l = f->layer;
-    const bool depthwise = l->op == DC_I_DEPTHWISE_CONV2D;
     const int64_t taps = l->weight_count / l->channels;
     int32_t *biases = DC_NEW(arena, int32_t, (int64_t)f->groups * lanes, error);
     if (!biases)
@@ -153,7 +136,7 @@ static enum dc_status fold_zero_point(struct dc__fast_layer *f, struct dc_arena 
     for (int c = 0; c < l->channels; c++) {
         int64_t sum = 0;
         for (int64_t i = 0; i < taps; i++)
-            sum += l->weights[depthwise ? i * l->channels + c : c * taps + i];
+            sum += l->weights[c * taps + i];
         const int64_t folded = l->biases[c] - sum * (f->input->zero_point + CODE_OFFSET);
         biases[c] = (int32_t)(uint32_t)folded;
     }
@@ -166,15 +149,13 @@ static enum dc_status prepare_weighted(struct dc__fast_layer *f, struct dc_arena
                                        struct dc_error *error)
 {
     const struct dc_ilayer *l = f->layer;
-    const bool depthwise = l->op == DC_I_DEPTHWISE_CONV2D;
     int runs = 0;
     f->groups = (int)(round_up(l->channels, kernels->lanes) / kernels->lanes);
-    DC_TRY(prepare_rescale(&f->rescale, arena, l, twice, 1, (int64_t)f->groups * kernels->lanes,
-                           error));
+    DC_TRY(
+        prepare_rescale(&f->rescale, arena, l, twice, (int64_t)f->groups * kernels->lanes, error));
     DC_TRY(fold_zero_point(f, arena, kernels->lanes, error));
     DC_TRY(prepare_window(f, &runs, arena, kernels->taps, error));
-    return depthwise ? pack_depthwise(f, arena, kernels->lanes, error)
-                     : pack_weights(f, arena, kernels, runs, error);
+    return pack_weights(f, arena, kernels, runs, error);
 }
 
 enum dc_status dc__fast_layer_create(struct dc__fast_layer **fast, struct dc_arena *arena,
@@ -184,23 +165,25 @@ enum dc_status dc__fast_layer_create(struct dc__fast_layer **fast, struct dc_are
 {
     const struct dc_ilayer *l = &model->layers[index], *x = &model->layers[l->inputs[0]];
     const bool twice = strcmp(model->profile->rounding, "double") == 0;
-    const bool multiplied = l->op == DC_I_DEPTHWISE_CONV2D && l->channels != x->channels;
+    const bool convolution = l->op == DC_I_CONV2D || l->op == DC_I_FULLY_CONNECTED;
+    bool fits = convolution && rescale_fits(l, model->profile);
+    struct dc__add_line line = {0};
     *fast = NULL;
-    if (!kernels || (!dc_ilayer_has_weights(l) && l->op != DC_I_ADD) || multiplied ||
-        l->op == DC_I_DEPTHWISE_CONV2D || !rescale_fits(l, model->profile))
+    if (!kernels)
+        return DC_OK;
+    if (l->op == DC_I_ADD)
+        DC_TRY(dc__add_line_find(&line, &fits, l, x, &model->layers[l->inputs[1]], model->profile,
+                                 error));
+    if (!fits)
         return DC_OK;
     struct dc__fast_layer *f = DC_NEW(arena, struct dc__fast_layer, 1, error);
     if (!f)
         return DC_ERR_MEMORY;
     f->layer = l;
     f->input = x;
-    if (l->op == DC_I_ADD) {
-        f->second = &model->layers[l->inputs[1]];
-        DC_TRY(prepare_rescale(&f->rescale, arena, l, twice, kernels->lanes,
-                               (int64_t)l->rescales * kernels->lanes, error));
-    } else {
+    f->line = line;
+    if (convolution)
         DC_TRY(prepare_weighted(f, arena, kernels, twice, error));
-    }
     *fast = f;
     return DC_OK;
 }
