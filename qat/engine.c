@@ -165,6 +165,7 @@ static void clip_window(int *first, int *end, int out, int stride, int pad, int 
 static void average_pool(const struct call *call)
 {
     const struct dc_ilayer *l = call->layer, *x = call->in_layers[0];
+    const int channels = l->channels;  // a copy, which sums cannot alias, for the vectorizer
     for (int oy = 0; oy < l->height; oy++) {
         for (int ox = 0; ox < l->width; ox++) {
             const int64_t position = (int64_t)oy * l->width + ox;
@@ -176,7 +177,7 @@ static void average_pool(const struct call *call)
             for (int iy = y0; iy < y1; iy++) {
                 for (int ix = x0; ix < x1; ix++) {
                     const int8_t *from = call->in[0] + ((int64_t)iy * x->width + ix) * l->channels;
-                    for (int c = 0; c < l->channels; c++)
+                    for (int c = 0; c < channels; c++)
                         sums[c] += from[c];
                 }
             }
