@@ -95,11 +95,6 @@ static inline vec v_high64(vec a)
     return _mm256_srli_epi64(a, 32);
 }
 
-static inline vec v_low64(vec a)
-{
-    return _mm256_blend_epi32(a, _mm256_setzero_si256(), 0xaa);
-}
-
 static inline vec v_blend_odd(vec even, vec odd)
 {
     return _mm256_blend_epi32(even, odd, 0xaa);

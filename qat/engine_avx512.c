@@ -95,11 +95,6 @@ static inline vec v_high64(vec a)
     return _mm512_srli_epi64(a, 32);
 }
 
-static inline vec v_low64(vec a)
-{
-    return _mm512_maskz_mov_epi32(0x5555, a);
-}
-
 static inline vec v_blend_odd(vec even, vec odd)
 {
     return _mm512_mask_blend_epi32(0xaaaa, even, odd);

@@ -4,10 +4,10 @@
 // left to engine.c's plain loops. dc__fast_layer_create decides that and packs the layer once;
 // a kernel then runs it without allocation. Internal to qat/.
 //
-// One rescale serves both roundings of fixed_point.h, because floors nest:
-//   r = (x * multiplier + round) >> 31;   code = (r + half - (r < 0 and sign)) >> right
-// double: round = 2^30, half = 2^(right - 1), sign set: ties of the second rounding go away from 0
-// single: round = 0, half = 2^(right - 1), and with right = 0: round = 2^30, half = 0, sign clear.
+// One rescale serves both roundings of fixed_point.h, because floors nest: with R = right,
+//   code = (((x * multiplier + round) >> 31) - (x < 0 and sign)) >> R
+// double: round = 2^30 + 2^(R + 30); sign: ties of the second rounding go away from 0
+// single: round = 2^(R + 30); no sign. R = 0, both: round = 2^30, no sign.
 // It needs factors below 1 and |x| < 2^30; other layers are left to the plain loops.
 
 #ifndef DC_QAT_ENGINE_KERNELS_H
@@ -16,10 +16,11 @@
 #include "core/context.h"
 #include "qat/imodel.h"
 
-// [count] of each, padded with 0 to whole vectors.
+// A vector's channels lie together; channels behind the last are 0.
 struct dc__rescale {
-    const int32_t *multipliers, *round, *half;
-    const int32_t *sign;  // by how far to shift r right, as unsigned, for its sign: 31, or 32 for 0
+    const int32_t *multipliers;
+    const int64_t *rounds;  // of a vector's even channels, then of its odd ones
+    const int32_t *sign;    // shifts x right, as unsigned, to its sign: 31, or 32: none
     const int32_t *right;
 };
 

@@ -10,17 +10,10 @@
 // Constant arguments make one loop into several.
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
-// Loops over the sums of a tile must be unrolled, so that they stay in registers.
-#if defined(__clang__)
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-
 enum { BLOCK = 4 };  // vectors that v_codes packs at once; PART is a multiple of it
 
 struct rescale {
-    vec multiplier, multiplier_odd, round, round_odd, half, sign, right;
+    vec multiplier, multiplier_odd, round, round_odd, sign, right;
 };
 
 struct clamps {
@@ -37,12 +30,11 @@ static inline vec v_codes(vec r0, vec r1, vec r2, vec r3, const struct clamps *k
 
 static inline struct rescale load_rescale(const struct dc__rescale *r, int64_t at)
 {
-    const vec m = v_load(r->multipliers + at), round = v_load(r->round + at);
+    const vec m = v_load(r->multipliers + at);
     return (struct rescale){.multiplier = m,
                             .multiplier_odd = v_high64(m),
-                            .round = v_low64(round),
-                            .round_odd = v_high64(round),
-                            .half = v_load(r->half + at),
+                            .round = v_load(r->rounds + at),
+                            .round_odd = v_load(r->rounds + at + LANES / 2),
                             .sign = v_load(r->sign + at),
                             .right = v_load(r->right + at)};
 }
@@ -52,8 +44,7 @@ static inline vec rescale(vec x, const struct rescale *k)
     const vec even = v_add64(v_mul64(x, k->multiplier), k->round);
     const vec odd = v_add64(v_mul64(v_high64(x), k->multiplier_odd), k->round_odd);
     const vec r = v_blend_odd(v_shift_right64(even, 31), v_add64(odd, odd));
-    const vec sum = v_sub(v_add(r, k->half), v_shift_right_unsigned(r, k->sign));
-    return v_shift_right(sum, k->right);
+    return v_shift_right(v_sub(r, v_shift_right_unsigned(x, k->sign)), k->right);
 }
 
 // The first `pixels` of BLOCK pixels of a group, `channels` codes of each.

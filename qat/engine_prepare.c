@@ -42,23 +42,26 @@ static bool rescale_fits(const struct dc_ilayer *l, const struct dc_profile *pro
 }
 
 static enum dc_status prepare_rescale(struct dc__rescale *rescale, struct dc_arena *arena,
-                                      const struct dc_ilayer *l, bool twice, int64_t padded,
+                                      const struct dc_ilayer *l, bool twice, int groups, int lanes,
                                       struct dc_error *error)
 {
-    int32_t *all = DC_NEW(arena, int32_t, 5 * padded, error);
-    if (!all)
+    const int64_t padded = (int64_t)groups * lanes;
+    int32_t *m = DC_NEW(arena, int32_t, padded, error);
+    int64_t *rounds = DC_NEW(arena, int64_t, padded, error);
+    int32_t *sign = DC_NEW(arena, int32_t, padded, error);
+    int32_t *right = DC_NEW(arena, int32_t, padded, error);
+    if (!m || !rounds || !sign || !right)
         return DC_ERR_MEMORY;
-    int32_t *m = all, *round = m + padded, *half = round + padded, *sign = half + padded,
-            *right = sign + padded;
-    for (int i = 0; i < l->rescales; i++) {
-        const int shift = -l->shifts[i];
-        m[i] = l->multipliers[i];
-        right[i] = shift;
-        half[i] = shift > 0 ? (int32_t)(INT64_C(1) << (shift - 1)) : 0;
-        round[i] = twice || shift == 0 ? 1 << 30 : 0;
-        sign[i] = twice && shift > 0 ? 31 : 32;
+    for (int c = 0; c < l->rescales; c++) {
+        const int shift = -l->shifts[c], lane = c % lanes;
+        int64_t *round = rounds + c - lane + lane % 2 * (lanes / 2) + lane / 2;
+        m[c] = l->multipliers[c];
+        right[c] = shift;
+        sign[c] = twice && shift > 0 ? 31 : 32;
+        *round = (twice || shift == 0 ? INT64_C(1) << 30 : 0) +
+                 (shift > 0 ? INT64_C(1) << (shift + 30) : 0);
     }
-    *rescale = (struct dc__rescale){m, round, half, sign, right};
+    *rescale = (struct dc__rescale){m, rounds, sign, right};
     return DC_OK;
 }
 
@@ -151,8 +154,7 @@ static enum dc_status prepare_weighted(struct dc__fast_layer *f, struct dc_arena
     const struct dc_ilayer *l = f->layer;
     int runs = 0;
     f->groups = (int)(round_up(l->channels, kernels->lanes) / kernels->lanes);
-    DC_TRY(
-        prepare_rescale(&f->rescale, arena, l, twice, (int64_t)f->groups * kernels->lanes, error));
+    DC_TRY(prepare_rescale(&f->rescale, arena, l, twice, f->groups, kernels->lanes, error));
     DC_TRY(fold_zero_point(f, arena, kernels->lanes, error));
     DC_TRY(prepare_window(f, &runs, arena, kernels->taps, error));
     return pack_weights(f, arena, kernels, runs, error);
