@@ -173,26 +173,22 @@ DC_TILE(tile_two_groups, 2, 1)
 DC_TILE(tile_two_parts, 1, 2)
 DC_TILE(tile_single, 1, 1)
 
-// One row of output positions, all channels: pairs of groups, and twice the positions where one
-// group is left.
-static void convolve_row(int8_t *out, const char *window, int64_t step,
+// One row of output positions, two groups; twice the positions where one group is left.
+static void convolve_row(int8_t *out, const char *window, int64_t step, int group,
                          const struct dc__fast_layer *f)
 {
     const int pixels = f->row_pixels;
     const int64_t channels = f->layer->channels;
-    int group = 0, p = 0;
-    for (; group + 2 <= f->groups; group += 2) {
-        for (p = 0; p < pixels; p += PART)
-            tile_two_groups(out + p * channels, window + p * step, step, pixels - p, group, f);
-    }
-    if (group == f->groups)
-        return;
-    for (p = 0; p + 2 * PART <= pixels; p += 2 * PART)
+    int p = 0;
+    for (; group + 2 <= f->groups && p < pixels; p += PART)
+        tile_two_groups(out + p * channels, window + p * step, step, pixels - p, group, f);
+    for (; p + 2 * PART <= pixels; p += 2 * PART)
         tile_two_parts(out + p * channels, window + p * step, step, 2 * PART, group, f);
     for (; p < pixels; p += PART)
         tile_single(out + p * channels, window + p * step, step, pixels - p, group, f);
 }
 
+// Groups outside, so that the weights of two stay in the nearest cache.
 static void convolve(int8_t *out, void *canvas, const int8_t *x, const struct dc__fast_layer *f)
 {
     const struct dc_ilayer *l = f->layer;
@@ -200,9 +196,11 @@ static void convolve(int8_t *out, void *canvas, const int8_t *x, const struct dc
     const bool dense = l->op == DC_I_FULLY_CONNECTED;
     const int64_t row = dense ? 0 : l->stride_h * f->canvas_w * pixel;
     fill_canvas(canvas, x, f);
-    for (int y = 0; y < f->rows; y++)
-        convolve_row(out + (int64_t)y * f->row_pixels * l->channels, (const char *)canvas + y * row,
-                     dense ? 0 : l->stride_w * pixel, f);
+    for (int group = 0; group < f->groups; group += 2) {
+        for (int y = 0; y < f->rows; y++)
+            convolve_row(out + (int64_t)y * f->row_pixels * l->channels,
+                         (const char *)canvas + y * row, dense ? 0 : l->stride_w * pixel, group, f);
+    }
 }
 
 static int64_t add(int8_t *out, const int8_t *a, const int8_t *b, int64_t count,
