@@ -46,6 +46,20 @@ static void offset_range(int64_t *low, int64_t *high, const int8_t *codes,
     }
 }
 
+static bool proven(const int8_t *codes, const struct dc__add_line *line, const struct dc_ilayer *l)
+{
+    for (int i = 0; i < CODES * CODES; i++) {
+        const int32_t v = line->first * (i / CODES - 128) + line->second * (i % CODES - 128) +
+                          line->offset;
+        const int32_t code = v >> line->shift;
+        if (codes[i] != (code < l->clamp_low    ? l->clamp_low
+                         : code > l->clamp_high ? l->clamp_high
+                                                : code))
+            return false;
+    }
+    return true;
+}
+
 // No sum of this plane leaves int32, whatever offset a code needs.
 static bool fits(double first, double second, int shift)
 {
@@ -67,10 +81,9 @@ static bool search(struct dc__add_line *line, const int8_t *codes, const struct 
         const int64_t most = INT64_C(256) << shift;
         low = low < -most ? -most : low;
         high = high > most ? most : high;
-        if (low <= high) {
-            line->offset = (int32_t)(low + (high - low) / 2);
+        line->offset = (int32_t)(low + (high - low) / 2);
+        if (low <= high && proven(codes, line, l))
             return true;
-        }
     }
     return false;
 }

@@ -321,30 +321,33 @@ static struct dc_ilayer dense_layer(int channels, const int8_t *weights, const i
 
 // Every right shift from 0 to 31, sums over the whole range that kernels take, exact ties of both
 // roundings: channel c has the factor 2^-c (or a little less), and weights that make sums odd
-// multiples of its half.
+// multiples of its half. The last trials are what kernels must leave: wider sums, factors above 1.
 static void kernel_rescale_matches_definition(void **state)
 {
     (void)state;
     struct dc_random random;
     enum { CHANNELS = 96, INPUTS = 3 };
     dc_random_start(&random, 15, DC_PURPOSE_TEST, 0, 0);
-    for (int trial = 0; trial < 24; trial++) {
+    for (int trial = 0; trial < 32; trial++) {
+        const bool too_wide = trial >= 24 && trial % 4 < 2, above_one = trial >= 24 && !too_wide;
         int8_t weights[CHANNELS * INPUTS];
         int32_t biases[CHANNELS];
         float scales[CHANNELS];
         for (int c = 0; c < CHANNELS; c++) {
             const int shift = c % 32;
-            const int32_t limit = (1 << 30) - 100000;
+            const int32_t limit = (too_wide ? INT32_MAX : 1 << 30) - 100000;
             const int32_t near = (1 << (shift < 7 ? 7 : shift > 22 ? 29 : shift + 7)) - 1;
-            const int32_t most = trial % 3 == 2 ? limit : near < limit ? near : limit;
+            const int32_t most = too_wide || trial % 3 == 2 ? limit : near < limit ? near : limit;
             // Within 128 codes of 0, on a half of the last place; the last third: anywhere.
             biases[c] = (int32_t)dc_random_below(&random, (uint32_t)most) * (c % 2 ? -1 : 1);
-            if (trial % 3 == 0 && shift > 0 && shift < 31)
+            if (!too_wide && trial % 3 == 0 && shift > 0 && shift < 31)
                 biases[c] = biases[c] / (1 << shift) * (1 << shift) + (1 << (shift - 1));
             scales[c] = ldexpf(trial % 3 == 1 ? dc_random_between(&random, 0.51f, 0.99f) : 0.5f,
                                -shift) *
                         (trial % 3 == 0 ? 2.0f : 1.0f);
             scales[c] = scales[c] >= 1.0f ? 0.5f : scales[c];
+            scales[c] = too_wide ? scales[c] * 1.99f : above_one && shift == 0 ? 1.5f : scales[c];
+            scales[c] = too_wide && shift == 0 ? 0.99f : scales[c];
         }
         for (int i = 0; i < CHANNELS * INPUTS; i++)
             weights[i] = (int8_t)((int)dc_random_below(&random, 255) - 127) * (i % INPUTS == 0);
@@ -355,7 +358,7 @@ static void kernel_rescale_matches_definition(void **state)
                                         .width = 1,
                                         .channels = INPUTS,
                                         .scale = 1.0f,
-                                        .zero_point = trial * 11 - 128,
+                                        .zero_point = trial * 8 - 128,
                                         .bits = 8,
                                         .clamp_low = -128,
                                         .clamp_high = 127};
@@ -364,7 +367,7 @@ static void kernel_rescale_matches_definition(void **state)
                          DC_OK);
         assert_int_equal(dc_imodel_add(m, &input, NULL, NULL), DC_OK);
         assert_int_equal(dc_imodel_add(m, &l, NULL, NULL), DC_OK);
-        assert_true(!has_level() || has_kernel(m));
+        assert_int_equal(has_kernel(m), has_level() && !too_wide && !above_one);
         check_model(m, 40, &random);
         dc_imodel_free(m);
     }
