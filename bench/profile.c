@@ -5,7 +5,7 @@
 // wherever they lie: what a cache holds is faster than the bound, and an op that a neighbour does
 // on the side shows 0 ms of its own.
 
-#include <string.h>
+#include <stdlib.h>
 
 #include "bench/bench_internal.h"
 
@@ -115,17 +115,17 @@ enum dc_status dc__add_profile(json_t *result, const struct dc__profile *p, stru
     const double peak = 1e9 * json_real_value(json_object_get(result, "sgemm_gflops"));
     double bandwidth, nodes = 0.0;
     DC_TRY(dc__triad_bandwidth(&bandwidth, p->ctx, error));
-    struct dc__node_flop *flops = DC_NEW(p->graph->arena, struct dc__node_flop, p->graph->count,
-                                         error);
-    json_t *rows = json_array();
+    struct dc__node_flop *flops = dc_alloc(sizeof *flops * (size_t)p->graph->count, error);
     if (!flops)
         return DC_ERR_MEMORY;
+    json_t *rows = json_array();
     dc__node_flops(flops, p->graph, p->training);
     for (int i = 0; i < p->graph->count; i++) {
         nodes += p->seconds[i].forward + p->seconds[i].backward;
         if (p->graph->nodes[i].op != &dc_op_input)
             json_array_append_new(rows, row_of(p, i, &flops[i], peak, bandwidth));
     }
+    free(flops);
     const double steps = (double)p->steps;
     json_object_set_new(result, "profile", rows);
     json_object_set_new(result, "profiled_steps", json_integer((json_int_t)p->steps));

@@ -12,25 +12,33 @@
 
 #include "core/math.h"
 
-// out(y, x) = in(y + dy, x + dx), zero where that lies outside.
+static void zero(float *out, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        out[i] = 0.0f;
+}
+
+// out(y, x) = in(y + dy, x + dx), zero where that lies outside. Rows follow each other, so what is
+// kept moves in one piece; then the columns that came around from the next row are zeroed.
 static void translate(float *out, const float *in, const struct dc_shape *shape, int64_t dy,
                       int64_t dx)
 {
     const int64_t height = shape->dims[0], width = shape->dims[1], channels = shape->dims[2];
     const int64_t row = width * channels;
-    const int64_t first = dx < 0 ? -dx : 0;
-    const int64_t end = dx > 0 ? width - dx : width;
-    for (int64_t y = 0; y < height; y++, out += row) {
-        const int64_t from = y + dy;
-        if (from < 0 || from >= height || first >= end) {
-            memset(out, 0, (size_t)row * sizeof *out);
-            continue;
-        }
-        memset(out, 0, (size_t)(first * channels) * sizeof *out);
-        memcpy(out + first * channels, in + from * row + (first + dx) * channels,
-               (size_t)((end - first) * channels) * sizeof *out);
-        memset(out + end * channels, 0, (size_t)((width - end) * channels) * sizeof *out);
+    const int64_t top = dy < 0 ? -dy : 0, bottom = dy > 0 ? height - dy : height;
+    const int64_t left = dx < 0 ? -dx : 0, right = dx > 0 ? width - dx : width;
+    if (top >= bottom || left >= right) {
+        zero(out, height * row);
+        return;
     }
+    zero(out, top * row);
+    memcpy(out + top * row + left * channels, in + (top + dy) * row + (left + dx) * channels,
+           (size_t)((bottom - top - 1) * row + (right - left) * channels) * sizeof *out);
+    for (int64_t y = top; y < bottom; y++) {
+        zero(out + y * row, left * channels);
+        zero(out + y * row + right * channels, (width - right) * channels);
+    }
+    zero(out + bottom * row, (height - bottom) * row);
 }
 
 // Cropping a zero-padded image to its old size is a shift with zero fill.
@@ -62,39 +70,101 @@ static void flip(float *out, const float *in, const struct dc_shape *shape, cons
     }
 }
 
-// Bilinear; the four neighbours of (y, x) that lie outside count as zero.
-static void sample_at(float *out, const float *in, const struct dc_shape *shape, float y, float x)
+// A place in an image in units of 2^-32 pixels: whole pixels above, the fraction below.
+struct place {
+    int64_t y, x;
+};
+
+static float fraction(int64_t coordinate)
+{
+    return (float)(int32_t)((uint32_t)coordinate >> 8) * 0x1p-24f;
+}
+
+static float between(float a, float b, float share)
+{
+    return a + share * (b - a);
+}
+
+static float value_or_zero(const float *in, const struct dc_shape *shape, int64_t y, int64_t x,
+                           int64_t c)
 {
     const int64_t height = shape->dims[0], width = shape->dims[1], channels = shape->dims[2];
-    const float y0 = floorf(y), x0 = floorf(x);
-    const float fy = y - y0, fx = x - x0;
-    for (int64_t c = 0; c < channels; c++)
-        out[c] = 0.0f;
-    for (int corner = 0; corner < 4; corner++) {
-        const int64_t row = (int64_t)y0 + corner / 2, column = (int64_t)x0 + corner % 2;
-        if (row < 0 || row >= height || column < 0 || column >= width)
-            continue;
-        const float weight = (corner / 2 ? fy : 1.0f - fy) * (corner % 2 ? fx : 1.0f - fx);
-        const float *from = in + (row * width + column) * channels;
-        for (int64_t c = 0; c < channels; c++)
-            out[c] += weight * from[c];
+    return y < 0 || y >= height || x < 0 || x >= width ? 0.0f : in[(y * width + x) * channels + c];
+}
+
+// Bilinear, where a neighbour may lie outside and counts as zero.
+static void sample_edge(float *out, const float *in, const struct dc_shape *shape,
+                        struct place place)
+{
+    const int64_t y = place.y >> 32, x = place.x >> 32;
+    for (int64_t c = 0; c < shape->dims[2]; c++) {
+        const float above = between(value_or_zero(in, shape, y, x, c),
+                                    value_or_zero(in, shape, y, x + 1, c), fraction(place.x));
+        const float below = between(value_or_zero(in, shape, y + 1, x, c),
+                                    value_or_zero(in, shape, y + 1, x + 1, c), fraction(place.x));
+        out[c] = between(above, below, fraction(place.y));
     }
 }
 
+static bool is_inside(const struct dc_shape *shape, struct place place)
+{
+    const int64_t y = place.y >> 32, x = place.x >> 32;
+    return y >= 0 && y + 1 < shape->dims[0] && x >= 0 && x + 1 < shape->dims[1];
+}
+
+static struct place ahead(struct place place, struct place step, int64_t count)
+{
+    return (struct place){place.y + count * step.y, place.x + count * step.x};
+}
+
+// `count` pixels all of whose neighbours are inside. Inlined with a constant number of channels.
+static inline void sample_inside(float *out, const float *in, int64_t row, struct place place,
+                                 struct place step, int64_t count, const int64_t channels)
+{
+    for (int64_t i = 0; i < count; i++, out += channels, place = ahead(place, step, 1)) {
+        const float fy = fraction(place.y), fx = fraction(place.x);
+        const float *from = in + (place.y >> 32) * row + (place.x >> 32) * channels;
+        for (int64_t c = 0; c < channels; c++)
+            out[c] = between(between(from[c], from[channels + c], fx),
+                             between(from[row + c], from[row + channels + c], fx), fy);
+    }
+}
+
+// One row of pixels, `step` apart. Those inside are neighbours, since a line meets the image once.
+static void sample_row(float *out, const float *in, const struct dc_shape *shape,
+                       struct place place, struct place step)
+{
+    const int64_t width = shape->dims[1], channels = shape->dims[2], row = width * channels;
+    int64_t first = 0, end = width;
+    for (; first < end && !is_inside(shape, ahead(place, step, first)); first++)
+        sample_edge(out + first * channels, in, shape, ahead(place, step, first));
+    for (; end > first && !is_inside(shape, ahead(place, step, end - 1)); end--)
+        sample_edge(out + (end - 1) * channels, in, shape, ahead(place, step, end - 1));
+    const struct place start = ahead(place, step, first);
+    out += first * channels;
+    if (channels == 1)
+        sample_inside(out, in, row, start, step, end - first, 1);
+    else if (channels == 3)
+        sample_inside(out, in, row, start, step, end - first, 3);
+    else
+        sample_inside(out, in, row, start, step, end - first, channels);
+}
+
+// Places are linear in y and x, so fixed point steps through them without error.
 static void rotate(float *out, const float *in, const struct dc_shape *shape, const double *values,
                    struct dc_random *random)
 {
     const int64_t height = shape->dims[0], width = shape->dims[1], channels = shape->dims[2];
     const double degrees = (2.0 * (double)dc_random_unit(random) - 1.0) * values[0];
-    const float cosine = (float)dc_cos_turns(degrees / 360.0);
-    const float sine = (float)dc_sin_turns(degrees / 360.0);
-    const float middle_y = (float)(height - 1) * 0.5f, middle_x = (float)(width - 1) * 0.5f;
-    for (int64_t y = 0; y < height; y++) {
-        for (int64_t x = 0; x < width; x++, out += channels) {
-            const float dy = (float)y - middle_y, dx = (float)x - middle_x;
-            sample_at(out, in, shape, middle_y + (cosine * dy + sine * dx),
-                      middle_x + (cosine * dx - sine * dy));
-        }
+    const int64_t half = (int64_t)1 << 31;  // of a pixel
+    const int64_t cosine = (int64_t)rint(dc_cos_turns(degrees / 360.0) * (double)half);
+    const int64_t sine = (int64_t)rint(dc_sin_turns(degrees / 360.0) * (double)half);
+    const struct place step = {2 * sine, 2 * cosine};
+    for (int64_t y = 0; y < height; y++, out += width * channels) {
+        const int64_t dy = 2 * y - (height - 1), dx = -(width - 1);  // from the middle, doubled
+        const struct place first = {(height - 1) * half + cosine * dy + sine * dx,
+                                    (width - 1) * half + cosine * dx - sine * dy};
+        sample_row(out, in, shape, first, step);
     }
 }
 

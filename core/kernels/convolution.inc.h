@@ -7,6 +7,8 @@
 
 #include "core/kernels/tile.inc.h"
 
+enum { GROUP = 4 };
+
 // One call of conv_panels, from channel `first` on.
 struct conv_block {
     const float *panels;
@@ -17,8 +19,21 @@ struct conv_block {
     bool add;
 };
 
-TILE conv_tile(const int n, const int vectors, float *y, const int32_t *y_offset, const float *x,
-               const int32_t *x_offset, const struct conv_block *b)
+// Whether each GROUP of n pixels is evenly spaced in x, at one distance for all.
+static inline bool evenly_spaced(const int32_t *x_offset, int n)
+{
+    const int32_t distance = x_offset[1] - x_offset[0];
+    int32_t other = 0;
+    for (int i = 0; i < n; i += GROUP)
+        for (int j = 1; j < GROUP; j++)
+            other |= (x_offset[i + j] - x_offset[i + j - 1]) ^ distance;
+    return other == 0;
+}
+
+// group: 1, or GROUP where the pixels are evenly spaced, so that one address register serves a
+// whole group.
+TILE conv_tile(const int n, const int vectors, const int group, float *y, const int32_t *y_offset,
+               const float *x, const int32_t *x_offset, const struct conv_block *b)
 {
     const int last = b->channels - (vectors - 1) * WIDTH;
     vf sum[TILE_MAX][TILE_VECTORS];
@@ -31,13 +46,18 @@ TILE conv_tile(const int n, const int vectors, float *y, const int32_t *y_offset
             sum[i][v] = start;
     }
     UNROLL
-    for (int i = 0; i < n; i++)
-        pixel[i] = x_offset[i];
+    for (int i = 0; i < n / group; i++)
+        pixel[i] = x_offset[i * group];
+    const int64_t distance = group > 1 ? x_offset[1] - x_offset[0] : 0;
     const float *w = b->panels;
     for (int r = 0; r < b->taps->runs; r++) {
-        const float *a = x + b->taps->run_offset[r];
-        const float *const end = a + b->taps->run_length;
-        for (; a != end; a++, w += DC_PANEL) {
+        ask_ahead(b->taps->ahead);
+        const float *a[GROUP];
+        UNROLL
+        for (int j = 0; j < group; j++)
+            a[j] = x + b->taps->run_offset[r] + j * distance;
+        const float *const end = a[0] + b->taps->run_length;
+        while (a[0] != end) {
             vf weights[TILE_VECTORS];
             UNROLL
             for (int v = 0; v < vectors; v++)
@@ -45,11 +65,15 @@ TILE conv_tile(const int n, const int vectors, float *y, const int32_t *y_offset
                                      v * WIDTH % DC_PANEL);
             UNROLL
             for (int i = 0; i < n; i++) {
-                const vf value = vf_broadcast(a + pixel[i]);
+                const vf value = vf_broadcast(a[i % group] + pixel[i / group]);
                 UNROLL
                 for (int v = 0; v < vectors; v++)
                     sum[i][v] = vf_multiply_add(value, weights[v], sum[i][v]);
             }
+            UNROLL
+            for (int j = 0; j < group; j++)
+                a[j]++;
+            w += DC_PANEL;
         }
     }
     UNROLL
@@ -68,8 +92,13 @@ TILE conv_tiles(const int vectors, float *y, const int32_t *y_offset, const floa
 {
     const int most = smaller(TILE_PIXELS, TILE_SUMS / vectors);
     for (int p = 0, n = 0; p < pixels; p += n) {
+        n = TILE_SUMS / vectors;
+        if (n % GROUP == 0 && n > most && p + n <= pixels && evenly_spaced(x_offset + p, n)) {
+            conv_tile(TILE_SUMS / vectors, vectors, GROUP, y, y_offset + p, x, x_offset + p, b);
+            continue;
+        }
         n = next_tile(pixels - p, most);
-#define CALL(size) conv_tile(size, vectors, y, y_offset + p, x, x_offset + p, b)
+#define CALL(size) conv_tile(size, vectors, 1, y, y_offset + p, x, x_offset + p, b)
         DISPATCH(n, most)
 #undef CALL
     }
@@ -98,6 +127,7 @@ struct gradient_block {
     const int32_t *x_offset;
     const float *dy;
     int dy_stride, pixels, channels;
+    struct dc_ahead *ahead;
 };
 
 TILE gradient_tile(const int rows, const int vectors, const bool whole, float *dw, const float *x,
@@ -105,15 +135,17 @@ TILE gradient_tile(const int rows, const int vectors, const bool whole, float *d
 {
     const int last = whole ? WIDTH : b->channels - (vectors - 1) * WIDTH;
     vf sum[TILE_MAX][TILE_VECTORS];
+    ask_ahead(b->ahead);
     UNROLL
     for (int i = 0; i < rows; i++) {
         UNROLL
         for (int v = 0; v < vectors; v++)
             sum[i][v] = vf_zero();
     }
-    const float *dy = b->dy;
-    for (int p = 0; p < b->pixels; p++, dy += b->dy_stride) {
-        const float *a = x + b->x_offset[p];
+    // `a` is carried from one pixel to the next, so that the compiler keeps a + i as it is: one
+    // register and a displacement.
+    const float *dy = b->dy, *a = x + b->x_offset[0];
+    for (int p = 0;;) {
         vf d[TILE_VECTORS];
         UNROLL
         for (int v = 0; v < vectors; v++)
@@ -125,6 +157,10 @@ TILE gradient_tile(const int rows, const int vectors, const bool whole, float *d
             for (int v = 0; v < vectors; v++)
                 sum[i][v] = vf_multiply_add(value, d[v], sum[i][v]);
         }
+        if (++p == b->pixels)
+            break;
+        a = x + b->x_offset[p];
+        dy += b->dy_stride;
     }
     UNROLL
     for (int i = 0; i < rows; i++) {
@@ -162,7 +198,8 @@ static void conv_gradient(float *dw, int dw_stride, const float *x, const int32_
                                              dy + (int64_t)p * dy_stride + c,
                                              dy_stride,
                                              smaller(pixels - p, GRADIENT_PIXELS),
-                                             smaller(channels - c, TILE_VECTORS * WIDTH)};
+                                             smaller(channels - c, TILE_VECTORS * WIDTH),
+                                             taps->ahead};
             const int vectors = (b.channels + WIDTH - 1) / WIDTH;
             for (int r = 0; r < taps->runs; r++) {
                 float *out = dw + (int64_t)r * taps->run_length * dw_stride + c;

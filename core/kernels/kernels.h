@@ -27,6 +27,16 @@ enum { DC_PANEL = 16 };  // output channels of one packed weight panel
 struct dc_taps {
     const int32_t *run_offset;
     int runs, run_length;
+    struct dc_ahead *ahead;  // or NULL
+};
+
+// Memory that will be read once the kernel is done. It asks for it line by line on the way, so that
+// it is near by then; no result depends on it.
+enum { DC_AHEAD_RANGES = 4, DC_LINE = 64 };
+struct dc_ahead {
+    const char *next[DC_AHEAD_RANGES], *end[DC_AHEAD_RANGES];
+    int at;     // the range that is being asked for; those from `at` on are set
+    int lines;  // to ask for with each run of a tile
 };
 
 struct dc_kernels {
@@ -64,6 +74,9 @@ struct dc_kernels {
                                const struct dc_tail *tail, int64_t count);
     // NaN changes nothing.
     void (*range)(float *least, float *greatest, const float *x, int period, int64_t count);
+
+    // The next `count` numbers of a stream that stands at a fresh block (dc_random_start).
+    void (*philox)(uint32_t *out, const uint32_t counter[4], const uint32_t key[2], int64_t count);
 };
 
 const struct dc_kernels *dc_kernels_for(enum dc_isa isa);

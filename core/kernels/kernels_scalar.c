@@ -7,6 +7,7 @@
 
 #include "core/kernels/tile.inc.h"
 
+#include "core/kernels/random.inc.h"
 #include "core/kernels/tail.inc.h"
 
 static void conv_panels(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
@@ -83,4 +84,5 @@ const struct dc_kernels dc__kernels_scalar = {
     .moments = moments,
     .tail_gradient_sums = tail_gradient_sums,
     .range = range,
+    .philox = philox,
 };

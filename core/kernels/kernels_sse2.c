@@ -8,6 +8,7 @@
 
 #include "core/kernels/convolution.inc.h"
 #include "core/kernels/depthwise.inc.h"
+#include "core/kernels/random.inc.h"
 #include "core/kernels/tail.inc.h"
 
 const struct dc_kernels dc__kernels_sse2 = {
@@ -20,6 +21,7 @@ const struct dc_kernels dc__kernels_sse2 = {
     .moments = moments,
     .tail_gradient_sums = tail_gradient_sums,
     .range = range,
+    .philox = philox,
 };
 
 #endif

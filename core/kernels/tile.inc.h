@@ -1,5 +1,8 @@
 // What the tiled kernels of one level share: unrolled loops, vectors at the edge of the channels,
-// and the choice of a tile. Included once per level after a vector_*.h.
+// and the choice of a tile. Of one level: include it after a vector_*.h.
+
+#ifndef DC_CORE_KERNELS_TILE_H
+#define DC_CORE_KERNELS_TILE_H
 
 #include "core/kernels/kernels.h"
 
@@ -32,6 +35,16 @@ static inline void store_vector(float *p, vf value, int v, int vectors, int last
         vf_store(p + v * WIDTH, value);
     else
         vf_store_masked(p + v * WIDTH, value, vf_first(last));
+}
+
+static inline void ask_ahead(struct dc_ahead *ahead)
+{
+    for (int i = 0; ahead && i < ahead->lines && ahead->at < DC_AHEAD_RANGES; i++) {
+        __builtin_prefetch(ahead->next[ahead->at], 0, 2);  // for reading, into the second cache
+        ahead->next[ahead->at] += DC_LINE;
+        if (ahead->next[ahead->at] >= ahead->end[ahead->at])
+            ahead->at++;
+    }
 }
 
 // The size of the next tile: as few tiles as `most` allows, of even sizes.
@@ -82,3 +95,5 @@ static inline int next_tile(int left, int most)
         SIZE(3, TILE_VECTORS)                                                                      \
         SIZE(4, TILE_VECTORS)                                                                      \
     }
+
+#endif

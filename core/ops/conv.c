@@ -4,6 +4,8 @@
 #include "core/ops/conv_geometry.h"
 #include "core/parallel.h"
 
+enum { FORWARD_LINES = 20 };  // asked for by a tile: all of a block while 16 channels are computed
+
 struct job {
     const struct dc_op_call *call;
     struct dc_conv_geometry g;
@@ -29,7 +31,8 @@ static void pack(float *panels, const float *w, const struct dc_conv_geometry *g
     }
 }
 
-static void forward_images(const struct job *job, float *y, const float *x, int64_t images)
+static void forward_images(const struct job *job, float *y, const float *x, int64_t images,
+                           struct dc_ahead *ahead)
 {
     const struct dc_conv_geometry *g = &job->g;
     const struct dc_conv_tables *t = &job->tables;
@@ -42,7 +45,8 @@ static void forward_images(const struct job *job, float *y, const float *x, int6
                            t->run_offset, (int)dc__conv_taps(g), bias, g->out_c, false);
         return;
     }
-    const struct dc_taps taps = dc__forward_taps(t, g);
+    struct dc_taps taps = dc__forward_taps(t, g);
+    taps.ahead = ahead;
     const int64_t panels = dc__panel_floats(g->group_out, dc__conv_taps(g) * g->group_in);
     for (int group = 0; group < g->groups; group++) {
         const int c = group * g->group_out;
@@ -50,6 +54,19 @@ static void forward_images(const struct job *job, float *y, const float *x, int6
                              t->panels + group * panels, &taps, bias ? bias + c : NULL,
                              g->group_out, false);
     }
+}
+
+// The input and the place of the output of the block that comes after this one.
+static struct dc_ahead next_block(const struct job *job, int64_t row, int64_t end)
+{
+    const struct dc_conv_geometry *g = &job->g;
+    const int64_t in = (int64_t)g->in_h * g->in_w * g->in_c;
+    const int64_t out = (int64_t)g->out_h * g->out_w * g->out_c;
+    const int64_t rows = end - row < g->block ? end - row : g->block;
+    struct dc_ahead ahead = {.at = DC_AHEAD_RANGES, .lines = FORWARD_LINES};
+    dc__ask_ahead(&ahead, dc_f32(&job->call->out) + row * out, rows * out);
+    dc__ask_ahead(&ahead, dc_f32(&job->call->in[0]) + row * in, rows * in);
+    return ahead;
 }
 
 static void forward_chunk(void *arg, int chunk, int thread)
@@ -62,7 +79,9 @@ static void forward_chunk(void *arg, int chunk, int thread)
     for (int64_t row = chunk_rows.first; row < end; row += g->block) {
         const int64_t rows = end - row < g->block ? end - row : g->block;
         float *y = dc_f32(&call->out) + row * g->out_h * g->out_w * g->out_c;
-        forward_images(job, y, dc__read_images(call, g, &job->tables, row, rows, thread), rows);
+        struct dc_ahead ahead = next_block(job, row + rows, end);
+        forward_images(job, y, dc__read_images(call, g, &job->tables, row, rows, thread), rows,
+                       &ahead);
         if (call->out_notes)
             dc_note_rows(call->out_notes, call->ctx, chunk, y, rows);
     }

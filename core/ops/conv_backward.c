@@ -11,6 +11,8 @@
 #include "core/ops/conv_geometry.h"
 #include "core/parallel.h"
 
+enum { BACKWARD_LINES = 26 };
+
 struct job {
     const struct dc_op_call *call;
     struct dc_conv_geometry g;
@@ -187,6 +189,7 @@ struct block_gradient {
     float *dx;
     const float *dy;
     int images;
+    struct dc_ahead *ahead;
 };
 
 static void run_phase(const struct job *job, const struct phase *phase, int first_pixel,
@@ -199,7 +202,7 @@ static void run_phase(const struct job *job, const struct phase *phase, int firs
     const int32_t *to = job->backward.y_offset + first_pixel;
     const int pixels = block->images * phase->y.pixels * phase->x.pixels;
     const struct dc_taps taps = {job->backward.run_offset + first_run,
-                                 phase->y.count * phase->x.count, g->group_out};
+                                 phase->y.count * phase->x.count, g->group_out, block->ahead};
     const bool add = job->call->add_gradient[0];
     if (g->depthwise) {
         kernels->depthwise(block->dx, to, block->dy, from, pixels, panels, taps.run_offset,
@@ -214,7 +217,7 @@ static void run_phase(const struct job *job, const struct phase *phase, int firs
 }
 
 static void backward_params(const struct job *job, float *partial, const float *x, const float *dy,
-                            int64_t images)
+                            int64_t images, struct dc_ahead *ahead)
 {
     const struct dc_conv_geometry *g = &job->g;
     const struct dc_conv_tables *t = &job->forward;
@@ -224,7 +227,8 @@ static void backward_params(const struct job *job, float *partial, const float *
         kernels->depthwise_gradient(partial, x, t->x_offset, dy, pixels, t->run_offset,
                                     (int)dc__conv_taps(g), g->out_c);
     } else {
-        const struct dc_taps taps = dc__forward_taps(t, g);
+        struct dc_taps taps = dc__forward_taps(t, g);
+        taps.ahead = ahead;
         for (int group = 0; group < g->groups; group++)
             kernels->conv_gradient(partial + group * g->group_out, g->out_c,
                                    x + group * g->group_in, t->x_offset, dy + group * g->group_out,
@@ -254,12 +258,12 @@ static const float *read_gradient(const struct job *job, int64_t row, int64_t ro
 }
 
 static void backward_data(const struct job *job, const float *dy, int64_t row, int64_t rows,
-                          int chunk, int thread)
+                          int chunk, int thread, struct dc_ahead *ahead)
 {
     const struct dc_op_call *call = job->call;
     const struct dc_conv_geometry *g = &job->g;
     struct block_gradient block = {dc_f32(&call->d_in[0]) + row * g->in_h * g->in_w * g->in_c, dy,
-                                   (int)rows};
+                                   (int)rows, ahead};
     if (g->d_bordered) {
         const struct dc_border border = {g->border_top, g->border_left, g->d_padded_h,
                                          g->d_padded_w};
@@ -276,6 +280,24 @@ static void backward_data(const struct job *job, const float *dy, int64_t row, i
         dc_note_gradient_rows(call->d_in_notes[0], call->ctx, chunk, block.dx, row, rows);
 }
 
+// What the block that comes after this one reads, and the place of its input gradient.
+static struct dc_ahead next_block(const struct job *job, int64_t row, int64_t end)
+{
+    const struct dc_op_call *call = job->call;
+    const struct dc_conv_geometry *g = &job->g;
+    const int64_t in = (int64_t)g->in_h * g->in_w * g->in_c;
+    const int64_t out = (int64_t)g->out_h * g->out_w * g->out_c;
+    const int64_t rows = end - row < g->block ? end - row : g->block;
+    struct dc_ahead ahead = {.at = DC_AHEAD_RANGES, .lines = BACKWARD_LINES};
+    if (job->want_data)
+        dc__ask_ahead(&ahead, dc_f32(&call->d_in[0]) + row * in, rows * in);
+    dc__ask_ahead(&ahead, dc_f32(&call->in[0]) + row * in, rows * in);
+    dc__ask_ahead(&ahead, dc_f32(&call->d_out) + row * out, rows * out);
+    if (call->d_out_tail)
+        dc__ask_ahead(&ahead, call->d_out_stored + row * out, rows * out);
+    return ahead;
+}
+
 static void backward_chunk(void *arg, int chunk, int thread)
 {
     const struct job *job = arg;
@@ -289,11 +311,13 @@ static void backward_chunk(void *arg, int chunk, int thread)
     for (int64_t row = chunk_rows.first; row < end; row += g->block) {
         const int64_t rows = end - row < g->block ? end - row : g->block;
         const float *dy = read_gradient(job, row, rows, thread);
+        struct dc_ahead ahead = next_block(job, row + rows, end);
         if (partial)
             backward_params(job, partial,
-                            dc__read_images(call, g, &job->forward, row, rows, thread), dy, rows);
+                            dc__read_images(call, g, &job->forward, row, rows, thread), dy, rows,
+                            &ahead);
         if (job->want_data)
-            backward_data(job, dy, row, rows, chunk, thread);
+            backward_data(job, dy, row, rows, chunk, thread, &ahead);
     }
 }
 

@@ -181,3 +181,12 @@ const float *dc__read_images(const struct dc_op_call *call, const struct dc_conv
                           tail, call->ctx);
     return buffer;
 }
+
+void dc__ask_ahead(struct dc_ahead *ahead, const float *from, int64_t count)
+{
+    if (count <= 0)
+        return;
+    ahead->at--;
+    ahead->next[ahead->at] = (const char *)from;
+    ahead->end[ahead->at] = (const char *)(from + count);
+}

@@ -62,6 +62,9 @@ struct dc_taps dc__forward_taps(const struct dc_conv_tables *t, const struct dc_
 const float *dc__read_images(const struct dc_op_call *call, const struct dc_conv_geometry *g,
                              const struct dc_conv_tables *t, int64_t row, int64_t rows, int thread);
 
+// Puts `count` floats in front of what the kernels ask for on their way.
+void dc__ask_ahead(struct dc_ahead *ahead, const float *from, int64_t count);
+
 struct dc_border {
     int top, left, padded_h, padded_w;
 };

@@ -96,7 +96,7 @@ static void multiply(const struct job *job, float *y, const int32_t *y_offset, c
                      const int32_t *x_offset, const float *panels, int depth, int channels,
                      const float *bias, int chunk, bool add)
 {
-    const struct dc_taps taps = {&no_offset, 1, depth};
+    const struct dc_taps taps = {.run_offset = &no_offset, .runs = 1, .run_length = depth};
     const struct dc_ctx *ctx = job->call->ctx;
     const struct dc_rows rows = dc_chunk_rows(job->call->rows, ctx->chunks, chunk);
     ctx->kernels->conv_panels(y, y_offset + rows.first, x, x_offset + rows.first, (int)rows.count,
@@ -151,7 +151,7 @@ static void weight_block(void *arg, int index, int thread)
     const int chunks = call->ctx->chunks, first = index * job->block_rows;
     const int n = job->in - first < job->block_rows ? job->in - first : job->block_rows;
     const int64_t count = (int64_t)n * job->units;
-    const struct dc_taps taps = {&no_offset, 1, n};
+    const struct dc_taps taps = {.run_offset = &no_offset, .runs = 1, .run_length = n};
     float *partials = job->partials + (int64_t)thread * chunks * job->block_rows * job->units;
     memset(partials, 0, sizeof(float) * (size_t)(count * chunks));
     for (int chunk = 0; chunk < chunks; chunk++) {

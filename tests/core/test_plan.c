@@ -16,12 +16,13 @@ enum { ROWS = 8, SIDE = 6, CHANNELS = 4, NODES = 24, GRAPHS = 40, UNITS = 5 };
 enum { IMAGE_VALUES = SIDE * SIDE * CHANNELS };
 
 static struct dc_ctx *ctx;
+static enum dc_isa level;
 static const uint64_t ids[ROWS] = {3, 1, 4, 15, 9, 2, 6, 5};
 
 static int set_up(void **state)
 {
     (void)state;
-    ctx = run_context(DC_ISA_SCALAR, 2);
+    ctx = run_context(level, 2);
     return 0;
 }
 
@@ -533,5 +534,10 @@ int main(void)
         cmocka_unit_test(step_allocates_nothing),   cmocka_unit_test(frozen_prefix_has_no_gradient),
         cmocka_unit_test(first_bad_value_is_named), cmocka_unit_test(refused_memory_is_an_error),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    int failed = 0;
+    for (int isa = 0; isa <= (int)dc_isa_detected(); isa++) {
+        level = (enum dc_isa)isa;
+        failed += cmocka_run_group_tests(tests, set_up, tear_down);
+    }
+    return failed;
 }

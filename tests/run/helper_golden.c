@@ -107,7 +107,7 @@ static void add_losses(struct golden_network *n, float kd_temperature)
 }
 
 void golden_network_open(struct golden_network *n, const struct golden *golden, bool quantized,
-                         float kd_temperature, int64_t rows)
+                         bool keep_values, float kd_temperature, int64_t rows)
 {
     const struct dc_model_parameter width = {"width", 4};
     const struct dc_quantize_config quantize = {.observer = DC_OBSERVER_MOVING_AVERAGE,
@@ -133,7 +133,7 @@ void golden_network_open(struct golden_network *n, const struct golden *golden, 
     const struct dc_plan_config config = {.mode = DC_TRAINING,
                                           .max_rows = rows,
                                           .outputs = outputs,
-                                          .output_count = quantized ? n->graph->count : 0,
+                                          .output_count = keep_values ? n->graph->count : 0,
                                           .params = n->params};
     golden_ok(dc_plan_create(&n->plan, golden->ctx, n->graph, &config, &error));
 }

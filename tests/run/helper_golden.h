@@ -51,9 +51,10 @@ void *golden_bytes(const struct golden *golden, const char *name, enum dc_dtype 
                    int64_t *count);
 float *golden_row(const struct golden *golden, const char *name, int64_t row, int64_t *count);
 
-// quantized: runs dc_quantize_graph; then every value survives the step.
+// quantized: runs dc_quantize_graph. keep_values: every value survives the step, so none is left to
+// a tail.
 void golden_network_open(struct golden_network *network, const struct golden *golden,
-                         bool quantized, float kd_temperature, int64_t rows);
+                         bool quantized, bool keep_values, float kd_temperature, int64_t rows);
 void golden_network_close(struct golden_network *network);
 
 // A flat vector into a buffer of dc_params (value, gradient, state): as many slices of the order as

@@ -1,11 +1,13 @@
-// A run gives the same bytes with any number of threads, however its loader works ahead, and
-// stopped at every step. Float, distilled and quantized stages, on every instruction set.
+// A run gives the same bytes with any number of threads, more than there are cores too, however its
+// loader works ahead, and stopped at every step. Float, distilled, quantized, and quantized and
+// distilled stages, on every instruction set. DECANT_EXHAUSTIVE: at least 100 steps a stage.
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -22,11 +24,13 @@ static void stop_at_every_step(void *user, const struct dc_progress *progress)
     stop = !progress->epoch_done;
 }
 
+enum { OVERRIDES = 8 };
+
 struct variant {
     const char *name;
     int threads;
     enum dc_isa isa;
-    const char *overrides[4];
+    const char *overrides[OVERRIDES];
     bool stops;
 };
 
@@ -38,7 +42,7 @@ static enum dc_status start(const struct variant *v, const char *directory, stru
         .directory = directory,
         .context = {.threads = v->threads, .isa = v->isa, .isa_given = true},
     };
-    while (options.override_count < 4 && v->overrides[options.override_count])
+    while (options.override_count < OVERRIDES && v->overrides[options.override_count])
         options.override_count++;
     if (v->stops) {
         options.context.stop = &stop;
@@ -74,27 +78,70 @@ static void assert_same(const struct variant *a, const struct variant *b)
         fail_msg("%s and %s differ", a->name, b->name);
 }
 
-static void threads_and_loader_change_no_bit(void **state)
+// What must not shape a result, the first row being what the others are compared with.
+static const struct {
+    int threads;
+    const char *depth, *loaders;
+} ways[] = {
+    {1, "data.loader_depth=1", "data.loader_threads=1"},
+    {2, "data.loader_depth=8", "data.loader_threads=2"},
+    {3, "data.loader_depth=8", "data.loader_threads=1"},
+    {4, "data.loader_depth=2", "data.loader_threads=4"},
+    {7, "data.loader_depth=3", "data.loader_threads=3"},
+};
+enum { WAYS = sizeof ways / sizeof ways[0] };
+
+// more: overrides of the series, NULL behind the last.
+static void every_way_gives_the_same_bytes(const char *series, const char *const *more)
 {
-    (void)state;
     for (int isa = 0; isa <= (int)dc_isa_detected(); isa++) {
-        char names[3][64];
-        for (int i = 0; i < 3; i++)
-            snprintf(names[i], sizeof names[i], "%s-%d", dc_isa_name((enum dc_isa)isa), i + 1);
-        const struct variant variants[] = {
-            {names[0], 1, (enum dc_isa)isa, {"data.loader_depth=1"}, false},
-            {names[1],
-             2,
-             (enum dc_isa)isa,
-             {"data.loader_depth=8", "data.loader_threads=2"},
-             false},
-            {names[2], 3, (enum dc_isa)isa, {"data.loader_depth=8"}, false},
-        };
-        for (int i = 0; i < 3; i++) {
+        char names[WAYS][64];
+        struct variant variants[WAYS];
+        for (int i = 0; i < WAYS; i++) {
+            snprintf(names[i], sizeof names[i], "%s-%s-%d", series, dc_isa_name((enum dc_isa)isa),
+                     ways[i].threads);
+            variants[i] = (struct variant){names[i],
+                                           ways[i].threads,
+                                           (enum dc_isa)isa,
+                                           {ways[i].depth, ways[i].loaders},
+                                           false};
+            for (int k = 0; more[k]; k++)
+                variants[i].overrides[2 + k] = more[k];
             carry_out(&variants[i]);
             assert_same(&variants[0], &variants[i]);
         }
     }
+}
+
+// 27 steps a stage (15 of the student, who accumulates two batches); exhaustively 180 and 100.
+static const char *teacher_epochs(void)
+{
+    return getenv("DECANT_EXHAUSTIVE") ? "stages.teacher.train.epochs=20"
+                                       : "stages.teacher.train.epochs=3";
+}
+
+static const char *student_epochs(void)
+{
+    return getenv("DECANT_EXHAUSTIVE") ? "stages.student.train.epochs=20"
+                                       : "stages.student.train.epochs=3";
+}
+
+// Stages of tiny.yaml: float, distilled, quantized and distilled; 6 to 18 channels.
+static void threads_and_loader_change_no_bit(void **state)
+{
+    (void)state;
+    const char *const more[] = {teacher_epochs(), student_epochs(), NULL};
+    every_way_gives_the_same_bytes("kd", more);
+}
+
+// The quantized stage follows the teacher, so it has labels alone; channels fill whole panels.
+static void quantized_without_a_teacher_too(void **state)
+{
+    (void)state;
+    const char *const more[] = {teacher_epochs(), student_epochs(),
+                                "stages.teacher.parameters={width: 16}",
+                                "stages.quantized.from=teacher", NULL};
+    every_way_gives_the_same_bytes("qat", more);
 }
 
 static void mixup_and_adamw_too(void **state)
@@ -156,6 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_and_loader_change_no_bit),
+        cmocka_unit_test(quantized_without_a_teacher_too),
         cmocka_unit_test(mixup_and_adamw_too),
         cmocka_unit_test(stopped_at_every_step),
         cmocka_unit_test(another_seed_differs),

@@ -151,7 +151,7 @@ static void open_network(struct golden_network *n)
 {
     int64_t total;
     const float *value = golden_floats(&golden, "value", &total);
-    golden_network_open(n, &golden, true, 0.0f, ROWS);
+    golden_network_open(n, &golden, true, true, 0.0f, ROWS);
     golden_scatter(&golden, n->params, n->params->value, value, total);
     int found = 0;
     for (int i = 0; i < n->params->count; i++)

@@ -1,13 +1,16 @@
 // The kernel tester: every accumulating kernel, on every instruction-set level of this machine, on
 // the layers of the lists given. Each is first checked against the scalar reference; with --time it
-// is then timed.
+// is then timed. Forward and backward-data must also give the same bits when called for a few
+// pixels at a time: a value's sum may not depend on the tile it falls into.
 //
 //   bench_kernels [--time] [--level NAME] [--pass forward|data|weights] [--layer PART] LIST...
 //
-// GFLOP/s are of one thread, median and best of several windows; the share is the median's of
-// what the level does on registers alone, measured in the same run. Pin it: taskset -c 0.
+// GFLOP/s are of one thread's CPU time, median and best of several windows; the share is the
+// median's of what the level does on registers alone, measured in the same run. Pin it: taskset -c
+// 0.
 
 #include <float.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,13 +29,13 @@ struct options {
     double peak[DC_ISA_COUNT];  // GFLOP/s
 };
 
-// y of `kernels`, starting from y = before, all images.
+// y of `kernels`, `piece` pixels a call, starting from y = before, all images.
 static void run_all(struct work *work, const struct dc_kernels *kernels, const float *before,
-                    bool add, bool bias)
+                    bool add, bool bias, int piece)
 {
     memcpy(work->y, before, sizeof(float) * (size_t)(work_y_count(work) + GUARD));
     for (int i = 0; i < work->images; i++)
-        work_run(work, kernels, i, add, bias);
+        work_run(work, kernels, i, add, bias, piece);
 }
 
 // Index of the first value that is further from the reference than the two sums may be (NaN is), or
@@ -72,12 +75,26 @@ static bool check_sees_plants(const struct work *work, float *y, const float *sl
     return seen;
 }
 
+static bool pieces_agree(struct work *work, const struct dc_kernels *kernels, float *whole,
+                         const float *before, bool add, bool bias)
+{
+    static const int pieces[] = {1, 5, 17};
+    const size_t bytes = sizeof(float) * (size_t)work_y_count(work);
+    bool agree = true;
+    memcpy(whole, work->y, bytes);
+    for (int i = 0; work->pass != PASS_WEIGHTS && i < 3; i++) {
+        run_all(work, kernels, before, add, bias, pieces[i]);
+        agree = agree && memcmp(whole, work->y, bytes) == 0;
+    }
+    return agree;
+}
+
 static bool wanted(const char *only, const char *name)
 {
     return !only || strstr(name, only);
 }
 
-static bool check_levels(struct work *work, float *const y[3], const struct options *options,
+static bool check_levels(struct work *work, float *const y[4], const struct options *options,
                          bool add, bool bias)
 {
     float *before = y[0], *slow = y[1], *magnitude = y[2];
@@ -87,12 +104,18 @@ static bool check_levels(struct work *work, float *const y[3], const struct opti
         const char *level = dc_isa_name((enum dc_isa)isa);
         if (!wanted(options->level, level))
             continue;
-        run_all(work, dc_kernels_for((enum dc_isa)isa), before, add, bias);
+        const struct dc_kernels *kernels = dc_kernels_for((enum dc_isa)isa);
+        run_all(work, kernels, before, add, bias, INT_MAX);
         const int wrong = first_wrong(work, work->y, slow, magnitude, before);
         if (wrong >= 0) {
             printf("%s %s %s%s%s: y[%d] is %.9g, not %.9g\n", pass_names[work->pass], level,
                    work->layer.name, add ? ", adding" : "", bias ? ", bias" : "", wrong,
                    (double)work->y[wrong], (double)slow[wrong]);
+            return false;
+        }
+        if (!pieces_agree(work, kernels, y[3], before, add, bias)) {
+            printf("%s %s %s: bits depend on the number of pixels\n", pass_names[work->pass], level,
+                   work->layer.name);
             return false;
         }
         if (!check_sees_plants(work, work->y, slow, magnitude, before)) {
@@ -110,30 +133,31 @@ static bool check(const struct layer *layer, enum pass pass, const struct option
     bool good = work_open(&work, layer, pass, CHECK_IMAGES, CHECK_GAP);
     good = work_open(&size, layer, pass, CHECK_IMAGES, CHECK_GAP) && good;
     const size_t bytes = sizeof(float) * (size_t)(work_y_count(&work) + GUARD);
-    float *y[3] = {malloc(bytes), malloc(bytes), malloc(bytes)};
-    good = good && y[0] && y[1] && y[2];
+    float *y[4] = {malloc(bytes), malloc(bytes), malloc(bytes), malloc(bytes)};
+    good = good && y[0] && y[1] && y[2] && y[3];
     for (int mode = 0; good && mode < 4; mode++) {
         const bool add = mode & 1, bias = mode & 2;
         memcpy(y[0], work.y, bytes);
         work_magnitude(&size, &work);
         memcpy(y[2], size.y, bytes);
-        run_all(&size, dc_kernels_for(DC_ISA_SCALAR), y[2], add, bias);
+        run_all(&size, dc_kernels_for(DC_ISA_SCALAR), y[2], add, bias, INT_MAX);
         memcpy(y[2], size.y, bytes);
-        run_all(&work, dc_kernels_for(DC_ISA_SCALAR), y[0], add, bias);
+        run_all(&work, dc_kernels_for(DC_ISA_SCALAR), y[0], add, bias, INT_MAX);
         good = check_levels(&work, y, options, add, bias);
         memcpy(work.y, y[0], bytes);
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         free(y[i]);
     work_close(&work);
     work_close(&size);
     return good;
 }
 
+// Of this thread, so that other work on the machine counts little.
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -166,15 +190,15 @@ static bool time_levels(const struct layer *layer, enum pass pass, const struct 
         if (!wanted(options->level, level))
             continue;
         const struct dc_kernels *kernels = dc_kernels_for((enum dc_isa)isa);
-        // Windows of about 4 ms, at least one pass over the images.
-        const int rounds = 1 + (int)(4e-3 * options->peak[isa] * 0.5e9 / work.flops / TIME_IMAGES);
+        // Windows of about 2 ms, at least one pass over the images.
+        const int rounds = 1 + (int)(2e-3 * options->peak[isa] * 0.5e9 / work.flops / TIME_IMAGES);
         double rate[WINDOWS];
         for (int window = -1; window < WINDOWS; window++) {
             memset(work.y, 0, sizeof(float) * (size_t)work_y_count(&work));
             const double start = now();
             for (int round = 0; round < rounds; round++)
                 for (int i = 0; i < TIME_IMAGES; i++)
-                    work_run(&work, kernels, i, false, false);
+                    work_run(&work, kernels, i, false, false, INT_MAX);
             const double seconds = now() - start;
             if (window >= 0)
                 rate[window] = work.flops * TIME_IMAGES * rounds / seconds * 1e-9;

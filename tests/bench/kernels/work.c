@@ -201,27 +201,40 @@ void work_magnitude(struct work *to, const struct work *from)
         copy_absolute(to->calls[i].weights, from->calls[i].weights, from->calls[i].weight_count);
 }
 
-void work_run(const struct work *work, const struct dc_kernels *kernels, int image, bool add,
-              bool with_bias)
+static void run_weights(const struct work *work, const struct dc_kernels *kernels, int image)
 {
     const struct layer *l = &work->layer;
+    const struct call *c = &work->calls[0];
+    const float *x = work->x + image * work->x_floats;
+    const float *dy = work->dy + image * c->pixels * l->filters;
+    if (l->depthwise)
+        kernels->depthwise_gradient(work->y, x, c->x_offset, dy, c->pixels, c->run_offset,
+                                    c->taps.runs, l->filters);
+    else
+        kernels->conv_gradient(work->y, work->y_stride, x, c->x_offset, dy, l->filters, c->pixels,
+                               &c->taps, l->filters);
+}
+
+void work_run(const struct work *work, const struct dc_kernels *kernels, int image, bool add,
+              bool with_bias, int piece)
+{
     const float *x = work->x + image * work->x_floats;
     const float *bias = with_bias ? work->bias : NULL;
+    float *y = work->y + image * work->y_floats;
+    if (work->pass == PASS_WEIGHTS) {
+        run_weights(work, kernels, image);
+        return;
+    }
     for (int i = 0; i < work->call_count; i++) {
         const struct call *c = &work->calls[i];
-        const float *dy = work->dy + image * c->pixels * l->filters;
-        float *y = work->y + (work->pass == PASS_WEIGHTS ? 0 : image * work->y_floats);
-        if (work->pass == PASS_WEIGHTS && l->depthwise)
-            kernels->depthwise_gradient(y, x, c->x_offset, dy, c->pixels, c->run_offset,
-                                        c->taps.runs, l->filters);
-        else if (work->pass == PASS_WEIGHTS)
-            kernels->conv_gradient(y, work->y_stride, x, c->x_offset, dy, l->filters, c->pixels,
-                                   &c->taps, l->filters);
-        else if (l->depthwise)
-            kernels->depthwise(y, c->y_offset, x, c->x_offset, c->pixels, c->weights, c->run_offset,
-                               c->taps.runs, bias, work->channels, add);
-        else
-            kernels->conv_panels(y, c->y_offset, x, c->x_offset, c->pixels, c->weights, &c->taps,
-                                 bias, work->channels, add);
+        for (int p = 0; p < c->pixels; p += piece) {
+            const int n = c->pixels - p < piece ? c->pixels - p : piece;
+            if (work->layer.depthwise)
+                kernels->depthwise(y, c->y_offset + p, x, c->x_offset + p, n, c->weights,
+                                   c->run_offset, c->taps.runs, bias, work->channels, add);
+            else
+                kernels->conv_panels(y, c->y_offset + p, x, c->x_offset + p, n, c->weights,
+                                     &c->taps, bias, work->channels, add);
+        }
     }
 }

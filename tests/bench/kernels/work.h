@@ -47,9 +47,10 @@ int layer_read(struct layer *layer, FILE *list);
 bool work_open(struct work *work, const struct layer *layer, enum pass pass, int images, int gap);
 void work_close(struct work *work);
 
-// Runs image `image`. y is added to where `add`; weight gradients always are.
+// Runs image `image`. y is added to where `add`; weight gradients always are. Forward and
+// backward-data: at most `piece` pixels a call.
 void work_run(const struct work *work, const struct dc_kernels *kernels, int image, bool add,
-              bool bias);
+              bool bias, int piece);
 
 // Floats of y, all images and gaps, without the guard.
 int work_y_count(const struct work *work);
