@@ -1,5 +1,7 @@
 // Owns the arithmetic of an integer network. If a board's bytes differ, this is the file to read:
-// one kernel an op, each the sum from the textbook, then the profile's requantization.
+// one kernel an op, each the sum from the textbook, then the profile's requantization. Where the
+// level has a faster kernel for a layer (engine_kernels.h), dc_engine_run uses it for the same
+// bytes; a trace, and a layer that no kernel takes, always runs here.
 //
 // Invariants: models are valid when they exist (qat/imodel.c), so nothing is checked here; the
 // proven accumulator bounds say that no int32 sum overflows. Values are int8, [height, width,
@@ -269,6 +271,10 @@ static void run_fast(const struct dc_engine *engine, const struct dc__fast_layer
                      const struct call *call, void *canvas)
 {
     const struct dc_ilayer *l = call->layer;
+    if (l->op == DC_I_DEPTHWISE_CONV2D) {
+        engine->kernels->depthwise(call->out, canvas, call->in[0], fast);
+        return;
+    }
     if (l->op != DC_I_ADD) {
         engine->kernels->convolve(call->out, canvas, call->in[0], fast);
         return;

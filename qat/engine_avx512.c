@@ -44,6 +44,12 @@ static inline vec v_widen(const int8_t *p)
     return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 
+// LANES elements of a canvas.
+static inline vec v_elements(const char *p)
+{
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+
 static inline vec v_add(vec a, vec b)
 {
     return _mm512_add_epi32(a, b);
@@ -164,7 +170,7 @@ static inline void v_scatter(int8_t *p, vec codes, int64_t stride)
 #include "qat/engine_kernels.inc.h"
 
 const struct dc__engine_kernels dc__engine_avx512 = {
-    .lanes = LANES, .taps = TAPS, .convolve = convolve, .add = add};
+    .lanes = LANES, .taps = TAPS, .convolve = convolve, .depthwise = depthwise, .add = add};
 
 #else
 typedef int dc__engine_without_avx512;

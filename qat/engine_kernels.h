@@ -49,6 +49,8 @@ struct dc__fast_layer {
 struct dc__engine_kernels {
     int lanes, taps;
     void (*convolve)(int8_t *out, void *canvas, const int8_t *x, const struct dc__fast_layer *fast);
+    void (*depthwise)(int8_t *out, void *canvas, const int8_t *x,
+                      const struct dc__fast_layer *fast);
     // Whole blocks of 4 * lanes codes; returns how many codes that were.
     int64_t (*add)(int8_t *out, const int8_t *a, const int8_t *b, int64_t count,
                    const struct dc__fast_layer *fast);

@@ -203,6 +203,35 @@ static void convolve(int8_t *out, void *canvas, const int8_t *x, const struct dc
     }
 }
 
+// BLOCK positions at a time: one tap of LANES channels is one vector.
+static void depthwise(int8_t *out, void *canvas, const int8_t *x, const struct dc__fast_layer *f)
+{
+    const struct dc_ilayer *l = f->layer;
+    const int64_t pixel = (int64_t)l->channels * (int64_t)sizeof(element);
+    const int64_t step = l->stride_w * pixel, row = l->stride_h * f->canvas_w * pixel;
+    const struct clamps clamps = load_clamps(l);
+    fill_canvas(canvas, x, f);
+    for (int at = 0; at < f->rows * f->groups; at++) {
+        const int group = at / f->rows, y = at % f->rows;
+        const struct rescale k = load_rescale(&f->rescale, (int64_t)group * LANES);
+        const int32_t *weights = (const int32_t *)f->weights + (int64_t)group * f->words * LANES;
+        const char *window = (const char *)canvas + y * row + group * LANES * (int)sizeof(element);
+        const vec bias = v_load(f->biases + group * LANES);
+        for (int p = 0; p < f->row_pixels; p += BLOCK) {
+            const int last = f->row_pixels - p < BLOCK ? f->row_pixels - p - 1 : BLOCK - 1;
+            vec s[BLOCK] = {bias, bias, bias, bias};
+            for (int t = 0; t < f->words; t++) {
+                const char *tap = window + p * step + f->offsets[t];
+                const vec w = v_load(weights + (int64_t)t * LANES);
+                for (int i = 0; i < BLOCK; i++)
+                    s[i] = v_add(s[i], v_mul(v_elements(tap + (i < last ? i : last) * step), w));
+            }
+            finish(out + ((int64_t)y * f->row_pixels + p) * l->channels + group * LANES, s[0], s[1],
+                   s[2], s[3], f->row_pixels - p, group, l, &k, &clamps);
+        }
+    }
+}
+
 static int64_t add(int8_t *out, const int8_t *a, const int8_t *b, int64_t count,
                    const struct dc__fast_layer *f)
 {

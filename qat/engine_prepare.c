@@ -73,13 +73,14 @@ static enum dc_status prepare_window(struct dc__fast_layer *f, int *run_count,
     const bool dense = l->op == DC_I_FULLY_CONNECTED;
     const int element = 4 / taps;
     const int kernel_h = dense ? x->height : l->kernel_h, kernel_w = dense ? x->width : l->kernel_w;
-    const bool adjacent = dense || l->dilation_w == 1;
+    const bool depthwise = l->op == DC_I_DEPTHWISE_CONV2D;
+    const bool adjacent = dense || (l->dilation_w == 1 && !depthwise);
     f->canvas_h = x->height + (dense ? 0 : l->pad_top + l->pad_bottom);
     f->canvas_w = x->width + (dense ? 0 : l->pad_left + l->pad_right);
     f->canvas_bytes = (int64_t)f->canvas_h * f->canvas_w * x->channels * element + SLACK_BYTES;
     const int runs = adjacent ? kernel_h : kernel_h * kernel_w;
-    const int64_t run_words = round_up((int64_t)x->channels * (adjacent ? kernel_w : 1), taps) /
-                              taps;
+    const int64_t run = depthwise ? taps : (int64_t)x->channels * (adjacent ? kernel_w : 1);
+    const int64_t run_words = round_up(run, taps) / taps;
     f->words = (int)(runs * run_words);
     int64_t *offsets = DC_NEW(arena, int64_t, f->words, error);
     if (!offsets)
@@ -126,12 +127,28 @@ static enum dc_status pack_weights(struct dc__fast_layer *f, struct dc_arena *ar
     return DC_OK;
 }
 
+static enum dc_status pack_depthwise(struct dc__fast_layer *f, struct dc_arena *arena, int lanes,
+                                     struct dc_error *error)
+{
+    const struct dc_ilayer *l = f->layer;
+    int32_t *weights = DC_NEW(arena, int32_t, (int64_t)f->groups * f->words * lanes, error);
+    if (!weights)
+        return DC_ERR_MEMORY;
+    for (int64_t i = 0; i < l->weight_count; i++) {
+        const int64_t tap = i / l->channels, c = i % l->channels;
+        weights[(c / lanes * f->words + tap) * lanes + c % lanes] = l->weights[i];
+    }
+    f->weights = weights;
+    return DC_OK;
+}
+
 // bias - (zero point + 128) * sum of weights, modulo 2^32: the sum of the window comes out right,
 // whatever wraps on the way.
 static enum dc_status fold_zero_point(struct dc__fast_layer *f, struct dc_arena *arena, int lanes,
                                       struct dc_error *error)
 {
     const struct dc_ilayer *l = f->layer;
+    const bool depthwise = l->op == DC_I_DEPTHWISE_CONV2D;
     const int64_t taps = l->weight_count / l->channels;
     int32_t *biases = DC_NEW(arena, int32_t, (int64_t)f->groups * lanes, error);
     if (!biases)
@@ -139,7 +156,7 @@ static enum dc_status fold_zero_point(struct dc__fast_layer *f, struct dc_arena 
     for (int c = 0; c < l->channels; c++) {
         int64_t sum = 0;
         for (int64_t i = 0; i < taps; i++)
-            sum += l->weights[c * taps + i];
+            sum += l->weights[depthwise ? i * l->channels + c : c * taps + i];
         const int64_t folded = l->biases[c] - sum * (f->input->zero_point + CODE_OFFSET);
         biases[c] = (int32_t)(uint32_t)folded;
     }
@@ -157,6 +174,8 @@ static enum dc_status prepare_weighted(struct dc__fast_layer *f, struct dc_arena
     DC_TRY(prepare_rescale(&f->rescale, arena, l, twice, f->groups, kernels->lanes, error));
     DC_TRY(fold_zero_point(f, arena, kernels->lanes, error));
     DC_TRY(prepare_window(f, &runs, arena, kernels->taps, error));
+    if (l->op == DC_I_DEPTHWISE_CONV2D)
+        return pack_depthwise(f, arena, kernels->lanes, error);
     return pack_weights(f, arena, kernels, runs, error);
 }
 
@@ -167,7 +186,8 @@ enum dc_status dc__fast_layer_create(struct dc__fast_layer **fast, struct dc_are
 {
     const struct dc_ilayer *l = &model->layers[index], *x = &model->layers[l->inputs[0]];
     const bool twice = strcmp(model->profile->rounding, "double") == 0;
-    const bool convolution = l->op == DC_I_CONV2D || l->op == DC_I_FULLY_CONNECTED;
+    const bool convolution = dc_ilayer_has_weights(l) &&
+                             (l->op != DC_I_DEPTHWISE_CONV2D || l->channels == x->channels);
     bool fits = convolution && rescale_fits(l, model->profile);
     struct dc__add_line line = {0};
     *fast = NULL;

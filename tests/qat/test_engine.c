@@ -272,9 +272,12 @@ static void kernel_grid_matches_definition(void **state)
         const int channels = 1 + (int)dc_random_below(&random, 40);
         const int stride = 1 + (int)dc_random_below(&random, 2);
         struct dc_ilayer wanted = {
-            .op = trial % 5 == 0 ? DC_I_FULLY_CONNECTED : DC_I_CONV2D,
-            .channels = trial % 3 == 0 ? 16 * (1 + trial % 4)
-                                       : 1 + (int)dc_random_below(&random, 70),
+            .op = trial % 6 == 1   ? DC_I_DEPTHWISE_CONV2D
+                  : trial % 5 == 0 ? DC_I_FULLY_CONNECTED
+                                   : DC_I_CONV2D,
+            .channels = trial % 6 == 1   ? channels
+                        : trial % 3 == 0 ? 16 * (1 + trial % 4)
+                                         : 1 + (int)dc_random_below(&random, 70),
             .kernel_h = kernel,
             .kernel_w = kernel,
             .stride_h = stride,
