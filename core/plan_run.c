@@ -280,6 +280,11 @@ int dc_plan_first_not_finite(struct dc_plan *plan, struct dc_params *params, int
     return DC_NONE;
 }
 
+bool dc_plan_stores(const struct dc_plan *plan, int node)
+{
+    return !dc__plan_is_deferred(plan, node);
+}
+
 const void *dc_plan_value(const struct dc_plan *plan, int node)
 {
     return dc__plan_is_deferred(plan, node) ? NULL : value_of(plan, node, 1).data;
