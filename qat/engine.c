@@ -293,8 +293,8 @@ static void run_layers(const struct dc_engine *engine, const struct workspace *w
     const struct dc_imodel *model = engine->model;
     for (int i = 1; i < model->count; i++) {
         const struct dc_ilayer *l = &model->layers[i];
-        const struct dc_ilayer *in_layers[DC_I_INPUTS_MAX];
-        const int8_t *in[DC_I_INPUTS_MAX];
+        const struct dc_ilayer *in_layers[DC_I_INPUTS_MAX] = {NULL};
+        const int8_t *in[DC_I_INPUTS_MAX] = {NULL};
         for (int k = 0; k < l->input_count; k++) {
             in_layers[k] = &model->layers[l->inputs[k]];
             in[k] = values[l->inputs[k]] ? values[l->inputs[k]] : input;
