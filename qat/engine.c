@@ -10,6 +10,7 @@
 
 #include "qat/engine.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -279,6 +280,7 @@ static void run_fast(const struct dc_engine *engine, const struct dc__fast_layer
         engine->kernels->convolve(call->out, canvas, call->in[0], fast);
         return;
     }
+    assert(call->in_layers[0] && call->in_layers[1]);
     const int64_t count = dc_ilayer_size(l);
     int64_t i = engine->kernels->add(call->out, call->in[0], call->in[1], count, fast);
     for (; i < count; i++)
