@@ -10,36 +10,53 @@
 #include "core/file.h"
 #include "core/yaml.h"
 
+enum kind { TEXT, COUNT, SECONDS, SPLIT, FLAG, OVERRIDE };
+
 struct option {
     char letter;  // its name in dc_verb.options; 'h' is everybody's
     const char *name, *argument, *help;
+    enum kind kind;
+    size_t offset;  // in struct dc_cli
 };
+
+#define AT(kind, member) kind, offsetof(struct dc_cli, member)
 
 static const struct option options[] = {
     {'s', "--set", "KEY=VALUE",
-     "override a key of the experiment: --set stages.alone.train.epochs=1"},
-    {'r', "--run", "DIR", "run directory (default: runs/NAME; of a bundle, the run it lies in)"},
-    {'g', "--stage", "NAME", "a stage of the run (default: the last one with a network)"},
-    {'d', "--data", "KIND:PATH", "other data than the run's, for example idx:folder or png:folder"},
-    {'p', "--split", "train|test", "which part of the data (default: test)"},
-    {'l', "--limit", "N", "only the first N samples"},
-    {'o', "--out", "FILE", "where the result goes"},
-    {'f', "--profile", "NAME", "arithmetic profile other than the experiment's: tflm or ruy"},
+     "override a key of the experiment: --set stages.alone.train.epochs=1",
+     AT(OVERRIDE, overrides)},
+    {'r', "--run", "DIR", "run directory (default: runs/NAME; of a bundle, the run it lies in)",
+     AT(TEXT, run)},
+    {'g', "--stage", "NAME", "a stage of the run (default: the last one with a network)",
+     AT(TEXT, stage)},
+    {'d', "--data", "KIND:PATH", "other data than the run's, for example idx:folder or png:folder",
+     AT(TEXT, data)},
+    {'p', "--split", "train|test", "which part of the data (default: test)", AT(SPLIT, split)},
+    {'l', "--limit", "N", "only the first N samples", AT(COUNT, limit)},
+    {'o', "--out", "FILE", "where the result goes", AT(TEXT, out)},
+    {'f', "--profile", "NAME", "arithmetic profile other than the experiment's: tflm or ruy",
+     AT(TEXT, profile)},
     {'m', "--model", "NAME|FILE",
-     "resnet8, dscnn, mobilenet_v1_025, resnet56 or a model file (default: resnet8)"},
-    {'k', "--mode", "MODE", "float, kd, qat or kd_qat (default: float)"},
-    {'b', "--batch", "N", "samples a batch (default: the model's: 128, 100, 32, 128)"},
-    {'w', "--windows", "N", "timed windows, of which the median counts (default: 7)"},
-    {'e', "--seconds", "S", "the least a window lasts (default: 0.5)"},
-    {'z', "--frozen", NULL, "observers keep their ranges (qat, kd_qat)"},
-    {'u', "--unfolded", NULL, "batch normalization stays apart (default: folded)"},
-    {'P', "--profile", NULL, "a table of layers: time, rate, bytes, roofline bound"},
-    {'a', "--augment", "FILE", "augmentations, for example configs/augment/flip.yaml"},
-    {'S', "--source", "KIND:PATH", "data set, for example cifar10:folder"},
-    {'t', "--threads", "N", "threads (default: what this process may use)"},
-    {'j', "--json", NULL, "machine-readable result on stdout"},
-    {'q', "--quiet", NULL, "no progress and no log on stderr"},
-    {'h', "--help", NULL, "this text"},
+     "resnet8, dscnn, mobilenet_v1_025, resnet56 or a model file (default: resnet8)",
+     AT(TEXT, model)},
+    {'k', "--mode", "MODE", "float, kd, qat or kd_qat (default: float)", AT(TEXT, mode)},
+    {'b', "--batch", "N", "samples a batch (default: the model's: 128, 100, 32, 128)",
+     AT(COUNT, batch)},
+    {'w', "--windows", "N", "timed windows, of which the median counts (default: 7)",
+     AT(COUNT, windows)},
+    {'e', "--seconds", "S", "the least a window lasts (default: 0.5)", AT(SECONDS, seconds)},
+    {'z', "--frozen", NULL, "observers keep their ranges (qat, kd_qat)", AT(FLAG, frozen)},
+    {'u', "--unfolded", NULL, "batch normalization stays apart (default: folded)",
+     AT(FLAG, unfolded)},
+    {'P', "--profile", NULL, "a table of layers: time, rate, bytes, roofline bound",
+     AT(FLAG, table)},
+    {'a', "--augment", "FILE", "augmentations, for example configs/augment/flip.yaml",
+     AT(TEXT, augment)},
+    {'S', "--source", "KIND:PATH", "data set, for example cifar10:folder", AT(TEXT, source)},
+    {'t', "--threads", "N", "threads (default: what this process may use)", AT(COUNT, threads)},
+    {'j', "--json", NULL, "machine-readable result on stdout", AT(FLAG, json)},
+    {'q', "--quiet", NULL, "no progress and no log on stderr", AT(FLAG, quiet)},
+    {'h', "--help", NULL, "this text", AT(FLAG, help)},
 };
 enum { OPTIONS = sizeof options / sizeof options[0] };
 
@@ -75,73 +92,29 @@ static enum dc_status parse_seconds(double *value, const char *text, struct dc_e
 static enum dc_status apply(struct dc_cli *cli, const struct option *option, const char *value,
                             struct dc_error *error)
 {
-    switch (option->letter) {
-    case 's':
+    void *at = (char *)cli + option->offset;
+    switch (option->kind) {
+    case COUNT:
+        return parse_count(at, option->name, value, error);
+    case SECONDS:
+        return parse_seconds(at, value, error);
+    case FLAG:
+        *(bool *)at = true;
+        return DC_OK;
+    case OVERRIDE:
         if (cli->override_count == DC_OVERRIDES_MAX)
             return dc_fail(error, DC_ERR_USAGE, "more than %d --set", DC_OVERRIDES_MAX);
         cli->overrides[cli->override_count++] = value;
         return DC_OK;
-    case 'r':
-        cli->run = value;
-        return DC_OK;
-    case 'g':
-        cli->stage = value;
-        return DC_OK;
-    case 'd':
-        cli->data = value;
-        return DC_OK;
-    case 'p':
-        cli->split = value;
-        return strcmp(value, "train") == 0 || strcmp(value, "test") == 0
-                   ? DC_OK
-                   : dc_fail(error, DC_ERR_USAGE, "--split is train or test, not '%s'", value);
-    case 'l':
-        return parse_count(&cli->limit, "--limit", value, error);
-    case 'o':
-        cli->out = value;
-        return DC_OK;
-    case 'f':
-        cli->profile = value;
-        return DC_OK;
-    case 't':
-        return parse_count(&cli->threads, "--threads", value, error);
-    case 'm':
-        cli->model = value;
-        return DC_OK;
-    case 'k':
-        cli->mode = value;
-        return DC_OK;
-    case 'b':
-        return parse_count(&cli->batch, "--batch", value, error);
-    case 'w':
-        return parse_count(&cli->windows, "--windows", value, error);
-    case 'e':
-        return parse_seconds(&cli->seconds, value, error);
-    case 'z':
-        cli->frozen = true;
-        return DC_OK;
-    case 'u':
-        cli->unfolded = true;
-        return DC_OK;
-    case 'P':
-        cli->table = true;
-        return DC_OK;
-    case 'a':
-        cli->augment = value;
-        return DC_OK;
-    case 'S':
-        cli->source = value;
-        return DC_OK;
-    case 'j':
-        cli->json = true;
-        return DC_OK;
-    case 'q':
-        cli->quiet = true;
-        return DC_OK;
-    default:
-        cli->help = true;
-        return DC_OK;
+    case SPLIT:
+        if (strcmp(value, "train") != 0 && strcmp(value, "test") != 0)
+            return dc_fail(error, DC_ERR_USAGE, "--split is train or test, not '%s'", value);
+        break;
+    case TEXT:
+        break;
     }
+    *(const char **)at = value;
+    return DC_OK;
 }
 
 static enum dc_status unknown_option(const struct dc_verb *verb, const char *text,
@@ -152,10 +125,9 @@ static enum dc_status unknown_option(const struct dc_verb *verb, const char *tex
     for (int i = 0; i < OPTIONS; i++)
         if (takes(verb, &options[i]))
             names[count++] = options[i].name;
-    const char *near = dc_suggest(text, names, count);
-    return dc_fail(error, DC_ERR_USAGE, "decant %s has no option '%s'%s%s%s; see decant %s --help",
-                   verb->name, text, near ? "; did you mean '" : "", near ? near : "",
-                   near ? "'?" : "", verb->name);
+    char hint[DC_HINT];
+    return dc_fail(error, DC_ERR_USAGE, "decant %s has no option '%s'%s; see decant %s --help",
+                   verb->name, text, dc_did_you_mean(hint, text, names, count), verb->name);
 }
 
 enum dc_status dc_cli_parse(struct dc_cli *cli, const struct dc_verb *verb, int argc, char **argv,
@@ -210,11 +182,26 @@ void dc_cli_help(const struct dc_verb *verb)
     }
 }
 
-bool dc_cli_is_bundle(const char *path)
+bool dc_cli_has_file(const char *directory, const char *name)
 {
-    char manifest[4096];
-    snprintf(manifest, sizeof manifest, "%s/manifest.json", path);
-    return dc_file_exists(manifest);
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    return dc_file_exists(path);
+}
+
+enum dc_status dc_cli_print_json(const json_t *json, struct dc_error *error)
+{
+    if (json && json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) == 0 &&
+        putchar('\n') != EOF)
+        return DC_OK;
+    return dc_fail(error, DC_ERR_IO, "stdout cannot be written");
+}
+
+enum dc_status dc_cli_open_run(struct dc_run **run, const struct dc_cli *cli, const char *directory,
+                               struct dc_error *error)
+{
+    const struct dc_run_options how = {.directory = directory, .context = dc_cli_context(cli)};
+    return dc_run_open(run, &how, error);
 }
 
 enum dc_status dc_cli_run_of_bundle(char *run, size_t size, const struct dc_cli *cli,

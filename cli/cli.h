@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/context.h"
+#include "run/run.h"
 
 enum { DC_OVERRIDES_MAX = 64, DC_POSITIONALS_MAX = 4 };
 
@@ -41,9 +41,14 @@ DC_MUST_USE enum dc_status dc_cli_only(const struct dc_cli *cli, const char *wha
                                        const char *letters, struct dc_error *error);
 void dc_cli_help(const struct dc_verb *verb);
 
-// Whether a path is a bundle, and then the run directory it belongs to: --run, or for
-// RUN/bundle/STAGE the RUN.
-bool dc_cli_is_bundle(const char *path);
+bool dc_cli_has_file(const char *directory, const char *name);
+// Indented, with a newline, to stdout. NULL is DC_ERR_IO too.
+DC_MUST_USE enum dc_status dc_cli_print_json(const json_t *json, struct dc_error *error);
+
+// Opens a run directory to evaluate or export.
+DC_MUST_USE enum dc_status dc_cli_open_run(struct dc_run **run, const struct dc_cli *cli,
+                                           const char *directory, struct dc_error *error);
+// The run directory that a bundle belongs to: --run, or for RUN/bundle/STAGE the RUN.
 DC_MUST_USE enum dc_status dc_cli_run_of_bundle(char *run, size_t size, const struct dc_cli *cli,
                                                 const char *bundle, struct dc_error *error);
 

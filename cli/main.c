@@ -64,9 +64,9 @@ static int unknown_verb(const char *text)
     const char *names[VERBS];
     for (int i = 0; i < VERBS; i++)
         names[i] = verbs[i]->name;
-    const char *near = dc_suggest(text, names, VERBS);
-    fprintf(stderr, "decant: no verb '%s'%s%s%s; see decant --help\n", text,
-            near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    char hint[DC_HINT];
+    fprintf(stderr, "decant: no verb '%s'%s; see decant --help\n", text,
+            dc_did_you_mean(hint, text, names, VERBS));
     return 2;
 }
 

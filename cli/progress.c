@@ -4,17 +4,11 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { BAR = 24 };
+#include "core/clock.h"
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
+enum { BAR = 24 };
 
 struct dc_progress_view dc_progress_start(bool quiet)
 {
@@ -58,9 +52,9 @@ void dc_progress_show(void *user, const struct dc_progress *p)
         show_epoch(p);
         return;
     }
-    if (!view->terminal || now() < view->next)
+    if (!view->terminal || dc_seconds() < view->next)
         return;
-    view->next = now() + 0.2;
+    view->next = dc_seconds() + 0.2;
     view->bar_shown = true;
     char bar[BAR + 1], left[32];
     const int full = p->steps > 0 ? (int)(BAR * p->step / p->steps) : 0;

@@ -51,15 +51,13 @@ static enum dc_status find(const struct bench **found, const struct dc_cli *cli,
     return dc_cli_only(cli, what, letters, error);
 }
 
-static enum dc_status print(json_t *result, bool json, struct dc_error *error)
+static enum dc_status print(const json_t *result, bool json, struct dc_error *error)
 {
     struct dc_text_buffer text = {0};
-    if (json && json_dumpf(result, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) != 0)
-        return dc_fail(error, DC_ERR_IO, "stdout cannot be written");
-    if (!json)
-        dc_bench_text(&text, result);
-    printf("%s", json ? "\n" : text.text && !text.failed ? text.text : "");
-    const bool failed = text.failed;
+    if (json)
+        return dc_cli_print_json(result, error);
+    dc_bench_text(&text, result);
+    const bool failed = text.failed || fputs(text.text ? text.text : "", stdout) < 0;
     dc_text_free(&text);
     return failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory") : DC_OK;
 }

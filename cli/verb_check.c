@@ -14,8 +14,7 @@ static enum dc_status check(const struct dc_cli *cli, struct dc_error *error)
                               error));
     enum dc_status status = dc_run_check(experiment, &report, error);
     if (status == DC_OK && cli->json) {
-        json_dumpf(report, stdout, JSON_INDENT(2));
-        printf("\n");
+        status = dc_cli_print_json(report, error);
     } else if (status == DC_OK) {
         const char *name;
         json_t *stage;

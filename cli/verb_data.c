@@ -9,41 +9,44 @@
 #include "data/inspect.h"
 #include "data/open.h"
 
-static void print_summary(const struct dc_source_summary *s, const char *split)
+static void print_summary(const struct dc_source_summary *s, const struct dc_source *source,
+                          const char *split)
 {
     char shape[DC_SHAPE_TEXT];
     printf("%s: %s, %" PRId64 " samples of %s %s, %d classes, values %g to %g, hash %016" PRIx64
            "\n",
-           split, s->kind, s->count, s->dtype == DC_U8 ? "uint8" : "float32",
-           dc_shape_text(shape, &s->sample), s->classes, s->minimum, s->maximum, s->hash);
+           split, source->ops->kind, source->count, source->dtype == DC_U8 ? "uint8" : "float32",
+           dc_shape_text(shape, &source->sample), source->classes, s->minimum, s->maximum,
+           source->hash);
     for (int c = 0; c < s->statistics.channels; c++)
         printf("  channel %d: mean %.6f, deviation %.6f\n", c, (double)s->statistics.mean[c],
                (double)s->statistics.deviation[c]);
-    for (int c = 0; s->class_counts && c < s->classes; c++)
-        printf("  class %3d %-20s %8" PRId64 "\n", c, s->class_names ? s->class_names[c] : "",
-               s->class_counts[c]);
+    for (int c = 0; s->class_counts && c < source->classes; c++)
+        printf("  class %3d %-20s %8" PRId64 "\n", c,
+               source->class_names ? source->class_names[c] : "", s->class_counts[c]);
 }
 
-static void print_json(const struct dc_source_summary *s, const char *split)
+static void print_json(const struct dc_source_summary *s, const struct dc_source *source,
+                       const char *split)
 {
     json_t *dims = json_array(), *counts = json_array(), *mean = json_array(),
            *deviation = json_array();
-    for (int i = 0; i < s->sample.rank; i++)
-        json_array_append_new(dims, json_integer(s->sample.dims[i]));
-    for (int c = 0; s->class_counts && c < s->classes; c++)
+    for (int i = 0; i < source->sample.rank; i++)
+        json_array_append_new(dims, json_integer(source->sample.dims[i]));
+    for (int c = 0; s->class_counts && c < source->classes; c++)
         json_array_append_new(counts, json_integer(s->class_counts[c]));
     for (int c = 0; c < s->statistics.channels; c++) {
         json_array_append_new(mean, json_real((double)s->statistics.mean[c]));
         json_array_append_new(deviation, json_real((double)s->statistics.deviation[c]));
     }
     char hash[32];
-    snprintf(hash, sizeof hash, "%016" PRIx64, s->hash);
-    json_t *object = json_pack("{s:s, s:s, s:I, s:o, s:s, s:i, s:o, s:f, s:f, s:o, s:o, s:s}",
-                               "split", split, "kind", s->kind, "samples", (json_int_t)s->count,
-                               "shape", dims, "dtype", s->dtype == DC_U8 ? "uint8" : "float32",
-                               "classes", s->classes, "class_counts", counts, "minimum", s->minimum,
-                               "maximum", s->maximum, "mean", mean, "deviation", deviation, "hash",
-                               hash);
+    snprintf(hash, sizeof hash, "%016" PRIx64, source->hash);
+    json_t *object = json_pack(
+        "{s:s, s:s, s:I, s:o, s:s, s:i, s:o, s:f, s:f, s:o, s:o, s:s}", "split", split, "kind",
+        source->ops->kind, "samples", (json_int_t)source->count, "shape", dims, "dtype",
+        source->dtype == DC_U8 ? "uint8" : "float32", "classes", source->classes, "class_counts",
+        counts, "minimum", s->minimum, "maximum", s->maximum, "mean", mean, "deviation", deviation,
+        "hash", hash);
     json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
     printf("\n");
     json_decref(object);
@@ -59,7 +62,7 @@ static enum dc_status inspect_split(struct dc_source **source, const struct dc_c
     if (cli->out)
         return DC_OK;
     DC_TRY(dc_source_inspect(&summary, *source, arena, error));
-    (cli->json ? print_json : print_summary)(&summary, split);
+    (cli->json ? print_json : print_summary)(&summary, *source, split);
     return DC_OK;
 }
 

@@ -8,33 +8,36 @@
 #include "export/verify.h"
 #include "run/run.h"
 
-static enum dc_status export(const struct dc_cli *cli, struct dc_error *error) {
-    const struct dc_ctx_config context = dc_cli_context(cli); struct dc_run *run = NULL;
-    if (!cli->out || !cli->stage) return dc_fail(error, DC_ERR_USAGE,
-                                                 "decant export needs --stage NAME and --out DIR");
-    DC_TRY(dc_run_open_directory(&run, cli->positionals[0], &context, error));
-    struct dc_stage *stage = dc_experiment_stage(run->experiment, cli->stage);
-    json_t *result = json_object(); enum dc_status status = DC_OK;
+static enum dc_status export_stage(const struct dc_cli *cli, struct dc_error *error)
+{
+    struct dc_run *run = NULL;
+    if (!cli->out || !cli->stage)
+        return dc_fail(error, DC_ERR_USAGE, "decant export needs --stage NAME and --out DIR");
+    DC_TRY(dc_cli_open_run(&run, cli, cli->positionals[0], error));
+    const struct dc_stage *stage = dc_experiment_stage(run->experiment, cli->stage);
+    const char *profile = cli->profile ? cli->profile : run->experiment->profile;
+    json_t *result = json_object();
+    enum dc_status status = DC_OK;
     if (!stage || !stage->quantizes)
         status = dc_fail(error, DC_ERR_USAGE, "%s has no quantized stage '%s'", run->directory,
                          cli->stage);
-    else status = dc_run_export(run, stage, cli->profile ? cli->profile : run->experiment->profile,
-                                cli->out, 8, true, result, error);
-    if (status == DC_OK){json_dumpf(result, stdout, JSON_INDENT(2)); printf("\n");}
-json_decref(result);
-dc_run_close(run);
-return status;
+    else
+        status = dc_run_export(run, stage, profile, cli->out, 8, true, result, error);
+    if (status == DC_OK)
+        status = dc_cli_print_json(result, error);
+    json_decref(result);
+    dc_run_close(run);
+    return status;
 }
 
 static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
 {
-    const struct dc_ctx_config context = dc_cli_context(cli);
     const char *bundle = cli->positionals[0];
     char directory[4096];
     DC_TRY(dc_cli_run_of_bundle(directory, sizeof directory, cli, bundle, error));
     struct dc_run *run = NULL;
     struct dc_verify_report report = {0};
-    DC_TRY(dc_run_open_directory(&run, directory, &context, error));
+    DC_TRY(dc_cli_open_run(&run, cli, directory, error));
     const enum dc_status status = dc_run_verify(&report, run, bundle, cli->limit, error);
     dc_run_close(run);
     if (status == DC_OK && cli->json)
@@ -56,7 +59,7 @@ const struct dc_verb dc_verb_export = {
     .options = "goftq",
     .positionals_min = 1,
     .positionals_max = 1,
-    .run = export,
+    .run = export_stage,
 };
 
 const struct dc_verb dc_verb_verify = {

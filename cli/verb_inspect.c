@@ -91,20 +91,13 @@ static enum dc_status inspect_run(const char *path, struct dc_error *error)
     return status;
 }
 
-static bool has_file(const char *directory, const char *name)
-{
-    char path[4096];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    return dc_file_exists(path);
-}
-
 static enum dc_status inspect(const struct dc_cli *cli, struct dc_error *error)
 {
     const char *path = cli->positionals[0];
     const char *dot = strrchr(path, '.');
-    if (has_file(path, "manifest.json"))
+    if (dc_cli_has_file(path, "manifest.json"))
         return inspect_bundle(path, error);
-    if (has_file(path, "resolved.yaml"))
+    if (dc_cli_has_file(path, "resolved.yaml"))
         return inspect_run(path, error);
     if (dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0))
         return inspect_model(path, error);

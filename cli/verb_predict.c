@@ -9,7 +9,6 @@
 static enum dc_status open_and_predict(struct dc_prediction *prediction, struct dc_run **run,
                                        const struct dc_cli *cli, struct dc_error *error)
 {
-    const struct dc_ctx_config context = dc_cli_context(cli);
     const char *path = cli->positionals[0];
     struct dc_predict_options options = {.stage = cli->stage,
                                          .data = cli->data,
@@ -17,7 +16,7 @@ static enum dc_status open_and_predict(struct dc_prediction *prediction, struct 
                                          .limit = cli->limit,
                                          .profile = cli->profile};
     char directory[4096];
-    if (dc_cli_is_bundle(path)) {
+    if (dc_cli_has_file(path, "manifest.json")) {
         if (cli->stage || cli->profile)
             return dc_fail(error, DC_ERR_USAGE,
                            "%s is a bundle, which has one network and one profile: --stage and "
@@ -29,7 +28,7 @@ static enum dc_status open_and_predict(struct dc_prediction *prediction, struct 
     } else if (cli->run) {
         return dc_fail(error, DC_ERR_USAGE, "%s is not a bundle: --run is for those", path);
     }
-    DC_TRY(dc_run_open_directory(run, path, &context, error));
+    DC_TRY(dc_cli_open_run(run, cli, path, error));
     return dc_run_predict(prediction, *run, &options, error);
 }
 
@@ -69,8 +68,7 @@ static enum dc_status eval(const struct dc_cli *cli, struct dc_error *error)
         json_t *object = dc_report_scores(prediction.scores);
         json_object_set_new(object, "stage", json_string(prediction.stage));
         json_object_set_new(object, "arithmetic", json_string(prediction.arithmetic));
-        json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-        printf("\n");
+        status = dc_cli_print_json(object, error);
         json_decref(object);
     } else if (status == DC_OK) {
         print_scores(&prediction, run->train_source);
@@ -85,10 +83,9 @@ static enum dc_status print_prediction_json(const char *path, const struct dc_pr
     json_t *object = json_pack("{s:s, s:I, s:i, s:s, s:s}", "file", path, "samples",
                                (json_int_t)p->samples, "classes", p->classes, "stage", p->stage,
                                "arithmetic", p->arithmetic);
-    const bool written = object && json_dumpf(object, stdout, JSON_INDENT(2)) == 0;
-    printf("\n");
+    const enum dc_status status = dc_cli_print_json(object, error);
     json_decref(object);
-    return written ? DC_OK : dc_fail(error, DC_ERR_IO, "stdout cannot be written");
+    return status;
 }
 
 static enum dc_status predict(const struct dc_cli *cli, struct dc_error *error)

@@ -50,9 +50,7 @@ static void print_verification(const struct dc_run *run)
 static enum dc_status print_results(const struct dc_run *run, bool json, struct dc_error *error)
 {
     if (json)
-        return json_dumpf(run->results, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) == 0
-                   ? (printf("\n"), DC_OK)
-                   : dc_fail(error, DC_ERR_IO, "stdout cannot be written");
+        return dc_cli_print_json(run->results, error);
     struct dc_text_buffer text = {0};
     dc_report_table(&text, run->experiment, run->results);
     printf("%s", text.text && !text.failed ? text.text : "");

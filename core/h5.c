@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "core/file.h"
-#include "core/h5_driver.h"
 #include "core/h5_internal.h"
 
 enum { CHUNK_BYTES = 256 * 1024, REASON_BYTES = 512 };
@@ -26,7 +25,8 @@ static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
 void dc__h5_lock(void)
 {
     pthread_mutex_lock(&library);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);  // HDF5 must not print; reasons go into our messages
+    H5dont_atexit();  // HDF5 1.10 would crash there over a file whose last writes were refused
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);  // it must not print; reasons go into our messages
 }
 
 void dc__h5_unlock(void)
@@ -55,53 +55,30 @@ enum dc_status dc__h5_fail(const struct dc_h5 *file, struct dc_error *error, con
                            const char *name)
 {
     char reason[REASON_BYTES] = "HDF5 gives no reason";
-    if (file->refused)
-        snprintf(reason, sizeof reason, "%s", strerror(file->refused));
-    else
-        H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_reason, reason);
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_reason, reason);
     return dc_fail(error, file->temporary ? DC_ERR_IO : DC_ERR_DATA, "%s: cannot %s%s%s%s: %s",
                    file->path, what, name ? " '" : "", name ? name : "", name ? "'" : "", reason);
 }
 
-// After a write: `good` as HDF5 saw it, and what the system refused behind its back.
 enum dc_status dc__h5_check_write(struct dc_h5 *file, bool good, const char *name,
                                   struct dc_error *error)
 {
-    if (good && !file->refused)
+    if (good)
         return DC_OK;
     file->failed = true;
     return dc__h5_fail(file, error, "write", name);
 }
 
-static hid_t stored_type(enum dc_dtype dtype)
+// As values are stored, and as they lie in memory.
+static hid_t type_of(enum dc_dtype dtype, bool stored)
 {
-    const hid_t types[] = {[DC_F32] = H5T_IEEE_F32LE,
-                           [DC_F64] = H5T_IEEE_F64LE,
-                           [DC_I8] = H5T_STD_I8LE,
-                           [DC_U8] = H5T_STD_U8LE,
-                           [DC_I32] = H5T_STD_I32LE};
-    static_assert(sizeof types / sizeof types[0] == DC_DTYPE_COUNT, "one type each");
-    return types[dtype];
-}
-
-static hid_t memory_type(enum dc_dtype dtype)
-{
-    const hid_t types[] = {[DC_F32] = H5T_NATIVE_FLOAT,
-                           [DC_F64] = H5T_NATIVE_DOUBLE,
-                           [DC_I8] = H5T_NATIVE_INT8,
-                           [DC_U8] = H5T_NATIVE_UINT8,
-                           [DC_I32] = H5T_NATIVE_INT32};
-    static_assert(sizeof types / sizeof types[0] == DC_DTYPE_COUNT, "one type each");
-    return types[dtype];
-}
-
-// Under the lock. The driver goes after the file, which uses it while closing.
-static bool close_file(struct dc_h5 *file)
-{
-    const bool closed = file->id < 0 || H5Fclose(file->id) >= 0;
-    if (file->driver >= 0)
-        H5FDunregister(file->driver);
-    return closed;
+    const hid_t types[][2] = {[DC_F32] = {H5T_NATIVE_FLOAT, H5T_IEEE_F32LE},
+                              [DC_F64] = {H5T_NATIVE_DOUBLE, H5T_IEEE_F64LE},
+                              [DC_I8] = {H5T_NATIVE_INT8, H5T_STD_I8LE},
+                              [DC_U8] = {H5T_NATIVE_UINT8, H5T_STD_U8LE},
+                              [DC_I32] = {H5T_NATIVE_INT32, H5T_STD_I32LE}};
+    static_assert(sizeof types / sizeof types[0] == DC_DTYPE_COUNT, "one row each");
+    return types[dtype][stored];
 }
 
 static void release(struct dc_h5 *file)
@@ -118,7 +95,7 @@ static enum dc_status new_file(struct dc_h5 **out, const char *path, bool create
     struct dc_h5 *file = calloc(1, sizeof *file);
     if (!file)
         return dc_fail(error, DC_ERR_MEMORY, "out of memory");
-    file->id = file->driver = -1;
+    file->id = -1;
     enum dc_status status = dc_arena_create(&file->arena, error);
     if (status == DC_OK) {
         file->path = dc_arena_copy(file->arena, path, error);
@@ -140,16 +117,12 @@ enum dc_status dc_h5_create(struct dc_h5 **out, const char *path, struct dc_erro
     DC_TRY(new_file(out, path, true, error));
     struct dc_h5 *file = *out;
     dc__h5_lock();
-    const hid_t create = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
-    file->driver = dc__h5_set_driver(access, &file->refused);
-    if (file->driver >= 0 && H5Pset_obj_track_times(create, false) >= 0)
-        file->id = H5Fcreate(file->temporary, H5F_ACC_TRUNC, create, access);
+    const hid_t create = H5Pcreate(H5P_FILE_CREATE);
+    if (H5Pset_obj_track_times(create, false) >= 0)
+        file->id = H5Fcreate(file->temporary, H5F_ACC_TRUNC, create, H5P_DEFAULT);
     enum dc_status status = file->id >= 0 ? DC_OK
                                           : dc__h5_fail(file, error, "create the file", NULL);
-    H5Pclose(access);
     H5Pclose(create);
-    if (status != DC_OK)
-        close_file(file);
     dc__h5_unlock();
     if (status != DC_OK) {
         dc_file_discard(file->temporary);
@@ -175,14 +148,17 @@ enum dc_status dc_h5_open(struct dc_h5 **out, const char *path, struct dc_error 
     return status;
 }
 
-enum dc_status dc_h5_close_commit(struct dc_h5 *file, struct dc_error *error)
+enum dc_status dc_h5_close_commit(struct dc_h5 *file, enum dc_status status, struct dc_error *error)
 {
     assert(file->temporary);
+    if (status != DC_OK) {
+        dc_h5_close(file);
+        return status;
+    }
     dc__h5_lock();
     const bool failed = file->failed;
-    const bool closed = close_file(file);
-    enum dc_status status = dc__h5_check_write(file, closed && !failed, NULL, error);
-    if (failed && !file->refused)
+    status = dc__h5_check_write(file, H5Fclose(file->id) >= 0, NULL, error);
+    if (failed)
         status = dc_fail(error, DC_ERR_IO, "%s: not written, an earlier write failed", file->path);
     dc__h5_unlock();
     if (status == DC_OK)
@@ -198,7 +174,7 @@ void dc_h5_close(struct dc_h5 *file)
     if (!file)
         return;
     dc__h5_lock();
-    close_file(file);
+    H5Fclose(file->id);
     dc__h5_unlock();
     if (file->temporary)
         dc_file_discard(file->temporary);
@@ -227,7 +203,7 @@ static hid_t make_array(struct dc_h5 *file, const char *name, enum dc_dtype dtyp
     if (chunk)
         good = good && H5Pset_chunk(create, shape->rank, chunk) >= 0;
     if (good)
-        set = H5Dcreate2(file->id, name, stored_type(dtype), space, links, create, H5P_DEFAULT);
+        set = H5Dcreate2(file->id, name, type_of(dtype, true), space, links, create, H5P_DEFAULT);
     H5Sclose(space);
     H5Pclose(create);
     H5Pclose(links);
@@ -242,7 +218,7 @@ enum dc_status dc_h5_write(struct dc_h5 *file, const char *name, const struct dc
     const hid_t set = make_array(file, name, tensor->dtype, &tensor->shape, NULL, NULL);
     bool good = set >= 0;
     if (good && dc_shape_count(&tensor->shape) > 0)
-        good = H5Dwrite(set, memory_type(tensor->dtype), H5S_ALL, H5S_ALL, H5P_DEFAULT,
+        good = H5Dwrite(set, type_of(tensor->dtype, false), H5S_ALL, H5S_ALL, H5P_DEFAULT,
                         tensor->data) >= 0;
     const enum dc_status status = dc__h5_check_write(file, good, name, error);
     if (set >= 0)
@@ -299,9 +275,9 @@ static bool transfer_rows(hid_t set, const struct dc_shape *shape, enum dc_dtype
     bool good = space >= 0 && memory >= 0 &&
                 H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, block, NULL) >= 0;
     if (good && to)
-        good = H5Dread(set, memory_type(dtype), memory, space, H5P_DEFAULT, to) >= 0;
+        good = H5Dread(set, type_of(dtype, false), memory, space, H5P_DEFAULT, to) >= 0;
     else if (good)
-        good = H5Dwrite(set, memory_type(dtype), memory, space, H5P_DEFAULT, from) >= 0;
+        good = H5Dwrite(set, type_of(dtype, false), memory, space, H5P_DEFAULT, from) >= 0;
     if (memory >= 0)
         H5Sclose(memory);
     if (space >= 0)
@@ -315,7 +291,7 @@ static bool append(hid_t set, const void *rows, int64_t count)
     hsize_t dims[DC_RANK_MAX];
     const hid_t type = H5Dget_type(set);
     enum dc_dtype dtype = DC_F32;
-    while (dtype < DC_DTYPE_COUNT && H5Tequal(type, stored_type(dtype)) <= 0)
+    while (dtype < DC_DTYPE_COUNT && H5Tequal(type, type_of(dtype, true)) <= 0)
         dtype++;
     H5Tclose(type);
     if (dtype == DC_DTYPE_COUNT || !array_shape(set, &shape) || shape.rank == 0)
@@ -419,7 +395,7 @@ enum dc_status dc_h5_read(const struct dc_h5 *file, const char *name,
         if (!dc_shape_equal(&shape, &tensor->shape))
             status = dc_fail(error, DC_ERR_DATA, "%s: array '%s' is %s, not %s", file->path, name,
                              dc_shape_text(has, &shape), dc_shape_text(wants, &tensor->shape));
-        else if (dc_shape_count(&shape) > 0 && H5Dread(set, memory_type(tensor->dtype), H5S_ALL,
+        else if (dc_shape_count(&shape) > 0 && H5Dread(set, type_of(tensor->dtype, false), H5S_ALL,
                                                        H5S_ALL, H5P_DEFAULT, tensor->data) < 0)
             status = dc__h5_fail(file, error, "read the array", name);
         H5Dclose(set);

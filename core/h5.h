@@ -18,7 +18,9 @@ DC_MUST_USE enum dc_status dc_h5_create(struct dc_h5 **file, const char *path,
                                         struct dc_error *error);
 DC_MUST_USE enum dc_status dc_h5_open(struct dc_h5 **file, const char *path,
                                       struct dc_error *error);
-DC_MUST_USE enum dc_status dc_h5_close_commit(struct dc_h5 *file, struct dc_error *error);
+// status: of all that was written; where it is not DC_OK the file is discarded and status returned.
+DC_MUST_USE enum dc_status dc_h5_close_commit(struct dc_h5 *file, enum dc_status status,
+                                              struct dc_error *error);
 void dc_h5_close(struct dc_h5 *file);  // NULL is allowed
 
 // name: "group/array"; groups are made as needed.

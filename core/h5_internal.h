@@ -8,11 +8,10 @@
 #include "core/h5.h"
 
 struct dc_h5 {
-    hid_t id, driver;  // driver: of a file being created, else -1
+    hid_t id;
     struct dc_arena *arena;
     char *path, *temporary;  // temporary: NULL when open for reading
     bool failed;             // a write failed, so the file cannot be committed
-    int refused;             // errno of the first write the system refused (h5_driver.h), or 0
 };
 
 // HDF5 keeps process-wide state and is not thread safe: every public function holds this lock.
@@ -23,7 +22,7 @@ void dc__h5_unlock(void);
 DC_MUST_USE enum dc_status dc__h5_fail(const struct dc_h5 *file, struct dc_error *error,
                                        const char *what, const char *name);
 
-// After a write: `good` as HDF5 saw it, and what the system refused behind its back.
+// After a write that was `good` or not.
 DC_MUST_USE enum dc_status dc__h5_check_write(struct dc_h5 *file, bool good, const char *name,
                                               struct dc_error *error);
 

@@ -114,6 +114,11 @@ struct dc_op {
     enum dc_status (*forward)(const struct dc_op_call *call, struct dc_error *error);
     enum dc_status (*backward)(const struct dc_op_call *call, struct dc_error *error);
 
+    // Of ops whose rows are independent (dc_rows_forward in core/ops/ops.h): the rows of one chunk.
+    // backward_rows: at least one input wants its gradient.
+    void (*forward_rows)(const struct dc_op_call *call, struct dc_rows rows);
+    void (*backward_rows)(const struct dc_op_call *call, struct dc_rows rows);
+
     // Of element-wise ops that can stand in a tail; NULL: none. Then forward, backward and memory
     // are those of core/tail.h.
     const struct dc_tail_part *tail;

@@ -57,39 +57,26 @@ enum dc_status dc_params_create(struct dc_params **out, const struct dc_graph *g
     DC_TRY(dc_arena_create(&arena, error));
     struct dc_params *params = DC_NEW(arena, struct dc_params, 1, error);
     struct dc_slice *slices = DC_NEW(arena, struct dc_slice, graph->param_count, error);
-    if (!params || !slices)
-        goto fail;
-    params->arena = arena;
-    params->slices = slices;
-    lay_out(params, graph);
-    for (int i = 0; i < params->count; i++) {
-        slices[i].name = dc_arena_copy(arena, slices[i].name, error);
-        if (!slices[i].name)
-            goto fail;
+    bool good = params && slices;
+    if (good) {
+        params->arena = arena;
+        params->slices = slices;
+        lay_out(params, graph);
+        float **const buffers[] = {&params->value, &params->gradient, &params->average,
+                                   &params->state[0], &params->state[1]};
+        const bool wanted[] = {true, states > 0, average, states > 0, states > 1};
+        static_assert(sizeof buffers / sizeof buffers[0] == 3 + DC_STATES_MAX, "all of them");
+        for (int b = 0; good && b < 3 + DC_STATES_MAX; b++)
+            good = !wanted[b] || (*buffers[b] = DC_NEW(arena, float, params->total, error));
+        for (int i = 0; good && i < params->count; i++)
+            good = (slices[i].name = dc_arena_copy(arena, slices[i].name, error));
     }
-    params->value = DC_NEW(arena, float, params->total, error);
-    if (!params->value)
-        goto fail;
-    if (states > 0) {
-        params->gradient = DC_NEW(arena, float, params->total, error);
-        if (!params->gradient)
-            goto fail;
-    }
-    for (int s = 0; s < states; s++) {
-        params->state[s] = DC_NEW(arena, float, params->total, error);
-        if (!params->state[s])
-            goto fail;
-    }
-    if (average) {
-        params->average = DC_NEW(arena, float, params->total, error);
-        if (!params->average)
-            goto fail;
+    if (!good) {
+        dc_arena_free(arena);
+        return DC_ERR_MEMORY;
     }
     *out = params;
     return DC_OK;
-fail:
-    dc_arena_free(arena);
-    return DC_ERR_MEMORY;
 }
 
 void dc_params_free(struct dc_params *params)
@@ -171,61 +158,33 @@ bool dc_slice_matches(const struct dc_slice *slice, const char *pattern)
            (strncmp(slice->name, pattern, length) == 0 && slice->name[length] == '.');
 }
 
-// The buffers of a checkpoint, by the name of their group.
-static int list_buffers(const char *names[4], float *buffers[4], const struct dc_params *params,
-                        bool states)
+// Every slice of every buffer that there is: written, or read from `from`.
+static enum dc_status transfer(const struct dc_params *params, struct dc_h5 *to,
+                               const struct dc_h5 *from, const char *group, struct dc_error *error)
 {
-    int count = 0;
-    names[count] = "value";
-    buffers[count++] = params->value;
-    if (states && params->average) {
-        names[count] = "average";
-        buffers[count++] = params->average;
-    }
-    static const char *const state_names[] = {"state0", "state1"};
-    for (int s = 0; states && s < DC_STATES_MAX; s++) {
-        if (params->state[s]) {
-            names[count] = state_names[s];
-            buffers[count++] = params->state[s];
+    static const char *const names[] = {"value", "average", "state0", "state1"};
+    float *const buffers[] = {params->value, params->average, params->state[0], params->state[1]};
+    for (int b = 0; b < 2 + DC_STATES_MAX; b++) {
+        for (int i = 0; buffers[b] && i < params->count; i++) {
+            const struct dc_slice *slice = &params->slices[i];
+            const struct dc_tensor tensor = {buffers[b] + slice->offset, DC_F32, slice->shape};
+            char name[512];
+            snprintf(name, sizeof name, "%s/%s/%s", group, names[b], slice->name);
+            DC_TRY(to ? dc_h5_write(to, name, &tensor, error)
+                      : dc_h5_read(from, name, &tensor, error));
         }
     }
-    return count;
+    return DC_OK;
 }
 
 enum dc_status dc_params_write(const struct dc_params *params, struct dc_h5 *file,
                                const char *group, struct dc_error *error)
 {
-    const char *names[4];
-    float *buffers[4];
-    const int count = list_buffers(names, buffers, params, true);
-    for (int b = 0; b < count; b++) {
-        for (int i = 0; i < params->count; i++) {
-            const struct dc_slice *slice = &params->slices[i];
-            char name[512];
-            snprintf(name, sizeof name, "%s/%s/%s", group, names[b], slice->name);
-            const struct dc_tensor tensor = {buffers[b] + slice->offset, DC_F32, slice->shape};
-            DC_TRY(dc_h5_write(file, name, &tensor, error));
-        }
-    }
-    return DC_OK;
+    return transfer(params, file, NULL, group, error);
 }
 
 enum dc_status dc_params_read(struct dc_params *params, const struct dc_h5 *file, const char *group,
-                              bool states, struct dc_error *error)
+                              struct dc_error *error)
 {
-    const char *names[4];
-    float *buffers[4];
-    const int count = list_buffers(names, buffers, params, states);
-    for (int b = 0; b < count; b++) {
-        for (int i = 0; i < params->count; i++) {
-            const struct dc_slice *slice = &params->slices[i];
-            char name[512];
-            snprintf(name, sizeof name, "%s/%s/%s", group, names[b], slice->name);
-            const struct dc_tensor tensor = {buffers[b] + slice->offset, DC_F32, slice->shape};
-            DC_TRY(dc_h5_read(file, name, &tensor, error));
-        }
-    }
-    if (!states && params->average)
-        memcpy(params->average, params->value, sizeof(float) * (size_t)params->total);
-    return DC_OK;
+    return transfer(params, NULL, file, group, error);
 }

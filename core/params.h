@@ -93,11 +93,11 @@ int64_t dc_params_trained_count(const struct dc_params *params);
 // Where a slice pattern ends in '*' it matches by prefix, else the whole node name or slice name.
 bool dc_slice_matches(const struct dc_slice *slice, const char *pattern);
 
-// value (and average, gradients not, optimizer states) under "GROUP/value/NAME" and so on.
+// Value, and average and optimizer states where they are: under "GROUP/value/NAME" and so on.
 DC_MUST_USE enum dc_status dc_params_write(const struct dc_params *params, struct dc_h5 *file,
                                            const char *group, struct dc_error *error);
-// Every slice must be there with its shape. states: also average and optimizer states.
+// Every slice must be there with its shape.
 DC_MUST_USE enum dc_status dc_params_read(struct dc_params *params, const struct dc_h5 *file,
-                                          const char *group, bool states, struct dc_error *error);
+                                          const char *group, struct dc_error *error);
 
 #endif

@@ -3,7 +3,6 @@
 #include "core/passes.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/ops/ops.h"
@@ -127,16 +126,15 @@ enum dc_status dc_fold_for_inference(struct dc_graph **folded, struct dc_params 
 {
     *folded = NULL;
     *folded_params = NULL;
-    const size_t count = (size_t)graph->count;
+    struct dc_arena *arena = NULL;
+    DC_TRY(dc_arena_create(&arena, error));
     struct fold f = {.graph = graph,
                      .params = params,
-                     .needed = calloc(count, sizeof(bool)),
-                     .map = calloc(count, sizeof(int)),
-                     .folded = calloc(count, sizeof(int))};
-    enum dc_status status = DC_OK;
-    if (!f.needed || !f.map || !f.folded)
-        status = dc_fail(error, DC_ERR_MEMORY, "out of memory");
-    else
+                     .needed = DC_NEW(arena, bool, graph->count, error),
+                     .map = DC_NEW(arena, int, graph->count, error),
+                     .folded = DC_NEW(arena, int, graph->count, error)};
+    enum dc_status status = DC_ERR_MEMORY;
+    if (f.needed && f.map && f.folded)
         status = fold(&f, folded_params, output, error);
     if (status == DC_OK) {
         *output_node = f.map[output];
@@ -146,8 +144,6 @@ enum dc_status dc_fold_for_inference(struct dc_graph **folded, struct dc_params 
         *folded_params = NULL;
         dc_graph_free(f.out);
     }
-    free(f.needed);
-    free(f.map);
-    free(f.folded);
+    dc_arena_free(arena);
     return status;
 }

@@ -407,3 +407,20 @@ const char *dc_suggest(const char *word, const char *const *names, int count)
     }
     return best;
 }
+
+const char *dc_did_you_mean(char hint[DC_HINT], const char *word, const char *const *names,
+                            int count)
+{
+    const char *near = dc_suggest(word, names, count);
+    hint[0] = '\0';
+    if (near)
+        snprintf(hint, DC_HINT, "; did you mean '%s'?", near);
+    return hint;
+}
+
+void dc_join(char *text, size_t bytes, const char *const *names, int count)
+{
+    text[0] = '\0';
+    for (size_t i = 0, used = 0; i < (size_t)count && used < bytes; i++)
+        used += (size_t)snprintf(text + used, bytes - used, "%s%s", i ? ", " : "", names[i]);
+}

@@ -38,5 +38,11 @@ enum dc_status dc_fail_yaml(struct dc_error *error, const struct dc_yaml *node, 
 
 // The entry of `names` nearest to `word` by edit distance, or NULL if none is near.
 const char *dc_suggest(const char *word, const char *const *names, int count);
+// The same as the end of a message: "; did you mean 'NAME'?", or "".
+enum { DC_HINT = 128 };
+const char *dc_did_you_mean(char hint[DC_HINT], const char *word, const char *const *names,
+                            int count);
+// "a, b, c", as far as it fits.
+void dc_join(char *text, size_t bytes, const char *const *names, int count);
 
 #endif

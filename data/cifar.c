@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "core/file.h"
 #include "data/kinds.h"
 
 enum { SIDE = 32, PLANE = SIDE * SIDE, IMAGE = 3 * PLANE };
@@ -44,11 +43,8 @@ static enum dc_status load_file(struct dc__memory *memory, const char *folder, c
     const size_t record = (size_t)layout->label_bytes + IMAGE;
     uint8_t *bytes = NULL;
     size_t size = 0;
-    const char *path = dc__find_packed(folder, base, scratch, error);
-    if (!path)
-        return dc_fail(error, DC_ERR_DATA, "%s/%s: no such file, nor with .gz or .xz", folder,
-                       base);
-    DC_TRY(dc_file_read_decoded(&bytes, &size, path, scratch, error));
+    const char *path = NULL;
+    DC_TRY(dc__read_packed(&bytes, &size, &path, folder, base, scratch, error));
     if (size == 0)
         return dc_fail(error, DC_ERR_DATA, "%s: the file is empty", path);
     if (size % record)
@@ -66,15 +62,12 @@ static enum dc_status load_file(struct dc__memory *memory, const char *folder, c
 }
 
 static enum dc_status load(struct dc__memory *memory, const struct dc_source_spec *spec,
-                           const struct layout *layout, struct dc_error *error)
+                           struct dc_error *error)
 {
     struct dc_source *source = &memory->source;
-    const char *names = dc_arena_printf(memory->arena, error, "%s/%s", spec->path, layout->names);
-    if (!names)
-        return DC_ERR_MEMORY;
+    const struct layout *layout = source->ops == &dc__source_cifar10.ops ? &cifar10 : &cifar100;
     source->sample = DC_SHAPE(SIDE, SIDE, 3);
-    DC_TRY(
-        dc__class_names(&source->class_names, &source->classes, spec, names, memory->arena, error));
+    DC_TRY(dc__class_file(source, spec, layout->names, memory->arena, error));
     if (!source->classes)
         source->classes = layout->classes;
     if (source->classes != layout->classes)
@@ -88,58 +81,16 @@ static enum dc_status load(struct dc__memory *memory, const struct dc_source_spe
         dc_arena_free(scratch);
         DC_TRY(status);
     }
-    dc__memory_finish(memory);
     return DC_OK;
 }
 
-static enum dc_status open_layout(struct dc_source **source, const struct dc_source_ops *ops,
-                                  const struct layout *layout, const struct dc_source_spec *spec,
-                                  struct dc_error *error)
-{
-    struct dc__memory *memory = NULL;
-    DC_TRY(dc__memory_create(&memory, ops, error));
-    const enum dc_status status = load(memory, spec, layout, error);
-    if (status == DC_OK)
-        *source = &memory->source;
-    else
-        dc__memory_free(&memory->source);
-    return status;
-}
-
-static enum dc_status open_cifar10(struct dc_source **source, const struct dc_source_spec *spec,
-                                   struct dc_error *error)
-{
-    static const struct dc_source_ops ops = {"cifar10", dc__memory_read, dc__memory_free};
-    return open_layout(source, &ops, &cifar10, spec, error);
-}
-
-static enum dc_status open_cifar100(struct dc_source **source, const struct dc_source_spec *spec,
-                                    struct dc_error *error)
-{
-    static const struct dc_source_ops ops = {"cifar100", dc__memory_read, dc__memory_free};
-    return open_layout(source, &ops, &cifar100, spec, error);
-}
-
-static bool has_either(const char *path, const struct layout *layout)
-{
-    struct dc_arena *arena = NULL;
-    if (dc_arena_create(&arena, NULL) != DC_OK)
-        return false;
-    const bool found = dc__find_packed(path, layout->train[0], arena, NULL) ||
-                       dc__find_packed(path, layout->test[0], arena, NULL);
-    dc_arena_free(arena);
-    return found;
-}
-
-static bool recognize_cifar10(const char *path)
-{
-    return has_either(path, &cifar10);
-}
-
-static bool recognize_cifar100(const char *path)
-{
-    return has_either(path, &cifar100);
-}
-
-const struct dc__source_kind dc__source_cifar10 = {"cifar10", recognize_cifar10, open_cifar10};
-const struct dc__source_kind dc__source_cifar100 = {"cifar100", recognize_cifar100, open_cifar100};
+const struct dc__source_kind dc__source_cifar10 = {
+    .ops = {"cifar10", dc__memory_read, dc__memory_free},
+    .files = {"data_batch_1.bin", "test_batch.bin"},
+    .load = load,
+};
+const struct dc__source_kind dc__source_cifar100 = {
+    .ops = {"cifar100", dc__memory_read, dc__memory_free},
+    .files = {"train.bin", "test.bin"},
+    .load = load,
+};

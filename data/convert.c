@@ -98,13 +98,9 @@ enum dc_status dc_source_to_hdf5(const struct dc_source *train, const struct dc_
                        "training and test data differ in the shape, type or classes of samples");
     DC_TRY(dc_arena_create(&arena, error));
     enum dc_status status = dc_h5_create(&file, path, error);
-    if (status == DC_OK) {
-        status = write_file(file, train, test, class_names, arena, error);
-        if (status == DC_OK)
-            status = dc_h5_close_commit(file, error);
-        else
-            dc_h5_close(file);
-    }
+    if (status == DC_OK)
+        status = dc_h5_close_commit(file, write_file(file, train, test, class_names, arena, error),
+                                    error);
     dc_arena_free(arena);
     return status;
 }

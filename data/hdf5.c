@@ -2,9 +2,9 @@
 // [n], at the root or in the groups `train` and `test`; root attribute `class_names`, one name a
 // line, or `classes`, their number. data/convert.h writes such files.
 //
-// What fits the memory limit is read at once and becomes a source in memory. What does not is
-// streamed: one block of rows is kept, under a lock. Either way opening reads every row once, for
-// the hash and to find values that are not finite.
+// One block of rows is kept in memory. Of what fits the memory limit it is all rows; the rest is
+// streamed, block by block under a lock. Either way opening reads every row once, for the hash and
+// to find values that are not finite.
 
 #include <assert.h>
 #include <inttypes.h>
@@ -57,6 +57,17 @@ static enum dc_status read_sample(const struct dc_source *source, int64_t id, vo
         memcpy(values, stream->block + (size_t)(id - stream->first) * bytes, bytes);
     pthread_mutex_unlock(&stream->lock);
     return status;
+}
+
+// Of a block that holds all rows.
+static enum dc_status read_held(const struct dc_source *source, int64_t id, void *values,
+                                struct dc_error *error)
+{
+    const size_t bytes = dc__sample_bytes(source);
+    (void)error;
+    assert(id >= 0 && id < source->count);
+    memcpy(values, ((const struct stream *)source)->block + (size_t)id * bytes, bytes);
+    return DC_OK;
 }
 
 static void free_stream(struct dc_source *source)
@@ -128,17 +139,10 @@ static enum dc_status find_classes(struct stream *stream, const struct dc_source
 {
     struct dc_source *source = &stream->source;
     char *text = NULL;
-    DC_TRY(
-        dc__class_names(&source->class_names, &source->classes, spec, NULL, stream->arena, error));
-    if (!source->class_names &&
-        dc_h5_get_text(stream->file, "class_names", &text, stream->arena, NULL) == DC_OK) {
-        int named = 0;
-        DC_TRY(dc__lines(&source->class_names, &named, text, stream->arena, error));
-        if (source->classes && source->classes != named)
-            return dc_fail(error, DC_ERR_DATA, "%s: names %d classes, %d were asked for",
-                           spec->path, named, source->classes);
-        source->classes = named;
-    }
+    if (dc_h5_get_text(stream->file, "class_names", &text, stream->arena, NULL) != DC_OK ||
+        !text[0])
+        text = NULL;
+    DC_TRY(dc__class_names(source, spec, text, spec->path, stream->arena, error));
     int64_t stored = 0;
     if (!source->classes && dc_h5_get_int(stream->file, "classes", &stored, NULL) == DC_OK) {
         if (stored < 1 || stored > INT32_MAX)
@@ -190,10 +194,8 @@ static bool all_finite(const void *values, int64_t count)
     return true;
 }
 
-// One pass over all rows: the hash, and that every float is finite. memory: where to keep them, or
-// NULL.
-static enum dc_status scan_rows(struct stream *stream, uint8_t *memory, const char *path,
-                                struct dc_error *error)
+// One pass over all rows: the hash, and that every float is finite.
+static enum dc_status scan_rows(struct stream *stream, const char *path, struct dc_error *error)
 {
     struct dc_source *source = &stream->source;
     const size_t bytes = dc__sample_bytes(source);
@@ -208,8 +210,6 @@ static enum dc_status scan_rows(struct stream *stream, uint8_t *memory, const ch
                            "%s: row %" PRId64 " of '%s' holds NaN or infinite values", path, i,
                            stream->inputs);
         hash = dc__hash_sample(hash, sample, bytes, source->labels ? source->labels[i] : 0);
-        if (memory)
-            memcpy(memory + (size_t)i * bytes, sample, bytes);
     }
     source->hash = hash;
     return DC_OK;
@@ -239,59 +239,28 @@ static enum dc_status prepare(struct stream *stream, const struct dc_source_spec
     DC_TRY(describe_inputs(stream, spec->path, error));
     DC_TRY(load_labels(stream, spec, error));
     const int64_t bytes = (int64_t)dc__sample_bytes(&stream->source);
-    stream->block_rows = bytes < BLOCK_BYTES ? BLOCK_BYTES / bytes : 1;
-    stream->block = dc_arena_alloc(stream->arena, (size_t)(stream->block_rows * bytes), error);
-    return stream->block ? DC_OK : DC_ERR_MEMORY;
-}
-
-// Move what was read into a source in memory; the stream goes.
-static enum dc_status settle(struct dc_source **source, struct stream *stream, const char *path,
-                             struct dc_error *error)
-{
-    static const struct dc_source_ops ops = {"hdf5", dc__memory_read, dc__memory_free};
-    struct dc__memory *memory = NULL;
-    DC_TRY(dc__memory_create(&memory, &ops, error));
-    memory->source.sample = stream->source.sample;
-    memory->source.dtype = stream->source.dtype;
-    enum dc_status status = dc__memory_resize(memory, stream->source.count, error);
-    if (status == DC_OK)
-        status = scan_rows(stream, memory->values, path, error);
-    if (status != DC_OK) {
-        dc__memory_free(&memory->source);
-        return status;
+    const int64_t limit = spec->memory_limit > 0 ? spec->memory_limit : default_limit;
+    if (stream->source.count <= limit / bytes) {
+        stream->block_rows = stream->source.count;
+        stream->source.ops = &dc__source_hdf5.ops;
+    } else {
+        stream->block_rows = bytes < BLOCK_BYTES ? BLOCK_BYTES / bytes : 1;
     }
-    if (stream->source.labels)
-        memcpy(memory->labels, stream->source.labels,
-               (size_t)stream->source.count * sizeof *memory->labels);
-    memory->source.classes = stream->source.classes;
-    memory->source.class_names = stream->source.class_names;
-    memory->source.labels = stream->source.labels ? memory->labels : NULL;
-    memory->source.hash = stream->source.hash;
-    struct dc_arena *arena = memory->arena;  // the names lie in the stream's
-    memory->arena = stream->arena;
-    stream->arena = arena;
-    *source = &memory->source;
-    return DC_OK;
+    stream->block = dc_arena_alloc(stream->arena, (size_t)(stream->block_rows * bytes), error);
+    return stream->block ? scan_rows(stream, spec->path, error) : DC_ERR_MEMORY;
 }
 
 static enum dc_status open_hdf5(struct dc_source **source, const struct dc_source_spec *spec,
                                 struct dc_error *error)
 {
-    static const struct dc_source_ops ops = {"hdf5", read_sample, free_stream};
-    const int64_t limit = spec->memory_limit > 0 ? spec->memory_limit : default_limit;
+    static const struct dc_source_ops streamed = {"hdf5", read_sample, free_stream};
     struct stream *stream = calloc(1, sizeof *stream);
     if (!stream)
         return dc_fail(error, DC_ERR_MEMORY, "out of memory");
-    stream->source.ops = &ops;
+    stream->source.ops = &streamed;
     pthread_mutex_init(&stream->lock, NULL);
-    enum dc_status status = prepare(stream, spec, error);
-    const int64_t bytes = (int64_t)dc__sample_bytes(&stream->source);
-    const bool fits = status == DC_OK && stream->source.count <= limit / bytes;
-    if (status == DC_OK && fits)
-        status = settle(source, stream, spec->path, error);
-    else if (status == DC_OK)
-        status = scan_rows(stream, NULL, spec->path, error);
-    if (status == DC_OK && !fits)
+    const enum dc_status status = prepare(stream, spec, error);
+    if (status == DC_OK)
         *source = &stream->source;
     else
         free_stream(&stream->source);
@@ -311,4 +280,8 @@ static bool recognize(const char *path)
     return found;
 }
 
-const struct dc__source_kind dc__source_hdf5 = {"hdf5", recognize, open_hdf5};
+const struct dc__source_kind dc__source_hdf5 = {
+    .ops = {"hdf5", read_held, free_stream},
+    .recognize = recognize,
+    .open = open_hdf5,
+};

@@ -5,13 +5,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "core/file.h"
 #include "data/kinds.h"
 
-static const char *const bases[2][2] = {
-    {"train-images-idx3-ubyte", "train-labels-idx1-ubyte"},
-    {"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"},
-};
+enum { TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS };  // of the kind's files
 
 // A decoded file: values points behind the header.
 struct idx {
@@ -54,11 +50,7 @@ static enum dc_status read_idx(struct idx *idx, const char *folder, const char *
 {
     uint8_t *bytes = NULL;
     size_t size = 0;
-    idx->path = dc__find_packed(folder, base, arena, error);
-    if (!idx->path)
-        return dc_fail(error, DC_ERR_DATA, "%s/%s: no such file, nor with .gz or .xz", folder,
-                       base);
-    DC_TRY(dc_file_read_decoded(&bytes, &size, idx->path, arena, error));
+    DC_TRY(dc__read_packed(&bytes, &size, &idx->path, folder, base, arena, error));
     const size_t header = 4 + 4 * (size_t)rank;
     if (size < header)
         return dc_fail(error, DC_ERR_DATA, "%s: %zu bytes are too few for an IDX header", idx->path,
@@ -78,7 +70,8 @@ static enum dc_status read_idx(struct idx *idx, const char *folder, const char *
 static enum dc_status read_labels(int32_t **labels, struct idx *idx, const char *folder, bool test,
                                   struct dc_arena *arena, struct dc_error *error)
 {
-    DC_TRY(read_idx(idx, folder, bases[test][1], 1, arena, error));
+    DC_TRY(read_idx(idx, folder, dc__source_idx.files[test ? TEST_LABELS : TRAIN_LABELS], 1, arena,
+                    error));
     *labels = DC_NEW(arena, int32_t, idx->shape.dims[0], error);
     if (!*labels)
         return DC_ERR_MEMORY;
@@ -92,22 +85,19 @@ static enum dc_status find_classes(struct dc__memory *memory, const struct dc_so
                                    struct dc_arena *scratch, struct dc_error *error)
 {
     struct dc_source *source = &memory->source;
-    const char *file = dc_arena_printf(memory->arena, error, "%s/classes.txt", spec->path);
-    if (!file)
-        return DC_ERR_MEMORY;
-    DC_TRY(
-        dc__class_names(&source->class_names, &source->classes, spec, file, memory->arena, error));
+    DC_TRY(dc__class_file(source, spec, "classes.txt", memory->arena, error));
     if (source->classes)
         return DC_OK;
     struct idx idx;
     int32_t *labels = NULL;
-    const bool train = dc__find_packed(spec->path, bases[0][1], scratch, error) != NULL;
+    const bool train = dc__find_packed(spec->path, dc__source_idx.files[TRAIN_LABELS], scratch,
+                                       error) != NULL;
     DC_TRY(read_labels(&labels, &idx, spec->path, !train, scratch, error));
     return dc__count_classes(&source->classes, labels, idx.shape.dims[0], idx.path, error);
 }
 
-static enum dc_status load(struct dc__memory *memory, const struct dc_source_spec *spec,
-                           struct dc_arena *scratch, struct dc_error *error)
+static enum dc_status load_with(struct dc__memory *memory, const struct dc_source_spec *spec,
+                                struct dc_arena *scratch, struct dc_error *error)
 {
     struct dc_source *source = &memory->source;
     struct idx images, records;
@@ -115,7 +105,8 @@ static enum dc_status load(struct dc__memory *memory, const struct dc_source_spe
     const bool test = dc__is_test(spec);
     DC_TRY(read_labels(&labels, &records, spec->path, test, scratch, error));
     DC_TRY(find_classes(memory, spec, scratch, error));
-    DC_TRY(read_idx(&images, spec->path, bases[test][0], 3, scratch, error));
+    DC_TRY(read_idx(&images, spec->path, dc__source_idx.files[test ? TEST_IMAGES : TRAIN_IMAGES], 3,
+                    scratch, error));
     const int64_t count = images.shape.dims[0];
     if (records.shape.dims[0] != count)
         return dc_fail(error, DC_ERR_DATA, "%s: %" PRId64 " labels, but %s has %" PRId64 " images",
@@ -125,39 +116,22 @@ static enum dc_status load(struct dc__memory *memory, const struct dc_source_spe
     DC_TRY(dc__memory_resize(memory, count, error));
     memcpy(memory->values, images.values, (size_t)count * dc__sample_bytes(source));
     memcpy(memory->labels, labels, (size_t)count * sizeof *labels);
-    dc__memory_finish(memory);
     return DC_OK;
 }
 
-static enum dc_status open_idx(struct dc_source **source, const struct dc_source_spec *spec,
-                               struct dc_error *error)
+static enum dc_status load(struct dc__memory *memory, const struct dc_source_spec *spec,
+                           struct dc_error *error)
 {
-    static const struct dc_source_ops ops = {"idx", dc__memory_read, dc__memory_free};
-    struct dc__memory *memory = NULL;
     struct dc_arena *scratch = NULL;
     DC_TRY(dc_arena_create(&scratch, error));
-    enum dc_status status = dc__memory_create(&memory, &ops, error);
-    if (status == DC_OK)
-        status = load(memory, spec, scratch, error);
+    const enum dc_status status = load_with(memory, spec, scratch, error);
     dc_arena_free(scratch);
-    if (status == DC_OK)
-        *source = &memory->source;
-    else if (memory)
-        dc__memory_free(&memory->source);
     return status;
 }
 
-// Some file of the four is there.
-static bool recognize(const char *path)
-{
-    struct dc_arena *arena = NULL;
-    bool found = false;
-    if (dc_arena_create(&arena, NULL) != DC_OK)
-        return false;
-    for (int i = 0; i < 4 && !found; i++)
-        found = dc__find_packed(path, bases[i / 2][i % 2], arena, NULL) != NULL;
-    dc_arena_free(arena);
-    return found;
-}
-
-const struct dc__source_kind dc__source_idx = {"idx", recognize, open_idx};
+const struct dc__source_kind dc__source_idx = {
+    .ops = {"idx", dc__memory_read, dc__memory_free},
+    .files = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+              "t10k-labels-idx1-ubyte"},
+    .load = load,
+};

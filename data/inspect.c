@@ -31,15 +31,7 @@ static enum dc_status find_range(struct dc_source_summary *summary, const struct
 enum dc_status dc_source_inspect(struct dc_source_summary *summary, const struct dc_source *source,
                                  struct dc_arena *arena, struct dc_error *error)
 {
-    *summary = (struct dc_source_summary){
-        .kind = source->ops->kind,
-        .count = source->count,
-        .sample = source->sample,
-        .dtype = source->dtype,
-        .classes = source->classes,
-        .class_names = source->class_names,
-        .hash = source->hash,
-    };
+    *summary = (struct dc_source_summary){0};
     int64_t *ids = DC_NEW(arena, int64_t, source->count, error);
     int64_t *counts = DC_NEW(arena, int64_t, source->classes, error);
     if (!ids || !counts)

@@ -8,10 +8,17 @@
 #include "core/arena.h"
 #include "data/open.h"
 
+struct dc__memory;
+
 struct dc__source_kind {
-    const char *name;
-    // Does this kind read what lies at `path`? A look at names or first bytes, not a check.
+    struct dc_source_ops ops;
+    // Does this kind read what lies at `path`? A look at names or first bytes, not a check. NULL:
+    // where one of `files` is, perhaps packed.
     bool (*recognize)(const char *path);
+    const char *files[5];
+    // Fills an empty source in memory, all but its labels' pointer and its hash; or makes one.
+    enum dc_status (*load)(struct dc__memory *memory, const struct dc_source_spec *spec,
+                           struct dc_error *error);
     enum dc_status (*open)(struct dc_source **source, const struct dc_source_spec *spec,
                            struct dc_error *error);
 };
@@ -24,8 +31,7 @@ static inline bool dc__is_test(const struct dc_source_spec *spec)
     return spec->split[1] == 'e';  // "test" or "train": dc_source_open has checked
 }
 
-// A source whose samples lie in memory, back to back. Created empty with ops whose `free` is
-// dc__memory_free; its opener fills the fields, then calls dc__memory_finish.
+// A source whose samples lie in memory, back to back.
 struct dc__memory {
     struct dc_source source;  // first, so that the pointers are the same
     struct dc_arena *arena;   // names
@@ -33,15 +39,15 @@ struct dc__memory {
     int32_t *labels;          // [count], or NULL
 };
 
-DC_MUST_USE enum dc_status dc__memory_create(struct dc__memory **memory,
-                                             const struct dc_source_ops *ops,
-                                             struct dc_error *error);
+DC_MUST_USE enum dc_status dc__memory_open(struct dc_source **source,
+                                           const struct dc__source_kind *kind,
+                                           const struct dc_source_spec *spec,
+                                           struct dc_error *error);
 // Room for `count` samples of source.sample and their labels; keeps those that are there.
 DC_MUST_USE enum dc_status dc__memory_resize(struct dc__memory *memory, int64_t count,
                                              struct dc_error *error);
-void dc__memory_finish(struct dc__memory *memory);
-DC_MUST_USE enum dc_status dc__memory_read(const struct dc_source *source, int64_t id, void *values,
-                                           struct dc_error *error);
+enum dc_status dc__memory_read(const struct dc_source *source, int64_t id, void *values,
+                               struct dc_error *error);
 void dc__memory_free(struct dc_source *source);
 
 // Content hash: every sample in turn with its label (0 without), after shape and type. Words of 8
@@ -51,14 +57,16 @@ uint64_t dc__hash_sample(uint64_t hash, const void *values, size_t bytes, int32_
 
 size_t dc__sample_bytes(const struct dc_source *source);
 
-// Class names from the spec, or from the lines of a text file if it exists; else *names = NULL and
-// *count = spec->class_count. The names lie in the arena. file may be NULL.
-DC_MUST_USE enum dc_status dc__class_names(const char *const **names, int *count,
-                                           const struct dc_source_spec *spec, const char *file,
-                                           struct dc_arena *arena, struct dc_error *error);
-// Split text at line ends; empty lines are left out.
-DC_MUST_USE enum dc_status dc__lines(const char *const **lines, int *count, const char *text,
-                                     struct dc_arena *arena, struct dc_error *error);
+// Class names from the spec, else from the lines of `text`, empty ones left out (NULL: none), of
+// `file`; else no names and spec->class_count. The names lie in the arena.
+DC_MUST_USE enum dc_status dc__class_names(struct dc_source *source,
+                                           const struct dc_source_spec *spec, const char *text,
+                                           const char *file, struct dc_arena *arena,
+                                           struct dc_error *error);
+// The same from a file of the data set's folder if it exists.
+DC_MUST_USE enum dc_status dc__class_file(struct dc_source *source,
+                                          const struct dc_source_spec *spec, const char *base,
+                                          struct dc_arena *arena, struct dc_error *error);
 // How many classes training labels use, all from 0 on; a gap is an error. `file` is for messages.
 DC_MUST_USE enum dc_status dc__count_classes(int *classes, const int32_t *labels, int64_t count,
                                              const char *file, struct dc_error *error);
@@ -69,5 +77,9 @@ DC_MUST_USE enum dc_status dc__check_labels(const int32_t *labels, int64_t count
 // The first of BASE, BASE.gz, BASE.xz that exists, else NULL (error untouched: the caller says).
 DC_MUST_USE char *dc__find_packed(const char *folder, const char *base, struct dc_arena *arena,
                                   struct dc_error *error);
+// And what it holds, decoded. None of them: DC_ERR_DATA.
+DC_MUST_USE enum dc_status dc__read_packed(uint8_t **bytes, size_t *size, const char **path,
+                                           const char *folder, const char *base,
+                                           struct dc_arena *arena, struct dc_error *error);
 
 #endif

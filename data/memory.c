@@ -16,23 +16,6 @@ size_t dc__sample_bytes(const struct dc_source *source)
     return (size_t)dc_shape_count(&source->sample) * dc_dtype_bytes(source->dtype);
 }
 
-enum dc_status dc__memory_create(struct dc__memory **out, const struct dc_source_ops *ops,
-                                 struct dc_error *error)
-{
-    *out = NULL;
-    struct dc__memory *memory = calloc(1, sizeof *memory);
-    if (!memory)
-        return dc_fail(error, DC_ERR_MEMORY, "out of memory");
-    memory->source.ops = ops;
-    memory->source.dtype = DC_U8;
-    const enum dc_status status = dc_arena_create(&memory->arena, error);
-    if (status == DC_OK)
-        *out = memory;
-    else
-        free(memory);
-    return status;
-}
-
 enum dc_status dc__memory_resize(struct dc__memory *memory, int64_t count, struct dc_error *error)
 {
     const size_t bytes = dc__sample_bytes(&memory->source);
@@ -53,18 +36,6 @@ enum dc_status dc__memory_resize(struct dc__memory *memory, int64_t count, struc
     return DC_OK;
 }
 
-void dc__memory_finish(struct dc__memory *memory)
-{
-    struct dc_source *source = &memory->source;
-    const size_t bytes = dc__sample_bytes(source);
-    source->labels = source->classes ? memory->labels : NULL;
-    uint64_t hash = dc__hash_start(source);
-    for (int64_t i = 0; i < source->count; i++)
-        hash = dc__hash_sample(hash, memory->values + (size_t)i * bytes, bytes,
-                               source->labels ? source->labels[i] : 0);
-    source->hash = hash;
-}
-
 enum dc_status dc__memory_read(const struct dc_source *source, int64_t id, void *values,
                                struct dc_error *error)
 {
@@ -83,6 +54,37 @@ void dc__memory_free(struct dc_source *source)
     free(memory->labels);
     dc_arena_free(memory->arena);
     free(memory);
+}
+
+static void finish(struct dc__memory *memory)
+{
+    struct dc_source *source = &memory->source;
+    const size_t bytes = dc__sample_bytes(source);
+    source->labels = source->classes ? memory->labels : NULL;
+    source->hash = dc__hash_start(source);
+    for (int64_t i = 0; i < source->count; i++)
+        source->hash = dc__hash_sample(source->hash, memory->values + (size_t)i * bytes, bytes,
+                                       source->labels ? source->labels[i] : 0);
+}
+
+enum dc_status dc__memory_open(struct dc_source **source, const struct dc__source_kind *kind,
+                               const struct dc_source_spec *spec, struct dc_error *error)
+{
+    struct dc__memory *memory = calloc(1, sizeof *memory);
+    if (!memory)
+        return dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    memory->source.ops = &kind->ops;
+    memory->source.dtype = DC_U8;
+    enum dc_status status = dc_arena_create(&memory->arena, error);
+    if (status == DC_OK)
+        status = kind->load(memory, spec, error);
+    if (status != DC_OK) {
+        dc__memory_free(&memory->source);
+        return status;
+    }
+    finish(memory);
+    *source = &memory->source;
+    return DC_OK;
 }
 
 static uint64_t fold(uint64_t hash, uint64_t word)
@@ -113,54 +115,57 @@ uint64_t dc__hash_sample(uint64_t hash, const void *values, size_t bytes, int32_
     return fold(fold(hash, word), (uint64_t)(uint32_t)label);
 }
 
-enum dc_status dc__lines(const char *const **lines, int *count, const char *text,
-                         struct dc_arena *arena, struct dc_error *error)
+static enum dc_status split_lines(const char *const **lines, int *count, const char *text,
+                                  struct dc_arena *arena, struct dc_error *error)
 {
     int capacity = 1;
     for (const char *p = text; *p; p++)
         capacity += *p == '\n';
     const char **list = DC_NEW(arena, const char *, capacity, error);
-    char *copy = dc_arena_copy(arena, text, error);
+    char *copy = dc_arena_copy(arena, text, error), *rest = NULL;
     if (!list || !copy)
         return DC_ERR_MEMORY;
     *count = 0;
-    for (char *line = copy; *line;) {
-        char *end = line + strcspn(line, "\r\n");
-        const bool last = !*end;
-        *end = '\0';
-        if (end > line)
-            list[(*count)++] = line;
-        line = last ? end : end + 1;
-    }
+    for (char *l = strtok_r(copy, "\r\n", &rest); l; l = strtok_r(NULL, "\r\n", &rest))
+        list[(*count)++] = l;
     *lines = list;
     return DC_OK;
 }
 
-enum dc_status dc__class_names(const char *const **names, int *count,
-                               const struct dc_source_spec *spec, const char *file,
-                               struct dc_arena *arena, struct dc_error *error)
+enum dc_status dc__class_names(struct dc_source *source, const struct dc_source_spec *spec,
+                               const char *text, const char *file, struct dc_arena *arena,
+                               struct dc_error *error)
 {
-    *names = NULL;
-    *count = spec->class_count;
+    source->class_names = NULL;
+    source->classes = spec->class_count;
     if (spec->class_names) {
         const char **list = DC_NEW(arena, const char *, spec->class_count, error);
         for (int i = 0; list && i < spec->class_count; i++)
             if (!(list[i] = dc_arena_copy(arena, spec->class_names[i], error)))
                 return DC_ERR_MEMORY;
-        *names = list;
+        source->class_names = list;
         return list ? DC_OK : DC_ERR_MEMORY;
     }
-    if (!file || !dc_file_exists(file))
+    if (!text)
         return DC_OK;
-    char *text = NULL;
-    DC_TRY(dc_file_read(&text, NULL, file, arena, error));
-    DC_TRY(dc__lines(names, count, text, arena, error));
-    if (*count == 0)
+    DC_TRY(split_lines(&source->class_names, &source->classes, text, arena, error));
+    if (source->classes == 0)
         return dc_fail(error, DC_ERR_DATA, "%s: holds no class name", file);
-    if (spec->class_count && spec->class_count != *count)
-        return dc_fail(error, DC_ERR_DATA, "%s: names %d classes, %d were asked for", file, *count,
-                       spec->class_count);
+    if (spec->class_count && spec->class_count != source->classes)
+        return dc_fail(error, DC_ERR_DATA, "%s: names %d classes, %d were asked for", file,
+                       source->classes, spec->class_count);
     return DC_OK;
+}
+
+enum dc_status dc__class_file(struct dc_source *source, const struct dc_source_spec *spec,
+                              const char *base, struct dc_arena *arena, struct dc_error *error)
+{
+    char *text = NULL, *file = dc_arena_printf(arena, error, "%s/%s", spec->path, base);
+    if (!file)
+        return DC_ERR_MEMORY;
+    if (!spec->class_names && dc_file_exists(file))
+        DC_TRY(dc_file_read(&text, NULL, file, arena, error));
+    return dc__class_names(source, spec, text, file, arena, error);
 }
 
 enum dc_status dc__count_classes(int *classes, const int32_t *labels, int64_t count,
@@ -215,4 +220,14 @@ char *dc__find_packed(const char *folder, const char *base, struct dc_arena *are
             return path;
     }
     return NULL;
+}
+
+enum dc_status dc__read_packed(uint8_t **bytes, size_t *size, const char **path, const char *folder,
+                               const char *base, struct dc_arena *arena, struct dc_error *error)
+{
+    *path = dc__find_packed(folder, base, arena, error);
+    if (!*path)
+        return dc_fail(error, DC_ERR_DATA, "%s/%s: no such file, nor with .gz or .xz", folder,
+                       base);
+    return dc_file_read_decoded(bytes, size, *path, arena, error);
 }

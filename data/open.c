@@ -22,13 +22,28 @@ const char *const *dc_source_kinds(void)
     return names;
 }
 
+static bool recognizes(const struct dc__source_kind *kind, const char *path)
+{
+    struct dc_arena *arena = NULL;
+    bool found = false;
+    if (kind->recognize)
+        return kind->recognize(path);
+    if (dc_arena_create(&arena, NULL) != DC_OK)
+        return false;
+    for (int i = 0; kind->files[i] && !found; i++)
+        found = dc__find_packed(path, kind->files[i], arena, NULL) != NULL;
+    dc_arena_free(arena);
+    return found;
+}
+
 static enum dc_status find_kind(const struct dc__source_kind **kind,
                                 const struct dc_source_spec *spec, struct dc_error *error)
 {
     const char *const *names = dc_source_kinds();
     const bool automatic = !spec->kind || !strcmp(spec->kind, "auto");
     for (int i = 0; i < KINDS; i++) {
-        if (automatic ? kinds[i]->recognize(spec->path) : !strcmp(spec->kind, kinds[i]->name)) {
+        if (automatic ? recognizes(kinds[i], spec->path)
+                      : !strcmp(spec->kind, kinds[i]->ops.kind)) {
             *kind = kinds[i];
             return DC_OK;
         }
@@ -58,8 +73,9 @@ enum dc_status dc_source_open(struct dc_source **source, const struct dc_source_
     DC_TRY(find_kind(&kind, spec, error));
     if (kind != &dc__source_png && (spec->resize_height || spec->resize_width || spec->channels))
         return dc_fail(error, DC_ERR_CONFIG,
-                       "resize and channels are for PNG files; this data is %s", kind->name);
-    DC_TRY(kind->open(source, spec, error));
+                       "resize and channels are for PNG files; this data is %s", kind->ops.kind);
+    DC_TRY(kind->open ? kind->open(source, spec, error)
+                      : dc__memory_open(source, kind, spec, error));
     assert((*source)->count > 0);
     return DC_OK;
 }

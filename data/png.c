@@ -6,13 +6,11 @@
 
 #include <dirent.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 
-#include "core/file.h"
 #include "data/kinds.h"
 #include "data/png_read.h"
 
@@ -33,47 +31,32 @@ static bool is_png(const char *name)
     return length > 4 && !strcasecmp(name + length - 4, ".png");
 }
 
-static int by_name(const void *a, const void *b)
+static int is_visible(const struct dirent *entry)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    return entry->d_name[0] != '.';
 }
 
-static enum dc_status collect(struct names *names, DIR *dir, struct dc_arena *arena,
-                              struct dc_error *error)
+static int by_name(const struct dirent **a, const struct dirent **b)
 {
-    int capacity = 0;
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        if (entry->d_name[0] == '.')
-            continue;
-        if (names->count == capacity) {
-            char **longer = DC_NEW(arena, char *, capacity ? 2 * capacity : 256, error);
-            if (!longer)
-                return DC_ERR_MEMORY;
-            if (capacity)
-                memcpy(longer, names->list, (size_t)capacity * sizeof *longer);
-            names->list = longer;
-            capacity = capacity ? 2 * capacity : 256;
-        }
-        names->list[names->count] = dc_arena_copy(arena, entry->d_name, error);
-        if (!names->list[names->count++])
-            return DC_ERR_MEMORY;
-    }
-    return DC_OK;
+    return strcmp((*a)->d_name, (*b)->d_name);
 }
 
 // The entries of a folder in the order of strcmp.
 static enum dc_status list_folder(struct names *names, const char *path, struct dc_arena *arena,
                                   struct dc_error *error)
 {
-    *names = (struct names){0};
-    DIR *dir = opendir(path);
-    if (!dir)
+    struct dirent **entries = NULL;
+    const int count = scandir(path, &entries, is_visible, by_name);
+    if (count < 0)
         return dc_fail(error, DC_ERR_DATA, "%s: cannot list the folder", path);
-    const enum dc_status status = collect(names, dir, arena, error);
-    closedir(dir);
-    if (status == DC_OK && names->count > 1)
-        qsort(names->list, (size_t)names->count, sizeof *names->list, by_name);
-    return status;
+    *names = (struct names){DC_NEW(arena, char *, count, error), count};
+    bool good = names->list;
+    for (int i = 0; i < count; i++) {
+        good = good && (names->list[i] = dc_arena_copy(arena, entries[i]->d_name, error));
+        free(entries[i]);
+    }
+    free(entries);
+    return good ? DC_OK : DC_ERR_MEMORY;
 }
 
 // Class folders of `path`; anything else there is refused.
@@ -188,6 +171,11 @@ static enum dc_status load(struct dc__memory *memory, const struct dc_source_spe
     const char *root = NULL, *naming = NULL;
     struct names classes, here;
     int64_t capacity = 0;
+    if (spec->channels != 0 && spec->channels != 1 && spec->channels != 3)
+        return dc_fail(error, DC_ERR_CONFIG, "channels must be 1 or 3, not %d", spec->channels);
+    if (spec->resize_height < 0 || spec->resize_width < 0 ||
+        (spec->resize_height > 0) != (spec->resize_width > 0))
+        return dc_fail(error, DC_ERR_CONFIG, "resize needs a height and a width, both above 0");
     DC_TRY(find_root(&root, &naming, spec, memory->arena, error));
     DC_TRY(list_classes(&classes, naming, memory->arena, error));
     DC_TRY(list_classes(&here, root, memory->arena, error));
@@ -195,63 +183,40 @@ static enum dc_status load(struct dc__memory *memory, const struct dc_source_spe
         return dc_fail(error, DC_ERR_DATA, "%s: has %d class folders, %d were asked for", naming,
                        classes.count, spec->class_count);
     for (int i = 0; i < here.count; i++) {
-        char **class = bsearch(&here.list[i], classes.list, (size_t)classes.count,
-                               sizeof *classes.list, by_name);
+        int class = 0;
+        while (class < classes.count && strcmp(classes.list[class], here.list[i]) != 0)
+            class ++;
         const char *folder = dc_arena_printf(memory->arena, error, "%s/%s", root, here.list[i]);
         if (!folder)
             return DC_ERR_MEMORY;
-        if (!class)
+        if (class == classes.count)
             return dc_fail(error, DC_ERR_DATA, "%s: the training data has no such class", folder);
-        DC_TRY(load_class(memory, &capacity, (int32_t)(class - classes.list), folder, spec,
-                          memory->arena, error));
+        DC_TRY(load_class(memory, &capacity, class, folder, spec, memory->arena, error));
     }
     if (source->count == 0)
         return dc_fail(error, DC_ERR_DATA, "%s: holds no PNG file", root);
     source->classes = classes.count;
     source->class_names = (const char *const *)classes.list;
-    if (spec->class_names) {
-        int count = 0;
-        DC_TRY(dc__class_names(&source->class_names, &count, spec, NULL, memory->arena, error));
-    }
-    dc__memory_finish(memory);
-    return DC_OK;
-}
-
-static enum dc_status open_png(struct dc_source **source, const struct dc_source_spec *spec,
-                               struct dc_error *error)
-{
-    static const struct dc_source_ops ops = {"png", dc__memory_read, dc__memory_free};
-    struct dc__memory *memory = NULL;
-    if (spec->channels != 0 && spec->channels != 1 && spec->channels != 3)
-        return dc_fail(error, DC_ERR_CONFIG, "channels must be 1 or 3, not %d", spec->channels);
-    if (spec->resize_height < 0 || spec->resize_width < 0 ||
-        (spec->resize_height > 0) != (spec->resize_width > 0))
-        return dc_fail(error, DC_ERR_CONFIG, "resize needs a height and a width, both above 0");
-    DC_TRY(dc__memory_create(&memory, &ops, error));
-    const enum dc_status status = load(memory, spec, error);
-    if (status == DC_OK)
-        *source = &memory->source;
-    else
-        dc__memory_free(&memory->source);
-    return status;
+    return spec->class_names ? dc__class_names(source, spec, NULL, NULL, memory->arena, error)
+                             : DC_OK;
 }
 
 // A folder that holds a folder; it is asked last.
 static bool recognize(const char *path)
 {
-    struct dc_arena *arena = NULL;
-    struct names names;
+    DIR *dir = opendir(path);
     bool found = false;
-    if (dc_arena_create(&arena, NULL) != DC_OK)
-        return false;
-    if (is_folder(path) && list_folder(&names, path, arena, NULL) == DC_OK) {
-        for (int i = 0; i < names.count && !found; i++) {
-            const char *inner = dc_arena_printf(arena, NULL, "%s/%s", path, names.list[i]);
-            found = inner && is_folder(inner);
-        }
-    }
-    dc_arena_free(arena);
+    struct stat info;
+    for (struct dirent *entry; dir && !found && (entry = readdir(dir));)
+        found = is_visible(entry) && fstatat(dirfd(dir), entry->d_name, &info, 0) == 0 &&
+                S_ISDIR(info.st_mode);
+    if (dir)
+        closedir(dir);
     return found;
 }
 
-const struct dc__source_kind dc__source_png = {"png", recognize, open_png};
+const struct dc__source_kind dc__source_png = {
+    .ops = {"png", dc__memory_read, dc__memory_free},
+    .recognize = recognize,
+    .load = load,
+};

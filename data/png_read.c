@@ -21,11 +21,6 @@ struct decoder {
     const uint8_t *bytes;
     size_t size, taken;
     char reason[256];
-    struct dc__image *image;
-    png_bytep *rows;
-    struct dc_arena *arena;
-    struct dc_error *error;
-    bool out_of_memory;
 };
 
 static void on_error(png_structp png, png_const_charp message)
@@ -50,70 +45,52 @@ static void on_read(png_structp png, png_bytep to, png_size_t size)
     decoder->taken += size;
 }
 
-static void set_transforms(png_structp png, png_infop info)
-{
-    const int colour = png_get_color_type(png, info);
-    png_set_scale_16(png);
-    if (colour == PNG_COLOR_TYPE_PALETTE)
-        png_set_palette_to_rgb(png);
-    if (colour == PNG_COLOR_TYPE_GRAY)
-        png_set_expand_gray_1_2_4_to_8(png);
-    png_set_strip_alpha(png);
-    png_set_interlace_handling(png);
-    png_read_update_info(png, info);
-}
-
-static bool allocate(struct decoder *decoder)
-{
-    struct dc__image *image = decoder->image;
-    image->height = (int)png_get_image_height(decoder->png, decoder->info);
-    image->width = (int)png_get_image_width(decoder->png, decoder->info);
-    image->channels = png_get_channels(decoder->png, decoder->info);
-    const size_t row = (size_t)image->width * (size_t)image->channels;
-    image->pixels = DC_NEW(decoder->arena, uint8_t, row * (size_t)image->height, decoder->error);
-    decoder->rows = DC_NEW(decoder->arena, png_bytep, image->height, decoder->error);
-    decoder->out_of_memory = !image->pixels || !decoder->rows;
-    for (int y = 0; !decoder->out_of_memory && y < image->height; y++)
-        decoder->rows[y] = image->pixels + (size_t)y * row;
-    return !decoder->out_of_memory;
-}
-
 static bool decode(struct decoder *decoder)
 {
     if (setjmp(png_jmpbuf(decoder->png)))
         return false;
     png_set_user_limits(decoder->png, SIDE_MAX, SIDE_MAX);
     png_set_read_fn(decoder->png, decoder, on_read);
-    png_read_info(decoder->png, decoder->info);
-    set_transforms(decoder->png, decoder->info);
-    if (!allocate(decoder))
-        return false;
-    png_read_image(decoder->png, decoder->rows);
-    png_read_end(decoder->png, NULL);
+    png_read_png(decoder->png, decoder->info,
+                 PNG_TRANSFORM_SCALE_16 | PNG_TRANSFORM_EXPAND | PNG_TRANSFORM_STRIP_ALPHA, NULL);
     return true;
+}
+
+static enum dc_status copy_pixels(struct dc__image *image, const struct decoder *decoder,
+                                  struct dc_arena *arena, struct dc_error *error)
+{
+    png_bytepp rows = png_get_rows(decoder->png, decoder->info);
+    image->height = (int)png_get_image_height(decoder->png, decoder->info);
+    image->width = (int)png_get_image_width(decoder->png, decoder->info);
+    image->channels = png_get_channels(decoder->png, decoder->info);
+    const size_t row = (size_t)image->width * (size_t)image->channels;
+    image->pixels = DC_NEW(arena, uint8_t, row * (size_t)image->height, error);
+    for (int y = 0; image->pixels && y < image->height; y++)
+        memcpy(image->pixels + (size_t)y * row, rows[y], row);
+    return image->pixels ? DC_OK : DC_ERR_MEMORY;
 }
 
 enum dc_status dc__png_read(struct dc__image *image, const char *path, struct dc_arena *arena,
                             struct dc_error *error)
 {
     char *bytes = NULL;
-    struct decoder decoder = {.image = image, .arena = arena, .error = error};
+    struct decoder decoder = {0};
     DC_TRY(dc_file_read(&bytes, &decoder.size, path, arena, error));
     decoder.bytes = (const uint8_t *)bytes;
     if (decoder.size < 8 || png_sig_cmp(decoder.bytes, 0, 8) != 0)
         return dc_fail(error, DC_ERR_DATA, "%s: not a PNG file", path);
     decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, on_error, on_warning);
-    if (decoder.png)
-        decoder.info = png_create_info_struct(decoder.png);
-    const bool ready = decoder.png && decoder.info;
-    const bool good = ready && decode(&decoder);
+    decoder.info = decoder.png ? png_create_info_struct(decoder.png) : NULL;
+    enum dc_status status;
+    if (!decoder.info)
+        status = dc_fail(error, DC_ERR_MEMORY, "%s: out of memory", path);
+    else if (!decode(&decoder))
+        status = dc_fail(error, DC_ERR_DATA, "%s: near byte %zu: %s", path, decoder.taken,
+                         decoder.reason);
+    else
+        status = copy_pixels(image, &decoder, arena, error);
     png_destroy_read_struct(&decoder.png, &decoder.info, NULL);
-    if (good)
-        return DC_OK;
-    if (!ready || decoder.out_of_memory)
-        return dc_fail(error, DC_ERR_MEMORY, "%s: out of memory", path);
-    return dc_fail(error, DC_ERR_DATA, "%s: near byte %zu: %s", path, decoder.taken,
-                   decoder.reason);
+    return status;
 }
 
 enum dc_status dc__image_channels(struct dc__image *image, int channels, struct dc_arena *arena,

@@ -15,6 +15,8 @@
 #ifndef DC_EXPORT_BUNDLE_H
 #define DC_EXPORT_BUNDLE_H
 
+#include <jansson.h>
+
 #include "export/vectors.h"
 
 enum { DC_BUNDLE_VERSION = 1 };
@@ -29,6 +31,9 @@ DC_MUST_USE enum dc_status dc_bundle_write(const char *directory, const struct d
 // vectors may be NULL; the caller frees both.
 DC_MUST_USE enum dc_status dc_bundle_read(struct dc_imodel **model, struct dc_vectors **vectors,
                                           const char *directory, struct dc_error *error);
+
+// {weight_bytes, bias_bytes, rescale_bytes, arena_bytes, macs}
+json_t *dc_bundle_cost(const struct dc_imodel_cost *cost);
 
 // The model's name as the files and functions of the C pair have it.
 DC_MUST_USE char *dc_bundle_c_name(struct dc_arena *arena, const struct dc_imodel *model,

@@ -138,11 +138,7 @@ static enum dc_status write_arrays(json_t *layers, const char *path, const struc
     enum dc_status status = dc_h5_set_int(file, "bundle_version", DC_BUNDLE_VERSION, error);
     for (int i = 0; status == DC_OK && i < model->count; i++)
         status = write_layer(layers, file, model, i, vectors, error);
-    if (status != DC_OK) {
-        dc_h5_close(file);
-        return status;
-    }
-    return dc_h5_close_commit(file, error);
+    return dc_h5_close_commit(file, status, error);
 }
 
 // The C pair with its hashes.
@@ -184,6 +180,14 @@ static enum dc_status write_manifest(json_t *root, const char *path, struct dc_e
     return status;
 }
 
+json_t *dc_bundle_cost(const struct dc_imodel_cost *cost)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "weight_bytes", (json_int_t)cost->weight_bytes,
+                     "bias_bytes", (json_int_t)cost->bias_bytes, "rescale_bytes",
+                     (json_int_t)cost->rescale_bytes, "arena_bytes", (json_int_t)cost->arena_bytes,
+                     "macs", (json_int_t)cost->macs);
+}
+
 static enum dc_status fill_directory(const char *directory, const struct dc_imodel *model,
                                      const struct dc_vectors *vectors, struct dc_arena *arena,
                                      struct dc_error *error)
@@ -196,16 +200,14 @@ static enum dc_status fill_directory(const char *directory, const struct dc_imod
         return DC_ERR_MEMORY;
     json_t *files = json_object(), *layers = json_array();
     json_t *root = json_pack(
-        "{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:i, "
+        "{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:{s:I, s:i, "
         "s:[s,s,s]}, s:o, s:o}",
         "bundle_version", DC_BUNDLE_VERSION, "writer", "Decant " DECANT_VERSION, "name",
         model->name, "provenance", model->provenance, "profile", model->profile->name, "rounding",
         model->profile->rounding, "requantize", model->profile->formula, "endianness", "little",
-        "cost", "weight_bytes", (json_int_t)cost.weight_bytes, "bias_bytes",
-        (json_int_t)cost.bias_bytes, "rescale_bytes", (json_int_t)cost.rescale_bytes, "arena_bytes",
-        (json_int_t)cost.arena_bytes, "macs", (json_int_t)cost.macs, "vectors", "count",
-        (json_int_t)vectors->count, "corner_cases", DC_VECTOR_CORNERS, "corners", "all -128",
-        "all 127", "all zero point", "files", files, "layers", layers);
+        "cost", dc_bundle_cost(&cost), "vectors", "count", (json_int_t)vectors->count,
+        "corner_cases", DC_VECTOR_CORNERS, "corners", "all -128", "all 127", "all zero point",
+        "files", files, "layers", layers);
     if (!root)
         return dc_fail(error, DC_ERR_MEMORY, "no memory for the manifest");
     enum dc_status status = write_arrays(layers, h5, model, vectors, error);

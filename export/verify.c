@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "export/bundle.h"
 
@@ -49,13 +49,6 @@ static const char driver[] =
     "    }\n"
     "    return fflush(stdout) != 0;\n"
     "}\n";
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 // A file of the work folder; part: a number behind the name, or NO_PART.
 static char *path_in(const struct verifier *v, const char *name, int part)
@@ -96,9 +89,9 @@ static int finish(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static enum dc_status compile(struct verifier *v, const struct dc_verify_options *options)
+static enum dc_status compile(struct verifier *v, const char *compiler)
 {
-    const char *compiler = options && options->compiler ? options->compiler : getenv("CC");
+    compiler = compiler ? compiler : getenv("CC");
     char *words = dc_arena_copy(v->arena, compiler && *compiler ? compiler : "cc", v->error);
     char *driver_path = path_in(v, "driver.c", NO_PART), *program = path_in(v, "program", NO_PART);
     char *code = dc_arena_printf(v->arena, v->error, "%s/%s.c", v->directory, v->name);
@@ -205,7 +198,7 @@ static enum dc_status compare(struct verifier *v, const int8_t *ours, const int8
 }
 
 static enum dc_status verify(struct verifier *v, const int8_t *inputs, int64_t samples,
-                             const struct dc_verify_options *options)
+                             const char *compiler)
 {
     struct dc_engine *engine = NULL;
     DC_TRY(dc_bundle_read(&v->model, &v->vectors, v->directory, v->error));
@@ -218,7 +211,7 @@ static enum dc_status verify(struct verifier *v, const int8_t *inputs, int64_t s
     int8_t *theirs = dc_arena_alloc(v->arena, bytes, v->error);
     if (!v->name || !ours || !theirs)
         return DC_ERR_MEMORY;
-    DC_TRY(compile(v, options));
+    DC_TRY(compile(v, compiler));
     DC_TRY(run_program(v, theirs, inputs, samples));
     DC_TRY(dc_engine_create(&engine, v->ctx, v->model, v->error));
     dc_engine_run(engine, ours, inputs, samples);
@@ -240,12 +233,11 @@ static void remove_work(struct verifier *v)
 }
 
 enum dc_status dc_verify_bundle(const struct dc_ctx *ctx, const char *directory,
-                                const int8_t *inputs, int64_t samples,
-                                const struct dc_verify_options *options,
+                                const int8_t *inputs, int64_t samples, const char *compiler,
                                 struct dc_verify_report *report, struct dc_error *error)
 {
     struct verifier v = {.ctx = ctx, .directory = directory, .report = report, .error = error};
-    const double started = now();
+    const double started = dc_seconds();
     const char *base = getenv("TMPDIR");
     memset(report, 0, sizeof *report);
     DC_TRY(dc_arena_create(&v.arena, error));
@@ -255,12 +247,12 @@ enum dc_status dc_verify_bundle(const struct dc_ctx *ctx, const char *directory,
     if (v.work && !mkdtemp(v.work)) {
         status = dc_fail(error, DC_ERR_IO, "%s: cannot be created: %s", v.work, strerror(errno));
     } else if (v.work) {
-        status = verify(&v, inputs, samples, options);
+        status = verify(&v, inputs, samples, compiler);
         remove_work(&v);
     }
     dc_vectors_free(v.vectors);
     dc_imodel_free(v.model);
     dc_arena_free(v.arena);
-    report->seconds = now() - started;
+    report->seconds = dc_seconds() - started;
     return status;
 }

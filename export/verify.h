@@ -12,10 +12,6 @@
 
 enum { DC_VERIFY_LINE = 512 };
 
-struct dc_verify_options {
-    const char *compiler;  // words split at spaces; NULL: $CC, else cc
-};
-
 struct dc_verify_report {
     int64_t samples, bytes;  // compared between the engine and the compiled program
     int64_t vectors;         // replayed, every layer
@@ -24,13 +20,13 @@ struct dc_verify_report {
     char compiler[DC_VERIFY_LINE];  // the command line
 };
 
-// inputs: [samples, input codes]. A difference is DC_ERR_VERIFY and names sample, output, both
+// inputs: [samples, input codes]. compiler: words split at spaces; NULL: $CC, else cc.
+// A difference is DC_ERR_VERIFY and names sample, output, both
 // values and how many bytes differ; the report is filled as far as it got. A compiler that is not
 // there or refuses the code is DC_ERR_VERIFY with its own words on stderr.
 DC_MUST_USE enum dc_status dc_verify_bundle(const struct dc_ctx *ctx, const char *directory,
                                             const int8_t *inputs, int64_t samples,
-                                            const struct dc_verify_options *options,
-                                            struct dc_verify_report *report,
+                                            const char *compiler, struct dc_verify_report *report,
                                             struct dc_error *error);
 
 #endif

@@ -27,9 +27,8 @@ static int remove_temporary(const char *path, const struct stat *info, int type,
 
 static enum dc_status write_records(struct dc_run *run, struct dc_error *error)
 {
-    char *given = NULL,
-         *copy = dc_arena_printf(run->arena, error, "%s/experiment.yaml", run->directory);
-    char *resolved = dc_arena_printf(run->arena, error, "%s/resolved.yaml", run->directory);
+    char *given = NULL, *copy = dc__path(run, "experiment.yaml", error);
+    char *resolved = dc__path(run, "resolved.yaml", error);
     size_t size = 0;
     if (!copy || !resolved)
         return DC_ERR_MEMORY;
@@ -46,7 +45,7 @@ static enum dc_status write_records(struct dc_run *run, struct dc_error *error)
 // The log is the lock: the system frees it when its process ends, however it ends.
 static enum dc_status lock(struct dc_run *run, struct dc_error *error)
 {
-    char *path = dc_arena_printf(run->arena, error, "%s/log.txt", run->directory);
+    char *path = dc__path(run, "log.txt", error);
     if (!path)
         return DC_ERR_MEMORY;
     FILE *file = fopen(path, "ae");

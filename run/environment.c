@@ -29,15 +29,10 @@ static void cpu_name(char name[128])
         fclose(file);
 }
 
-static char *environment_path(struct dc_run *run, struct dc_error *error)
-{
-    return dc_arena_printf(run->arena, error, "%s/env.json", run->directory);
-}
-
 enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error)
 {
-    char now[32], *path = environment_path(run, error);
-    char *checkpoints = dc_arena_printf(run->arena, error, "%s/checkpoints", run->directory);
+    char now[32], *path = dc__path(run, "env.json", error);
+    char *checkpoints = dc__path(run, "checkpoints", error);
     if (!path || !checkpoints)
         return DC_ERR_MEMORY;
     if (!dc_file_exists(path) || !dc_file_exists(checkpoints))
@@ -84,7 +79,7 @@ enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error)
         json_array_append_new(mean, json_real((double)run->normalization.mean[c]));
         json_array_append_new(deviation, json_real((double)run->normalization.deviation[c]));
     }
-    char *path = environment_path(run, error);
+    char *path = dc__path(run, "env.json", error);
     enum dc_status status = path ? DC_OK : DC_ERR_MEMORY;
     if (object)
         json_object_set_new(object, "normalization",

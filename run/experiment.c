@@ -21,9 +21,9 @@ static enum dc_status unknown_stage(const struct dc_yaml *stages, const char *te
     int count = 0;
     for (; count < stages->count && count < DC_STAGES_MAX; count++)
         names[count] = stages->keys[count]->text;
-    const char *near = dc_suggest(name, names, count);
-    return dc_fail(error, DC_ERR_USAGE, "--set %s: there is no stage '%s'%s%s%s", text, name,
-                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    char hint[DC_HINT];
+    return dc_fail(error, DC_ERR_USAGE, "--set %s: there is no stage '%s'%s", text, name,
+                   dc_did_you_mean(hint, name, names, count));
 }
 
 // --set a.b.c=value: the mapping a.b of the tree gets the key c.
@@ -111,10 +111,10 @@ static enum dc_status want_stage(struct dc_experiment *experiment, const struct 
     const int count = (int)(stage - experiment->stages);
     for (int i = 0; i < count; i++)
         names[i] = experiment->stages[i].name;
-    const char *near = dc_suggest(name, names, count);
+    char hint[DC_HINT];
     return dc_fail_yaml(error, dc_stage_place(stage, group, key),
-                        "stage '%s': no stage '%s' before it%s%s%s", stage->name, name,
-                        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+                        "stage '%s': no stage '%s' before it%s", stage->name, name,
+                        dc_did_you_mean(hint, name, names, count));
 }
 
 // A stage before this one, or a file beside the experiment.
@@ -238,7 +238,16 @@ static enum dc_status read_stage(struct dc_experiment *experiment, const struct 
         if (!dc_yaml_get(body, "train") && dc_yaml_get(body, "quantize"))
             stage->trains = false;  // calibration alone
     }
+    const bool quantized = stage->quantizes;
     DC_TRY(dc_schema_decode(&dc__stage_schema, stage, body, label, true, &decoder, error));
+    // A temperature inherited from a float stage costs a quantized student accuracy: back to the
+    // default, 1, unless this stage states one.
+    const struct dc_yaml *distill = dc_yaml_get(body, "distill");
+    const bool states_losses = distill && dc_yaml_get(distill, "losses");
+    for (int i = 0; stage->quantizes && !quantized && stage->distills && !states_losses &&
+                    i < stage->distill.losses.count;
+         i++)
+        stage->distill.losses.items[i].temperature = 0.0;
     stage->exports = stage->export.stage[0];
     DC_TRY(check_stage(experiment, stage, error));
     experiment->stage_count++;
@@ -252,20 +261,17 @@ static enum dc_status read_target(struct dc_experiment *experiment, struct dc_er
         return DC_OK;
     const struct dc_decoder decoder = {experiment->arena, NULL};
     const struct dc_yaml *root = NULL;
-    struct dc__target target = {0};
     DC_TRY(dc_yaml_read(&root, experiment->target, experiment->arena, error));
-    DC_TRY(dc_schema_decode(&dc__target_schema, &target, root, "target", true, &decoder, error));
-    if (!dc_profile_find(target.profile)) {
+    DC_TRY(dc_schema_decode(&dc__target_schema, experiment, root, "target", true, &decoder, error));
+    if (!dc_profile_find(experiment->profile)) {
         char names[256] = "";
         size_t used = 0;
         for (const struct dc_profile *const *p = dc_profile_table(); *p && used < sizeof names; p++)
             used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "",
                                      (*p)->name);
         return dc_fail_yaml(error, dc_yaml_get(root, "profile"),
-                            "no arithmetic profile '%s'; there are %s", target.profile, names);
+                            "no arithmetic profile '%s'; there are %s", experiment->profile, names);
     }
-    experiment->profile = target.profile;
-    experiment->target_name = target.name;
     return DC_OK;
 }
 
@@ -280,11 +286,11 @@ static enum dc_status check_source(const struct dc_experiment *experiment,
         known = known || strcmp(source, kinds[count]) == 0;
     if (known)
         return DC_OK;
-    const char *near = dc_suggest(source, kinds, count);
+    char hint[DC_HINT];
     return dc_fail_yaml(error, dc_yaml_get(dc_yaml_get(root, "data"), "source"),
                         "no data source '%s'; there are auto, idx, cifar10, cifar100, hdf5 and png"
-                        "%s%s%s",
-                        source, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+                        "%s",
+                        source, dc_did_you_mean(hint, source, kinds, count));
 }
 
 static enum dc_status read_all(struct dc_experiment *experiment, const char *const *overrides,
@@ -292,25 +298,20 @@ static enum dc_status read_all(struct dc_experiment *experiment, const char *con
 {
     const struct dc_decoder decoder = {experiment->arena, NULL};
     const struct dc_yaml *root = NULL;
-    struct dc__experiment_file file = {0};
     DC_TRY(dc_yaml_read(&root, experiment->path, experiment->arena, error));
     for (int i = 0; i < count; i++)
         DC_TRY(apply_override(root, overrides[i], experiment->arena, error));
-    DC_TRY(dc_schema_defaults(&dc__experiment_schema, &file, &decoder, error));
-    DC_TRY(dc_schema_decode(&dc__experiment_schema, &file, root, "the experiment", true, &decoder,
-                            error));
-    experiment->name = file.name;
-    experiment->seed = file.seed;
-    experiment->data = file.data;
-    experiment->target = file.target;
-    if (!file.data.path)
+    DC_TRY(dc_schema_defaults(&dc__experiment_schema, experiment, &decoder, error));
+    DC_TRY(dc_schema_decode(&dc__experiment_schema, experiment, root, "the experiment", true,
+                            &decoder, error));
+    if (!experiment->data.path)
         return dc_fail_yaml(error, root, "the experiment lacks 'data' with a 'path'");
     DC_TRY(check_source(experiment, root, error));
-    if (file.target[0] && !dc_file_exists(file.target))
+    if (experiment->target[0] && !dc_file_exists(experiment->target))
         return dc_fail_yaml(error, dc_yaml_get(root, "target"), "there is no target file %s",
-                            file.target);
+                            experiment->target);
     DC_TRY(read_target(experiment, error));
-    const struct dc_yaml *stages = file.stages;
+    const struct dc_yaml *stages = experiment->stage_list;
     if (stages->kind != DC_YAML_MAPPING || stages->count == 0 || stages->count > DC_STAGES_MAX)
         return dc_fail_yaml(error, stages, "stages must be a mapping of 1 to %d stages",
                             DC_STAGES_MAX);
@@ -348,15 +349,6 @@ void dc_experiment_free(struct dc_experiment *experiment)
         dc_arena_free(experiment->arena);
 }
 
-static void write_head(struct dc_text_buffer *out, const struct dc_experiment *experiment)
-{
-    const struct dc__experiment_file file = {.name = experiment->name,
-                                             .seed = experiment->seed,
-                                             .data = experiment->data,
-                                             .target = experiment->target};
-    dc_schema_write(&dc__experiment_schema, out, &file, 0);
-}
-
 // An inherited stage is written with all it inherited; `from` stays, for its weights.
 static void write_stage(struct dc_text_buffer *out, const struct dc_stage *stage)
 {
@@ -366,7 +358,7 @@ static void write_stage(struct dc_text_buffer *out, const struct dc_stage *stage
 
 void dc_experiment_write(struct dc_text_buffer *out, const struct dc_experiment *experiment)
 {
-    write_head(out, experiment);
+    dc_schema_write(&dc__experiment_schema, out, experiment, 0);
     if (out->length > 0 && !out->failed && out->text[out->length - 1] != '\n')
         dc_text_append(out, "\n");
     for (int i = 0; i < experiment->stage_count; i++)
@@ -387,7 +379,7 @@ enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
         body.train.init_from = "";
     head.data.loader_depth = head.data.loader_threads = 1;
     head.data.class_names.count = 0;
-    write_head(&text, &head);
+    dc_schema_write(&dc__experiment_schema, &text, &head, 0);
     write_stage(&text, &body);
     dc_text_append(&text, "profile: %s\n", experiment->profile);
     enum dc_status status = text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory") : DC_OK;

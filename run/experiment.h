@@ -12,7 +12,7 @@
 #include "run/model.h"
 #include "run/schema.h"
 
-enum { DC_STAGES_MAX = 32, DC_LOSSES_MAX = 8, DC_PARAMETERS_MAX = 16 };
+enum { DC_STAGES_MAX = 32, DC_LOSSES_MAX = 8 };
 
 struct dc_augmentation_list {
     int count;
@@ -47,14 +47,9 @@ struct dc_loss_list {
     struct dc_loss_spec items[DC_LOSSES_MAX];
 };
 
-struct dc_group_spec {
-    const char *pattern;  // of slice names
-    double factor;
-};
-
-struct dc_group_list {
+struct dc_named_values {
     int count;
-    struct dc_group_spec items[DC_LIST_MAX];
+    struct dc_named_value items[DC_LIST_MAX];
 };
 
 struct dc_train_spec {
@@ -71,10 +66,10 @@ struct dc_train_spec {
     struct dc_numbers milestones;
     double clip_norm, average_decay;
     int64_t patience;
-    int keep;                // best, last
-    const char *init_from;   // a stage or a weights file
-    struct dc_texts freeze;  // slice patterns
-    struct dc_group_list learning_rate_factors;
+    int keep;                                      // best, last
+    const char *init_from;                         // a stage or a weights file
+    struct dc_texts freeze;                        // slice patterns
+    struct dc_named_values learning_rate_factors;  // by slice pattern
 };
 
 struct dc_distill_spec {
@@ -97,16 +92,11 @@ struct dc_export_spec {
     bool verify;
 };
 
-struct dc_parameter_list {
-    int count;
-    struct dc_model_parameter items[DC_PARAMETERS_MAX];
-};
-
 struct dc_stage {
     const char *name;
     const struct dc_yaml *where;
     const char *from, *model;
-    struct dc_parameter_list parameters;
+    struct dc_named_values parameters;
     int64_t seed;
     bool trains, distills, quantizes, exports;
     struct dc_train_spec train;
@@ -123,6 +113,7 @@ struct dc_experiment {
     const char *target;   // file; "": none
     const char *profile;  // from the target
     const char *target_name;
+    const struct dc_yaml *stage_list;
     int stage_count;
     struct dc_stage stages[DC_STAGES_MAX];
 };

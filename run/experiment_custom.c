@@ -1,28 +1,11 @@
-// Owns the keys of experiment files that hold lists of named things or optional groups.
+// Owns the keys of experiment files that hold lists of named things.
 
-#include "run/experiment_custom.h"
+#include "run/experiment_schema.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "core/file.h"
-#include "run/experiment_schema.h"
-
-enum dc_status dc__keep_node(const struct dc_decoder *decoder, void *field,
-                             const struct dc_yaml *node, struct dc_error *error)
-{
-    (void)decoder;
-    (void)error;
-    *(const struct dc_yaml **)field = node;
-    return DC_OK;
-}
-
-void dc__write_nothing(struct dc_text_buffer *out, const void *field, int indent)
-{
-    (void)out;
-    (void)field;
-    (void)indent;
-}
 
 // An item of a list: a name alone, or one name with its keys (*body, else NULL).
 static enum dc_status named_item(const struct dc_yaml **name, const struct dc_yaml **body,
@@ -132,14 +115,10 @@ void dc__write_augment(struct dc_text_buffer *out, const void *field, int indent
 }
 
 static const struct dc_field normalize_fields[] = {
-    {.key = "mean",
-     .type = DC_FIELD_NUMBERS,
-     .offset = offsetof(struct dc_normalize_spec, mean),
-     .help = "mean of each channel, of values in [0, 1]"},
-    {.key = "deviation",
-     .type = DC_FIELD_NUMBERS,
-     .offset = offsetof(struct dc_normalize_spec, deviation),
-     .help = "deviation of each channel"},
+    DC_FIELD(dc_normalize_spec, "mean", NUMBERS, mean, NULL,
+             .help = "mean of each channel, of values in [0, 1]"),
+    DC_FIELD(dc_normalize_spec, "deviation", NUMBERS, deviation, NULL,
+             .help = "deviation of each channel"),
 };
 static const struct dc_schema normalize_schema = DC_SCHEMA("normalize", normalize_fields);
 
@@ -172,17 +151,14 @@ static_assert(sizeof loss_names / sizeof loss_names[0] == DC_LOSS_KIND_COUNT + 1
               "one name per loss");
 
 #define LOSS(k, t, m, d, low, high, h)                                                             \
-    {                                                                                              \
-        .key = (k), .type = (t), .offset = offsetof(struct dc_loss_spec, m), .fallback = (d),      \
-        .minimum = (low), .maximum = (high), .help = (h)                                           \
-    }
+    DC_FIELD(dc_loss_spec, k, t, m, d, .minimum = (low), .maximum = (high), .help = (h))
 
 static const struct dc_field loss_fields[] = {
-    LOSS("weight", DC_FIELD_REAL, weight, "1", 0, 1e9, "what the term counts in the sum"),
-    LOSS("start_epoch", DC_FIELD_INT, start_epoch, "0", 0, 1e9, "first epoch of the term"),
-    LOSS("end_epoch", DC_FIELD_INT, end_epoch, "0", 0, 1e9, "epoch it ends before; 0: never"),
-    LOSS("ramp_epochs", DC_FIELD_INT, ramp_epochs, "0", 0, 1e9, "epochs of a linear rise"),
-    LOSS("temperature", DC_FIELD_REAL, temperature, "0", 0, 1e4,
+    LOSS("weight", REAL, weight, "1", 0, 1e9, "what the term counts in the sum"),
+    LOSS("start_epoch", INT, start_epoch, "0", 0, 1e9, "first epoch of the term"),
+    LOSS("end_epoch", INT, end_epoch, "0", 0, 1e9, "epoch it ends before; 0: never"),
+    LOSS("ramp_epochs", INT, ramp_epochs, "0", 0, 1e9, "epochs of a linear rise"),
+    LOSS("temperature", REAL, temperature, "0", 0, 1e4,
          "softens both softmaxes; 0: 4, or 1 where the stage quantizes"),
 };
 // The first four are every loss's; temperature is kd's.
@@ -224,131 +200,44 @@ void dc__write_losses(struct dc_text_buffer *out, const void *field, int indent)
     }
 }
 
-enum dc_status dc__decode_groups(const struct dc_decoder *decoder, void *field,
-                                 const struct dc_yaml *node, struct dc_error *error)
+static enum dc_status decode_named(struct dc_named_values *list, const struct dc_yaml *node,
+                                   const char *what, double low, double high,
+                                   struct dc_error *error)
 {
-    (void)decoder;
-    struct dc_group_list *list = field;
-    *list = (struct dc_group_list){0};
+    *list = (struct dc_named_values){0};
     if (node->kind != DC_YAML_MAPPING || node->count > DC_LIST_MAX)
-        return dc_fail_yaml(error, node, "factors are a mapping {LAYER or PREFIX*: factor}");
+        return dc_fail_yaml(error, node, "%s", what);
     for (int i = 0; i < node->count; i++) {
-        list->items[i].pattern = node->keys[i]->text;
-        DC_TRY(decode_number(&list->items[i].factor, node->items[i], node->keys[i]->text, 0, 1e6,
-                             error));
+        struct dc_named_value *item = &list->items[i];
+        item->name = node->keys[i]->text;
+        DC_TRY(decode_number(&item->value, node->items[i], item->name, low, high, error));
     }
     list->count = node->count;
     return DC_OK;
 }
 
-void dc__write_groups(struct dc_text_buffer *out, const void *field, int indent)
+enum dc_status dc__decode_factors(const struct dc_decoder *decoder, void *field,
+                                  const struct dc_yaml *node, struct dc_error *error)
 {
-    const struct dc_group_list *list = field;
-    dc_text_append(out, list->count ? "\n" : " {}\n");
-    for (int i = 0; i < list->count; i++) {
-        dc_text_append(out, "%*s", indent, "");
-        dc_text_append_scalar(out, list->items[i].pattern);
-        dc_text_append(out, ": %.17g\n", list->items[i].factor);
-    }
+    (void)decoder;
+    return decode_named(field, node, "factors are a mapping {LAYER or PREFIX*: factor}", 0, 1e6,
+                        error);
 }
 
 enum dc_status dc__decode_parameters(const struct dc_decoder *decoder, void *field,
                                      const struct dc_yaml *node, struct dc_error *error)
 {
     (void)decoder;
-    struct dc_parameter_list *list = field;
-    *list = (struct dc_parameter_list){0};
-    if (node->kind != DC_YAML_MAPPING || node->count > DC_PARAMETERS_MAX)
-        return dc_fail_yaml(error, node, "parameters are a mapping {NAME: number}");
-    for (int i = 0; i < node->count; i++) {
-        list->items[i].name = node->keys[i]->text;
-        DC_TRY(decode_number(&list->items[i].value, node->items[i], node->keys[i]->text, -1e9, 1e9,
-                             error));
-    }
-    list->count = node->count;
-    return DC_OK;
+    return decode_named(field, node, "parameters are a mapping {NAME: number}", -1e9, 1e9, error);
 }
 
-void dc__write_parameters(struct dc_text_buffer *out, const void *field, int indent)
+void dc__write_named(struct dc_text_buffer *out, const void *field, int indent)
 {
-    const struct dc_parameter_list *list = field;
+    const struct dc_named_values *list = field;
     dc_text_append(out, list->count ? "\n" : " {}\n");
-    for (int i = 0; i < list->count; i++)
-        dc_text_append(out, "%*s%s: %.17g\n", indent, "", list->items[i].name,
-                       list->items[i].value);
-}
-
-static enum dc_status decode_group(bool *present, const struct dc_schema *schema, void *field,
-                                   const struct dc_decoder *decoder, const struct dc_yaml *node,
-                                   struct dc_error *error)
-{
-    if (node->kind == DC_YAML_SCALAR && !node->text[0]) {
-        *present = false;
-        return DC_OK;
+    for (int i = 0; i < list->count; i++) {
+        dc_text_append(out, "%*s", indent, "");
+        dc_text_append_scalar(out, list->items[i].name);
+        dc_text_append(out, ": %.17g\n", list->items[i].value);
     }
-    if (!*present)
-        DC_TRY(dc_schema_defaults(schema, field, decoder, error));
-    *present = true;
-    return dc_schema_decode(schema, field, node, schema->name, false, decoder, error);
-}
-
-static void write_group(struct dc_text_buffer *out, bool present, const struct dc_schema *schema,
-                        const void *field, int indent)
-{
-    dc_text_append(out, present ? "\n" : " ''\n");
-    if (present)
-        dc_schema_write(schema, out, field, indent);
-}
-
-#define STAGE_OF(field, member)                                                                    \
-    ((struct dc_stage *)(void *)((char *)(field)-offsetof(struct dc_stage, member)))
-#define CONST_STAGE_OF(field, member)                                                              \
-    ((const struct dc_stage *)(const void *)((const char *)(field)-offsetof(struct dc_stage,       \
-                                                                            member)))
-
-enum dc_status dc__decode_train(const struct dc_decoder *decoder, void *field,
-                                const struct dc_yaml *node, struct dc_error *error)
-{
-    return decode_group(&STAGE_OF(field, train)->trains, &dc__train_schema, field, decoder, node,
-                        error);
-}
-
-enum dc_status dc__decode_distill(const struct dc_decoder *decoder, void *field,
-                                  const struct dc_yaml *node, struct dc_error *error)
-{
-    return decode_group(&STAGE_OF(field, distill)->distills, &dc__distill_schema, field, decoder,
-                        node, error);
-}
-
-enum dc_status dc__decode_quantize(const struct dc_decoder *decoder, void *field,
-                                   const struct dc_yaml *node, struct dc_error *error)
-{
-    struct dc_stage *stage = STAGE_OF(field, quantize);
-    const bool inherited_losses = !stage->quantizes && stage->distills && stage->from;
-    DC_TRY(decode_group(&stage->quantizes, &dc__quantize_schema, field, decoder, node, error));
-    // A temperature inherited from a float stage costs a quantized student accuracy: back to the
-    // default, 1, unless this stage states one.
-    const bool states_losses = stage->where && dc_yaml_get(stage->where, "distill") &&
-                               dc_yaml_get(dc_yaml_get(stage->where, "distill"), "losses");
-    for (int i = 0;
-         stage->quantizes && inherited_losses && !states_losses && i < stage->distill.losses.count;
-         i++)
-        stage->distill.losses.items[i].temperature = 0.0;
-    return DC_OK;
-}
-
-void dc__write_train(struct dc_text_buffer *out, const void *field, int indent)
-{
-    write_group(out, CONST_STAGE_OF(field, train)->trains, &dc__train_schema, field, indent);
-}
-
-void dc__write_distill(struct dc_text_buffer *out, const void *field, int indent)
-{
-    write_group(out, CONST_STAGE_OF(field, distill)->distills, &dc__distill_schema, field, indent);
-}
-
-void dc__write_quantize(struct dc_text_buffer *out, const void *field, int indent)
-{
-    write_group(out, CONST_STAGE_OF(field, quantize)->quantizes, &dc__quantize_schema, field,
-                indent);
 }

@@ -2,59 +2,21 @@
 
 #include "run/experiment_schema.h"
 
-#include <string.h>
-
-#include "run/experiment_custom.h"
-
-#define TEXT(s, k, m, d, h)                                                                        \
-    {                                                                                              \
-        .key = (k), .type = DC_FIELD_TEXT, .offset = offsetof(struct s, m), .fallback = (d),       \
-        .help = (h)                                                                                \
-    }
-#define PATH(s, k, m, d, h)                                                                        \
-    {                                                                                              \
-        .key = (k), .type = DC_FIELD_PATH, .offset = offsetof(struct s, m), .fallback = (d),       \
-        .help = (h)                                                                                \
-    }
-#define INT(s, k, m, d, low, high, h)                                                              \
-    {                                                                                              \
-        .key = (k), .type = DC_FIELD_INT, .offset = offsetof(struct s, m), .fallback = (d),        \
-        .minimum = (low), .maximum = (high), .help = (h)                                           \
-    }
-#define REAL(s, k, m, d, low, high, h)                                                             \
-    {                                                                                              \
-        .key = (k), .type = DC_FIELD_REAL, .offset = offsetof(struct s, m), .fallback = (d),       \
-        .minimum = (low), .maximum = (high), .help = (h)                                           \
-    }
-#define BOOL(s, k, m, d, h)                                                                        \
-    {                                                                                              \
-        .key = (k), .type = DC_FIELD_BOOL, .offset = offsetof(struct s, m), .fallback = (d),       \
-        .help = (h)                                                                                \
-    }
-#define CHOICE(s, k, m, d, list, h)                                                                \
-    {                                                                                              \
-        .key = (k), .type = DC_FIELD_CHOICE, .offset = offsetof(struct s, m), .fallback = (d),     \
-        .choices = (list), .help = (h)                                                             \
-    }
-#define TEXTS(s, k, m, d, h)                                                                       \
-    {                                                                                              \
-        .key = (k), .type = DC_FIELD_TEXTS, .offset = offsetof(struct s, m), .fallback = (d),      \
-        .help = (h)                                                                                \
-    }
-#define NUMBERS(s, k, m, d, low, high, h)                                                          \
-    {                                                                                              \
-        .key = (k), .type = DC_FIELD_NUMBERS, .offset = offsetof(struct s, m), .fallback = (d),    \
-        .minimum = (low), .maximum = (high), .help = (h)                                           \
-    }
+#define TEXT(s, k, m, d, h)  DC_FIELD(s, k, TEXT, m, d, .help = (h))
+#define PATH(s, k, m, d, h)  DC_FIELD(s, k, PATH, m, d, .help = (h))
+#define BOOL(s, k, m, d, h)  DC_FIELD(s, k, BOOL, m, d, .help = (h))
+#define TEXTS(s, k, m, d, h) DC_FIELD(s, k, TEXTS, m, d, .help = (h))
+#define NUMBER(s, k, t, m, d, low, high, h)                                                        \
+    DC_FIELD(s, k, t, m, d, .minimum = (low), .maximum = (high), .help = (h))
+#define INT(s, k, m, d, low, high, h)     NUMBER(s, k, INT, m, d, low, high, h)
+#define REAL(s, k, m, d, low, high, h)    NUMBER(s, k, REAL, m, d, low, high, h)
+#define NUMBERS(s, k, m, d, low, high, h) NUMBER(s, k, NUMBERS, m, d, low, high, h)
+#define CHOICE(s, k, m, d, list, h)       DC_FIELD(s, k, CHOICE, m, d, .choices = (list), .help = (h))
 #define CUSTOM(s, k, m, d, reader, writer, h)                                                      \
-    {                                                                                              \
-        .key = (k), .type = DC_FIELD_CUSTOM, .offset = offsetof(struct s, m), .fallback = (d),     \
-        .decode = (reader), .write = (writer), .help = (h)                                         \
-    }
-#define GROUP(s, k, m, sub)                                                                        \
-    {                                                                                              \
-        .key = (k), .type = DC_FIELD_GROUP, .offset = offsetof(struct s, m), .group = (sub)        \
-    }
+    DC_FIELD(s, k, CUSTOM, m, d, .decode = (reader), .write = (writer), .help = (h))
+#define OPTIONAL(s, k, m, there, sub, h)                                                           \
+    DC_FIELD(s, k, OPTIONAL, m, "''", .group = (sub), .present = offsetof(struct s, there),        \
+             .help = (h))
 
 enum { FAR = 1000000000 };
 #define SEED_MAX 4294967295.0
@@ -125,8 +87,8 @@ static const struct dc_field train_fields[] = {
     TEXT(dc_train_spec, "init_from", init_from, "",
          "stage, or weights file (final.h5 of a run), to start from: layers of the same name"),
     TEXTS(dc_train_spec, "freeze", freeze, "[]", "layers that are not trained; NAME* is a prefix"),
-    CUSTOM(dc_train_spec, "learning_rate_factors", learning_rate_factors, "{}", dc__decode_groups,
-           dc__write_groups, "factor of the learning rate by layer: {NAME*: 0.1}"),
+    CUSTOM(dc_train_spec, "learning_rate_factors", learning_rate_factors, "{}", dc__decode_factors,
+           dc__write_named, "factor of the learning rate by layer: {NAME*: 0.1}"),
 };
 const struct dc_schema dc__train_schema = DC_SCHEMA("train", train_fields);
 
@@ -159,14 +121,14 @@ const struct dc_schema dc__quantize_schema = DC_SCHEMA("quantize", quantize_fiel
 static const struct dc_field stage_fields[] = {
     TEXT(dc_stage, "from", from, "", "stage whose network, settings and weights this one takes"),
     PATH(dc_stage, "model", model, "", "model file"),
-    CUSTOM(dc_stage, "parameters", parameters, "{}", dc__decode_parameters, dc__write_parameters,
+    CUSTOM(dc_stage, "parameters", parameters, "{}", dc__decode_parameters, dc__write_named,
            "values for the model's parameters"),
     INT(dc_stage, "seed", seed, "-1", -1, SEED_MAX, "of weights and order; -1: the experiment's"),
-    CUSTOM(dc_stage, "train", train, "''", dc__decode_train, dc__write_train, "training"),
-    CUSTOM(dc_stage, "distill", distill, "''", dc__decode_distill, dc__write_distill,
-           "distillation from a teacher"),
-    CUSTOM(dc_stage, "quantize", quantize, "''", dc__decode_quantize, dc__write_quantize,
-           "simulated int8; without train: calibration alone"),
+    OPTIONAL(dc_stage, "train", train, trains, &dc__train_schema, "training"),
+    OPTIONAL(dc_stage, "distill", distill, distills, &dc__distill_schema,
+             "distillation from a teacher"),
+    OPTIONAL(dc_stage, "quantize", quantize, quantizes, &dc__quantize_schema,
+             "simulated int8; without train: calibration alone"),
     TEXT(dc_stage, "export", export.stage, "", "quantized stage to export"),
     TEXTS(dc_stage, "formats", export.formats, "[bundle, c]", "what is written"),
     INT(dc_stage, "vectors", export.vectors, "8", 0, 4096, "test vectors in the bundle"),
@@ -175,17 +137,16 @@ static const struct dc_field stage_fields[] = {
 const struct dc_schema dc__stage_schema = DC_SCHEMA("stage", stage_fields);
 
 static const struct dc_field experiment_fields[] = {
-    TEXT(dc__experiment_file, "name", name, NULL, "name of the experiment"),
-    INT(dc__experiment_file, "seed", seed, "1", 0, SEED_MAX, "of initial weights and sample order"),
-    GROUP(dc__experiment_file, "data", data, &data_schema),
-    PATH(dc__experiment_file, "target", target, "", "target file: arithmetic profile"),
-    CUSTOM(dc__experiment_file, "stages", stages, NULL, dc__keep_node, dc__write_nothing,
-           "what is done, in order"),
+    TEXT(dc_experiment, "name", name, NULL, "name of the experiment"),
+    INT(dc_experiment, "seed", seed, "1", 0, SEED_MAX, "of initial weights and sample order"),
+    DC_FIELD(dc_experiment, "data", GROUP, data, NULL, .group = &data_schema),
+    PATH(dc_experiment, "target", target, "", "target file: arithmetic profile"),
+    DC_FIELD(dc_experiment, "stages", NODE, stage_list, NULL, .help = "what is done, in order"),
 };
 const struct dc_schema dc__experiment_schema = DC_SCHEMA("experiment", experiment_fields);
 
 static const struct dc_field target_fields[] = {
-    TEXT(dc__target, "name", name, NULL, "name of the target"),
-    TEXT(dc__target, "profile", profile, NULL, "arithmetic profile"),
+    TEXT(dc_experiment, "name", target_name, NULL, "name of the target"),
+    TEXT(dc_experiment, "profile", profile, NULL, "arithmetic profile"),
 };
 const struct dc_schema dc__target_schema = DC_SCHEMA("target", target_fields);

@@ -1,28 +1,24 @@
-// The tables behind the experiment file. Internal to run/.
+// The tables behind the experiment file, and the readers and writers of keys that are more than one
+// value. Internal to run/.
 
 #ifndef DC_RUN_EXPERIMENT_SCHEMA_H
 #define DC_RUN_EXPERIMENT_SCHEMA_H
 
 #include "run/experiment.h"
 
-// What the file's top level holds before stages are read.
-struct dc__experiment_file {
-    const char *name;
-    int64_t seed;
-    struct dc_data_spec data;
-    const char *target;
-    const struct dc_yaml *stages;
-};
+extern const struct dc_schema dc__experiment_schema;  // struct dc_experiment; stages as they stand
+extern const struct dc_schema dc__target_schema;      // struct dc_experiment: profile, target_name
+extern const struct dc_schema dc__stage_schema;       // struct dc_stage; groups are optional
+extern const struct dc_schema dc__train_schema;       // struct dc_train_spec
+extern const struct dc_schema dc__distill_schema;     // struct dc_distill_spec
+extern const struct dc_schema dc__quantize_schema;    // struct dc_quantize_spec
 
-extern const struct dc_schema dc__experiment_schema;
-extern const struct dc_schema dc__stage_schema;    // struct dc_stage; groups train ... are optional
-extern const struct dc_schema dc__train_schema;    // struct dc_train_spec
-extern const struct dc_schema dc__distill_schema;  // struct dc_distill_spec
-extern const struct dc_schema dc__quantize_schema;  // struct dc_quantize_spec
-extern const struct dc_schema dc__target_schema;    // struct dc__target
+typedef enum dc_status dc__decode(const struct dc_decoder *decoder, void *field,
+                                  const struct dc_yaml *node, struct dc_error *error);
+typedef void dc__write(struct dc_text_buffer *out, const void *field, int indent);
 
-struct dc__target {
-    const char *name, *profile;
-};
+dc__decode dc__decode_augment, dc__decode_normalize, dc__decode_losses, dc__decode_factors,
+    dc__decode_parameters;
+dc__write dc__write_augment, dc__write_normalize, dc__write_losses, dc__write_named;
 
 #endif

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "export/bundle.h"
 #include "export/verify.h"
@@ -14,18 +14,11 @@
 static enum dc_status test_scores(json_t **scores_json, struct dc_run *run,
                                   const struct dc_predictor *predictor, struct dc_error *error)
 {
-    struct dc_loader *loader = NULL;
     struct dc_scores *scores = NULL;
     DC_TRY(dc_scores_create(&scores, predictor->classes, run->arena, error));
-    DC_TRY(dc__plain_loader(&loader, run, run->test_source, NULL, INT64_MAX, predictor->max_rows,
-                            error));
-    enum dc_status status = dc_loader_start(loader, 0, 0, error);
-    if (status == DC_OK)
-        status = dc_evaluate(scores, NULL, predictor, loader, error);
-    dc_loader_free(loader);
-    if (status == DC_OK)
-        *scores_json = dc_report_scores(scores);
-    return status;
+    DC_TRY(dc__evaluate(scores, NULL, run, predictor, run->test_source, NULL, INT64_MAX, error));
+    *scores_json = dc_report_scores(scores);
+    return DC_OK;
 }
 
 // The float network with the stage's weights. Of a quantized stage: the same weights unrounded,
@@ -90,7 +83,7 @@ static enum dc_status test_codes(int8_t **codes, int64_t *samples, struct dc_run
         return DC_ERR_MEMORY;
     DC_TRY(dc__plain_loader(&loader, run, run->test_source, NULL, INT64_MAX, DC_EVALUATION_BATCH,
                             error));
-    enum dc_status status = dc_loader_start(loader, 0, 0, error);
+    enum dc_status status = DC_OK;
     for (int64_t done = 0; status == DC_OK;) {
         struct dc_batch batch;
         status = dc_loader_next(loader, &batch, error);
@@ -102,13 +95,6 @@ static enum dc_status test_codes(int8_t **codes, int64_t *samples, struct dc_run
     }
     dc_loader_free(loader);
     return status;
-}
-
-static json_t *verification_json(const struct dc_verify_report *report)
-{
-    return json_pack("{s:I, s:I, s:I, s:I, s:f}", "samples", (json_int_t)report->samples, "bytes",
-                     (json_int_t)report->bytes, "different", (json_int_t)report->different,
-                     "vectors", (json_int_t)report->vectors, "seconds", report->seconds);
 }
 
 static enum dc_status write_and_verify(struct dc_run *run, const struct dc_imodel *model,
@@ -127,17 +113,15 @@ static enum dc_status write_and_verify(struct dc_run *run, const struct dc_imode
         status = dc_bundle_write(directory, model, vectors, error);
     if (status == DC_OK)
         status = dc_imodel_cost(&cost, model, error);
-    json_object_set_new(result, "cost",
-                        json_pack("{s:I, s:I, s:I, s:I, s:I}", "weight_bytes",
-                                  (json_int_t)cost.weight_bytes, "bias_bytes",
-                                  (json_int_t)cost.bias_bytes, "rescale_bytes",
-                                  (json_int_t)cost.rescale_bytes, "arena_bytes",
-                                  (json_int_t)cost.arena_bytes, "macs", (json_int_t)cost.macs));
+    json_object_set_new(result, "cost", dc_bundle_cost(&cost));
     if (status == DC_OK && verify) {
-        const struct dc_verify_options options = {0};
         struct dc_verify_report report = {0};
-        status = dc_verify_bundle(run->ctx, directory, codes, samples, &options, &report, error);
-        json_object_set_new(result, "verification", verification_json(&report));
+        status = dc_verify_bundle(run->ctx, directory, codes, samples, NULL, &report, error);
+        json_object_set_new(result, "verification",
+                            json_pack("{s:I, s:I, s:I, s:I, s:f}", "samples",
+                                      (json_int_t)report.samples, "bytes", (json_int_t)report.bytes,
+                                      "different", (json_int_t)report.different, "vectors",
+                                      (json_int_t)report.vectors, "seconds", report.seconds));
     }
     dc_vectors_free(vectors);
     free(codes);
@@ -196,11 +180,10 @@ enum dc_status dc_run_verify(struct dc_verify_report *report, struct dc_run *run
     int64_t samples = 0;
     DC_TRY(dc_bundle_read(&model, NULL, bundle, error));
     enum dc_status status = test_codes(&codes, &samples, run, model, error);
-    const struct dc_verify_options options = {0};
+    if (limit > 0 && limit < samples)
+        samples = limit;
     if (status == DC_OK)
-        status = dc_verify_bundle(run->ctx, bundle, codes,
-                                  limit > 0 && limit < samples ? limit : samples, &options, report,
-                                  error);
+        status = dc_verify_bundle(run->ctx, bundle, codes, samples, NULL, report, error);
     free(codes);
     dc_imodel_free(model);
     return status;
@@ -209,10 +192,9 @@ enum dc_status dc_run_verify(struct dc_verify_report *report, struct dc_run *run
 enum dc_status dc__export_stage(struct dc_run *run, struct dc_stage *stage, json_t *result,
                                 struct dc_error *error)
 {
-    struct timespec started, ended;
-    clock_gettime(CLOCK_MONOTONIC, &started);
+    const double started = dc_seconds();
     const struct dc_stage *from = dc_experiment_stage(run->experiment, stage->export.stage);
-    char *parent = dc_arena_printf(run->arena, error, "%s/bundle", run->directory);
+    char *parent = dc__path(run, "bundle", error);
     char *directory = dc_arena_printf(run->arena, error, "%s/bundle/%s", run->directory,
                                       stage->name);
     if (!parent || !directory)
@@ -220,10 +202,7 @@ enum dc_status dc__export_stage(struct dc_run *run, struct dc_stage *stage, json
     DC_TRY(dc_make_directory(parent, error));
     DC_TRY(dc_run_export(run, from, run->experiment->profile, directory, stage->export.vectors,
                          stage->export.verify, result, error));
-    clock_gettime(CLOCK_MONOTONIC, &ended);
-    json_object_set_new(result, "seconds",
-                        json_real((double)(ended.tv_sec - started.tv_sec) +
-                                  1e-9 * (double)(ended.tv_nsec - started.tv_nsec)));
+    json_object_set_new(result, "seconds", json_real(dc_seconds() - started));
     return DC_OK;
 }
 

@@ -41,45 +41,36 @@ static enum dc_status decode_padding(const struct dc_decoder *decoder, void *fie
 }
 
 #define KEY(k, t, m, d, low, high, h)                                                              \
-    {                                                                                              \
-        .key = (k), .type = (t), .offset = offsetof(struct dc_layer, m), .fallback = (d),          \
-        .minimum = (low), .maximum = (high), .help = (h)                                           \
-    }
+    DC_FIELD(dc_layer, k, t, m, d, .minimum = (low), .maximum = (high), .help = (h))
 
 // The first three are every layer's.
 static const struct dc_field keys[] = {
-    KEY("name", DC_FIELD_TEXT, name, "", 0, 0, "name of the layer"),
-    KEY("from", DC_FIELD_TEXTS, from, "[]", 0, 0, "layers it reads; default: the one before"),
-    KEY("when", DC_FIELD_BOOL, when, "true", 0, 0, "the layer is left out where this is 0"),
-    KEY("filters", DC_FIELD_INT, filters, NULL, 1, 65536, "output channels"),
-    KEY("kernel", DC_FIELD_NUMBERS, kernel, NULL, 1, 1024, "window size, or [height, width]"),
-    KEY("stride", DC_FIELD_NUMBERS, stride, "[]", 1, 1024,
+    KEY("name", TEXT, name, "", 0, 0, "name of the layer"),
+    KEY("from", TEXTS, from, "[]", 0, 0, "layers it reads; default: the one before"),
+    KEY("when", BOOL, when, "true", 0, 0, "the layer is left out where this is 0"),
+    KEY("filters", INT, filters, NULL, 1, 65536, "output channels"),
+    KEY("kernel", NUMBERS, kernel, NULL, 1, 1024, "window size, or [height, width]"),
+    KEY("stride", NUMBERS, stride, "[]", 1, 1024,
         "stride, or [vertical, horizontal]; default 1, of pooling the window's size"),
-    KEY("dilation", DC_FIELD_NUMBERS, dilation, "1", 1, 1024, "distance of the kernel's taps"),
-    KEY("groups", DC_FIELD_INT, groups, "1", 1, 65536, "groups of channels"),
-    KEY("multiplier", DC_FIELD_INT, multiplier, "1", 1, 64, "output channels an input channel"),
-    {.key = "padding",
-     .type = DC_FIELD_CUSTOM,
-     .offset = offsetof(struct dc_layer, padding),
-     .fallback = "valid",
-     .decode = decode_padding,
-     .help = "same, valid, a number, or [top, bottom, left, right]"},
-    KEY("channels_before", DC_FIELD_INT, channels_before, "0", 0, 65536, "channels of zeros"),
-    KEY("channels_after", DC_FIELD_INT, channels_after, "0", 0, 65536, "channels of zeros"),
-    KEY("bias", DC_FIELD_BOOL, bias, "true", 0, 0, "add a bias; false before batch_norm"),
-    KEY("count_padding", DC_FIELD_BOOL, count_padding, "false", 0, 0,
+    KEY("dilation", NUMBERS, dilation, "1", 1, 1024, "distance of the kernel's taps"),
+    KEY("groups", INT, groups, "1", 1, 65536, "groups of channels"),
+    KEY("multiplier", INT, multiplier, "1", 1, 64, "output channels an input channel"),
+    DC_FIELD(dc_layer, "padding", CUSTOM, padding, "valid", .decode = decode_padding,
+             .help = "same, valid, a number, or [top, bottom, left, right]"),
+    KEY("channels_before", INT, channels_before, "0", 0, 65536, "channels of zeros"),
+    KEY("channels_after", INT, channels_after, "0", 0, 65536, "channels of zeros"),
+    KEY("bias", BOOL, bias, "true", 0, 0, "add a bias; false before batch_norm"),
+    KEY("count_padding", BOOL, count_padding, "false", 0, 0,
         "average pooling: padding counts as values of 0"),
-    KEY("units", DC_FIELD_INT, units, NULL, 1, 1048576, "outputs"),
-    KEY("epsilon", DC_FIELD_REAL, epsilon, "1e-5", 1e-12, 1, "added to the variance"),
-    KEY("momentum", DC_FIELD_REAL, momentum, "0.1", 0, 1,
-        "share of the batch in the running statistics"),
-    KEY("rate", DC_FIELD_REAL, rate, "0.5", 0, 0.99, "share of values set to 0 in training"),
-    KEY("axis", DC_FIELD_INT, axis, "-1", -7, 7, "axis; -1: channels"),
-    KEY("begin", DC_FIELD_INT, begin, "0", 0, 1e9, "first index"),
-    KEY("end", DC_FIELD_INT, end, NULL, 1, 1e9, "index behind the last"),
-    KEY("step", DC_FIELD_INT, step, "1", 1, 1e6, "distance of the indices kept"),
-    KEY("shape", DC_FIELD_NUMBERS, shape, NULL, -1, 1e9,
-        "new dimensions without the batch; one may be -1"),
+    KEY("units", INT, units, NULL, 1, 1048576, "outputs"),
+    KEY("epsilon", REAL, epsilon, "1e-5", 1e-12, 1, "added to the variance"),
+    KEY("momentum", REAL, momentum, "0.1", 0, 1, "share of the batch in the running statistics"),
+    KEY("rate", REAL, rate, "0.5", 0, 0.99, "share of values set to 0 in training"),
+    KEY("axis", INT, axis, "-1", -7, 7, "axis; -1: channels"),
+    KEY("begin", INT, begin, "0", 0, 1e9, "first index"),
+    KEY("end", INT, end, NULL, 1, 1e9, "index behind the last"),
+    KEY("step", INT, step, "1", 1, 1e6, "distance of the indices kept"),
+    KEY("shape", NUMBERS, shape, NULL, -1, 1e9, "new dimensions without the batch; one may be -1"),
 };
 enum { KEYS = sizeof keys / sizeof keys[0], COMMON_KEYS = 3 };
 

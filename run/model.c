@@ -47,9 +47,9 @@ static enum dc_status find_input(int *node, const struct reader *reader, const s
     int count = 0;
     for (int i = 0; i < reader->graph->count && count < 256; i++)
         names[count++] = reader->graph->nodes[i].name;
-    const char *near = dc_suggest(full, names, count);
-    return dc_fail_yaml(error, where, "no layer '%s' before this one%s%s%s", name,
-                        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    char hint[DC_HINT];
+    return dc_fail_yaml(error, where, "no layer '%s' before this one%s", name,
+                        dc_did_you_mean(hint, full, names, count));
 }
 
 static const struct dc_yaml *key_or(const struct dc_yaml *mapping, const char *key)
@@ -186,32 +186,10 @@ struct repeat {
     const struct dc_yaml *layers;
 };
 
-static enum dc_status decode_node(const struct dc_decoder *decoder, void *field,
-                                  const struct dc_yaml *node, struct dc_error *error)
-{
-    (void)decoder;
-    (void)error;
-    *(const struct dc_yaml **)field = node;
-    return DC_OK;
-}
-
 static const struct dc_field repeat_fields[] = {
-    {.key = "count",
-     .type = DC_FIELD_INT,
-     .offset = offsetof(struct repeat, count),
-     .minimum = 0,
-     .maximum = REPEAT_MAX,
-     .help = "how often"},
-    {.key = "index",
-     .type = DC_FIELD_TEXT,
-     .offset = offsetof(struct repeat, index),
-     .fallback = "i",
-     .help = "name of the running number, from 0"},
-    {.key = "layers",
-     .type = DC_FIELD_CUSTOM,
-     .offset = offsetof(struct repeat, layers),
-     .decode = decode_node,
-     .help = "what is repeated"},
+    DC_FIELD(repeat, "count", INT, count, NULL, .maximum = REPEAT_MAX, .help = "how often"),
+    DC_FIELD(repeat, "index", TEXT, index, "i", .help = "name of the running number, from 0"),
+    DC_FIELD(repeat, "layers", NODE, layers, NULL, .help = "what is repeated"),
 };
 static const struct dc_schema repeat_schema = DC_SCHEMA("repeat", repeat_fields);
 
@@ -246,10 +224,9 @@ static enum dc_status unknown_layer(const struct reader *reader, const struct dc
     names[count++] = "repeat";
     for (int i = 0; reader->blocks && i < reader->blocks->count && count < NAMES_MAX; i++)
         names[count++] = reader->blocks->keys[i]->text;
-    const char *near = dc_suggest(name, names, count);
-    char hint[128];
-    snprintf(hint, sizeof hint, "did you mean '%s'?", near ? near : "");
-    return dc_fail_at(error, DC_ERR_CONFIG, &where->where, near ? hint : NULL, NULL,
+    char hint[DC_HINT];
+    dc_did_you_mean(hint, name, names, count);
+    return dc_fail_at(error, DC_ERR_CONFIG, &where->where, hint[0] ? hint + 2 : NULL, NULL,
                       "unknown layer '%s'", name);
 }
 
@@ -288,33 +265,13 @@ struct model_file {
 };
 
 static const struct dc_field model_fields[] = {
-    {.key = "name",
-     .type = DC_FIELD_TEXT,
-     .offset = offsetof(struct model_file, name),
-     .help = "name of the network"},
-    {.key = "input",
-     .type = DC_FIELD_NUMBERS,
-     .offset = offsetof(struct model_file, input),
-     .minimum = 1,
-     .maximum = 65536,
-     .help = "[height, width, channels] or [values]"},
-    {.key = "parameters",
-     .type = DC_FIELD_CUSTOM,
-     .fallback = "{}",
-     .offset = offsetof(struct model_file, parameters),
-     .decode = decode_node,
-     .help = "numbers that layers use as $name"},
-    {.key = "blocks",
-     .type = DC_FIELD_CUSTOM,
-     .fallback = "{}",
-     .offset = offsetof(struct model_file, blocks),
-     .decode = decode_node,
-     .help = "named lists of layers"},
-    {.key = "layers",
-     .type = DC_FIELD_CUSTOM,
-     .offset = offsetof(struct model_file, layers),
-     .decode = decode_node,
-     .help = "the network, from input to output"},
+    DC_FIELD(model_file, "name", TEXT, name, NULL, .help = "name of the network"),
+    DC_FIELD(model_file, "input", NUMBERS, input, NULL, .minimum = 1, .maximum = 65536,
+             .help = "[height, width, channels] or [values]"),
+    DC_FIELD(model_file, "parameters", NODE, parameters, "{}",
+             .help = "numbers that layers use as $name"),
+    DC_FIELD(model_file, "blocks", NODE, blocks, "{}", .help = "named lists of layers"),
+    DC_FIELD(model_file, "layers", NODE, layers, NULL, .help = "the network, from input to output"),
 };
 static const struct dc_schema model_schema = DC_SCHEMA("model", model_fields);
 
@@ -322,19 +279,15 @@ static enum dc_status unknown_parameter(const char *path, const char *name,
                                         const struct dc_variables *variables,
                                         struct dc_error *error)
 {
-    char all[512] = "";
-    size_t used = 0;
-    for (int i = 0; i < variables->count && used < sizeof all; i++)
-        used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "",
-                                 variables->names[i]);
-    const char *near = dc_suggest(name, variables->names, variables->count);
-    return dc_fail(error, DC_ERR_CONFIG, "model %s has no parameter '%s'%s%s%s; it has: %s", path,
-                   name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "",
+    char all[512], hint[DC_HINT];
+    dc_join(all, sizeof all, variables->names, variables->count);
+    return dc_fail(error, DC_ERR_CONFIG, "model %s has no parameter '%s'%s; it has: %s", path, name,
+                   dc_did_you_mean(hint, name, variables->names, variables->count),
                    all[0] ? all : "none");
 }
 
 static enum dc_status build(struct dc_model *model, const struct dc_yaml *root,
-                            const struct dc_model_parameter *overrides, int count,
+                            const struct dc_named_value *overrides, int count,
                             struct dc_arena *arena, struct dc_error *error)
 {
     struct model_file file = {0};
@@ -371,7 +324,7 @@ static enum dc_status build(struct dc_model *model, const struct dc_yaml *root,
 }
 
 enum dc_status dc_model_read(struct dc_model *model, const char *path,
-                             const struct dc_model_parameter *overrides, int count,
+                             const struct dc_named_value *overrides, int count,
                              struct dc_error *error)
 {
     *model = (struct dc_model){0};

@@ -34,14 +34,14 @@ struct dc_model {
 };
 
 // A parameter given by the experiment: overrides the file's default.
-struct dc_model_parameter {
+struct dc_named_value {
     const char *name;
     double value;
 };
 
 // The caller frees with dc_model_free. Unknown overrides are DC_ERR_CONFIG.
 DC_MUST_USE enum dc_status dc_model_read(struct dc_model *model, const char *path,
-                                         const struct dc_model_parameter *overrides, int count,
+                                         const struct dc_named_value *overrides, int count,
                                          struct dc_error *error);
 void dc_model_free(struct dc_model *model);
 

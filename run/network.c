@@ -154,54 +154,54 @@ void dc_training_graph_free(struct dc_training_graph *training)
     *training = (struct dc_training_graph){0};
 }
 
+enum rule { NO_DECAY, FREEZE, FACTOR };
+
+// Returns how many slices the pattern names; of weight decay it may be a role.
+static int apply_rule(struct dc_params *params, enum rule rule, const char *pattern, double factor)
+{
+    int matched = 0;
+    for (int i = 0; i < params->count; i++) {
+        struct dc_slice *slice = &params->slices[i];
+        const bool is_role = rule == NO_DECAY && !strcmp(pattern, dc_role_name(slice->role));
+        const bool excluded = rule == FREEZE && slice->role == DC_ROLE_OBSERVER;
+        if (excluded || (!is_role && !dc_slice_matches(slice, pattern)))
+            continue;  // observers are freeze_observers_epoch's
+        matched++;
+        if (rule == NO_DECAY)
+            slice->decay_factor = 0.0f;
+        else if (rule == FREEZE)
+            slice->frozen = true;
+        else
+            slice->learning_rate_factor = (float)factor;
+    }
+    return matched;
+}
+
 enum dc_status dc_apply_parameter_rules(struct dc_params *params, const struct dc_stage *stage,
                                         struct dc_error *error)
 {
     const struct dc_train_spec *train = &stage->train;
     for (int e = 0; e < train->decay_exclude.count; e++) {
         const char *word = train->decay_exclude.items[e];
-        bool known = false;
+        bool known = apply_rule(params, NO_DECAY, word, 0.0) > 0;
         for (int r = 0; r < DC_ROLE_COUNT; r++)
             known = known || strcmp(word, dc_role_name((enum dc_role)r)) == 0;
-        for (int i = 0; i < params->count; i++) {
-            struct dc_slice *slice = &params->slices[i];
-            if (strcmp(word, dc_role_name(slice->role)) == 0 || dc_slice_matches(slice, word)) {
-                slice->decay_factor = 0.0f;
-                known = true;
-            }
-        }
         if (!known)
             return dc_fail_yaml(error, dc_stage_place(stage, "train", "decay_exclude"),
                                 "stage '%s', decay_exclude: '%s' is neither a role nor a layer",
                                 stage->name, word);
     }
-    for (int f = 0; f < train->freeze.count; f++) {
-        int matched = 0;
-        for (int i = 0; i < params->count; i++) {
-            const struct dc_slice *slice = &params->slices[i];
-            const bool matches = slice->role != DC_ROLE_OBSERVER &&  // freeze_observers_epoch's
-                                 dc_slice_matches(slice, train->freeze.items[f]);
-            params->slices[i].frozen = params->slices[i].frozen || matches;
-            matched += matches;
-        }
-        if (!matched)
-            return dc_fail_yaml(error, dc_stage_place(stage, "train", "freeze"),
-                                "stage '%s', freeze: no layer matches '%s'", stage->name,
-                                train->freeze.items[f]);
-    }
-    for (int g = 0; g < train->learning_rate_factors.count; g++) {
-        const struct dc_group_spec *group = &train->learning_rate_factors.items[g];
-        int matched = 0;
-        for (int i = 0; i < params->count; i++) {
-            if (dc_slice_matches(&params->slices[i], group->pattern)) {
-                params->slices[i].learning_rate_factor = (float)group->factor;
-                matched++;
-            }
-        }
-        if (!matched)
-            return dc_fail_yaml(error, dc_stage_place(stage, "train", "learning_rate_factors"),
-                                "stage '%s', learning_rate_factors: no layer matches '%s'",
-                                stage->name, group->pattern);
+    const int frozen = train->freeze.count;
+    for (int i = 0; i < frozen + train->learning_rate_factors.count; i++) {
+        const bool freezes = i < frozen;
+        const char *key = freezes ? "freeze" : "learning_rate_factors";
+        const struct dc_named_value item = freezes ? (struct dc_named_value){train->freeze.items[i],
+                                                                             0.0}
+                                                   : train->learning_rate_factors.items[i - frozen];
+        if (apply_rule(params, freezes ? FREEZE : FACTOR, item.name, item.value) == 0)
+            return dc_fail_yaml(error, dc_stage_place(stage, "train", key),
+                                "stage '%s', %s: no layer matches '%s'", stage->name, key,
+                                item.name);
     }
     return DC_OK;
 }
@@ -218,18 +218,19 @@ enum dc_status dc_stage_lower(struct dc_imodel **model, const struct dc_ctx *ctx
     DC_TRY(dc_lower(model, network->graph, params, network->graph->nodes[network->image].name,
                     network->graph->nodes[network->output].name, network->model.name, provenance,
                     arithmetic, &report, error));
-    if (ctx && report.raised_channels > 0)
-        dc_log(
-            ctx, DC_LOG_WARNING,
-            "%d channels had a bias outside int32; their scale was raised and codes rounded anew",
-            report.raised_channels);
-    if (ctx && report.floored_channels > 0)
-        dc_log(ctx, DC_LOG_WARNING, "%d channels have a scale near 0 and were given the least step",
-               report.floored_channels);
-    if (ctx && report.shifted_channels > 0)
-        dc_log(ctx, DC_LOG_WARNING,
-               "%d channels have a multiplier above 1 that can leave int32 on some runtimes",
-               report.shifted_channels);
+    const struct {
+        int count;
+        const char *what;
+    } notes[] = {
+        {report.raised_channels,
+         "had a bias outside int32; their scale was raised and codes rounded anew"},
+        {report.floored_channels, "have a scale near 0 and were given the least step"},
+        {report.shifted_channels,
+         "have a multiplier above 1 that can leave int32 on some runtimes"},
+    };
+    for (int i = 0; ctx && i < 3; i++)
+        if (notes[i].count > 0)
+            dc_log(ctx, DC_LOG_WARNING, "%d channels %s", notes[i].count, notes[i].what);
     return DC_OK;
 }
 

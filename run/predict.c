@@ -112,14 +112,8 @@ static enum dc_status predict(struct dc_prediction *out, struct dc_run *run,
     const bool labelled = source->labels && source->classes == out->classes;
     if (labelled)
         DC_TRY(dc_scores_create(&out->scores, out->classes, run->arena, error));
-    struct dc_loader *loader = NULL;
-    DC_TRY(
-        dc__plain_loader(&loader, run, source, NULL, out->samples, p->predictor->max_rows, error));
-    enum dc_status status = dc_loader_start(loader, 0, 0, error);
-    if (status == DC_OK)
-        status = dc_evaluate(out->scores, out->logits, p->predictor, loader, error);
-    dc_loader_free(loader);
-    return status;
+    return dc__evaluate(out->scores, out->logits, run, p->predictor, source, NULL, out->samples,
+                        error);
 }
 
 enum dc_status dc_run_predict(struct dc_prediction *prediction, struct dc_run *run,
@@ -131,12 +125,13 @@ enum dc_status dc_run_predict(struct dc_prediction *prediction, struct dc_run *r
     if (!options->bundle)
         DC_TRY(pick_stage(&stage, run, options->stage, error));
     DC_TRY(dc_run_need_train_data(run, error));  // the normalization comes from it
-    struct dc_source *other = NULL, *source = run->train_source;
+    const bool test = strcmp(options->split, "test") == 0;
+    struct dc_source *other = NULL;
     if (options->data)
         DC_TRY(open_data(&other, run, options, error));
-    else if (strcmp(options->split, "test") == 0)
+    else if (test)
         DC_TRY(dc_run_need_test_data(run, error));
-    source = other ? other : strcmp(options->split, "test") == 0 ? run->test_source : source;
+    const struct dc_source *source = other ? other : test ? run->test_source : run->train_source;
     struct any_predictor p = {0};
     enum dc_status status = options->bundle
                                 ? open_bundle(&p, prediction, run, options->bundle, error)
@@ -169,9 +164,5 @@ enum dc_status dc_prediction_write(const char *path, const struct dc_prediction 
 {
     struct dc_h5 *file = NULL;
     DC_TRY(dc_h5_create(&file, path, error));
-    const enum dc_status status = write_prediction(file, prediction, error);
-    if (status == DC_OK)
-        return dc_h5_close_commit(file, error);
-    dc_h5_close(file);
-    return status;
+    return dc_h5_close_commit(file, write_prediction(file, prediction, error), error);
 }

@@ -19,14 +19,9 @@ static void write_log(void *user, enum dc_log_level level, const char *line)
         run->outer_log.write(run->outer_log.user, level, line);
 }
 
-static char *path_in(struct dc_run *run, const char *name, struct dc_error *error)
-{
-    return dc_arena_printf(run->arena, error, "%s/%s", run->directory, name);
-}
-
 static enum dc_status set_status(struct dc_run *run, const char *status, struct dc_error *error)
 {
-    char *path = path_in(run, "STATUS", error);
+    char *path = dc__path(run, "STATUS", error);
     if (!path)
         return DC_ERR_MEMORY;
     return dc_file_write(path, status, strlen(status), error);
@@ -61,7 +56,7 @@ bool dc_run_stage_done(struct dc_run *run, const struct dc_stage *stage)
 
 static enum dc_status read_results(struct dc_run *run, struct dc_error *error)
 {
-    char *path = path_in(run, "results.json", error);
+    char *path = dc__path(run, "results.json", error);
     if (!path)
         return DC_ERR_MEMORY;
     json_error_t problem;
@@ -86,7 +81,7 @@ static enum dc_status read_results(struct dc_run *run, struct dc_error *error)
 // The first line in which resolved.yaml would differ: "'WAS' then, 'IS' now", or "".
 static void name_difference(char text[256], struct dc_run *run)
 {
-    char *path = path_in(run, "resolved.yaml", NULL), *before = NULL;
+    char *path = dc__path(run, "resolved.yaml", NULL), *before = NULL;
     struct dc_text_buffer after = {0};
     dc_experiment_write(&after, run->experiment);
     text[0] = '\0';
@@ -129,32 +124,47 @@ static enum dc_status refuse_other_settings(struct dc_run *run, struct dc_error 
     return DC_OK;
 }
 
-static enum dc_status start(struct dc_run *run, const struct dc_ctx_config *context,
-                            struct dc_error *error)
+// A run directory's own record.
+static enum dc_status read_resolved(struct dc_run *run, struct dc_error *error)
 {
-    struct dc_ctx_config config = *context;
-    run->outer_log = config.log;
-    config.log = (struct dc_log_sink){write_log, run};
-    return dc_ctx_create(&run->ctx, &config, error);
+    char *resolved = dc__path(run, "resolved.yaml", error);
+    if (!resolved)
+        return DC_ERR_MEMORY;
+    if (!dc_file_exists(resolved))
+        return dc_fail(error, DC_ERR_USAGE, "%s is not a run directory: it has no resolved.yaml",
+                       run->directory);
+    return dc_experiment_read(&run->experiment, resolved, NULL, 0, error);
+}
+
+static enum dc_status read_experiment(struct dc_run *run, const struct dc_run_options *options,
+                                      struct dc_error *error)
+{
+    json_t *report = NULL;  // shapes that do not fit are told before anything is made
+    DC_TRY(dc_experiment_read(&run->experiment, options->experiment, options->overrides,
+                              options->override_count, error));
+    DC_TRY(dc_run_check(run->experiment, &report, error));
+    json_decref(report);
+    if (!run->directory)
+        run->directory = dc_arena_printf(run->arena, error, "runs/%s", run->experiment->name);
+    return run->directory ? DC_OK : DC_ERR_MEMORY;
 }
 
 static enum dc_status open_run(struct dc_run *run, const struct dc_run_options *options,
                                struct dc_error *error)
 {
+    struct dc_ctx_config config = options->context;
     run->hooks = options->hooks;
-    DC_TRY(dc_experiment_read(&run->experiment, options->experiment, options->overrides,
-                              options->override_count, error));
-    json_t *report = NULL;  // shapes that do not fit are told before anything is made
-    DC_TRY(dc_run_check(run->experiment, &report, error));
-    json_decref(report);
-    run->directory = options->directory
-                         ? dc_arena_copy(run->arena, options->directory, error)
-                         : dc_arena_printf(run->arena, error, "runs/%s", run->experiment->name);
-    if (!run->directory)
-        return DC_ERR_MEMORY;
-    DC_TRY(start(run, &options->context, error));
+    run->outer_log = config.log;
+    config.log = (struct dc_log_sink){write_log, run};
+    if (options->directory) {
+        run->directory = dc_arena_copy(run->arena, options->directory, error);
+        if (!run->directory)
+            return DC_ERR_MEMORY;
+    }
+    DC_TRY(options->experiment ? read_experiment(run, options, error) : read_resolved(run, error));
+    DC_TRY(dc_ctx_create(&run->ctx, &config, error));
     DC_TRY(read_results(run, error));
-    return refuse_other_settings(run, error);
+    return options->experiment ? refuse_other_settings(run, error) : DC_OK;
 }
 
 enum dc_status dc_run_open(struct dc_run **out, const struct dc_run_options *options,
@@ -167,45 +177,11 @@ enum dc_status dc_run_open(struct dc_run **out, const struct dc_run_options *opt
     enum dc_status status = dc_arena_create(&run->arena, error);
     if (status == DC_OK)
         status = open_run(run, options, error);
-    if (status != DC_OK) {
-        dc_run_close(run);
-        return status;
-    }
-    *out = run;
-    return DC_OK;
-}
-
-static enum dc_status open_directory(struct dc_run *run, const char *directory,
-                                     const struct dc_ctx_config *context, struct dc_error *error)
-{
-    run->directory = dc_arena_copy(run->arena, directory, error);
-    char *resolved = run->directory ? path_in(run, "resolved.yaml", error) : NULL;
-    if (!resolved)
-        return DC_ERR_MEMORY;
-    if (!dc_file_exists(resolved))
-        return dc_fail(error, DC_ERR_USAGE, "%s is not a run directory: it has no resolved.yaml",
-                       directory);
-    DC_TRY(dc_experiment_read(&run->experiment, resolved, NULL, 0, error));
-    DC_TRY(start(run, context, error));
-    return read_results(run, error);
-}
-
-enum dc_status dc_run_open_directory(struct dc_run **out, const char *directory,
-                                     const struct dc_ctx_config *context, struct dc_error *error)
-{
-    *out = NULL;
-    struct dc_run *run = dc_alloc(sizeof *run, error);
-    if (!run)
-        return DC_ERR_MEMORY;
-    enum dc_status status = dc_arena_create(&run->arena, error);
     if (status == DC_OK)
-        status = open_directory(run, directory, context, error);
-    if (status != DC_OK) {
+        *out = run;
+    else
         dc_run_close(run);
-        return status;
-    }
-    *out = run;
-    return DC_OK;
+    return status;
 }
 
 void dc_run_close(struct dc_run *run)
@@ -236,7 +212,7 @@ enum dc_status dc_run_stage(struct dc_run *run, struct dc_stage *stage, struct d
         status = stage->exports  ? dc__export_stage(run, stage, result, error)
                  : stage->trains ? dc__train_stage(run, stage, result, error)
                                  : dc__calibrate_stage(run, stage, result, error);
-    char *path = path_in(run, "results.json", error);
+    char *path = dc__path(run, "results.json", error);
     if (status == DC_OK && path) {
         json_object_set(stage_results(run), stage->name, result);
         status = dc_report_write(path, run->results, error);

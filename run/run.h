@@ -31,7 +31,7 @@ struct dc_run_hooks {
 };
 
 struct dc_run_options {
-    const char *experiment;
+    const char *experiment;  // NULL: the record in `directory`, to evaluate or export
     const char *const *overrides;
     int override_count;
     const char *directory;  // NULL: runs/NAME
@@ -59,10 +59,6 @@ struct dc_run {
 // written before the first stage is carried out.
 DC_MUST_USE enum dc_status dc_run_open(struct dc_run **run, const struct dc_run_options *options,
                                        struct dc_error *error);
-// Opens an existing directory from its resolved.yaml, to evaluate or export.
-DC_MUST_USE enum dc_status dc_run_open_directory(struct dc_run **run, const char *directory,
-                                                 const struct dc_ctx_config *context,
-                                                 struct dc_error *error);
 void dc_run_close(struct dc_run *run);  // NULL is allowed
 
 // One stage, or all of them in order.

@@ -5,7 +5,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/file.h"
 
@@ -14,15 +13,12 @@ enum { KEYS_MAX = 64 };
 enum dc_status dc_fail_unknown_key(struct dc_error *error, const struct dc_yaml *key,
                                    const char *where, const char *const *names, int count)
 {
-    char keys[512] = "keys here: ", hint[128];
-    size_t used = strlen(keys);
-    for (int i = 0; i < count && used < sizeof keys; i++)
-        used += (size_t)snprintf(keys + used, sizeof keys - used, "%s%s", i ? ", " : "", names[i]);
-    const char *near = dc_suggest(key->text, names, count);
-    snprintf(hint, sizeof hint, "did you mean '%s'?", near ? near : "");
+    char keys[512] = "keys here: ", hint[DC_HINT];
+    dc_join(keys + strlen(keys), sizeof keys - strlen(keys), names, count);
+    dc_did_you_mean(hint, key->text, names, count);
     struct dc_location place = key->where;
     place.marked = (int)strlen(key->text);
-    return dc_fail_at(error, DC_ERR_CONFIG, &place, near ? hint : NULL, keys,
+    return dc_fail_at(error, DC_ERR_CONFIG, &place, hint[0] ? hint + 2 : NULL, keys,
                       "unknown key '%s' in %s", key->text, where);
 }
 
@@ -85,53 +81,55 @@ static enum dc_status decode_choice(int *value, const struct dc_field *field,
                                     const struct dc_yaml *node, struct dc_error *error)
 {
     DC_TRY(want_scalar(node, field->key, "a word", error));
-    char all[512] = "";
+    char all[512], hint[DC_HINT];
     int count = 0;
-    size_t used = 0;
     for (; field->choices[count]; count++) {
         if (strcmp(node->text, field->choices[count]) == 0) {
             *value = count;
             return DC_OK;
         }
-        if (used < sizeof all)
-            used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", count ? ", " : "",
-                                     field->choices[count]);
     }
-    const char *near = dc_suggest(node->text, field->choices, count);
-    return dc_fail_yaml(error, node, "'%s' may be %s, not '%s'%s%s%s", field->key, all, node->text,
-                        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    dc_join(all, sizeof all, field->choices, count);
+    return dc_fail_yaml(error, node, "'%s' may be %s, not '%s'%s", field->key, all, node->text,
+                        dc_did_you_mean(hint, node->text, field->choices, count));
 }
 
-static enum dc_status decode_texts(struct dc_texts *list, const struct dc_field *field,
-                                   const struct dc_yaml *node, struct dc_error *error)
+// Words or numbers; one alone stands for a list of one.
+static enum dc_status decode_list(void *at, const struct dc_field *field,
+                                  const struct dc_yaml *node, const struct dc_decoder *decoder,
+                                  struct dc_error *error)
 {
-    const bool one = node->kind == DC_YAML_SCALAR;
+    struct dc_texts *texts = at;
+    struct dc_numbers *numbers = at;
+    const bool words = field->type == DC_FIELD_TEXTS, one = node->kind == DC_YAML_SCALAR;
     const int count = one ? (node->text[0] ? 1 : 0) : node->count;
     if (node->kind == DC_YAML_MAPPING || count > DC_LIST_MAX)
-        return dc_fail_yaml(error, node, "'%s' must be a list of up to %d words", field->key,
-                            DC_LIST_MAX);
-    list->count = count;
+        return dc_fail_yaml(error, node, "'%s' must be a list of up to %d %s", field->key,
+                            DC_LIST_MAX, words ? "words" : "numbers");
+    *(words ? &texts->count : &numbers->count) = count;
     for (int i = 0; i < count; i++) {
         const struct dc_yaml *item = one ? node : node->items[i];
+        if (!words) {
+            DC_TRY(decode_number(&numbers->items[i], field, item, decoder, error));
+            continue;
+        }
         DC_TRY(want_scalar(item, field->key, "a list of words", error));
-        list->items[i] = item->text;
+        texts->items[i] = item->text;
     }
     return DC_OK;
 }
 
-static enum dc_status decode_numbers(struct dc_numbers *list, const struct dc_field *field,
-                                     const struct dc_yaml *node, const struct dc_decoder *decoder,
-                                     struct dc_error *error)
+static enum dc_status decode_optional(bool *present, void *at, const struct dc_field *field,
+                                      const struct dc_yaml *node, const struct dc_decoder *decoder,
+                                      struct dc_error *error)
 {
-    const bool one = node->kind == DC_YAML_SCALAR;
-    const int count = one ? (node->text[0] ? 1 : 0) : node->count;
-    if (node->kind == DC_YAML_MAPPING || count > DC_LIST_MAX)
-        return dc_fail_yaml(error, node, "'%s' must be a list of up to %d numbers", field->key,
-                            DC_LIST_MAX);
-    list->count = count;
-    for (int i = 0; i < count; i++)
-        DC_TRY(decode_number(&list->items[i], field, one ? node : node->items[i], decoder, error));
-    return DC_OK;
+    const bool was_present = *present;
+    *present = node->kind != DC_YAML_SCALAR || node->text[0];
+    if (!*present)
+        return DC_OK;
+    if (!was_present)
+        DC_TRY(dc_schema_defaults(field->group, at, decoder, error));
+    return dc_schema_decode(field->group, at, node, field->group->name, false, decoder, error);
 }
 
 static enum dc_status decode_path(char **path, const struct dc_field *field,
@@ -173,11 +171,16 @@ static enum dc_status decode_field(const struct dc_field *field, void *base,
     case DC_FIELD_CHOICE:
         return decode_choice(at, field, node, error);
     case DC_FIELD_TEXTS:
-        return decode_texts(at, field, node, error);
     case DC_FIELD_NUMBERS:
-        return decode_numbers(at, field, node, decoder, error);
+        return decode_list(at, field, node, decoder, error);
     case DC_FIELD_GROUP:
         return dc_schema_decode(field->group, at, node, field->group->name, false, decoder, error);
+    case DC_FIELD_OPTIONAL:
+        return decode_optional((bool *)((char *)base + field->present), at, field, node, decoder,
+                               error);
+    case DC_FIELD_NODE:
+        *(const struct dc_yaml **)at = node;
+        return DC_OK;
     case DC_FIELD_CUSTOM:
         return field->decode(decoder, at, node, error);
     }
@@ -283,32 +286,30 @@ static void write_number(struct dc_text_buffer *out, double value)
     dc_text_append(out, "%s", text);
 }
 
-// Absolute, so that a record reads the same from everywhere.
-static void write_path(struct dc_text_buffer *out, const char *text)
+static void write_list(struct dc_text_buffer *out, const void *at, bool words)
 {
-    char *real = text[0] ? realpath(text, NULL) : NULL;
-    char *folder = text[0] && text[0] != '/' && !real ? getcwd(NULL, 0) : NULL;
-    char joined[4096];
-    if (folder)
-        snprintf(joined, sizeof joined, "%s/%s", folder, text);
-    dc_text_append_scalar(out, real ? real : folder ? joined : text);
-    free(real);
-    free(folder);
+    const struct dc_texts *texts = at;
+    const struct dc_numbers *numbers = at;
+    dc_text_append(out, "[");
+    for (int i = 0; i < (words ? texts->count : numbers->count); i++) {
+        dc_text_append(out, "%s", i ? ", " : "");
+        if (words)
+            dc_text_append_scalar(out, texts->items[i]);
+        else
+            write_number(out, numbers->items[i]);
+    }
+    dc_text_append(out, "]");
 }
 
 static void write_field(const struct dc_field *field, struct dc_text_buffer *out, const void *at)
 {
+    const char *text;
     switch (field->type) {
-    case DC_FIELD_TEXT: {
-        const char *text = *(const char *const *)at;
+    case DC_FIELD_TEXT:
+    case DC_FIELD_PATH:
+        text = *(const char *const *)at;
         dc_text_append_scalar(out, text ? text : "");
         break;
-    }
-    case DC_FIELD_PATH: {
-        const char *text = *(const char *const *)at;
-        write_path(out, text ? text : "");
-        break;
-    }
     case DC_FIELD_INT:
         dc_text_append(out, "%lld", (long long)*(const int64_t *)at);
         break;
@@ -321,28 +322,11 @@ static void write_field(const struct dc_field *field, struct dc_text_buffer *out
     case DC_FIELD_CHOICE:
         dc_text_append(out, "%s", field->choices[*(const int *)at]);
         break;
-    case DC_FIELD_TEXTS: {
-        const struct dc_texts *list = at;
-        dc_text_append(out, "[");
-        for (int i = 0; i < list->count; i++) {
-            dc_text_append(out, "%s", i ? ", " : "");
-            dc_text_append_scalar(out, list->items[i]);
-        }
-        dc_text_append(out, "]");
+    case DC_FIELD_TEXTS:
+    case DC_FIELD_NUMBERS:
+        write_list(out, at, field->type == DC_FIELD_TEXTS);
         break;
-    }
-    case DC_FIELD_NUMBERS: {
-        const struct dc_numbers *list = at;
-        dc_text_append(out, "[");
-        for (int i = 0; i < list->count; i++) {
-            dc_text_append(out, "%s", i ? ", " : "");
-            write_number(out, list->items[i]);
-        }
-        dc_text_append(out, "]");
-        break;
-    }
-    case DC_FIELD_GROUP:
-    case DC_FIELD_CUSTOM:
+    default:  // those that are more than one value: dc_schema_write
         break;
     }
 }
@@ -354,12 +338,15 @@ void dc_schema_write(const struct dc_schema *schema, struct dc_text_buffer *out,
         const struct dc_field *field = &schema->fields[i];
         const void *at = (const char *)base + field->offset;
         dc_text_append(out, "%*s%s:", indent, "", field->key);
-        if (field->type == DC_FIELD_GROUP) {
-            dc_text_append(out, "\n");
-            dc_schema_write(field->group, out, at, indent + 2);
+        if (field->type == DC_FIELD_GROUP || field->type == DC_FIELD_OPTIONAL) {
+            const bool present = field->type == DC_FIELD_GROUP ||
+                                 *(const bool *)((const char *)base + field->present);
+            dc_text_append(out, present ? "\n" : " ''\n");
+            if (present)
+                dc_schema_write(field->group, out, at, indent + 2);
         } else if (field->type == DC_FIELD_CUSTOM) {
             field->write(out, at, indent + 2);
-        } else {
+        } else if (field->type != DC_FIELD_NODE) {
             dc_text_append(out, " ");
             write_field(field, out, at);
             dc_text_append(out, "\n");

@@ -22,7 +22,10 @@ enum dc_field_type {
     DC_FIELD_TEXTS,    // struct dc_texts: a list of words (one word stands for a list of one)
     DC_FIELD_NUMBERS,  // struct dc_numbers: a list of numbers (one number stands for a list of one)
     DC_FIELD_GROUP,    // the struct of `group`, inline
-    DC_FIELD_CUSTOM,   // `decode` and `write` know
+    DC_FIELD_OPTIONAL,  // the same, or '' where the bool at `present` is false: stays as inherited,
+                        // starts from the defaults where it was absent
+    DC_FIELD_NODE,      // const struct dc_yaml *: as it stands; not written
+    DC_FIELD_CUSTOM,    // `decode` and `write` know
 };
 
 enum { DC_LIST_MAX = 16 };
@@ -53,6 +56,7 @@ struct dc_field {
     double minimum, maximum;     // of numbers; equal: unbounded
     const char *const *choices;  // NULL-terminated
     const struct dc_schema *group;
+    size_t present;
     enum dc_status (*decode)(const struct dc_decoder *decoder, void *field,
                              const struct dc_yaml *node, struct dc_error *error);
     void (*write)(struct dc_text_buffer *out, const void *field, int indent);
@@ -64,6 +68,13 @@ struct dc_schema {
     const struct dc_field *fields;
     int count;
 };
+
+// A row of a table; what follows the default are designated fields, the help at least.
+#define DC_FIELD(owner, key_, type_, member, fallback_, ...)                                       \
+    {                                                                                              \
+        .key = (key_), .type = DC_FIELD_##type_, .offset = offsetof(struct owner, member),         \
+        .fallback = (fallback_), __VA_ARGS__                                                       \
+    }
 
 #define DC_SCHEMA(label, table)                                                                    \
     {                                                                                              \

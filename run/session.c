@@ -6,6 +6,11 @@
 #include "data/split.h"
 #include "run/run_internal.h"
 
+char *dc__path(const struct dc_run *run, const char *name, struct dc_error *error)
+{
+    return dc_arena_printf(run->arena, error, "%s/%s", run->directory, name);
+}
+
 char *dc_run_weights_path(struct dc_run *run, const struct dc_stage *stage, struct dc_error *error)
 {
     return dc_arena_printf(run->arena, error, "%s/checkpoints/%s/final.h5", run->directory,
@@ -86,5 +91,17 @@ enum dc_status dc__plain_loader(struct dc_loader **loader, const struct dc_run *
     };
     const enum dc_status status = dc_loader_create(loader, &config, error);
     free(all);
+    DC_TRY(status);
+    return dc_loader_start(*loader, 0, 0, error);
+}
+
+enum dc_status dc__evaluate(struct dc_scores *scores, float *logits, const struct dc_run *run,
+                            const struct dc_predictor *predictor, const struct dc_source *source,
+                            const int64_t *ids, int64_t count, struct dc_error *error)
+{
+    struct dc_loader *loader = NULL;
+    DC_TRY(dc__plain_loader(&loader, run, source, ids, count, predictor->max_rows, error));
+    const enum dc_status status = dc_evaluate(scores, logits, predictor, loader, error);
+    dc_loader_free(loader);
     return status;
 }

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/passes.h"
 #include "export/bundle.h"
@@ -12,13 +12,6 @@
 #include "qat/profile.h"
 #include "run/run_internal.h"
 #include "train/checkpoint.h"
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 static enum dc_status check_fits(const struct dc_run *run, const struct dc_stage *stage,
                                  const struct dc_stage_network *network, struct dc_error *error)
@@ -66,21 +59,6 @@ enum dc_status dc__check_data(struct dc_run *run, struct dc_error *error)
     return DC_OK;
 }
 
-// Scores of whatever predicts, on part of a source.
-static enum dc_status score(struct dc_scores **scores, const struct dc_run *run,
-                            const struct dc_predictor *predictor, const struct dc_source *source,
-                            const int64_t *ids, int64_t count, struct dc_error *error)
-{
-    struct dc_loader *loader = NULL;
-    DC_TRY(dc_scores_create(scores, predictor->classes, run->arena, error));
-    DC_TRY(dc__plain_loader(&loader, run, source, ids, count, predictor->max_rows, error));
-    enum dc_status status = dc_loader_start(loader, 0, 0, error);
-    if (status == DC_OK)
-        status = dc_evaluate(*scores, NULL, predictor, loader, error);
-    dc_loader_free(loader);
-    return status;
-}
-
 // Validation of a stage in training. The network's own parameters are the trained ones.
 struct validation {
     struct dc_run *run;
@@ -93,22 +71,22 @@ struct validation {
 static enum dc_status validate(void *user, double *accuracy, struct dc_error *error)
 {
     struct validation *v = user;
+    struct dc_run *run = v->run;
     struct dc_scores *scores = NULL;
-    if (!v->stage->quantizes) {
-        DC_TRY(score(&scores, v->run, &v->predictor->predictor, v->run->train_source,
-                     v->run->validation_ids, v->run->validation_count, error));
-        *accuracy = dc_accuracy(scores);
-        return DC_OK;
-    }
     struct dc_imodel *model = NULL;
-    struct dc_integer_predictor *predictor = NULL;
-    DC_TRY(dc_stage_lower(&model, NULL, v->network, v->params, v->run->experiment->profile, "",
-                          error));
-    DC_TRY(dc_integer_predictor_create(&predictor, v->run->ctx, model, DC_EVALUATION_BATCH, error));
-    const enum dc_status status = score(&scores, v->run, &predictor->predictor,
-                                        v->run->train_source, v->run->validation_ids,
-                                        v->run->validation_count, error);
-    dc_integer_predictor_free(predictor);
+    struct dc_integer_predictor *integers = NULL;
+    if (v->stage->quantizes) {
+        DC_TRY(dc_stage_lower(&model, NULL, v->network, v->params, run->experiment->profile, "",
+                              error));
+        DC_TRY(dc_integer_predictor_create(&integers, run->ctx, model, DC_EVALUATION_BATCH, error));
+    }
+    const struct dc_predictor *predictor = integers ? &integers->predictor
+                                                    : &v->predictor->predictor;
+    enum dc_status status = dc_scores_create(&scores, predictor->classes, run->arena, error);
+    if (status == DC_OK)
+        status = dc__evaluate(scores, NULL, run, predictor, run->train_source, run->validation_ids,
+                              run->validation_count, error);
+    dc_integer_predictor_free(integers);
     *accuracy = status == DC_OK ? dc_accuracy(scores) : 0.0;
     return status;
 }
@@ -292,8 +270,6 @@ static enum dc_status observe(struct dc_run *run, const struct dc_stage *stage,
     DC_TRY(dc_plan_create(&plan, run->ctx, network->graph, &config, error));
     enum dc_status status = dc__plain_loader(&loader, run, run->train_source, run->train_ids, count,
                                              DC_EVALUATION_BATCH, error);
-    if (status == DC_OK)
-        status = dc_loader_start(loader, 0, 0, error);
     dc_observers_reset(network->params);
     const struct dc_step step = dc_calibration_step();
     while (status == DC_OK) {
@@ -369,7 +345,7 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
         t->graph.terms[i].network = count;
     char *directory = dc_arena_printf(run->arena, error, "%s/checkpoints/%s", run->directory,
                                       stage->name);
-    char *metrics = dc_arena_printf(run->arena, error, "%s/metrics.jsonl", run->directory);
+    char *metrics = dc__path(run, "metrics.jsonl", error);
     uint64_t hash = 0;
     if (!directory || !metrics)
         return DC_ERR_MEMORY;
@@ -396,16 +372,6 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
     return dc_train(trained, run->ctx, &job, error);
 }
 
-static void set_real(json_t *object, const char *key, double value)
-{
-    json_object_set_new(object, key, json_real(value));
-}
-
-static void set_int(json_t *object, const char *key, int64_t value)
-{
-    json_object_set_new(object, key, json_integer(value));
-}
-
 enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage, json_t *result,
                                struct dc_error *error)
 {
@@ -422,21 +388,20 @@ enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage, json_
         status = dc__test_stage(run, stage, &t.network, result, error);
     close_training(&t);
     DC_TRY(status);
-    set_int(result, "epochs", trained.epochs);
-    set_int(result, "steps", trained.steps);
-    set_int(result, "plan_bytes", (int64_t)trained.plan_bytes);
-    set_real(result, "seconds", trained.seconds);
-    if (trained.best_epoch >= 0) {
-        set_int(result, "best_epoch", trained.best_epoch + 1);
-        set_real(result, "validation_accuracy", trained.best_accuracy);
-    }
+    json_object_update_new(result,
+                           json_pack("{s:i, s:I, s:I, s:f}", "epochs", trained.epochs, "steps",
+                                     (json_int_t)trained.steps, "plan_bytes",
+                                     (json_int_t)trained.plan_bytes, "seconds", trained.seconds));
+    if (trained.best_epoch >= 0)
+        json_object_update_new(result, json_pack("{s:i, s:f}", "best_epoch", trained.best_epoch + 1,
+                                                 "validation_accuracy", trained.best_accuracy));
     return DC_OK;
 }
 
 enum dc_status dc__calibrate_stage(struct dc_run *run, struct dc_stage *stage, json_t *result,
                                    struct dc_error *error)
 {
-    const double started = now();
+    const double started = dc_seconds();
     struct dc_stage_network network = {0};
     char *weights = dc_run_weights_path(run, stage, error);
     char *directory = dc_arena_printf(run->arena, error, "%s/checkpoints/%s", run->directory,
@@ -450,7 +415,7 @@ enum dc_status dc__calibrate_stage(struct dc_run *run, struct dc_stage *stage, j
         status = observe(run, stage, &network, error);
     if (status == DC_OK)
         status = dc_weights_write(weights, network.params, error);
-    set_real(result, "seconds", now() - started);
+    json_object_set_new(result, "seconds", json_real(dc_seconds() - started));
     if (status == DC_OK)
         status = dc__test_stage(run, stage, &network, result, error);
     dc_stage_network_close(&network);

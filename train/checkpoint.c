@@ -8,7 +8,7 @@
 #include "core/h5.h"
 #include "core/random.h"
 
-enum { FORMAT_VERSION = 2, REALS = 5 + DC_TERMS_MAX };
+enum { FORMAT_VERSION = 2 };
 
 static const char *const kind_attribute = "decant_file";
 
@@ -30,21 +30,9 @@ static int64_t *integer_at(const struct dc_counters *counters, int i)
     return (int64_t *)((char *)counters + integers[i].offset);
 }
 
-static void pack_reals(double reals[REALS], const struct dc_counters *c)
+static struct dc_tensor reals_of(const struct dc_counters *counters)
 {
-    const double first[] = {c->best_accuracy, c->last_accuracy, c->seconds, c->samples, c->correct};
-    memcpy(reals, first, sizeof first);
-    memcpy(reals + 5, c->term_sums, sizeof c->term_sums);
-}
-
-static void unpack_reals(struct dc_counters *c, const double reals[REALS])
-{
-    c->best_accuracy = reals[0];
-    c->last_accuracy = reals[1];
-    c->seconds = reals[2];
-    c->samples = reals[3];
-    c->correct = reals[4];
-    memcpy(c->term_sums, reals + 5, sizeof c->term_sums);
+    return (struct dc_tensor){(void *)(uintptr_t)counters->reals, DC_F64, DC_SHAPE(DC_REALS)};
 }
 
 // Of all slices in the file: value, and where `states` average and optimizer states.
@@ -61,9 +49,9 @@ static uint64_t hash_params(uint64_t hash, const struct dc_params *params, bool 
     return hash;
 }
 
-static uint64_t hash_job(const struct dc_train_job *job, const double reals[REALS])
+static uint64_t hash_job(const struct dc_train_job *job, const struct dc_counters *counters)
 {
-    uint64_t hash = dc_hash_bytes(DC_HASH_START, reals, sizeof(double) * REALS);
+    uint64_t hash = dc_hash_bytes(DC_HASH_START, counters->reals, sizeof counters->reals);
     for (int n = 0; n < job->network_count; n++)
         if (job->networks[n].trainable)
             hash = hash_params(hash, job->networks[n].params, true);
@@ -93,11 +81,9 @@ static enum dc_status write_content(struct dc_h5 *file, const struct dc_train_jo
     DC_TRY(dc_h5_set_text(file, "config_hash", hash, error));
     for (int i = 0; i < INTEGERS; i++)
         DC_TRY(dc_h5_set_int(file, integers[i].name, *integer_at(counters, i), error));
-    double reals[REALS];
-    pack_reals(reals, counters);
-    const struct dc_tensor tensor = {reals, DC_F64, DC_SHAPE(REALS)};
-    DC_TRY(dc_h5_write(file, "counters", &tensor, error));
-    DC_TRY(dc_h5_set_int(file, "content_hash", (int64_t)hash_job(job, reals), error));
+    const struct dc_tensor reals = reals_of(counters);
+    DC_TRY(dc_h5_write(file, "counters", &reals, error));
+    DC_TRY(dc_h5_set_int(file, "content_hash", (int64_t)hash_job(job, counters), error));
     for (int n = 0; n < job->network_count; n++)
         if (job->networks[n].trainable)
             DC_TRY(dc_params_write(job->networks[n].params, file, job->networks[n].name, error));
@@ -136,15 +122,12 @@ static enum dc_status read_content(const struct dc_h5 *file, const char *path,
             path, found, want);
     for (int i = 0; i < INTEGERS; i++)
         DC_TRY(dc_h5_get_int(file, integers[i].name, integer_at(counters, i), error));
-    double reals[REALS];
-    const struct dc_tensor tensor = {reals, DC_F64, DC_SHAPE(REALS)};
-    DC_TRY(dc_h5_read(file, "counters", &tensor, error));
-    unpack_reals(counters, reals);
+    const struct dc_tensor reals = reals_of(counters);
+    DC_TRY(dc_h5_read(file, "counters", &reals, error));
     for (int n = 0; n < job->network_count; n++)
         if (job->networks[n].trainable)
-            DC_TRY(
-                dc_params_read(job->networks[n].params, file, job->networks[n].name, true, error));
-    return check_hash(file, path, hash_job(job, reals), error);
+            DC_TRY(dc_params_read(job->networks[n].params, file, job->networks[n].name, error));
+    return check_hash(file, path, hash_job(job, counters), error);
 }
 
 enum dc_status dc_checkpoint_write(const char *path, const struct dc_train_job *job,
@@ -152,11 +135,7 @@ enum dc_status dc_checkpoint_write(const char *path, const struct dc_train_job *
 {
     struct dc_h5 *file = NULL;
     DC_TRY(dc_h5_create(&file, path, error));
-    const enum dc_status status = write_content(file, job, counters, error);
-    if (status == DC_OK)
-        return dc_h5_close_commit(file, error);
-    dc_h5_close(file);
-    return status;
+    return dc_h5_close_commit(file, write_content(file, job, counters, error), error);
 }
 
 enum dc_status dc_checkpoint_read(const char *path, const struct dc_train_job *job,
@@ -193,11 +172,7 @@ enum dc_status dc_weights_write(const char *path, const struct dc_params *params
 {
     struct dc_h5 *file = NULL;
     DC_TRY(dc_h5_create(&file, path, error));
-    const enum dc_status status = write_weights(file, params, error);
-    if (status == DC_OK)
-        return dc_h5_close_commit(file, error);
-    dc_h5_close(file);
-    return status;
+    return dc_h5_close_commit(file, write_weights(file, params, error), error);
 }
 
 // copied NULL: every slice must be there.

@@ -9,6 +9,8 @@
 
 #include "train/train.h"
 
+enum { DC_REALS = 5 + DC_TERMS_MAX };
+
 // What the loop must know to go on where it was.
 struct dc_counters {
     int64_t step;        // optimizer steps done
@@ -16,10 +18,14 @@ struct dc_counters {
     int64_t batch;       // batches of that epoch done
     int64_t best_epoch;  // -1: none
     int64_t stale;       // epochs since the best
-    double best_accuracy, last_accuracy;
-    double seconds;
-    double samples, correct;         // of the running epoch
-    double term_sums[DC_TERMS_MAX];  // of the running epoch: value times rows
+    union {
+        struct {
+            double best_accuracy, last_accuracy, seconds;
+            double samples, correct;         // of the running epoch
+            double term_sums[DC_TERMS_MAX];  // of the running epoch: value times rows
+        };
+        double reals[DC_REALS];  // the same as an array, for files
+    };
 };
 
 DC_MUST_USE enum dc_status dc_checkpoint_write(const char *path, const struct dc_train_job *job,

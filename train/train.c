@@ -7,8 +7,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "data/loader.h"
 #include "train/checkpoint.h"
@@ -28,13 +28,6 @@ struct trainer {
     double seconds_before;  // of earlier starts
     int64_t steps_before;
 };
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 static enum dc_status make_plans(struct trainer *t, struct dc_error *error)
 {
@@ -195,7 +188,7 @@ static void report(struct trainer *t, bool epoch_done)
                 (c->samples > 0.0 ? c->samples : 1.0);
     const int64_t total = t->epoch_steps * t->config->epochs;
     const int64_t here = c->step - t->steps_before;
-    const double spent = now() - t->started;
+    const double spent = dc_seconds() - t->started;
     const struct dc_progress progress = {
         .stage = t->job->stage,
         .epoch = (int)c->epoch + 1,
@@ -214,7 +207,7 @@ static void report(struct trainer *t, bool epoch_done)
 
 static enum dc_status write_last(struct trainer *t, struct dc_error *error)
 {
-    t->counters.seconds = t->seconds_before + now() - t->started;
+    t->counters.seconds = t->seconds_before + dc_seconds() - t->started;
     return dc_checkpoint_write(t->last_path, t->job, &t->counters, error);
 }
 
@@ -258,7 +251,7 @@ static enum dc_status end_epoch(struct trainer *t, struct dc_error *error)
 {
     struct dc_counters *c = &t->counters;
     DC_TRY(validate(t, error));
-    c->seconds = t->seconds_before + now() - t->started;
+    c->seconds = t->seconds_before + dc_seconds() - t->started;
     DC_TRY(dc_metrics_append(t->job->metrics_path, t->job, c, (int)c->epoch,
                              learning_rate(t, c->step - 1), error));
     report(t, true);
@@ -335,7 +328,7 @@ static enum dc_status start_or_resume(struct trainer *t, struct dc_error *error)
                t->job->metrics_path, (long long)lines, (long long)t->counters.epoch, t->job->stage);
     t->seconds_before = t->counters.seconds;
     t->steps_before = t->counters.step;
-    t->started = now();
+    t->started = dc_seconds();
     // The checkpoint of step 0 meets a full disk before any work.
     return t->counters.step == 0 ? write_last(t, error) : DC_OK;
 }
@@ -348,7 +341,7 @@ static enum dc_status finish(struct trainer *t, struct dc_train_result *result,
         .epochs = (int)c->epoch,
         .best_epoch = (int)c->best_epoch,
         .best_accuracy = c->best_accuracy,
-        .seconds = t->seconds_before + now() - t->started,
+        .seconds = t->seconds_before + dc_seconds() - t->started,
         .steps = c->step,
     };
     for (int n = 0; n < t->job->network_count; n++)

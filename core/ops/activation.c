@@ -1,6 +1,6 @@
 // Owns the functions of one value: relu, relu6, sigmoid, tanh, h_swish.
 //
-// One function each way over an array, and one forward and backward that cut the batch into chunks.
+// One function each way over an array.
 // Multiply, then add, never fused: every instruction set gives the same bits. NaN stays NaN, and a
 // gradient at NaN is passed on rather than hidden.
 
@@ -8,7 +8,6 @@
 
 #include "core/math.h"
 #include "core/ops/ops.h"
-#include "core/parallel.h"
 
 // y[i] = f(x[i])
 typedef void function(float *restrict y, const float *restrict x, int64_t count);
@@ -79,18 +78,12 @@ static const struct activation activations[] = {
     {&dc_op_h_swish, h_swish, h_swish_slope},
 };
 
-struct job {
-    const struct dc_op_call *call;
-    const struct activation *activation;
-    int64_t row;  // values of one row
-};
-
-static struct job job_of(const struct dc_op_call *call)
+static const struct activation *activation_of(const struct dc_op_call *call)
 {
     const struct activation *activation = activations;
     while (activation->op != call->node->op)
         activation++;
-    return (struct job){call, activation, dc_shape_row(&call->out.shape)};
+    return activation;
 }
 
 static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
@@ -102,45 +95,20 @@ static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
     return DC_OK;
 }
 
-static void forward_chunk(void *arg, int chunk, int thread)
+static void forward_rows(const struct dc_op_call *call, struct dc_rows rows)
 {
-    (void)thread;
-    const struct job *job = arg;
-    const struct dc_rows rows = dc_chunk_rows(job->call->rows, job->call->ctx->chunks, chunk);
-    const int64_t at = rows.first * job->row;
-    job->activation->value(dc_f32(&job->call->out) + at, dc_f32(&job->call->in[0]) + at,
-                           rows.count * job->row);
+    const int64_t row = dc_shape_row(&call->out.shape), at = rows.first * row;
+    activation_of(call)->value(dc_f32(&call->out) + at, dc_f32(&call->in[0]) + at,
+                               rows.count * row);
 }
 
-static enum dc_status forward(const struct dc_op_call *call, struct dc_error *error)
+static void backward_rows(const struct dc_op_call *call, struct dc_rows rows)
 {
-    (void)error;
-    struct job job = job_of(call);
-    dc_parallel_for(call->ctx, call->ctx->chunks, forward_chunk, &job);
-    return DC_OK;
-}
-
-static void backward_chunk(void *arg, int chunk, int thread)
-{
-    (void)thread;
-    const struct job *job = arg;
-    const struct dc_op_call *call = job->call;
-    const struct dc_rows rows = dc_chunk_rows(call->rows, call->ctx->chunks, chunk);
-    const int64_t at = rows.first * job->row;
+    const int64_t row = dc_shape_row(&call->out.shape), at = rows.first * row;
     const bool reads_output = call->node->op->flags & DC_OP_READS_OUTPUT;
     const float *seen = dc_f32(reads_output ? &call->out : &call->in[0]);
-    job->activation->slope(dc_f32(&call->d_in[0]) + at, dc_f32(&call->d_out) + at, seen + at,
-                           rows.count * job->row, call->add_gradient[0]);
-}
-
-static enum dc_status backward(const struct dc_op_call *call, struct dc_error *error)
-{
-    (void)error;
-    if (!call->d_in[0].data)
-        return DC_OK;
-    struct job job = job_of(call);
-    dc_parallel_for(call->ctx, call->ctx->chunks, backward_chunk, &job);
-    return DC_OK;
+    activation_of(call)->slope(dc_f32(&call->d_in[0]) + at, dc_f32(&call->d_out) + at, seen + at,
+                               rows.count * row, call->add_gradient[0]);
 }
 
 // relu and relu6 are clamps: parts of a tail (core/tail.h). A gradient passes strictly inside.
@@ -173,14 +141,11 @@ static const struct dc_tail_part relu6_part = {.rank = DC_TAIL_CLAMP, .extend = 
         .backward = dc_tail_backward, .tail = &part_                                               \
     }
 
-#define ACTIVATION(name_, flags_)                                                                  \
-    {                                                                                              \
-        .name = name_, .inputs_min = 1, .inputs_max = 1, .flags = flags_, .infer = infer,          \
-        .forward = forward, .backward = backward                                                   \
-    }
-
 const struct dc_op dc_op_relu = CLAMP("relu", relu_part);
 const struct dc_op dc_op_relu6 = CLAMP("relu6", relu6_part);
-const struct dc_op dc_op_sigmoid = ACTIVATION("sigmoid", DC_OP_READS_OUTPUT);
-const struct dc_op dc_op_tanh = ACTIVATION("tanh", DC_OP_READS_OUTPUT);
-const struct dc_op dc_op_h_swish = ACTIVATION("h_swish", DC_OP_READS_INPUT);
+const struct dc_op dc_op_sigmoid = DC_ROW_OP("sigmoid", 1, 1, .flags = DC_OP_READS_OUTPUT,
+                                             .infer = infer);
+const struct dc_op dc_op_tanh = DC_ROW_OP("tanh", 1, 1, .flags = DC_OP_READS_OUTPUT,
+                                          .infer = infer);
+const struct dc_op dc_op_h_swish = DC_ROW_OP("h_swish", 1, 1, .flags = DC_OP_READS_INPUT,
+                                             .infer = infer);

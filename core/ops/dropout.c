@@ -9,7 +9,6 @@
 
 #include "core/kernels/kernels.h"
 #include "core/ops/ops.h"
-#include "core/parallel.h"
 #include "core/random.h"
 
 static float rate_of(const struct dc_node *node)
@@ -37,13 +36,6 @@ static void start(struct dc_random *random, const struct dc_op_call *call, int64
     random->key[1] ^= (uint32_t)dc_hash_name(call->node->name) << 8;
 }
 
-struct job {
-    const struct dc_op_call *call;
-    float *to;
-    const float *from;
-    bool add;
-};
-
 enum { DRAWN = 1024 };  // numbers drawn at once, whole blocks
 
 // A number's upper 24 bits are a uniform value in [0, 1).
@@ -58,57 +50,41 @@ static void drop(float *to, const float *from, const uint32_t *drawn, int n, flo
     }
 }
 
-static void drop_chunk(void *arg, int chunk, int thread)
+static void drop_rows(const struct dc_op_call *call, struct dc_rows rows, float *to,
+                      const float *from, bool add)
 {
-    (void)thread;
-    const struct job *job = arg;
-    const struct dc_op_call *call = job->call;
     const float rate = rate_of(call->node);
     const float scale = 1.0f / (1.0f - rate);
     const int64_t row = dc_shape_row(&call->out.shape);
-    const struct dc_rows rows = dc_chunk_rows(call->rows, call->ctx->chunks, chunk);
     for (int64_t r = rows.first; r < rows.first + rows.count; r++) {
         struct dc_random random;
         start(&random, call, r);
         for (int64_t first = 0; first < row; first += DRAWN) {
             uint32_t drawn[DRAWN];
             const int n = row - first < DRAWN ? (int)(row - first) : DRAWN;
+            const int64_t at = r * row + first;
             call->ctx->kernels->philox(drawn, random.counter, random.key, n);
             random.counter[0] += DRAWN / 4;
-            drop(job->to + r * row + first, job->from + r * row + first, drawn, n, rate, scale,
-                 job->add);
+            drop(to + at, from + at, drawn, n, rate, scale, add);
         }
     }
 }
 
-static enum dc_status forward(const struct dc_op_call *call, struct dc_error *error)
+static void forward_rows(const struct dc_op_call *call, struct dc_rows rows)
 {
-    (void)error;
+    const int64_t row = dc_shape_row(&call->out.shape), at = rows.first * row;
     float *y = dc_f32(&call->out);
     const float *x = dc_f32(&call->in[0]);
-    struct job job = {call, y, x, false};
     if (call->mode == DC_TRAINING)
-        dc_parallel_for(call->ctx, call->ctx->chunks, drop_chunk, &job);
+        drop_rows(call, rows, y, x, false);
     else
-        memcpy(y, x, (size_t)(call->rows * dc_shape_row(&call->out.shape)) * sizeof *y);
-    return DC_OK;
+        memcpy(y + at, x + at, (size_t)(rows.count * row) * sizeof *y);
 }
 
-static enum dc_status backward(const struct dc_op_call *call, struct dc_error *error)
+static void backward_rows(const struct dc_op_call *call, struct dc_rows rows)
 {
-    (void)error;
-    struct job job = {call, dc_f32(&call->d_in[0]), dc_f32(&call->d_out), call->add_gradient[0]};
-    if (job.to)
-        dc_parallel_for(call->ctx, call->ctx->chunks, drop_chunk, &job);
-    return DC_OK;
+    drop_rows(call, rows, dc_f32(&call->d_in[0]), dc_f32(&call->d_out), call->add_gradient[0]);
 }
 
-const struct dc_op dc_op_dropout = {
-    .name = "dropout",
-    .inputs_min = 1,
-    .inputs_max = 1,
-    .attribute_bytes = sizeof(struct dc_dropout_attributes),
-    .infer = infer,
-    .forward = forward,
-    .backward = backward,
-};
+const struct dc_op dc_op_dropout = DC_ROW_OP(
+    "dropout", 1, 1, .attribute_bytes = sizeof(struct dc_dropout_attributes), .infer = infer);

@@ -74,6 +74,18 @@ struct dc_dropout_attributes {
     float rate;  // in [0, 1)
 };
 
+// forward and backward of ops that give forward_rows and backward_rows: those, chunk by chunk.
+DC_MUST_USE enum dc_status dc_rows_forward(const struct dc_op_call *call, struct dc_error *error);
+DC_MUST_USE enum dc_status dc_rows_backward(const struct dc_op_call *call, struct dc_error *error);
+
+// The descriptor of such an op, whose file calls them so; what follows are designated fields.
+#define DC_ROW_OP(name_, inputs_min_, inputs_max_, ...)                                            \
+    {                                                                                              \
+        .name = name_, .inputs_min = inputs_min_, .inputs_max = inputs_max_,                       \
+        .forward = dc_rows_forward, .backward = dc_rows_backward, .forward_rows = forward_rows,    \
+        .backward_rows = backward_rows, __VA_ARGS__                                                \
+    }
+
 extern const struct dc_op dc_op_conv;        // struct dc_conv_attributes
 extern const struct dc_op dc_op_dense;       // struct dc_dense_attributes
 extern const struct dc_op dc_op_batch_norm;  // struct dc_batch_norm_attributes

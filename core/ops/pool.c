@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "core/ops/ops.h"
-#include "core/parallel.h"
 
 enum { TAPS_MAX = 65536 };  // an index of a tap is 16 bits
 
@@ -71,9 +70,12 @@ struct window {
     int64_t top, bottom, left, right;
 };
 
+// a NULL: one window over the whole image.
 static struct window window_at(const struct dc_pool_attributes *a, const struct dc_shape *in,
                                int64_t p, int64_t q)
 {
+    if (!a)
+        return (struct window){.bottom = in->dims[1], .right = in->dims[2]};
     const int64_t y = p * a->stride_h - a->pad_top, x = q * a->stride_w - a->pad_left;
     const int64_t bottom = y + a->kernel_h, right = x + a->kernel_w;
     return (struct window){
@@ -89,7 +91,7 @@ static struct window window_at(const struct dc_pool_attributes *a, const struct 
 static float taps_of(const struct dc_pool_attributes *a, const struct window *w)
 {
     const int64_t inside = (w->bottom - w->top) * (w->right - w->left);
-    return (float)(a->count_padding ? (int64_t)a->kernel_h * a->kernel_w : inside);
+    return (float)(a && a->count_padding ? (int64_t)a->kernel_h * a->kernel_w : inside);
 }
 
 static void keep_larger(float *restrict y, uint16_t *restrict index, const float *restrict x,
@@ -179,74 +181,45 @@ static void average_window_backward(float *dx, const float *g, const struct wind
             add_share(dx + (i * in->dims[2] + j) * channels, g, taps, channels);
 }
 
-static void forward_chunk(void *arg, int chunk, int thread)
+static void run_rows(const struct dc_op_call *call, struct dc_rows rows, bool backward)
 {
-    (void)thread;
-    const struct dc_op_call *call = arg;
-    const struct dc_pool_attributes *a = call->node->attributes;
+    const struct dc_pool_attributes *a = call->node->attributes;  // NULL: global
     const struct dc_shape *in = &call->in[0].shape, *out = &call->out.shape;
     const bool max = call->node->op == &dc_op_max_pool;
-    const int64_t in_row = dc_shape_row(in), out_row = dc_shape_row(out), channels = in->dims[3];
-    const struct dc_rows rows = dc_chunk_rows(call->rows, call->ctx->chunks, chunk);
+    const int64_t in_row = dc_shape_row(in), channels = in->dims[3];
+    const int64_t height = a ? out->dims[1] : 1, width = a ? out->dims[2] : 1;
     uint16_t *saved = call->mode == DC_TRAINING ? call->saved : NULL;
+    int64_t at = rows.first * dc_shape_row(out);
     for (int64_t r = rows.first; r < rows.first + rows.count; r++) {
-        const float *x = dc_f32(&call->in[0]) + r * in_row;
-        int64_t at = r * out_row;
-        for (int64_t p = 0; p < out->dims[1]; p++)
-            for (int64_t q = 0; q < out->dims[2]; q++, at += channels) {
-                const struct window w = window_at(a, in, p, q);
-                float *y = dc_f32(&call->out) + at;
-                if (max)
-                    max_window(y, saved ? saved + at : NULL, x, &w, a, in);
-                else
-                    average_window(y, x, &w, taps_of(a, &w), in);
-            }
-    }
-}
-
-static void backward_chunk(void *arg, int chunk, int thread)
-{
-    (void)thread;
-    const struct dc_op_call *call = arg;
-    const struct dc_pool_attributes *a = call->node->attributes;
-    const struct dc_shape *in = &call->in[0].shape, *out = &call->out.shape;
-    const bool max = call->node->op == &dc_op_max_pool;
-    const int64_t in_row = dc_shape_row(in), out_row = dc_shape_row(out), channels = in->dims[3];
-    const struct dc_rows rows = dc_chunk_rows(call->rows, call->ctx->chunks, chunk);
-    const uint16_t *saved = call->saved;
-    for (int64_t r = rows.first; r < rows.first + rows.count; r++) {
-        float *dx = dc_f32(&call->d_in[0]) + r * in_row;
-        if (!call->add_gradient[0])
+        float *dx = backward ? dc_f32(&call->d_in[0]) + r * in_row : NULL;
+        if (backward && !call->add_gradient[0])
             memset(dx, 0, (size_t)in_row * sizeof *dx);
-        int64_t at = r * out_row;
-        for (int64_t p = 0; p < out->dims[1]; p++)
-            for (int64_t q = 0; q < out->dims[2]; q++, at += channels) {
+        for (int64_t p = 0; p < height; p++)
+            for (int64_t q = 0; q < width; q++, at += channels) {
                 const struct window w = window_at(a, in, p, q);
-                const float *g = dc_f32(&call->d_out) + at;
-                if (max)
-                    max_window_backward(dx, g, saved + at, &w, a, in);
+                if (backward && max)
+                    max_window_backward(dx, dc_f32(&call->d_out) + at, saved + at, &w, a, in);
+                else if (backward)
+                    average_window_backward(dx, dc_f32(&call->d_out) + at, &w, taps_of(a, &w), in);
+                else if (max)
+                    max_window(dc_f32(&call->out) + at, saved ? saved + at : NULL,
+                               dc_f32(&call->in[0]) + r * in_row, &w, a, in);
                 else
-                    average_window_backward(dx, g, &w, taps_of(a, &w), in);
+                    average_window(dc_f32(&call->out) + at, dc_f32(&call->in[0]) + r * in_row, &w,
+                                   taps_of(a, &w), in);
             }
     }
 }
 
-static enum dc_status forward(const struct dc_op_call *call, struct dc_error *error)
+static void forward_rows(const struct dc_op_call *call, struct dc_rows rows)
 {
-    (void)error;
-    dc_parallel_for(call->ctx, call->ctx->chunks, forward_chunk, (void *)call);
-    return DC_OK;
+    run_rows(call, rows, false);
 }
 
-static enum dc_status backward(const struct dc_op_call *call, struct dc_error *error)
+static void backward_rows(const struct dc_op_call *call, struct dc_rows rows)
 {
-    (void)error;
-    if (call->d_in[0].data)
-        dc_parallel_for(call->ctx, call->ctx->chunks, backward_chunk, (void *)call);
-    return DC_OK;
+    run_rows(call, rows, true);
 }
-
-// Global average pooling: one window over the whole image.
 
 static enum dc_status global_infer(struct dc_shape *out, const struct dc_node *node,
                                    const struct dc_shape *in, struct dc_error *error)
@@ -257,76 +230,10 @@ static enum dc_status global_infer(struct dc_shape *out, const struct dc_node *n
     return DC_OK;
 }
 
-static void global_forward_chunk(void *arg, int chunk, int thread)
-{
-    (void)thread;
-    const struct dc_op_call *call = arg;
-    const struct dc_shape *in = &call->in[0].shape;
-    const int64_t pixels = in->dims[1] * in->dims[2], channels = in->dims[3];
-    const struct window w = {.bottom = in->dims[1], .right = in->dims[2]};
-    const struct dc_rows rows = dc_chunk_rows(call->rows, call->ctx->chunks, chunk);
-    for (int64_t r = rows.first; r < rows.first + rows.count; r++)
-        average_window(dc_f32(&call->out) + r * channels,
-                       dc_f32(&call->in[0]) + r * pixels * channels, &w, (float)pixels, in);
-}
-
-static void global_backward_chunk(void *arg, int chunk, int thread)
-{
-    (void)thread;
-    const struct dc_op_call *call = arg;
-    const struct dc_shape *in = &call->in[0].shape;
-    const int64_t pixels = in->dims[1] * in->dims[2], channels = in->dims[3];
-    const struct window w = {.bottom = in->dims[1], .right = in->dims[2]};
-    const struct dc_rows rows = dc_chunk_rows(call->rows, call->ctx->chunks, chunk);
-    for (int64_t r = rows.first; r < rows.first + rows.count; r++) {
-        float *dx = dc_f32(&call->d_in[0]) + r * pixels * channels;
-        if (!call->add_gradient[0])
-            memset(dx, 0, (size_t)(pixels * channels) * sizeof *dx);
-        average_window_backward(dx, dc_f32(&call->d_out) + r * channels, &w, (float)pixels, in);
-    }
-}
-
-static enum dc_status global_forward(const struct dc_op_call *call, struct dc_error *error)
-{
-    (void)error;
-    dc_parallel_for(call->ctx, call->ctx->chunks, global_forward_chunk, (void *)call);
-    return DC_OK;
-}
-
-static enum dc_status global_backward(const struct dc_op_call *call, struct dc_error *error)
-{
-    (void)error;
-    if (call->d_in[0].data)
-        dc_parallel_for(call->ctx, call->ctx->chunks, global_backward_chunk, (void *)call);
-    return DC_OK;
-}
-
-const struct dc_op dc_op_max_pool = {
-    .name = "max_pool",
-    .inputs_min = 1,
-    .inputs_max = 1,
-    .attribute_bytes = sizeof(struct dc_pool_attributes),
-    .infer = infer,
-    .memory = max_memory,
-    .forward = forward,
-    .backward = backward,
-};
-
-const struct dc_op dc_op_average_pool = {
-    .name = "average_pool",
-    .inputs_min = 1,
-    .inputs_max = 1,
-    .attribute_bytes = sizeof(struct dc_pool_attributes),
-    .infer = infer,
-    .forward = forward,
-    .backward = backward,
-};
-
-const struct dc_op dc_op_global_average_pool = {
-    .name = "global_average_pool",
-    .inputs_min = 1,
-    .inputs_max = 1,
-    .infer = global_infer,
-    .forward = global_forward,
-    .backward = global_backward,
-};
+const struct dc_op dc_op_max_pool = DC_ROW_OP("max_pool", 1, 1,
+                                              .attribute_bytes = sizeof(struct dc_pool_attributes),
+                                              .infer = infer, .memory = max_memory);
+const struct dc_op dc_op_average_pool = DC_ROW_OP(
+    "average_pool", 1, 1, .attribute_bytes = sizeof(struct dc_pool_attributes), .infer = infer);
+const struct dc_op dc_op_global_average_pool = DC_ROW_OP("global_average_pool", 1, 1,
+                                                         .infer = global_infer);

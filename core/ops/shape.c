@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "core/ops/ops.h"
-#include "core/parallel.h"
 
 // Runs of one input of one row: for o < outer, for k < count, `run` floats at
 // wide[wide_start + o * wide_outer + k * wide_step] and narrow[(o * count + k) * run].
@@ -57,19 +56,11 @@ static enum dc_status fail_axis(struct dc_error *error, const char *op, int axis
                    op, axis, dc_shape_text(text, in), in->rank - 1);
 }
 
-// Products of the dimensions between the batch and `axis`, and behind it.
-static int64_t outer_of(const struct dc_shape *shape, int axis)
+// Product of the dimensions [first, end).
+static int64_t product_of(const struct dc_shape *shape, int first, int end)
 {
     int64_t count = 1;
-    for (int i = 1; i < axis; i++)
-        count *= shape->dims[i];
-    return count;
-}
-
-static int64_t inner_of(const struct dc_shape *shape, int axis)
-{
-    int64_t count = 1;
-    for (int i = axis + 1; i < shape->rank; i++)
+    for (int i = first; i < end; i++)
         count *= shape->dims[i];
     return count;
 }
@@ -105,9 +96,9 @@ static void concat_layout(struct runs *runs, const struct dc_op_call *call, int 
     const struct dc_concat_attributes *attributes = call->node->attributes;
     const struct dc_shape *out = &call->out.shape;
     const int axis = axis_of(attributes->axis, out->rank);
-    const int64_t inner = inner_of(out, axis);
+    const int64_t inner = product_of(out, axis + 1, out->rank);
     *runs = (struct runs){
-        .outer = outer_of(out, axis),
+        .outer = product_of(out, 1, axis),
         .count = 1,
         .run = call->in[input].shape.dims[axis] * inner,
         .wide_outer = out->dims[axis] * inner,
@@ -177,9 +168,9 @@ static void slice_layout(struct runs *runs, const struct dc_op_call *call, int i
     const struct dc_slice_attributes *a = call->node->attributes;
     const struct dc_shape *in = &call->in[input].shape;
     const int axis = axis_of(a->axis, in->rank);
-    const int64_t inner = inner_of(in, axis);
+    const int64_t inner = product_of(in, axis + 1, in->rank);
     *runs = (struct runs){
-        .outer = outer_of(in, axis),
+        .outer = product_of(in, 1, axis),
         .count = call->out.shape.dims[axis],
         .run = inner,
         .wide_start = a->begin * inner,
@@ -243,97 +234,63 @@ static void whole_layout(struct runs *runs, const struct dc_op_call *call, int i
 
 // Running them.
 
-struct job {
-    const struct dc_op_call *call;
+struct kind {
     layout *layout;
     bool narrows;  // slice: the output is the narrow side
     bool covers;   // the narrow sides together fill the wide one
 };
 
-static struct job job_of(const struct dc_op_call *call)
+static struct kind kind_of(const struct dc_op *op)
 {
-    const struct dc_op *op = call->node->op;
     if (op == &dc_op_concat)
-        return (struct job){call, concat_layout, false, true};
+        return (struct kind){concat_layout, false, true};
     if (op == &dc_op_pad)
-        return (struct job){call, pad_layout, false, false};
+        return (struct kind){pad_layout, false, false};
     if (op == &dc_op_slice)
-        return (struct job){call, slice_layout, true, false};
-    return (struct job){call, whole_layout, false, true};
+        return (struct kind){slice_layout, true, false};
+    return (struct kind){whole_layout, false, true};
 }
 
-static void forward_chunk(void *arg, int chunk, int thread)
+static void forward_rows(const struct dc_op_call *call, struct dc_rows rows)
 {
-    (void)thread;
-    const struct job *job = arg;
-    const struct dc_op_call *call = job->call;
+    const struct kind kind = kind_of(call->node->op);
     const int64_t out_row = dc_shape_row(&call->out.shape);
-    const struct dc_rows rows = dc_chunk_rows(call->rows, call->ctx->chunks, chunk);
     float *out = dc_f32(&call->out);
-    if (!job->narrows && !job->covers)
+    if (!kind.narrows && !kind.covers)
         memset(out + rows.first * out_row, 0, (size_t)(rows.count * out_row) * sizeof *out);
     for (int i = 0; i < call->node->input_count; i++) {
         struct runs runs;
-        job->layout(&runs, call, i);
+        kind.layout(&runs, call, i);
         const float *in = dc_f32(&call->in[i]);
         const int64_t in_row = dc_shape_row(&call->in[i].shape);
-        for (int64_t r = rows.first; r < rows.first + rows.count; r++) {
-            if (job->narrows)
-                gather_runs(out + r * out_row, in + r * in_row, &runs, false);
-            else
-                scatter_runs(out + r * out_row, in + r * in_row, &runs, false);
-        }
+        for (int64_t r = rows.first; r < rows.first + rows.count; r++)
+            (kind.narrows ? gather_runs : scatter_runs)(out + r * out_row, in + r * in_row, &runs,
+                                                        false);
     }
 }
 
-static void backward_chunk(void *arg, int chunk, int thread)
+static void backward_rows(const struct dc_op_call *call, struct dc_rows rows)
 {
-    (void)thread;
-    const struct job *job = arg;
-    const struct dc_op_call *call = job->call;
+    const struct kind kind = kind_of(call->node->op);
     const int64_t out_row = dc_shape_row(&call->out.shape);
-    const struct dc_rows rows = dc_chunk_rows(call->rows, call->ctx->chunks, chunk);
     const float *g = dc_f32(&call->d_out);
     for (int i = 0; i < call->node->input_count; i++) {
         struct runs runs;
-        job->layout(&runs, call, i);
+        kind.layout(&runs, call, i);
         float *dx = dc_f32(&call->d_in[i]);
         const int64_t in_row = dc_shape_row(&call->in[i].shape);
         if (!dx)
             continue;
-        if (job->narrows && !call->add_gradient[i])
+        if (kind.narrows && !call->add_gradient[i])
             memset(dx + rows.first * in_row, 0, (size_t)(rows.count * in_row) * sizeof *dx);
-        for (int64_t r = rows.first; r < rows.first + rows.count; r++) {
-            if (job->narrows)
-                scatter_runs(dx + r * in_row, g + r * out_row, &runs, call->add_gradient[i]);
-            else
-                gather_runs(dx + r * in_row, g + r * out_row, &runs, call->add_gradient[i]);
-        }
+        for (int64_t r = rows.first; r < rows.first + rows.count; r++)
+            (kind.narrows ? scatter_runs : gather_runs)(dx + r * in_row, g + r * out_row, &runs,
+                                                        call->add_gradient[i]);
     }
-}
-
-static enum dc_status forward(const struct dc_op_call *call, struct dc_error *error)
-{
-    (void)error;
-    struct job job = job_of(call);
-    dc_parallel_for(call->ctx, call->ctx->chunks, forward_chunk, &job);
-    return DC_OK;
-}
-
-static enum dc_status backward(const struct dc_op_call *call, struct dc_error *error)
-{
-    (void)error;
-    struct job job = job_of(call);
-    dc_parallel_for(call->ctx, call->ctx->chunks, backward_chunk, &job);
-    return DC_OK;
 }
 
 #define SHAPE_OP(name_, inputs_min_, inputs_max_, attribute_bytes_, infer_)                        \
-    {                                                                                              \
-        .name = name_, .inputs_min = inputs_min_, .inputs_max = inputs_max_,                       \
-        .attribute_bytes = attribute_bytes_, .infer = infer_, .forward = forward,                  \
-        .backward = backward                                                                       \
-    }
+    DC_ROW_OP(name_, inputs_min_, inputs_max_, .attribute_bytes = attribute_bytes_, .infer = infer_)
 
 const struct dc_op dc_op_concat = SHAPE_OP("concat", 2, DC_INPUTS_MAX,
                                            sizeof(struct dc_concat_attributes), concat_infer);

@@ -4,7 +4,6 @@
 
 #include "core/math.h"
 #include "core/ops/ops.h"
-#include "core/parallel.h"
 
 static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
                             const struct dc_shape *in, struct dc_error *error)
@@ -46,11 +45,10 @@ static void softmax_line_backward(float *dx, const float *g, const float *y, int
     }
 }
 
-static void run_chunk(const struct dc_op_call *call, int chunk, bool backward)
+static void run_rows(const struct dc_op_call *call, struct dc_rows rows, bool backward)
 {
     const struct dc_shape *shape = &call->out.shape;
     const int64_t row = dc_shape_row(shape), classes = shape->dims[shape->rank - 1];
-    const struct dc_rows rows = dc_chunk_rows(call->rows, call->ctx->chunks, chunk);
     const int64_t end = (rows.first + rows.count) * row;
     float *y = dc_f32(&call->out);
     for (int64_t i = rows.first * row; i < end; i += classes) {
@@ -62,39 +60,15 @@ static void run_chunk(const struct dc_op_call *call, int chunk, bool backward)
     }
 }
 
-static void forward_chunk(void *arg, int chunk, int thread)
+static void forward_rows(const struct dc_op_call *call, struct dc_rows rows)
 {
-    (void)thread;
-    run_chunk(arg, chunk, false);
+    run_rows(call, rows, false);
 }
 
-static void backward_chunk(void *arg, int chunk, int thread)
+static void backward_rows(const struct dc_op_call *call, struct dc_rows rows)
 {
-    (void)thread;
-    run_chunk(arg, chunk, true);
+    run_rows(call, rows, true);
 }
 
-static enum dc_status forward(const struct dc_op_call *call, struct dc_error *error)
-{
-    (void)error;
-    dc_parallel_for(call->ctx, call->ctx->chunks, forward_chunk, (void *)call);
-    return DC_OK;
-}
-
-static enum dc_status backward(const struct dc_op_call *call, struct dc_error *error)
-{
-    (void)error;
-    if (call->d_in[0].data)
-        dc_parallel_for(call->ctx, call->ctx->chunks, backward_chunk, (void *)call);
-    return DC_OK;
-}
-
-const struct dc_op dc_op_softmax = {
-    .name = "softmax",
-    .inputs_min = 1,
-    .inputs_max = 1,
-    .flags = DC_OP_READS_OUTPUT,
-    .infer = infer,
-    .forward = forward,
-    .backward = backward,
-};
+const struct dc_op dc_op_softmax = DC_ROW_OP("softmax", 1, 1, .flags = DC_OP_READS_OUTPUT,
+                                             .infer = infer);

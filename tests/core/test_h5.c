@@ -48,7 +48,7 @@ static void write_sample(const char *path)
     ok(dc_h5_set_text(file, "name", "Caf\xc3\xa9 \"1\"", &error));
     ok(dc_h5_set_text(file, "nothing", "", &error));
     ok(dc_h5_set_int(file, "version", -9000000000, &error));
-    ok(dc_h5_close_commit(file, &error));
+    ok(dc_h5_close_commit(file, DC_OK, &error));
 }
 
 static void what_is_written_is_read(void **state)
@@ -190,7 +190,7 @@ static void full_disk_leaves_no_file(void **state)
         if (status == DC_OK && kind == 2)
             status = dc_h5_write(file, "y", &tensor, &error);
         if (status == DC_OK)
-            status = dc_h5_close_commit(file, &error);
+            status = dc_h5_close_commit(file, DC_OK, &error);
         else
             dc_h5_close(file);
         test_limit_files(0);

@@ -109,7 +109,7 @@ static void add_losses(struct golden_network *n, float kd_temperature)
 void golden_network_open(struct golden_network *n, const struct golden *golden, bool quantized,
                          bool keep_values, float kd_temperature, int64_t rows)
 {
-    const struct dc_model_parameter width = {"width", 4};
+    const struct dc_named_value width = {"width", 4};
     const struct dc_quantize_config quantize = {.observer = DC_OBSERVER_MOVING_AVERAGE,
                                                 .dense_per_tensor = true};
     struct dc_model model;

@@ -13,7 +13,7 @@
 
 struct count_case {
     const char *file;
-    struct dc_model_parameter parameters[3];
+    struct dc_named_value parameters[3];
     int parameter_count;
     int64_t parameters_expected, macs_expected;  // 0: not stated
 };

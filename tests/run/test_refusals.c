@@ -495,7 +495,7 @@ static void write_hdf5(const char *name, int64_t labels, int64_t side)
                                                                  DC_SHAPE(8, side, side, 1)};
         assert_int_equal(dc_h5_write(file, arrays[i], &tensor, &error), DC_OK);
     }
-    assert_int_equal(dc_h5_close_commit(file, &error), DC_OK);
+    assert_int_equal(dc_h5_close_commit(file, DC_OK, &error), DC_OK);
 }
 
 static int set_up(void **state)
