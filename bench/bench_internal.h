@@ -68,6 +68,7 @@ void dc__node_flops(struct dc__node_flop *flops, const struct dc_graph *graph, b
 struct dc__profile {
     const struct dc_ctx *ctx;
     const struct dc_graph *graph;
+    const struct dc_plan *plan;
     const struct dc_node_seconds *seconds;  // [graph->count]
     int64_t rows, steps;
     double total;

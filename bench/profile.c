@@ -2,8 +2,8 @@
 // take by the two ceilings measured in the same run (Williams et al., "Roofline", CACM 2009).
 //
 // Bytes are those of values, gradients and parameters that an op reads and writes once each,
-// wherever they lie: what a cache holds is faster than the bound, and an op that a neighbour does
-// on the side shows 0 ms of its own.
+// wherever they lie: what a cache holds is faster than the bound. A node whose value is left to its
+// readers (core/tail.h) is of the kind "tail": it moves nothing, and they spend its time.
 
 #include <stdlib.h>
 
@@ -97,17 +97,18 @@ static json_t *row_of(const struct dc__profile *p, int i, const struct dc__node_
     const double steps = (double)p->steps, rows = (double)p->rows;
     const double forward = p->seconds[i].forward / steps, backward = p->seconds[i].backward / steps;
     const double flop = rows * (flops->forward + flops->backward);
-    const double bytes = moved(p->graph, i, p->rows, p->training);
+    const bool stored = dc_plan_stores(p->plan, i);
+    const double bytes = stored ? moved(p->graph, i, p->rows, p->training) : 0.0;
     const double seconds = forward + backward;
     const double compute = flop / peak, memory = bytes / bandwidth;
     char shape[DC_SHAPE_TEXT];
-    return json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s}", "node",
-                     node->name, "op", node->op->name, "kind", family(p->graph, node), "shape",
-                     dc_shape_text(shape, &node->shape), "forward_ms", 1e3 * forward, "backward_ms",
-                     1e3 * backward, "gflops", seconds > 0.0 ? 1e-9 * flop / seconds : 0.0,
-                     "megabytes", 1e-6 * bytes, "share", seconds * steps / p->total,
-                     "compute_bound_ms", 1e3 * compute, "memory_bound_ms", 1e3 * memory, "bound",
-                     compute > memory ? "compute" : "memory");
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s}", "node", node->name, "op",
+        node->op->name, "kind", stored ? family(p->graph, node) : "tail", "shape",
+        dc_shape_text(shape, &node->shape), "forward_ms", 1e3 * forward, "backward_ms",
+        1e3 * backward, "gflops", seconds > 0.0 ? 1e-9 * flop / seconds : 0.0, "megabytes",
+        1e-6 * bytes, "share", seconds * steps / p->total, "compute_bound_ms", 1e3 * compute,
+        "memory_bound_ms", 1e3 * memory, "bound", compute > memory ? "compute" : "memory");
 }
 
 enum dc_status dc__add_profile(json_t *result, const struct dc__profile *p, struct dc_error *error)

@@ -50,6 +50,7 @@ static enum dc_status profile(json_t *result, struct work *w, struct dc_error *e
     dc_plan_time_nodes(w->plan, seconds);
     struct dc__profile table = {.ctx = w->bench->ctx,
                                 .graph = w->graph,
+                                .plan = w->plan,
                                 .seconds = seconds,
                                 .rows = w->bench->rows,
                                 .training = w->trains};

@@ -61,7 +61,11 @@ void dc_plan_time_nodes(struct dc_plan *plan, struct dc_node_seconds *seconds);
 int dc_plan_first_not_finite(struct dc_plan *plan, struct dc_params *params, int64_t rows,
                              const struct dc_step *step);
 
-// The value of a node after forward (of an output, or any node in training until backward).
+// Whether a node's value is in memory, and not left to its readers (core/tail.h). Outputs are.
+bool dc_plan_stores(const struct dc_plan *plan, int node);
+
+// The value of a node after forward, NULL where it is not stored. Only those of outputs live on
+// until the run is over.
 const void *dc_plan_value(const struct dc_plan *plan, int node);
 // The gradient of a node after backward, or NULL: only for nodes listed as outputs.
 const float *dc_plan_gradient(const struct dc_plan *plan, int node);

@@ -168,6 +168,7 @@ static void give_gradient_notes(const struct run *run, int i, struct dc_op_call 
             again = again || call->node->inputs[m] == input;
         if (t == DC_NONE || again || !call->d_in[k].data)
             continue;
+        assert(plan->tails);
         struct dc_planned_tail *tail = &plan->tails[t];
         const struct dc_op_call part = call_of(run, tail->parts[0]);
         if (tail->last_writer != i || dc__tail_last(tail) != input ||
@@ -278,6 +279,11 @@ int dc_plan_first_not_finite(struct dc_plan *plan, struct dc_params *params, int
                 return dc__plan_stored(plan, i);
     }
     return DC_NONE;
+}
+
+bool dc_plan_stores(const struct dc_plan *plan, int node)
+{
+    return !dc__plan_is_deferred(plan, node);
 }
 
 const void *dc_plan_value(const struct dc_plan *plan, int node)

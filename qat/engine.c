@@ -1,5 +1,7 @@
 // Owns the arithmetic of an integer network. If a board's bytes differ, this is the file to read:
-// one kernel an op, each the sum from the textbook, then the profile's requantization.
+// one kernel an op, each the sum from the textbook, then the profile's requantization. Where the
+// level has a faster kernel for a layer (engine_kernels.h), dc_engine_run uses it for the same
+// bytes; a trace, and a layer that no kernel takes, always runs here.
 //
 // Invariants: models are valid when they exist (qat/imodel.c), so nothing is checked here; the
 // proven accumulator bounds say that no int32 sum overflows. Values are int8, [height, width,
@@ -8,10 +10,12 @@
 
 #include "qat/engine.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/parallel.h"
+#include "qat/engine_kernels.h"
 #include "qat/profile.h"
 
 enum { TAPS_BLOCK = 16, ROWS_BLOCK = 4 };
@@ -22,6 +26,7 @@ struct workspace {
     int8_t **values;  // [layer]
     int16_t *window;  // the inputs under one window, minus the zero point
     int32_t *sums;    // of one position; unless they are traced
+    void *canvas;     // an input with its border, for the level's kernels
 };
 
 struct dc_engine {
@@ -30,7 +35,9 @@ struct dc_engine {
     struct dc_arena *memory;
     int64_t *offsets;  // [layer]
     int16_t **wide;    // [layer]: weights [channels][taps padded], depthwise [taps][channels]
-    struct workspace *workspaces;  // [threads]
+    const struct dc__engine_kernels *kernels;  // of the level, or NULL
+    struct dc__fast_layer **fast;              // [layer]: or NULL: by the plain loops
+    struct workspace *workspaces;              // [threads]
 };
 
 // One layer's call: everything a kernel reads and writes.
@@ -161,6 +168,7 @@ static void clip_window(int *first, int *end, int out, int stride, int pad, int 
 static void average_pool(const struct call *call)
 {
     const struct dc_ilayer *l = call->layer, *x = call->in_layers[0];
+    const int channels = l->channels;  // a copy, which sums cannot alias, for the vectorizer
     for (int oy = 0; oy < l->height; oy++) {
         for (int ox = 0; ox < l->width; ox++) {
             const int64_t position = (int64_t)oy * l->width + ox;
@@ -172,7 +180,7 @@ static void average_pool(const struct call *call)
             for (int iy = y0; iy < y1; iy++) {
                 for (int ix = x0; ix < x1; ix++) {
                     const int8_t *from = call->in[0] + ((int64_t)iy * x->width + ix) * l->channels;
-                    for (int c = 0; c < l->channels; c++)
+                    for (int c = 0; c < channels; c++)
                         sums[c] += from[c];
                 }
             }
@@ -259,6 +267,27 @@ static void (*const kernels[DC_IOP_COUNT])(const struct call *) = {
     [DC_I_CONCAT] = concat,
 };
 
+// The same bytes by the level's kernels; add's last codes by the plain loop.
+static void run_fast(const struct dc_engine *engine, const struct dc__fast_layer *fast,
+                     const struct call *call, void *canvas)
+{
+    const struct dc_ilayer *l = call->layer;
+    if (l->op == DC_I_DEPTHWISE_CONV2D) {
+        engine->kernels->depthwise(call->out, canvas, call->in[0], fast);
+        return;
+    }
+    if (l->op != DC_I_ADD) {
+        engine->kernels->convolve(call->out, canvas, call->in[0], fast);
+        return;
+    }
+    assert(call->in_layers[0] && call->in_layers[1]);
+    const int64_t count = dc_ilayer_size(l);
+    int64_t i = engine->kernels->add(call->out, call->in[0], call->in[1], count, fast);
+    for (; i < count; i++)
+        call->profile->add(call->out + i, call->sums, call->in[0] + i, call->in[1] + i, l,
+                           call->in_layers[0]->zero_point, call->in_layers[1]->zero_point, 1);
+}
+
 // Layers in order. values[i] says where layer i's codes are; values[0] is not written.
 static void run_layers(const struct dc_engine *engine, const struct workspace *work,
                        int8_t *const *values, const int8_t *input, int32_t *const *traced)
@@ -266,8 +295,8 @@ static void run_layers(const struct dc_engine *engine, const struct workspace *w
     const struct dc_imodel *model = engine->model;
     for (int i = 1; i < model->count; i++) {
         const struct dc_ilayer *l = &model->layers[i];
-        const struct dc_ilayer *in_layers[DC_I_INPUTS_MAX];
-        const int8_t *in[DC_I_INPUTS_MAX];
+        const struct dc_ilayer *in_layers[DC_I_INPUTS_MAX] = {NULL};
+        const int8_t *in[DC_I_INPUTS_MAX] = {NULL};
         for (int k = 0; k < l->input_count; k++) {
             in_layers[k] = &model->layers[l->inputs[k]];
             in[k] = values[l->inputs[k]] ? values[l->inputs[k]] : input;
@@ -282,7 +311,9 @@ static void run_layers(const struct dc_engine *engine, const struct workspace *w
                                   .window = work->window,
                                   .sums = sums ? sums : work->sums,
                                   .trace = sums != NULL};
-        if (call.out)  // a reshape of the input is the input
+        if (!traced && engine->fast[i])
+            run_fast(engine, engine->fast[i], &call, work->canvas);
+        else if (call.out)  // a reshape of the input is the input
             kernels[l->op](&call);
     }
 }
@@ -375,7 +406,7 @@ static bool create_workspace(struct workspace *work, const struct dc_engine *eng
                              struct dc_error *error)
 {
     const struct dc_imodel *model = engine->model;
-    int64_t window = 0, sums = 0;
+    int64_t window = 0, sums = 0, canvas = 0;
     for (int i = 1; i < model->count; i++) {
         const struct dc_ilayer *l = &model->layers[i];
         const struct dc_ilayer *x = &model->layers[l->inputs[0]];
@@ -386,13 +417,16 @@ static bool create_workspace(struct workspace *work, const struct dc_engine *eng
             taps = (int64_t)l->kernel_h * l->kernel_w * x->channels;
         window = taps > window ? taps : window;
         sums = l->channels > sums ? l->channels : sums;
+        if (engine->fast[i] && engine->fast[i]->canvas_bytes > canvas)
+            canvas = engine->fast[i]->canvas_bytes;
     }
     work->arena = DC_NEW(engine->memory, int8_t, bytes, error);
     work->values = DC_NEW(engine->memory, int8_t *, model->count, error);
     // Behind a layer's taps the window holds leftovers, but the weights there are 0.
     work->window = DC_NEW(engine->memory, int16_t, padded_taps(window), error);
     work->sums = DC_NEW(engine->memory, int32_t, sums, error);
-    if (!work->arena || !work->values || !work->window || !work->sums)
+    work->canvas = DC_NEW(engine->memory, char, canvas, error);
+    if (!work->arena || !work->values || !work->window || !work->sums || !work->canvas)
         return false;
     for (int i = 0; i < model->count; i++)
         work->values[i] = engine->offsets[i] < 0 ? NULL : work->arena + engine->offsets[i];
@@ -407,10 +441,14 @@ static enum dc_status fill_engine(struct dc_engine *engine, struct dc_error *err
     engine->offsets = DC_NEW(engine->memory, int64_t, model->count, error);
     engine->wide = DC_NEW(engine->memory, int16_t *, model->count, error);
     engine->workspaces = DC_NEW(engine->memory, struct workspace, threads, error);
-    if (!engine->offsets || !engine->wide || !engine->workspaces)
+    engine->kernels = dc__engine_kernels_for(engine->ctx->isa);
+    engine->fast = DC_NEW(engine->memory, struct dc__fast_layer *, model->count, error);
+    if (!engine->offsets || !engine->wide || !engine->workspaces || !engine->fast)
         return DC_ERR_MEMORY;
     DC_TRY(dc_imodel_place(engine->offsets, &bytes, model, error));
-    for (int i = 0; i < model->count; i++) {
+    for (int i = 1; i < model->count; i++) {
+        DC_TRY(dc__fast_layer_create(&engine->fast[i], engine->memory, engine->kernels, model, i,
+                                     error));
         if (!dc_ilayer_has_weights(&model->layers[i]))
             continue;
         engine->wide[i] = widen(engine->memory, &model->layers[i], error);

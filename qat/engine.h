@@ -1,6 +1,7 @@
 // The integer engine: the one definition of what an exported network computes.
 //
-// Plain loops in textbook order over a dc_imodel; where targets round differently, the model's
+// Plain loops in textbook order over a dc_imodel, and on newer machines kernels that give the same
+// bytes faster; where targets round differently, the model's
 // arithmetic profile decides (qat/profile.h). Every exported form is checked against this, bit for
 // bit. Samples are independent of each other, of the batch and of the number of threads.
 
@@ -12,8 +13,8 @@
 
 struct dc_engine;
 
-// ctx and model must outlive the engine. Holds an activation arena a thread and weights widened to
-// int16; a run allocates nothing and takes any number of rows.
+// ctx and model must outlive the engine. Holds an activation arena a thread and weights packed for
+// the context's instruction-set level; a run allocates nothing and takes any number of rows.
 DC_MUST_USE enum dc_status dc_engine_create(struct dc_engine **engine, const struct dc_ctx *ctx,
                                             const struct dc_imodel *model, struct dc_error *error);
 void dc_engine_free(struct dc_engine *engine);  // NULL is allowed

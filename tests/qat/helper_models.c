@@ -120,6 +120,27 @@ int test_add_layer(struct dc_imodel *model, const char *name, const struct dc_il
     return index;
 }
 
+struct dc_imodel *test_one_layer_model(const struct dc_profile *profile, int height, int width,
+                                       int channels, const struct dc_ilayer *wanted,
+                                       struct dc_random *random)
+{
+    struct dc_imodel *m = NULL;
+    assert_int_equal(dc_imodel_create(&m, "one", "", profile, NULL), DC_OK);
+    const struct dc_ilayer input = {.name = "x",
+                                    .op = DC_I_INPUT,
+                                    .height = height,
+                                    .width = width,
+                                    .channels = channels,
+                                    .scale = 0.05f,
+                                    .bits = 8,
+                                    .zero_point = (int)dc_random_below(random, 256) - 128,
+                                    .clamp_low = -128,
+                                    .clamp_high = 127};
+    assert_int_equal(dc_imodel_add(m, &input, NULL, NULL), DC_OK);
+    test_add_layer(m, "layer", wanted, 0, -1, random);
+    return m;
+}
+
 struct dc_imodel *test_every_op_model(const struct dc_profile *profile, uint64_t seed)
 {
     struct dc_random random;

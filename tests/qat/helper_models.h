@@ -15,6 +15,11 @@ void test_fill_codes(int8_t *codes, int64_t count, struct dc_random *random);
 int test_add_layer(struct dc_imodel *model, const char *name, const struct dc_ilayer *wanted,
                    int input, int second, struct dc_random *random);
 
+// An input of scale 0.05 and a random zero point, and one layer over it.
+struct dc_imodel *test_one_layer_model(const struct dc_profile *profile, int height, int width,
+                                       int channels, const struct dc_ilayer *wanted,
+                                       struct dc_random *random);
+
 // Every op at least once: conv, depthwise (with a multiplier), pools, add, pad, concat, mean,
 // reshape, both kinds of fully connected. Input 13x11x3, output 7 codes.
 struct dc_imodel *test_every_op_model(const struct dc_profile *profile, uint64_t seed);

@@ -1,6 +1,7 @@
 // The integer engine against exact definitions, bit for bit: every layer of random models, a grid
-// of convolution shapes, extreme scales, and what a model may not be.
+// of convolution shapes, extreme scales, on every level of this machine.
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,13 +13,14 @@
 
 #include "core/context.h"
 #include "qat/engine.h"
+#include "qat/engine_kernels.h"
 #include "tests/oracles/integer_oracle.h"
 #include "tests/qat/helper_models.h"
 
-static struct dc_ctx *context(int threads)
+static struct dc_ctx *context(int threads, enum dc_isa isa)
 {
     struct dc_ctx *ctx = NULL;
-    const struct dc_ctx_config config = {.threads = threads};
+    const struct dc_ctx_config config = {.threads = threads, .isa = isa, .isa_given = true};
     assert_int_equal(dc_ctx_create(&ctx, &config, NULL), DC_OK);
     return ctx;
 }
@@ -137,34 +139,58 @@ static void check_layer(const struct dc_imodel *m, int i, const struct dc_itrace
     free(sums);
 }
 
+// The codes that every level computes for a whole batch, on two threads.
+static void check_levels(struct dc_imodel *m, const int8_t *wanted, const int8_t *input,
+                         int samples)
+{
+    const int64_t out_size = dc_ilayer_size(dc_imodel_output(m));
+    int8_t *output = calloc((size_t)(out_size * samples), 1);
+    assert_non_null(output);
+    for (int isa = 0; isa <= (int)dc_isa_detected(); isa++) {
+        struct dc_ctx *ctx = context(2, (enum dc_isa)isa);
+        struct dc_engine *engine = NULL;
+        assert_int_equal(dc_engine_create(&engine, ctx, m, NULL), DC_OK);
+        dc_engine_run(engine, output, input, samples);
+        for (int64_t i = 0; i < out_size * samples; i++) {
+            if (output[i] != wanted[i])
+                fail_msg("%s, %s, '%s': code %d is %d, not %d", dc_isa_name((enum dc_isa)isa),
+                         m->profile->name, dc_imodel_output(m)->name, (int)i, output[i], wanted[i]);
+        }
+        dc_engine_free(engine);
+        dc_ctx_free(ctx);
+    }
+    free(output);
+}
+
+// Every layer's trace against the oracle, then every level against the trace.
 static void check_model(struct dc_imodel *m, int samples, struct dc_random *random)
 {
-    struct dc_ctx *ctx = context(2);
+    struct dc_ctx *ctx = context(1, DC_ISA_SCALAR);
     struct dc_engine *engine = NULL;
     struct dc_itrace *trace = NULL;
     const int64_t in_size = dc_ilayer_size(&m->layers[0]);
     const int64_t out_size = dc_ilayer_size(dc_imodel_output(m));
     int8_t *input = calloc((size_t)(in_size * samples), 1);
-    int8_t *output = calloc((size_t)(out_size * samples), 1);
-    assert_true(input && output);
+    int8_t *wanted = calloc((size_t)(out_size * samples), 1);
+    assert_true(input && wanted);
     assert_int_equal(dc_engine_create(&engine, ctx, m, NULL), DC_OK);
     assert_int_equal(dc_itrace_create(&trace, m, NULL), DC_OK);
     test_fill_codes(input, in_size * samples, random);
     memset(input, -128, (size_t)in_size);
     if (samples > 1)
         memset(input + in_size, 127, (size_t)in_size);
-    dc_engine_run(engine, output, input, samples);
     for (int s = 0; s < samples; s++) {
         dc_engine_trace(engine, trace, input + s * in_size);
         for (int i = 1; i < m->count; i++)
             check_layer(m, i, trace);
-        assert_memory_equal(output + s * out_size, trace->outputs[m->count - 1], (size_t)out_size);
+        memcpy(wanted + s * out_size, trace->outputs[m->count - 1], (size_t)out_size);
     }
+    check_levels(m, wanted, input, samples);
     dc_itrace_free(trace);
     dc_engine_free(engine);
     dc_ctx_free(ctx);
     free(input);
-    free(output);
+    free(wanted);
 }
 
 static void every_op_matches_definition(void **state)
@@ -179,27 +205,6 @@ static void every_op_matches_definition(void **state)
             dc_imodel_free(m);
         }
     }
-}
-
-static struct dc_imodel *one_layer_model(const struct dc_profile *profile, int height, int width,
-                                         int channels, const struct dc_ilayer *wanted,
-                                         struct dc_random *random)
-{
-    struct dc_imodel *m = NULL;
-    assert_int_equal(dc_imodel_create(&m, "one", "", profile, NULL), DC_OK);
-    const struct dc_ilayer input = {.name = "x",
-                                    .op = DC_I_INPUT,
-                                    .height = height,
-                                    .width = width,
-                                    .channels = channels,
-                                    .scale = 0.05f,
-                                    .bits = 8,
-                                    .zero_point = (int)dc_random_below(random, 256) - 128,
-                                    .clamp_low = -128,
-                                    .clamp_high = 127};
-    assert_int_equal(dc_imodel_add(m, &input, NULL, NULL), DC_OK);
-    test_add_layer(m, "layer", wanted, 0, -1, random);
-    return m;
 }
 
 static void convolution_grid_matches_definition(void **state)
@@ -227,12 +232,185 @@ static void convolution_grid_matches_definition(void **state)
             .pad_right = (int)dc_random_below(&random, 4),
             .per_channel = true,
         };
-        struct dc_imodel *m = one_layer_model(profile, 9 + (int)dc_random_below(&random, 5),
-                                              9 + (int)dc_random_below(&random, 5), in_channels,
-                                              &wanted, &random);
+        struct dc_imodel *m = test_one_layer_model(profile, 9 + (int)dc_random_below(&random, 5),
+                                                   9 + (int)dc_random_below(&random, 5),
+                                                   in_channels, &wanted, &random);
         check_model(m, 1, &random);
         dc_imodel_free(m);
     }
+}
+
+// Whether the level of this machine has a kernel for the model's last layer.
+static bool has_kernel(const struct dc_imodel *m)
+{
+    struct dc_arena *arena = NULL;
+    struct dc__fast_layer *fast = NULL;
+    assert_int_equal(dc_arena_create(&arena, NULL), DC_OK);
+    assert_int_equal(dc__fast_layer_create(&fast, arena, dc__engine_kernels_for(dc_isa_detected()),
+                                           m, m->count - 1, NULL),
+                     DC_OK);
+    dc_arena_free(arena);
+    return fast != NULL;
+}
+
+static bool has_level(void)
+{
+    return dc__engine_kernels_for(dc_isa_detected()) != NULL;
+}
+
+// Shapes around the kernels' tiles: more channels than a vector, rows longer and shorter than a
+// tile, remainders of both, rows that run on (1x1), whole images (fully connected).
+static void kernel_grid_matches_definition(void **state)
+{
+    (void)state;
+    struct dc_random random;
+    int kernels = 0;
+    enum { TRIALS = 120 };
+    dc_random_start(&random, 14, DC_PURPOSE_TEST, 0, 0);
+    for (int trial = 0; trial < TRIALS; trial++) {
+        const int kernel = trial % 4 == 0 ? 1 : 3, pad = (int)dc_random_below(&random, 2);
+        const int channels = 1 + (int)dc_random_below(&random, 40);
+        const int stride = 1 + (int)dc_random_below(&random, 2);
+        struct dc_ilayer wanted = {
+            .op = trial % 6 == 1   ? DC_I_DEPTHWISE_CONV2D
+                  : trial % 5 == 0 ? DC_I_FULLY_CONNECTED
+                                   : DC_I_CONV2D,
+            .channels = trial % 6 == 1   ? channels
+                        : trial % 3 == 0 ? 16 * (1 + trial % 4)
+                                         : 1 + (int)dc_random_below(&random, 70),
+            .kernel_h = kernel,
+            .kernel_w = kernel,
+            .stride_h = stride,
+            .stride_w = stride,
+            .dilation_w = trial % 7 == 0 ? 2 : 1,
+            .pad_top = pad,
+            .pad_bottom = pad,
+            .pad_left = pad,
+            .pad_right = pad,
+            .clamp_low = trial % 2 ? -90 : -128,
+            .clamp_high = 127,
+            .per_channel = true,
+        };
+        struct dc_imodel *m = test_one_layer_model(dc_profile_table()[trial % 2], 5 + trial % 3,
+                                                   5 + (int)dc_random_below(&random, 40), channels,
+                                                   &wanted, &random);
+        kernels += has_kernel(m);
+        check_model(m, 3, &random);
+        dc_imodel_free(m);
+    }
+    assert_true(!has_level() || kernels == TRIALS);
+}
+
+static struct dc_ilayer dense_layer(int channels, const int8_t *weights, const int32_t *biases,
+                                    const float *scales)
+{
+    return (struct dc_ilayer){.name = "fc",
+                              .op = DC_I_FULLY_CONNECTED,
+                              .input_count = 1,
+                              .height = 1,
+                              .width = 1,
+                              .channels = channels,
+                              .scale = 1.0f,
+                              .zero_point = -3,
+                              .bits = 8,
+                              .clamp_low = -128,
+                              .clamp_high = 127,
+                              .weight_bits = 8,
+                              .per_channel = true,
+                              .weights = weights,
+                              .biases = biases,
+                              .weight_scales = scales};
+}
+
+// Every right shift from 0 to 31, sums over the whole range that kernels take, exact ties of both
+// roundings: channel c has the factor 2^-c (or a little less), and weights that make sums odd
+// multiples of its half. The last trials are what kernels must leave: wider sums, factors above 1.
+static void kernel_rescale_matches_definition(void **state)
+{
+    (void)state;
+    struct dc_random random;
+    enum { CHANNELS = 96, INPUTS = 3 };
+    dc_random_start(&random, 15, DC_PURPOSE_TEST, 0, 0);
+    for (int trial = 0; trial < 32; trial++) {
+        const bool too_wide = trial >= 24 && trial % 4 < 2, above_one = trial >= 24 && !too_wide;
+        int8_t weights[CHANNELS * INPUTS];
+        int32_t biases[CHANNELS];
+        float scales[CHANNELS];
+        for (int c = 0; c < CHANNELS; c++) {
+            const int shift = c % 32;
+            const int32_t limit = (too_wide ? INT32_MAX : 1 << 30) - 100000;
+            const int32_t near = (1 << (shift < 7 ? 7 : shift > 22 ? 29 : shift + 7)) - 1;
+            const int32_t most = too_wide || trial % 3 == 2 ? limit : near < limit ? near : limit;
+            // Within 128 codes of 0, on a half of the last place; the last third: anywhere.
+            biases[c] = (int32_t)dc_random_below(&random, (uint32_t)most) * (c % 2 ? -1 : 1);
+            if (!too_wide && trial % 3 == 0 && shift > 0 && shift < 31)
+                biases[c] = biases[c] / (1 << shift) * (1 << shift) + (1 << (shift - 1));
+            scales[c] = ldexpf(trial % 3 == 1 ? dc_random_between(&random, 0.51f, 0.99f) : 0.5f,
+                               -shift) *
+                        (trial % 3 == 0 ? 2.0f : 1.0f);
+            scales[c] = scales[c] >= 1.0f ? 0.5f : scales[c];
+            scales[c] = too_wide ? scales[c] * 1.99f : above_one && shift == 0 ? 1.5f : scales[c];
+            scales[c] = too_wide && shift == 0 ? 0.99f : scales[c];
+        }
+        for (int i = 0; i < CHANNELS * INPUTS; i++)
+            weights[i] = (int8_t)((int)dc_random_below(&random, 255) - 127) * (i % INPUTS == 0);
+        struct dc_imodel *m = NULL;
+        const struct dc_ilayer input = {.name = "x",
+                                        .op = DC_I_INPUT,
+                                        .height = 1,
+                                        .width = 1,
+                                        .channels = INPUTS,
+                                        .scale = 1.0f,
+                                        .zero_point = trial * 8 - 128,
+                                        .bits = 8,
+                                        .clamp_low = -128,
+                                        .clamp_high = 127};
+        const struct dc_ilayer l = dense_layer(CHANNELS, weights, biases, scales);
+        assert_int_equal(dc_imodel_create(&m, "rescale", "", dc_profile_table()[trial % 2], NULL),
+                         DC_OK);
+        assert_int_equal(dc_imodel_add(m, &input, NULL, NULL), DC_OK);
+        assert_int_equal(dc_imodel_add(m, &l, NULL, NULL), DC_OK);
+        assert_int_equal(has_kernel(m), has_level() && !too_wide && !above_one);
+        check_model(m, 40, &random);
+        dc_imodel_free(m);
+    }
+}
+
+// The widest sums: 32,768 taps of one sign, beyond what 16-bit or saturating sums would hold.
+static void long_sums_match_definition(void **state)
+{
+    (void)state;
+    struct dc_random random;
+    enum { CHANNELS = 3, SIDE = 16, DEPTH = 128, INPUTS = SIDE * SIDE * DEPTH };
+    dc_random_start(&random, 16, DC_PURPOSE_TEST, 0, 0);
+    int8_t *weights = malloc((size_t)CHANNELS * INPUTS);
+    assert_non_null(weights);
+    for (int c = 0; c < CHANNELS; c++)
+        memset(weights + (size_t)c * INPUTS, c == 0 ? 127 : c == 1 ? -127 : 1, INPUTS);
+    const float scales[CHANNELS] = {0x1p-24f, 0x1.3p-24f, 0x1p-17f};
+    for (int trial = 0; trial < 4; trial++) {
+        struct dc_imodel *m = NULL;
+        const struct dc_ilayer input = {.name = "x",
+                                        .op = DC_I_INPUT,
+                                        .height = SIDE,
+                                        .width = SIDE,
+                                        .channels = DEPTH,
+                                        .scale = 1.0f,
+                                        .zero_point = trial < 2 ? -128 : 127,
+                                        .bits = 8,
+                                        .clamp_low = -128,
+                                        .clamp_high = 127};
+        const struct dc_ilayer l = dense_layer(CHANNELS, weights, (const int32_t[]){77, -78, 0},
+                                               scales);
+        assert_int_equal(dc_imodel_create(&m, "long", "", dc_profile_table()[trial % 2], NULL),
+                         DC_OK);
+        assert_int_equal(dc_imodel_add(m, &input, NULL, NULL), DC_OK);
+        assert_int_equal(dc_imodel_add(m, &l, NULL, NULL), DC_OK);
+        assert_true(!has_level() || has_kernel(m));
+        check_model(m, 3, &random);
+        dc_imodel_free(m);
+    }
+    free(weights);
 }
 
 // Multipliers above 1, tiny ones that vanish, clamps that saturate, biases near the ends of int32.
@@ -285,66 +463,6 @@ static void extreme_scales_match_definition(void **state)
     }
 }
 
-static void refused(struct dc_imodel *m, const struct dc_ilayer *l, const char *because)
-{
-    struct dc_error error;
-    assert_int_equal(dc_imodel_add(m, l, NULL, &error), DC_ERR_DATA);
-    if (!strstr(error.message, because))
-        fail_msg("'%s' does not say '%s'", error.message, because);
-}
-
-static void impossible_models_are_refused(void **state)
-{
-    (void)state;
-    struct dc_random random;
-    dc_random_start(&random, 6, DC_PURPOSE_TEST, 0, 0);
-    const struct dc_ilayer pool = {.op = DC_I_MAX_POOL, .kernel_h = 2, .kernel_w = 2};
-    struct dc_imodel *m = one_layer_model(dc_profile_find("tflm"), 8, 8, 2, &pool, &random);
-    struct dc_ilayer l = m->layers[1];
-    l.zero_point = m->layers[0].zero_point == 3 ? 4 : 3;
-    refused(m, &l, "zero point");
-    l = m->layers[1];
-    l.height++;
-    refused(m, &l, "height");
-    l = m->layers[1];
-    l.pad_top = l.pad_bottom = 2;
-    l.height += 4;
-    refused(m, &l, "fit");
-    l = m->layers[1];
-    l.inputs[0] = 2;
-    refused(m, &l, "earlier");
-    l = m->layers[1];
-    l.scale = 0.0f;
-    refused(m, &l, "scale");
-    const int8_t weights[4] = {127, 127, 127, -128};
-    const int32_t biases[2] = {INT32_MAX - 100, 0};
-    const float scales[2] = {1.0f, 1.0f};
-    l = (struct dc_ilayer){.name = "dw",
-                           .op = DC_I_DEPTHWISE_CONV2D,
-                           .input_count = 1,
-                           .height = 8,
-                           .width = 7,
-                           .channels = 2,
-                           .kernel_h = 1,
-                           .kernel_w = 2,
-                           .stride_h = 1,
-                           .stride_w = 1,
-                           .dilation_h = 1,
-                           .dilation_w = 1,
-                           .scale = 1.0f,
-                           .bits = 8,
-                           .clamp_low = -128,
-                           .clamp_high = 127,
-                           .weight_bits = 8,
-                           .weights = weights,
-                           .biases = biases,
-                           .weight_scales = scales};
-    refused(m, &l, "beyond int32");
-    l.biases = (const int32_t[2]){0, 0};
-    refused(m, &l, "-128");
-    dc_imodel_free(m);
-}
-
 // Values that are alive together do not share bytes; the result does not depend on threads.
 static void placement_and_threads(void **state)
 {
@@ -374,7 +492,7 @@ static void placement_and_threads(void **state)
     assert_non_null(input);
     test_fill_codes(input, ROWS * 13 * 11 * 3, &random);
     for (int threads = 1; threads <= 3; threads++) {
-        struct dc_ctx *ctx = context(threads);
+        struct dc_ctx *ctx = context(threads, dc_isa_detected());
         struct dc_engine *engine = NULL;
         assert_int_equal(dc_engine_create(&engine, ctx, m, NULL), DC_OK);
         dc_engine_run(engine, output[threads - 1], input, ROWS);
@@ -387,34 +505,16 @@ static void placement_and_threads(void **state)
     dc_imodel_free(m);
 }
 
-static void input_codes_round_half_away(void **state)
-{
-    (void)state;
-    struct dc_random random;
-    dc_random_start(&random, 9, DC_PURPOSE_TEST, 0, 0);
-    const struct dc_ilayer pool = {.op = DC_I_MAX_POOL, .kernel_h = 1, .kernel_w = 1};
-    struct dc_imodel *m = one_layer_model(dc_profile_find("tflm"), 1, 1, 1, &pool, &random);
-    m->layers[0].scale = 0.5f;
-    m->layers[0].zero_point = 10;
-    const float x[] = {0.0f, 0.25f, -0.25f, 0.75f, 0.2f, 1e30f, -1e30f, -100.0f};
-    const int8_t expected[] = {10, 11, 9, 12, 10, 127, -128, -128};
-    int8_t codes[8];
-    assert_int_equal(dc_imodel_quantize_input(codes, m, x, 8, NULL), DC_OK);
-    assert_memory_equal(codes, expected, 8);
-    const float nan_value = 0.0f / (x[0] + 0.0f);
-    assert_int_equal(dc_imodel_quantize_input(codes, m, &nan_value, 1, NULL), DC_ERR_NUMERIC);
-    dc_imodel_free(m);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_op_matches_definition),
         cmocka_unit_test(convolution_grid_matches_definition),
+        cmocka_unit_test(kernel_grid_matches_definition),
+        cmocka_unit_test(kernel_rescale_matches_definition),
+        cmocka_unit_test(long_sums_match_definition),
         cmocka_unit_test(extreme_scales_match_definition),
-        cmocka_unit_test(impossible_models_are_refused),
         cmocka_unit_test(placement_and_threads),
-        cmocka_unit_test(input_codes_round_half_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,6 +72,8 @@ void run_decant(struct outcome *outcome, const struct child *how, const char *co
     how = how ? how : &plain;
     snprintf(out, sizeof out, "%s", test_path("child.out"));
     snprintf(err, sizeof err, "%s", test_path("child.err"));
+    test_write(out, "", 0);  // a child that is killed at once has not opened them
+    test_write(err, "", 0);
     const double started = now();
     fflush(NULL);
     const pid_t child = fork();
