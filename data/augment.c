@@ -168,7 +168,7 @@ static void rotate(float *out, const float *in, const struct dc_shape *shape, co
     }
 }
 
-static const struct dc_augmentation_kind kinds[] = {
+const struct dc_augmentation_kind dc_augmentation_kinds[] = {
     {.name = "pad_crop",
      .help = "pad all sides with zeros, then crop to the old size at a random place",
      .parameter_count = 1,
@@ -194,23 +194,14 @@ static const struct dc_augmentation_kind kinds[] = {
      .parameter_count = 1,
      .parameters = {{"alpha", 0.2, 0.05, 100, false, "the share is drawn from Beta(alpha, alpha)"}},
      .mixes = true},
+    {.name = NULL},
 };
-
-enum { KINDS = sizeof kinds / sizeof kinds[0] };
-
-const struct dc_augmentation_kind *const *dc_augmentations(void)
-{
-    static const struct dc_augmentation_kind *const all[] = {&kinds[0], &kinds[1], &kinds[2],
-                                                             &kinds[3], &kinds[4], NULL};
-    static_assert(sizeof all / sizeof all[0] == KINDS + 1, "one entry a kind");
-    return all;
-}
 
 const struct dc_augmentation_kind *dc_augmentation_find(const char *name)
 {
-    for (int i = 0; i < KINDS; i++)
-        if (!strcmp(kinds[i].name, name))
-            return &kinds[i];
+    for (const struct dc_augmentation_kind *kind = dc_augmentation_kinds; kind->name; kind++)
+        if (!strcmp(kind->name, name))
+            return kind;
     return NULL;
 }
 

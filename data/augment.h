@@ -39,8 +39,8 @@ struct dc_augmentation {
     double values[DC_AUGMENTATION_PARAMETERS];
 };
 
-// All kinds, NULL behind the last; and one by name, NULL when there is none.
-const struct dc_augmentation_kind *const *dc_augmentations(void);
+// All kinds, one without a name behind the last; and one by name, NULL when there is none.
+extern const struct dc_augmentation_kind dc_augmentation_kinds[];
 const struct dc_augmentation_kind *dc_augmentation_find(const char *name);
 
 // The kind with its default values.

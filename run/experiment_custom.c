@@ -3,6 +3,7 @@
 #include "run/experiment_schema.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "core/file.h"
@@ -31,21 +32,9 @@ static enum dc_status want_list(const struct dc_yaml *node, const char *what, in
     return dc_fail_yaml(error, node, "%s must be a list of up to %d", what, capacity);
 }
 
-static enum dc_status decode_number(double *value, const struct dc_yaml *node, const char *key,
-                                    double low, double high, struct dc_error *error)
-{
-    const char *problem = NULL;
-    if (node->kind != DC_YAML_SCALAR || node->quoted ||
-        !dc_expression(value, node->text, NULL, &problem))
-        return dc_fail_yaml(error, node, "'%s' must be a number", key);
-    if (!(*value >= low && *value <= high))
-        return dc_fail_yaml(error, node, "'%s' must be in [%g, %g], not %s", key, low, high,
-                            node->text);
-    return DC_OK;
-}
-
 static enum dc_status decode_augmentation(struct dc_augmentation *augmentation,
-                                          const struct dc_yaml *item, struct dc_error *error)
+                                          const struct dc_yaml *item,
+                                          const struct dc_decoder *decoder, struct dc_error *error)
 {
     const struct dc_yaml *name, *body;
     DC_TRY(named_item(&name, &body, item, "an augmentation", error));
@@ -53,27 +42,29 @@ static enum dc_status decode_augmentation(struct dc_augmentation *augmentation,
     if (!kind) {
         const char *names[DC_LIST_MAX];
         int count = 0;
-        for (const struct dc_augmentation_kind *const *k = dc_augmentations(); *k; k++)
-            names[count++] = (*k)->name;
+        for (; dc_augmentation_kinds[count].name; count++)
+            names[count] = dc_augmentation_kinds[count].name;
         return dc_fail_unknown_key(error, name, "the list of augmentations", names, count);
     }
     *augmentation = dc_augmentation_default(kind);
-    for (int k = 0; body && body->kind == DC_YAML_MAPPING && k < body->count; k++) {
-        const char *names[DC_AUGMENTATION_PARAMETERS];
-        int at = -1;
-        for (int i = 0; i < kind->parameter_count; i++) {
-            names[i] = kind->parameters[i].name;
-            at = strcmp(names[i], body->keys[k]->text) == 0 ? i : at;
-        }
-        if (at < 0)
-            return dc_fail_unknown_key(error, body->keys[k], kind->name, names,
-                                       kind->parameter_count);
-        const struct dc_augmentation_parameter *p = &kind->parameters[at];
-        double *value = &augmentation->values[at];
-        DC_TRY(decode_number(value, body->items[k], p->name, p->low, p->high, error));
-        if (p->integer && *value != (double)(int64_t)*value)
-            return dc_fail_yaml(error, body->items[k], "'%s' must be a whole number", p->name);
+    if (!body || (body->kind == DC_YAML_SCALAR && !body->text[0]))
+        return DC_OK;
+    struct dc_field fields[DC_AUGMENTATION_PARAMETERS];
+    const struct dc_schema schema = {kind->name, fields, kind->parameter_count};
+    for (int i = 0; i < kind->parameter_count; i++) {
+        const struct dc_augmentation_parameter *p = &kind->parameters[i];
+        fields[i] = (struct dc_field){.key = p->name,
+                                      .type = DC_FIELD_REAL,
+                                      .offset = (size_t)i * sizeof(double),
+                                      .minimum = p->low,
+                                      .maximum = p->high};
     }
+    DC_TRY(
+        dc_schema_decode(&schema, augmentation->values, body, kind->name, false, decoder, error));
+    for (int i = 0; i < kind->parameter_count; i++)
+        if (kind->parameters[i].integer && augmentation->values[i] != rint(augmentation->values[i]))
+            return dc_fail_yaml(error, dc_yaml_get(body, fields[i].key),
+                                "'%s' must be a whole number", fields[i].key);
     return DC_OK;
 }
 
@@ -95,7 +86,7 @@ enum dc_status dc__decode_augment(const struct dc_decoder *decoder, void *field,
     }
     DC_TRY(want_list(node, "augment", DC_LIST_MAX, error));
     for (int i = 0; i < node->count; i++)
-        DC_TRY(decode_augmentation(&list->items[i], node->items[i], error));
+        DC_TRY(decode_augmentation(&list->items[i], node->items[i], decoder, error));
     list->count = node->count;
     return DC_OK;
 }
@@ -202,15 +193,16 @@ void dc__write_losses(struct dc_text_buffer *out, const void *field, int indent)
 
 static enum dc_status decode_named(struct dc_named_values *list, const struct dc_yaml *node,
                                    const char *what, double low, double high,
-                                   struct dc_error *error)
+                                   const struct dc_decoder *decoder, struct dc_error *error)
 {
     *list = (struct dc_named_values){0};
     if (node->kind != DC_YAML_MAPPING || node->count > DC_LIST_MAX)
         return dc_fail_yaml(error, node, "%s", what);
     for (int i = 0; i < node->count; i++) {
-        struct dc_named_value *item = &list->items[i];
-        item->name = node->keys[i]->text;
-        DC_TRY(decode_number(&item->value, node->items[i], item->name, low, high, error));
+        list->items[i].name = node->keys[i]->text;
+        const struct dc_field field = {
+            .key = node->keys[i]->text, .type = DC_FIELD_REAL, .minimum = low, .maximum = high};
+        DC_TRY(dc_field_number(&list->items[i].value, &field, node->items[i], decoder, error));
     }
     list->count = node->count;
     return DC_OK;
@@ -219,16 +211,15 @@ static enum dc_status decode_named(struct dc_named_values *list, const struct dc
 enum dc_status dc__decode_factors(const struct dc_decoder *decoder, void *field,
                                   const struct dc_yaml *node, struct dc_error *error)
 {
-    (void)decoder;
     return decode_named(field, node, "factors are a mapping {LAYER or PREFIX*: factor}", 0, 1e6,
-                        error);
+                        decoder, error);
 }
 
 enum dc_status dc__decode_parameters(const struct dc_decoder *decoder, void *field,
                                      const struct dc_yaml *node, struct dc_error *error)
 {
-    (void)decoder;
-    return decode_named(field, node, "parameters are a mapping {NAME: number}", -1e9, 1e9, error);
+    return decode_named(field, node, "parameters are a mapping {NAME: number}", -1e9, 1e9, decoder,
+                        error);
 }
 
 void dc__write_named(struct dc_text_buffer *out, const void *field, int indent)

@@ -40,9 +40,9 @@ static enum dc_status want_scalar(const struct dc_yaml *node, const char *key, c
                         node->kind == DC_YAML_MAPPING ? "mapping" : "list");
 }
 
-static enum dc_status decode_number(double *value, const struct dc_field *field,
-                                    const struct dc_yaml *node, const struct dc_decoder *decoder,
-                                    struct dc_error *error)
+enum dc_status dc_field_number(double *value, const struct dc_field *field,
+                               const struct dc_yaml *node, const struct dc_decoder *decoder,
+                               struct dc_error *error)
 {
     DC_TRY(want_scalar(node, field->key, "a number", error));
     const char *problem = NULL;
@@ -110,7 +110,7 @@ static enum dc_status decode_list(void *at, const struct dc_field *field,
     for (int i = 0; i < count; i++) {
         const struct dc_yaml *item = one ? node : node->items[i];
         if (!words) {
-            DC_TRY(decode_number(&numbers->items[i], field, item, decoder, error));
+            DC_TRY(dc_field_number(&numbers->items[i], field, item, decoder, error));
             continue;
         }
         DC_TRY(want_scalar(item, field->key, "a list of words", error));
@@ -161,11 +161,11 @@ static enum dc_status decode_field(const struct dc_field *field, void *base,
         }
         return decode_path(at, field, node, decoder, error);
     case DC_FIELD_INT:
-        DC_TRY(decode_number(&number, field, node, decoder, error));
+        DC_TRY(dc_field_number(&number, field, node, decoder, error));
         *(int64_t *)at = (int64_t)number;
         return DC_OK;
     case DC_FIELD_REAL:
-        return decode_number(at, field, node, decoder, error);
+        return dc_field_number(at, field, node, decoder, error);
     case DC_FIELD_BOOL:
         return decode_bool(at, field, node, decoder, error);
     case DC_FIELD_CHOICE:

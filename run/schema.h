@@ -92,6 +92,12 @@ DC_MUST_USE enum dc_status dc_schema_decode(const struct dc_schema *schema, void
                                             bool check_required, const struct dc_decoder *decoder,
                                             struct dc_error *error);
 
+// A number of one field, an INT or a REAL, in its range.
+DC_MUST_USE enum dc_status dc_field_number(double *value, const struct dc_field *field,
+                                           const struct dc_yaml *node,
+                                           const struct dc_decoder *decoder,
+                                           struct dc_error *error);
+
 // Text that grows. Failures are remembered and told at the end.
 struct dc_text_buffer {
     char *text;

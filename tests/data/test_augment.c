@@ -258,11 +258,11 @@ static void the_table_is_sound(void **state)
 {
     (void)state;
     int count = 0;
-    for (const struct dc_augmentation_kind *const *kind = dc_augmentations(); *kind; kind++) {
-        const struct dc_augmentation augmentation = dc_augmentation_default(*kind);
-        assert_ptr_equal(dc_augmentation_find((*kind)->name), *kind);
-        assert_true((*kind)->mixes == !(*kind)->apply);
-        assert_true((*kind)->help && (*kind)->parameter_count <= DC_AUGMENTATION_PARAMETERS);
+    for (const struct dc_augmentation_kind *kind = dc_augmentation_kinds; kind->name; kind++) {
+        const struct dc_augmentation augmentation = dc_augmentation_default(kind);
+        assert_ptr_equal(dc_augmentation_find(kind->name), kind);
+        assert_true(kind->mixes == !kind->apply);
+        assert_true(kind->help && kind->parameter_count <= DC_AUGMENTATION_PARAMETERS);
         assert_int_equal(dc_augmentations_check(&augmentation, 1, &shape, &error), DC_OK);
         count++;
     }
