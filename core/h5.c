@@ -88,6 +88,31 @@ static void release(struct dc_h5 *file)
     free(file);
 }
 
+static enum dc_status open_file(struct dc_h5 *file, const char *path, bool create,
+                                struct dc_error *error)
+{
+    file->id = -1;
+    DC_TRY(dc_arena_create(&file->arena, error));
+    file->path = dc_arena_copy(file->arena, path, error);
+    if (create)
+        file->temporary = dc_temporary_path(file->arena, path, error);
+    if (!file->path || (create && !file->temporary))
+        return DC_ERR_MEMORY;
+    dc__h5_lock();
+    const hid_t how = H5Pcreate(H5P_FILE_CREATE);
+    if (!create)
+        file->id = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    else if (H5Pset_obj_track_times(how, false) >= 0)
+        file->id = H5Fcreate(file->temporary, H5F_ACC_TRUNC, how, H5P_DEFAULT);
+    enum dc_status status = DC_OK;
+    if (file->id < 0)
+        status = dc__h5_fail(file, error, create ? "create the file" : "open as an HDF5 file",
+                             NULL);
+    H5Pclose(how);
+    dc__h5_unlock();
+    return status;
+}
+
 static enum dc_status new_file(struct dc_h5 **out, const char *path, bool create,
                                struct dc_error *error)
 {
@@ -95,57 +120,25 @@ static enum dc_status new_file(struct dc_h5 **out, const char *path, bool create
     struct dc_h5 *file = calloc(1, sizeof *file);
     if (!file)
         return dc_fail(error, DC_ERR_MEMORY, "out of memory");
-    file->id = -1;
-    enum dc_status status = dc_arena_create(&file->arena, error);
+    const enum dc_status status = open_file(file, path, create, error);
     if (status == DC_OK) {
-        file->path = dc_arena_copy(file->arena, path, error);
-        if (create)
-            file->temporary = dc_temporary_path(file->arena, path, error);
-        if (!file->path || (create && !file->temporary))
-            status = DC_ERR_MEMORY;
-    }
-    if (status != DC_OK) {
+        *out = file;
+    } else {
+        if (file->temporary)
+            dc_file_discard(file->temporary);
         release(file);
-        return status;
-    }
-    *out = file;
-    return DC_OK;
-}
-
-enum dc_status dc_h5_create(struct dc_h5 **out, const char *path, struct dc_error *error)
-{
-    DC_TRY(new_file(out, path, true, error));
-    struct dc_h5 *file = *out;
-    dc__h5_lock();
-    const hid_t create = H5Pcreate(H5P_FILE_CREATE);
-    if (H5Pset_obj_track_times(create, false) >= 0)
-        file->id = H5Fcreate(file->temporary, H5F_ACC_TRUNC, create, H5P_DEFAULT);
-    enum dc_status status = file->id >= 0 ? DC_OK
-                                          : dc__h5_fail(file, error, "create the file", NULL);
-    H5Pclose(create);
-    dc__h5_unlock();
-    if (status != DC_OK) {
-        dc_file_discard(file->temporary);
-        release(file);
-        *out = NULL;
     }
     return status;
 }
 
-enum dc_status dc_h5_open(struct dc_h5 **out, const char *path, struct dc_error *error)
+enum dc_status dc_h5_create(struct dc_h5 **file, const char *path, struct dc_error *error)
 {
-    DC_TRY(new_file(out, path, false, error));
-    struct dc_h5 *file = *out;
-    dc__h5_lock();
-    file->id = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    enum dc_status status = file->id >= 0 ? DC_OK
-                                          : dc__h5_fail(file, error, "open as an HDF5 file", NULL);
-    dc__h5_unlock();
-    if (status != DC_OK) {
-        release(file);
-        *out = NULL;
-    }
-    return status;
+    return new_file(file, path, true, error);
+}
+
+enum dc_status dc_h5_open(struct dc_h5 **file, const char *path, struct dc_error *error)
+{
+    return new_file(file, path, false, error);
 }
 
 enum dc_status dc_h5_close_commit(struct dc_h5 *file, enum dc_status status, struct dc_error *error)
