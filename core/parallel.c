@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { SPINS = 200 };
 
@@ -203,17 +204,21 @@ void dc_tree_sum(const struct dc_ctx *ctx, float *sum, const float *parts, int64
     dc_parallel_for(ctx, (int)((count + TREE_BLOCK - 1) / TREE_BLOCK), tree_block, &job);
 }
 
+enum { DOUBLE_BLOCK = 128 };
+
 void dc_tree_sum_double(double *sum, const double *parts, int chunks, int64_t count, int64_t stride)
 {
-    assert(chunks >= 1);
-    for (int64_t i = 0; i < count; i++) {
-        double level[8];
+    assert(chunks >= 1 && chunks <= TREE_CHUNKS_MAX);
+    double level[8][DOUBLE_BLOCK];
+    for (int64_t first = 0; first < count; first += DOUBLE_BLOCK) {
+        const int n = count - first < DOUBLE_BLOCK ? (int)(count - first) : DOUBLE_BLOCK;
         int depth = 0;
         for (int c = 0; c < chunks; c++) {
-            level[depth++] = parts[c * stride + i];
+            memcpy(level[depth++], parts + c * stride + first, sizeof(double) * (size_t)n);
             for (int bits = c; bits & 1; bits >>= 1, depth--)
-                level[depth - 2] = level[depth - 2] + level[depth - 1];
+                for (int i = 0; i < n; i++)
+                    level[depth - 2][i] = level[depth - 2][i] + level[depth - 1][i];
         }
-        sum[i] = level[0];
+        memcpy(sum + first, level[0], sizeof(double) * (size_t)n);
     }
 }

@@ -83,12 +83,13 @@ static struct dc_op_call call_of(const struct run *run, int i)
 // Asks the parts of a tail what must be noted of its root's value.
 static void begin_notes(const struct run *run, struct dc_planned_tail *tail)
 {
-    dc_notes_begin(&tail->notes, run->plan->ctx);
+    tail->notes.wanted = 0;
     for (int p = 0; p < tail->count; p++) {
         const struct dc_op_call call = call_of(run, tail->parts[p]);
         if (call.node->op->tail->want)
             call.node->op->tail->want(&tail->notes, &call);
     }
+    dc_notes_clear(&tail->notes, run->plan->ctx);
 }
 
 // Node i is a part: the first begins the tail, each extends it, the last may apply it.

@@ -145,11 +145,11 @@ size_t dc_notes_place(struct dc_notes *notes, void *base, const struct dc_shape 
     return sums_bytes(period, ctx) + floats * (size_t)(2 * ctx->chunks + 1);
 }
 
-void dc_notes_begin(struct dc_notes *notes, const struct dc_ctx *ctx)
+void dc_notes_clear(const struct dc_notes *notes, const struct dc_ctx *ctx)
 {
-    notes->wanted = 0;
-    memset(notes->moments, 0, sums_bytes(notes->period, ctx));
-    for (int chunk = 0; chunk < ctx->chunks; chunk++) {
+    if (notes->wanted & DC_NOTE_MOMENTS)
+        memset(notes->moments, 0, sums_bytes(notes->period, ctx));
+    for (int chunk = 0; chunk < ctx->chunks && notes->wanted & DC_NOTE_RANGE; chunk++) {
         float *range = notes->ranges + (int64_t)chunk * 2 * notes->period;
         for (int c = 0; c < notes->period; c++) {
             range[c] = INFINITY;
@@ -159,11 +159,6 @@ void dc_notes_begin(struct dc_notes *notes, const struct dc_ctx *ctx)
 }
 
 // ---- an op that is a tail of one part ----------------------------------------------------------
-
-struct own {
-    struct dc_tail tail;
-    struct dc_notes notes;
-};
 
 struct job {
     const struct dc_op_call *call;
@@ -233,9 +228,9 @@ enum dc_status dc_tail_forward(const struct dc_op_call *call, struct dc_error *e
     dc_notes_place(&notes, (char *)call->scratch + round_up(round_up(sizeof *tail) + placed), shape,
                    call->ctx);
     dc_tail_begin(tail);
-    dc_notes_begin(&notes, call->ctx);
     if (part->want)
         part->want(&notes, call);
+    dc_notes_clear(&notes, call->ctx);
     dc_tail_note_all(&notes, call);
     DC_TRY(part->extend(tail, call, &notes, error));
     dc_tail_apply_all(tail, call);

@@ -120,7 +120,7 @@ size_t dc_notes_place(struct dc_notes *notes, void *base, const struct dc_shape 
                       const struct dc_ctx *ctx);
 size_t dc_gradient_sums_bytes(int64_t channels, const struct dc_ctx *ctx);
 void dc_tail_begin(struct dc_tail *tail);
-void dc_notes_begin(struct dc_notes *notes, const struct dc_ctx *ctx);
+void dc_notes_clear(const struct dc_notes *notes, const struct dc_ctx *ctx);  // what is wanted
 
 // forward, backward and memory of an op that is a part: a tail of its own, applied at once.
 enum dc_status dc_tail_forward(const struct dc_op_call *call, struct dc_error *error);
