@@ -117,7 +117,7 @@ void *dc_arena_grow(struct dc_arena *arena, void *items, int count, int *capacit
         return items;
     *capacity = *capacity ? 2 * *capacity : 64;
     void *larger = dc_arena_alloc(arena, (size_t)*capacity * item_bytes, error);
-    if (larger && count > 0)
+    if (larger && items && count > 0)
         memcpy(larger, items, (size_t)count * item_bytes);
     return larger;
 }

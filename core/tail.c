@@ -224,7 +224,7 @@ enum dc_status dc_tail_forward(const struct dc_op_call *call, struct dc_error *e
     struct dc_tail *tail = (struct dc_tail *)base;
     const size_t placed = dc_tail_place(tail, base + round_up(sizeof *tail),
                                         shape->dims[shape->rank - 1]);
-    struct dc_notes notes;
+    struct dc_notes notes = {.wanted = 0};
     dc_notes_place(&notes, (char *)call->scratch + round_up(round_up(sizeof *tail) + placed), shape,
                    call->ctx);
     dc_tail_begin(tail);

@@ -6,12 +6,13 @@
 #define PATH(s, k, m, d, h)  DC_FIELD(s, k, PATH, m, d, .help = (h))
 #define BOOL(s, k, m, d, h)  DC_FIELD(s, k, BOOL, m, d, .help = (h))
 #define TEXTS(s, k, m, d, h) DC_FIELD(s, k, TEXTS, m, d, .help = (h))
-#define NUMBER(s, k, t, m, d, low, high, h)                                                        \
-    DC_FIELD(s, k, t, m, d, .minimum = (low), .maximum = (high), .help = (h))
-#define INT(s, k, m, d, low, high, h)     NUMBER(s, k, INT, m, d, low, high, h)
-#define REAL(s, k, m, d, low, high, h)    NUMBER(s, k, REAL, m, d, low, high, h)
-#define NUMBERS(s, k, m, d, low, high, h) NUMBER(s, k, NUMBERS, m, d, low, high, h)
-#define CHOICE(s, k, m, d, list, h)       DC_FIELD(s, k, CHOICE, m, d, .choices = (list), .help = (h))
+#define INT(s, k, m, d, low, high, h)                                                              \
+    DC_FIELD(s, k, INT, m, d, .minimum = (low), .maximum = (high), .help = (h))
+#define REAL(s, k, m, d, low, high, h)                                                             \
+    DC_FIELD(s, k, REAL, m, d, .minimum = (low), .maximum = (high), .help = (h))
+#define NUMBERS(s, k, m, d, low, high, h)                                                          \
+    DC_FIELD(s, k, NUMBERS, m, d, .minimum = (low), .maximum = (high), .help = (h))
+#define CHOICE(s, k, m, d, list, h) DC_FIELD(s, k, CHOICE, m, d, .choices = (list), .help = (h))
 #define CUSTOM(s, k, m, d, reader, writer, h)                                                      \
     DC_FIELD(s, k, CUSTOM, m, d, .decode = (reader), .write = (writer), .help = (h))
 #define OPTIONAL(s, k, m, there, sub, h)                                                           \

@@ -46,8 +46,8 @@ TILE conv_tile(const int n, const int vectors, const int group, float *y, const 
             sum[i][v] = start;
     }
     UNROLL
-    for (int i = 0; i < n / group; i++)
-        pixel[i] = x_offset[i * group];
+    for (int i = 0; i < n; i += group)
+        pixel[i / group] = x_offset[i];
     const int64_t distance = group > 1 ? x_offset[1] - x_offset[0] : 0;
     const float *w = b->panels;
     for (int r = 0; r < b->taps->runs; r++) {

@@ -4,6 +4,7 @@
 // keeps the tap that won (the first of equals, row-major) for backward; NaN wins and stays. Windows
 // are whole: what does not fill one is left out, and a window of padding alone is refused.
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -154,6 +155,7 @@ static void max_window_backward(float *dx, const float *g, const uint16_t *index
                                 const struct dc_shape *in)
 {
     const int64_t channels = in->dims[3];
+    assert(a && index);
     for (int64_t c = 0; c < channels; c++) {
         const int64_t i = w->origin_y + index[c] / a->kernel_w;
         const int64_t j = w->origin_x + index[c] % a->kernel_w;
