@@ -40,7 +40,8 @@ void *dc_alloc(size_t bytes, struct dc_error *error)
         return NULL;
     const size_t size = round_up(bytes ? bytes : 1);
     const bool large = size >= 2 * (size_t)HUGE_PAGE;
-    void *memory = aligned_alloc(large ? HUGE_PAGE : ALIGNMENT, size);
+    const size_t alignment = large ? HUGE_PAGE : ALIGNMENT;
+    void *memory = aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
     if (memory && large)  // a step walks through all of its plan: fewer pages, fewer page walks
         madvise(memory, size, MADV_HUGEPAGE);
     if (!memory) {
