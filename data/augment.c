@@ -41,23 +41,50 @@ static void translate(float *out, const float *in, const struct dc_shape *shape,
     zero(out + bottom * row, (height - bottom) * row);
 }
 
-// Cropping a zero-padded image to its old size is a shift with zero fill.
-static void shift(float *out, const float *in, const struct dc_shape *shape, const double *values,
-                  struct dc_random *random)
+// Cropping a zero-padded image to its old size is a shift with zero fill. An outcome is a place,
+// row by row.
+static int64_t shift_places(const double *values)
 {
-    const int64_t pixels = (int64_t)values[0];
-    const uint32_t places = (uint32_t)(2 * pixels + 1);
-    const int64_t dy = (int64_t)dc_random_below(random, places) - pixels;
-    const int64_t dx = (int64_t)dc_random_below(random, places) - pixels;
-    translate(out, in, shape, dy, dx);
+    return 2 * (int64_t)values[0] + 1;
+}
+
+static int64_t shift_outcomes(const double *values)
+{
+    return shift_places(values) * shift_places(values);
+}
+
+static int64_t draw_shift(const double *values, struct dc_random *random)
+{
+    const int64_t places = shift_places(values);
+    const int64_t y = dc_random_below(random, (uint32_t)places);
+    return y * places + dc_random_below(random, (uint32_t)places);
+}
+
+static void shift(float *out, const float *in, const struct dc_shape *shape, const double *values,
+                  int64_t outcome)
+{
+    const int64_t places = shift_places(values), pixels = (int64_t)values[0];
+    translate(out, in, shape, outcome / places - pixels, outcome % places - pixels);
+}
+
+// Outcome 1 is mirrored. A probability of 0 or 1 leaves one outcome.
+static int64_t flip_outcomes(const double *values)
+{
+    return values[0] > 0.0 && values[0] < 1.0 ? 2 : 1;
+}
+
+static int64_t draw_flip(const double *values, struct dc_random *random)
+{
+    const bool mirrored = (double)dc_random_unit(random) < values[0];
+    return flip_outcomes(values) == 2 && mirrored;
 }
 
 static void flip(float *out, const float *in, const struct dc_shape *shape, const double *values,
-                 struct dc_random *random)
+                 int64_t outcome)
 {
     const int64_t height = shape->dims[0], width = shape->dims[1], channels = shape->dims[2];
     const int64_t row = width * channels;
-    if (!((double)dc_random_unit(random) < values[0])) {
+    if (outcome == 0 && values[0] < 1.0) {
         memcpy(out, in, (size_t)(height * row) * sizeof *out);
         return;
     }
@@ -168,22 +195,26 @@ static void rotate(float *out, const float *in, const struct dc_shape *shape, co
     }
 }
 
+#define SHIFT_OUTCOMES .outcomes = shift_outcomes, .draw = draw_shift, .apply_outcome = shift
+
 const struct dc_augmentation_kind dc_augmentation_kinds[] = {
     {.name = "pad_crop",
      .help = "pad all sides with zeros, then crop to the old size at a random place",
      .parameter_count = 1,
      .parameters = {{"pad", 4, 0, 1024, true, "pixels of padding on each side"}},
-     .apply = shift},
+     SHIFT_OUTCOMES},
     {.name = "flip",
      .help = "mirror left to right",
      .parameter_count = 1,
      .parameters = {{"probability", 0.5, 0, 1, false, "share of samples that are mirrored"}},
-     .apply = flip},
+     .outcomes = flip_outcomes,
+     .draw = draw_flip,
+     .apply_outcome = flip},
     {.name = "shift",
      .help = "move by whole pixels on both axes, zeros where nothing is left",
      .parameter_count = 1,
      .parameters = {{"pixels", 2, 0, 1024, true, "largest move in each direction"}},
-     .apply = shift},
+     SHIFT_OUTCOMES},
     {.name = "rotate",
      .help = "turn about the middle, bilinear, zeros from outside",
      .parameter_count = 1,
@@ -256,11 +287,58 @@ float *dc_augmentation_view(float *sample, float *scratch, const struct dc_shape
         if (list[i].kind->mixes)
             continue;
         start_stream(&random, seed, epoch, id, i);
-        list[i].kind->apply(scratch, in, shape, list[i].values, &random);
+        if (list[i].kind->apply)
+            list[i].kind->apply(scratch, in, shape, list[i].values, &random);
+        else
+            list[i].kind->apply_outcome(scratch, in, shape, list[i].values,
+                                        list[i].kind->draw(list[i].values, &random));
         sample = scratch;
         scratch = in;
     }
     return sample;
+}
+
+int64_t dc_augmentation_outcomes(const struct dc_augmentation *list, int count)
+{
+    const int64_t limit = 1 << 20;
+    int64_t product = 1;
+    for (int i = 0; i < count; i++) {
+        const int64_t outcomes = list[i].kind->outcomes ? list[i].kind->outcomes(list[i].values)
+                                                        : 0;
+        if (outcomes == 0 || outcomes > limit / product)
+            return 0;
+        product *= outcomes;
+    }
+    return product;
+}
+
+// The number's digits, the last augmentation's first.
+float *dc_augmentation_outcome(float *sample, float *scratch, const struct dc_shape *shape,
+                               const struct dc_augmentation *list, int count, int64_t outcome)
+{
+    int64_t after = dc_augmentation_outcomes(list, count);
+    for (int i = 0; i < count; i++) {
+        float *in = sample;
+        after /= list[i].kind->outcomes(list[i].values);
+        list[i].kind->apply_outcome(scratch, in, shape, list[i].values, outcome / after);
+        outcome %= after;
+        sample = scratch;
+        scratch = in;
+    }
+    return sample;
+}
+
+int64_t dc_augmentation_drawn(const struct dc_augmentation *list, int count, uint32_t seed,
+                              uint32_t epoch, uint64_t id)
+{
+    int64_t outcome = 0;
+    for (int i = 0; i < count; i++) {
+        struct dc_random random;
+        start_stream(&random, seed, epoch, id, i);
+        outcome = outcome * list[i].kind->outcomes(list[i].values) +
+                  list[i].kind->draw(list[i].values, &random);
+    }
+    return outcome;
 }
 
 bool dc_augmentation_mix(int64_t *partner, float *lambda, const struct dc_augmentation *list,

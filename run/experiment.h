@@ -88,7 +88,8 @@ struct dc_export_spec {
 struct dc_stage {
     const char *name;
     const struct dc_yaml *where;
-    const char *from, *model;
+    const char *from, *model, *weights;  // weights: a file to start from
+    struct dc_normalize_spec normalize;  // automatic: as the data
     struct dc_named_values parameters;
     int64_t seed;
     bool trains, distills, quantizes, exports;

@@ -129,7 +129,10 @@ const struct dc_schema dc__quantize_schema = DC_SCHEMA("quantize", quantize_fiel
 
 static const struct dc_field stage_fields[] = {
     TEXT(dc_stage, "from", from, "", "stage whose network, settings and weights this one takes"),
-    PATH(dc_stage, "model", model, "", "model file"),
+    PATH(dc_stage, "model", model, "", "model file, or a network as ONNX with its weights"),
+    PATH(dc_stage, "weights", weights, "", "weights file of a run (final.h5) to start from"),
+    CUSTOM(dc_stage, "normalize", normalize, "auto", dc__decode_normalize, dc__write_normalize,
+           "auto: as the data; or {mean, deviation} that this network was trained with"),
     CUSTOM(dc_stage, "parameters", parameters, "{}", dc__decode_parameters, dc__write_named,
            "values for the model's parameters"),
     INT(dc_stage, "seed", seed, "-1", -1, SEED_MAX, "of weights and order; -1: the experiment's"),

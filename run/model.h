@@ -31,6 +31,7 @@ struct dc_model {
     struct dc_graph *graph;  // owned
     int input, output;       // nodes
     struct dc_shape sample;  // [height, width, channels]
+    bool imported;           // from ONNX: reads images of its own size, which are resized for it
 };
 
 // A parameter given by the experiment: overrides the file's default.

@@ -19,7 +19,7 @@
 #include <jansson.h>
 
 #include "core/context.h"
-#include "data/normalize.h"
+#include "data/loader.h"
 #include "run/experiment.h"
 #include "train/train.h"
 
@@ -72,6 +72,13 @@ char *dc_run_weights_path(struct dc_run *run, const struct dc_stage *stage, stru
 // Training samples, their split and normalization; the test split.
 DC_MUST_USE enum dc_status dc_run_need_train_data(struct dc_run *run, struct dc_error *error);
 DC_MUST_USE enum dc_status dc_run_need_test_data(struct dc_run *run, struct dc_error *error);
+
+// What a stage's network reads of a sample: its size and normalization (stage NULL: the data's).
+struct dc_view dc_run_view(const struct dc_run *run, const struct dc_stage *stage,
+                           const struct dc_shape *sample);
+// Augmented and shuffled; the caller adds the views.
+struct dc_loader_config dc_run_training_samples(const struct dc_run *run, int64_t batch,
+                                                uint32_t shuffle_seed);
 
 // Exports a quantized stage into a directory under an arithmetic profile and, where `verify`,
 // proves it on the whole test split. *result gets "cost" and "verification".

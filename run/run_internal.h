@@ -11,16 +11,20 @@
 DC_MUST_USE char *dc__path(const struct dc_run *run, const char *name, struct dc_error *error);
 
 // A pass over samples of a source in order, without augmentation, started. ids NULL: the first.
-DC_MUST_USE enum dc_status dc__plain_loader(struct dc_loader **loader, const struct dc_run *run,
+DC_MUST_USE enum dc_status dc__plain_loader(struct dc_loader **loader, const struct dc_view *view,
                                             const struct dc_source *source, const int64_t *ids,
                                             int64_t count, int64_t batch, struct dc_error *error);
 
 // The same through a predictor; scores or logits as dc_evaluate has them.
 DC_MUST_USE enum dc_status dc__evaluate(struct dc_scores *scores, float *logits,
-                                        const struct dc_run *run,
+                                        const struct dc_view *view,
                                         const struct dc_predictor *predictor,
                                         const struct dc_source *source, const int64_t *ids,
                                         int64_t count, struct dc_error *error);
+
+// The quantized stage that a bundle of this run was exported from, told by its folder's name; NULL
+// for a bundle elsewhere, which is taken to read the data as the experiment normalizes it.
+const struct dc_stage *dc__bundle_stage(struct dc_run *run, const char *bundle);
 
 // Makes the existing directory this process's own, and clean.
 DC_MUST_USE enum dc_status dc__claim(struct dc_run *run, struct dc_error *error);

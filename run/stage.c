@@ -17,12 +17,14 @@ static enum dc_status check_fits(const struct dc_run *run, const struct dc_stage
                                  const struct dc_stage_network *network, struct dc_error *error)
 {
     const struct dc_source *source = run->train_source;
+    const struct dc_view view = dc_run_view(run, stage, &network->model.sample);
     char want[DC_SHAPE_TEXT], have[DC_SHAPE_TEXT];
-    if (!dc_shape_equal(&network->model.sample, &source->sample))
+    if (!dc_shape_equal(&network->model.sample, &source->sample) && !network->model.imported)
         return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
                             "stage '%s': the model %s reads samples of %s, the data in %s has %s",
                             stage->name, stage->model, dc_shape_text(want, &network->model.sample),
                             run->experiment->data.path, dc_shape_text(have, &source->sample));
+    DC_TRY_IN(dc_view_check(&view, source, error), error, "stage '%s'", stage->name);
     if (network->classes != source->classes)
         return dc_fail_yaml(
             error, dc_stage_place(stage, NULL, "model"),
@@ -82,10 +84,11 @@ static enum dc_status validate(void *user, double *accuracy, struct dc_error *er
     }
     const struct dc_predictor *predictor = integers ? &integers->predictor
                                                     : &v->predictor->predictor;
+    const struct dc_view view = dc_run_view(run, v->stage, &v->network->model.sample);
     enum dc_status status = dc_scores_create(&scores, predictor->classes, run->arena, error);
     if (status == DC_OK)
-        status = dc__evaluate(scores, NULL, run, predictor, run->train_source, run->validation_ids,
-                              run->validation_count, error);
+        status = dc__evaluate(scores, NULL, &view, predictor, run->train_source,
+                              run->validation_ids, run->validation_count, error);
     dc_integer_predictor_free(integers);
     *accuracy = status == DC_OK ? dc_accuracy(scores) : 0.0;
     return status;
@@ -143,28 +146,6 @@ static struct dc_train_config train_config(const struct dc_run *run, const struc
     for (int i = 0; i < t->milestones.count; i++)
         config.schedule.milestones[i] = t->milestones.items[i];
     return config;
-}
-
-static enum dc_status train_loader(struct dc_loader **loader, const struct dc_run *run,
-                                   const struct dc_train_config *config, struct dc_error *error)
-{
-    const struct dc_data_spec *data = &run->experiment->data;
-    const struct dc_loader_config loading = {
-        .source = run->train_source,
-        .ids = run->train_ids,
-        .id_count = run->train_count,
-        .batch = config->batch,
-        .shuffle = true,
-        .shuffle_seed = config->seed,
-        .augment_seed = (uint32_t)data->augment_seed,
-        .augmentations = data->augment.items,
-        .augmentation_count = data->augment.count,
-        .normalization = run->normalization,
-        .view = run->train_source->sample,
-        .depth = (int)data->loader_depth,
-        .threads = (int)data->loader_threads,
-    };
-    return dc_loader_create(loader, &loading, error);
 }
 
 // The teacher of a stage in its inference form.
@@ -247,8 +228,9 @@ static enum dc_status observe(struct dc_run *run, const struct dc_stage *stage,
     const int64_t wanted = stage->quantize.calibration_samples;
     const int64_t count = wanted < run->train_count ? wanted : run->train_count;
     DC_TRY(dc_plan_create(&plan, run->ctx, network->graph, &config, error));
-    enum dc_status status = dc__plain_loader(&loader, run, run->train_source, run->train_ids, count,
-                                             DC_EVALUATION_BATCH, error);
+    const struct dc_view view = dc_run_view(run, stage, &network->model.sample);
+    enum dc_status status = dc__plain_loader(&loader, &view, run->train_source, run->train_ids,
+                                             count, DC_EVALUATION_BATCH, error);
     dc_observers_reset(network->params);
     const struct dc_step step = dc_calibration_step();
     while (status == DC_OK) {
@@ -290,7 +272,9 @@ static enum dc_status open_training(struct training *t, struct dc_run *run,
         DC_TRY(calibrate_first(t, run, stage, error));
     if (stage->distills)
         DC_TRY(open_teacher(&t->teacher, run, stage, error));
-    DC_TRY(train_loader(&t->loader, run, config, error));
+    struct dc_loader_config loading = dc_run_training_samples(run, config->batch, config->seed);
+    loading.views[loading.view_count++] = dc_run_view(run, stage, &t->network.model.sample);
+    DC_TRY(dc_loader_create(&t->loader, &loading, error));
     t->validation = (struct validation){
         .run = run, .stage = stage, .network = &t->network, .params = t->params};
     if (!stage->quantizes && run->validation_count > 0)
