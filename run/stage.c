@@ -301,7 +301,8 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
     int count = 0;
     if (stage->distills) {
         networks[count++] = teacher_network(&t->teacher);
-        feed = (struct dc_feed){.from = 0, .to = 1, .input = t->graph.teacher};
+        feed = (struct dc_feed){
+            .from = 0, .to = 1, .from_node = t->teacher.output, .input = t->graph.teacher};
     }
     networks[count] = student;
     for (int i = 0; i < t->graph.term_count; i++)

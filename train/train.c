@@ -33,11 +33,17 @@ static enum dc_status make_plans(struct trainer *t, struct dc_error *error)
 {
     for (int n = 0; n < t->job->network_count; n++) {
         const struct dc_network *network = &t->job->networks[n];
+        int *outputs = DC_NEW(t->arena, int, network->output_count + 1, error);
+        if (!outputs)
+            return DC_ERR_MEMORY;
+        outputs[0] = network->output;
+        for (int i = 0; i < network->output_count; i++)
+            outputs[i + 1] = network->outputs[i];
         const struct dc_plan_config config = {
             .mode = network->trainable ? DC_TRAINING : DC_INFERENCE,
             .max_rows = t->config->batch,
-            .outputs = &network->output,
-            .output_count = 1,
+            .outputs = outputs,
+            .output_count = network->output_count + 1,
             .params = network->params,
         };
         DC_TRY_IN(dc_plan_create(&t->plans[n], t->ctx, network->graph, &config, error), error,
@@ -75,7 +81,7 @@ static void bind_network(struct trainer *t, int n, const struct dc_batch *batch)
         assert(feed->from < feed->to);
         if (feed->to == n)
             dc_plan_bind(t->plans[n], feed->input,
-                         dc_plan_value(t->plans[feed->from], t->job->networks[feed->from].output));
+                         dc_plan_value(t->plans[feed->from], feed->from_node));
     }
     for (int i = 0; i < t->job->term_count; i++) {
         const struct dc_loss_term *term = &t->job->terms[i];

@@ -27,14 +27,17 @@ struct dc_network {
     bool trainable;          // false: runs in inference mode and is not checkpointed
     struct dc_graph *graph;  // trainable: with loss nodes behind the network
     struct dc_params *params;
-    int image, output;  // nodes: what is bound to the batch, and the logits
-    int targets;        // input node bound to the batch's targets, or -1
+    int image, output;   // nodes: what is bound to the batch, and the logits
+    int targets;         // input node bound to the batch's targets, or -1
+    const int *outputs;  // nodes beside output whose values feeds read
+    int output_count;
 };
 
-// The output of one network is the value of an input node of a later one.
+// The value of a node of one network is that of an input node of a later one.
 struct dc_feed {
-    int from, to;  // networks, from < to
-    int input;     // node of the latter
+    int from, to;   // networks, from < to
+    int from_node;  // of the former: its output, or one of its outputs
+    int input;      // node of the latter
 };
 
 enum { DC_NETWORKS_MAX = 8, DC_TERMS_MAX = 16, DC_NEVER = -1 };
