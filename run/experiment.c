@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "core/random.h"
 #include "data/open.h"
+#include "distill/cache.h"
 #include "qat/profile.h"
 #include "run/experiment_schema.h"
 
@@ -164,6 +165,65 @@ static enum dc_status check_export(struct dc_experiment *experiment, const struc
     return DC_OK;
 }
 
+int dc_stage_teachers(const char *names[DC_TEACHERS_MAX], double weights[DC_TEACHERS_MAX],
+                      const struct dc_stage *stage)
+{
+    const struct dc_named_values *list = &stage->distill.teachers;
+    double sum = 0.0;
+    names[0] = stage->distill.teacher;
+    weights[0] = 1.0;
+    for (int i = 0; i < list->count; i++)
+        sum += list->items[i].value;
+    for (int i = 0; i < list->count; i++) {
+        names[i] = list->items[i].name;
+        weights[i] = list->items[i].value / sum;
+    }
+    return list->count > 0 ? list->count : 1;
+}
+
+// A stage before this one, or a file beside the experiment: *name becomes its absolute path.
+static enum dc_status check_teacher(const char **name, struct dc_experiment *experiment,
+                                    const struct dc_stage *stage, const char *key,
+                                    struct dc_error *error)
+{
+    char *path = NULL;
+    if (!strchr(*name, '.') && !strchr(*name, '/'))
+        return want_stage(experiment, stage, "distill", key, *name, error);
+    DC_TRY(dc_path_absolute(&path, *name, experiment->path, experiment->arena, error));
+    if (!dc_file_exists(path))
+        return dc_fail_yaml(
+            error, dc_stage_place(stage, "distill", key),
+            "stage '%s': there is no file of logits %s; a teacher is a stage before "
+            "this one, or such a file",
+            stage->name, path);
+    *name = path;
+    return DC_OK;
+}
+
+static enum dc_status check_distill(struct dc_experiment *experiment, struct dc_stage *stage,
+                                    struct dc_error *error)
+{
+    struct dc_distill_spec *distill = &stage->distill;
+    if (!distill->teacher[0] == (distill->teachers.count == 0))
+        return dc_fail_yaml(error, stage->where,
+                            "stage '%s' distills: name its 'teacher', or several 'teachers'",
+                            stage->name);
+    if (distill->teachers.count > DC_TEACHERS_MAX)
+        return dc_fail_yaml(error, dc_stage_place(stage, "distill", "teachers"),
+                            "stage '%s': up to %d teachers", stage->name, DC_TEACHERS_MAX);
+    if (distill->teacher[0])
+        DC_TRY(check_teacher(&distill->teacher, experiment, stage, "teacher", error));
+    for (int i = 0; i < distill->teachers.count; i++)
+        DC_TRY(
+            check_teacher(&distill->teachers.items[i].name, experiment, stage, "teachers", error));
+    for (int i = 0; i < distill->losses.count; i++) {
+        struct dc_loss_spec *loss = &distill->losses.items[i];
+        if (loss->kind == DC_LOSS_KD && loss->temperature == 0.0)
+            loss->temperature = stage->quantizes ? 1.0 : 4.0;
+    }
+    return DC_OK;
+}
+
 static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_stage *stage,
                                   struct dc_error *error)
 {
@@ -175,30 +235,28 @@ static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_st
     if (!dc_file_exists(stage->model))
         return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
                             "stage '%s': there is no model file %s", stage->name, stage->model);
-    if (!stage->trains && !stage->quantizes)
-        return dc_fail_yaml(error, stage->where, "stage '%s' needs a 'train' or a 'quantize'",
+    if (!stage->trains && !stage->quantizes && !dc_model_is_onnx(stage->model) &&
+        !stage->weights[0])
+        return dc_fail_yaml(error, stage->where,
+                            "stage '%s' needs a 'train' or a 'quantize'; or 'weights' or an ONNX "
+                            "model, to be taken as they are",
                             stage->name);
+    if (stage->weights[0] && !dc_file_exists(stage->weights))
+        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "weights"),
+                            "stage '%s': there is no weights file %s", stage->name, stage->weights);
     if (stage->quantizes && !experiment->profile[0])
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' quantizes: the experiment needs a "
                             "'target' file, which names the integer arithmetic",
                             stage->name);
-    if (stage->quantizes && !stage->trains && !stage->from[0])
+    if (stage->quantizes && !stage->trains && !stage->from[0] && !stage->weights[0] &&
+        !dc_model_is_onnx(stage->model))
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' calibrates a trained network: name it "
                             "in 'from'",
                             stage->name);
-    if (stage->distills) {
-        if (!stage->distill.teacher[0])
-            return dc_fail_yaml(error, stage->where, "stage '%s' distills: name its 'teacher'",
-                                stage->name);
-        DC_TRY(want_stage(experiment, stage, "distill", "teacher", stage->distill.teacher, error));
-        for (int i = 0; i < stage->distill.losses.count; i++) {
-            struct dc_loss_spec *loss = &stage->distill.losses.items[i];
-            if (loss->kind == DC_LOSS_KD && loss->temperature == 0.0)
-                loss->temperature = stage->quantizes ? 1.0 : 4.0;
-        }
-    }
+    if (stage->distills)
+        DC_TRY(check_distill(experiment, stage, error));
     if (stage->trains)
         DC_TRY(check_init_from(experiment, stage, error));
     if (stage->trains && stage->quantizes &&
@@ -235,7 +293,7 @@ static enum dc_status read_stage(struct dc_experiment *experiment, const struct 
         *stage = *dc_experiment_stage(experiment, from->text);
         stage->name = key->text;
         stage->where = body;
-        stage->train.init_from = "";
+        stage->train.init_from = stage->weights = "";
         if (!dc_yaml_get(body, "train") && dc_yaml_get(body, "quantize"))
             stage->trains = false;  // calibration alone
     }
@@ -366,6 +424,23 @@ void dc_experiment_write(struct dc_text_buffer *out, const struct dc_experiment 
         write_stage(out, &experiment->stages[i]);
 }
 
+// Leaves what shapes a student: not where files lie, and of a cache nothing where it gives what the
+// teacher would.
+static void forget_places(struct dc_distill_spec *distill, struct dc_experiment *experiment)
+{
+    struct dc_cache_keys *cache = &distill->cache;
+    for (int i = 0; i < distill->teachers.count; i++)
+        if (!dc_experiment_stage(experiment, distill->teachers.items[i].name))
+            distill->teachers.items[i].name = "file";
+    if (distill->teacher[0] && !dc_experiment_stage(experiment, distill->teacher))
+        distill->teacher = "file";
+    distill->caches = distill->caches &&
+                      (cache->mode == DC_CACHE_STATIC || cache->type != 0 || cache->top > 0);
+    cache->path = "";
+    cache->fill = true;
+    cache->block = 1;
+}
+
 enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
                              const struct dc_stage *stage, struct dc_error *error)
 {
@@ -373,7 +448,12 @@ enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
     struct dc_experiment head = *experiment;
     struct dc_stage body = *stage;
     head.name = "";  // a name and the loader's depth shape nothing; of files, the content does
-    head.target = body.model = "";
+    head.target = body.model = body.weights = "";
+    const char *teachers[DC_TEACHERS_MAX];
+    double unused[DC_TEACHERS_MAX];
+    const int teacher_count = stage->distills ? dc_stage_teachers(teachers, unused, stage) : 0;
+    if (stage->distills)
+        forget_places(&body.distill, experiment);
     const bool starts_from_file = stage->trains && stage->train.init_from[0] &&
                                   !dc_experiment_stage(experiment, stage->train.init_from);
     if (starts_from_file)
@@ -386,24 +466,20 @@ enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
     enum dc_status status = text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory") : DC_OK;
     uint64_t sum = status ? 0 : dc_hash_bytes(DC_HASH_START, text.text, text.length);
     dc_text_free(&text);
-    const char *files[] = {stage->model, starts_from_file ? stage->train.init_from : ""};
-    for (int i = 0; i < 2 && status == DC_OK; i++) {
-        char *content = NULL;
-        size_t size = 0;
-        if (!files[i][0])
-            continue;
-        status = dc_file_read(&content, &size, files[i], experiment->arena, error);
-        sum = status ? 0 : dc_hash_bytes(sum, content, size);
-    }
-    const char *parents[] = {stage->from, stage->distills ? stage->distill.teacher : "",
-                             stage->exports ? stage->export.stage : "",
-                             stage->trains ? stage->train.init_from : ""};
-    for (int i = 0; status == DC_OK && i < 4; i++) {
-        const struct dc_stage *parent = dc_experiment_stage(experiment, parents[i]);
+    // Files by their content, stages by their hash.
+    const char *others[5 + DC_TEACHERS_MAX] = {stage->model, stage->weights, stage->from,
+                                               stage->exports ? stage->export.stage : "",
+                                               stage->trains ? stage->train.init_from : ""};
+    for (int i = 0; i < teacher_count; i++)
+        others[5 + i] = teachers[i];
+    for (int i = 0; i < 5 + teacher_count && status == DC_OK; i++) {
+        struct dc_stage *parent = dc_experiment_stage(experiment, others[i]);
         uint64_t other = 0;
         if (parent && parent < stage) {
             status = dc_stage_hash(&other, experiment, parent, error);
             sum = dc_hash_bytes(sum, &other, sizeof other);
+        } else if (others[i][0]) {
+            status = dc_file_hash(&sum, others[i], error);
         }
     }
     *hash = sum;

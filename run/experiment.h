@@ -65,8 +65,20 @@ struct dc_train_spec {
     struct dc_named_values learning_rate_factors;  // by slice pattern
 };
 
+// Where a teacher's outputs are kept, and how (distill/cache.h).
+struct dc_cache_keys {
+    const char *path;
+    int mode;  // enum dc_cache_mode
+    int type;  // float32, float16
+    int64_t top, block;
+    bool fill;
+};
+
 struct dc_distill_spec {
-    const char *teacher;
+    const char *teacher;              // one, by name
+    struct dc_named_values teachers;  // or several, each with its weight
+    bool caches;
+    struct dc_cache_keys cache;
     struct dc_loss_list losses;
 };
 
@@ -122,6 +134,11 @@ void dc_experiment_free(struct dc_experiment *experiment);  // NULL is allowed
 // the key is not stated (inherited or a default).
 const struct dc_yaml *dc_stage_place(const struct dc_stage *stage, const char *group,
                                      const char *key);
+
+// The teachers of a stage: a stage before it, or a file of logits, by name; weights sum to 1.
+enum { DC_TEACHERS_MAX = 6 };
+int dc_stage_teachers(const char *names[DC_TEACHERS_MAX], double weights[DC_TEACHERS_MAX],
+                      const struct dc_stage *stage);
 
 struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const char *name);
 

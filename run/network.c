@@ -52,6 +52,9 @@ enum dc_status dc_stage_network_open(struct dc_stage_network *network, const str
     enum dc_status status = open_graph(network, stage, error);
     if (status == DC_OK)
         status = dc_params_create(&network->params, network->graph, 0, false, error);
+    int copied = 0;
+    if (status == DC_OK && network->model.params)
+        status = dc_params_copy_by_name(network->params, network->model.params, &copied, error);
     if (status == DC_OK && weights)
         status = dc_weights_read(weights, network->params, error);
     if (status != DC_OK)

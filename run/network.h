@@ -17,7 +17,7 @@ struct dc_stage_network {
     struct dc_params *params;  // values alone
 };
 
-// weights: a file to read, or NULL: values stay at zero.
+// weights: a file to read, or NULL: values are those that came with the model, or zero.
 DC_MUST_USE enum dc_status dc_stage_network_open(struct dc_stage_network *network,
                                                  const struct dc_stage *stage, const char *weights,
                                                  struct dc_error *error);

@@ -30,13 +30,28 @@ const struct dc_stage *dc__bundle_stage(struct dc_run *run, const char *bundle);
 DC_MUST_USE enum dc_status dc__claim(struct dc_run *run, struct dc_error *error);
 // Before the first stage that is carried out: reads the data, makes or continues the directory.
 DC_MUST_USE enum dc_status dc__begin(struct dc_run *run, struct dc_error *error);
+// The augmentations fit the samples.
+DC_MUST_USE enum dc_status dc__check_augment(const struct dc_run *run, struct dc_error *error);
 // The data as every stage's network and the augmentations need it.
 DC_MUST_USE enum dc_status dc__check_data(struct dc_run *run, struct dc_error *error);
 
 DC_MUST_USE enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage,
                                            json_t *result, struct dc_error *error);
-DC_MUST_USE enum dc_status dc__calibrate_stage(struct dc_run *run, struct dc_stage *stage,
+// Calibrates a trained network, or takes one in as it is: from ONNX or a weights file.
+DC_MUST_USE enum dc_status dc__untrained_stage(struct dc_run *run, struct dc_stage *stage,
                                                json_t *result, struct dc_error *error);
+// Fills what a stage starts from: init_from, else its own weights file, else from, else what came
+// with the model, else random numbers. ONNX weights are taken by name, or by order where no name is
+// the same.
+DC_MUST_USE enum dc_status dc__start_weights(struct dc_run *run, const struct dc_stage *stage,
+                                             const struct dc_model *model, struct dc_params *params,
+                                             struct dc_error *error);
+// Where the weights of an earlier stage are, for `reader`, a stage that needs them: what was
+// trained lies in the run, what was not is taken from its own file; *path NULL: they come with the
+// model.
+DC_MUST_USE enum dc_status dc__stage_weights(const char **path, struct dc_run *run,
+                                             const struct dc_stage *stage,
+                                             const struct dc_stage *reader, struct dc_error *error);
 DC_MUST_USE enum dc_status dc__export_stage(struct dc_run *run, struct dc_stage *stage,
                                             json_t *result, struct dc_error *error);
 
