@@ -83,6 +83,7 @@ bool dc_cache_has(const struct dc_cache *cache, int64_t epoch, int64_t block);
 DC_MUST_USE enum dc_status dc_cache_claim(bool *taken, struct dc_cache *cache, int64_t epoch,
                                           int64_t block, struct dc_error *error);
 void dc_cache_release(struct dc_cache *cache);
+// A shard that was claimed.
 DC_MUST_USE enum dc_status dc_cache_write(struct dc_cache *cache, int64_t epoch, int64_t block,
                                           const float *rows, struct dc_error *error);
 
