@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "distill/kd_loss.h"
+#include "distill/losses.h"
 #include "qat/engine.h"
 #include "qat/lower.h"
 #include "qat/profile.h"
