@@ -194,8 +194,8 @@ static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_st
                                 stage->name);
         DC_TRY(want_stage(experiment, stage, "distill", "teacher", stage->distill.teacher, error));
         for (int i = 0; i < stage->distill.losses.count; i++) {
-            struct dc_loss_spec *loss = &stage->distill.losses.items[i];
-            if (loss->kind == DC_LOSS_KD && loss->temperature == 0.0)
+            struct dc_term_spec *loss = &stage->distill.losses.items[i];
+            if (dc_term_default_temperature(loss->kind) && loss->temperature == 0.0)
                 loss->temperature = stage->quantizes ? 1.0 : 4.0;
         }
     }
@@ -248,7 +248,8 @@ static enum dc_status read_stage(struct dc_experiment *experiment, const struct 
     for (int i = 0; stage->quantizes && !quantized && stage->distills && !states_losses &&
                     i < stage->distill.losses.count;
          i++)
-        stage->distill.losses.items[i].temperature = 0.0;
+        if (dc_term_default_temperature(stage->distill.losses.items[i].kind))
+            stage->distill.losses.items[i].temperature = 0.0;
     stage->exports = stage->export.stage[0];
     DC_TRY(check_stage(experiment, stage, error));
     experiment->stage_count++;

@@ -22,7 +22,8 @@
 enum { FAR = 1000000000 };
 #define SEED_MAX 4294967295.0
 
-static const char *const losses[] = {"cross_entropy", "mean_squared_error", NULL};
+static const char *const losses[] = {"cross_entropy", "mean_squared_error", "binary_cross_entropy",
+                                     NULL};
 static const char *const optimizers[] = {"sgd", "adamw", NULL};
 static const char *const schedules[] = {"constant", "step", "multi_step", "cosine", NULL};
 static const char *const keeps[] = {"best", "last", NULL};
@@ -104,7 +105,7 @@ const struct dc_schema dc__train_schema = DC_SCHEMA("train", train_fields);
 static const struct dc_field distill_fields[] = {
     TEXT(dc_distill_spec, "teacher", teacher, "", "stage whose network teaches"),
     CUSTOM(dc_distill_spec, "losses", losses, "[{kd: {weight: 0.9}}, {label: {weight: 0.1}}]",
-           dc__decode_losses, dc__write_losses, "list of loss terms: kd, label"),
+           dc__decode_losses, dc__write_losses, "list of loss terms, up to 16 (distill/terms.h)"),
 };
 const struct dc_schema dc__distill_schema = DC_SCHEMA("distill", distill_fields);
 

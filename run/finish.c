@@ -234,11 +234,18 @@ enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
         const struct dc_stage *stage = &experiment->stages[i];
         if (stage->exports)
             continue;
-        struct dc_stage_network network = {0};
+        struct dc_stage_network network = {0}, teacher = {0};
         struct dc_training_graph training = {0};
+        struct dc_terms_sources sources = {0};
         enum dc_status status = dc_stage_network_open(&network, stage, NULL, error);
+        if (status == DC_OK && stage->distills) {
+            status = dc_stage_network_open(
+                &teacher, dc_experiment_stage(experiment, stage->distill.teacher), NULL, error);
+            sources.teacher = teacher.graph;
+            sources.teacher_output = teacher.output;
+        }
         if (status == DC_OK && stage->trains)
-            status = dc_training_graph_create(&training, &network, stage, error);
+            status = dc_training_graph_create(&training, &network, stage, &sources, error);
         if (status == DC_OK)
             status = dc_apply_parameter_rules(network.params, stage, error);
         if (status == DC_OK)
@@ -249,6 +256,7 @@ enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
             json_object_set_new(*report, stage->name, entry);
         }
         dc_training_graph_free(&training);
+        dc_stage_network_close(&teacher);
         dc_stage_network_close(&network);
         if (status != DC_OK) {
             json_decref(*report);

@@ -172,7 +172,7 @@ struct teacher {
     struct dc_stage_network network;
     struct dc_graph *folded;
     struct dc_params *folded_params;
-    int output;
+    int places[2 + DC_TERMS_MAX];  // of the output, and of what the terms' inputs read
 };
 
 static enum dc_status open_teacher(struct teacher *teacher, struct dc_run *run,
@@ -185,15 +185,25 @@ static enum dc_status open_teacher(struct teacher *teacher, struct dc_run *run,
     DC_TRY(want_done(weights, from, stage, error));
     DC_TRY_IN(dc_stage_network_open(&teacher->network, from, weights, error), error, "teacher '%s'",
               from->name);
-    teacher->output = teacher->network.output;
-    if (from->quantizes)
-        return DC_OK;
-    return dc_fold_for_inference(&teacher->folded, &teacher->folded_params, &teacher->output,
-                                 teacher->network.graph, teacher->network.params,
-                                 teacher->network.output, error);
+    return DC_OK;
 }
 
-static struct dc_network teacher_network(const struct teacher *teacher)
+// Once it is known what the terms read of it.
+static enum dc_status fold_teacher(struct teacher *teacher, const struct dc_terms *terms,
+                                   struct dc_error *error)
+{
+    const struct dc_stage_network *n = &teacher->network;
+    teacher->places[0] = n->output;
+    for (int i = 0; i < terms->input_count; i++)
+        teacher->places[i + 1] = terms->inputs[i].teacher_node;
+    if (n->quantized)
+        return DC_OK;
+    return dc_fold_keeping(&teacher->folded, &teacher->folded_params, teacher->places, n->graph,
+                           n->params, teacher->places, 1 + terms->input_count, error);
+}
+
+static struct dc_network teacher_network(const struct teacher *teacher,
+                                         const struct dc_terms *terms)
 {
     struct dc_graph *graph = teacher->folded ? teacher->folded
                                              : (struct dc_graph *)teacher->network.graph;
@@ -203,8 +213,10 @@ static struct dc_network teacher_network(const struct teacher *teacher)
         .graph = graph,
         .params = teacher->folded ? teacher->folded_params : teacher->network.params,
         .image = dc_graph_find(graph, image),
-        .output = teacher->output,
+        .output = teacher->places[0],
         .targets = -1,
+        .outputs = teacher->places + 1,
+        .output_count = terms->input_count,
     };
 }
 
@@ -281,7 +293,16 @@ static enum dc_status open_training(struct training *t, struct dc_run *run,
                                     const struct dc_train_config *config, struct dc_error *error)
 {
     DC_TRY(dc_stage_network_open(&t->network, stage, NULL, error));
-    DC_TRY(dc_training_graph_create(&t->graph, &t->network, stage, error));
+    struct dc_terms_sources sources = {.labels = run->train_source->labels,
+                                       .label_count = run->train_source->count,
+                                       .ids = run->train_ids,
+                                       .id_count = run->train_count};
+    if (stage->distills) {
+        DC_TRY(open_teacher(&t->teacher, run, stage, error));
+        sources.teacher = t->teacher.network.graph;
+        sources.teacher_output = t->teacher.network.output;
+    }
+    DC_TRY(dc_training_graph_create(&t->graph, &t->network, stage, &sources, error));
     DC_TRY(dc_params_create(&t->params, t->graph.graph, dc_optimizer_states(config->optimizer.kind),
                             config->average_decay > 0.0, error));
     DC_TRY(start_weights(run, stage, t->params, error));
@@ -289,7 +310,7 @@ static enum dc_status open_training(struct training *t, struct dc_run *run,
     if (stage->quantizes && (stage->from[0] || stage->train.init_from[0]))
         DC_TRY(calibrate_first(t, run, stage, error));
     if (stage->distills)
-        DC_TRY(open_teacher(&t->teacher, run, stage, error));
+        DC_TRY(fold_teacher(&t->teacher, &t->graph.terms, error));
     DC_TRY(train_loader(&t->loader, run, config, error));
     t->validation = (struct validation){
         .run = run, .stage = stage, .network = &t->network, .params = t->params};
@@ -313,16 +334,19 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
                                        .output = t->graph.output,
                                        .targets = t->graph.targets};
     struct dc_network networks[2];
-    struct dc_feed feed = {0};
+    struct dc_feed feeds[1 + DC_TERMS_MAX];
+    struct dc_terms *terms = &t->graph.terms;
     int count = 0;
-    if (stage->distills) {
-        networks[count++] = teacher_network(&t->teacher);
-        feed = (struct dc_feed){
-            .from = 0, .to = 1, .from_node = t->teacher.output, .input = t->graph.teacher};
-    }
+    if (stage->distills)
+        networks[count++] = teacher_network(&t->teacher, terms);
+    for (int i = 0; i < terms->input_count; i++)
+        feeds[i] = (struct dc_feed){.from = 0,
+                                    .to = count,
+                                    .from_node = t->teacher.places[i + 1],
+                                    .input = terms->inputs[i].input};
     networks[count] = student;
-    for (int i = 0; i < t->graph.term_count; i++)
-        t->graph.terms[i].network = count;
+    for (int i = 0; i < terms->count; i++)
+        terms->terms[i].network = count;
     char *directory = dc_arena_printf(run->arena, error, "%s/checkpoints/%s", run->directory,
                                       stage->name);
     char *metrics = dc__path(run, "metrics.jsonl", error);
@@ -334,10 +358,10 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
         .stage = stage->name,
         .networks = networks,
         .network_count = count + 1,
-        .feeds = &feed,
-        .feed_count = stage->distills ? 1 : 0,
-        .terms = t->graph.terms,
-        .term_count = t->graph.term_count,
+        .feeds = feeds,
+        .feed_count = terms->input_count,
+        .terms = terms->terms,
+        .term_count = terms->count,
         .loader = t->loader,
         .samples = run->train_count,
         .config = &config,
