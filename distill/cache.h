@@ -27,7 +27,7 @@
 enum dc_cache_mode { DC_CACHE_EPOCHS, DC_CACHE_VIEWS, DC_CACHE_STATIC, DC_CACHE_MODE_COUNT };
 extern const char *const dc_cache_modes[DC_CACHE_MODE_COUNT + 1];  // NULL behind
 
-enum { DC_CACHE_COLUMNS = 8 };
+enum { DC_CACHE_COLUMNS = 17 };
 
 // One output of the teacher: column 0 is its logits, others are features by layer.
 struct dc_cache_column {

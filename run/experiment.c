@@ -217,8 +217,8 @@ static enum dc_status check_distill(struct dc_experiment *experiment, struct dc_
         DC_TRY(
             check_teacher(&distill->teachers.items[i].name, experiment, stage, "teachers", error));
     for (int i = 0; i < distill->losses.count; i++) {
-        struct dc_loss_spec *loss = &distill->losses.items[i];
-        if (loss->kind == DC_LOSS_KD && loss->temperature == 0.0)
+        struct dc_term_spec *loss = &distill->losses.items[i];
+        if (dc_term_default_temperature(loss->kind) && loss->temperature == 0.0)
             loss->temperature = stage->quantizes ? 1.0 : 4.0;
     }
     return DC_OK;

@@ -8,11 +8,12 @@
 #define DC_RUN_EXPERIMENT_H
 
 #include "data/augment.h"
+#include "distill/terms.h"
 #include "run/model.h"
 #include "run/schema.h"
 #include "train/train.h"
 
-enum { DC_STAGES_MAX = 32, DC_LOSSES_MAX = 8 };
+enum { DC_STAGES_MAX = 32 };
 
 struct dc_augmentation_list {
     int count;
@@ -34,17 +35,9 @@ struct dc_data_spec {
     int64_t channels, classes, loader_depth, loader_threads;
 };
 
-enum dc_loss_kind { DC_LOSS_LABEL, DC_LOSS_KD, DC_LOSS_KIND_COUNT };
-
-struct dc_loss_spec {
-    int kind;
-    double weight, temperature;  // temperature 0: not stated; 4, or 1 where a stage quantizes
-    int64_t start_epoch, end_epoch, ramp_epochs;
-};
-
 struct dc_loss_list {
     int count;
-    struct dc_loss_spec items[DC_LOSSES_MAX];
+    struct dc_term_spec items[DC_TERMS_MAX];
 };
 
 struct dc_named_values {
@@ -54,7 +47,7 @@ struct dc_named_values {
 
 struct dc_train_spec {
     struct dc_train_config config;  // what the keys say; run/stage.c adds what they imply
-    int loss;                       // cross_entropy, mean_squared_error
+    int loss;                       // as dc_label_loss.kind
     double label_smoothing;
     struct dc_numbers class_weights;
     struct dc_texts decay_exclude;  // roles or slice patterns
@@ -136,7 +129,6 @@ const struct dc_yaml *dc_stage_place(const struct dc_stage *stage, const char *g
                                      const char *key);
 
 // The teachers of a stage: a stage before it, or a file of logits, by name; weights sum to 1.
-enum { DC_TEACHERS_MAX = 6 };
 int dc_stage_teachers(const char *names[DC_TEACHERS_MAX], double weights[DC_TEACHERS_MAX],
                       const struct dc_stage *stage);
 

@@ -24,7 +24,8 @@
 enum { FAR = 1000000000 };
 #define SEED_MAX 4294967295.0
 
-static const char *const losses[] = {"cross_entropy", "mean_squared_error", NULL};
+static const char *const losses[] = {"cross_entropy", "mean_squared_error", "binary_cross_entropy",
+                                     NULL};
 static const char *const optimizers[] = {"sgd", "adamw", NULL};
 static const char *const schedules[] = {"constant", "step", "multi_step", "cosine", NULL};
 static const char *const keeps[] = {"best", "last", NULL};
@@ -126,7 +127,7 @@ static const struct dc_field distill_fields[] = {
     OPTIONAL(dc_distill_spec, "cache", cache, caches, &cache_schema,
              "keep the teachers' outputs on disk"),
     CUSTOM(dc_distill_spec, "losses", losses, "[{kd: {weight: 0.9}}, {label: {weight: 0.1}}]",
-           dc__decode_losses, dc__write_losses, "list of loss terms: kd, label"),
+           dc__decode_losses, dc__write_losses, "list of loss terms, up to 16 (distill/terms.h)"),
 };
 const struct dc_schema dc__distill_schema = DC_SCHEMA("distill", distill_fields);
 

@@ -252,11 +252,14 @@ enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
         const struct dc_stage *stage = &experiment->stages[i];
         if (stage->exports)
             continue;
-        struct dc_stage_network network = {0};
+        struct dc_stage_network network = {0}, teachers[DC_TEACHERS_MAX] = {0};
         struct dc_training_graph training = {0};
+        struct dc_terms_sources sources = {0};
         enum dc_status status = dc_stage_network_open(&network, stage, NULL, error);
+        if (status == DC_OK)
+            status = dc_stage_sources(&sources, teachers, experiment, stage, error);
         if (status == DC_OK && stage->trains)
-            status = dc_training_graph_create(&training, &network, stage, error);
+            status = dc_training_graph_create(&training, &network, stage, &sources, error);
         if (status == DC_OK)
             status = dc_apply_parameter_rules(network.params, stage, error);
         if (status == DC_OK)
@@ -267,6 +270,8 @@ enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
             json_object_set_new(*report, stage->name, entry);
         }
         dc_training_graph_free(&training);
+        for (int t = 0; t < DC_TEACHERS_MAX; t++)
+            dc_stage_network_close(&teachers[t]);
         dc_stage_network_close(&network);
         if (status != DC_OK) {
             json_decref(*report);

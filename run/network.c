@@ -5,13 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "distill/kd_loss.h"
 #include "qat/engine.h"
 #include "qat/lower.h"
 #include "qat/profile.h"
 #include "qat/quantize.h"
 #include "train/checkpoint.h"
-#include "train/losses.h"
 
 static enum dc_status open_graph(struct dc_stage_network *network, const struct dc_stage *stage,
                                  struct dc_error *error)
@@ -70,57 +68,32 @@ void dc_stage_network_close(struct dc_stage_network *network)
     *network = (struct dc_stage_network){0};
 }
 
-static enum dc_status add_label_loss(struct dc_graph *graph, const struct dc_stage *stage,
-                                     const int inputs[2], int classes, int *node,
-                                     struct dc_error *error)
+static enum dc_status label_loss(struct dc_label_loss *label, struct dc_arena *arena,
+                                 const struct dc_stage *stage, int classes, struct dc_error *error)
 {
     const struct dc_train_spec *train = &stage->train;
-    if (train->loss == 1)
-        return dc_graph_add(graph, "loss.label", &dc_op_mean_squared_error, NULL, 0, inputs, 2,
-                            node, error);
-    float *weights = NULL;
-    if (train->class_weights.count > 0) {
-        if (train->class_weights.count != classes)
-            return dc_fail_yaml(error, dc_stage_place(stage, "train", "class_weights"),
-                                "stage '%s': %d class weights for a network of %d classes",
-                                stage->name, train->class_weights.count, classes);
-        weights = DC_NEW(graph->arena, float, classes, error);
-        if (!weights)
-            return DC_ERR_MEMORY;
-        for (int c = 0; c < classes; c++)
-            weights[c] = (float)train->class_weights.items[c];
-    }
-    const struct dc_cross_entropy_attributes a = {(float)train->label_smoothing, weights};
-    return dc_graph_add(graph, "loss.label", &dc_op_cross_entropy, &a, sizeof a, inputs, 2, node,
-                        error);
-}
-
-static enum dc_status add_term(struct dc_training_graph *t, const struct dc_stage *stage,
-                               const struct dc_loss_spec *spec, int classes, struct dc_error *error)
-{
-    struct dc_loss_term *term = &t->terms[t->term_count++];
-    *term = (struct dc_loss_term){
-        .weight = spec->weight,
-        .start_epoch = (int)spec->start_epoch,
-        .end_epoch = (int)spec->end_epoch,
-        .ramp_epochs = (int)spec->ramp_epochs,
-    };
-    if (spec->kind == DC_LOSS_LABEL) {
-        const int inputs[2] = {t->output, t->targets};
-        term->name = "label";
-        return add_label_loss(t->graph, stage, inputs, classes, &term->node, error);
-    }
-    const int inputs[2] = {t->output, t->teacher};
-    const struct dc_kd_attributes a = {(float)spec->temperature};
-    term->name = "kd";
-    return dc_graph_add(t->graph, "loss.kd", &dc_op_kd, &a, sizeof a, inputs, 2, &term->node,
-                        error);
+    *label = (struct dc_label_loss){train->loss, {(float)train->label_smoothing, NULL}};
+    if (train->loss != 0 || train->class_weights.count == 0)
+        return DC_OK;
+    if (train->class_weights.count != classes)
+        return dc_fail_yaml(error, dc_stage_place(stage, "train", "class_weights"),
+                            "stage '%s': %d class weights for a network of %d classes", stage->name,
+                            train->class_weights.count, classes);
+    float *weights = DC_NEW(arena, float, classes, error);
+    if (!weights)
+        return DC_ERR_MEMORY;
+    for (int c = 0; c < classes; c++)
+        weights[c] = (float)train->class_weights.items[c];
+    label->attributes.class_weights = weights;
+    return DC_OK;
 }
 
 static enum dc_status build_training(struct dc_training_graph *t,
                                      const struct dc_stage_network *network,
-                                     const struct dc_stage *stage, struct dc_error *error)
+                                     const struct dc_stage *stage,
+                                     const struct dc_terms_sources *sources, struct dc_error *error)
 {
+    static const struct dc_terms_sources none;
     DC_TRY(dc_graph_create(&t->graph, error));
     int *map = DC_NEW(t->graph->arena, int, network->graph->count, error);
     if (!map)
@@ -129,26 +102,51 @@ static enum dc_status build_training(struct dc_training_graph *t,
     t->image = map[network->image];
     t->output = map[network->output];
     const struct dc_shape shape = DC_SHAPE(DC_BATCH, network->classes);
+    const struct dc_term_spec labels = {.kind = DC_LOSS_LABEL, .weight = 1.0};
+    const struct dc_loss_list *losses = &stage->distill.losses;
+    struct dc_label_loss label;
     DC_TRY(dc_graph_add_input(t->graph, "targets", DC_F32, &shape, &t->targets, error));
-    const struct dc_loss_spec label = {.kind = DC_LOSS_LABEL, .weight = 1.0};
-    if (!stage->distills)
-        return add_term(t, stage, &label, network->classes, error);
-    DC_TRY(dc_graph_add_input(t->graph, "teacher.logits", DC_F32, &shape, &t->teacher, error));
-    for (int i = 0; i < stage->distill.losses.count; i++)
-        DC_TRY_IN(add_term(t, stage, &stage->distill.losses.items[i], network->classes, error),
-                  error, "stage '%s', loss %d", stage->name, i + 1);
+    DC_TRY(label_loss(&label, t->graph->arena, stage, network->classes, error));
+    DC_TRY_IN(dc_terms_build(&t->terms, t->graph, network->graph->count, t->output, t->targets,
+                             stage->distills ? losses->items : &labels,
+                             stage->distills ? losses->count : 1, &label, sources ? sources : &none,
+                             error),
+              error, "stage '%s'", stage->name);
     return DC_OK;
 }
 
 enum dc_status dc_training_graph_create(struct dc_training_graph *training,
                                         const struct dc_stage_network *network,
-                                        const struct dc_stage *stage, struct dc_error *error)
+                                        const struct dc_stage *stage,
+                                        const struct dc_terms_sources *sources,
+                                        struct dc_error *error)
 {
-    *training = (struct dc_training_graph){.teacher = -1};
-    const enum dc_status status = build_training(training, network, stage, error);
+    *training = (struct dc_training_graph){0};
+    const enum dc_status status = build_training(training, network, stage, sources, error);
     if (status != DC_OK)
         dc_training_graph_free(training);
     return status;
+}
+
+enum dc_status dc_stage_sources(struct dc_terms_sources *sources, struct dc_stage_network *networks,
+                                struct dc_experiment *experiment, const struct dc_stage *stage,
+                                struct dc_error *error)
+{
+    const char *names[DC_TEACHERS_MAX];
+    double weights[DC_TEACHERS_MAX];
+    sources->teacher_count = stage->distills ? dc_stage_teachers(names, weights, stage) : 0;
+    for (int i = 0; i < sources->teacher_count; i++) {
+        const struct dc_stage *from = dc_experiment_stage(experiment, names[i]);
+        struct dc_term_teacher *teacher = &sources->teachers[i];
+        *teacher = (struct dc_term_teacher){.name = names[i], .weight = weights[i]};
+        if (!from)
+            continue;
+        DC_TRY_IN(dc_stage_network_open(&networks[i], from, NULL, error), error, "teacher '%s'",
+                  names[i]);
+        teacher->graph = networks[i].graph;
+        teacher->output = networks[i].output;
+    }
+    return DC_OK;
 }
 
 void dc_training_graph_free(struct dc_training_graph *training)

@@ -186,7 +186,10 @@ static enum dc_status open_training(struct training *t, struct dc_run *run,
                                     const struct dc_train_config *config, struct dc_error *error)
 {
     DC_TRY(dc_stage_network_open(&t->network, stage, NULL, error));
-    DC_TRY(dc_training_graph_create(&t->graph, &t->network, stage, error));
+    if (stage->distills)
+        DC_TRY(dc__teachers_open(&t->teachers, run, stage, error));
+    const struct dc_terms_sources sources = dc__teachers_sources(&t->teachers, run);
+    DC_TRY(dc_training_graph_create(&t->graph, &t->network, stage, &sources, error));
     DC_TRY(dc_params_create(&t->params, t->graph.graph, dc_optimizer_states(config->optimizer.kind),
                             config->average_decay > 0.0, error));
     DC_TRY(dc__start_weights(run, stage, &t->network.model, t->params, error));
@@ -197,11 +200,8 @@ static enum dc_status open_training(struct training *t, struct dc_run *run,
     struct dc_loader_config *loading = &t->parts.loading;
     *loading = dc_run_training_samples(run, config->batch, config->seed);
     loading->views[loading->view_count++] = dc_run_view(run, stage, &t->network.model.sample);
-    if (stage->distills) {
-        int inputs[DC_TEACHERS_MAX][DC_CACHE_COLUMNS] = {{t->graph.teacher}};
-        DC_TRY(dc__teachers_open(&t->teachers, run, stage, true, error));
-        dc__teachers_join(&t->parts, &t->teachers, inputs);
-    }
+    DC_TRY(dc__teachers_prepare(&t->teachers, &t->graph.terms, true, error));
+    dc__teachers_join(&t->parts, &t->teachers);
     DC_TRY(dc_loader_create(&t->loader, loading, error));
     t->validation = (struct validation){
         .run = run, .stage = stage, .network = &t->network, .params = t->params};
@@ -225,8 +225,9 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
                                                    .image = t->graph.image,
                                                    .output = t->graph.output,
                                                    .targets = t->graph.targets};
-    for (int i = 0; i < t->graph.term_count; i++)
-        t->graph.terms[i].network = count;
+    struct dc_terms *terms = &t->graph.terms;
+    for (int i = 0; i < terms->count; i++)
+        terms->terms[i].network = count;
     char *directory = dc_arena_printf(run->arena, error, "%s/checkpoints/%s", run->directory,
                                       stage->name);
     char *metrics = dc__path(run, "metrics.jsonl", error);
@@ -240,8 +241,8 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
         .network_count = count + 1,
         .feeds = t->parts.feeds,
         .feed_count = t->parts.feed_count,
-        .terms = t->graph.terms,
-        .term_count = t->graph.term_count,
+        .terms = terms->terms,
+        .term_count = terms->count,
         .loader = t->loader,
         .samples = run->train_count,
         .config = &config,

@@ -40,11 +40,28 @@ enum dc_status dc__cache_record(const struct dc_stage_teacher *teacher, struct d
     return status;
 }
 
+// Teachers ready to run, without a training around them.
+static enum dc_status open_teachers(struct dc_stage_teachers *teachers, struct dc_run *run,
+                                    const struct dc_stage *stage, bool make, struct dc_error *error)
+{
+    struct dc_stage_network student = {0};
+    struct dc_training_graph graph = {0};
+    DC_TRY(dc__teachers_open(teachers, run, stage, error));
+    const struct dc_terms_sources sources = dc__teachers_sources(teachers, run);
+    DC_TRY(dc_stage_network_open(&student, stage, NULL, error));
+    enum dc_status status = dc_training_graph_create(&graph, &student, stage, &sources, error);
+    if (status == DC_OK)
+        status = dc__teachers_prepare(teachers, &graph.terms, make, error);
+    dc_training_graph_free(&graph);
+    dc_stage_network_close(&student);
+    return status;
+}
+
 static enum dc_status teach_stage(struct dc_teach_report *sum, struct dc_run *run,
                                   const struct dc_stage *stage, bool repair, struct dc_error *error)
 {
     struct dc_stage_teachers teachers = {0};
-    enum dc_status status = dc__teachers_open(&teachers, run, stage, true, error);
+    enum dc_status status = open_teachers(&teachers, run, stage, true, error);
     for (int i = 0; i < teachers.count && status == DC_OK; i++) {
         struct dc_teach_report report;
         if (!teachers.items[i].cache)
@@ -100,7 +117,7 @@ static enum dc_status verify_teachers(struct dc_cache_report *report, struct dc_
 {
     struct dc_stage_teachers teachers = {0};
     char here[PATH_MAX], there[PATH_MAX];
-    enum dc_status status = dc__teachers_open(&teachers, run, stage, false, error);
+    enum dc_status status = open_teachers(&teachers, run, stage, false, error);
     bool found = false;
     for (int i = 0; i < teachers.count && status == DC_OK && !found; i++) {
         if (!teachers.items[i].cache || !realpath(folder, here) ||

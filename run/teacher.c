@@ -9,19 +9,34 @@
 
 enum { TEACHER_BATCH = 256 };
 
+// What the terms read of teacher number t: its logits and the layers they name.
+static void gather_outputs(struct dc_stage_teacher *t, int number, const struct dc_terms *terms)
+{
+    const int logits = t->network.graph ? t->network.output : -1;
+    t->outputs[0] = logits;
+    t->inputs[0] = -1;
+    t->teacher.output_count = 1;
+    for (int i = 0; i < terms->input_count; i++) {
+        const struct dc_teacher_input *input = &terms->inputs[i];
+        if (input->teacher != number)
+            continue;
+        const int c = input->teacher_node == logits ? 0 : t->teacher.output_count++;
+        t->outputs[c] = input->teacher_node;
+        t->inputs[c] = input->input;
+    }
+}
+
 // The inference form of a network; a quantized one stays as it is.
-static enum dc_status fold(struct dc_stage_teacher *t, bool quantized, struct dc_error *error)
+static enum dc_status fold(struct dc_stage_teacher *t, struct dc_error *error)
 {
     const struct dc_stage_network *n = &t->network;
-    t->outputs[0] = n->output;
-    t->teacher = (struct dc_teacher){.name = t->name,
-                                     .graph = (struct dc_graph *)n->graph,
-                                     .params = n->params,
-                                     .outputs = t->outputs,
-                                     .output_count = 1};
-    if (!quantized) {
-        DC_TRY(dc_fold_for_inference(&t->folded, &t->folded_params, &t->outputs[0], n->graph,
-                                     n->params, n->output, error));
+    t->teacher.name = t->name;
+    t->teacher.graph = (struct dc_graph *)n->graph;
+    t->teacher.params = n->params;
+    t->teacher.outputs = t->outputs;
+    if (!n->quantized) {
+        DC_TRY(dc_fold_keeping(&t->folded, &t->folded_params, t->outputs, n->graph, n->params,
+                               t->outputs, t->teacher.output_count, error));
         t->teacher.graph = t->folded;
         t->teacher.params = t->folded_params;
     }
@@ -36,7 +51,6 @@ static enum dc_status open_network(struct dc_stage_teacher *t, const struct dc_s
     DC_TRY(dc__stage_weights(&weights, t->run, from, t->stage, error));
     DC_TRY_IN(dc_stage_network_open(&t->network, from, weights, error), error, "teacher '%s'",
               t->name);
-    DC_TRY(fold(t, from->quantizes, error));
     t->teacher.view = dc_run_view(t->run, from, &t->network.model.sample);
     return dc_view_check(&t->teacher.view, t->run->train_source, error);
 }
@@ -177,8 +191,7 @@ struct dc_teach_job dc__teach_job(const struct dc_stage_teacher *teacher)
 }
 
 enum dc_status dc__teachers_open(struct dc_stage_teachers *teachers, struct dc_run *run,
-                                 const struct dc_stage *stage, bool make_caches,
-                                 struct dc_error *error)
+                                 const struct dc_stage *stage, struct dc_error *error)
 {
     const char *names[DC_TEACHERS_MAX];
     double weights[DC_TEACHERS_MAX];
@@ -189,8 +202,38 @@ enum dc_status dc__teachers_open(struct dc_stage_teachers *teachers, struct dc_r
         *t = (struct dc_stage_teacher){
             .name = names[i], .weight = weights[i], .run = run, .stage = stage};
         DC_TRY(from ? open_network(t, from, error) : open_file(t, error));
-        if (from && stage->distill.caches)
-            DC_TRY(open_cache(t, count > 1, make_caches, error));
+    }
+    return DC_OK;
+}
+
+struct dc_terms_sources dc__teachers_sources(const struct dc_stage_teachers *teachers,
+                                             const struct dc_run *run)
+{
+    struct dc_terms_sources sources = {.teacher_count = teachers->count,
+                                       .labels = run->train_source->labels,
+                                       .label_count = run->train_source->count,
+                                       .ids = run->train_ids,
+                                       .id_count = run->train_count};
+    for (int i = 0; i < teachers->count; i++) {
+        const struct dc_stage_teacher *t = &teachers->items[i];
+        sources.teachers[i] = (struct dc_term_teacher){t->name, t->network.graph, t->network.output,
+                                                       t->weight};
+    }
+    return sources;
+}
+
+enum dc_status dc__teachers_prepare(struct dc_stage_teachers *teachers,
+                                    const struct dc_terms *terms, bool make_caches,
+                                    struct dc_error *error)
+{
+    for (int i = 0; i < teachers->count; i++) {
+        struct dc_stage_teacher *t = &teachers->items[i];
+        gather_outputs(t, i, terms);
+        if (!t->network.graph)
+            continue;
+        DC_TRY(fold(t, error));
+        if (t->stage->distill.caches)
+            DC_TRY(open_cache(t, teachers->count > 1, make_caches, error));
     }
     return DC_OK;
 }
@@ -218,19 +261,18 @@ static int add_view(struct dc_loader_config *loading, const struct dc_view *view
     return v;
 }
 
-void dc__teachers_join(struct dc_training_parts *parts, struct dc_stage_teachers *teachers,
-                       int inputs[][DC_CACHE_COLUMNS])
+void dc__teachers_join(struct dc_training_parts *parts, struct dc_stage_teachers *teachers)
 {
     for (int i = 0; i < teachers->count; i++) {
         struct dc_stage_teacher *t = &teachers->items[i];
         const bool recorded = t->recorded.read;
-        const int columns = t->teacher.graph ? t->teacher.output_count : 1;
-        for (int c = 0; c < columns; c++)
-            parts->feeds[parts->feed_count++] = (struct dc_feed){
-                .from = parts->network_count,
-                .from_node = recorded ? c : t->outputs[c],
-                .input = inputs[i][c],
-                .recorded = recorded ? &t->recorded : NULL};
+        for (int c = 0; c < t->teacher.output_count; c++)
+            if (t->inputs[c] >= 0)
+                parts->feeds[parts->feed_count++] = (struct dc_feed){
+                    .from = parts->network_count,
+                    .from_node = recorded ? c : t->outputs[c],
+                    .input = t->inputs[c],
+                    .recorded = recorded ? &t->recorded : NULL};
         if (!recorded)
             parts->networks[parts->network_count++] = (struct dc_network){
                 .name = t->name,

@@ -17,7 +17,8 @@ struct dc_stage_teacher {
     struct dc_stage_network network;  // empty for a file of logits
     struct dc_graph *folded;          // batch normalization folded; NULL of a quantized network
     struct dc_params *folded_params;
-    int outputs[DC_CACHE_COLUMNS];  // the logits, then features
+    int outputs[DC_CACHE_COLUMNS];  // of the folded graph: the logits, then features
+    int inputs[DC_CACHE_COLUMNS];   // of the training graph: what each is bound to, or -1
     struct dc_teacher teacher;
     struct dc_cache *cache;       // or NULL
     struct dc_logits logits;      // of a file
@@ -29,11 +30,16 @@ struct dc_stage_teachers {
     int count;
 };
 
-// Opens all that the stage names; the training data must be open. make_caches: begin caches that
-// are not there yet.
+// In three steps: the networks and files that the stage names, then `sources` for its training
+// graph (the training data must be open), then, once the graph's terms say what they read, folding
+// and caches. make_caches: begin caches that are not there yet.
 DC_MUST_USE enum dc_status dc__teachers_open(struct dc_stage_teachers *teachers, struct dc_run *run,
-                                             const struct dc_stage *stage, bool make_caches,
-                                             struct dc_error *error);
+                                             const struct dc_stage *stage, struct dc_error *error);
+struct dc_terms_sources dc__teachers_sources(const struct dc_stage_teachers *teachers,
+                                             const struct dc_run *run);
+DC_MUST_USE enum dc_status dc__teachers_prepare(struct dc_stage_teachers *teachers,
+                                                const struct dc_terms *terms, bool make_caches,
+                                                struct dc_error *error);
 void dc__teachers_close(struct dc_stage_teachers *teachers);
 
 // Writes beside a cache's manifest what made it, so that it can be verified: experiment.yaml, and
@@ -46,7 +52,7 @@ DC_MUST_USE enum dc_status dc__cache_record(const struct dc_stage_teacher *teach
 struct dc_teach_job dc__teach_job(const struct dc_stage_teacher *teacher);
 
 // Puts the teachers into a training: networks before the student's, the views they read, and feeds
-// from each teacher's outputs to inputs[teacher][output], nodes of the student's training graph.
+// to the inputs of the student's training graph.
 struct dc_training_parts {
     struct dc_network networks[DC_NETWORKS_MAX];
     int network_count;
@@ -54,7 +60,6 @@ struct dc_training_parts {
     int feed_count;
     struct dc_loader_config loading;  // its first view is the student's
 };
-void dc__teachers_join(struct dc_training_parts *parts, struct dc_stage_teachers *teachers,
-                       int inputs[][DC_CACHE_COLUMNS]);
+void dc__teachers_join(struct dc_training_parts *parts, struct dc_stage_teachers *teachers);
 
 #endif

@@ -186,8 +186,9 @@ static enum dc_status run_batch(struct trainer *t, const struct dc_batch *batch,
     }
     for (int i = 0; i < t->job->term_count; i++) {
         const struct dc_loss_term *term = &t->job->terms[i];
-        t->counters.term_sums[i] += dc_plan_loss(t->plans[term->network], term->node) *
-                                    (double)total_batch;
+        const struct dc_plan *plan = t->plans[term->network];
+        t->counters.term_sums[i] += dc_plan_loss(plan, term->node) * (double)total_batch;
+        t->counters.norm_sums[i] += dc_plan_loss_gradient_norm(plan, term->node);
     }
     t->counters.samples += (double)batch->rows;
     return DC_OK;
@@ -309,6 +310,7 @@ static enum dc_status end_epoch(struct trainer *t, struct dc_error *error)
     c->batch = 0;
     c->samples = c->correct = 0.0;
     memset(c->term_sums, 0, sizeof c->term_sums);
+    memset(c->norm_sums, 0, sizeof c->norm_sums);
     return write_last(t, error);
 }
 

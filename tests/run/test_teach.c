@@ -21,7 +21,7 @@
 
 static struct outcome outcome;
 
-#define WEIGHT "weights/value/stem.weight"
+#define WEIGHT "stem.weight"
 
 // 13 epochs of 9 batches: more than 100 steps.
 static const char experiment[] =
