@@ -9,7 +9,7 @@
 uint64_t dc_teacher_hash(const struct dc_teacher *teacher)
 {
     const struct dc_graph *graph = teacher->graph;
-    const struct dc_params *params = teacher->params;
+    const struct dc_params *params = teacher->unfolded;
     uint64_t hash = DC_HASH_START;
     for (int i = 0; i < graph->count; i++) {
         const struct dc_node *node = &graph->nodes[i];

@@ -12,7 +12,8 @@ struct dc_teacher {
     const char *name;
     struct dc_graph *graph;
     struct dc_params *params;
-    int image;           // node bound to the view
+    const struct dc_params *unfolded;  // the weights as they were given: what the hash is of
+    int image;                         // node bound to the view
     const int *outputs;  // [output_count] nodes: the logits, then the features that losses read
     int output_count;
     struct dc_view view;  // what it reads

@@ -33,6 +33,7 @@ static enum dc_status fold(struct dc_stage_teacher *t, struct dc_error *error)
     t->teacher.name = t->name;
     t->teacher.graph = (struct dc_graph *)n->graph;
     t->teacher.params = n->params;
+    t->teacher.unfolded = n->params;
     t->teacher.outputs = t->outputs;
     if (!n->quantized) {
         DC_TRY(dc_fold_keeping(&t->folded, &t->folded_params, t->outputs, n->graph, n->params,
