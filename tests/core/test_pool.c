@@ -32,8 +32,9 @@ enum { CASES = sizeof pool_cases / sizeof pool_cases[0] };
 
 static struct dc_pool_attributes attributes_of(const struct pool_case *c, bool count_padding)
 {
-    return (struct dc_pool_attributes){c->kernel_h, c->kernel_w, c->stride_h, c->stride_w,  c->top,
-                                       c->bottom,   c->left,     c->right,    count_padding};
+    return (struct dc_pool_attributes){
+        c->kernel_h, c->kernel_w,   c->stride_h, c->stride_w, c->top, c->bottom, c->left,
+        c->right,    count_padding, 0,           0,           0,      0};
 }
 
 static struct oracle_window window_of(const struct pool_case *c)
@@ -153,7 +154,7 @@ static void nan_survives_pooling(void **state)
 {
     (void)state;
     const struct dc_op *const ops[] = {&dc_op_max_pool, &dc_op_average_pool};
-    const struct dc_pool_attributes attributes = {2, 2, 2, 2, 0, 0, 0, 0, false};
+    const struct dc_pool_attributes attributes = {2, 2, 2, 2, 0, 0, 0, 0, false, 0, 0, 0, 0};
     struct dc_ctx *ctx = run_context(DC_ISA_SCALAR, 1);
     for (int i = 0; i < 2 * 4 * 2; i++) {
         struct run run;
