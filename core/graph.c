@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/ops/ops.h"
+
 static enum dc_status infer_input(struct dc_shape *out, const struct dc_node *node,
                                   const struct dc_shape *in, struct dc_error *error)
 {
@@ -95,6 +97,11 @@ enum dc_status dc_graph_add(struct dc_graph *graph, const char *name, const stru
         node.inputs[i] = inputs[i];
         in[i] = graph->nodes[inputs[i]].shape;
     }
+    for (int i = 0; i < input_count && !(op->flags & DC_OP_CONSTANT_INPUTS); i++)
+        if (graph->nodes[inputs[i]].op == &dc_op_constant)
+            return dc_fail(error, DC_ERR_CONFIG,
+                           "layer '%s': %s does not read the constant '%s'; put an expand between",
+                           name, op->name, graph->nodes[inputs[i]].name);
     DC_TRY_IN(op->infer(&node.shape, &node, in, error), error, "layer '%s'", name);
     if (op->flags & DC_OP_LOSS)
         node.dtype = DC_F64;
@@ -114,7 +121,9 @@ enum dc_status dc_graph_add_input(struct dc_graph *graph, const char *name, enum
 
 static size_t attribute_bytes_of(const struct dc_node *node)
 {
-    return node->op == &dc_op_input ? sizeof(struct dc_shape) : node->op->attribute_bytes;
+    if (node->op == &dc_op_input)
+        return sizeof(struct dc_shape);
+    return node->attributes ? node->op->attribute_bytes : 0;
 }
 
 enum dc_status dc_graph_add_copy(struct dc_graph *graph, const struct dc_graph *from, int i,
