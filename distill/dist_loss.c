@@ -58,10 +58,14 @@ static void rows_chunk(void *arg, int chunk, int thread)
     double sum = 0.0;
     for (int64_t r = rows.first; r < rows.first + rows.count; r++) {
         const int64_t at = r * j->classes;
-        dc_log_sum_exp(j->student + at, dc_f32(&j->call->in[0]) + at, tau, j->classes);
-        dc_log_sum_exp(j->teacher + at, dc_f32(&j->call->in[1]) + at, tau, j->classes);
-        for (int64_t c = 0; c < j->classes; c++)
+        const float *student = dc_f32(&j->call->in[0]) + at;
+        const float *teacher = dc_f32(&j->call->in[1]) + at;
+        dc_log_sum_exp(j->student + at, student, tau, j->classes);
+        dc_log_sum_exp(j->teacher + at, teacher, tau, j->classes);
+        for (int64_t c = 0; c < j->classes; c++) {
             j->dy[at + c] = 0.0;
+            sum += 0.0 * (double)student[c] * (double)teacher[c];  // unless not finite
+        }
         sum += 1.0 - correlate(j->dy + at, j->student + at, j->teacher + at, j->classes, 1, scale);
     }
     j->partials[chunk * PARTIALS + INTER] = sum;

@@ -150,7 +150,7 @@ static double hard_label_row(const struct dc_loss_row *row)
     const double log_sum = dc_log_sum_exp(p, row->in[0], 1.0, row->values);
     for (int64_t c = 0; c < row->values; c++) {
         row->gradient[c] = (float)(p[c] - (c == y ? 1.0 : 0.0));
-        nothing += 0.0 * (double)row->in[1][c];  // unless the teacher's logit is not finite
+        nothing += 0.0 * (double)row->in[0][c] * (double)row->in[1][c];  // unless not finite
     }
     return log_sum - (double)row->in[0][y] + nothing;
 }

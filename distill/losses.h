@@ -29,8 +29,9 @@ struct dc_dkd_attributes {
 
 // Sun et al., arXiv:2403.01427: dc_op_kd on u = (z - mean z) / (sd z + 1e-7) of each row, sd
 // unbiased. The divisor is at least DC_STANDARD_DEVIATION_FLOOR and then a constant: rows of
-// (nearly) equal logits have bounded gradients.
-#define DC_STANDARD_DEVIATION_FLOOR 0.1
+// (nearly) equal logits have bounded gradients. Of two classes only the order is left: the gradient
+// is 0 but for the 1e-7.
+#define DC_STANDARD_DEVIATION_FLOOR 0.01
 
 // Touvron et al., arXiv:2012.12877: cross-entropy of the student on the teacher's largest logit
 // (the first of equals). No attributes.

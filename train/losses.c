@@ -48,7 +48,7 @@ static double binary_cross_entropy_row(const struct dc_loss_row *row)
         const double z = (double)row->in[0][v], y = (double)row->in[1][v];
         const double t = a->temperature > 0.0f ? dc_sigmoid(y / (double)a->temperature) : y;
         const double size = z < 0.0 ? -z : z, above = z < 0.0 ? 0.0 : z;
-        sum += above - t * z + dc_ln(1.0 + dc_exp(-size));
+        sum += above - t * z + dc_ln(1.0 + dc_exp(-size)) + 0.0 * y;  // y must be finite
         row->gradient[v] = (float)((dc_sigmoid(z) - t) / (double)row->values);
     }
     return sum / (double)row->values;
