@@ -306,7 +306,8 @@ static enum dc_status read_stage(struct dc_experiment *experiment, const struct 
     for (int i = 0; stage->quantizes && !quantized && stage->distills && !states_losses &&
                     i < stage->distill.losses.count;
          i++)
-        stage->distill.losses.items[i].temperature = 0.0;
+        if (dc_term_default_temperature(stage->distill.losses.items[i].kind))
+            stage->distill.losses.items[i].temperature = 0.0;
     stage->exports = stage->export.stage[0];
     DC_TRY(check_stage(experiment, stage, error));
     experiment->stage_count++;

@@ -25,7 +25,8 @@ static enum dc_status open_graph(struct dc_stage_network *network, const struct 
     if (shape->rank != 2) {
         char text[DC_SHAPE_TEXT];
         return dc_fail(error, DC_ERR_CONFIG,
-                       "%s: the last layer gives %s; a classifier ends in [batch, classes]",
+                       "%s: the last layer gives %s; a classifier ends in [batch, classes], often "
+                       "behind a flatten or a global_average_pool",
                        stage->model, dc_shape_text(text, shape));
     }
     if (!stage->quantizes)
