@@ -181,12 +181,34 @@ int dc_stage_teachers(const char *names[DC_TEACHERS_MAX], double weights[DC_TEAC
     return list->count > 0 ? list->count : 1;
 }
 
+const struct dc_stage *dc_teacher_stage(struct dc_experiment *experiment,
+                                        const struct dc_stage *stage, const char *name)
+{
+    return !strcmp(name, DC_TEACHER_AVERAGE) ? stage : dc_experiment_stage(experiment, name);
+}
+
+static enum dc_status check_average(const struct dc_stage *stage, struct dc_error *error)
+{
+    if (!(stage->train.config.average_decay > 0.0))
+        return dc_fail_yaml(
+            error, stage->where,
+            "stage '%s' learns from its own moving average: set train.average_decay", stage->name);
+    if (stage->distill.caches)
+        return dc_fail_yaml(error, dc_stage_place(stage, "distill", "cache"),
+                            "stage '%s': a moving average changes with every step and cannot be "
+                            "cached",
+                            stage->name);
+    return DC_OK;
+}
+
 // A stage before this one, or a file beside the experiment: *name becomes its absolute path.
 static enum dc_status check_teacher(const char **name, struct dc_experiment *experiment,
                                     const struct dc_stage *stage, const char *key,
                                     struct dc_error *error)
 {
     char *path = NULL;
+    if (!strcmp(*name, DC_TEACHER_AVERAGE))
+        return check_average(stage, error);
     if (!strchr(*name, '.') && !strchr(*name, '/'))
         return want_stage(experiment, stage, "distill", key, *name, error);
     DC_TRY(dc_path_absolute(&path, *name, experiment->path, experiment->arena, error));
@@ -285,6 +307,11 @@ static enum dc_status read_stage(struct dc_experiment *experiment, const struct 
     DC_TRY(dc_schema_defaults(&dc__stage_schema, stage, &decoder, error));
     stage->name = key->text;
     stage->where = body;
+    if (!strcmp(stage->name, DC_TEACHER_AVERAGE))
+        return dc_fail_yaml(error, key,
+                            "no stage can be named '%s': that is what a stage's own "
+                            "moving average is called as a teacher",
+                            stage->name);
     if (body->kind != DC_YAML_MAPPING)
         return dc_fail_yaml(error, key, "%s must be a mapping", label);
     const struct dc_yaml *from = dc_yaml_get(body, "from");
@@ -427,13 +454,14 @@ void dc_experiment_write(struct dc_text_buffer *out, const struct dc_experiment 
 
 // Leaves what shapes a student: not where files lie, and of a cache nothing where it gives what the
 // teacher would.
-static void forget_places(struct dc_distill_spec *distill, struct dc_experiment *experiment)
+static void forget_places(struct dc_distill_spec *distill, struct dc_experiment *experiment,
+                          const struct dc_stage *stage)
 {
     struct dc_cache_keys *cache = &distill->cache;
     for (int i = 0; i < distill->teachers.count; i++)
-        if (!dc_experiment_stage(experiment, distill->teachers.items[i].name))
+        if (!dc_teacher_stage(experiment, stage, distill->teachers.items[i].name))
             distill->teachers.items[i].name = "file";
-    if (distill->teacher[0] && !dc_experiment_stage(experiment, distill->teacher))
+    if (distill->teacher[0] && !dc_teacher_stage(experiment, stage, distill->teacher))
         distill->teacher = "file";
     distill->caches = distill->caches &&
                       (cache->mode == DC_CACHE_STATIC || cache->type != 0 || cache->top > 0);
@@ -454,7 +482,7 @@ enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
     double unused[DC_TEACHERS_MAX];
     const int teacher_count = stage->distills ? dc_stage_teachers(teachers, unused, stage) : 0;
     if (stage->distills)
-        forget_places(&body.distill, experiment);
+        forget_places(&body.distill, experiment, stage);
     const bool starts_from_file = stage->trains && stage->train.init_from[0] &&
                                   !dc_experiment_stage(experiment, stage->train.init_from);
     if (starts_from_file)
@@ -472,7 +500,7 @@ enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
                                                stage->exports ? stage->export.stage : "",
                                                stage->trains ? stage->train.init_from : ""};
     for (int i = 0; i < teacher_count; i++)
-        others[5 + i] = teachers[i];
+        others[5 + i] = strcmp(teachers[i], DC_TEACHER_AVERAGE) ? teachers[i] : "";
     for (int i = 0; i < 5 + teacher_count && status == DC_OK; i++) {
         struct dc_stage *parent = dc_experiment_stage(experiment, others[i]);
         uint64_t other = 0;

@@ -128,9 +128,15 @@ void dc_experiment_free(struct dc_experiment *experiment);  // NULL is allowed
 const struct dc_yaml *dc_stage_place(const struct dc_stage *stage, const char *group,
                                      const char *key);
 
-// The teachers of a stage: a stage before it, or a file of logits, by name; weights sum to 1.
+// The teachers of a stage: a stage before it, its own moving average, or a file of logits, by name;
+// weights sum to 1.
+#define DC_TEACHER_AVERAGE "average"
 int dc_stage_teachers(const char *names[DC_TEACHERS_MAX], double weights[DC_TEACHERS_MAX],
                       const struct dc_stage *stage);
+
+// The stage whose network a teacher of this name is: of the average the stage itself; NULL: a file.
+const struct dc_stage *dc_teacher_stage(struct dc_experiment *experiment,
+                                        const struct dc_stage *stage, const char *name);
 
 struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const char *name);
 

@@ -120,8 +120,10 @@ static const struct dc_field cache_fields[] = {
 static const struct dc_schema cache_schema = DC_SCHEMA("cache", cache_fields);
 
 static const struct dc_field distill_fields[] = {
-    TEXT(dc_distill_spec, "teacher", teacher, "",
-         "who teaches: a stage before this one, or a file of logits (HDF5 or NPY)"),
+    TEXT(
+        dc_distill_spec, "teacher", teacher, "",
+        "who teaches: a stage before this one, 'average' (this network's own moving average), or a "
+        "file of logits (HDF5 or NPY)"),
     CUSTOM(dc_distill_spec, "teachers", teachers, "{}", dc__decode_teachers, dc__write_named,
            "several, whose probabilities are averaged: {NAME: weight}"),
     OPTIONAL(dc_distill_spec, "cache", cache, caches, &cache_schema,

@@ -137,7 +137,7 @@ enum dc_status dc_stage_sources(struct dc_terms_sources *sources, struct dc_stag
     double weights[DC_TEACHERS_MAX];
     sources->teacher_count = stage->distills ? dc_stage_teachers(names, weights, stage) : 0;
     for (int i = 0; i < sources->teacher_count; i++) {
-        const struct dc_stage *from = dc_experiment_stage(experiment, names[i]);
+        const struct dc_stage *from = dc_teacher_stage(experiment, stage, names[i]);
         struct dc_term_teacher *teacher = &sources->teachers[i];
         *teacher = (struct dc_term_teacher){.name = names[i], .weight = weights[i]};
         if (!from)

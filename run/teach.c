@@ -51,7 +51,7 @@ static enum dc_status open_teachers(struct dc_stage_teachers *teachers, struct d
     DC_TRY(dc_stage_network_open(&student, stage, NULL, error));
     enum dc_status status = dc_training_graph_create(&graph, &student, stage, &sources, error);
     if (status == DC_OK)
-        status = dc__teachers_prepare(teachers, &graph.terms, make, error);
+        status = dc__teachers_prepare(teachers, &graph.terms, NULL, make, error);
     dc_training_graph_free(&graph);
     dc_stage_network_close(&student);
     return status;

@@ -45,11 +45,28 @@ static enum dc_status fold(struct dc_stage_teacher *t, struct dc_error *error)
     return DC_OK;
 }
 
+// The student's own network under its moving average, which changes with every step: nothing is
+// folded. The training graph begins with the network, and so do its parameters.
+static void use_average(struct dc_stage_teacher *t, const struct dc_params *student)
+{
+    const struct dc_stage_network *n = &t->network;
+    t->average = *student;
+    t->average.count = n->params->count;
+    t->average.value = student->average;
+    t->average.gradient = NULL;
+    t->teacher.name = t->name;
+    t->teacher.graph = (struct dc_graph *)n->graph;
+    t->teacher.params = &t->average;
+    t->teacher.outputs = t->outputs;
+    t->teacher.image = n->image;
+}
+
 static enum dc_status open_network(struct dc_stage_teacher *t, const struct dc_stage *from,
                                    struct dc_error *error)
 {
     const char *weights = NULL;
-    DC_TRY(dc__stage_weights(&weights, t->run, from, t->stage, error));
+    if (from != t->stage)
+        DC_TRY(dc__stage_weights(&weights, t->run, from, t->stage, error));
     DC_TRY_IN(dc_stage_network_open(&t->network, from, weights, error), error, "teacher '%s'",
               t->name);
     t->teacher.view = dc_run_view(t->run, from, &t->network.model.sample);
@@ -199,7 +216,7 @@ enum dc_status dc__teachers_open(struct dc_stage_teachers *teachers, struct dc_r
     const int count = dc_stage_teachers(names, weights, stage);
     for (int i = 0; i < count; i++) {
         struct dc_stage_teacher *t = &teachers->items[teachers->count++];
-        const struct dc_stage *from = dc_experiment_stage(run->experiment, names[i]);
+        const struct dc_stage *from = dc_teacher_stage(run->experiment, stage, names[i]);
         *t = (struct dc_stage_teacher){
             .name = names[i], .weight = weights[i], .run = run, .stage = stage};
         DC_TRY(from ? open_network(t, from, error) : open_file(t, error));
@@ -224,14 +241,18 @@ struct dc_terms_sources dc__teachers_sources(const struct dc_stage_teachers *tea
 }
 
 enum dc_status dc__teachers_prepare(struct dc_stage_teachers *teachers,
-                                    const struct dc_terms *terms, bool make_caches,
-                                    struct dc_error *error)
+                                    const struct dc_terms *terms, const struct dc_params *student,
+                                    bool make_caches, struct dc_error *error)
 {
     for (int i = 0; i < teachers->count; i++) {
         struct dc_stage_teacher *t = &teachers->items[i];
         gather_outputs(t, i, terms);
         if (!t->network.graph)
             continue;
+        if (student && !strcmp(t->name, DC_TEACHER_AVERAGE)) {
+            use_average(t, student);
+            continue;
+        }
         DC_TRY(fold(t, error));
         if (t->stage->distill.caches)
             DC_TRY(open_cache(t, teachers->count > 1, make_caches, error));

@@ -19,6 +19,7 @@ struct dc_stage_teacher {
     struct dc_params *folded_params;
     int outputs[DC_CACHE_COLUMNS];  // of the folded graph: the logits, then features
     int inputs[DC_CACHE_COLUMNS];   // of the training graph: what each is bound to, or -1
+    struct dc_params average;       // of the student: its own moving average teaches
     struct dc_teacher teacher;
     struct dc_cache *cache;       // or NULL
     struct dc_logits logits;      // of a file
@@ -38,7 +39,8 @@ DC_MUST_USE enum dc_status dc__teachers_open(struct dc_stage_teachers *teachers,
 struct dc_terms_sources dc__teachers_sources(const struct dc_stage_teachers *teachers,
                                              const struct dc_run *run);
 DC_MUST_USE enum dc_status dc__teachers_prepare(struct dc_stage_teachers *teachers,
-                                                const struct dc_terms *terms, bool make_caches,
+                                                const struct dc_terms *terms,
+                                                const struct dc_params *student, bool make_caches,
                                                 struct dc_error *error);
 void dc__teachers_close(struct dc_stage_teachers *teachers);
 
