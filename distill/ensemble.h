@@ -11,7 +11,8 @@
 
 // Inputs: logits z_i of up to DC_INPUTS_MAX teachers, [batch, classes]. The output u is such that
 //   softmax(u / T) = sum_i w_i softmax(z_i / T),  or with `binary`  sigmoid in place of softmax,
-// so that a loss at temperature T reads it like one teacher's logits. No gradient flows.
+// so that a loss at temperature T reads it like one teacher's logits. No gradient flows, which is
+// why a student that teaches another one is read through it too, be it alone.
 struct dc_ensemble_attributes {
     float temperature;  // T > 0
     bool binary;

@@ -125,6 +125,11 @@ static enum dc_status fill_samples(struct dc_crd_attributes *a, const struct bui
     return DC_OK;
 }
 
+static const char *prefix(const struct builder *b)
+{
+    return b->sources->prefix ? b->sources->prefix : "";
+}
+
 // The input that brings in a node of a teacher; -1: its logits.
 static enum dc_status teacher_input(const struct builder *b, int t, int node, int *input,
                                     struct dc_error *error)
@@ -161,13 +166,15 @@ static enum dc_status teacher_logits(const struct builder *b, const struct dc_te
                                                                                 : 1.0),
                                        .binary = spec->kind == DC_LOSS_BCE};
     int inputs[DC_TEACHERS_MAX];
-    if (count <= 1)
+    if (count <= 1 && b->sources->teachers[0].peer == 0)
         return teacher_input(b, 0, -1, node, error);
     for (int t = 0; t < count; t++) {
+        inputs[t] = b->sources->teachers[t].peer;
         a.weights[t] = b->sources->teachers[t].weight;
-        DC_TRY(teacher_input(b, t, -1, &inputs[t], error));
+        if (inputs[t] == 0)
+            DC_TRY(teacher_input(b, t, -1, &inputs[t], error));
     }
-    char *name = dc_arena_printf(b->graph->arena, error, "ensemble.%s.%.9g",
+    char *name = dc_arena_printf(b->graph->arena, error, "%sensemble.%s.%.9g", prefix(b),
                                  a.binary ? "sigmoid" : "softmax", (double)a.temperature);
     if (!name)
         return DC_ERR_MEMORY;
@@ -289,14 +296,15 @@ static enum dc_status add_feature_term(struct builder *b, const struct dc_term_s
 // The first of a kind has the kind's name, the next ones a number behind it.
 static const char *term_name(const struct builder *b, const char *kind, struct dc_error *error)
 {
-    const size_t length = strlen(kind);
+    const char *base = dc_arena_printf(b->graph->arena, error, "%s%s", prefix(b), kind);
+    const size_t length = base ? strlen(base) : 0;
     int same = 1;
-    for (int t = 0; t < b->terms->count; t++) {
+    for (int t = 0; base && t < b->terms->count; t++) {
         const char *name = b->terms->terms[t].name;
-        same += !strncmp(name, kind, length) &&
+        same += !strncmp(name, base, length) &&
                 strspn(name + length, "0123456789") == strlen(name + length);
     }
-    return same == 1 ? kind : dc_arena_printf(b->graph->arena, error, "%s%d", kind, same);
+    return same == 1 ? base : dc_arena_printf(b->graph->arena, error, "%s%d", base, same);
 }
 
 static enum dc_status add_terms(struct builder *b, const struct dc_term_spec *spec,
@@ -335,7 +343,6 @@ enum dc_status dc_terms_build(struct dc_terms *terms, struct dc_graph *graph, in
                         .targets = targets,
                         .label = label,
                         .sources = sources};
-    *terms = (struct dc_terms){0};
     for (int i = 0; i < count; i++)
         DC_TRY_IN(add_terms(&b, &specs[i], error), error, "loss %d, %s", i + 1,
                   dc_term_kinds[specs[i].kind].name);

@@ -68,6 +68,7 @@ struct dc_term_teacher {
     const struct dc_graph *graph;  // names layers and gives shapes; NULL: logits alone
     int output;                    // its logits
     double weight;                 // of its probabilities; all sum to 1
+    int peer;  // its logits, a node of the training graph: a student trained along; 0: it is not
 };
 
 // What terms may read beside the student. All of it may be absent: then there is one teacher of
@@ -81,6 +82,7 @@ struct dc_terms_sources {
     int64_t label_count;
     const int64_t *ids;
     int64_t id_count;
+    const char *prefix;  // of the terms' names, for a student trained along: "peer1."; NULL: none
 };
 
 // The value of a teacher's node is to be bound to an input of the training graph.
@@ -100,6 +102,8 @@ struct dc_terms {
 // Losses on logits read the one teacher's, or of several a value that stands for their averaged
 // probabilities at the loss's temperature (distill/ensemble.h). A layer is looked for in the
 // teachers in turn.
+//
+// Terms are added to those that are there, named PREFIX and the loss's kind.
 //
 // Adds loss nodes (and adaptors, and inputs "teacher.logits", "teacher.LAYER") behind a network of
 // `network_nodes` nodes with its logits at `output` and the labels' input at `targets`. A layer

@@ -70,6 +70,7 @@ struct dc_cache_keys {
 struct dc_distill_spec {
     const char *teacher;              // one, by name
     struct dc_named_values teachers;  // or several, each with its weight
+    struct dc_texts peers;            // or students trained along: model files
     bool caches;
     struct dc_cache_keys cache;
     struct dc_loss_list losses;

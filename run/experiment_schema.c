@@ -126,6 +126,9 @@ static const struct dc_field distill_fields[] = {
         "file of logits (HDF5 or NPY)"),
     CUSTOM(dc_distill_spec, "teachers", teachers, "{}", dc__decode_teachers, dc__write_named,
            "several, whose probabilities are averaged: {NAME: weight}"),
+    TEXTS(dc_distill_spec, "peers", peers, "[]",
+          "instead: models of students that are trained along, all learning from each other "
+          "(arXiv:1706.00384)"),
     OPTIONAL(dc_distill_spec, "cache", cache, caches, &cache_schema,
              "keep the teachers' outputs on disk"),
     CUSTOM(dc_distill_spec, "losses", losses, "[{kd: {weight: 0.9}}, {label: {weight: 0.1}}]",

@@ -74,6 +74,22 @@ enum dc_status dc__test_stage(struct dc_run *run, struct dc_stage *stage,
     return status;
 }
 
+enum dc_status dc__test_peer(struct dc_run *run, const struct dc_stage *stage,
+                             const struct dc_model *model, struct dc_params *params, json_t *list,
+                             struct dc_error *error)
+{
+    struct dc_float_predictor *predictor = NULL;
+    const struct dc_view view = dc_run_view(run, stage, &model->sample);
+    json_t *scores = NULL;
+    DC_TRY(dc_float_predictor_create(&predictor, run->ctx, model->graph, params, model->input,
+                                     model->output, DC_EVALUATION_BATCH, error));
+    const enum dc_status status = test_scores(&scores, run, &view, &predictor->predictor, error);
+    dc_float_predictor_free(predictor);
+    if (status == DC_OK)
+        json_array_append_new(list, json_pack("{s:s, s:o}", "model", model->name, "float", scores));
+    return status;
+}
+
 // Codes of the whole test split, as the network's input reads them.
 static enum dc_status test_codes(int8_t **codes, int64_t *samples, struct dc_run *run,
                                  const struct dc_stage *stage, const struct dc_imodel *model,

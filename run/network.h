@@ -29,7 +29,15 @@ struct dc_training_graph {
     struct dc_graph *graph;
     int image, output, targets;  // nodes
     struct dc_terms terms;
+    struct dc_model peers[DC_TEACHERS_MAX];  // students trained along; their layers are named
+    int peer_count;                          // "peerN.LAYER"
 };
+
+// The parameters of a peer (from 1) out of those of the training graph; the caller frees.
+DC_MUST_USE enum dc_status dc_training_peer(struct dc_params **params,
+                                            const struct dc_training_graph *training, int peer,
+                                            const struct dc_params *trained,
+                                            struct dc_error *error);
 // sources NULL: no teacher's layers, no labels of other samples (distill/terms.h).
 DC_MUST_USE enum dc_status dc_training_graph_create(struct dc_training_graph *training,
                                                     const struct dc_stage_network *network,

@@ -60,6 +60,11 @@ DC_MUST_USE enum dc_status dc__test_stage(struct dc_run *run, struct dc_stage *s
                                           struct dc_stage_network *network, json_t *result,
                                           struct dc_error *error);
 
+// The same of a float network that was trained along, appended to `list`.
+DC_MUST_USE enum dc_status dc__test_peer(struct dc_run *run, const struct dc_stage *stage,
+                                         const struct dc_model *model, struct dc_params *params,
+                                         json_t *list, struct dc_error *error);
+
 DC_MUST_USE enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error);
 // Refuses to go on with other training data than the directory's; warns of another instruction set.
 DC_MUST_USE enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error);

@@ -257,6 +257,31 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
     return dc_train(trained, run->ctx, &job, error);
 }
 
+// Peers are tested and kept too: checkpoints/STAGE/peerN.h5.
+static enum dc_status finish_peers(const struct training *t, struct dc_run *run,
+                                   const struct dc_stage *stage, json_t *result,
+                                   struct dc_error *error)
+{
+    json_t *list = json_array();
+    if (t->graph.peer_count > 0)
+        json_object_set(result, "peers", list);
+    json_decref(list);
+    for (int p = 1; p <= t->graph.peer_count; p++) {
+        struct dc_params *params = NULL;
+        char *path = dc_arena_printf(run->arena, error, "%s/checkpoints/%s/peer%d.h5",
+                                     run->directory, stage->name, p);
+        if (!path)
+            return DC_ERR_MEMORY;
+        DC_TRY(dc_training_peer(&params, &t->graph, p, t->params, error));
+        enum dc_status status = dc_weights_write(path, params, error);
+        if (status == DC_OK)
+            status = dc__test_peer(run, stage, &t->graph.peers[p - 1], params, list, error);
+        dc_params_free(params);
+        DC_TRY(status);
+    }
+    return DC_OK;
+}
+
 enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage, json_t *result,
                                struct dc_error *error)
 {
@@ -271,6 +296,8 @@ enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage, json_
         status = dc_weights_write(weights, t.network.params, error);
     if (status == DC_OK)
         status = dc__test_stage(run, stage, &t.network, result, error);
+    if (status == DC_OK)
+        status = finish_peers(&t, run, stage, result, error);
     close_training(&t);
     DC_TRY(status);
     json_object_update_new(result,

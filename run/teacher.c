@@ -234,8 +234,10 @@ struct dc_terms_sources dc__teachers_sources(const struct dc_stage_teachers *tea
                                        .id_count = run->train_count};
     for (int i = 0; i < teachers->count; i++) {
         const struct dc_stage_teacher *t = &teachers->items[i];
-        sources.teachers[i] = (struct dc_term_teacher){t->name, t->network.graph, t->network.output,
-                                                       t->weight};
+        sources.teachers[i] = (struct dc_term_teacher){.name = t->name,
+                                                       .graph = t->network.graph,
+                                                       .output = t->network.output,
+                                                       .weight = t->weight};
     }
     return sources;
 }
