@@ -201,7 +201,38 @@ struct dc_dropout_attributes {
 DC_MUST_USE enum dc_status dc_rows_forward(const struct dc_op_call *call, struct dc_error *error);
 DC_MUST_USE enum dc_status dc_rows_backward(const struct dc_op_call *call, struct dc_error *error);
 
-// The descriptor of such an op, whose file calls them so; what follows are designated fields.
+// backward of ops whose backward_rows always adds: input gradients are zeroed first where they are
+// to be written; those of constants and parameters are summed per chunk in the scratch, then over
+// the fixed tree. It adds to row r of input i at dc_input_target(..)->at + (r - rows.first) * row,
+// and to parameter p at dc_param_target; NULL: not wanted.
+struct dc_target {
+    float *at;
+    int64_t row;  // 0 of a constant
+};
+DC_MUST_USE enum dc_status dc_adding_backward(const struct dc_op_call *call,
+                                              struct dc_error *error);
+void dc_adding_memory(struct dc_op_memory *memory, const struct dc_node *node,
+                      const struct dc_shape *in, const struct dc_shape *out,
+                      const struct dc_ctx *ctx);
+struct dc_target dc_input_target(const struct dc_op_call *call, int input, struct dc_rows rows);
+float *dc_param_target(const struct dc_op_call *call, int param, struct dc_rows rows);
+// A number below ctx->chunks for the rows of a chunk that has some, different for each.
+int dc_chunk_of(const struct dc_op_call *call, struct dc_rows rows);
+
+// Whether the input is a constant, one row for all of several.
+bool dc_is_shared(const struct dc_op_call *call, int input);
+// 1 .. rank - 1 for a valid axis behind the batch, else 0. Negative axes count from the last.
+int dc_axis_of(int axis, int rank);
+// Product of the dimensions [first, end).
+int64_t dc_shape_product(const struct dc_shape *shape, int first, int end);
+
+// The descriptor of an op with rows, whose file calls them so; what follows are designated fields.
+#define DC_ADDING_OP(name_, inputs_min_, inputs_max_, ...)                                         \
+    {                                                                                              \
+        .name = name_, .inputs_min = inputs_min_, .inputs_max = inputs_max_,                       \
+        .memory = dc_adding_memory, .forward = dc_rows_forward, .backward = dc_adding_backward,    \
+        .forward_rows = forward_rows, .backward_rows = backward_rows, __VA_ARGS__                  \
+    }
 #define DC_ROW_OP(name_, inputs_min_, inputs_max_, ...)                                            \
     {                                                                                              \
         .name = name_, .inputs_min = inputs_min_, .inputs_max = inputs_max_,                       \

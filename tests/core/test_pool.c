@@ -175,15 +175,16 @@ static void windows_that_do_not_fit_are_refused(void **state)
         struct dc_pool_attributes attributes;
         const char *part;
     } cases[] = {
-        {{5, 5, 1, 1, 0, 0, 0, 0, false}, "kernel 5x5 does not fit the padded input 3x4"},
-        {{2, 2, 2, 2, 2, 0, 0, 0, true}, "sees padding alone"},
-        {{2, 2, 2, 2, 0, 0, 2, 0, true}, "sees padding alone"},
-        {{2, 2, 1, 1, 0, 2, 0, 0, false}, "sees padding alone"},
-        {{2, 2, 1, 1, 0, 0, 0, 2, false}, "sees padding alone"},
-        {{0, 2, 1, 1, 0, 0, 0, 0, false}, "kernel 0x2"},
-        {{2, 2, 0, 1, 0, 0, 0, 0, false}, "stride 0x1"},
-        {{2, 2, 1, 1, 0, -1, 0, 0, false}, "must not be negative"},
-        {{300, 300, 1, 1, 200, 200, 200, 200, false}, "at most 65536 taps"},
+        {{5, 5, 1, 1, 0, 0, 0, 0, false, 0, 0, 0, 0},
+         "kernel 5x5 does not fit the padded input 3x4"},
+        {{2, 2, 2, 2, 2, 0, 0, 0, true, 0, 0, 0, 0}, "sees padding alone"},
+        {{2, 2, 2, 2, 0, 0, 2, 0, true, 0, 0, 0, 0}, "sees padding alone"},
+        {{2, 2, 1, 1, 0, 2, 0, 0, false, 0, 0, 0, 0}, "sees padding alone"},
+        {{2, 2, 1, 1, 0, 0, 0, 2, false, 0, 0, 0, 0}, "sees padding alone"},
+        {{0, 2, 1, 1, 0, 0, 0, 0, false, 0, 0, 0, 0}, "kernel 0x2"},
+        {{2, 2, 0, 1, 0, 0, 0, 0, false, 0, 0, 0, 0}, "stride 0x1"},
+        {{2, 2, 1, 1, 0, -1, 0, 0, false, 0, 0, 0, 0}, "must not be negative"},
+        {{300, 300, 1, 1, 200, 200, 200, 200, false, 0, 0, 0, 0}, "at most 65536 taps"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_refused(&dc_op_max_pool, &cases[i].attributes, &DC_SHAPE(DC_BATCH, 3, 4, 2), 1,
