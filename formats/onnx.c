@@ -131,7 +131,8 @@ static enum dc_status check_size(const struct dc_shape *shape, struct dc_error *
         const int64_t dim = shape->dims[i];
         if (dim < 1 || dim > row_most || (count *= dim) > row_most) {
             char text[DC_SHAPE_TEXT];
-            return dc_fail(error, DC_ERR_DATA, "a value of %s: dimensions must be from 1, and at "
+            return dc_fail(error, DC_ERR_DATA,
+                           "a value of %s: dimensions must be from 1, and at "
                            "most %" PRId64 " values a sample",
                            dc_shape_text(text, shape), row_most);
         }
@@ -243,7 +244,8 @@ static enum dc_status check_nodes(struct dc_import *m, bool *needed, struct dc_e
     for (size_t n = graph->n_node; n-- > 0;) {
         const Onnx__NodeProto *node = graph->node[n];
         for (size_t k = 0; k < node->n_output; k++)
-            needed[n] = needed[n] || (*node->output[k] && dc__onnx_find(m, node->output[k])->needed);
+            needed[n] = needed[n] ||
+                        (*node->output[k] && dc__onnx_find(m, node->output[k])->needed);
         for (size_t k = 0; needed[n] && k < node->n_input; k++) {
             struct dc_onnx_value *v = *node->input[k] ? dc__onnx_find(m, node->input[k]) : NULL;
             if (*node->input[k] && (!v || v->producer >= (int)n))
@@ -260,8 +262,8 @@ static enum dc_status check_nodes(struct dc_import *m, bool *needed, struct dc_e
         count++;
         if (used < sizeof unknown - 300)
             used += (size_t)snprintf(unknown + used, 300, "%s%.60s%s%.60s (node '%.120s')",
-                                     used ? ", " : "", node->domain, ours ? "" : ".",
-                                     node->op_type, node->name);
+                                     used ? ", " : "", node->domain, ours ? "" : ".", node->op_type,
+                                     node->name);
     }
     if (count > 0)
         return dc_fail(error, DC_ERR_DATA, "%s: %d unknown operators: %s", m->path, count, unknown);
@@ -276,8 +278,8 @@ static int64_t size_given(const struct dc_import *m, int axis, int height_axis)
     return !o ? 0 : axis == height_axis ? o->height : axis == height_axis + 1 ? o->width : 0;
 }
 
-// The batch, then sizes: images are [batch, c, h, w], or [batch, h, w, c] where the last is at most 4
-// and the second is not.
+// The batch, then sizes: images are [batch, c, h, w], or [batch, h, w, c] where the last is at most
+// 4 and the second is not.
 static enum dc_status input_shape(struct dc_import *m, const Onnx__ValueInfoProto *input,
                                   struct dc_shape *shape, bool *channels_first,
                                   struct dc_error *error)
@@ -334,7 +336,7 @@ static enum dc_status add_input(struct dc_import *m, struct dc_onnx *onnx, struc
         return dc_fail(error, DC_ERR_DATA, "%s: the output depends on no input", m->path);
     struct dc_onnx_value *v = dc__onnx_find(m, input->name);
     struct dc_shape shape;
-    bool channels_first;
+    bool channels_first = false;
     DC_TRY(input_shape(m, input, &shape, &channels_first, error));
     const char *name = unique_name(m, input->name, error);
     if (!name)
@@ -386,8 +388,8 @@ static enum dc_status convert_node(struct dc_import *m, const Onnx__NodeProto *p
     struct dc_onnx_call call = {.m = m, .proto = proto, .count = (int)proto->n_input};
     if (proto->n_input > DC_INPUTS_MAX || call.count < row->inputs_min ||
         call.count > row->inputs_max || proto->n_output < 1)
-        return dc_fail(error, DC_ERR_DATA, "%zu inputs and %zu outputs do not fit",
-                       proto->n_input, proto->n_output);
+        return dc_fail(error, DC_ERR_DATA, "%zu inputs and %zu outputs do not fit", proto->n_input,
+                       proto->n_output);
     bool constant = call.count > 0;
     for (int i = 0; i < call.count; i++) {
         call.in[i] = *proto->input[i] ? dc__onnx_find(m, proto->input[i]) : NULL;

@@ -5,7 +5,9 @@
 //   onnx_fold.c      arithmetic on constants
 //   onnx_view.c      where the axes of a value lie in memory
 //   onnx_layers.c    operators with weights, windows or statistics
-//   onnx_pointwise.c functions of one and two values, and the patterns that stand for one function
+//   onnx_products.c  matrix products, reductions
+//   onnx_pointwise.c functions of one and two values
+//   onnx_patterns.c  several nodes that stand for one function
 //   onnx_shape.c     operators that move values
 //   onnx_table.c     the operators by name
 //
@@ -18,12 +20,19 @@
 #include "core/file.h"
 #include "core/ops/ops.h"
 #include "formats/onnx.h"
-#include "formats/onnx.pb-c.h"
+// made by protoc-c of formats/onnx.proto
+#include <onnx.pb-c.h>
 
 enum { DC_ONNX_ATTRIBUTE_MOST = 1 << 20 };  // of a kernel, a stride, a padding
 // Types of attributes.
-enum { DC_ONNX_FLOAT = 1, DC_ONNX_INT = 2, DC_ONNX_STRING = 3, DC_ONNX_TENSOR = 4, DC_ONNX_FLOATS = 6,
-       DC_ONNX_INTS = 7 };
+enum {
+    DC_ONNX_FLOAT = 1,
+    DC_ONNX_INT = 2,
+    DC_ONNX_STRING = 3,
+    DC_ONNX_TENSOR = 4,
+    DC_ONNX_FLOATS = 6,
+    DC_ONNX_INTS = 7
+};
 
 // c + k * batch
 struct dc_linear {
@@ -131,9 +140,15 @@ bool dc__onnx_is(struct dc_onnx_call *call, const char *name, const char *otherw
                  const char *text);
 void dc__onnx_ints(struct dc_onnx_call *call, const char *name, int *values, int count,
                    int otherwise);
-// Integers of attribute `name`, or else of input `input`: how many, or -1: neither is there.
+// Integers of attribute `name`, or else of input `input`: how many, or -1: neither is there. The
+// second form refuses multiples of the batch.
+enum { DC_ONNX_LIST = 2 * DC_RANK_MAX };
+DC_MUST_USE enum dc_status dc__onnx_linear_list(struct dc_onnx_call *call, int input,
+                                                const char *name,
+                                                struct dc_linear values[DC_ONNX_LIST], int *count,
+                                                struct dc_error *error);
 DC_MUST_USE enum dc_status dc__onnx_list(struct dc_onnx_call *call, int input, const char *name,
-                                         int64_t values[2 * DC_RANK_MAX], int *count,
+                                         int64_t values[DC_ONNX_LIST], int *count,
                                          struct dc_error *error);
 // The constant float input, or NULL: it is left out, no constant or of another count (0: any).
 const float *dc__onnx_floats(const struct dc_onnx_call *call, int input, int64_t count);
@@ -143,8 +158,49 @@ DC_MUST_USE enum dc_status dc__onnx_axis(int64_t *axis, int rank, struct dc_erro
 // onnx_fold.c
 dc_onnx_convert dc__fold_arithmetic, dc__fold_cast, dc__fold_gather, dc__fold_concat,
     dc__fold_slice, dc__fold_shape, dc__fold_range, dc__fold_fill, dc__fold_where, dc__fold_reshape,
-    dc__fold_transpose, dc__fold_expand, dc__fold_reduce, dc__fold_unary, dc__fold_scatter,
-    dc__fold_constant;
+    dc__fold_transpose, dc__fold_expand, dc__fold_unary, dc__fold_scatter, dc__fold_constant;
+
+// onnx_shape.c: what folding and converting both ask. The new dimensions that Reshape, Flatten,
+// Squeeze or Unsqueeze give; the order of a transposition; where a slice begins and how many it
+// takes (axes that are taken whole are left out).
+struct dc_onnx_slices {
+    int count;
+    int64_t axes[DC_RANK_MAX], begin[DC_RANK_MAX], step[DC_RANK_MAX], size[DC_RANK_MAX];
+};
+DC_MUST_USE enum dc_status dc__onnx_new_dims(struct dc_onnx_call *call,
+                                             struct dc_linear dims[DC_RANK_MAX], int *rank,
+                                             struct dc_error *error);
+DC_MUST_USE enum dc_status dc__onnx_permutation(struct dc_onnx_call *call, int order[DC_RANK_MAX],
+                                                int rank, struct dc_error *error);
+DC_MUST_USE enum dc_status dc__onnx_slices(struct dc_onnx_call *call, struct dc_onnx_slices *slices,
+                                           struct dc_error *error);
+dc_onnx_convert dc__onnx_same, dc__onnx_reshaped, dc__onnx_transpose, dc__onnx_slice,
+    dc__onnx_split, dc__onnx_concat, dc__onnx_gather, dc__onnx_pad, dc__onnx_expand,
+    dc__onnx_resize;
+
+// onnx_layers.c
+dc_onnx_convert dc__onnx_conv, dc__onnx_gemm, dc__onnx_batch_norm, dc__onnx_group_norm,
+    dc__onnx_layer_norm, dc__onnx_pool, dc__onnx_global_pool;
+// y = x weight + bias over the last axis; weight [k, units], bias NULL: none.
+DC_MUST_USE enum dc_status dc__onnx_dense(struct dc_onnx_call *call, const struct dc_onnx_value *x,
+                                          const float *weight, const float *bias, int64_t k,
+                                          int64_t units, struct dc_error *error);
+// gamma and beta NULL: neither.
+DC_MUST_USE enum dc_status dc__onnx_normalize(struct dc_onnx_call *call,
+                                              const struct dc_onnx_value *x, int axes,
+                                              float epsilon, const float *gamma, const float *beta,
+                                              struct dc_error *error);
+
+// onnx_products.c
+dc_onnx_convert dc__onnx_matmul, dc__onnx_einsum, dc__onnx_reduce, dc__onnx_softmax;
+
+// onnx_pointwise.c
+dc_onnx_convert dc__onnx_unary, dc__onnx_binary, dc__onnx_leaky_relu, dc__onnx_hard_sigmoid,
+    dc__onnx_clip, dc__onnx_prelu, dc__onnx_pow, dc__onnx_gelu;
+
+// onnx_patterns.c: whether this node is the last of a pattern that is one op; then it is converted.
+DC_MUST_USE enum dc_status dc__onnx_pattern(struct dc_onnx_call *call, bool *found,
+                                            struct dc_error *error);
 
 // onnx_view.c
 struct dc_linear dc__onnx_dim(const struct dc_import *m, const struct dc_onnx_value *v, int axis);
@@ -156,6 +212,13 @@ int dc__onnx_rank(const struct dc_onnx_value *v);  // of the file's value
 struct dc_onnx_view dc__onnx_plain(int rank);
 // The view of [batch, h, w, c] as [batch, c, h, w]; also of any rank, the channels last.
 struct dc_onnx_view dc__onnx_channels_last(int rank);
+// Axes of a view as their first atoms lie in memory, the batch first; those of size 1 behind the
+// one before them.
+void dc__onnx_order(int order[DC_RANK_MAX], const struct dc_onnx_view *view, int count);
+// The value with this axis as a single atom: itself, or a copy in the file's order.
+DC_MUST_USE enum dc_status dc__onnx_single(struct dc_import *m, struct dc_onnx_value *single,
+                                           int *atom, const struct dc_onnx_value *v, int axis,
+                                           struct dc_error *error);
 // A node that holds the value as the lists of `want` say: its axis i is all of want->axes[i]. Where
 // the memory is so already, that is the value's node; else there is a transposition, a reshape or
 // both.
@@ -179,9 +242,10 @@ DC_MUST_USE enum dc_status dc__onnx_reshape(struct dc_import *m, struct dc_onnx_
                                             const struct dc_onnx_value *v,
                                             const struct dc_linear *dims, int rank,
                                             struct dc_error *error);
-// Two values, one of which may be a constant, that broadcast: nodes with as many axes, in one order,
-// of equal size or 1. The last `tail` axes of each (0, or 2 of matrices) do not broadcast and stay
-// last, exchanged where they lie so. view: of the result, its last `tail` axes the nodes' last.
+// Two values, one of which may be a constant, that broadcast: nodes with as many axes, in one
+// order, of equal size or 1. The last `tail` axes of each (0, or 2 of matrices) do not broadcast
+// and stay last, exchanged where they lie so. view: of the result, its last `tail` axes the nodes'
+// last.
 struct dc_onnx_pair {
     int node[2];
     bool exchanged[2];

@@ -1,7 +1,7 @@
 // Owns what a node brings along: stored tensors, in the file or beside it, and attributes.
 //
-// The number of bytes that a tensor must have follows from its dimensions and is compared with those
-// that are there before anything is allocated for them.
+// The number of bytes that a tensor must have follows from its dimensions and is compared with
+// those that are there before anything is allocated for them.
 
 #include <inttypes.h>
 #include <limits.h>
@@ -36,13 +36,18 @@ static int64_t bytes_of(int type)
     switch (type) {
     case TYPE_UINT8:
     case TYPE_INT8:
-    case TYPE_BOOL: return 1;
-    case TYPE_FLOAT16: return 2;
+    case TYPE_BOOL:
+        return 1;
+    case TYPE_FLOAT16:
+        return 2;
     case TYPE_FLOAT:
-    case TYPE_INT32: return 4;
+    case TYPE_INT32:
+        return 4;
     case TYPE_INT64:
-    case TYPE_DOUBLE: return 8;
-    default: return 0;
+    case TYPE_DOUBLE:
+        return 8;
+    default:
+        return 0;
     }
 }
 
@@ -53,8 +58,7 @@ static int64_t count_of(size_t rank, const int64_t *dims)
     bool empty = false;
     for (size_t i = 0; i < rank; i++) {
         empty = empty || dims[i] == 0;
-        if (dims[i] < 0 || dims[i] > INT32_MAX ||
-            (dims[i] > 0 && (count *= dims[i]) > INT32_MAX))
+        if (dims[i] < 0 || dims[i] > INT32_MAX || (dims[i] > 0 && (count *= dims[i]) > INT32_MAX))
             return -1;
     }
     return empty ? 0 : count;
@@ -67,9 +71,9 @@ static enum dc_status allocate(struct dc_import *m, struct dc_onnx_constant *con
     if (count < 0)
         return dc_fail(error, DC_ERR_DATA, "a constant of %zu dimensions is too large or damaged",
                        rank);
-    *constant = (struct dc_onnx_constant){.rank = (int)rank, .count = count};
-    for (size_t i = 0; i < rank; i++)
-        constant->dims[i] = dims[i];
+    struct dc_onnx_constant made = {.rank = (int)rank, .count = count};
+    memcpy(made.dims, dims, rank * sizeof *dims);
+    *constant = made;  // dims may be its own
     if (floats)
         constant->f = DC_NEW(m->arena, float, count, error);
     else
@@ -296,8 +300,9 @@ void dc__onnx_ints(struct dc_onnx_call *call, const char *name, int *values, int
     }
 }
 
-enum dc_status dc__onnx_list(struct dc_onnx_call *call, int input, const char *name,
-                             int64_t values[2 * DC_RANK_MAX], int *count, struct dc_error *error)
+enum dc_status dc__onnx_linear_list(struct dc_onnx_call *call, int input, const char *name,
+                                    struct dc_linear values[DC_ONNX_LIST], int *count,
+                                    struct dc_error *error)
 {
     const Onnx__AttributeProto *a = dc__onnx_attribute(call, name, DC_ONNX_INTS);
     const struct dc_onnx_value *v = input < call->count ? call->in[input] : NULL;
@@ -307,13 +312,23 @@ enum dc_status dc__onnx_list(struct dc_onnx_call *call, int input, const char *n
     if (!a && (v->kind != DC_VALUE_CONSTANT || !v->constant.i))
         return dc_fail(error, DC_ERR_DATA, "'%s' must be constant integers", v->name);
     const int64_t n = a ? (int64_t)a->n_ints : v->constant.count;
-    if (n > 2 * DC_RANK_MAX)
+    if (n > DC_ONNX_LIST)
         return dc_fail(error, DC_ERR_DATA, "%s has %" PRId64 " entries", name, n);
     *count = (int)n;
+    for (int i = 0; i < *count; i++)
+        values[i] = a ? (struct dc_linear){.c = a->ints[i]} : v->constant.i[i];
+    return DC_OK;
+}
+
+enum dc_status dc__onnx_list(struct dc_onnx_call *call, int input, const char *name,
+                             int64_t values[DC_ONNX_LIST], int *count, struct dc_error *error)
+{
+    struct dc_linear linear[DC_ONNX_LIST];
+    DC_TRY(dc__onnx_linear_list(call, input, name, linear, count, error));
     for (int i = 0; i < *count; i++) {
-        values[i] = a ? a->ints[i] : v->constant.i[i].c;
-        if (!a && v->constant.i[i].k)
-            return dc_fail(error, DC_ERR_DATA, "'%s' depends on the size of the batch", v->name);
+        values[i] = linear[i].c;
+        if (linear[i].k)
+            return dc_fail(error, DC_ERR_DATA, "%s depends on the size of the batch", name);
     }
     return DC_OK;
 }

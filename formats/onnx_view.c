@@ -1,8 +1,9 @@
 // Owns where the axes of an imported value lie in memory.
 //
-// An operator that only renames, splits or merges axes changes a view; memory moves when an operator
-// needs another order, and then by one transposition and one reshape at most. Axis 0 of memory is the
-// batch and stays in front: "batch * windows" in the file is an axis of two atoms here.
+// An operator that only renames, splits or merges axes changes a view; memory moves when an
+// operator needs another order, and then by one transposition and one reshape at most. Axis 0 of
+// memory is the batch and stays in front: "batch * windows" in the file is an axis of two atoms
+// here.
 
 #include <assert.h>
 #include <stdlib.h>
@@ -104,9 +105,10 @@ enum dc_status dc__onnx_arrange(struct dc_import *m, int *node, const struct dc_
     for (int i = 1; i < count; i++)
         moves = moves || atoms[i] < atoms[i - 1];
     if (want->rank < 2 || count < 1 || atoms[0] != 0 || lean(&shape, &want->axes[0]).count != 1)
-        return dc_fail(error, DC_ERR_DATA,
-                       "the samples of a batch are not apart in '%s': the first axis must be the batch",
-                       v->name);
+        return dc_fail(
+            error, DC_ERR_DATA,
+            "the samples of a batch are not apart in '%s': the first axis must be the batch",
+            v->name);
     *node = v->node;
     int64_t dims[DC_RANK_MAX] = {DC_BATCH};
     for (int i = 1; i < want->rank; i++) {
@@ -178,10 +180,12 @@ enum dc_status dc__onnx_last(struct dc_import *m, int *node, struct dc_onnx_view
 struct walk {
     const struct dc_shape *shape;
     int atoms[DC_RANK_MAX], count, at;
-    int64_t left;                               // of atoms[at], not yet taken
-    int64_t pieces[DC_RANK_MAX][DC_RANK_MAX];   // of each atom
+    int64_t left;                              // of atoms[at], not yet taken
+    int64_t pieces[DC_RANK_MAX][DC_RANK_MAX];  // of each atom
     int piece_count[DC_RANK_MAX];
-    struct { int atom, piece; } taken[DC_RANK_MAX][DC_RANK_MAX];  // by each dimension
+    struct {
+        int atom, piece;
+    } taken[DC_RANK_MAX][DC_RANK_MAX];  // by each dimension
     int taken_count[DC_RANK_MAX];
 };
 
@@ -235,7 +239,8 @@ static enum dc_status reshape_whole(struct dc_import *m, struct dc_onnx_value *o
         out->view.axes[i].atoms[0] = i + merged;
     if (rank + merged == 1)
         sizes[1] = 1;
-    return reshape_node(m, &out->node, v->name, sizes, rank + merged < 2 ? 2 : rank + merged, error);
+    return reshape_node(m, &out->node, v->name, sizes, rank + merged < 2 ? 2 : rank + merged,
+                        error);
 }
 
 enum dc_status dc__onnx_reshape(struct dc_import *m, struct dc_onnx_value *out,
@@ -325,13 +330,11 @@ static bool refine(struct fine *f, struct dc_onnx_axis *axis, int64_t a[], int n
     return true;
 }
 
-// The order of fine axes in memory: as they lie in the operand `v`, the batch first, those that it
-// does not have behind the one before them.
-static void order_of(int order[DC_RANK_MAX], const struct dc_onnx_value *v, int count)
+void dc__onnx_order(int order[DC_RANK_MAX], const struct dc_onnx_view *view, int count)
 {
     int key[DC_RANK_MAX];
     for (int i = 0; i < count; i++) {
-        const struct dc_onnx_axis *axis = &v->view.axes[i];
+        const struct dc_onnx_axis *axis = &view->axes[i];
         key[i] = axis->count ? axis->atoms[0] : i ? key[i - 1] : 0;
         int at = i;
         for (; at > 0 && key[order[at - 1]] > key[i]; at--)
@@ -339,7 +342,7 @@ static void order_of(int order[DC_RANK_MAX], const struct dc_onnx_value *v, int 
         order[at] = i;
     }
     for (int i = 0; i < count; i++) {  // what is repeated over the batch comes behind it
-        const struct dc_onnx_axis *axis = &v->view.axes[order[i]];
+        const struct dc_onnx_axis *axis = &view->axes[order[i]];
         if (axis->count && axis->atoms[0] == 0) {
             const int batch = order[i];
             memmove(order + 1, order, (size_t)i * sizeof *order);
@@ -347,6 +350,20 @@ static void order_of(int order[DC_RANK_MAX], const struct dc_onnx_value *v, int 
             break;
         }
     }
+}
+
+enum dc_status dc__onnx_single(struct dc_import *m, struct dc_onnx_value *single, int *atom,
+                               const struct dc_onnx_value *v, int axis, struct dc_error *error)
+{
+    static const int order[DC_RANK_MAX] = {0, 1, 2, 3, 4, 5, 6, 7};
+    *single = *v;
+    *atom = dc__onnx_atom(m, v, axis);
+    if (*atom > 0)
+        return DC_OK;
+    DC_TRY(dc__onnx_ordered(m, &single->node, v, order, error));
+    single->view = dc__onnx_plain(v->view.rank);
+    *atom = axis;
+    return axis > 0 ? DC_OK : dc_fail(error, DC_ERR_DATA, "'%s': not along the batch", v->name);
 }
 
 // Elements of `from`, of these dimensions, in the order of axes `order`.
@@ -371,9 +388,8 @@ static enum dc_status constant_node(struct dc_import *m, int *node, const char *
                                     const struct dc_onnx_value *v, const struct dc_linear *dims,
                                     const int *order, int rank, struct dc_error *error)
 {
-    struct dc_constant_attributes a = {.role = v->stored && v->constant.count > 1
-                                                   ? DC_ROLE_WEIGHT
-                                                   : DC_ROLE_STATISTIC};
+    struct dc_constant_attributes a = {
+        .role = v->stored && v->constant.count > 1 ? DC_ROLE_WEIGHT : DC_ROLE_STATISTIC};
     int64_t plain[DC_RANK_MAX];
     if (!v->constant.f)
         return dc_fail(error, DC_ERR_DATA, "'%s' holds integers where floats are needed", v->name);
@@ -472,7 +488,7 @@ enum dc_status dc__onnx_broadcast(struct dc_import *m, struct dc_onnx_pair *pair
     const int lead = row_of(m, b) > row_of(m, a);
     struct dc_onnx_value seen = *operands[lead];
     DC_TRY(dc__onnx_reshape(m, &seen, operands[lead], f.dims[lead], f.count + tail, error));
-    order_of(order, &seen, f.count);
+    dc__onnx_order(order, &seen.view, f.count);
     for (int i = 0; i < 2; i++)
         DC_TRY(place(m, pair, i, operands[i], f.dims[i], order, f.count + tail, tail, name, error));
     int position[DC_RANK_MAX];
@@ -499,8 +515,7 @@ enum dc_status dc__onnx_repeat(struct dc_import *m, struct dc_onnx_value *out,
     const int rank = row_rank + 1, missing = rank - c->rank;
     for (int i = 1; i < rank; i++)
         dims[i].c = i < missing ? 1 : c->dims[i - missing];
-    if (missing < 0 || row_rank < 1 || row_rank >= DC_RANK_MAX ||
-        (missing == 0 && c->dims[0] != 1))
+    if (missing < 0 || row_rank < 1 || row_rank >= DC_RANK_MAX || (missing == 0 && c->dims[0] != 1))
         return dc_fail(error, DC_ERR_DATA, "'%s' differs over the batch", v->name);
     struct dc_expand_attributes a = {.rank = row_rank};
     memcpy(a.dims, row, (size_t)row_rank * sizeof *row);
