@@ -108,6 +108,8 @@ static void resized_crops_are_boxes(void **state)
         assert_true((h + 0.5) * (w + 0.5) >= 0.2 * HEIGHT * WIDTH);
         assert_true((w - 0.5) / (h + 0.5) <= 1.5 && (w + 0.5) / (h - 0.5) >= 0.8);
         share += h * w / (HEIGHT * WIDTH) / IDS;
+        if (box[2] == HEIGHT || box[3] == WIDTH)
+            continue;
         corners[0] += box[0] == 0 && box[1] == 0;
         corners[1] += box[0] == 0 && box[1] + box[3] == WIDTH;
         corners[2] += box[0] + box[2] == HEIGHT && box[1] == 0;
@@ -116,8 +118,8 @@ static void resized_crops_are_boxes(void **state)
     // uniform in [0.2, 0.6], whose deviation is 0.115: the mean of 400 is off by 0.006; boxes that
     // do not fit are drawn again and pixels are rounded, 0.03 in all
     assert_float_equal(share, 0.4, 0.05);
-    for (int i = 0; i < 4; i++)
-        assert_in_range(corners[i], 5, 120);
+    for (int i = 0; i < 4; i++)  // boxes of about 4x5 have 15 places
+        assert_in_range(corners[i], 5, 60);
 }
 
 // No box of the whole area and at most 1.2 wide fits into 6x9: the middle 6x7 is taken.
