@@ -1,9 +1,10 @@
 // Owns the augmentations. Each is one function and one row of the table.
 //
 // Every function draws the same number of times whatever it draws, except rejection inside Beta;
-// none allocates or fails. Row copies do the moving; only rotation computes per pixel.
+// none allocates or fails. Row copies do the moving; only rotation computes per pixel. Those of
+// photographs are in augment_image.c.
 
-#include "data/augment.h"
+#include "data/augment_kinds.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -225,6 +226,39 @@ const struct dc_augmentation_kind dc_augmentation_kinds[] = {
      .parameter_count = 1,
      .parameters = {{"alpha", 0.2, 0.05, 100, false, "the share is drawn from Beta(alpha, alpha)"}},
      .mixes = true},
+    {.name = "cutmix",
+     .help = "paste a rectangle of another training sample, targets by area; comes last",
+     .parameter_count = 1,
+     .parameters = {{"alpha", 1, 0.05, 100, false, "the share is drawn from Beta(alpha, alpha)"}},
+     .mixes = true,
+     .pastes = true},
+    {.name = "random_resized_crop",
+     .help = "a box of random area, ratio and place, resized to the image, bilinear",
+     .parameter_count = 4,
+     .parameters = {{"scale_min", 0.08, 0.001, 1, false, "least share of the area"},
+                    {"scale_max", 1, 0.001, 1, false, "largest share of the area"},
+                    {"ratio_min", 0.75, 0.01, 100, false, "least width over height"},
+                    {"ratio_max", 4.0 / 3.0, 0.01, 100, false, "largest width over height"}},
+     .apply = dc__random_resized_crop},
+    {.name = "centre_crop",
+     .help = "the middle of the image, resized to it, bilinear",
+     .parameter_count = 1,
+     .parameters = {{"share", 0.875, 0.01, 1, false, "of both sides that is kept"}},
+     .apply = dc__centre_crop},
+    {.name = "cutout",
+     .help = "zeros in a square around a random pixel",
+     .parameter_count = 1,
+     .parameters = {{"size", 16, 0, 1024, true, "side of the square in pixels"}},
+     .apply = dc__cutout},
+    {.name = "colour_jitter",
+     .help = "random brightness, contrast, saturation and hue, in random order",
+     .parameter_count = 4,
+     .parameters = {{"brightness", 0.4, 0, 10, false, "factor is 1 and up to so much less or more"},
+                    {"contrast", 0.4, 0, 10, false, "the same, against the mean grey"},
+                    {"saturation", 0.4, 0, 10, false, "the same, against each pixel's grey"},
+                    {"hue", 0, 0, 0.5, false, "largest turn of the hue, of a whole one"}},
+     .bytes = true,
+     .apply = dc__colour_jitter},
     {.name = NULL},
 };
 
@@ -245,17 +279,25 @@ struct dc_augmentation dc_augmentation_default(const struct dc_augmentation_kind
 }
 
 enum dc_status dc_augmentations_check(const struct dc_augmentation *list, int count,
-                                      const struct dc_shape *sample, struct dc_error *error)
+                                      const struct dc_shape *sample, enum dc_dtype dtype,
+                                      struct dc_error *error)
 {
     char text[DC_SHAPE_TEXT];
     for (int i = 0; i < count; i++) {
         const struct dc_augmentation_kind *kind = list[i].kind;
         if (kind->mixes && i + 1 < count)
             return dc_fail(error, DC_ERR_CONFIG, "augmentation '%s' must come last", kind->name);
-        if (!kind->mixes && sample->rank != 3)
+        if ((!kind->mixes || kind->pastes) && sample->rank != 3)
             return dc_fail(error, DC_ERR_CONFIG,
                            "augmentation '%s' needs images, but samples are %s", kind->name,
                            dc_shape_text(text, sample));
+        if (kind->bytes && (dtype != DC_U8 || (sample->dims[2] != 3 && (list[i].values[2] > 0.0 ||
+                                                                        list[i].values[3] > 0.0))))
+            return dc_fail(error, DC_ERR_CONFIG,
+                           "augmentation '%s' needs bytes, and three channels for saturation and "
+                           "hue; samples are %s of %s",
+                           kind->name, dc_shape_text(text, sample),
+                           dtype == DC_U8 ? "bytes" : "floats");
         for (int p = 0; p < kind->parameter_count; p++) {
             const struct dc_augmentation_parameter *parameter = &kind->parameters[p];
             const double value = list[i].values[p];
@@ -265,6 +307,9 @@ enum dc_status dc_augmentations_check(const struct dc_augmentation *list, int co
                                "augmentation '%s': %s must be %s from %g to %g, not %g", kind->name,
                                parameter->name, parameter->integer ? "a whole number" : "a number",
                                parameter->low, parameter->high, value);
+            if (p > 0 && strstr(parameter->name, "_max") && value < list[i].values[p - 1])
+                return dc_fail(error, DC_ERR_CONFIG, "augmentation '%s': %s is below %s",
+                               kind->name, parameter->name, kind->parameters[p - 1].name);
         }
     }
     return DC_OK;
@@ -341,16 +386,37 @@ int64_t dc_augmentation_drawn(const struct dc_augmentation *list, int count, uin
     return outcome;
 }
 
-bool dc_augmentation_mix(int64_t *partner, float *lambda, const struct dc_augmentation *list,
-                         int count, uint32_t seed, uint32_t epoch, uint64_t id, int64_t samples)
+// A rectangle of the share 1 - lambda with the image's ratio; *lambda: what is left of the image.
+static void draw_rectangle(struct dc_mix *mix, const struct dc_shape *sample,
+                           struct dc_random *random)
+{
+    const int64_t height = sample->dims[0], width = sample->dims[1];
+    const double side = sqrt(1.0 - (double)mix->lambda);
+    const int64_t tall = (int64_t)(side * (double)height), wide = (int64_t)(side * (double)width);
+    mix->top = (int64_t)dc_random_below(random, (uint32_t)height) - tall / 2;
+    mix->left = (int64_t)dc_random_below(random, (uint32_t)width) - wide / 2;
+    mix->bottom = mix->top + tall < height ? mix->top + tall : height;
+    mix->right = mix->left + wide < width ? mix->left + wide : width;
+    mix->top = mix->top < 0 ? 0 : mix->top;
+    mix->left = mix->left < 0 ? 0 : mix->left;
+    const int64_t area = (mix->bottom - mix->top) * (mix->right - mix->left);
+    mix->lambda = (float)(1.0 - (double)area / (double)(height * width));
+}
+
+bool dc_augmentation_mix(struct dc_mix *mix, const struct dc_augmentation *list, int count,
+                         const struct dc_shape *sample, uint32_t seed, uint32_t epoch, uint64_t id,
+                         int64_t samples)
 {
     struct dc_random random;
     if (count == 0 || !list[count - 1].kind->mixes)
         return false;
     assert(samples > 0 && samples <= UINT32_MAX);
     start_stream(&random, seed, epoch, id, count - 1);
-    *partner = (int64_t)dc_random_below(&random, (uint32_t)samples);
-    *lambda = (float)dc_random_beta(&random, list[count - 1].values[0]);
+    *mix = (struct dc_mix){.pastes = list[count - 1].kind->pastes};
+    mix->partner = (int64_t)dc_random_below(&random, (uint32_t)samples);
+    mix->lambda = (float)dc_random_beta(&random, list[count - 1].values[0]);
+    if (mix->pastes)
+        draw_rectangle(mix, sample, &random);
     return true;
 }
 

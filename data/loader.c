@@ -89,6 +89,18 @@ static const float *blend(float *out, const float *own, const float *other, floa
     return out;
 }
 
+// The same for a rectangle of the other.
+static const float *paste(float *out, const float *own, const float *other,
+                          const struct dc_mix *mix, const struct dc_shape *sample)
+{
+    const int64_t width = sample->dims[1], channels = sample->dims[2];
+    memmove(out, own, (size_t)(sample->dims[0] * width * channels) * sizeof *out);
+    for (int64_t y = mix->top; y < mix->bottom; y++)
+        memcpy(out + (y * width + mix->left) * channels, other + (y * width + mix->left) * channels,
+               (size_t)((mix->right - mix->left) * channels) * sizeof *out);
+    return out;
+}
+
 static void set_targets(float *targets, const struct dc_source *source, int64_t id, int64_t partner,
                         float lambda)
 {
@@ -109,24 +121,25 @@ static enum dc_status fill_row(struct slot *slot, int64_t row, struct worker *wo
     const struct dc_loader_config *config = &loader->config;
     const struct dc_source *source = config->source;
     const float *view = NULL, *other = NULL;
-    int64_t partner = 0;
-    float lambda = 1.0f;
+    struct dc_mix mix;
     DC_TRY(make_view(&view, loader, id, worker->raw, worker->a, worker->b, error));
-    if (dc_augmentation_mix(&partner, &lambda, config->augmentations, config->augmentation_count,
-                            config->augment_seed, loader->epoch, (uint64_t)id, config->mix_count)) {
-        partner = config->mix_ids[partner];
-        DC_TRY(
-            make_view(&other, loader, partner, worker->raw, worker->mix_a, worker->mix_b, error));
-        view = blend(worker->a, view, other, lambda, loader->values);
+    if (dc_augmentation_mix(&mix, config->augmentations, config->augmentation_count,
+                            &source->sample, config->augment_seed, loader->epoch, (uint64_t)id,
+                            config->mix_count)) {
+        mix.partner = config->mix_ids[mix.partner];
+        DC_TRY(make_view(&other, loader, mix.partner, worker->raw, worker->mix_a, worker->mix_b,
+                         error));
+        view = mix.pastes ? paste(worker->a, view, other, &mix, &source->sample)
+                          : blend(worker->a, view, other, mix.lambda, loader->values);
     } else {
-        partner = id;
+        mix = (struct dc_mix){.partner = id, .lambda = 1.0f};
     }
     for (int v = 0; v < config->view_count; v++)
         dc_view_make(slot->views[v] + row * loader->makers[v].values, view, &loader->makers[v]);
     slot->ids[row] = (uint64_t)id;
     if (source->labels) {
         slot->labels[row] = source->labels[id];
-        set_targets(slot->targets + row * source->classes, source, id, partner, lambda);
+        set_targets(slot->targets + row * source->classes, source, id, mix.partner, mix.lambda);
     }
     return DC_OK;
 }
@@ -240,7 +253,7 @@ enum dc_status dc_loader_create(struct dc_loader **out, const struct dc_loader_c
     assert(config->depth >= 1 && config->threads >= 1 && config->batch >= 1);
     assert(config->id_count >= 1 && config->view_count >= 1);
     DC_TRY(dc_augmentations_check(config->augmentations, config->augmentation_count,
-                                  &source->sample, error));
+                                  &source->sample, source->dtype, error));
     struct dc_loader *loader = calloc(1, sizeof *loader);
     if (!loader)
         return dc_fail(error, DC_ERR_MEMORY, "out of memory");

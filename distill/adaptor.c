@@ -43,13 +43,19 @@ static enum dc_status add_norm(const struct builder *b, const char *name, int *n
     return add_one(b, name, &dc_op_batch_norm, &a, node, error);
 }
 
-static enum dc_status add_conv(const struct builder *b, const char *name, int64_t filters,
-                               const int64_t kernel[2], int stride, int pad, bool bias, int *node,
-                               struct dc_error *error)
+static struct dc_conv_attributes conv_of(int64_t filters, int64_t kernel_h, int64_t kernel_w,
+                                         int stride, int pad, bool bias)
 {
-    const struct dc_conv_attributes a = {
-        (int)filters, (int)kernel[0], (int)kernel[1], stride, stride, 1, 1, 1, pad, pad, pad, pad,
-        bias};
+    return (struct dc_conv_attributes){
+        (int)filters, (int)kernel_h, (int)kernel_w, stride, stride, 1, 1, 1,
+        pad,          pad,           pad,           pad,    bias};
+}
+
+static enum dc_status add_conv(const struct builder *b, const char *name, int64_t filters,
+                               int64_t kernel_h, int64_t kernel_w, int stride, int pad, bool bias,
+                               int *node, struct dc_error *error)
+{
+    const struct dc_conv_attributes a = conv_of(filters, kernel_h, kernel_w, stride, pad, bias);
     return add_one(b, name, &dc_op_conv, &a, node, error);
 }
 
@@ -66,10 +72,10 @@ static enum dc_status add_regressor(const struct builder *b, const struct dc_sha
     if (have.rank == 4 && like->rank == 4) {
         const int64_t *s = have.dims, *t = like->dims;
         if (s[1] == 2 * t[1] && s[2] == 2 * t[2])
-            return add_conv(b, "conv", filters, (int64_t[]){3, 3}, 2, 1, true, node, error);
+            return add_conv(b, "conv", filters, 3, 3, 2, 1, true, node, error);
         if (s[1] >= t[1] && s[2] >= t[2])
-            return add_conv(b, "conv", filters, (int64_t[]){1 + s[1] - t[1], 1 + s[2] - t[2]}, 1, 0,
-                            true, node, error);
+            return add_conv(b, "conv", filters, 1 + s[1] - t[1], 1 + s[2] - t[2], 1, 0, true, node,
+                            error);
     }
     return dc_fail(error, DC_ERR_CONFIG, "no adaptor leads from %s of the student to %s",
                    dc_shape_text(from, &have), dc_shape_text(to, like));
@@ -192,8 +198,8 @@ static enum dc_status add_blend(const struct builder *b, int residual, int *node
                                 struct dc_error *error)
 {
     int inputs[BLEND_INPUTS] = {*node, residual, *node, residual};
-    DC_TRY(add_conv(b, "gates", 2, (int64_t[]){1, 1}, 1, 0, true, &inputs[GATES_X], error));
-    DC_TRY(add_conv(b, "gates_deeper", 2, (int64_t[]){1, 1}, 1, 0, false, &inputs[GATES_Y], error));
+    DC_TRY(add_conv(b, "gates", 2, 1, 1, 1, 0, true, &inputs[GATES_X], error));
+    DC_TRY(add_conv(b, "gates_deeper", 2, 1, 1, 1, 0, false, &inputs[GATES_Y], error));
     return add(b, "blend", &dc_op_blend, NULL, inputs, BLEND_INPUTS, node, error);
 }
 
@@ -209,11 +215,11 @@ enum dc_status dc_adaptor_add_fusion(struct dc_graph *graph, const char *prefix,
         return dc_fail(error, DC_ERR_CONFIG, "review joins maps of one size, not %s and %s",
                        dc_shape_text(a, have), dc_shape_text(c, like));
     *node = from;
-    DC_TRY(add_conv(&b, "conv1", middle, (int64_t[]){1, 1}, 1, 0, false, node, error));
+    DC_TRY(add_conv(&b, "conv1", middle, 1, 1, 1, 0, false, node, error));
     DC_TRY(add_norm(&b, "norm1", node, error));
     if (*residual >= 0)
         DC_TRY(add_blend(&b, *residual, node, error));
     *residual = *node;
-    DC_TRY(add_conv(&b, "conv2", like->dims[3], (int64_t[]){3, 3}, 1, 1, false, node, error));
+    DC_TRY(add_conv(&b, "conv2", like->dims[3], 3, 3, 1, 1, false, node, error));
     return add_norm(&b, "norm2", node, error);
 }

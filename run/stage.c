@@ -38,9 +38,9 @@ static enum dc_status check_fits(const struct dc_run *run, const struct dc_stage
 enum dc_status dc__check_augment(const struct dc_run *run, struct dc_error *error)
 {
     const struct dc_augmentation_list *augment = &run->experiment->data.augment;
-    DC_TRY_IN(
-        dc_augmentations_check(augment->items, augment->count, &run->train_source->sample, error),
-        error, "%s: data.augment", run->experiment->path);
+    DC_TRY_IN(dc_augmentations_check(augment->items, augment->count, &run->train_source->sample,
+                                     run->train_source->dtype, error),
+              error, "%s: data.augment", run->experiment->path);
     return DC_OK;
 }
 

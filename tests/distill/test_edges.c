@@ -281,6 +281,52 @@ static void negatives_are_of_other_classes(void **state)
     }
 }
 
+// What a row is contrasted with depends on its id, not on its place in the batch.
+static void negatives_follow_the_id(void **state)
+{
+    (void)state;
+    enum { IDS = 30, SIZE = 5, ROWS = 3 };
+    static float bank[IDS * SIZE], x[2][ROWS * SIZE], banks[2][IDS * SIZE];
+    int32_t labels[IDS];
+    int64_t by_class[IDS], start[3] = {0, 15, 30};
+    for (int i = 0; i < IDS; i++) {
+        labels[i] = i / 15;
+        by_class[i] = i;
+    }
+    const struct dc_crd_attributes a = {.temperature = 0.5f,
+                                        .momentum = 1.0f,
+                                        .negatives = 4,
+                                        .samples = IDS,
+                                        .bank_rows = IDS,
+                                        .labels = labels,
+                                        .by_class = by_class,
+                                        .class_start = start};
+    float gradients[2][ROWS * SIZE], normalizer[2] = {30.0f, 30.0f};
+    run_fill(bank, IDS * SIZE, -1.0, 1.0, 1);
+    run_fill(x[0], ROWS * SIZE, -1.0, 1.0, 2);
+    for (int r = 0; r < ROWS; r++)  // the rows in the opposite order
+        memcpy(x[1] + (ROWS - 1 - r) * SIZE, x[0] + r * SIZE, sizeof(float) * SIZE);
+    static const uint64_t ids[2][ROWS] = {{3, 8, 21}, {21, 8, 3}};
+    for (int k = 0; k < 2; k++) {
+        memcpy(banks[0], bank, sizeof bank);
+        memcpy(banks[1], bank, sizeof bank);
+        struct term t = {.op = &dc_op_crd,
+                         .attributes = &a,
+                         .inputs = 2,
+                         .shape = {DC_SHAPE(ROWS, SIZE), DC_SHAPE(ROWS, SIZE)},
+                         .in = {x[k], x[k]},
+                         .trained = 2,
+                         .ids = ids[k],
+                         .param = {banks[0], banks[1], normalizer}};
+        term_must_run(&t, ctx, "crd");
+        memcpy(gradients[k], t.gradient[0], sizeof gradients[k]);
+        term_free(&t);
+    }
+    for (int r = 0; r < ROWS; r++)
+        assert_memory_equal(gradients[0] + r * SIZE, gradients[1] + (ROWS - 1 - r) * SIZE,
+                            sizeof(float) * SIZE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +338,7 @@ int main(void)
         cmocka_unit_test(batches_of_a_step_are_weighted),
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(negatives_are_of_other_classes),
+        cmocka_unit_test(negatives_follow_the_id),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

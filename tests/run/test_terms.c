@@ -118,6 +118,38 @@ static void every_term_is_in_the_metrics(void **state)
     free(text);
 }
 
+// Without learning and augmentation epochs differ in order and dropout alone: a sum or a norm that
+// ran on from one epoch into the next would double.
+static void epochs_count_by_themselves(void **state)
+{
+    (void)state;
+    char path[512];
+    DECANT(&outcome, NULL, "run", test_path("tiny.yaml"), "--run", test_path("still"),
+           "--set=stages.student.train.learning_rate=0", "--set=data.augment=[]");
+    assert_good();
+    snprintf(path, sizeof path, "%s/metrics.jsonl", test_path("still"));
+    char *text = tiny_read(path, NULL);
+    assert_non_null(text);
+    double first[2] = {0.0, 0.0};
+    int lines = 0;
+    for (char *at = text; *at; at += strcspn(at, "\n") + 1) {
+        json_t *line = json_loadb(at, strcspn(at, "\n"), 0, NULL);
+        assert_non_null(line);
+        if (!strcmp(json_string_value(json_object_get(line, "stage")), "student")) {
+            const double now[2] = {number_of(line, "terms", "kd"),
+                                   number_of(line, "gradient_norms", "kd")};
+            for (int k = 0; k < 2; k++) {
+                first[k] = lines ? first[k] : now[k];
+                assert_true(now[k] > 0.8 * first[k] && now[k] < 1.25 * first[k]);
+            }
+            lines++;
+        }
+        json_decref(line);
+    }
+    assert_int_equal(lines, 3);
+    free(text);
+}
+
 static void count_adaptors(void *user, const char *name, enum dc_dtype dtype,
                            const struct dc_shape *shape)
 {
@@ -197,6 +229,7 @@ int main(void)
         cmocka_unit_test(killed_and_resumed),
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(every_term_is_in_the_metrics),
+        cmocka_unit_test(epochs_count_by_themselves),
         cmocka_unit_test(weights_hold_the_network_alone),
         cmocka_unit_test(wrong_layers_are_refused),
     };
