@@ -292,7 +292,7 @@ static void cutmix_pastes_a_rectangle(void **state)
     const struct dc_shape sample = DC_SHAPE(HEIGHT, WIDTH, CHANNELS);
     config.augmentations = &cutmix;
     config.augmentation_count = 1;
-    config.normalization = (struct dc_normalization){1, {0}, {1.0f / 255.0f}};
+    config.views[0].normalization = (struct dc_normalization){1, {0}, {1.0f / 255.0f}};
     struct epoch *epoch = run(&config, 6, 0);
     int pasted = 0;
     for (int64_t i = 0; i < IDS; i++) {
