@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/ops/ops.h"
+
 static enum dc_status infer_input(struct dc_shape *out, const struct dc_node *node,
                                   const struct dc_shape *in, struct dc_error *error)
 {
@@ -95,6 +97,11 @@ enum dc_status dc_graph_add(struct dc_graph *graph, const char *name, const stru
         node.inputs[i] = inputs[i];
         in[i] = graph->nodes[inputs[i]].shape;
     }
+    for (int i = 0; i < input_count && !(op->flags & DC_OP_CONSTANT_INPUTS); i++)
+        if (graph->nodes[inputs[i]].op == &dc_op_constant)
+            return dc_fail(error, DC_ERR_CONFIG,
+                           "layer '%s': %s does not read the constant '%s'; put an expand between",
+                           name, op->name, graph->nodes[inputs[i]].name);
     DC_TRY_IN(op->infer(&node.shape, &node, in, error), error, "layer '%s'", name);
     if (op->flags & DC_OP_LOSS)
         node.dtype = DC_F64;
@@ -114,20 +121,29 @@ enum dc_status dc_graph_add_input(struct dc_graph *graph, const char *name, enum
 
 static size_t attribute_bytes_of(const struct dc_node *node)
 {
-    return node->op == &dc_op_input ? sizeof(struct dc_shape) : node->op->attribute_bytes;
+    if (node->op == &dc_op_input)
+        return sizeof(struct dc_shape);
+    return node->attributes ? node->op->attribute_bytes : 0;
 }
 
-enum dc_status dc_graph_add_copy(struct dc_graph *graph, const struct dc_graph *from, int i,
-                                 const int *map, int *out, struct dc_error *error)
+enum dc_status dc_graph_add_copy_as(struct dc_graph *graph, const char *name,
+                                    const struct dc_graph *from, int i, const int *map, int *out,
+                                    struct dc_error *error)
 {
     const struct dc_node *node = &from->nodes[i];
     int inputs[DC_INPUTS_MAX];
     for (int k = 0; k < node->input_count; k++)
         inputs[k] = map[node->inputs[k]];
-    DC_TRY(dc_graph_add(graph, node->name, node->op, node->attributes, attribute_bytes_of(node),
-                        inputs, node->input_count, out, error));
+    DC_TRY(dc_graph_add(graph, name, node->op, node->attributes, attribute_bytes_of(node), inputs,
+                        node->input_count, out, error));
     graph->nodes[*out].dtype = node->dtype;
     return DC_OK;
+}
+
+enum dc_status dc_graph_add_copy(struct dc_graph *graph, const struct dc_graph *from, int i,
+                                 const int *map, int *out, struct dc_error *error)
+{
+    return dc_graph_add_copy_as(graph, from->nodes[i].name, from, i, map, out, error);
 }
 
 enum dc_status dc_graph_add_all(struct dc_graph *graph, const struct dc_graph *from, int *map,

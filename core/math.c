@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/math_inline.h"
+
 static double from_bits(uint64_t bits)
 {
     double value;
@@ -134,4 +136,25 @@ double dc_tanh(double x)
     const double e = dc_exp(-2.0 * a);
     const double t = (1.0 - e) / (1.0 + e);
     return x < 0.0 ? -t : t;
+}
+
+// Small whole exponents by multiplication, square roots exactly, others as exp(y ln x).
+double dc_pow(double x, double y)
+{
+    if (y == rint(y) && fabs(y) <= 64.0) {
+        double product = 1.0;
+        for (int n = (int)fabs(y); n > 0; n--)
+            product *= x;
+        return y < 0.0 ? 1.0 / product : product;
+    }
+    if (fabs(y) == 0.5)
+        return y < 0.0 ? 1.0 / sqrt(x) : sqrt(x);
+    if (x < 0.0 && y == rint(y))
+        return fmod(y, 2.0) == 0.0 ? dc_exp(y * dc_ln(-x)) : -dc_exp(y * dc_ln(-x));
+    return dc_exp(y * dc_ln(x));
+}
+
+double dc_erf(double x)
+{
+    return dc__erf(x);
 }

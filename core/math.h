@@ -13,6 +13,8 @@ double dc_ln(double x);             // x > 0; -Inf at 0; NaN below
 double dc_cos_turns(double turns);  // cos(2 pi turns), any finite argument
 double dc_sin_turns(double turns);
 double dc_tanh(double x);
-double dc_sigmoid(double x);  // 1 / (1 + exp(-x)), no overflow
+double dc_sigmoid(double x);        // 1 / (1 + exp(-x)), no overflow
+double dc_pow(double x, double y);  // below 1e-12; NaN where x < 0 and y is not a whole number
+double dc_erf(double x);            // below 1e-10, as all of core/math_inline.h
 
 #endif

@@ -21,7 +21,7 @@
 #include "core/tail.h"
 #include "core/tensor.h"
 
-enum { DC_INPUTS_MAX = 8, DC_OP_PARAMS_MAX = 6 };
+enum { DC_INPUTS_MAX = 72, DC_OP_PARAMS_MAX = 6 };
 
 enum dc_mode { DC_INFERENCE, DC_TRAINING };
 
@@ -91,6 +91,7 @@ enum {
     DC_OP_LOSS = 4,          // output is doubles: the unweighted value, then its gradient's norm
     DC_OP_NO_GRADIENT = 8,   // no gradient flows to the inputs
     DC_OP_TAILS = 16,        // reads its inputs and d_out through tails, and takes notes
+    DC_OP_CONSTANT_INPUTS = 32,  // inputs may be [1, ...]: the same for every row
 };
 
 struct dc_op {

@@ -31,6 +31,12 @@ struct dc_augmentation_kind {
     bool mixes;   // joins with a partner; apply is NULL
     bool pastes;  // by a rectangle of it
     bool bytes;   // of values in [0, 255]: uint8 sources alone
+    // Of kinds that know few outcomes: how many, which one a stream draws, and that one. Then apply
+    // is NULL.
+    int64_t (*outcomes)(const double *values);
+    int64_t (*draw)(const double *values, struct dc_random *random);
+    void (*apply_outcome)(float *out, const float *in, const struct dc_shape *shape,
+                          const double *values, int64_t outcome);
     // out, in: samples of `shape`, apart. values: [parameter_count].
     void (*apply)(float *out, const float *in, const struct dc_shape *shape, const double *values,
                   struct dc_random *random);
@@ -59,6 +65,15 @@ DC_MUST_USE enum dc_status dc_augmentations_check(const struct dc_augmentation *
 float *dc_augmentation_view(float *sample, float *scratch, const struct dc_shape *shape,
                             const struct dc_augmentation *list, int count, uint32_t seed,
                             uint32_t epoch, uint64_t id);
+
+// How many views a sample has: the product of all outcomes (pad_crop 4 and flip: 162); 0 where a
+// kind has no count of them or more than 2^20 come together. Then view number `outcome` of them,
+// and the number of what dc_augmentation_view draws.
+int64_t dc_augmentation_outcomes(const struct dc_augmentation *list, int count);
+float *dc_augmentation_outcome(float *sample, float *scratch, const struct dc_shape *shape,
+                               const struct dc_augmentation *list, int count, int64_t outcome);
+int64_t dc_augmentation_drawn(const struct dc_augmentation *list, int count, uint32_t seed,
+                              uint32_t epoch, uint64_t id);
 
 // How a sample is joined with another.
 struct dc_mix {

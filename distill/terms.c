@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "distill/adaptor.h"
+#include "distill/ensemble.h"
 #include "distill/losses.h"
 
 // Weights are those that the losses' authors, or the comparison of Tian et al. (arXiv:1910.10699),
@@ -124,29 +125,63 @@ static enum dc_status fill_samples(struct dc_crd_attributes *a, const struct bui
     return DC_OK;
 }
 
-// The input that brings in a node of the teacher; -1: its logits.
-static enum dc_status teacher_input(const struct builder *b, int node, int *input,
+static const char *prefix(const struct builder *b)
+{
+    return b->sources->prefix ? b->sources->prefix : "";
+}
+
+// The input that brings in a node of a teacher; -1: its logits.
+static enum dc_status teacher_input(const struct builder *b, int t, int node, int *input,
                                     struct dc_error *error)
 {
     struct dc_terms *terms = b->terms;
-    const struct dc_graph *teacher = b->sources->teacher;
-    const bool logits = node < 0;
-    if (logits && teacher)
-        node = b->sources->teacher_output;
+    const struct dc_term_teacher *teacher = &b->sources->teachers[t];
+    const bool logits = node < 0 || node == (teacher->graph ? teacher->output : -1);
+    node = logits && teacher->graph ? teacher->output : node;
     for (int i = 0; i < terms->input_count; i++) {
         *input = terms->inputs[i].input;
-        if (terms->inputs[i].teacher_node == node)
+        if (terms->inputs[i].teacher == t && terms->inputs[i].teacher_node == node)
             return DC_OK;
     }
     const struct dc_shape *shape = logits ? &b->graph->nodes[b->output].shape
-                                          : &teacher->nodes[node].shape;
-    const char *layer = logits ? "logits" : teacher->nodes[node].name;
-    char *name = dc_arena_printf(b->graph->arena, error, "teacher.%s", layer);
+                                          : &teacher->graph->nodes[node].shape;
+    const char *layer = logits ? "logits" : teacher->graph->nodes[node].name;
+    char *name = t == 0 ? dc_arena_printf(b->graph->arena, error, "teacher.%s", layer)
+                        : dc_arena_printf(b->graph->arena, error, "teacher%d.%s", t + 1, layer);
     if (!name)
         return DC_ERR_MEMORY;
     DC_TRY(dc_graph_add_input(b->graph, name, DC_F32, shape, input, error));
-    terms->inputs[terms->input_count++] = (struct dc_teacher_input){node, *input};
+    terms->inputs[terms->input_count++] = (struct dc_teacher_input){t, node, *input};
     return DC_OK;
+}
+
+// The teacher's logits, or what stands for those of several under this loss.
+static enum dc_status teacher_logits(const struct builder *b, const struct dc_term_spec *spec,
+                                     int *node, struct dc_error *error)
+{
+    const int count = b->sources->teacher_count;
+    struct dc_ensemble_attributes a = {.temperature = (float)(spec->temperature > 0.0
+                                                                  ? spec->temperature
+                                                              : spec->tau > 0.0 ? spec->tau
+                                                                                : 1.0),
+                                       .binary = spec->kind == DC_LOSS_BCE};
+    int inputs[DC_TEACHERS_MAX];
+    if (count <= 1 && b->sources->teachers[0].peer == 0)
+        return teacher_input(b, 0, -1, node, error);
+    for (int t = 0; t < count; t++) {
+        inputs[t] = b->sources->teachers[t].peer;
+        a.weights[t] = b->sources->teachers[t].weight;
+        if (inputs[t] == 0)
+            DC_TRY(teacher_input(b, t, -1, &inputs[t], error));
+    }
+    char *name = dc_arena_printf(b->graph->arena, error, "%sensemble.%s.%.9g", prefix(b),
+                                 a.binary ? "sigmoid" : "softmax", (double)a.temperature);
+    if (!name)
+        return DC_ERR_MEMORY;
+    *node = dc_graph_find(b->graph, name);
+    return *node >= 0 ? DC_OK
+                      : dc_graph_add(b->graph, name, &dc_op_ensemble, &a, sizeof a, inputs, count,
+                                     node, error);
 }
 
 static enum dc_status find_layer(int *node, const struct dc_graph *graph, int count,
@@ -201,7 +236,7 @@ static enum dc_status add_logit_term(const struct builder *b, const struct dc_te
     int inputs[3] = {b->output, -1, b->targets};
     if (spec->kind == DC_LOSS_LABEL)
         return add_label(b, spec, name, error);
-    DC_TRY(teacher_input(b, -1, &inputs[1], error));
+    DC_TRY(teacher_logits(b, spec, &inputs[1], error));
     fill(&attributes, spec);
     const struct dc_op *op = dc_term_kinds[spec->kind].op;
     return add_term(b, spec, name, op, &attributes, inputs, op->inputs_max, error);
@@ -234,17 +269,22 @@ static enum dc_status adapt(struct builder *b, const struct dc_term_spec *spec, 
 static enum dc_status add_feature_term(struct builder *b, const struct dc_term_spec *spec, int pair,
                                        const char *name, struct dc_error *error)
 {
-    const struct dc_graph *teacher = b->sources->teacher;
     union attributes attributes = {0};
-    int inputs[2], node;
+    int inputs[2], node = -1, t = 0;
+    DC_TRY(find_layer(&inputs[0], b->graph, b->network_nodes, spec->student.items[pair], "student",
+                      b->graph->arena, error));
+    for (int i = 0; i < b->sources->teacher_count && node < 0; i++) {
+        const struct dc_graph *graph = b->sources->teachers[i].graph;
+        node = graph ? dc_graph_find(graph, spec->teacher.items[pair]) : -1;
+        t = node >= 0 || (graph && !b->sources->teachers[t].graph) ? i : t;
+    }
+    const struct dc_graph *teacher = b->sources->teachers[t].graph;
     if (!teacher)
         return dc_fail(error, DC_ERR_CONFIG,
                        "it reads a layer of the teacher, of which there are only logits here");
-    DC_TRY(find_layer(&inputs[0], b->graph, b->network_nodes, spec->student.items[pair], "student",
-                      b->graph->arena, error));
     DC_TRY(find_layer(&node, teacher, teacher->count, spec->teacher.items[pair], "teacher",
                       b->graph->arena, error));
-    DC_TRY(teacher_input(b, node, &inputs[1], error));
+    DC_TRY(teacher_input(b, t, node, &inputs[1], error));
     fill(&attributes, spec);
     const struct dc_shape *shape = &b->graph->nodes[inputs[0]].shape;
     if (pair == 0)  // the deepest layer, whose channels are the most
@@ -256,14 +296,15 @@ static enum dc_status add_feature_term(struct builder *b, const struct dc_term_s
 // The first of a kind has the kind's name, the next ones a number behind it.
 static const char *term_name(const struct builder *b, const char *kind, struct dc_error *error)
 {
-    const size_t length = strlen(kind);
+    const char *base = dc_arena_printf(b->graph->arena, error, "%s%s", prefix(b), kind);
+    const size_t length = base ? strlen(base) : 0;
     int same = 1;
-    for (int t = 0; t < b->terms->count; t++) {
+    for (int t = 0; base && t < b->terms->count; t++) {
         const char *name = b->terms->terms[t].name;
-        same += !strncmp(name, kind, length) &&
+        same += !strncmp(name, base, length) &&
                 strspn(name + length, "0123456789") == strlen(name + length);
     }
-    return same == 1 ? kind : dc_arena_printf(b->graph->arena, error, "%s%d", kind, same);
+    return same == 1 ? base : dc_arena_printf(b->graph->arena, error, "%s%d", base, same);
 }
 
 static enum dc_status add_terms(struct builder *b, const struct dc_term_spec *spec,
@@ -302,7 +343,6 @@ enum dc_status dc_terms_build(struct dc_terms *terms, struct dc_graph *graph, in
                         .targets = targets,
                         .label = label,
                         .sources = sources};
-    *terms = (struct dc_terms){0};
     for (int i = 0; i < count; i++)
         DC_TRY_IN(add_terms(&b, &specs[i], error), error, "loss %d, %s", i + 1,
                   dc_term_kinds[specs[i].kind].name);

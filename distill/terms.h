@@ -61,31 +61,50 @@ struct dc_label_loss {
     struct dc_cross_entropy_attributes attributes;
 };
 
-// What terms may read beside the student. All of it may be absent.
+enum { DC_TEACHERS_MAX = 6 };
+
+struct dc_term_teacher {
+    const char *name;
+    const struct dc_graph *graph;  // names layers and gives shapes; NULL: logits alone
+    int output;                    // its logits
+    double weight;                 // of its probabilities; all sum to 1
+    int peer;  // its logits, a node of the training graph: a student trained along; 0: it is not
+};
+
+// What terms may read beside the student. All of it may be absent: then there is one teacher of
+// whom only the logits are known.
 struct dc_terms_sources {
-    const struct dc_graph *teacher;  // names layers and gives shapes; NULL: logits alone
-    int teacher_output;              // its logits
+    struct dc_term_teacher teachers[DC_TEACHERS_MAX];
+    int teacher_count;
     // Of losses that know other samples: labels by id [label_count], and the ids trained on. NULL:
     // shapes alone, such a loss cannot run. Must outlive the graph.
     const int32_t *labels;
     int64_t label_count;
     const int64_t *ids;
     int64_t id_count;
+    const char *prefix;  // of the terms' names, for a student trained along: "peer1."; NULL: none
 };
 
 // The value of a teacher's node is to be bound to an input of the training graph.
 struct dc_teacher_input {
-    int teacher_node;  // of sources->teacher; -1: the logits, where there is no graph to name them
+    int teacher;       // of sources->teachers
+    int teacher_node;  // of its graph; -1: the logits, where there is no graph to name them
     int input;
 };
 
 struct dc_terms {
     struct dc_loss_term terms[DC_TERMS_MAX];  // network is the caller's to fill in
     int count;
-    struct dc_teacher_input inputs[1 + DC_TERMS_MAX];
+    struct dc_teacher_input inputs[DC_TEACHERS_MAX + DC_TERMS_MAX];
     int input_count;
 };
 
+// Losses on logits read the one teacher's, or of several a value that stands for their averaged
+// probabilities at the loss's temperature (distill/ensemble.h). A layer is looked for in the
+// teachers in turn.
+//
+// Terms are added to those that are there, named PREFIX and the loss's kind.
+//
 // Adds loss nodes (and adaptors, and inputs "teacher.logits", "teacher.LAYER") behind a network of
 // `network_nodes` nodes with its logits at `output` and the labels' input at `targets`. A layer
 // that is not there, or shapes that no adaptor joins, are DC_ERR_CONFIG and name the loss.

@@ -58,8 +58,21 @@ struct dc_train_spec {
     struct dc_named_values learning_rate_factors;  // by slice pattern
 };
 
+// Where a teacher's outputs are kept, and how (distill/cache.h).
+struct dc_cache_keys {
+    const char *path;
+    int mode;  // enum dc_cache_mode
+    int type;  // float32, float16
+    int64_t top, block;
+    bool fill;
+};
+
 struct dc_distill_spec {
-    const char *teacher;
+    const char *teacher;              // one, by name
+    struct dc_named_values teachers;  // or several, each with its weight
+    struct dc_texts peers;            // or students trained along: model files
+    bool caches;
+    struct dc_cache_keys cache;
     struct dc_loss_list losses;
 };
 
@@ -81,7 +94,8 @@ struct dc_export_spec {
 struct dc_stage {
     const char *name;
     const struct dc_yaml *where;
-    const char *from, *model;
+    const char *from, *model, *weights;  // weights: a file to start from
+    struct dc_normalize_spec normalize;  // automatic: as the data
     struct dc_named_values parameters;
     int64_t seed;
     bool trains, distills, quantizes, exports;
@@ -114,6 +128,16 @@ void dc_experiment_free(struct dc_experiment *experiment);  // NULL is allowed
 // the key is not stated (inherited or a default).
 const struct dc_yaml *dc_stage_place(const struct dc_stage *stage, const char *group,
                                      const char *key);
+
+// The teachers of a stage: a stage before it, its own moving average, or a file of logits, by name;
+// weights sum to 1.
+#define DC_TEACHER_AVERAGE "average"
+int dc_stage_teachers(const char *names[DC_TEACHERS_MAX], double weights[DC_TEACHERS_MAX],
+                      const struct dc_stage *stage);
+
+// The stage whose network a teacher of this name is: of the average the stage itself; NULL: a file.
+const struct dc_stage *dc_teacher_stage(struct dc_experiment *experiment,
+                                        const struct dc_stage *stage, const char *name);
 
 struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const char *name);
 

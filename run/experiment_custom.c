@@ -271,6 +271,13 @@ enum dc_status dc__decode_factors(const struct dc_decoder *decoder, void *field,
                         decoder, error);
 }
 
+enum dc_status dc__decode_teachers(const struct dc_decoder *decoder, void *field,
+                                   const struct dc_yaml *node, struct dc_error *error)
+{
+    return decode_named(field, node, "teachers are a mapping {STAGE or FILE: weight}", 1e-6, 1e6,
+                        decoder, error);
+}
+
 enum dc_status dc__decode_parameters(const struct dc_decoder *decoder, void *field,
                                      const struct dc_yaml *node, struct dc_error *error)
 {

@@ -158,9 +158,9 @@ static void fill(union attributes *a, const struct dc_layer_kind *kind, const st
     if (op == &dc_op_conv) {
         fill_conv(&a->conv, kind, l, in, kernel, stride, &p);
     } else if (pools) {
-        a->pool = (struct dc_pool_attributes){kernel[0], kernel[1], stride[0],
-                                              stride[1], p.top,     p.bottom,
-                                              p.left,    p.right,   l->count_padding};
+        a->pool = (struct dc_pool_attributes){
+            kernel[0], kernel[1],        stride[0], stride[1], p.top, p.bottom, p.left,
+            p.right,   l->count_padding, 0,         0,         0,     0};
     } else if (op == &dc_op_dense) {
         a->dense = (struct dc_dense_attributes){(int)l->units, l->bias};
     } else if (op == &dc_op_batch_norm) {
@@ -243,6 +243,8 @@ enum dc_status dc_layer_add(struct dc_graph *graph, const char *name,
 {
     union attributes attributes = {0};
     fill(&attributes, kind, layer, &graph->nodes[inputs[0]].shape);
-    return dc_graph_add(graph, name, kind->op, &attributes, kind->op->attribute_bytes, inputs,
-                        count, node, error);
+    // what a kind has no keys for is the op's own default
+    const bool plain = kind->keys[0] == '\0';
+    return dc_graph_add(graph, name, kind->op, plain ? NULL : &attributes,
+                        plain ? 0 : kind->op->attribute_bytes, inputs, count, node, error);
 }

@@ -342,8 +342,15 @@ enum dc_status dc_model_read(struct dc_model *model, const char *path,
     return DC_OK;
 }
 
+bool dc_model_is_onnx(const char *path)
+{
+    const size_t length = strlen(path);
+    return length > 5 && strcmp(path + length - 5, ".onnx") == 0;
+}
+
 void dc_model_free(struct dc_model *model)
 {
+    dc_params_free(model->params);
     dc_graph_free(model->graph);
     *model = (struct dc_model){0};
 }

@@ -25,12 +25,15 @@
 #define DC_RUN_MODEL_H
 
 #include "core/graph.h"
+#include "core/params.h"
 
 struct dc_model {
     const char *name;
-    struct dc_graph *graph;  // owned
-    int input, output;       // nodes
-    struct dc_shape sample;  // [height, width, channels]
+    struct dc_graph *graph;    // owned
+    int input, output;         // nodes
+    struct dc_shape sample;    // [height, width, channels]
+    bool imported;             // from ONNX: reads images of its own size, which are resized for it
+    struct dc_params *params;  // the weights that came with it, owned; or NULL
 };
 
 // A parameter given by the experiment: overrides the file's default.
@@ -38,6 +41,9 @@ struct dc_named_value {
     const char *name;
     double value;
 };
+
+// Whether the file is a network as ONNX, told by its name (.onnx).
+bool dc_model_is_onnx(const char *path);
 
 // The caller frees with dc_model_free. Unknown overrides are DC_ERR_CONFIG.
 DC_MUST_USE enum dc_status dc_model_read(struct dc_model *model, const char *path,

@@ -39,6 +39,30 @@ struct dc_ahead {
     int lines;  // to ask for with each run of a tile
 };
 
+// Functions of one value (core/ops/unary.c). k: two attributes, or anything.
+enum dc_function {
+    DC_LEAKY_RELU,
+    DC_HARD_SIGMOID,
+    DC_SILU,
+    DC_GELU,
+    DC_GELU_TANH,
+    DC_ERF,
+    DC_EXP,
+    DC_LOG,
+    DC_SQRT,
+    DC_POW,
+    DC_NEGATE,
+    DC_ABS,
+    DC_RECIPROCAL,
+    DC_FUNCTION_COUNT
+};
+struct dc_pointwise {
+    void (*value)(float *y, const float *x, const float *k, int64_t count);  // y[i] = f(x[i])
+    // dx[i] = f'(x[i]) g[i], added where `add`
+    void (*gradient)(float *dx, const float *g, const float *x, const float *k, int64_t count,
+                     bool add);
+};
+
 struct dc_kernels {
     // y[y_offset[p] + c] = bias[c] + sum_k x[..] * w[k][c] for any number of channels, w in panels;
     // added to y where `add`. bias: [channels] or NULL. The order of the sum over k depends on
@@ -74,6 +98,14 @@ struct dc_kernels {
                                const struct dc_tail *tail, int64_t count);
     // NaN changes nothing.
     void (*range)(float *least, float *greatest, const float *x, int period, int64_t count);
+
+    // The same bits on every level, as all of pointwise.inc.h: functions; y = exp(x - max x) / sum;
+    // sum of (x - centre)^power, power 1 or 2; y = (x - mean) * inverse (* gamma + beta, or NULL).
+    const struct dc_pointwise *pointwise;  // [DC_FUNCTION_COUNT]
+    void (*softmax_line)(float *y, const float *x, int64_t count);
+    double (*line_moment)(const float *x, double centre, int power, int64_t count);
+    void (*normalize_line)(float *y, const float *x, const float *gamma, const float *beta,
+                           double mean, double inverse, int64_t count);
 
     // The next `count` numbers of a stream that stands at a fresh block (dc_random_start).
     void (*philox)(uint32_t *out, const uint32_t counter[4], const uint32_t key[2], int64_t count);

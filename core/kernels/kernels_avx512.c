@@ -9,6 +9,7 @@
 
 #include "core/kernels/convolution.inc.h"
 #include "core/kernels/depthwise.inc.h"
+#include "core/kernels/pointwise.inc.h"
 #include "core/kernels/random.inc.h"
 #include "core/kernels/tail.inc.h"
 
@@ -59,6 +60,10 @@ const struct dc_kernels dc__kernels_avx512 = {
     .moments = moments,
     .tail_gradient_sums = tail_gradient_sums,
     .range = range,
+    .pointwise = pointwise,
+    .softmax_line = softmax_line,
+    .line_moment = line_moment,
+    .normalize_line = normalize_line,
     .philox = philox,
 };
 

@@ -7,6 +7,7 @@
 
 #include "core/kernels/tile.inc.h"
 
+#include "core/kernels/pointwise.inc.h"
 #include "core/kernels/random.inc.h"
 #include "core/kernels/tail.inc.h"
 
@@ -84,5 +85,9 @@ const struct dc_kernels dc__kernels_scalar = {
     .moments = moments,
     .tail_gradient_sums = tail_gradient_sums,
     .range = range,
+    .pointwise = pointwise,
+    .softmax_line = softmax_line,
+    .line_moment = line_moment,
+    .normalize_line = normalize_line,
     .philox = philox,
 };

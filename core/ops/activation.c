@@ -1,4 +1,4 @@
-// Owns the functions of one value: relu, relu6, sigmoid, tanh, h_swish.
+// Owns functions of one value: relu, relu6, clip, sigmoid, tanh, h_swish. Others are unary.c's.
 //
 // One function each way over an array.
 // Multiply, then add, never fused: every instruction set gives the same bits. NaN stays NaN, and a
@@ -131,18 +131,43 @@ static enum dc_status relu6(struct dc_tail *tail, const struct dc_op_call *call,
     return relu(tail, call, notes, error);
 }
 
+static enum dc_status clip(struct dc_tail *tail, const struct dc_op_call *call,
+                           const struct dc_notes *notes, struct dc_error *error)
+{
+    const struct dc_clip_attributes *a = call->node->attributes;
+    (void)notes;
+    (void)error;
+    tail->low = a->low;
+    tail->high = a->high;
+    tail->pass_low = nextafterf(a->low, INFINITY);
+    tail->pass_high = nextafterf(a->high, -INFINITY);
+    return DC_OK;
+}
+
+static enum dc_status clip_infer(struct dc_shape *out, const struct dc_node *node,
+                                 const struct dc_shape *in, struct dc_error *error)
+{
+    const struct dc_clip_attributes *a = node->attributes;
+    if (!(a->low < a->high))
+        return dc_fail(error, DC_ERR_CONFIG, "clip from %g to %g", (double)a->low, (double)a->high);
+    return infer(out, node, in, error);
+}
+
+static const struct dc_tail_part clip_part = {.rank = DC_TAIL_CLAMP, .extend = clip};
 static const struct dc_tail_part relu_part = {.rank = DC_TAIL_CLAMP, .extend = relu};
 static const struct dc_tail_part relu6_part = {.rank = DC_TAIL_CLAMP, .extend = relu6};
 
-#define CLAMP(name_, part_)                                                                        \
+#define CLAMP(name_, part_, ...)                                                                   \
     {                                                                                              \
         .name = name_, .inputs_min = 1, .inputs_max = 1, .flags = DC_OP_READS_INPUT,               \
-        .infer = infer, .memory = dc_tail_memory, .forward = dc_tail_forward,                      \
-        .backward = dc_tail_backward, .tail = &part_                                               \
+        .memory = dc_tail_memory, .forward = dc_tail_forward, .backward = dc_tail_backward,        \
+        .tail = &part_, __VA_ARGS__                                                                \
     }
 
-const struct dc_op dc_op_relu = CLAMP("relu", relu_part);
-const struct dc_op dc_op_relu6 = CLAMP("relu6", relu6_part);
+const struct dc_op dc_op_relu = CLAMP("relu", relu_part, .infer = infer);
+const struct dc_op dc_op_relu6 = CLAMP("relu6", relu6_part, .infer = infer);
+const struct dc_op dc_op_clip = CLAMP("clip", clip_part, .infer = clip_infer,
+                                      .attribute_bytes = sizeof(struct dc_clip_attributes));
 const struct dc_op dc_op_sigmoid = DC_ROW_OP("sigmoid", 1, 1, .flags = DC_OP_READS_OUTPUT,
                                              .infer = infer);
 const struct dc_op dc_op_tanh = DC_ROW_OP("tanh", 1, 1, .flags = DC_OP_READS_OUTPUT,

@@ -16,19 +16,9 @@ struct job {
 static void pack(float *panels, const float *w, const struct dc_conv_geometry *g)
 {
     const int64_t depth = dc__conv_taps(g) * g->group_in;
-    for (int group = 0; group < g->groups; group++) {
-        for (int first = 0; first < g->group_out; first += DC_PANEL) {
-            const int left = g->group_out - first;
-            const int n = left < DC_PANEL ? left : DC_PANEL;
-            const float *from = w + group * g->group_out + first;
-            for (int64_t k = 0; k < depth; k++, panels += DC_PANEL) {
-                for (int c = 0; c < n; c++)
-                    panels[c] = from[k * g->out_c + c];
-                for (int c = n; c < DC_PANEL; c++)
-                    panels[c] = 0.0f;
-            }
-        }
-    }
+    for (int group = 0; group < g->groups; group++)
+        dc__pack(panels + group * dc__panel_floats(g->group_out, depth), w + group * g->group_out,
+                 depth, g->group_out, g->out_c, 1);
 }
 
 static void forward_images(const struct job *job, float *y, const float *x, int64_t images,

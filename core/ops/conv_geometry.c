@@ -84,6 +84,23 @@ int64_t dc__panel_floats(int channels, int64_t depth)
     return (channels + DC_PANEL - 1) / DC_PANEL * DC_PANEL * depth;
 }
 
+void dc__pack(float *panels, const float *w, int64_t depth, int channels, int64_t depth_stride,
+              int64_t channel_stride)
+{
+    for (int first = 0; first < channels; first += DC_PANEL) {
+        const int left = channels - first, n = left < DC_PANEL ? left : DC_PANEL;
+        const float *from = w + first * channel_stride;
+        for (int64_t k = 0; k < depth; k++, panels += DC_PANEL, from += depth_stride) {
+            if (channel_stride == 1 && n == DC_PANEL) {
+                memcpy(panels, from, DC_PANEL * sizeof *panels);
+                continue;
+            }
+            for (int c = 0; c < DC_PANEL; c++)
+                panels[c] = c < n ? from[c * channel_stride] : 0.0f;
+        }
+    }
+}
+
 static bool merges_rows(const struct dc_conv_geometry *g)
 {
     return g->groups == 1 && g->dilation_w == 1 && !g->depthwise;

@@ -34,6 +34,9 @@ int64_t dc__conv_weights(const struct dc_conv_geometry *g);  // values of the ke
 // Floats of the panels of `channels` channels with `depth` values of k each, per group.
 int64_t dc__panel_floats(int channels, int64_t depth);
 int dc__div_floor(int a, int b);
+// Panels (struct dc_taps) of w[k * depth_stride + c * channel_stride].
+void dc__pack(float *panels, const float *w, int64_t depth, int channels, int64_t depth_stride,
+              int64_t channel_stride);
 
 // Scratch is handed out from one block in a fixed order; with base NULL the same code only counts.
 struct dc_scratch {

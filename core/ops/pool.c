@@ -19,6 +19,11 @@ static enum dc_status fail_image(struct dc_error *error, const char *op, const s
                    dc_shape_text(text, in));
 }
 
+static int step_of(int dilation)
+{
+    return dilation == 0 ? 1 : dilation;
+}
+
 static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
                             const struct dc_shape *in, struct dc_error *error)
 {
@@ -34,19 +39,28 @@ static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
     if (a->pad_top < 0 || a->pad_bottom < 0 || a->pad_left < 0 || a->pad_right < 0)
         return dc_fail(error, DC_ERR_CONFIG, "padding must not be negative: %d, %d, %d, %d",
                        a->pad_top, a->pad_bottom, a->pad_left, a->pad_right);
+    if (a->dilation_h < 0 || a->dilation_w < 0 || a->uncounted_bottom < 0 ||
+        a->uncounted_right < 0 || a->uncounted_bottom > a->pad_bottom ||
+        a->uncounted_right > a->pad_right)
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "dilation %d, %d must not be negative, uncounted padding %d, %d not above "
+                       "the padding",
+                       a->dilation_h, a->dilation_w, a->uncounted_bottom, a->uncounted_right);
     const int64_t height = in[0].dims[1] + a->pad_top + a->pad_bottom;
     const int64_t width = in[0].dims[2] + a->pad_left + a->pad_right;
-    if (a->kernel_h > height || a->kernel_w > width)
+    const int64_t reach_h = (int64_t)(a->kernel_h - 1) * step_of(a->dilation_h) + 1;
+    const int64_t reach_w = (int64_t)(a->kernel_w - 1) * step_of(a->dilation_w) + 1;
+    if (reach_h > height || reach_w > width)
         return dc_fail(error, DC_ERR_CONFIG,
                        "kernel %dx%d does not fit the padded input %" PRId64 "x%" PRId64,
                        a->kernel_h, a->kernel_w, height, width);
     *out = in[0];
-    out->dims[1] = (height - a->kernel_h) / a->stride_h + 1;
-    out->dims[2] = (width - a->kernel_w) / a->stride_w + 1;
+    out->dims[1] = (height - reach_h) / a->stride_h + 1;
+    out->dims[2] = (width - reach_w) / a->stride_w + 1;
     // The outermost windows reach furthest into the padding.
     const int64_t last_top = (out->dims[1] - 1) * a->stride_h - a->pad_top;
     const int64_t last_left = (out->dims[2] - 1) * a->stride_w - a->pad_left;
-    if (a->pad_top >= a->kernel_h || a->pad_left >= a->kernel_w || last_top >= in[0].dims[1] ||
+    if (a->pad_top >= reach_h || a->pad_left >= reach_w || last_top >= in[0].dims[1] ||
         last_left >= in[0].dims[2])
         return dc_fail(error, DC_ERR_CONFIG,
                        "with padding %d, %d, %d, %d a window of %dx%d sees padding alone",
@@ -65,34 +79,54 @@ static void max_memory(struct dc_op_memory *memory, const struct dc_node *node,
     memory->saved = (size_t)dc_shape_count(out) * sizeof(uint16_t);
 }
 
-// The taps of one window that lie inside the input: rows [top, bottom), columns [left, right).
-struct window {
-    int64_t origin_y, origin_x;  // where tap (0, 0) lies; may be negative
-    int64_t top, bottom, left, right;
+// The taps of one window along one axis: inside the input they lie at first, first + step, ...
+// below end; `counted` of them, padding included, divide an average that counts padding.
+struct span {
+    int64_t origin;  // where tap 0 lies; may be negative
+    int64_t first, end, step, counted;
 };
+
+struct window {
+    struct span y, x;
+};
+
+// limit: the end of the padding that counts.
+static struct span span_at(int64_t origin, int kernel, int step, int64_t size, int64_t limit)
+{
+    const int64_t end = origin + (int64_t)(kernel - 1) * step + 1;
+    const int64_t counted = (limit - origin + step - 1) / step;
+    return (struct span){
+        .origin = origin,
+        .first = origin < 0 ? origin + (-origin + step - 1) / step * step : origin,
+        .end = end > size ? size : end,
+        .step = step,
+        .counted = counted < kernel ? counted : kernel,
+    };
+}
 
 // a NULL: one window over the whole image.
 static struct window window_at(const struct dc_pool_attributes *a, const struct dc_shape *in,
                                int64_t p, int64_t q)
 {
+    const int64_t height = in->dims[1], width = in->dims[2];
     if (!a)
-        return (struct window){.bottom = in->dims[1], .right = in->dims[2]};
-    const int64_t y = p * a->stride_h - a->pad_top, x = q * a->stride_w - a->pad_left;
-    const int64_t bottom = y + a->kernel_h, right = x + a->kernel_w;
+        return (struct window){.y = {.end = height, .step = 1}, .x = {.end = width, .step = 1}};
     return (struct window){
-        .origin_y = y,
-        .origin_x = x,
-        .top = y < 0 ? 0 : y,
-        .left = x < 0 ? 0 : x,
-        .bottom = bottom > in->dims[1] ? in->dims[1] : bottom,
-        .right = right > in->dims[2] ? in->dims[2] : right,
-    };
+        span_at(p * a->stride_h - a->pad_top, a->kernel_h, step_of(a->dilation_h), height,
+                height + a->pad_bottom - a->uncounted_bottom),
+        span_at(q * a->stride_w - a->pad_left, a->kernel_w, step_of(a->dilation_w), width,
+                width + a->pad_right - a->uncounted_right)};
+}
+
+static int64_t inside(const struct span *s)
+{
+    return (s->end - s->first + s->step - 1) / s->step;
 }
 
 static float taps_of(const struct dc_pool_attributes *a, const struct window *w)
 {
-    const int64_t inside = (w->bottom - w->top) * (w->right - w->left);
-    return (float)(a && a->count_padding ? (int64_t)a->kernel_h * a->kernel_w : inside);
+    return (float)(a && a->count_padding ? w->y.counted * w->x.counted
+                                         : inside(&w->y) * inside(&w->x));
 }
 
 static void keep_larger(float *restrict y, uint16_t *restrict index, const float *restrict x,
@@ -134,11 +168,12 @@ static void max_window(float *y, uint16_t *index, const float *x, const struct w
                        const struct dc_pool_attributes *a, const struct dc_shape *in)
 {
     const int64_t channels = in->dims[3];
-    for (int64_t i = w->top; i < w->bottom; i++)
-        for (int64_t j = w->left; j < w->right; j++) {
+    for (int64_t i = w->y.first; i < w->y.end; i += w->y.step)
+        for (int64_t j = w->x.first; j < w->x.end; j += w->x.step) {
             const float *tap = x + (i * in->dims[2] + j) * channels;
-            const uint16_t number = (uint16_t)((i - w->origin_y) * a->kernel_w + (j - w->origin_x));
-            if (i == w->top && j == w->left) {
+            const uint16_t number = (uint16_t)((i - w->y.origin) / w->y.step * a->kernel_w +
+                                               (j - w->x.origin) / w->x.step);
+            if (i == w->y.first && j == w->x.first) {
                 memcpy(y, tap, (size_t)channels * sizeof *y);
                 for (int64_t c = 0; index && c < channels; c++)
                     index[c] = number;
@@ -157,8 +192,8 @@ static void max_window_backward(float *dx, const float *g, const uint16_t *index
     const int64_t channels = in->dims[3];
     assert(a && index);
     for (int64_t c = 0; c < channels; c++) {
-        const int64_t i = w->origin_y + index[c] / a->kernel_w;
-        const int64_t j = w->origin_x + index[c] % a->kernel_w;
+        const int64_t i = w->y.origin + index[c] / a->kernel_w * w->y.step;
+        const int64_t j = w->x.origin + index[c] % a->kernel_w * w->x.step;
         dx[(i * in->dims[2] + j) * channels + c] += g[c];
     }
 }
@@ -168,8 +203,8 @@ static void average_window(float *y, const float *x, const struct window *w, flo
 {
     const int64_t channels = in->dims[3];
     memset(y, 0, (size_t)channels * sizeof *y);
-    for (int64_t i = w->top; i < w->bottom; i++)
-        for (int64_t j = w->left; j < w->right; j++)
+    for (int64_t i = w->y.first; i < w->y.end; i += w->y.step)
+        for (int64_t j = w->x.first; j < w->x.end; j += w->x.step)
             accumulate(y, x + (i * in->dims[2] + j) * channels, channels);
     divide(y, taps, channels);
 }
@@ -178,8 +213,8 @@ static void average_window_backward(float *dx, const float *g, const struct wind
                                     const struct dc_shape *in)
 {
     const int64_t channels = in->dims[3];
-    for (int64_t i = w->top; i < w->bottom; i++)
-        for (int64_t j = w->left; j < w->right; j++)
+    for (int64_t i = w->y.first; i < w->y.end; i += w->y.step)
+        for (int64_t j = w->x.first; j < w->x.end; j += w->x.step)
             add_share(dx + (i * in->dims[2] + j) * channels, g, taps, channels);
 }
 

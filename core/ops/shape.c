@@ -41,13 +41,6 @@ static void scatter_runs(float *wide, const float *narrow, const struct runs *r,
             put(wide + r->wide_start + o * r->wide_outer + k * r->wide_step, narrow, r->run, add);
 }
 
-// 1 .. rank - 1 for a valid axis behind the batch, else 0. Negative axes count from the last.
-static int axis_of(int axis, int rank)
-{
-    const int positive = axis < 0 ? axis + rank : axis;
-    return positive >= 1 && positive < rank ? positive : 0;
-}
-
 static enum dc_status fail_axis(struct dc_error *error, const char *op, int axis,
                                 const struct dc_shape *in)
 {
@@ -56,22 +49,13 @@ static enum dc_status fail_axis(struct dc_error *error, const char *op, int axis
                    op, axis, dc_shape_text(text, in), in->rank - 1);
 }
 
-// Product of the dimensions [first, end).
-static int64_t product_of(const struct dc_shape *shape, int first, int end)
-{
-    int64_t count = 1;
-    for (int i = first; i < end; i++)
-        count *= shape->dims[i];
-    return count;
-}
-
 // Concatenation.
 
 static enum dc_status concat_infer(struct dc_shape *out, const struct dc_node *node,
                                    const struct dc_shape *in, struct dc_error *error)
 {
     const struct dc_concat_attributes *attributes = node->attributes;
-    const int axis = axis_of(attributes->axis, in[0].rank);
+    const int axis = dc_axis_of(attributes->axis, in[0].rank);
     if (axis == 0)
         return fail_axis(error, "concat", attributes->axis, &in[0]);
     *out = in[0];
@@ -95,10 +79,10 @@ static void concat_layout(struct runs *runs, const struct dc_op_call *call, int 
 {
     const struct dc_concat_attributes *attributes = call->node->attributes;
     const struct dc_shape *out = &call->out.shape;
-    const int axis = axis_of(attributes->axis, out->rank);
-    const int64_t inner = product_of(out, axis + 1, out->rank);
+    const int axis = dc_axis_of(attributes->axis, out->rank);
+    const int64_t inner = dc_shape_product(out, axis + 1, out->rank);
     *runs = (struct runs){
-        .outer = product_of(out, 1, axis),
+        .outer = dc_shape_product(out, 1, axis),
         .count = 1,
         .run = call->in[input].shape.dims[axis] * inner,
         .wide_outer = out->dims[axis] * inner,
@@ -149,17 +133,20 @@ static enum dc_status slice_infer(struct dc_shape *out, const struct dc_node *no
                                   const struct dc_shape *in, struct dc_error *error)
 {
     const struct dc_slice_attributes *a = node->attributes;
-    const int axis = axis_of(a->axis, in[0].rank);
+    const int axis = dc_axis_of(a->axis, in[0].rank);
     if (axis == 0)
         return fail_axis(error, "slice", a->axis, &in[0]);
     const int64_t size = in[0].dims[axis];
-    if (a->begin < 0 || a->begin >= a->end || a->end > size || a->step < 1)
+    const bool up = a->step >= 1 && a->begin >= 0 && a->begin < a->end && a->end <= size;
+    const bool down = a->step <= -1 && a->begin < size && a->begin > a->end && a->end >= -1;
+    if (!up && !down)
         return dc_fail(error, DC_ERR_CONFIG,
                        "slice [%" PRId64 ", %" PRId64 ") by %" PRId64
-                       " of axis %d: it needs 0 <= begin < end <= %" PRId64 " and a step from 1",
-                       a->begin, a->end, a->step, axis, size);
+                       " of axis %d: it needs 0 <= begin < end <= %" PRId64
+                       " and a step from 1, or %" PRId64 " > begin > end >= -1 and a step below 0",
+                       a->begin, a->end, a->step, axis, size, size);
     *out = in[0];
-    out->dims[axis] = (a->end - a->begin - 1) / a->step + 1;
+    out->dims[axis] = (a->end - a->begin - (up ? 1 : -1)) / a->step + 1;
     return DC_OK;
 }
 
@@ -167,10 +154,10 @@ static void slice_layout(struct runs *runs, const struct dc_op_call *call, int i
 {
     const struct dc_slice_attributes *a = call->node->attributes;
     const struct dc_shape *in = &call->in[input].shape;
-    const int axis = axis_of(a->axis, in->rank);
-    const int64_t inner = product_of(in, axis + 1, in->rank);
+    const int axis = dc_axis_of(a->axis, in->rank);
+    const int64_t inner = dc_shape_product(in, axis + 1, in->rank);
     *runs = (struct runs){
-        .outer = product_of(in, 1, axis),
+        .outer = dc_shape_product(in, 1, axis),
         .count = call->out.shape.dims[axis],
         .run = inner,
         .wide_start = a->begin * inner,

@@ -20,7 +20,7 @@ static const struct dc_conv_attributes depthwise = {9, 3, 3, 1, 1, 1, 1, 9, 1, 1
 static const struct dc_conv_attributes pointwise = {17, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, false};
 static const struct dc_dense_attributes dense = {.units = 10, .bias = true};
 static const struct dc_batch_norm_attributes norm = {.epsilon = 1e-3f, .momentum = 0.1f};
-static const struct dc_pool_attributes pool = {3, 3, 2, 2, 0, 1, 0, 1, false};
+static const struct dc_pool_attributes pool = {3, 3, 2, 2, 0, 1, 0, 1, false, 0, 0, 0, 0};
 static const struct dc_pad_attributes pad = {1, 0, 2, 1, 0, 3};
 static const struct dc_slice_attributes slice = {.axis = 2, .begin = 1, .end = 5, .step = 2};
 static const struct dc_reshape_attributes reshape = {.rank = 2, .dims = {-1, 3}};

@@ -109,7 +109,7 @@ static int add_random(struct dc_graph *graph, unsigned *seed)
                                                 &dc_op_h_swish, &dc_op_relu6};
     static const struct dc_batch_norm_attributes norm = {1e-3f, 0.1f};
     static const struct dc_dropout_attributes dropout = {0.25f};
-    static const struct dc_pool_attributes pool = {3, 3, 1, 1, 1, 1, 1, 1, false};
+    static const struct dc_pool_attributes pool = {3, 3, 1, 1, 1, 1, 1, 1, false, 0, 0, 0, 0};
     const int recent = graph->count < 5 ? graph->count : 5;
     int in[4];
     for (int k = 0; k < 4; k++)  // mostly recent values, sometimes any

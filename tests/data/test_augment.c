@@ -260,7 +260,8 @@ static void the_table_is_sound(void **state)
     for (const struct dc_augmentation_kind *kind = dc_augmentation_kinds; kind->name; kind++) {
         const struct dc_augmentation augmentation = dc_augmentation_default(kind);
         assert_ptr_equal(dc_augmentation_find(kind->name), kind);
-        assert_true(kind->mixes == !kind->apply);
+        assert_int_equal(kind->mixes + !!kind->apply + !!kind->apply_outcome, 1);
+        assert_true(!kind->outcomes == !kind->apply_outcome && !kind->draw == !kind->outcomes);
         assert_true(kind->help && kind->parameter_count <= DC_AUGMENTATION_PARAMETERS);
         const struct dc_shape *fits = kind->bytes ? &DC_SHAPE(8, 8, 3) : &shape;
         assert_int_equal(dc_augmentations_check(&augmentation, 1, fits, DC_U8, &error), DC_OK);

@@ -220,7 +220,8 @@ static void open_fusion(struct fusion *f)
                                             &nodes[i], &error),
                          DC_OK);
     }
-    const struct dc_terms_sources sources = {.teacher = f->teacher, .teacher_output = -1};
+    const struct dc_terms_sources sources = {.teachers = {{.graph = f->teacher, .output = -1}},
+                                             .teacher_count = 1};
     if (dc_terms_build(&f->terms, f->graph, 2, nodes[1], -1, &review, 1, &label, &sources,
                        &error) != DC_OK)
         fail_msg("%s", error.message);

@@ -63,7 +63,8 @@ static int assert_keys(const struct dc_schema *schema, const char *text)
 static void every_key_is_written(void **state)
 {
     (void)state;
-    struct dc_experiment *experiment = read_experiment(test_path("export.yaml"), NULL, 0);
+    const char *const cached = "stages.student.distill.cache={path: cache}";
+    struct dc_experiment *experiment = read_experiment(test_path("export.yaml"), &cached, 1);
     char *text = written(experiment);
     int count = assert_keys(&dc__experiment_schema, text);
     count += assert_keys(&dc__stage_schema, text);
