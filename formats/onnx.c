@@ -1,0 +1,548 @@
+// Owns the import of a file: its bytes, its values by name, its nodes in order, the finished graph.
+//
+// Nodes must come in order of use, as the format asks, so that a cycle is a node that reads what no
+// node before it makes. A node of the graph that the output does not need (what a pattern replaced)
+// is left out at the end. What a single node becomes is decided elsewhere (onnx_table.c).
+
+#include "formats/onnx.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/random.h"
+#include "formats/onnx_internal.h"
+
+enum { OPSET_LEAST = 9, OPSET_MOST = 21, NAME_BYTES = 200, UNKNOWN_BYTES = 3000 };
+static const int64_t row_most = INT32_MAX;  // floats of one sample's value
+
+// The unpacked file may take some times its bytes, and no more.
+struct budget {
+    size_t left;
+};
+
+static void *budget_alloc(void *data, size_t size)
+{
+    struct budget *budget = data;
+    if (size > budget->left)
+        return NULL;
+    budget->left -= size;
+    return malloc(size);
+}
+
+static void budget_free(void *data, void *memory)
+{
+    (void)data;
+    free(memory);
+}
+
+// Values by name.
+
+static int *slot_of(const struct dc_import *m, const char *name)
+{
+    uint64_t at = dc_hash_name(name) % (uint64_t)m->slot_count;
+    while (m->slots[at] >= 0 && strcmp(m->values[m->slots[at]].name, name) != 0)
+        at = (at + 1) % (uint64_t)m->slot_count;
+    return &m->slots[at];
+}
+
+struct dc_onnx_value *dc__onnx_find(const struct dc_import *m, const char *name)
+{
+    const int i = *slot_of(m, name);
+    return i < 0 ? NULL : &m->values[i];
+}
+
+static enum dc_status add_value(struct dc_import *m, const char *name, int producer,
+                                struct dc_onnx_value **out, struct dc_error *error)
+{
+    int *slot = slot_of(m, name);
+    if (*slot >= 0)
+        return dc_fail(error, DC_ERR_DATA, "two values are named '%s'", name);
+    *slot = m->value_count;
+    *out = &m->values[m->value_count++];
+    **out = (struct dc_onnx_value){.name = name, .producer = producer};
+    return DC_OK;
+}
+
+struct dc_onnx_value *dc__onnx_output(const struct dc_onnx_call *call, size_t k)
+{
+    const Onnx__NodeProto *proto = call->proto;
+    return k < proto->n_output && *proto->output[k] ? dc__onnx_find(call->m, proto->output[k])
+                                                    : NULL;
+}
+
+void dc__onnx_give(const struct dc_onnx_call *call, size_t k, int node,
+                   const struct dc_onnx_view *view)
+{
+    struct dc_onnx_value *v = dc__onnx_output(call, k);
+    if (!v)
+        return;
+    v->kind = DC_VALUE_GRAPH;
+    v->node = node;
+    v->view = *view;
+}
+
+void dc__onnx_give_constant(const struct dc_onnx_call *call, const struct dc_onnx_constant *value)
+{
+    struct dc_onnx_value *v = dc__onnx_output(call, 0);
+    if (!v)
+        return;
+    v->kind = DC_VALUE_CONSTANT;
+    v->constant = *value;
+}
+
+// Nodes of the graph.
+
+// The same copy made twice: a transposition or a reshape that there is already.
+static int find_equal(const struct dc_graph *graph, const struct dc_op *op, const void *attributes,
+                      int input)
+{
+    if (op != &dc_op_reshape && op != &dc_op_transpose)
+        return -1;
+    for (int i = input + 1; i < graph->count; i++)
+        if (graph->nodes[i].op == op && graph->nodes[i].inputs[0] == input &&
+            memcmp(graph->nodes[i].attributes, attributes, op->attribute_bytes) == 0)
+            return i;
+    return -1;
+}
+
+// '/layer1/conv1/Conv' is 'layer1.conv1.Conv'; the second of a name is 'NAME_2'.
+static const char *unique_name(const struct dc_import *m, const char *name, struct dc_error *error)
+{
+    char text[NAME_BYTES + 1];
+    size_t n = 0;
+    for (name += *name == '/'; *name && n < NAME_BYTES; name++)
+        text[n++] = isalnum((unsigned char)*name) || strchr("._-", *name) ? *name
+                    : *name == '/'                                        ? '.'
+                                                                          : '_';
+    text[n] = '\0';
+    const char *unique = dc_arena_copy(m->arena, n ? text : "node", error);
+    for (int i = 2; unique && dc_graph_find(m->graph, unique) >= 0; i++)
+        unique = dc_arena_printf(m->arena, error, "%s_%d", n ? text : "node", i);
+    return unique;
+}
+
+static enum dc_status check_size(const struct dc_shape *shape, struct dc_error *error)
+{
+    int64_t count = 1;
+    for (int i = 1; i < shape->rank; i++) {
+        const int64_t dim = shape->dims[i];
+        if (dim < 1 || dim > row_most || (count *= dim) > row_most) {
+            char text[DC_SHAPE_TEXT];
+            return dc_fail(error, DC_ERR_DATA,
+                           "a value of %s: dimensions must be from 1, and at "
+                           "most %" PRId64 " values a sample",
+                           dc_shape_text(text, shape), row_most);
+        }
+    }
+    return DC_OK;
+}
+
+enum dc_status dc__onnx_emit(struct dc_import *m, const char *name, const struct dc_op *op,
+                             const void *attributes, const int *inputs, int count, int *node,
+                             struct dc_error *error)
+{
+    const int found = count == 1 ? find_equal(m->graph, op, attributes, inputs[0]) : -1;
+    if (found >= 0) {
+        *node = found;
+        return DC_OK;
+    }
+    const char *unique = unique_name(m, name, error);
+    if (!unique)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_graph_add(m->graph, unique, op, attributes, attributes ? op->attribute_bytes : 0,
+                        inputs, count, node, error));
+    return check_size(&m->graph->nodes[*node].shape, error);
+}
+
+enum dc_status dc__onnx_set(struct dc_import *m, int node, int slot, const float *data,
+                            int64_t count, struct dc_error *error)
+{
+    const int param = m->graph->nodes[node].params[slot];
+    const struct dc_param_spec *spec = &m->graph->params[param];
+    if (dc_shape_count(&spec->shape) != count)
+        return dc_fail(error, DC_ERR_DATA, "'%s' has %" PRId64 " values where %" PRId64 " belong",
+                       spec->name, count, dc_shape_count(&spec->shape));
+    while (param >= m->data_capacity) {
+        const int filled = m->data_capacity;
+        m->data = dc_arena_grow(m->arena, m->data, filled, &m->data_capacity, sizeof *m->data,
+                                error);
+        if (!m->data)
+            return DC_ERR_MEMORY;
+    }
+    m->data[param] = data;
+    return DC_OK;
+}
+
+// The file.
+
+static enum dc_status read_model(struct dc_import *m, struct dc_error *error)
+{
+    char *bytes;
+    size_t size;
+    DC_TRY(dc_file_read(&bytes, &size, m->path, m->arena, error));
+    m->hash = dc_hash_bytes(DC_HASH_START, bytes, size);
+    struct budget budget = {16 * size + (1 << 20)};
+    ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
+    m->model = onnx__model_proto__unpack(&allocator, size, (const uint8_t *)bytes);
+    if (!m->model || !m->model->graph)
+        return dc_fail(error, DC_ERR_DATA, "%s: not an ONNX file, or a damaged one", m->path);
+    for (size_t i = 0; i < m->model->n_opset_import; i++) {
+        const Onnx__OperatorSetIdProto *set = m->model->opset_import[i];
+        if (!*set->domain || strcmp(set->domain, "ai.onnx") == 0)
+            m->opset = set->version;
+    }
+    if (m->opset < OPSET_LEAST || m->opset > OPSET_MOST)
+        return dc_fail(error, DC_ERR_DATA, "%s: operator set %" PRId64 "; %d to %d are read",
+                       m->path, m->opset, (int)OPSET_LEAST, (int)OPSET_MOST);
+    return DC_OK;
+}
+
+static enum dc_status make_tables(struct dc_import *m, struct dc_error *error)
+{
+    const Onnx__GraphProto *graph = m->model->graph;
+    size_t count = graph->n_initializer + graph->n_input;
+    for (size_t i = 0; i < graph->n_node; i++)
+        count += graph->node[i]->n_output;
+    if (count > 1 << 24)
+        return dc_fail(error, DC_ERR_DATA, "%s: %zu values", m->path, count);
+    m->slot_count = 2 * (int)count + 1;
+    m->values = DC_NEW(m->arena, struct dc_onnx_value, count, error);
+    m->slots = DC_NEW(m->arena, int, m->slot_count, error);
+    if (!m->values || !m->slots)
+        return DC_ERR_MEMORY;
+    memset(m->slots, 0xff, sizeof *m->slots * (size_t)m->slot_count);
+    return DC_OK;
+}
+
+static enum dc_status add_values(struct dc_import *m, struct dc_error *error)
+{
+    const Onnx__GraphProto *graph = m->model->graph;
+    struct dc_onnx_value *v;
+    for (size_t i = 0; i < graph->n_initializer; i++)
+        DC_TRY(add_value(m, graph->initializer[i]->name, -1, &v, error));
+    for (size_t i = 0; i < graph->n_input; i++)  // old files list initializers as inputs too
+        if (!dc__onnx_find(m, graph->input[i]->name))
+            DC_TRY(add_value(m, graph->input[i]->name, -1, &v, error));
+    for (size_t n = 0; n < graph->n_node; n++)
+        for (size_t k = 0; k < graph->node[n]->n_output; k++)
+            if (*graph->node[n]->output[k])
+                DC_TRY_IN(add_value(m, graph->node[n]->output[k], (int)n, &v, error), error,
+                          "node '%s'", graph->node[n]->name);
+    return DC_OK;
+}
+
+// What the output needs; the order of nodes; operators that are not known, all of them.
+static enum dc_status check_nodes(struct dc_import *m, bool *needed, struct dc_error *error)
+{
+    const Onnx__GraphProto *graph = m->model->graph;
+    char unknown[UNKNOWN_BYTES] = "";
+    size_t used = 0;
+    int count = 0;
+    for (size_t n = graph->n_node; n-- > 0;) {
+        const Onnx__NodeProto *node = graph->node[n];
+        for (size_t k = 0; k < node->n_output; k++)
+            needed[n] = needed[n] ||
+                        (*node->output[k] && dc__onnx_find(m, node->output[k])->needed);
+        for (size_t k = 0; needed[n] && k < node->n_input; k++) {
+            struct dc_onnx_value *v = *node->input[k] ? dc__onnx_find(m, node->input[k]) : NULL;
+            if (*node->input[k] && (!v || v->producer >= (int)n))
+                return dc_fail(error, DC_ERR_DATA,
+                               "%s: node '%s' (%s) reads '%s', which no node before it makes (a "
+                               "cycle, or nodes out of order)",
+                               m->path, node->name, node->op_type, node->input[k]);
+            if (v)
+                v->needed = true;
+        }
+        const bool ours = !*node->domain || strcmp(node->domain, "ai.onnx") == 0;
+        if (!needed[n] || (ours && dc__onnx_operator(node->op_type)))
+            continue;
+        count++;
+        if (used < sizeof unknown - 300)
+            used += (size_t)snprintf(unknown + used, 300, "%s%.60s%s%.60s (node '%.120s')",
+                                     used ? ", " : "", node->domain, ours ? "" : ".", node->op_type,
+                                     node->name);
+    }
+    if (count > 0)
+        return dc_fail(error, DC_ERR_DATA, "%s: %d unknown operators: %s", m->path, count, unknown);
+    return DC_OK;
+}
+
+// Inputs.
+
+static int64_t size_given(const struct dc_import *m, int axis, int height_axis)
+{
+    const struct dc_onnx_options *o = m->options;
+    return !o ? 0 : axis == height_axis ? o->height : axis == height_axis + 1 ? o->width : 0;
+}
+
+// The batch, then sizes: images are [batch, c, h, w], or [batch, h, w, c] where the last is at most
+// 4 and the second is not.
+static enum dc_status input_shape(struct dc_import *m, const Onnx__ValueInfoProto *input,
+                                  struct dc_shape *shape, bool *channels_first,
+                                  struct dc_error *error)
+{
+    const Onnx__TypeProto__Tensor *type = input->type ? input->type->tensor_type : NULL;
+    const size_t rank = type && type->shape ? type->shape->n_dim : 0;
+    if (!type || (type->elem_type != 1 && type->elem_type != 10))
+        return dc_fail(error, DC_ERR_DATA, "%s: the input '%s' does not hold floats", m->path,
+                       input->name);
+    if (rank < 2 || rank > DC_RANK_MAX)
+        return dc_fail(error, DC_ERR_DATA, "%s: the input '%s' has %zu dimensions, not 2 to %d",
+                       m->path, input->name, rank, (int)DC_RANK_MAX);
+    int64_t dims[DC_RANK_MAX];
+    for (size_t i = 0; i < rank; i++) {
+        const Onnx__TensorShapeProto__Dimension *d = type->shape->dim[i];
+        const bool fixed = d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
+        dims[i] = fixed && d->dim_value > 0 ? d->dim_value : 0;
+    }
+    *channels_first = rank == 4 && !(dims[3] > 0 && dims[3] <= 4 && dims[1] > 4);
+    m->batch_fixed = dims[0] == 1;
+    if (dims[0] > 1)
+        return dc_fail(error, DC_ERR_DATA,
+                       "%s: the input '%s' has a fixed batch of %" PRId64
+                       "; export it with a batch of 1 or an open one",
+                       m->path, input->name, dims[0]);
+    *shape = (struct dc_shape){.rank = (int)rank, .dims = {DC_BATCH}};
+    for (int i = 1; i < (int)rank; i++) {
+        const int64_t given = rank == 4 ? size_given(m, i, *channels_first ? 2 : 1) : 0;
+        const int64_t size = dims[i] ? dims[i] : given;
+        if (size < 1 || size > row_most || (dims[i] && given && given != dims[i]))
+            return dc_fail(error, DC_ERR_DATA,
+                           "%s: dimension %d of the input '%s' is %" PRId64 "; %s", m->path, i,
+                           input->name, dims[i],
+                           dims[i] ? "another is asked for" : "height and width must be given");
+        shape->dims[*channels_first ? (i == 1 ? 3 : i - 1) : i] = size;
+    }
+    return check_size(shape, error);
+}
+
+static enum dc_status add_input(struct dc_import *m, struct dc_onnx *onnx, struct dc_error *error)
+{
+    const Onnx__GraphProto *graph = m->model->graph;
+    const Onnx__ValueInfoProto *input = NULL;
+    for (size_t i = 0; i < graph->n_input; i++) {
+        struct dc_onnx_value *v = dc__onnx_find(m, graph->input[i]->name);
+        if (!v->needed || v->kind == DC_VALUE_CONSTANT)
+            continue;
+        if (input)
+            return dc_fail(error, DC_ERR_DATA, "%s: two inputs, '%s' and '%s'; one is needed",
+                           m->path, input->name, graph->input[i]->name);
+        input = graph->input[i];
+    }
+    if (!input)
+        return dc_fail(error, DC_ERR_DATA, "%s: the output depends on no input", m->path);
+    struct dc_onnx_value *v = dc__onnx_find(m, input->name);
+    struct dc_shape shape;
+    bool channels_first = false;
+    DC_TRY(input_shape(m, input, &shape, &channels_first, error));
+    const char *name = unique_name(m, input->name, error);
+    if (!name)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_graph_add_input(m->graph, name, DC_F32, &shape, &v->node, error));
+    v->kind = DC_VALUE_GRAPH;
+    v->view = channels_first ? dc__onnx_channels_last(shape.rank) : dc__onnx_plain(shape.rank);
+    onnx->sample.rank = shape.rank - 1;
+    memcpy(onnx->sample.dims, shape.dims + 1, sizeof *shape.dims * (size_t)(shape.rank - 1));
+    onnx->input_name = input->name;
+    return DC_OK;
+}
+
+static enum dc_status read_constants(struct dc_import *m, struct dc_error *error)
+{
+    const Onnx__GraphProto *graph = m->model->graph;
+    for (size_t i = 0; i < graph->n_initializer; i++) {
+        struct dc_onnx_value *v = dc__onnx_find(m, graph->initializer[i]->name);
+        if (!v->needed)
+            continue;
+        DC_TRY_IN(dc__onnx_tensor(m, &v->constant, graph->initializer[i], error), error, "%s",
+                  m->path);
+        v->kind = DC_VALUE_CONSTANT;
+        v->stored = true;
+    }
+    return DC_OK;
+}
+
+// Nodes.
+
+// The name of the weight without its ".weight", or the node's.
+static const char *name_of(const struct dc_onnx_call *call, struct dc_error *error)
+{
+    static const char suffix[] = ".weight";
+    for (int i = 1; i < call->count; i++) {
+        const char *name = call->in[i] && call->in[i]->stored ? call->in[i]->name : "";
+        const size_t length = strlen(name);
+        if (length >= sizeof suffix && strcmp(name + length - strlen(suffix), suffix) == 0)
+            return dc_arena_printf(call->m->arena, error, "%.*s", (int)(length - strlen(suffix)),
+                                   name);
+    }
+    return *call->proto->name ? call->proto->name : call->proto->op_type;
+}
+
+static enum dc_status convert_node(struct dc_import *m, const Onnx__NodeProto *proto,
+                                   struct dc_error *error)
+{
+    const struct dc_onnx_operator *row = dc__onnx_operator(proto->op_type);
+    struct dc_onnx_call call = {.m = m, .proto = proto, .count = (int)proto->n_input};
+    if (proto->n_input > DC_INPUTS_MAX || call.count < row->inputs_min ||
+        call.count > row->inputs_max || proto->n_output < 1)
+        return dc_fail(error, DC_ERR_DATA, "%zu inputs and %zu outputs do not fit", proto->n_input,
+                       proto->n_output);
+    bool constant = call.count > 0;
+    for (int i = 0; i < call.count; i++) {
+        call.in[i] = *proto->input[i] ? dc__onnx_find(m, proto->input[i]) : NULL;
+        if (call.in[i] && call.in[i]->kind == DC_VALUE_UNKNOWN)
+            return dc_fail(error, DC_ERR_DATA, "'%s' is an output that is not imported",
+                           call.in[i]->name);
+        if (i < row->inputs_min && !call.in[i])
+            return dc_fail(error, DC_ERR_DATA, "input %d is left out", i);
+        constant = constant && (!call.in[i] || call.in[i]->kind == DC_VALUE_CONSTANT);
+    }
+    call.name = name_of(&call, error);
+    dc_onnx_convert *convert = constant && row->fold ? row->fold : row->convert;
+    if (!call.name)
+        return DC_ERR_MEMORY;
+    if (!convert || (constant && !row->fold && row->convert))
+        return dc_fail(error, DC_ERR_DATA, "%s is not imported",
+                       constant ? "this operator on constants" : "this operator on values");
+    DC_TRY(convert(&call, error));
+    if (call.bad)
+        return dc_fail(error, DC_ERR_DATA, "attribute '%s' is of the wrong type or out of range",
+                       call.bad);
+    for (size_t i = 0; i < proto->n_attribute && i < 64; i++)
+        if (!(call.asked >> i & 1) && convert == row->convert && !row->op)
+            return dc_fail(error, DC_ERR_DATA, "attribute '%s' is not known",
+                           proto->attribute[i]->name);
+    return DC_OK;
+}
+
+static enum dc_status convert_all(struct dc_import *m, struct dc_onnx *onnx, struct dc_error *error)
+{
+    const Onnx__GraphProto *graph = m->model->graph;
+    bool *needed = DC_NEW(m->arena, bool, graph->n_node, error);
+    if (!needed)
+        return DC_ERR_MEMORY;
+    DC_TRY(check_nodes(m, needed, error));
+    DC_TRY(read_constants(m, error));
+    DC_TRY(dc_graph_create(&m->graph, error));
+    DC_TRY(add_input(m, onnx, error));
+    for (size_t n = 0; n < graph->n_node; n++)
+        if (needed[n])
+            DC_TRY_IN(convert_node(m, graph->node[n], error), error, "%s: node '%s' (%s)", m->path,
+                      graph->node[n]->name, graph->node[n]->op_type);
+    return DC_OK;
+}
+
+// The finished graph: what the output needs, and its parameters.
+static enum dc_status finish(struct dc_import *m, struct dc_onnx *onnx, int output,
+                             struct dc_error *error)
+{
+    const struct dc_graph *from = m->graph;
+    int *map = DC_NEW(m->arena, int, from->count, error);
+    bool *needed = DC_NEW(m->arena, bool, from->count, error);
+    if (!map || !needed)
+        return DC_ERR_MEMORY;
+    needed[output] = needed[0] = true;
+    for (int i = output; i >= 0; i--)
+        for (int k = 0; needed[i] && k < from->nodes[i].input_count; k++)
+            needed[from->nodes[i].inputs[k]] = true;
+    DC_TRY(dc_graph_create(&onnx->graph, error));
+    for (int i = 0; i <= output; i++)
+        if (needed[i])
+            DC_TRY(dc_graph_add_copy(onnx->graph, from, i, map, &map[i], error));
+    DC_TRY(dc_params_create(&onnx->params, onnx->graph, 0, false, error));
+    for (int i = 0; i <= output; i++) {
+        for (int p = 0; needed[i] && p < from->nodes[i].param_count; p++) {
+            const int param = from->nodes[i].params[p];
+            const struct dc_slice *slice =
+                &onnx->params->slices[onnx->graph->nodes[map[i]].params[p]];
+            assert(param < m->data_capacity && m->data[param]);
+            memcpy(onnx->params->value + slice->offset, m->data[param],
+                   sizeof(float) * (size_t)slice->count);
+        }
+    }
+    onnx->output = map[output];
+    return DC_OK;
+}
+
+static enum dc_status choose_output(struct dc_import *m, struct dc_onnx *onnx,
+                                    struct dc_error *error)
+{
+    const Onnx__GraphProto *graph = m->model->graph;
+    const char *wanted = m->options ? m->options->output : NULL;
+    if (!wanted && graph->n_output == 0)
+        return dc_fail(error, DC_ERR_DATA, "%s: no output", m->path);
+    onnx->output_name = wanted ? wanted : graph->output[0]->name;
+    struct dc_onnx_value *v = dc__onnx_find(m, onnx->output_name);
+    if (!v)
+        return dc_fail(error, DC_ERR_DATA, "%s: there is no value '%s'", m->path,
+                       onnx->output_name);
+    v->needed = true;
+    return DC_OK;
+}
+
+static enum dc_status import(struct dc_import *m, struct dc_onnx *onnx, struct dc_error *error)
+{
+    DC_TRY(read_model(m, error));
+    DC_TRY(make_tables(m, error));
+    DC_TRY_IN(add_values(m, error), error, "%s", m->path);
+    DC_TRY(choose_output(m, onnx, error));
+    DC_TRY(convert_all(m, onnx, error));
+    const struct dc_onnx_value *v = dc__onnx_find(m, onnx->output_name);
+    if (v->kind != DC_VALUE_GRAPH)
+        return dc_fail(error, DC_ERR_DATA, "%s: the output '%s' does not depend on the input",
+                       m->path, v->name);
+    static const int order[DC_RANK_MAX] = {0, 1, 2, 3, 4, 5, 6, 7};
+    int output;
+    DC_TRY_IN(v->view.rank == 4 ? dc__onnx_image(m, &output, v, error)
+                                : dc__onnx_ordered(m, &output, v, order, error),
+              error, "%s: the output", m->path);
+    DC_TRY_IN(finish(m, onnx, output, error), error, "%s", m->path);
+    onnx->opset = m->opset;
+    onnx->hash = m->hash;
+    onnx->input_name = dc_arena_copy(onnx->arena, onnx->input_name, error);
+    onnx->output_name = dc_arena_copy(onnx->arena, onnx->output_name, error);
+    return onnx->input_name && onnx->output_name ? DC_OK : DC_ERR_MEMORY;
+}
+
+enum dc_status dc_onnx_read(struct dc_onnx **out, const char *path,
+                            const struct dc_onnx_options *options, struct dc_error *error)
+{
+    *out = NULL;
+    struct dc_arena *arena = NULL;
+    struct dc_import m = {.path = path, .options = options};
+    DC_TRY(dc_arena_create(&arena, error));
+    struct dc_onnx *onnx = DC_NEW(arena, struct dc_onnx, 1, error);
+    if (!onnx) {
+        dc_arena_free(arena);
+        return DC_ERR_MEMORY;
+    }
+    onnx->arena = arena;
+    enum dc_status status = dc_arena_create(&m.arena, error);
+    const char *slash = strrchr(path, '/');
+    if (status == DC_OK) {
+        m.folder = dc_arena_printf(m.arena, error, "%.*s", slash ? (int)(slash + 1 - path) : 0,
+                                   path);
+        status = m.folder ? import(&m, onnx, error) : DC_ERR_MEMORY;
+    }
+    if (m.model)
+        onnx__model_proto__free_unpacked(m.model, NULL);
+    dc_graph_free(m.graph);
+    dc_arena_free(m.arena);
+    if (status == DC_OK)
+        *out = onnx;
+    else
+        dc_onnx_free(onnx);
+    return status;
+}
+
+void dc_onnx_free(struct dc_onnx *onnx)
+{
+    if (!onnx)
+        return;
+    dc_params_free(onnx->params);
+    dc_graph_free(onnx->graph);
+    dc_arena_free(onnx->arena);
+}

@@ -1,0 +1,41 @@
+// ONNX files as networks.
+//
+// Owns reading: a file of the default operator set 9 to 21 (float32 or float16 weights, inside the
+// file or beside it) becomes an ordinary graph of core ops with its parameters, which can be run,
+// calibrated, quantized and trained like one built here. Integer shape arithmetic is folded while
+// reading; images are [batch, height, width, channels] inside, whatever their order in the file,
+// and a transposition stands in the graph only where the network really needs another order in
+// memory.
+//
+// A file is not trusted: every count, offset and dimension is checked, and what is damaged, cyclic,
+// huge or unknown is an error that names the node. Nothing is half imported.
+
+#ifndef DC_FORMATS_ONNX_H
+#define DC_FORMATS_ONNX_H
+
+#include "core/graph.h"
+
+struct dc_onnx_options {
+    const char *output;     // the value taken as the result; NULL: the graph's first output
+    int64_t height, width;  // of an input whose size the file leaves open; 0: not given
+};
+
+struct dc_onnx {
+    struct dc_graph *graph;
+    struct dc_params *params;  // values without gradients
+    int input, output;         // nodes
+    struct dc_shape sample;  // of the input without its batch: [height, width, channels] or others
+    const char *input_name, *output_name;  // in the file
+    int64_t opset;
+    uint64_t hash;  // of the bytes of the file and of its external data: FNV-1a, 64 bit
+    struct dc_arena *arena;
+};
+
+// Nodes are named after the file's nodes or, where there is one, their weight ("layer1.0.conv1" of
+// "layer1.0.conv1.weight"). options may be NULL. Errors: DC_ERR_DATA, all unknown operators in one.
+DC_MUST_USE enum dc_status dc_onnx_read(struct dc_onnx **onnx, const char *path,
+                                        const struct dc_onnx_options *options,
+                                        struct dc_error *error);
+void dc_onnx_free(struct dc_onnx *onnx);  // NULL is allowed
+
+#endif

@@ -1,0 +1,650 @@
+// Owns arithmetic on constants: what a file computes from shapes becomes numbers here.
+//
+// Integers are c + k * batch, so that the shape of a value whose batch is open can be computed
+// with. What cannot be said so (batch times batch, a remainder of it) is an error. Integers wrap as
+// the format's do. Everything made here counts against one bound (dc__onnx_new).
+
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/math.h"
+#include "formats/onnx_internal.h"
+
+static int64_t wrap_add(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
+static int64_t wrap_multiply(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a * (uint64_t)b);
+}
+
+static enum dc_status fail_batch(struct dc_error *error)
+{
+    return dc_fail(error, DC_ERR_DATA, "the result depends on the size of the batch");
+}
+
+// Element n of the result is element offset + sum of index * stride of `from`.
+static enum dc_status strided(struct dc_import *m, struct dc_onnx_constant *out,
+                              const struct dc_onnx_constant *from, int rank, const int64_t *dims,
+                              int64_t at, const int64_t *strides, struct dc_error *error)
+{
+    int64_t index[DC_RANK_MAX] = {0};
+    DC_TRY(dc__onnx_new(m, out, from->f != NULL, rank, dims, error));
+    for (int64_t n = 0; n < out->count; n++) {
+        if (out->f)
+            out->f[n] = from->f[at];
+        else
+            out->i[n] = from->i[at];
+        for (int i = rank; i-- > 0;) {
+            at += strides[i];
+            if (++index[i] < dims[i])
+                break;
+            at -= strides[i] * dims[i];
+            index[i] = 0;
+        }
+    }
+    return DC_OK;
+}
+
+static void strides_of(int64_t strides[DC_RANK_MAX], const struct dc_onnx_constant *c)
+{
+    int64_t stride = 1;
+    for (int i = c->rank; i-- > 0; stride *= c->dims[i])
+        strides[i] = stride;
+}
+
+// The dimensions that two shapes broadcast to.
+static enum dc_status join(struct dc_onnx_constant *shape, const struct dc_onnx_constant *c,
+                           struct dc_error *error)
+{
+    const int shift = c->rank > shape->rank ? c->rank - shape->rank : 0;
+    if (shift) {
+        memmove(shape->dims + shift, shape->dims, (size_t)shape->rank * sizeof *shape->dims);
+        for (int i = 0; i < shift; i++)
+            shape->dims[i] = 1;
+        shape->rank = c->rank;
+    }
+    for (int i = 0; i < c->rank; i++) {
+        int64_t *dim = &shape->dims[shape->rank - c->rank + i];
+        if (*dim == 1)
+            *dim = c->dims[i];
+        else if (c->dims[i] != 1 && c->dims[i] != *dim)
+            return dc_fail(error, DC_ERR_DATA, "sizes %" PRId64 " and %" PRId64 " do not broadcast",
+                           *dim, c->dims[i]);
+    }
+    return DC_OK;
+}
+
+static enum dc_status expand(struct dc_import *m, struct dc_onnx_constant *out,
+                             const struct dc_onnx_constant *c, const struct dc_onnx_constant *shape,
+                             struct dc_error *error)
+{
+    int64_t own[DC_RANK_MAX], strides[DC_RANK_MAX] = {0};
+    strides_of(own, c);
+    for (int i = 0; i < c->rank; i++)
+        strides[shape->rank - c->rank + i] = c->dims[i] == 1 ? 0 : own[i];
+    return strided(m, out, c, shape->rank, shape->dims, 0, strides, error);
+}
+
+// Two operands.
+
+static const char *const operations[] = {"Add",
+                                         "Sub",
+                                         "Mul",
+                                         "Div",
+                                         "Mod",
+                                         "Pow",
+                                         "Min",
+                                         "Max",
+                                         "Equal",
+                                         "Less",
+                                         "LessOrEqual",
+                                         "Greater",
+                                         "GreaterOrEqual",
+                                         "And",
+                                         "Or"};
+enum {
+    ADD,
+    SUB,
+    MUL,
+    DIV,
+    MOD,
+    POW,
+    MIN,
+    MAX,
+    EQUAL,
+    LESS,
+    LESS_EQUAL,
+    GREATER,
+    GREATER_EQUAL,
+    AND,
+    OR
+};
+
+// -1, 0, 1 by the sign of a - b for every batch; 2: it depends.
+static int compare(struct dc_linear a, struct dc_linear b)
+{
+    if (a.k == b.k)
+        return (a.c > b.c) - (a.c < b.c);
+    const int64_t k = wrap_add(a.k, wrap_multiply(b.k, -1));
+    const int64_t least = wrap_add(wrap_add(a.c, wrap_multiply(b.c, -1)), k);  // of a batch of 1
+    return k > 0 && least > 0 ? 1 : k < 0 && least < 0 ? -1 : 2;
+}
+
+static bool compared(int operation, int order)
+{
+    switch (operation) {
+    case EQUAL:
+        return order == 0;
+    case LESS:
+        return order < 0;
+    case LESS_EQUAL:
+        return order <= 0;
+    case GREATER:
+        return order > 0;
+    default:
+        return order >= 0;
+    }
+}
+
+static enum dc_status divide(struct dc_linear *out, struct dc_linear a, struct dc_linear b,
+                             bool remainder, struct dc_error *error)
+{
+    if (b.k && !b.c && !a.c && a.k % b.k == 0) {
+        *out = (struct dc_linear){.c = remainder ? 0 : a.k / b.k};
+        return DC_OK;
+    }
+    if (b.k || b.c == 0 || b.c == -1)
+        return b.k ? fail_batch(error) : dc_fail(error, DC_ERR_DATA, "a division by %" PRId64, b.c);
+    if (a.k % b.c || (a.k && !remainder && a.c % b.c))
+        return fail_batch(error);
+    const int64_t rest = a.c % b.c;
+    *out = remainder ? (struct dc_linear){.c = rest && (rest < 0) != (b.c < 0) ? rest + b.c : rest}
+                     : (struct dc_linear){a.c / b.c, a.k / b.c};
+    return DC_OK;
+}
+
+static enum dc_status power(struct dc_linear *out, struct dc_linear a, struct dc_linear b,
+                            struct dc_error *error)
+{
+    *out = (struct dc_linear){.c = 1};
+    if (a.k || b.k || b.c < 0 || b.c > 64)
+        return dc_fail(error, DC_ERR_DATA, "an integer to the power of %" PRId64, b.c);
+    for (int64_t i = 0; i < b.c; i++)
+        out->c = wrap_multiply(out->c, a.c);
+    return DC_OK;
+}
+
+static enum dc_status combine(struct dc_linear *out, int operation, struct dc_linear a,
+                              struct dc_linear b, struct dc_error *error)
+{
+    const int order = operation >= MIN ? compare(a, b) : 0;
+    if (order == 2 || (operation == MUL && a.k && b.k))
+        return fail_batch(error);
+    switch (operation) {
+    case ADD:
+        *out = (struct dc_linear){wrap_add(a.c, b.c), wrap_add(a.k, b.k)};
+        break;
+    case SUB:
+        *out = (struct dc_linear){wrap_add(a.c, wrap_multiply(b.c, -1)),
+                                  wrap_add(a.k, wrap_multiply(b.k, -1))};
+        break;
+    case MUL:
+        *out = (struct dc_linear){wrap_multiply(a.c, b.c),
+                                  wrap_add(wrap_multiply(a.c, b.k), wrap_multiply(a.k, b.c))};
+        break;
+    case DIV:
+    case MOD:
+        return divide(out, a, b, operation == MOD, error);
+    case POW:
+        return power(out, a, b, error);
+    case MIN:
+        *out = order < 0 ? a : b;
+        break;
+    case MAX:
+        *out = order > 0 ? a : b;
+        break;
+    case AND:
+        *out = (struct dc_linear){.c = a.c && b.c};
+        break;
+    case OR:
+        *out = (struct dc_linear){.c = a.c || b.c};
+        break;
+    default:
+        *out = (struct dc_linear){.c = compared(operation, order)};
+        break;
+    }
+    return DC_OK;
+}
+
+// No libm: a folded number may reach a weight.
+static double float_power(double x, double exponent)
+{
+    double y = 1.0;
+    if (exponent == 0.5 || exponent == -0.5)
+        return exponent > 0 ? sqrt(x) : 1.0 / sqrt(x);
+    if (exponent != floor(exponent) || fabs(exponent) > 64)
+        return dc_exp(exponent * dc_ln(x));
+    for (int i = 0; i < (int)fabs(exponent); i++)
+        y *= x;
+    return exponent < 0 ? 1.0 / y : y;
+}
+
+static float combine_floats(int operation, float a, float b)
+{
+    switch (operation) {
+    case ADD:
+        return a + b;
+    case SUB:
+        return a - b;
+    case MUL:
+        return a * b;
+    case DIV:
+        return a / b;
+    case MOD:
+        return a - b * floorf(a / b);
+    case POW:
+        return (float)float_power(a, b);
+    case MIN:
+        return b < a ? b : a;
+    default:
+        return b > a ? b : a;
+    }
+}
+
+enum dc_status dc__fold_arithmetic(struct dc_onnx_call *call, struct dc_error *error)
+{
+    int operation = 0;
+    while (strcmp(operations[operation], call->proto->op_type) != 0)
+        operation++;
+    struct dc_onnx_constant shape = call->in[0]->constant, a, b, out;
+    DC_TRY(join(&shape, &call->in[1]->constant, error));
+    DC_TRY(expand(call->m, &a, &call->in[0]->constant, &shape, error));
+    DC_TRY(expand(call->m, &b, &call->in[1]->constant, &shape, error));
+    if ((a.f != NULL) != (b.f != NULL) || (a.f && operation >= AND))
+        return dc_fail(error, DC_ERR_DATA, "operands of different or unfitting types");
+    DC_TRY(dc__onnx_new(call->m, &out, a.f && operation < EQUAL, shape.rank, shape.dims, error));
+    for (int64_t i = 0; i < out.count; i++) {
+        if (out.f)
+            out.f[i] = combine_floats(operation, a.f[i], b.f[i]);
+        else if (a.f)
+            out.i[i].c = a.f[i] == a.f[i] && b.f[i] == b.f[i] &&
+                         compared(operation, (a.f[i] > b.f[i]) - (a.f[i] < b.f[i]));
+        else
+            DC_TRY(combine(&out.i[i], operation, a.i[i], b.i[i], error));
+    }
+    dc__onnx_give_constant(call, &out);
+    return DC_OK;
+}
+
+// One operand.
+
+static float unary_float(const char *name, float x)
+{
+    switch (name[0]) {
+    case 'N':
+        return -x;  // Neg
+    case 'F':
+        return floorf(x);  // Floor
+    case 'C':
+        return ceilf(x);  // Ceil
+    case 'S':
+        return sqrtf(x);  // Sqrt
+    case 'A':
+        return fabsf(x);  // Abs
+    case 'E':
+        return (float)dc_exp(x);  // Exp
+    case 'R':
+        return name[1] == 'o' ? rintf(x) : 1.0f / x;  // Round, Reciprocal
+    default:
+        return x;
+    }
+}
+
+enum dc_status dc__fold_unary(struct dc_onnx_call *call, struct dc_error *error)
+{
+    const struct dc_onnx_constant *c = &call->in[0]->constant;
+    const char *name = call->proto->op_type;
+    const bool is_not = strcmp(name, "Not") == 0;
+    struct dc_onnx_constant out;
+    DC_TRY(dc__onnx_new(call->m, &out, c->f != NULL, c->rank, c->dims, error));
+    if (!c->f && !is_not && strcmp(name, "Neg") != 0)
+        return dc_fail(error, DC_ERR_DATA, "not of integers");
+    for (int64_t i = 0; i < out.count; i++) {
+        if (c->f)
+            out.f[i] = unary_float(name, c->f[i]);
+        else if (is_not)
+            out.i[i].c = !c->i[i].c;
+        else
+            out.i[i] = (struct dc_linear){wrap_multiply(c->i[i].c, -1),
+                                          wrap_multiply(c->i[i].k, -1)};
+    }
+    dc__onnx_give_constant(call, &out);
+    return DC_OK;
+}
+
+enum dc_status dc__fold_cast(struct dc_onnx_call *call, struct dc_error *error)
+{
+    const struct dc_onnx_constant *c = &call->in[0]->constant;
+    const int64_t to = dc__onnx_int(call, "to", 1);
+    const bool floats = to == 1 || to == 10 || to == 11;
+    struct dc_onnx_constant out = *c;
+    if (floats != (c->f != NULL))
+        DC_TRY(dc__onnx_new(call->m, &out, floats, c->rank, c->dims, error));
+    for (int64_t i = 0; i < c->count && floats && c->i; i++) {
+        if (c->i[i].k)
+            return fail_batch(error);
+        out.f[i] = (float)c->i[i].c;
+    }
+    for (int64_t i = 0; i < c->count && !floats && c->f; i++) {
+        if (!(fabsf(c->f[i]) < 9e18f))
+            return dc_fail(error, DC_ERR_DATA, "%g is no integer", (double)c->f[i]);
+        out.i[i].c = to == 9 ? c->f[i] != 0.0f : (int64_t)c->f[i];
+    }
+    dc__onnx_give_constant(call, &out);
+    return DC_OK;
+}
+
+// Making constants.
+
+enum dc_status dc__fold_constant(struct dc_onnx_call *call, struct dc_error *error)
+{
+    struct dc_onnx_constant out;
+    const Onnx__AttributeProto *a;
+    const int64_t one[] = {1};
+    if ((a = dc__onnx_attribute(call, "value", DC_ONNX_TENSOR))) {
+        DC_TRY(dc__onnx_tensor(call->m, &out, a->t, error));
+    } else if ((a = dc__onnx_attribute(call, "value_float", DC_ONNX_FLOAT))) {
+        DC_TRY(dc__onnx_new(call->m, &out, true, 0, one, error));
+        out.f[0] = a->f;
+    } else if ((a = dc__onnx_attribute(call, "value_int", DC_ONNX_INT))) {
+        DC_TRY(dc__onnx_new(call->m, &out, false, 0, one, error));
+        out.i[0].c = a->i;
+    } else if ((a = dc__onnx_attribute(call, "value_floats", DC_ONNX_FLOATS))) {
+        DC_TRY(dc__onnx_new(call->m, &out, true, 1, (int64_t[]){(int64_t)a->n_floats}, error));
+        memcpy(out.f, a->floats, a->n_floats * sizeof *out.f);
+    } else if ((a = dc__onnx_attribute(call, "value_ints", DC_ONNX_INTS))) {
+        DC_TRY(dc__onnx_new(call->m, &out, false, 1, (int64_t[]){(int64_t)a->n_ints}, error));
+        for (size_t i = 0; i < a->n_ints; i++)
+            out.i[i].c = a->ints[i];
+    } else {
+        return dc_fail(error, DC_ERR_DATA, "a constant without a value that is read");
+    }
+    dc__onnx_give_constant(call, &out);
+    return DC_OK;
+}
+
+// The entries of a one-dimensional constant as dimensions, free of the batch.
+static enum dc_status dims_of(int64_t dims[DC_RANK_MAX], const struct dc_onnx_constant *c,
+                              struct dc_error *error)
+{
+    if (!c->i || c->count > DC_RANK_MAX)
+        return dc_fail(error, DC_ERR_DATA, "a shape must be at most %d integers", (int)DC_RANK_MAX);
+    for (int64_t i = 0; i < c->count; i++) {
+        if (c->i[i].k)
+            return fail_batch(error);
+        dims[i] = c->i[i].c;
+    }
+    return DC_OK;
+}
+
+enum dc_status dc__fold_fill(struct dc_onnx_call *call, struct dc_error *error)
+{
+    const Onnx__AttributeProto *a = dc__onnx_attribute(call, "value", DC_ONNX_TENSOR);
+    int64_t dims[DC_RANK_MAX];
+    struct dc_onnx_constant value = {0}, out;
+    DC_TRY(dims_of(dims, &call->in[0]->constant, error));
+    if (a)
+        DC_TRY(dc__onnx_tensor(call->m, &value, a->t, error));
+    if (a && value.count != 1)
+        return dc_fail(error, DC_ERR_DATA, "one value fills it, not %" PRId64, value.count);
+    DC_TRY(dc__onnx_new(call->m, &out, !value.i, (int)call->in[0]->constant.count, dims, error));
+    for (int64_t i = 0; i < out.count; i++) {
+        if (out.f)
+            out.f[i] = value.f ? value.f[0] : 0.0f;
+        else
+            out.i[i] = value.i[0];
+    }
+    dc__onnx_give_constant(call, &out);
+    return DC_OK;
+}
+
+enum dc_status dc__fold_range(struct dc_onnx_call *call, struct dc_error *error)
+{
+    const struct dc_onnx_constant *c[3];
+    double v[3];
+    for (int i = 0; i < 3; i++) {
+        c[i] = &call->in[i]->constant;
+        if (c[i]->count != 1 || (c[i]->f != NULL) != (c[0]->f != NULL))
+            return dc_fail(error, DC_ERR_DATA, "start, limit and step must be numbers of one type");
+        if (c[i]->i && c[i]->i[0].k)
+            return fail_batch(error);
+        v[i] = c[i]->f ? (double)c[i]->f[0] : (double)c[i]->i[0].c;
+    }
+    const double count = ceil((v[1] - v[0]) / v[2]);
+    if (!(count < INT_MAX) || v[2] == 0.0)
+        return dc_fail(error, DC_ERR_DATA, "a range from %g to %g by %g", v[0], v[1], v[2]);
+    struct dc_onnx_constant out;
+    DC_TRY(dc__onnx_new(call->m, &out, c[0]->f != NULL, 1,
+                        (int64_t[]){count > 0 ? (int64_t)count : 0}, error));
+    for (int64_t i = 0; i < out.count; i++) {
+        if (out.f)
+            out.f[i] = (float)(v[0] + (double)i * v[2]);
+        else
+            out.i[i].c = wrap_add(c[0]->i[0].c, wrap_multiply(i, c[2]->i[0].c));
+    }
+    dc__onnx_give_constant(call, &out);
+    return DC_OK;
+}
+
+enum dc_status dc__fold_where(struct dc_onnx_call *call, struct dc_error *error)
+{
+    struct dc_onnx_constant shape = call->in[0]->constant, in[3], out;
+    for (int i = 1; i < 3; i++)
+        DC_TRY(join(&shape, &call->in[i]->constant, error));
+    for (int i = 0; i < 3; i++)
+        DC_TRY(expand(call->m, &in[i], &call->in[i]->constant, &shape, error));
+    if (!in[0].i || (in[1].f != NULL) != (in[2].f != NULL))
+        return dc_fail(error, DC_ERR_DATA, "operands of different or unfitting types");
+    DC_TRY(dc__onnx_new(call->m, &out, in[1].f != NULL, shape.rank, shape.dims, error));
+    for (int64_t i = 0; i < out.count; i++) {
+        const struct dc_onnx_constant *from = &in[in[0].i[i].c || in[0].i[i].k ? 1 : 2];
+        if (out.f)
+            out.f[i] = from->f[i];
+        else
+            out.i[i] = from->i[i];
+    }
+    dc__onnx_give_constant(call, &out);
+    return DC_OK;
+}
+
+// Moving elements.
+
+enum dc_status dc__fold_expand(struct dc_onnx_call *call, struct dc_error *error)
+{
+    struct dc_onnx_constant shape = {.rank = (int)call->in[1]->constant.count}, out;
+    DC_TRY(dims_of(shape.dims, &call->in[1]->constant, error));
+    DC_TRY(join(&shape, &call->in[0]->constant, error));
+    DC_TRY(expand(call->m, &out, &call->in[0]->constant, &shape, error));
+    dc__onnx_give_constant(call, &out);
+    return DC_OK;
+}
+
+enum dc_status dc__fold_transpose(struct dc_onnx_call *call, struct dc_error *error)
+{
+    const struct dc_onnx_constant *c = &call->in[0]->constant;
+    int order[DC_RANK_MAX];
+    int64_t own[DC_RANK_MAX], strides[DC_RANK_MAX], dims[DC_RANK_MAX];
+    struct dc_onnx_constant out;
+    DC_TRY(dc__onnx_permutation(call, order, c->rank, error));
+    strides_of(own, c);
+    for (int i = 0; i < c->rank; i++) {
+        strides[i] = own[order[i]];
+        dims[i] = c->dims[order[i]];
+    }
+    DC_TRY(strided(call->m, &out, c, c->rank, dims, 0, strides, error));
+    dc__onnx_give_constant(call, &out);
+    return DC_OK;
+}
+
+enum dc_status dc__fold_slice(struct dc_onnx_call *call, struct dc_error *error)
+{
+    const struct dc_onnx_constant *c = &call->in[0]->constant;
+    struct dc_onnx_slices s;
+    int64_t strides[DC_RANK_MAX], dims[DC_RANK_MAX], at = 0;
+    struct dc_onnx_constant out;
+    DC_TRY(dc__onnx_slices(call, &s, error));
+    strides_of(strides, c);
+    memcpy(dims, c->dims, sizeof dims);
+    for (int i = 0; i < s.count; i++) {
+        const int axis = (int)s.axes[i];
+        at += s.begin[i] * strides[axis];
+        strides[axis] *= s.step[i];
+        dims[axis] = s.size[i];
+    }
+    DC_TRY(strided(call->m, &out, c, c->rank, dims, at, strides, error));
+    dc__onnx_give_constant(call, &out);
+    return DC_OK;
+}
+
+enum dc_status dc__fold_gather(struct dc_onnx_call *call, struct dc_error *error)
+{
+    const struct dc_onnx_constant *c = &call->in[0]->constant, *index = &call->in[1]->constant;
+    int64_t axis = dc__onnx_int(call, "axis", 0), dims[DC_RANK_MAX], inner = 1, outer = 1;
+    DC_TRY(dc__onnx_axis(&axis, c->rank, error));
+    const int rank = c->rank - 1 + index->rank;
+    if (!index->i || rank > DC_RANK_MAX)
+        return dc_fail(error, DC_ERR_DATA, "indices must be integers, and few");
+    for (int i = 0; i < rank; i++)
+        dims[i] = i < axis                 ? c->dims[i]
+                  : i < axis + index->rank ? index->dims[i - axis]
+                                           : c->dims[i - index->rank + 1];
+    for (int i = 0; i < c->rank; i++)
+        *(i < axis ? &outer : &inner) *= i == axis ? 1 : c->dims[i];
+    struct dc_onnx_constant out;
+    DC_TRY(dc__onnx_new(call->m, &out, c->f != NULL, rank, dims, error));
+    for (int64_t n = 0; n < out.count; n++) {
+        const struct dc_linear at = index->i[n / inner % index->count];
+        const int64_t k = at.c < 0 ? at.c + c->dims[axis] : at.c;
+        if (at.k || k < 0 || k >= c->dims[axis])
+            return dc_fail(error, DC_ERR_DATA, "index %" PRId64 " of %" PRId64, at.c,
+                           c->dims[axis]);
+        const int64_t from = (n / inner / index->count * c->dims[axis] + k) * inner + n % inner;
+        if (out.f)
+            out.f[n] = c->f[from];
+        else
+            out.i[n] = c->i[from];
+    }
+    dc__onnx_give_constant(call, &out);
+    return DC_OK;
+}
+
+enum dc_status dc__fold_concat(struct dc_onnx_call *call, struct dc_error *error)
+{
+    struct dc_onnx_constant out = call->in[0]->constant;
+    int64_t axis = dc__onnx_int(call, "axis", 0), inner = 1, start = 0;
+    const bool floats = out.f != NULL;
+    DC_TRY(dc__onnx_axis(&axis, out.rank, error));
+    for (int k = 1; k < call->count; k++) {
+        struct dc_onnx_constant c = call->in[k] ? call->in[k]->constant
+                                                : (struct dc_onnx_constant){0};
+        const int64_t size = c.dims[axis];
+        c.dims[axis] = out.dims[axis];
+        if (c.rank != out.rank || memcmp(c.dims, out.dims, (size_t)c.rank * sizeof *c.dims) ||
+            (c.f != NULL) != floats)
+            return dc_fail(error, DC_ERR_DATA, "input %d does not fit the first", k);
+        out.dims[axis] += size;
+    }
+    for (int i = (int)axis + 1; i < out.rank; i++)
+        inner *= out.dims[i];
+    const int64_t run = out.dims[axis] * inner;
+    DC_TRY(dc__onnx_new(call->m, &out, floats, out.rank, out.dims, error));
+    for (int k = 0; k < call->count; k++) {
+        const struct dc_onnx_constant *c = &call->in[k]->constant;
+        const int64_t part = c->dims[axis] * inner;
+        for (int64_t n = 0; n < c->count; n++) {
+            const int64_t to = n / part * run + start + n % part;
+            if (floats)
+                out.f[to] = c->f[n];
+            else
+                out.i[to] = c->i[n];
+        }
+        start += part;
+    }
+    dc__onnx_give_constant(call, &out);
+    return DC_OK;
+}
+
+enum dc_status dc__fold_scatter(struct dc_onnx_call *call, struct dc_error *error)
+{
+    const struct dc_onnx_constant *c = &call->in[0]->constant, *index = &call->in[1]->constant;
+    const struct dc_onnx_constant *updates = &call->in[2]->constant;
+    const int64_t depth = index->rank ? index->dims[index->rank - 1] : 0;
+    int64_t strides[DC_RANK_MAX];
+    struct dc_onnx_constant out;
+    strides_of(strides, c);
+    if (!index->i || depth < 1 || depth > c->rank ||
+        !dc__onnx_is(call, "reduction", "none", "none"))
+        return dc_fail(error, DC_ERR_DATA, "indices that do not fit, or a reduction");
+    const int64_t run = strides[depth - 1];
+    if ((c->f != NULL) != (updates->f != NULL) || updates->count != index->count / depth * run)
+        return dc_fail(error, DC_ERR_DATA, "updates that do not fit");
+    DC_TRY(strided(call->m, &out, c, c->rank, c->dims, 0, strides, error));
+    for (int64_t n = 0; n < updates->count; n++) {
+        int64_t at = n % run;
+        for (int64_t d = 0; d < depth; d++) {
+            const int64_t i = index->i[n / run * depth + d].c;
+            const int64_t k = i < 0 ? i + c->dims[d] : i;
+            if (k < 0 || k >= c->dims[d])
+                return dc_fail(error, DC_ERR_DATA, "index %" PRId64 " of %" PRId64, i, c->dims[d]);
+            at += k * strides[d];
+        }
+        if (out.f)
+            out.f[at] = updates->f[n];
+        else
+            out.i[at] = updates->i[n];
+    }
+    dc__onnx_give_constant(call, &out);
+    return DC_OK;
+}
+
+// Reshape, Flatten, Squeeze and Unsqueeze: the same elements.
+enum dc_status dc__fold_reshape(struct dc_onnx_call *call, struct dc_error *error)
+{
+    struct dc_onnx_constant out = call->in[0]->constant;
+    struct dc_linear dims[DC_RANK_MAX];
+    int64_t count = 1;
+    DC_TRY(dc__onnx_new_dims(call, dims, &out.rank, error));
+    for (int i = 0; i < out.rank; i++) {
+        out.dims[i] = dims[i].c;
+        if (dims[i].k || dims[i].c < 0 || dims[i].c > INT32_MAX || (count *= dims[i].c) > out.count)
+            return dc_fail(error, DC_ERR_DATA, "the new shape does not fit %" PRId64 " elements",
+                           out.count);
+    }
+    if (count != out.count)
+        return dc_fail(error, DC_ERR_DATA, "a shape of %" PRId64 " for %" PRId64 " elements", count,
+                       out.count);
+    dc__onnx_give_constant(call, &out);
+    return DC_OK;
+}
+
+// Shape of any value: its dimensions as integers.
+enum dc_status dc__fold_shape(struct dc_onnx_call *call, struct dc_error *error)
+{
+    const struct dc_onnx_value *v = call->in[0];
+    const int64_t rank = dc__onnx_rank(v);
+    int64_t start = dc__onnx_int(call, "start", 0), end = dc__onnx_int(call, "end", rank);
+    start = start < 0 ? start + rank : start;
+    end = end < 0 ? end + rank : end > rank ? rank : end;
+    const int64_t first = start < 0 ? 0 : start, count = end > first ? end - first : 0;
+    struct dc_onnx_constant out;
+    DC_TRY(dc__onnx_new(call->m, &out, false, 1, &count, error));
+    for (int64_t i = 0; i < count; i++)
+        out.i[i] = dc__onnx_dim(call->m, v, (int)(first + i));
+    dc__onnx_give_constant(call, &out);
+    return DC_OK;
+}

@@ -1,0 +1,568 @@
+// Owns the operators that move values: reshapes, transpositions, slices, concat, gather, pad,
+// expand, resize. Most of them only change a view (onnx_view.c).
+
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+
+#include "formats/onnx_internal.h"
+
+enum dc_status dc__onnx_same(struct dc_onnx_call *call, struct dc_error *error)
+{
+    const struct dc_onnx_value *v = call->in[0];
+    const bool dropout = strcmp(call->proto->op_type, "Dropout") == 0;
+    const int64_t to = dc__onnx_int(call, "to", 1), seed = dc__onnx_int(call, "seed", 0);
+    const struct dc_onnx_value *rate = call->count > 1 ? call->in[1] : NULL;
+    const struct dc_onnx_value *training = call->count > 2 ? call->in[2] : NULL;
+    const float ratio = rate && rate->constant.f ? rate->constant.f[0]
+                                                 : dc__onnx_float(call, "ratio", 0.5f);
+    const bool trains = training && !(training->constant.i && !training->constant.i[0].c);
+    (void)seed;
+    if (v->kind == DC_VALUE_GRAPH && to != 1 && to != 10 && to != 11)
+        return dc_fail(error, DC_ERR_DATA, "'%s' would become integers", v->name);
+    if (dropout && trains && !(ratio == 0.0f))
+        return dc_fail(error, DC_ERR_DATA, "the network was exported in training mode");
+    if (v->kind == DC_VALUE_CONSTANT)
+        dc__onnx_give_constant(call, &v->constant);
+    else
+        dc__onnx_give(call, 0, v->node, &v->view);
+    return DC_OK;
+}
+
+// Reshapes.
+
+static bool multiply(int64_t *product, int64_t factor)
+{
+    const int64_t most = INT64_C(1) << 40;
+    if (factor < 0 || factor > most || (factor > 0 && *product > most / factor))
+        return false;
+    *product *= factor;
+    return true;
+}
+
+// Product of dimensions [first, end): of c, or of k where one of them is the batch's.
+static bool product_of(struct dc_linear *out, const struct dc_linear *dims, int first, int end)
+{
+    int64_t product = 1;
+    bool batch = false, good = true;
+    for (int i = first; i < end; i++) {
+        good = good && multiply(&product, dims[i].k ? dims[i].k : dims[i].c) &&
+               !(dims[i].k && (batch || dims[i].c));
+        batch = batch || dims[i].k;
+    }
+    *out = batch ? (struct dc_linear){.k = product} : (struct dc_linear){.c = product};
+    return good;
+}
+
+static enum dc_status reshape_dims(struct dc_onnx_call *call, struct dc_linear dims[DC_RANK_MAX],
+                                   int *rank, const struct dc_linear *have, int have_rank,
+                                   struct dc_error *error)
+{
+    struct dc_linear list[DC_ONNX_LIST], total, rest;
+    int open = -1;
+    bool batch = false;
+    const bool zero = dc__onnx_int(call, "allowzero", 0) != 0;
+    DC_TRY(dc__onnx_linear_list(call, 1, "shape", list, rank, error));
+    if (*rank < 0 || *rank > DC_RANK_MAX)
+        return dc_fail(error, DC_ERR_DATA, "a shape of %d dimensions", *rank);
+    for (int i = 0; i < *rank; i++) {
+        dims[i] = list[i];
+        if (dims[i].k == 0 && dims[i].c == 0 && !zero && i < have_rank)
+            dims[i] = have[i];
+        if (dims[i].k == 0 && dims[i].c == -1 && open >= 0)
+            return dc_fail(error, DC_ERR_DATA, "two dimensions of the new shape are open");
+        if (dims[i].k == 0 && dims[i].c == -1)
+            open = i;
+        batch = batch || dims[i].k;
+    }
+    if (call->m->batch_fixed && call->in[0]->kind == DC_VALUE_GRAPH && !batch && *rank > 0 &&
+        open != 0)
+        dims[0] = (struct dc_linear){.k = dims[0].c};
+    if (open >= 0)
+        dims[open] = (struct dc_linear){.c = 1};
+    if (!product_of(&total, have, 0, have_rank) || !product_of(&rest, dims, 0, *rank) ||
+        (open >= 0 && rest.c == 0 && rest.k == 0))
+        return dc_fail(error, DC_ERR_DATA, "the new shape does not fit");
+    const int64_t all = total.k ? total.k : total.c, known = rest.k ? rest.k : rest.c;
+    if (open >= 0 && total.k && !rest.k)
+        dims[open] = (struct dc_linear){.k = all / known};
+    else if (open >= 0)
+        dims[open].c = all / known;
+    DC_TRY(product_of(&rest, dims, 0, *rank) && rest.c == total.c && rest.k == total.k
+               ? DC_OK
+               : dc_fail(error, DC_ERR_DATA,
+                         "the new shape does not hold the %" PRId64 " values%s that there are", all,
+                         total.k ? " a sample" : ""));
+    return DC_OK;
+}
+
+static enum dc_status squeeze_dims(struct dc_onnx_call *call, struct dc_linear dims[DC_RANK_MAX],
+                                   int *rank, const struct dc_linear *have, int have_rank,
+                                   bool insert, struct dc_error *error)
+{
+    int64_t axes[DC_ONNX_LIST];
+    int count;
+    unsigned chosen = 0;
+    DC_TRY(dc__onnx_list(call, 1, "axes", axes, &count, error));
+    const int full = insert ? have_rank + count : have_rank;
+    if ((insert && count < 1) || full > DC_RANK_MAX)
+        return dc_fail(error, DC_ERR_DATA, "axes are missing, or too many");
+    for (int i = 0; i < count; i++) {
+        DC_TRY(dc__onnx_axis(&axes[i], full, error));
+        chosen |= 1u << axes[i];
+    }
+    for (int i = 0; i < have_rank && count < 0; i++)
+        chosen |= (unsigned)(have[i].k == 0 && have[i].c == 1) << i;
+    *rank = 0;
+    for (int i = 0, from = 0; i < full; i++) {
+        const bool here = chosen >> i & 1;
+        if (here && !insert && (have[i].k || have[i].c != 1))
+            return dc_fail(error, DC_ERR_DATA, "axis %d is not of size 1", i);
+        if (here && insert)
+            dims[(*rank)++] = (struct dc_linear){.c = 1};
+        else if (insert && from >= have_rank)
+            return dc_fail(error, DC_ERR_DATA, "an axis is named twice");
+        else if (!here)
+            dims[(*rank)++] = have[insert ? from++ : i];
+    }
+    return DC_OK;
+}
+
+enum dc_status dc__onnx_new_dims(struct dc_onnx_call *call, struct dc_linear dims[DC_RANK_MAX],
+                                 int *rank, struct dc_error *error)
+{
+    const char *name = call->proto->op_type;
+    const int have_rank = dc__onnx_rank(call->in[0]);
+    struct dc_linear have[DC_RANK_MAX];
+    for (int i = 0; i < have_rank; i++)
+        have[i] = dc__onnx_dim(call->m, call->in[0], i);
+    if (strcmp(name, "Reshape") == 0)
+        return reshape_dims(call, dims, rank, have, have_rank, error);
+    if (strcmp(name, "Flatten") != 0)
+        return squeeze_dims(call, dims, rank, have, have_rank, *name == 'U', error);
+    int64_t axis = dc__onnx_int(call, "axis", 1);
+    if (axis != have_rank)
+        DC_TRY(dc__onnx_axis(&axis, have_rank, error));
+    *rank = 2;
+    return product_of(&dims[0], have, 0, (int)axis) &&
+                   product_of(&dims[1], have, (int)axis, have_rank)
+               ? DC_OK
+               : dc_fail(error, DC_ERR_DATA, "too large");
+}
+
+enum dc_status dc__onnx_reshaped(struct dc_onnx_call *call, struct dc_error *error)
+{
+    struct dc_linear dims[DC_RANK_MAX];
+    struct dc_onnx_value out;
+    int rank;
+    DC_TRY(dc__onnx_new_dims(call, dims, &rank, error));
+    DC_TRY(dc__onnx_reshape(call->m, &out, call->in[0], dims, rank, error));
+    dc__onnx_give(call, 0, out.node, &out.view);
+    return DC_OK;
+}
+
+enum dc_status dc__onnx_permutation(struct dc_onnx_call *call, int order[DC_RANK_MAX], int rank,
+                                    struct dc_error *error)
+{
+    const Onnx__AttributeProto *a = dc__onnx_attribute(call, "perm", DC_ONNX_INTS);
+    unsigned seen = 0;
+    if (a && a->n_ints != (size_t)rank)
+        return dc_fail(error, DC_ERR_DATA, "%zu axes for a value of rank %d", a->n_ints, rank);
+    for (int i = 0; i < rank; i++) {
+        int64_t axis = a ? a->ints[i] : rank - 1 - i;
+        DC_TRY(dc__onnx_axis(&axis, rank, error));
+        if (seen >> axis & 1)
+            return dc_fail(error, DC_ERR_DATA, "axis %" PRId64 " comes twice", axis);
+        seen |= 1u << axis;
+        order[i] = (int)axis;
+    }
+    return DC_OK;
+}
+
+enum dc_status dc__onnx_transpose(struct dc_onnx_call *call, struct dc_error *error)
+{
+    const struct dc_onnx_view *from = &call->in[0]->view;
+    struct dc_onnx_view view = {.rank = from->rank};
+    int order[DC_RANK_MAX];
+    DC_TRY(dc__onnx_permutation(call, order, from->rank, error));
+    for (int i = 0; i < view.rank; i++)
+        view.axes[i] = from->axes[order[i]];
+    dc__onnx_give(call, 0, call->in[0]->node, &view);
+    return DC_OK;
+}
+
+// Slices.
+
+static int64_t clamp(int64_t x, int64_t low, int64_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
+enum dc_status dc__onnx_slices(struct dc_onnx_call *call, struct dc_onnx_slices *s,
+                               struct dc_error *error)
+{
+    struct dc_linear starts[DC_ONNX_LIST], ends[DC_ONNX_LIST];
+    int64_t axes[DC_ONNX_LIST], steps[DC_ONNX_LIST];
+    int n, end_count, axis_count, step_count;
+    const int rank = dc__onnx_rank(call->in[0]);
+    DC_TRY(dc__onnx_linear_list(call, 1, "starts", starts, &n, error));
+    DC_TRY(dc__onnx_linear_list(call, 2, "ends", ends, &end_count, error));
+    DC_TRY(dc__onnx_list(call, 3, "axes", axes, &axis_count, error));
+    DC_TRY(dc__onnx_list(call, 4, "steps", steps, &step_count, error));
+    *s = (struct dc_onnx_slices){0};
+    if (n < 0 || n > rank || end_count != n || (axis_count >= 0 && axis_count != n) ||
+        (step_count >= 0 && step_count != n))
+        return dc_fail(error, DC_ERR_DATA, "starts, ends, axes and steps do not fit each other");
+    for (int i = 0; i < n; i++) {
+        int64_t axis = axis_count < 0 ? i : axes[i], step = step_count < 0 ? 1 : steps[i];
+        DC_TRY(dc__onnx_axis(&axis, rank, error));
+        const struct dc_linear dim = dc__onnx_dim(call->m, call->in[0], (int)axis);
+        const bool whole = !starts[i].k && starts[i].c == 0 && step == 1 &&
+                           (ends[i].k ? ends[i].k >= dim.k && ends[i].c >= dim.c
+                                      : ends[i].c >= (dim.k ? INT32_MAX : dim.c));
+        if (whole)
+            continue;
+        if (dim.k || starts[i].k || ends[i].k || step == 0 || step < -INT32_MAX || step > INT32_MAX)
+            return dc_fail(error, DC_ERR_DATA, "axis %" PRId64 " cannot be sliced so", axis);
+        const int64_t d = dim.c, b = starts[i].c, e = ends[i].c;
+        const int64_t begin = clamp(b < 0 ? clamp(b, -d - 1, 0) + d : b, step < 0 ? -1 : 0,
+                                    step < 0 ? d - 1 : d);
+        const int64_t end = clamp(e < 0 ? clamp(e, -d - 1, 0) + d : e, step < 0 ? -1 : 0, d);
+        const int64_t size = step > 0 ? (end - begin + step - 1) / step
+                                      : (begin - end - step - 1) / -step;
+        s->axes[s->count] = axis;
+        s->begin[s->count] = begin;
+        s->step[s->count] = step;
+        s->size[s->count++] = size < 0 ? 0 : size;
+    }
+    return DC_OK;
+}
+
+// size indices of one axis, from begin.
+static enum dc_status cut(struct dc_onnx_call *call, struct dc_onnx_value *v, int axis,
+                          int64_t begin, int64_t step, int64_t size, struct dc_error *error)
+{
+    struct dc_onnx_value single;
+    struct dc_slice_attributes a = {.begin = begin, .step = step};
+    if (size < 1)
+        return dc_fail(error, DC_ERR_DATA, "an empty slice of axis %d", axis);
+    DC_TRY(dc__onnx_single(call->m, &single, &a.axis, v, axis, error));
+    a.end = begin + (size - 1) * step + (step > 0 ? 1 : -1);
+    *v = single;
+    return dc__onnx_emit(call->m, call->name, &dc_op_slice, &a, &single.node, 1, &v->node, error);
+}
+
+enum dc_status dc__onnx_slice(struct dc_onnx_call *call, struct dc_error *error)
+{
+    struct dc_onnx_slices s;
+    struct dc_onnx_value v = *call->in[0];
+    DC_TRY(dc__onnx_slices(call, &s, error));
+    for (int i = 0; i < s.count; i++)
+        DC_TRY(cut(call, &v, (int)s.axes[i], s.begin[i], s.step[i], s.size[i], error));
+    dc__onnx_give(call, 0, v.node, &v.view);
+    return DC_OK;
+}
+
+enum dc_status dc__onnx_split(struct dc_onnx_call *call, struct dc_error *error)
+{
+    int64_t axis = dc__onnx_int(call, "axis", 0), begin = 0;
+    const int64_t outputs = (int64_t)call->proto->n_output;
+    const struct dc_onnx_value *sizes = call->count > 1 ? call->in[1] : NULL;
+    const Onnx__AttributeProto *a = dc__onnx_attribute(call, "split", DC_ONNX_INTS);
+    (void)dc__onnx_int(call, "num_outputs", outputs);
+    DC_TRY(dc__onnx_axis(&axis, call->in[0]->view.rank, error));
+    const int64_t all = dc__onnx_dim(call->m, call->in[0], (int)axis).c;
+    if ((a && a->n_ints != (size_t)outputs) ||
+        (sizes && (!sizes->constant.i || sizes->constant.count != outputs)))
+        return dc_fail(error, DC_ERR_DATA, "not as many sizes as outputs");
+    for (int64_t k = 0; k < outputs; k++) {
+        const int64_t even = (all + outputs - 1) / outputs;
+        int64_t size = a ? a->ints[k] : sizes ? sizes->constant.i[k].c : even;
+        if (!a && !sizes && size > all - begin)
+            size = all - begin;
+        if (size < 1 || size > all - begin)
+            return dc_fail(error, DC_ERR_DATA, "part %" PRId64 " has size %" PRId64, k, size);
+        struct dc_onnx_value v = *call->in[0];
+        const struct dc_onnx_value *out = dc__onnx_output(call, (size_t)k);
+        if (out && out->needed) {
+            DC_TRY(cut(call, &v, (int)axis, begin, 1, size, error));
+            dc__onnx_give(call, (size_t)k, v.node, &v.view);
+        }
+        begin += size;
+    }
+    return begin == all ? DC_OK : dc_fail(error, DC_ERR_DATA, "the parts are not the whole");
+}
+
+enum dc_status dc__onnx_concat(struct dc_onnx_call *call, struct dc_error *error)
+{
+    struct dc_import *m = call->m;
+    const struct dc_onnx_value *lead = NULL;
+    for (int i = 0; i < call->count; i++) {
+        if (!call->in[i])
+            return dc_fail(error, DC_ERR_DATA, "input %d is left out", i);
+        if (!lead && call->in[i]->kind == DC_VALUE_GRAPH)
+            lead = call->in[i];
+    }
+    int64_t axis = dc__onnx_int(call, "axis", 1);
+    const int rank = lead->view.rank;
+    int order[DC_RANK_MAX], nodes[DC_INPUTS_MAX];
+    struct dc_onnx_view view = dc__onnx_plain(rank);
+    struct dc_concat_attributes a = {0};
+    DC_TRY(dc__onnx_axis(&axis, rank, error));
+    dc__onnx_order(order, &lead->view, rank);
+    for (int i = 0; i < rank; i++) {
+        view.axes[order[i]].atoms[0] = i;
+        a.axis = order[i] == axis ? i : a.axis;
+    }
+    for (int i = 0; i < call->count; i++) {
+        struct dc_onnx_value v = *call->in[i];
+        if (dc__onnx_rank(&v) != rank)
+            return dc_fail(error, DC_ERR_DATA, "'%s' has another rank", v.name);
+        if (v.kind == DC_VALUE_CONSTANT)
+            DC_TRY(dc__onnx_repeat(m, &v, call->in[i], v.constant.dims + 1, rank - 1, error));
+        DC_TRY(dc__onnx_ordered(m, &nodes[i], &v, order, error));
+    }
+    int node = nodes[0];
+    if (call->count > 1)
+        DC_TRY(dc__onnx_emit(m, call->name, &dc_op_concat, &a, nodes, call->count, &node, error));
+    dc__onnx_give(call, 0, node, &view);
+    return DC_OK;
+}
+
+// Gather by constant indices: one is a slice whose axis goes, several are an op.
+enum dc_status dc__onnx_gather(struct dc_onnx_call *call, struct dc_error *error)
+{
+    struct dc_import *m = call->m;
+    struct dc_onnx_value v = *call->in[0], single, out;
+    const struct dc_onnx_constant *index = &call->in[1]->constant;
+    int64_t axis = dc__onnx_int(call, "axis", 0);
+    if (v.kind != DC_VALUE_GRAPH || call->in[1]->kind != DC_VALUE_CONSTANT || !index->i)
+        return dc_fail(error, DC_ERR_DATA, "the indices must be constant integers");
+    DC_TRY(dc__onnx_axis(&axis, v.view.rank, error));
+    const int64_t size = dc__onnx_dim(m, &v, (int)axis).c;
+    float *indices = DC_NEW(m->arena, float, index->count, error);
+    if (!indices)
+        return DC_ERR_MEMORY;
+    for (int64_t i = 0; i < index->count; i++) {
+        const int64_t at = index->i[i].c + (index->i[i].c < 0 ? size : 0);
+        if (index->i[i].k || at < 0 || at >= size || at >= 1 << 24)
+            return dc_fail(error, DC_ERR_DATA, "index %" PRId64 " of %" PRId64, at, size);
+        indices[i] = (float)at;
+    }
+    struct dc_linear dims[DC_RANK_MAX];
+    int rank = 0;
+    if (v.view.rank - 1 + index->rank > DC_RANK_MAX || index->count < 1)
+        return dc_fail(error, DC_ERR_DATA, "too many axes, or no index");
+    for (int i = 0; i < v.view.rank; i++) {
+        for (int k = 0; i == axis && k < index->rank; k++)
+            dims[rank++].c = index->dims[k];
+        if (i != axis)
+            dims[rank++] = dc__onnx_dim(m, &v, i);
+    }
+    for (int i = 0, k = (int)axis; i < index->rank; i++, k++)
+        dims[k].k = 0;
+    if (index->count == 1) {
+        DC_TRY(cut(call, &v, (int)axis, (int64_t)indices[0], 1, 1, error));
+    } else {
+        struct dc_gather_attributes a = {.count = index->count};
+        DC_TRY(dc__onnx_single(m, &single, &a.axis, &v, (int)axis, error));
+        v = single;
+        DC_TRY(dc__onnx_emit(m, call->name, &dc_op_gather, &a, &single.node, 1, &v.node, error));
+        DC_TRY(dc__onnx_set(m, v.node, 0, indices, index->count, error));
+    }
+    DC_TRY(dc__onnx_reshape(m, &out, &v, dims, rank, error));
+    dc__onnx_give(call, 0, out.node, &out.view);
+    return DC_OK;
+}
+
+// Padding.
+
+static enum dc_status pad_node(struct dc_onnx_call *call, const struct dc_pad_axes_attributes *a,
+                               int *node, struct dc_error *error)
+{
+    const struct dc_shape *shape = &call->m->graph->nodes[*node].shape;
+    const struct dc_pad_attributes image = {a->before[0], a->after[0],  a->before[1],
+                                            a->after[1],  a->before[2], a->after[2]};
+    const bool plain = a->mode == DC_PAD_CONSTANT && a->value == 0.0f && shape->rank == 4;
+    return dc__onnx_emit(call->m, call->name, plain ? &dc_op_pad : &dc_op_pad_axes,
+                         plain ? (const void *)&image : a, node, 1, node, error);
+}
+
+enum dc_status dc__onnx_pad(struct dc_onnx_call *call, struct dc_error *error)
+{
+    static const int order[DC_RANK_MAX] = {0, 1, 2, 3, 4, 5, 6, 7};
+    struct dc_onnx_value v = *call->in[0];
+    int64_t pads[DC_ONNX_LIST], axes[DC_ONNX_LIST];
+    int count, axis_count;
+    const struct dc_onnx_value *value = call->count > 2 ? call->in[2] : NULL;
+    const float *number = dc__onnx_floats(call, 2, 1);
+    struct dc_pad_axes_attributes a = {.value = dc__onnx_float(call, "value", 0.0f)};
+    a.value = number ? *number : a.value;
+    a.mode = dc__onnx_is(call, "mode", "constant", "reflect") ? DC_PAD_REFLECT
+             : dc__onnx_is(call, "mode", "constant", "edge")  ? DC_PAD_EDGE
+                                                              : DC_PAD_CONSTANT;
+    DC_TRY(dc__onnx_list(call, 1, "pads", pads, &count, error));
+    DC_TRY(dc__onnx_list(call, 3, "axes", axes, &axis_count, error));
+    const int rank = v.view.rank, n = axis_count < 0 ? rank : axis_count;
+    if (count != 2 * n || (value && !number) ||
+        (a.mode == DC_PAD_CONSTANT && !dc__onnx_is(call, "mode", "constant", "constant")))
+        return dc_fail(error, DC_ERR_DATA, "pads, mode or value are not known so");
+    bool any = false, apart = true;
+    for (int i = 0; i < n; i++) {
+        axes[i] = axis_count < 0 ? i : axes[i];
+        DC_TRY(dc__onnx_axis(&axes[i], rank, error));
+        const int64_t before = pads[i], after = pads[n + i];
+        if (before < 0 || after < 0 || before > DC_ONNX_ATTRIBUTE_MOST ||
+            after > DC_ONNX_ATTRIBUTE_MOST || (axes[i] == 0 && (before || after)))
+            return dc_fail(error, DC_ERR_DATA,
+                           "padding %" PRId64 " and %" PRId64 " of axis %" PRId64, before, after,
+                           axes[i]);
+        any = any || before || after;
+        apart = apart && ((!before && !after) || dc__onnx_atom(call->m, &v, (int)axes[i]) > 0);
+    }
+    if (any && !apart) {
+        DC_TRY(dc__onnx_ordered(call->m, &v.node, call->in[0], order, error));
+        v.view = dc__onnx_plain(rank);
+    }
+    for (int i = 0; any && i < n; i++) {
+        if (pads[i] == 0 && pads[n + i] == 0)
+            continue;
+        const int atom = dc__onnx_atom(call->m, &v, (int)axes[i]);
+        a.before[atom - 1] = (int)pads[i];
+        a.after[atom - 1] = (int)pads[n + i];
+    }
+    if (any)
+        DC_TRY(pad_node(call, &a, &v.node, error));
+    dc__onnx_give(call, 0, v.node, &v.view);
+    return DC_OK;
+}
+
+// Expand.
+
+static enum dc_status expand_value(struct dc_onnx_call *call, const struct dc_linear *list, int n,
+                                   struct dc_error *error)
+{
+    static const int order[DC_RANK_MAX] = {0, 1, 2, 3, 4, 5, 6, 7};
+    const struct dc_onnx_value *v = call->in[0];
+    struct dc_expand_attributes a = {.rank = v->view.rank - 1};
+    bool same = true;
+    if (n > v->view.rank)
+        return dc_fail(error, DC_ERR_DATA, "a new axis before the batch");
+    for (int i = 0; i < v->view.rank; i++) {
+        const struct dc_linear dim = dc__onnx_dim(call->m, v, i);
+        const int at = i - (v->view.rank - n);
+        const struct dc_linear wish = at < 0 ? (struct dc_linear){.c = 1} : list[at];
+        const bool keeps = (!wish.k && wish.c == 1) || (wish.k == dim.k && wish.c == dim.c);
+        if (!keeps && (dim.k || dim.c != 1 || wish.k))
+            return dc_fail(error, DC_ERR_DATA, "axis %d cannot be expanded so", i);
+        same = same && keeps;
+        if (i > 0)
+            a.dims[i - 1] = keeps ? dim.c : wish.c;
+    }
+    if (same)
+        return dc__onnx_give(call, 0, v->node, &v->view), DC_OK;
+    int node;
+    const struct dc_onnx_view view = dc__onnx_plain(v->view.rank);
+    DC_TRY(dc__onnx_ordered(call->m, &node, v, order, error));
+    DC_TRY(dc__onnx_emit(call->m, call->name, &dc_op_expand, &a, &node, 1, &node, error));
+    dc__onnx_give(call, 0, node, &view);
+    return DC_OK;
+}
+
+enum dc_status dc__onnx_expand(struct dc_onnx_call *call, struct dc_error *error)
+{
+    struct dc_linear list[DC_ONNX_LIST];
+    struct dc_onnx_value out = *call->in[0];
+    int n;
+    bool batch = false;
+    int64_t row[DC_RANK_MAX];
+    DC_TRY(dc__onnx_linear_list(call, 1, "shape", list, &n, error));
+    if (n < 1 || n > DC_RANK_MAX)
+        return dc_fail(error, DC_ERR_DATA, "a shape of %d dimensions", n);
+    for (int i = 0; i < n; i++)
+        batch = batch || list[i].k;
+    if (call->in[0]->kind == DC_VALUE_GRAPH)
+        return expand_value(call, list, n, error);
+    if (!batch)
+        return dc__fold_expand(call, error);
+    const struct dc_onnx_constant *c = &call->in[0]->constant;
+    for (int i = 1; i < n; i++) {
+        const int from = i - (n - c->rank);
+        row[i - 1] = from >= 0 && list[i].c == 1 ? c->dims[from] : list[i].c;
+        if (list[i].k || from >= c->rank)
+            return dc_fail(error, DC_ERR_DATA, "the batch must be the first axis");
+    }
+    if (list[0].k != 1 || list[0].c)
+        return dc_fail(error, DC_ERR_DATA, "the batch must be the first axis");
+    DC_TRY(dc__onnx_repeat(call->m, &out, call->in[0], row, n - 1, error));
+    dc__onnx_give(call, 0, out.node, &out.view);
+    return DC_OK;
+}
+
+// Resize.
+
+static enum dc_status resize_sizes(struct dc_onnx_call *call, struct dc_resize_attributes *a,
+                                   const int *image, struct dc_error *error)
+{
+    const int scale_input = call->m->opset < 11 ? 1 : 2;
+    const float *scales = dc__onnx_floats(call, scale_input, 4);
+    const struct dc_onnx_value *sizes = call->count > 3 ? call->in[3] : NULL;
+    const Onnx__AttributeProto *old = dc__onnx_attribute(call, "scales", DC_ONNX_FLOATS);
+    const struct dc_shape *shape = &call->m->graph->nodes[*image].shape;
+    if (old && old->n_floats == 4)
+        scales = old->floats;
+    double out[2];
+    for (int i = 0; i < 2; i++) {
+        const double in = (double)shape->dims[1 + i];
+        if (scales && scales[0] == 1.0f && scales[1] == 1.0f)
+            out[i] = floor(in * (double)scales[2 + i]);
+        else if (sizes && sizes->constant.i && sizes->constant.count == 4 &&
+                 sizes->constant.i[1].c == shape->dims[3])
+            out[i] = (double)sizes->constant.i[2 + i].c;
+        else
+            return dc_fail(error, DC_ERR_DATA, "constant scales or sizes of height and width only");
+        if (!(out[i] >= 1 && out[i] <= DC_ONNX_ATTRIBUTE_MOST))
+            return dc_fail(error, DC_ERR_DATA, "a size of %g", out[i]);
+    }
+    a->height = (int)out[0];
+    a->width = (int)out[1];
+    a->scale_h = scales ? (double)scales[2] : 0.0;
+    a->scale_w = scales ? (double)scales[3] : 0.0;
+    return DC_OK;
+}
+
+enum dc_status dc__onnx_resize(struct dc_onnx_call *call, struct dc_error *error)
+{
+    static const char *const coordinates[] = {"half_pixel", "pytorch_half_pixel", "asymmetric",
+                                              "align_corners"};
+    static const char *const modes[] = {"linear", "round_prefer_floor", "round_prefer_ceil",
+                                        "floor", "ceil"};
+    const bool old = call->m->opset < 11;
+    struct dc_resize_attributes a = {.coordinates = DC_COORDINATES_COUNT,
+                                     .mode = DC_RESIZE_MODE_COUNT};
+    for (int i = 0; i < DC_COORDINATES_COUNT; i++)
+        if (dc__onnx_is(call, "coordinate_transformation_mode", old ? "asymmetric" : "half_pixel",
+                        coordinates[i]))
+            a.coordinates = (enum dc_coordinates)i;
+    for (int i = 1; i < DC_RESIZE_MODE_COUNT; i++)
+        if (dc__onnx_is(call, "nearest_mode", old ? "floor" : "round_prefer_floor", modes[i]))
+            a.mode = (enum dc_resize_mode)i;
+    if (dc__onnx_is(call, "mode", "nearest", "linear"))
+        a.mode = DC_RESIZE_LINEAR;
+    else if (!dc__onnx_is(call, "mode", "nearest", "nearest"))
+        a.mode = DC_RESIZE_MODE_COUNT;
+    (void)dc__onnx_float(call, "cubic_coeff_a", 0.0f);
+    (void)dc__onnx_float(call, "extrapolation_value", 0.0f);
+    if (a.coordinates == DC_COORDINATES_COUNT || a.mode == DC_RESIZE_MODE_COUNT ||
+        dc__onnx_int(call, "antialias", 0) || dc__onnx_int(call, "exclude_outside", 0) ||
+        !dc__onnx_is(call, "keep_aspect_ratio_policy", "stretch", "stretch"))
+        return dc_fail(error, DC_ERR_DATA, "nearest and linear by the usual coordinates only");
+    int node;
+    const struct dc_onnx_view view = dc__onnx_channels_last(4);
+    DC_TRY(dc__onnx_image(call->m, &node, call->in[0], error));
+    DC_TRY(resize_sizes(call, &a, &node, error));
+    DC_TRY(dc__onnx_emit(call->m, call->name, &dc_op_resize, &a, &node, 1, &node, error));
+    dc__onnx_give(call, 0, node, &view);
+    return DC_OK;
+}

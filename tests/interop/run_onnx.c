@@ -1,0 +1,72 @@
+// Runs an ONNX file on raw inputs: run_onnx MODEL.onnx ROWS INPUT.f32 OUTPUT.f32. The input is
+// float32 in the order of the file ([rows, c, h, w] of images), the output in rows of values. For
+// the judge beside it (judge_onnx.py) alone.
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "core/plan.h"
+#include "formats/onnx.h"
+
+// [rows, c, h, w] to [rows, h, w, c].
+static void to_channels_last(float *to, const float *from, int64_t rows, const struct dc_shape *s)
+{
+    const int64_t h = s->dims[0], w = s->dims[1], c = s->dims[2];
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t k = 0; k < c; k++)
+            for (int64_t p = 0; p < h * w; p++)
+                to[(r * h * w + p) * c + k] = from[(r * c + k) * h * w + p];
+}
+
+static enum dc_status run(const struct dc_onnx *onnx, int64_t rows, const char *in_path,
+                          const char *out_path, struct dc_error *error)
+{
+    char *text = NULL;
+    size_t size = 0;
+    struct dc_arena *arena = NULL;
+    struct dc_ctx *ctx = NULL;
+    struct dc_plan *plan = NULL;
+    const struct dc_ctx_config settings = {.threads = 2};
+    const struct dc_plan_config config = {
+        .mode = DC_INFERENCE, .max_rows = rows, .outputs = &onnx->output, .output_count = 1};
+    const struct dc_shape whole = dc_shape_with_batch(&onnx->graph->nodes[onnx->input].shape, rows);
+    DC_TRY(dc_arena_create(&arena, error));
+    DC_TRY(dc_file_read(&text, &size, in_path, arena, error));
+    if ((int64_t)size != dc_shape_count(&whole) * 4)
+        return dc_fail(error, DC_ERR_DATA, "%s: %zu bytes do not fit", in_path, size);
+    float *values = DC_NEW(arena, float, dc_shape_count(&whole), error);
+    if (!values)
+        return DC_ERR_MEMORY;
+    if (onnx->sample.rank == 3)
+        to_channels_last(values, (const float *)(void *)text, rows, &onnx->sample);
+    else
+        memcpy(values, text, size);
+    DC_TRY(dc_ctx_create(&ctx, &settings, error));
+    DC_TRY(dc_plan_create(&plan, ctx, onnx->graph, &config, error));
+    dc_plan_bind(plan, onnx->input, values);
+    DC_TRY(dc_plan_forward(plan, onnx->params, rows, NULL, error));
+    const struct dc_shape out = dc_shape_with_batch(&onnx->graph->nodes[onnx->output].shape, rows);
+    DC_TRY(dc_file_write(out_path, dc_plan_value(plan, onnx->output),
+                         (size_t)dc_shape_count(&out) * 4, error));
+    dc_plan_free(plan);
+    dc_ctx_free(ctx);
+    dc_arena_free(arena);
+    return DC_OK;
+}
+
+int main(int argc, char **argv)
+{
+    static struct dc_error error;
+    struct dc_onnx *onnx = NULL;
+    if (argc != 5)
+        return 2;
+    enum dc_status status = dc_onnx_read(&onnx, argv[1], NULL, &error);
+    if (status == DC_OK)
+        status = run(onnx, atoll(argv[2]), argv[3], argv[4], &error);
+    dc_onnx_free(onnx);
+    if (status != DC_OK)
+        fprintf(stderr, "%s\n", error.message);
+    return dc_exit_code(status);
+}
