@@ -196,6 +196,19 @@ static void rotate(float *out, const float *in, const struct dc_shape *shape, co
     }
 }
 
+static int64_t one_outcome(const double *values)
+{
+    (void)values;
+    return 1;
+}
+
+static int64_t draw_one(const double *values, struct dc_random *random)
+{
+    (void)values;
+    (void)random;
+    return 0;
+}
+
 #define SHIFT_OUTCOMES .outcomes = shift_outcomes, .draw = draw_shift, .apply_outcome = shift
 
 const struct dc_augmentation_kind dc_augmentation_kinds[] = {
@@ -244,7 +257,9 @@ const struct dc_augmentation_kind dc_augmentation_kinds[] = {
      .help = "the middle of the image, resized to it, bilinear",
      .parameter_count = 1,
      .parameters = {{"share", 0.875, 0.01, 1, false, "of both sides that is kept"}},
-     .apply = dc__centre_crop},
+     .outcomes = one_outcome,
+     .draw = draw_one,
+     .apply_outcome = dc__centre_crop},
     {.name = "cutout",
      .help = "zeros in a square around a random pixel",
      .parameter_count = 1,
@@ -315,8 +330,8 @@ enum dc_status dc_augmentations_check(const struct dc_augmentation *list, int co
     return DC_OK;
 }
 
-static void start_stream(struct dc_random *random, uint32_t seed, uint32_t epoch, uint64_t id,
-                         int position)
+void dc__augment_stream(struct dc_random *random, uint32_t seed, uint32_t epoch, uint64_t id,
+                        int position)
 {
     dc_random_start(random, seed, DC_PURPOSE_AUGMENT, epoch, id);
     random->counter[0] = (uint32_t)position << 16;
@@ -331,7 +346,7 @@ float *dc_augmentation_view(float *sample, float *scratch, const struct dc_shape
         float *in = sample;
         if (list[i].kind->mixes)
             continue;
-        start_stream(&random, seed, epoch, id, i);
+        dc__augment_stream(&random, seed, epoch, id, i);
         if (list[i].kind->apply)
             list[i].kind->apply(scratch, in, shape, list[i].values, &random);
         else
@@ -379,73 +394,9 @@ int64_t dc_augmentation_drawn(const struct dc_augmentation *list, int count, uin
     int64_t outcome = 0;
     for (int i = 0; i < count; i++) {
         struct dc_random random;
-        start_stream(&random, seed, epoch, id, i);
+        dc__augment_stream(&random, seed, epoch, id, i);
         outcome = outcome * list[i].kind->outcomes(list[i].values) +
                   list[i].kind->draw(list[i].values, &random);
     }
     return outcome;
-}
-
-// A rectangle of the share 1 - lambda with the image's ratio; *lambda: what is left of the image.
-static void draw_rectangle(struct dc_mix *mix, const struct dc_shape *sample,
-                           struct dc_random *random)
-{
-    const int64_t height = sample->dims[0], width = sample->dims[1];
-    const double side = sqrt(1.0 - (double)mix->lambda);
-    const int64_t tall = (int64_t)(side * (double)height), wide = (int64_t)(side * (double)width);
-    mix->top = (int64_t)dc_random_below(random, (uint32_t)height) - tall / 2;
-    mix->left = (int64_t)dc_random_below(random, (uint32_t)width) - wide / 2;
-    mix->bottom = mix->top + tall < height ? mix->top + tall : height;
-    mix->right = mix->left + wide < width ? mix->left + wide : width;
-    mix->top = mix->top < 0 ? 0 : mix->top;
-    mix->left = mix->left < 0 ? 0 : mix->left;
-    const int64_t area = (mix->bottom - mix->top) * (mix->right - mix->left);
-    mix->lambda = (float)(1.0 - (double)area / (double)(height * width));
-}
-
-bool dc_augmentation_mix(struct dc_mix *mix, const struct dc_augmentation *list, int count,
-                         const struct dc_shape *sample, uint32_t seed, uint32_t epoch, uint64_t id,
-                         int64_t samples)
-{
-    struct dc_random random;
-    if (count == 0 || !list[count - 1].kind->mixes)
-        return false;
-    assert(samples > 0 && samples <= UINT32_MAX);
-    start_stream(&random, seed, epoch, id, count - 1);
-    *mix = (struct dc_mix){.pastes = list[count - 1].kind->pastes};
-    mix->partner = (int64_t)dc_random_below(&random, (uint32_t)samples);
-    mix->lambda = (float)dc_random_beta(&random, list[count - 1].values[0]);
-    if (mix->pastes)
-        draw_rectangle(mix, sample, &random);
-    return true;
-}
-
-// Gamma(shape >= 1). Accepts more than 95 of 100 tries.
-static double gamma_from_one(struct dc_random *random, double shape)
-{
-    const double d = shape - 1.0 / 3.0, c = 1.0 / sqrt(9.0 * d);
-    for (;;) {
-        const double x = dc_random_normal(random);
-        const double root = 1.0 + c * x;
-        const double u = ((double)dc_random_u32(random) + 1.0) * 0x1p-32;  // (0, 1]
-        const double v = root * root * root;
-        if (root > 0.0 && dc_ln(u) < 0.5 * x * x + d - d * v + d * dc_ln(v))
-            return d * v;
-    }
-}
-
-// Below 1: Gamma(a) = Gamma(a + 1) U^(1/a). U is at least 2^-32, so nothing underflows.
-static double random_gamma(struct dc_random *random, double shape)
-{
-    if (shape >= 1.0)
-        return gamma_from_one(random, shape);
-    const double u = ((double)dc_random_u32(random) + 1.0) * 0x1p-32;
-    return gamma_from_one(random, shape + 1.0) * dc_exp(dc_ln(u) / shape);
-}
-
-double dc_random_beta(struct dc_random *random, double alpha)
-{
-    const double a = random_gamma(random, alpha);
-    const double b = random_gamma(random, alpha);
-    return a / (a + b);
 }

@@ -91,9 +91,9 @@ void dc__random_resized_crop(float *out, const float *in, const struct dc_shape 
 }
 
 void dc__centre_crop(float *out, const float *in, const struct dc_shape *shape,
-                     const double *values, struct dc_random *random)
+                     const double *values, int64_t outcome)
 {
-    (void)random;
+    (void)outcome;
     struct box box = {.height = (int64_t)rint(values[0] * (double)shape->dims[0]),
                       .width = (int64_t)rint(values[0] * (double)shape->dims[1])};
     box.height = box.height < 1 ? 1 : box.height;

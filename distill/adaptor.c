@@ -73,6 +73,11 @@ static enum dc_status add_regressor(const struct builder *b, const struct dc_sha
         const int64_t *s = have.dims, *t = like->dims;
         if (s[1] == 2 * t[1] && s[2] == 2 * t[2])
             return add_conv(b, "conv", filters, 3, 3, 2, 1, true, node, error);
+        if (2 * s[1] == t[1] && 2 * s[2] == t[2]) {
+            const struct dc_conv_transpose_attributes a = {
+                .conv = conv_of(filters, 4, 4, 2, 1, true)};
+            return add_one(b, "conv", &dc_op_conv_transpose, &a, node, error);
+        }
         if (s[1] >= t[1] && s[2] >= t[2])
             return add_conv(b, "conv", filters, 1 + s[1] - t[1], 1 + s[2] - t[2], 1, 0, true, node,
                             error);

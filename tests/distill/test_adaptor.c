@@ -15,6 +15,7 @@ static const struct hint {
     {DC_SHAPE(DC_BATCH, 8, 8, 3), DC_SHAPE(DC_BATCH, 8, 8, 5), 1, 1, 1, 0},
     {DC_SHAPE(DC_BATCH, 8, 8, 3), DC_SHAPE(DC_BATCH, 4, 4, 5), 3, 3, 2, 1},
     {DC_SHAPE(DC_BATCH, 8, 8, 3), DC_SHAPE(DC_BATCH, 6, 7, 2), 3, 2, 1, 0},
+    {DC_SHAPE(DC_BATCH, 4, 3, 3), DC_SHAPE(DC_BATCH, 8, 6, 5), 4, 4, 2, 1},  // transposed
     {DC_SHAPE(DC_BATCH, 9, 7, 3), DC_SHAPE(DC_BATCH, 1, 1, 2), 9, 7, 1, 0},
     {DC_SHAPE(DC_BATCH, 12), DC_SHAPE(DC_BATCH, 7), 0, 0, 0, 0},
     {DC_SHAPE(DC_BATCH, 4, 4, 3), DC_SHAPE(DC_BATCH, 5, 5, 3), -1, 0, 0, 0},
@@ -49,6 +50,7 @@ static void hints_join_shapes(void **state)
                 assert_int_equal(a->kernel_w, h->kernel_w);
                 assert_int_equal(a->stride_h, h->stride);
                 assert_int_equal(a->pad_left, h->pad);
+                assert_ptr_equal(layer->op, h->kernel_h == 4 ? &dc_op_conv_transpose : &dc_op_conv);
             }
             for (int p = 0; p < graph->param_count; p++)
                 assert_int_equal(graph->params[p].role,
