@@ -85,6 +85,7 @@ enum dc_status dc_graph_add(struct dc_graph *graph, const char *name, const stru
         return DC_ERR_MEMORY;
     struct dc_node node = {.op = op, .input_count = input_count, .dtype = DC_F32};
     node.name = dc_arena_copy(graph->arena, name, error);
+    attribute_bytes = attributes ? attribute_bytes : 0;
     void *copy = attribute_bytes ? dc_arena_alloc(graph->arena, attribute_bytes, error) : NULL;
     if (!node.name || (attribute_bytes && !copy))
         return DC_ERR_MEMORY;

@@ -242,7 +242,14 @@ enum dc_status dc_layer_add(struct dc_graph *graph, const char *name,
                             const int *inputs, int count, int *node, struct dc_error *error)
 {
     union attributes attributes = {0};
-    fill(&attributes, kind, layer, &graph->nodes[inputs[0]].shape);
+    const struct dc_shape *in = &graph->nodes[inputs[0]].shape;
+    char text[DC_SHAPE_TEXT];
+    if (kind->op == &dc_op_dense && in->rank == 4)
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "layer '%s': dense on the image %s; put a flatten or a pooling before it, "
+                       "or take a 1x1 convolution",
+                       name, dc_shape_text(text, in));
+    fill(&attributes, kind, layer, in);
     return dc_graph_add(graph, name, kind->op, &attributes, kind->op->attribute_bytes, inputs,
                         count, node, error);
 }

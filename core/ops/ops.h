@@ -104,9 +104,8 @@ struct dc_concat_attributes {
     int axis;  // from 1; negative counts from the last
 };
 
-// Of ops that work along one axis; without attributes the last.
 struct dc_softmax_attributes {
-    int axis;  // from 1; negative counts from the last
+    int axis;  // from 1; negative counts from the last; 0 or without attributes: the last
 };
 
 // Output axis k is input axis axes[k]; axes[0] is 0, the batch.

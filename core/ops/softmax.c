@@ -9,7 +9,7 @@
 static int softmax_axis(const struct dc_node *node, int rank)
 {
     const struct dc_softmax_attributes *a = node->attributes;
-    return dc_axis_of(a ? a->axis : -1, rank);
+    return dc_axis_of(a && a->axis ? a->axis : -1, rank);
 }
 
 static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,

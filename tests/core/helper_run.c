@@ -102,15 +102,17 @@ void run_open(struct run *run, const struct dc_op *op, const void *attributes,
     run->node = (struct dc_node){
         .name = "layer1", .op = op, .attributes = attributes, .input_count = inputs};
     struct dc_shape symbolic[DC_INPUTS_MAX];
+    int64_t rows = 1;
+    for (int i = 0; i < inputs; i++)
+        rows = in[i].dims[0] > rows ? in[i].dims[0] : rows;
     for (int i = 0; i < inputs; i++) {
         symbolic[i] = in[i];
-        symbolic[i].dims[0] = DC_BATCH;
+        symbolic[i].dims[0] = in[i].dims[0] == rows ? DC_BATCH : 1;
     }
     struct dc_error error;
     if (op->infer(&run->node.shape, &run->node, symbolic, &error) != DC_OK)
         fail_msg("%s: %s", op->name, error.message);
     assert_int_equal(run->node.shape.dims[0], DC_BATCH);
-    const int64_t rows = in[0].dims[0];
     run->call = (struct dc_op_call){.node = &run->node, .step = &run->step, .rows = rows};
     open_params(run, symbolic);
     for (int i = 0; i < inputs; i++) {
@@ -340,13 +342,14 @@ static void check_rows(const struct dc_op *op, const void *attributes, const str
     struct dc_shape in[DC_INPUTS_MAX];
     for (int i = 0; i < large->node.input_count; i++) {
         in[i] = large->call.in[i].shape;
-        in[i].dims[0] = count;
+        in[i].dims[0] = in[i].dims[0] == 1 ? 1 : count;
     }
     run_open(&part, op, attributes, in, large->node.input_count);
     for (int i = 0; i < large->node.input_count; i++) {
-        const int64_t row = dc_shape_row(&in[i]);
-        memcpy(part.call.in[i].data, dc_f32(&large->call.in[i]) + first * row,
-               (size_t)(count * row) * 4);
+        const bool constant = large->call.in[i].shape.dims[0] == 1;
+        const int64_t row = dc_shape_row(&in[i]), rows = constant ? 1 : count;
+        memcpy(part.call.in[i].data, dc_f32(&large->call.in[i]) + (constant ? 0 : first) * row,
+               (size_t)(rows * row) * 4);
     }
     run_forward(&part, ctx, DC_INFERENCE);
     const int64_t row = dc_shape_row(&large->call.out.shape);
@@ -366,7 +369,7 @@ void run_check_invariance(const struct dc_op *op, const void *attributes,
             uint64_t hash[3];
             for (int i = 0; i < inputs; i++) {
                 in[i] = shapes[i];
-                in[i].dims[0] = 37;
+                in[i].dims[0] = shapes[i].dims[0] == 1 ? 1 : 37;
             }
             for (int threads = 1; threads <= 3; threads++)
                 hash[threads - 1] = hash_with_threads(op, attributes, in, inputs, (enum dc_isa)isa,
@@ -377,7 +380,7 @@ void run_check_invariance(const struct dc_op *op, const void *attributes,
         }
         struct run large;
         for (int i = 0; i < inputs; i++)
-            in[i].dims[0] = 64;
+            in[i].dims[0] = shapes[i].dims[0] == 1 ? 1 : 64;
         run_open(&large, op, attributes, in, inputs);
         struct dc_ctx *ctx = run_context((enum dc_isa)isa, 2);
         run_forward(&large, ctx, DC_INFERENCE);

@@ -44,8 +44,9 @@ struct expected {
     bool same_bits;  // on every instruction set
 };
 
-// in[i].dims[0] is the batch. Infers, declares, allocates; fills inputs, parameters and d_out with
-// values in [-1, 1] (statistics in [1/2, 3/2]) and ids with 1000, 1001, ...
+// in[i].dims[0] is the batch; an input of one row among larger ones is a constant. Infers,
+// declares, allocates; fills inputs, parameters and d_out with values in [-1, 1] (statistics in
+// [1/2, 3/2]) and ids with 1000, 1001, ...
 void run_open(struct run *run, const struct dc_op *op, const void *attributes,
               const struct dc_shape *in, int inputs);
 void run_close(struct run *run);  // checks the guards
@@ -60,7 +61,8 @@ void run_backward(struct run *run, const struct dc_ctx *ctx, bool add);
 void run_check(struct run *run, const struct expected *expected, const char *name);
 
 // Bits of forward (both modes) and backward agree for 1, 2 and 3 threads, and in inference a row's
-// output bits do not depend on the batch around it. in[i].dims[0] is ignored.
+// output bits do not depend on the batch around it. in[i].dims[0] is 1 for a constant, else
+// ignored.
 void run_check_invariance(const struct dc_op *op, const void *attributes, const struct dc_shape *in,
                           int inputs);
 

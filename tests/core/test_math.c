@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "core/math.h"
+#include "core/math_inline.h"
 
 enum { POINTS = 20001 };
 
@@ -33,6 +34,57 @@ static double worst(double (*f)(double), long double (*exact)(long double), doub
 static long double exact_sigmoid(long double x)
 {
     return 1.0L / (1.0L + expl(-x));
+}
+
+static long double exact_normal(long double x)
+{
+    return 0.5L * erfcl(-x / sqrtl(2.0L));
+}
+
+static double three_tenths_power(double x)
+{
+    return dc_pow(x, -0.3);
+}
+
+static long double exact_three_tenths_power(long double x)
+{
+    return powl(x, (long double)-0.3);
+}
+
+// A float holds 6e-8: these are right to the last bit but where a value lies between two floats.
+static void functions_for_floats_are_within_1e_10(void **state)
+{
+    (void)state;
+    const struct {
+        const char *name;
+        double (*f)(double);
+        long double (*exact)(long double);
+        double low, high;
+    } cases[] = {
+        {"exp", dc__exp, expl, -690.0, 690.0},
+        {"exp", dc__exp, expl, -1.0, 1.0},
+        {"sigmoid", dc__sigmoid, exact_sigmoid, -600.0, 40.0},
+        {"erfc", dc__erfc, erfcl, 0.0, 14.0},
+        {"erfc", dc__erfc, erfcl, 0.0, 1.0},
+        {"erf", dc_erf, erfl, -6.0, 6.0},
+        {"erf", dc_erf, erfl, -1.1, 1.1},
+        {"erf", dc_erf, erfl, -1e-6, 1e-6},
+        {"normal", dc__normal, exact_normal, -19.0, 9.0},
+        {"normal", dc__normal, exact_normal, -1.0, 1.0},
+        {"pow", three_tenths_power, exact_three_tenths_power, 1e-6, 1e6},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        double where = 0.0;
+        const double error = worst(cases[i].f, cases[i].exact, cases[i].low, cases[i].high, &where);
+        if (!(error < 1e-10))
+            fail_msg("%s(%.17g) is off by %g", cases[i].name, where, error);
+    }
+    assert_true(dc__exp(-1e9) < 1e-300 && dc__exp(1e9) > 1e300 && isnan(dc__exp(NAN)));
+    assert_true(dc_erf(0.0) == 0.0 && dc_erf(40.0) == 1.0 && dc_erf(-40.0) == -1.0);
+    assert_true(isnan(dc_erf(NAN)) && isnan(dc__normal(NAN)) && isnan(dc__sigmoid(NAN)));
+    assert_true(dc_pow(-2.0, 3.0) == -8.0 && dc_pow(-2.0, -2.0) == 0.25 &&
+                isnan(dc_pow(-2.0, 0.7)));
+    assert_true(dc_pow(0.0, 0.0) == 1.0 && dc_pow(9.0, 0.5) == 3.0 && dc_pow(-1.0, 65.0) == -1.0);
 }
 
 static void functions_are_within_their_bound(void **state)
@@ -121,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(functions_are_within_their_bound),
+        cmocka_unit_test(functions_for_floats_are_within_1e_10),
         cmocka_unit_test(circle_functions_are_within_their_bound),
         cmocka_unit_test(edges_are_defined),
         cmocka_unit_test(the_comparison_sees_a_small_error),

@@ -122,6 +122,57 @@ void oracle_concat_backward(double *const *dx, const double *g, const int *sizes
 // Flatten and reshape: the same values in the same order.
 void oracle_reshape(double *y, const double *x, int count);
 
+// Ops on values of any rank, as loops over the indices of the output, [batch, ...]. A gradient's
+// oracle is the central difference of these. Inputs whose dims[0] is 1 are the same for all rows.
+struct oracle_nd {
+    int rank, dims[8];
+};
+struct oracle_call {
+    struct oracle_nd in[3], out;
+    int n[24];    // whole numbers, as each function says
+    double r[4];  // real ones
+    double (*one)(double x, const double *r);
+    double (*two)(double a, double b);
+};
+typedef void oracle_function(double *y, const double *const *x, const double *const *params,
+                             const struct oracle_call *call);
+oracle_function oracle_nd_map;        // y = one(x, r)
+oracle_function oracle_nd_two;        // y = two(a, b), axes behind the batch aligned at the last
+oracle_function oracle_nd_prelu;      // params: slope of the last axis
+oracle_function oracle_nd_dense;      // over the last axis; params: w [in, units], bias or NULL
+oracle_function oracle_nd_matmul;     // n: transpose a, transpose b
+oracle_function oracle_nd_reduce;     // n: mask of axes, 0 sum 1 mean 2 max
+oracle_function oracle_nd_softmax;    // n: axis
+oracle_function oracle_nd_transpose;  // n: axes
+oracle_function oracle_nd_expand;
+oracle_function oracle_nd_gather;  // n: axis, indices
+oracle_function oracle_nd_slice;   // n: axis, begin, step
+oracle_function oracle_nd_pad;     // n: before of axes 1.., [7]: 0 constant r[0], 1 reflect, 2 edge
+oracle_function oracle_nd_norm;  // n: 0, axes or 1, groups; r: epsilon; params gamma, beta or NULL
+// n: 0 linear, 1 .. 4 nearest (half down, half up, floor, ceil); 0 half pixel, 1 pytorch,
+// 2 asymmetric, 3 align corners; r: scales or 0
+oracle_function oracle_nd_resize;
+// The definition by what each input value adds. n: kernel, stride, dilation, pad top and left,
+// groups; params: w [kh, kw, filters / groups, in], bias or NULL
+oracle_function oracle_nd_conv_transpose;
+// n: 0 max 1 average of taps inside 2 of those inside up to the counted padding; kernel, stride,
+// dilation, pads top, left, counted pads bottom, right
+oracle_function oracle_nd_pool;
+double oracle_erf(double x, const double *r);
+double oracle_leaky(double x, const double *r);
+double oracle_hard_sigmoid(double x, const double *r);
+double oracle_clip(double x, const double *r);
+double oracle_silu(double x, const double *r);
+double oracle_gelu(double x, const double *r);
+double oracle_gelu_tanh(double x, const double *r);
+double oracle_exp(double x, const double *r);
+double oracle_log(double x, const double *r);
+double oracle_sqrt(double x, const double *r);
+double oracle_pow(double x, const double *r);
+double oracle_negate(double x, const double *r);
+double oracle_abs(double x, const double *r);
+double oracle_reciprocal(double x, const double *r);
+
 // Losses: return the value, write d_* = its gradient (may be NULL).
 //
 // Cross-entropy on dense targets t (rows sum to 1), with q = (1 - smoothing) t + smoothing /
