@@ -1,4 +1,4 @@
-// `decant inspect`: any file that Decant writes, and model files.
+// `decant inspect`: any file that Decant writes, and model files, ONNX among them.
 
 #include <stdio.h>
 #include <string.h>
@@ -7,33 +7,84 @@
 #include "core/file.h"
 #include "core/h5.h"
 #include "export/bundle.h"
+#include "formats/onnx.h"
 #include "run/model.h"
 
-static enum dc_status inspect_model(const char *path, struct dc_error *error)
+static int64_t trained_count(const struct dc_params *params, const struct dc_node *node)
+{
+    int64_t count = 0;
+    for (int p = 0; p < node->param_count; p++) {
+        const struct dc_slice *slice = &params->slices[node->params[p]];
+        count += dc_role_is_trained(slice->role) ? slice->count : 0;
+    }
+    return count;
+}
+
+static enum dc_status print_graph_json(const struct dc_graph *graph, const struct dc_params *params,
+                                       const char *name, struct dc_error *error)
+{
+    json_t *layers = json_array();
+    for (int i = 0; i < graph->count; i++) {
+        const struct dc_node *node = &graph->nodes[i];
+        json_t *shape = json_array();
+        for (int d = 1; d < node->shape.rank; d++)
+            json_array_append_new(shape, json_integer(node->shape.dims[d]));
+        json_array_append_new(layers, json_pack("{s:s, s:s, s:o, s:I, s:I}", "name", node->name,
+                                                "op", node->op->name, "output", shape, "parameters",
+                                                (json_int_t)trained_count(params, node), "macs",
+                                                (json_int_t)dc_graph_node_macs(graph, i)));
+    }
+    json_t *all = json_pack("{s:s, s:o, s:I, s:I}", "name", name, "layers", layers, "parameters",
+                            (json_int_t)dc_params_trained_count(params), "macs",
+                            (json_int_t)dc_graph_macs(graph));
+    const enum dc_status status = dc_cli_print_json(all, error);
+    json_decref(all);
+    return status;
+}
+
+static enum dc_status print_graph(const struct dc_graph *graph, const struct dc_params *params,
+                                  const char *name, const struct dc_cli *cli,
+                                  struct dc_error *error)
+{
+    if (cli->json)
+        return print_graph_json(graph, params, name, error);
+    int wide = 32;
+    for (int i = 0; i < graph->count; i++)
+        wide = (int)strlen(graph->nodes[i].name) > wide ? (int)strlen(graph->nodes[i].name) : wide;
+    printf("%-*s %-20s %-24s %12s %14s\n", wide, "layer", "op", "output", "parameters", "MACs");
+    for (int i = 0; i < graph->count; i++) {
+        const struct dc_node *node = &graph->nodes[i];
+        char shape[DC_SHAPE_TEXT];
+        printf("%-*s %-20s %-24s %12lld %14lld\n", wide, node->name, node->op->name,
+               dc_shape_text(shape, &node->shape), (long long)trained_count(params, node),
+               (long long)dc_graph_node_macs(graph, i));
+    }
+    printf("%s: %lld parameters, %lld MACs\n", name, (long long)dc_params_trained_count(params),
+           (long long)dc_graph_macs(graph));
+    return DC_OK;
+}
+
+static enum dc_status inspect_model(const char *path, const struct dc_cli *cli,
+                                    struct dc_error *error)
 {
     struct dc_model model;
     struct dc_params *params = NULL;
     DC_TRY(dc_model_read(&model, path, NULL, 0, error));
-    const struct dc_graph *graph = model.graph;
-    const enum dc_status status = dc_params_create(&params, graph, 0, false, error);
-    printf("%-32s %-20s %-24s %12s %14s\n", "layer", "op", "output", "parameters", "MACs");
-    for (int i = 0; status == DC_OK && i < graph->count; i++) {
-        const struct dc_node *node = &graph->nodes[i];
-        char shape[DC_SHAPE_TEXT];
-        int64_t count = 0;
-        for (int p = 0; p < node->param_count; p++) {
-            const struct dc_slice *slice = &params->slices[node->params[p]];
-            count += dc_role_is_trained(slice->role) ? slice->count : 0;
-        }
-        printf("%-32s %-20s %-24s %12lld %14lld\n", node->name, node->op->name,
-               dc_shape_text(shape, &node->shape), (long long)count,
-               (long long)dc_graph_node_macs(graph, i));
-    }
+    enum dc_status status = dc_params_create(&params, model.graph, 0, false, error);
     if (status == DC_OK)
-        printf("%s: %lld parameters, %lld MACs\n", model.name,
-               (long long)dc_params_trained_count(params), (long long)dc_graph_macs(graph));
+        status = print_graph(model.graph, params, model.name, cli, error);
     dc_params_free(params);
     dc_model_free(&model);
+    return status;
+}
+
+static enum dc_status inspect_onnx(const char *path, const struct dc_cli *cli,
+                                   struct dc_error *error)
+{
+    struct dc_onnx *onnx = NULL;
+    DC_TRY(dc_onnx_read(&onnx, path, NULL, error));
+    const enum dc_status status = print_graph(onnx->graph, onnx->params, path, cli, error);
+    dc_onnx_free(onnx);
     return status;
 }
 
@@ -95,25 +146,29 @@ static enum dc_status inspect(const struct dc_cli *cli, struct dc_error *error)
 {
     const char *path = cli->positionals[0];
     const char *dot = strrchr(path, '.');
+    if (dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0))
+        return inspect_model(path, cli, error);
+    if (dot && strcmp(dot, ".onnx") == 0)
+        return inspect_onnx(path, cli, error);
+    DC_TRY(dc_cli_only(cli, "inspect of what is no model file", "q", error));
     if (dc_cli_has_file(path, "manifest.json"))
         return inspect_bundle(path, error);
     if (dc_cli_has_file(path, "resolved.yaml"))
         return inspect_run(path, error);
-    if (dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0))
-        return inspect_model(path, error);
     if (dot && strcmp(dot, ".h5") == 0)
         return inspect_hdf5(path, error);
-    return dc_fail(error, DC_ERR_USAGE,
-                   "%s is neither a model file (.yaml), an HDF5 file (.h5), a bundle nor a run "
-                   "directory",
-                   path);
+    return dc_fail(
+        error, DC_ERR_USAGE,
+        "%s is neither a model file (.yaml, .onnx), an HDF5 file (.h5), a bundle nor a run "
+        "directory",
+        path);
 }
 
 const struct dc_verb dc_verb_inspect = {
     .name = "inspect",
     .arguments = "PATH",
     .summary = "show a model file, a bundle, an HDF5 file or a run directory",
-    .options = "q",
+    .options = "jq",
     .positionals_min = 1,
     .positionals_max = 1,
     .run = inspect,

@@ -367,16 +367,15 @@ static enum dc_status read_constants(struct dc_import *m, struct dc_error *error
 
 // Nodes.
 
-// The name of the weight without its ".weight", or the node's.
+// What the file calls the weight or the bias, without its ".weight" or ".bias"; else the node's
+// name.
 static const char *name_of(const struct dc_onnx_call *call, struct dc_error *error)
 {
-    static const char suffix[] = ".weight";
-    for (int i = 1; i < call->count; i++) {
+    for (int i = 0; i < call->count; i++) {
         const char *name = call->in[i] && call->in[i]->stored ? call->in[i]->name : "";
-        const size_t length = strlen(name);
-        if (length >= sizeof suffix && strcmp(name + length - strlen(suffix), suffix) == 0)
-            return dc_arena_printf(call->m->arena, error, "%.*s", (int)(length - strlen(suffix)),
-                                   name);
+        const char *dot = strrchr(name, '.');
+        if (dot && dot > name && (strcmp(dot, ".weight") == 0 || strcmp(dot, ".bias") == 0))
+            return dc_arena_printf(call->m->arena, error, "%.*s", (int)(dot - name), name);
     }
     return *call->proto->name ? call->proto->name : call->proto->op_type;
 }

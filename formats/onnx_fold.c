@@ -9,23 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/math.h"
 #include "formats/onnx_internal.h"
-
-static int64_t wrap_add(int64_t a, int64_t b)
-{
-    return (int64_t)((uint64_t)a + (uint64_t)b);
-}
-
-static int64_t wrap_multiply(int64_t a, int64_t b)
-{
-    return (int64_t)((uint64_t)a * (uint64_t)b);
-}
-
-static enum dc_status fail_batch(struct dc_error *error)
-{
-    return dc_fail(error, DC_ERR_DATA, "the result depends on the size of the batch");
-}
 
 // Element n of the result is element offset + sum of index * stride of `from`.
 static enum dc_status strided(struct dc_import *m, struct dc_onnx_constant *out,
@@ -58,8 +42,8 @@ static void strides_of(int64_t strides[DC_RANK_MAX], const struct dc_onnx_consta
 }
 
 // The dimensions that two shapes broadcast to.
-static enum dc_status join(struct dc_onnx_constant *shape, const struct dc_onnx_constant *c,
-                           struct dc_error *error)
+enum dc_status dc__fold_join(struct dc_onnx_constant *shape, const struct dc_onnx_constant *c,
+                             struct dc_error *error)
 {
     const int shift = c->rank > shape->rank ? c->rank - shape->rank : 0;
     if (shift) {
@@ -79,274 +63,15 @@ static enum dc_status join(struct dc_onnx_constant *shape, const struct dc_onnx_
     return DC_OK;
 }
 
-static enum dc_status expand(struct dc_import *m, struct dc_onnx_constant *out,
-                             const struct dc_onnx_constant *c, const struct dc_onnx_constant *shape,
-                             struct dc_error *error)
+enum dc_status dc__fold_repeat(struct dc_import *m, struct dc_onnx_constant *out,
+                               const struct dc_onnx_constant *c,
+                               const struct dc_onnx_constant *shape, struct dc_error *error)
 {
     int64_t own[DC_RANK_MAX], strides[DC_RANK_MAX] = {0};
     strides_of(own, c);
     for (int i = 0; i < c->rank; i++)
         strides[shape->rank - c->rank + i] = c->dims[i] == 1 ? 0 : own[i];
     return strided(m, out, c, shape->rank, shape->dims, 0, strides, error);
-}
-
-// Two operands.
-
-static const char *const operations[] = {"Add",
-                                         "Sub",
-                                         "Mul",
-                                         "Div",
-                                         "Mod",
-                                         "Pow",
-                                         "Min",
-                                         "Max",
-                                         "Equal",
-                                         "Less",
-                                         "LessOrEqual",
-                                         "Greater",
-                                         "GreaterOrEqual",
-                                         "And",
-                                         "Or"};
-enum {
-    ADD,
-    SUB,
-    MUL,
-    DIV,
-    MOD,
-    POW,
-    MIN,
-    MAX,
-    EQUAL,
-    LESS,
-    LESS_EQUAL,
-    GREATER,
-    GREATER_EQUAL,
-    AND,
-    OR
-};
-
-// -1, 0, 1 by the sign of a - b for every batch; 2: it depends.
-static int compare(struct dc_linear a, struct dc_linear b)
-{
-    if (a.k == b.k)
-        return (a.c > b.c) - (a.c < b.c);
-    const int64_t k = wrap_add(a.k, wrap_multiply(b.k, -1));
-    const int64_t least = wrap_add(wrap_add(a.c, wrap_multiply(b.c, -1)), k);  // of a batch of 1
-    return k > 0 && least > 0 ? 1 : k < 0 && least < 0 ? -1 : 2;
-}
-
-static bool compared(int operation, int order)
-{
-    switch (operation) {
-    case EQUAL:
-        return order == 0;
-    case LESS:
-        return order < 0;
-    case LESS_EQUAL:
-        return order <= 0;
-    case GREATER:
-        return order > 0;
-    default:
-        return order >= 0;
-    }
-}
-
-static enum dc_status divide(struct dc_linear *out, struct dc_linear a, struct dc_linear b,
-                             bool remainder, struct dc_error *error)
-{
-    if (b.k && !b.c && !a.c && a.k % b.k == 0) {
-        *out = (struct dc_linear){.c = remainder ? 0 : a.k / b.k};
-        return DC_OK;
-    }
-    if (b.k || b.c == 0 || b.c == -1)
-        return b.k ? fail_batch(error) : dc_fail(error, DC_ERR_DATA, "a division by %" PRId64, b.c);
-    if (a.k % b.c || (a.k && !remainder && a.c % b.c))
-        return fail_batch(error);
-    const int64_t rest = a.c % b.c;
-    *out = remainder ? (struct dc_linear){.c = rest && (rest < 0) != (b.c < 0) ? rest + b.c : rest}
-                     : (struct dc_linear){a.c / b.c, a.k / b.c};
-    return DC_OK;
-}
-
-static enum dc_status power(struct dc_linear *out, struct dc_linear a, struct dc_linear b,
-                            struct dc_error *error)
-{
-    *out = (struct dc_linear){.c = 1};
-    if (a.k || b.k || b.c < 0 || b.c > 64)
-        return dc_fail(error, DC_ERR_DATA, "an integer to the power of %" PRId64, b.c);
-    for (int64_t i = 0; i < b.c; i++)
-        out->c = wrap_multiply(out->c, a.c);
-    return DC_OK;
-}
-
-static enum dc_status combine(struct dc_linear *out, int operation, struct dc_linear a,
-                              struct dc_linear b, struct dc_error *error)
-{
-    const int order = operation >= MIN ? compare(a, b) : 0;
-    if (order == 2 || (operation == MUL && a.k && b.k))
-        return fail_batch(error);
-    switch (operation) {
-    case ADD:
-        *out = (struct dc_linear){wrap_add(a.c, b.c), wrap_add(a.k, b.k)};
-        break;
-    case SUB:
-        *out = (struct dc_linear){wrap_add(a.c, wrap_multiply(b.c, -1)),
-                                  wrap_add(a.k, wrap_multiply(b.k, -1))};
-        break;
-    case MUL:
-        *out = (struct dc_linear){wrap_multiply(a.c, b.c),
-                                  wrap_add(wrap_multiply(a.c, b.k), wrap_multiply(a.k, b.c))};
-        break;
-    case DIV:
-    case MOD:
-        return divide(out, a, b, operation == MOD, error);
-    case POW:
-        return power(out, a, b, error);
-    case MIN:
-        *out = order < 0 ? a : b;
-        break;
-    case MAX:
-        *out = order > 0 ? a : b;
-        break;
-    case AND:
-        *out = (struct dc_linear){.c = a.c && b.c};
-        break;
-    case OR:
-        *out = (struct dc_linear){.c = a.c || b.c};
-        break;
-    default:
-        *out = (struct dc_linear){.c = compared(operation, order)};
-        break;
-    }
-    return DC_OK;
-}
-
-// No libm: a folded number may reach a weight.
-static double float_power(double x, double exponent)
-{
-    double y = 1.0;
-    if (exponent == 0.5 || exponent == -0.5)
-        return exponent > 0 ? sqrt(x) : 1.0 / sqrt(x);
-    if (exponent != floor(exponent) || fabs(exponent) > 64)
-        return dc_exp(exponent * dc_ln(x));
-    for (int i = 0; i < (int)fabs(exponent); i++)
-        y *= x;
-    return exponent < 0 ? 1.0 / y : y;
-}
-
-static float combine_floats(int operation, float a, float b)
-{
-    switch (operation) {
-    case ADD:
-        return a + b;
-    case SUB:
-        return a - b;
-    case MUL:
-        return a * b;
-    case DIV:
-        return a / b;
-    case MOD:
-        return a - b * floorf(a / b);
-    case POW:
-        return (float)float_power(a, b);
-    case MIN:
-        return b < a ? b : a;
-    default:
-        return b > a ? b : a;
-    }
-}
-
-enum dc_status dc__fold_arithmetic(struct dc_onnx_call *call, struct dc_error *error)
-{
-    int operation = 0;
-    while (strcmp(operations[operation], call->proto->op_type) != 0)
-        operation++;
-    struct dc_onnx_constant shape = call->in[0]->constant, a, b, out;
-    DC_TRY(join(&shape, &call->in[1]->constant, error));
-    DC_TRY(expand(call->m, &a, &call->in[0]->constant, &shape, error));
-    DC_TRY(expand(call->m, &b, &call->in[1]->constant, &shape, error));
-    if ((a.f != NULL) != (b.f != NULL) || (a.f && operation >= AND))
-        return dc_fail(error, DC_ERR_DATA, "operands of different or unfitting types");
-    DC_TRY(dc__onnx_new(call->m, &out, a.f && operation < EQUAL, shape.rank, shape.dims, error));
-    for (int64_t i = 0; i < out.count; i++) {
-        if (out.f)
-            out.f[i] = combine_floats(operation, a.f[i], b.f[i]);
-        else if (a.f)
-            out.i[i].c = a.f[i] == a.f[i] && b.f[i] == b.f[i] &&
-                         compared(operation, (a.f[i] > b.f[i]) - (a.f[i] < b.f[i]));
-        else
-            DC_TRY(combine(&out.i[i], operation, a.i[i], b.i[i], error));
-    }
-    dc__onnx_give_constant(call, &out);
-    return DC_OK;
-}
-
-// One operand.
-
-static float unary_float(const char *name, float x)
-{
-    switch (name[0]) {
-    case 'N':
-        return -x;  // Neg
-    case 'F':
-        return floorf(x);  // Floor
-    case 'C':
-        return ceilf(x);  // Ceil
-    case 'S':
-        return sqrtf(x);  // Sqrt
-    case 'A':
-        return fabsf(x);  // Abs
-    case 'E':
-        return (float)dc_exp(x);  // Exp
-    case 'R':
-        return name[1] == 'o' ? rintf(x) : 1.0f / x;  // Round, Reciprocal
-    default:
-        return x;
-    }
-}
-
-enum dc_status dc__fold_unary(struct dc_onnx_call *call, struct dc_error *error)
-{
-    const struct dc_onnx_constant *c = &call->in[0]->constant;
-    const char *name = call->proto->op_type;
-    const bool is_not = strcmp(name, "Not") == 0;
-    struct dc_onnx_constant out;
-    DC_TRY(dc__onnx_new(call->m, &out, c->f != NULL, c->rank, c->dims, error));
-    if (!c->f && !is_not && strcmp(name, "Neg") != 0)
-        return dc_fail(error, DC_ERR_DATA, "not of integers");
-    for (int64_t i = 0; i < out.count; i++) {
-        if (c->f)
-            out.f[i] = unary_float(name, c->f[i]);
-        else if (is_not)
-            out.i[i].c = !c->i[i].c;
-        else
-            out.i[i] = (struct dc_linear){wrap_multiply(c->i[i].c, -1),
-                                          wrap_multiply(c->i[i].k, -1)};
-    }
-    dc__onnx_give_constant(call, &out);
-    return DC_OK;
-}
-
-enum dc_status dc__fold_cast(struct dc_onnx_call *call, struct dc_error *error)
-{
-    const struct dc_onnx_constant *c = &call->in[0]->constant;
-    const int64_t to = dc__onnx_int(call, "to", 1);
-    const bool floats = to == 1 || to == 10 || to == 11;
-    struct dc_onnx_constant out = *c;
-    if (floats != (c->f != NULL))
-        DC_TRY(dc__onnx_new(call->m, &out, floats, c->rank, c->dims, error));
-    for (int64_t i = 0; i < c->count && floats && c->i; i++) {
-        if (c->i[i].k)
-            return fail_batch(error);
-        out.f[i] = (float)c->i[i].c;
-    }
-    for (int64_t i = 0; i < c->count && !floats && c->f; i++) {
-        if (!(fabsf(c->f[i]) < 9e18f))
-            return dc_fail(error, DC_ERR_DATA, "%g is no integer", (double)c->f[i]);
-        out.i[i].c = to == 9 ? c->f[i] != 0.0f : (int64_t)c->f[i];
-    }
-    dc__onnx_give_constant(call, &out);
-    return DC_OK;
 }
 
 // Making constants.
@@ -386,7 +111,7 @@ static enum dc_status dims_of(int64_t dims[DC_RANK_MAX], const struct dc_onnx_co
         return dc_fail(error, DC_ERR_DATA, "a shape must be at most %d integers", (int)DC_RANK_MAX);
     for (int64_t i = 0; i < c->count; i++) {
         if (c->i[i].k)
-            return fail_batch(error);
+            return dc__fold_fail_batch(error);
         dims[i] = c->i[i].c;
     }
     return DC_OK;
@@ -422,7 +147,7 @@ enum dc_status dc__fold_range(struct dc_onnx_call *call, struct dc_error *error)
         if (c[i]->count != 1 || (c[i]->f != NULL) != (c[0]->f != NULL))
             return dc_fail(error, DC_ERR_DATA, "start, limit and step must be numbers of one type");
         if (c[i]->i && c[i]->i[0].k)
-            return fail_batch(error);
+            return dc__fold_fail_batch(error);
         v[i] = c[i]->f ? (double)c[i]->f[0] : (double)c[i]->i[0].c;
     }
     const double count = ceil((v[1] - v[0]) / v[2]);
@@ -435,7 +160,7 @@ enum dc_status dc__fold_range(struct dc_onnx_call *call, struct dc_error *error)
         if (out.f)
             out.f[i] = (float)(v[0] + (double)i * v[2]);
         else
-            out.i[i].c = wrap_add(c[0]->i[0].c, wrap_multiply(i, c[2]->i[0].c));
+            out.i[i].c = (int64_t)((uint64_t)c[0]->i[0].c + (uint64_t)i * (uint64_t)c[2]->i[0].c);
     }
     dc__onnx_give_constant(call, &out);
     return DC_OK;
@@ -445,9 +170,9 @@ enum dc_status dc__fold_where(struct dc_onnx_call *call, struct dc_error *error)
 {
     struct dc_onnx_constant shape = call->in[0]->constant, in[3], out;
     for (int i = 1; i < 3; i++)
-        DC_TRY(join(&shape, &call->in[i]->constant, error));
+        DC_TRY(dc__fold_join(&shape, &call->in[i]->constant, error));
     for (int i = 0; i < 3; i++)
-        DC_TRY(expand(call->m, &in[i], &call->in[i]->constant, &shape, error));
+        DC_TRY(dc__fold_repeat(call->m, &in[i], &call->in[i]->constant, &shape, error));
     if (!in[0].i || (in[1].f != NULL) != (in[2].f != NULL))
         return dc_fail(error, DC_ERR_DATA, "operands of different or unfitting types");
     DC_TRY(dc__onnx_new(call->m, &out, in[1].f != NULL, shape.rank, shape.dims, error));
@@ -468,8 +193,8 @@ enum dc_status dc__fold_expand(struct dc_onnx_call *call, struct dc_error *error
 {
     struct dc_onnx_constant shape = {.rank = (int)call->in[1]->constant.count}, out;
     DC_TRY(dims_of(shape.dims, &call->in[1]->constant, error));
-    DC_TRY(join(&shape, &call->in[0]->constant, error));
-    DC_TRY(expand(call->m, &out, &call->in[0]->constant, &shape, error));
+    DC_TRY(dc__fold_join(&shape, &call->in[0]->constant, error));
+    DC_TRY(dc__fold_repeat(call->m, &out, &call->in[0]->constant, &shape, error));
     dc__onnx_give_constant(call, &out);
     return DC_OK;
 }

@@ -2,7 +2,8 @@
 //
 //   onnx.c           the file, its values and nodes in order, the finished graph
 //   onnx_tensor.c    stored tensors, attributes
-//   onnx_fold.c      arithmetic on constants
+//   onnx_fold.c      constants from constants
+//   onnx_arithmetic.c  on their elements
 //   onnx_view.c      where the axes of a value lie in memory
 //   onnx_layers.c    operators with weights, windows or statistics
 //   onnx_products.c  matrix products, reductions
@@ -155,7 +156,14 @@ const float *dc__onnx_floats(const struct dc_onnx_call *call, int input, int64_t
 // Axes of a value of this rank, each once, negative ones counted from the last.
 DC_MUST_USE enum dc_status dc__onnx_axis(int64_t *axis, int rank, struct dc_error *error);
 
-// onnx_fold.c
+// onnx_fold.c, onnx_arithmetic.c. shape becomes what it and c broadcast to; c repeated to a shape.
+DC_MUST_USE enum dc_status dc__fold_join(struct dc_onnx_constant *shape,
+                                         const struct dc_onnx_constant *c, struct dc_error *error);
+DC_MUST_USE enum dc_status dc__fold_repeat(struct dc_import *m, struct dc_onnx_constant *out,
+                                           const struct dc_onnx_constant *c,
+                                           const struct dc_onnx_constant *shape,
+                                           struct dc_error *error);
+enum dc_status dc__fold_fail_batch(struct dc_error *error);
 dc_onnx_convert dc__fold_arithmetic, dc__fold_cast, dc__fold_gather, dc__fold_concat,
     dc__fold_slice, dc__fold_shape, dc__fold_range, dc__fold_fill, dc__fold_where, dc__fold_reshape,
     dc__fold_transpose, dc__fold_expand, dc__fold_unary, dc__fold_scatter, dc__fold_constant;

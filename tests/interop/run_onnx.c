@@ -60,9 +60,10 @@ int main(int argc, char **argv)
 {
     static struct dc_error error;
     struct dc_onnx *onnx = NULL;
-    if (argc != 5)
+    const struct dc_onnx_options options = {.output = argc > 5 ? argv[5] : NULL};
+    if (argc < 5 || argc > 6)
         return 2;
-    enum dc_status status = dc_onnx_read(&onnx, argv[1], NULL, &error);
+    enum dc_status status = dc_onnx_read(&onnx, argv[1], &options, &error);
     if (status == DC_OK)
         status = run(onnx, atoll(argv[2]), argv[3], argv[4], &error);
     dc_onnx_free(onnx);
