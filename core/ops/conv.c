@@ -12,13 +12,22 @@ struct job {
     struct dc_conv_tables tables;
 };
 
-// Panels of group g hold [taps * group_in] rows of its output channels.
-static void pack(float *panels, const float *w, const struct dc_conv_geometry *g)
+static int panels_of_group(const struct dc_conv_geometry *g)
 {
+    return (g->group_out + DC_PANEL - 1) / DC_PANEL;
+}
+
+// Panels of group g hold [taps * group_in] rows of its output channels.
+static void pack_panel(void *arg, int index, int thread)
+{
+    (void)thread;
+    const struct job *job = arg;
+    const struct dc_conv_geometry *g = &job->g;
+    const int group = index / panels_of_group(g), first = index % panels_of_group(g) * DC_PANEL;
+    const int left = g->group_out - first, n = left < DC_PANEL ? left : DC_PANEL;
     const int64_t depth = dc__conv_taps(g) * g->group_in;
-    for (int group = 0; group < g->groups; group++)
-        dc__pack(panels + group * dc__panel_floats(g->group_out, depth), w + group * g->group_out,
-                 depth, g->group_out, g->out_c, 1);
+    dc__pack(job->tables.panels + index * depth * DC_PANEL,
+             job->call->param[0] + group * g->group_out + first, depth, n, g->out_c, 1);
 }
 
 static void forward_images(const struct job *job, float *y, const float *x, int64_t images,
@@ -86,8 +95,10 @@ static enum dc_status forward(const struct dc_op_call *call, struct dc_error *er
     struct dc_scratch scratch = {call->scratch, 0};
     job.tables = dc__forward_tables(&scratch, &job.g, true, call->ctx->threads);
     dc__fill_forward_offsets(&job.tables, &job.g);
-    if (!job.g.depthwise)
-        pack(job.tables.panels, call->param[0], &job.g);
+    if (call->kept)
+        job.tables.panels = call->kept;
+    if (!job.g.depthwise && !(call->kept && call->kept_filled))
+        dc_parallel_for(call->ctx, job.g.groups * panels_of_group(&job.g), pack_panel, &job);
     dc_parallel_for(call->ctx, call->ctx->chunks, forward_chunk, &job);
     return DC_OK;
 }
@@ -99,6 +110,10 @@ static void memory(struct dc_op_memory *memory, const struct dc_node *node,
     struct dc_scratch scratch = {0};
     dc__forward_tables(&scratch, &g, true, ctx->threads);
     memory->forward = scratch.used;
+    if (!g.depthwise)
+        memory->kept = sizeof(float) *
+                       (size_t)(g.groups *
+                                dc__panel_floats(g.group_out, dc__conv_taps(&g) * g.group_in));
     memory->backward = dc__conv_backward_bytes(&g, ctx);
 }
 
