@@ -298,7 +298,7 @@ static enum dc_status input_shape(struct dc_import *m, const Onnx__ValueInfoProt
         const bool fixed = d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
         dims[i] = fixed && d->dim_value > 0 ? d->dim_value : 0;
     }
-    *channels_first = rank == 4 && !(dims[3] > 0 && dims[3] <= 4 && dims[1] > 4);
+    *channels_first = rank == 4 && !(dims[3] > 0 && dims[3] <= 4 && dims[1] >= 8 && dims[2] >= 8);
     m->batch_fixed = dims[0] == 1;
     if (dims[0] > 1)
         return dc_fail(error, DC_ERR_DATA,
