@@ -526,6 +526,8 @@ enum dc_status dc_onnx_read(struct dc_onnx **out, const char *path,
                                    path);
         status = m.folder ? import(&m, onnx, error) : DC_ERR_MEMORY;
     }
+    if (status == DC_ERR_CONFIG)  // an op refused what the file asks of it
+        status = DC_ERR_DATA;
     if (m.model)
         onnx__model_proto__free_unpacked(m.model, NULL);
     dc_graph_free(m.graph);
