@@ -291,6 +291,8 @@ static const struct pool_case {
      5, true, true},
     {"max_ceil", "MaxPool", "kernel_shape=3,3 strides=2,2 ceil_mode=1", 8, 3, 2, 1, 0, 0, 4, false,
      false},
+    {"max_ceil_outside", "MaxPool", "kernel_shape=2,2 strides=3,3 pads=1,1,1,1 ceil_mode=1", 5, 2,
+     3, 1, 1, 1, 2, false, false},
     {"max_dilated", "MaxPool", "kernel_shape=2,2 dilations=2,2 pads=1,1,1,1", 7, 2, 1, 2, 1, 1, 7,
      false, false},
     {"max_same", "MaxPool", "kernel_shape=3,3 strides=2,2 auto_pad:SAME_UPPER", 8, 3, 2, 1, 0, 1, 4,
