@@ -89,7 +89,8 @@ static Onnx__TensorProto *add_tensor(struct onnx_file *f, const char *name, int 
     t->data_type = type;
     t->n_dims = (size_t)rank;
     t->dims = room(f, sizeof *dims * (size_t)(rank + 1));
-    memcpy(t->dims, dims, sizeof *dims * (size_t)rank);
+    for (int i = 0; i < rank; i++)
+        t->dims[i] = dims[i];
     *bytes = t->raw_data.data = room(f, size + 1);
     t->raw_data.len = size;
     return t;
