@@ -66,8 +66,10 @@ struct dc_op_call {
     bool add_gradient[DC_INPUTS_MAX];
     float *param[DC_OP_PARAMS_MAX];    // values; forward may write only STATISTIC and OBSERVER
     float *d_param[DC_OP_PARAMS_MAX];  // NULL where no gradient is wanted
-    bool frozen;    // all parameters are: running statistics are used and stay as they are
-    void *saved;    // forward's notes for backward
+    bool frozen;  // all parameters are: running statistics are used and stay as they are
+    void *saved;  // forward's notes for backward
+    void *kept;   // of constant parameters (struct dc_plan_config), or NULL
+    bool kept_filled;
     void *scratch;  // for this call alone
 
     // Of ops with DC_OP_TAILS (core/tail.h); NULL: nothing to do.
@@ -81,6 +83,7 @@ struct dc_op_call {
 
 struct dc_op_memory {
     size_t saved;    // kept from forward to backward; 0 in inference
+    size_t kept;     // what forward makes of the parameters alone, from one call to the next
     size_t forward;  // scratch of forward
     size_t backward;
 };

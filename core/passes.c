@@ -52,6 +52,27 @@ static enum dc_status add_with_bias(struct fold *f, int i, struct dc_error *erro
     return dc_graph_add(f->out, node->name, node->op, &a, sizeof a, &input, 1, &f->map[i], error);
 }
 
+// Whether node i is a clamp whose only reader is a max pooling: a monotone function of each value.
+static bool moves_behind_pool(const struct fold *f, int i, int output)
+{
+    const struct dc_node *node = &f->graph->nodes[i];
+    int last;
+    return i != output &&
+           (node->op == &dc_op_relu || node->op == &dc_op_relu6 || node->op == &dc_op_clip) &&
+           dc_graph_readers(f->graph, i, &last) == 1 && f->graph->nodes[last].op == &dc_op_max_pool;
+}
+
+// Node i is the pooling, its input the clamp, whose map entry is that of its own input.
+static enum dc_status add_pool_and_clamp(struct fold *f, int i, struct dc_error *error)
+{
+    const int clamp = f->graph->nodes[i].inputs[0], before = f->graph->nodes[clamp].inputs[0];
+    const int kept = f->map[before];
+    DC_TRY(dc_graph_add_copy(f->out, f->graph, i, f->map, &f->map[before], error));
+    DC_TRY(dc_graph_add_copy(f->out, f->graph, clamp, f->map, &f->map[i], error));
+    f->map[before] = kept;
+    return DC_OK;
+}
+
 static enum dc_status rebuild(struct fold *f, int output, struct dc_error *error)
 {
     for (int i = 0; i <= output; i++) {
@@ -59,8 +80,10 @@ static enum dc_status rebuild(struct fold *f, int output, struct dc_error *error
         if (!f->needed[i])
             continue;
         const int first = node->input_count ? node->inputs[0] : -1;
-        if (node->op == &dc_op_dropout)
+        if (node->op == &dc_op_dropout || moves_behind_pool(f, i, output))
             f->map[i] = f->map[first];
+        else if (first >= 0 && moves_behind_pool(f, first, output))
+            DC_TRY(add_pool_and_clamp(f, i, error));
         else if (first >= 0 && f->folded[first] == i)
             f->map[i] = f->map[first];
         else if (f->folded[i] >= 0)

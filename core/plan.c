@@ -120,6 +120,8 @@ static void add_node_buffers(struct dc_plan *plan, int i)
     if (node->op->memory && !node->op->tail)
         node->op->memory(&memory, node, in, &out, plan->ctx);
     planned->forward_scratch = dc__plan_add_buffer(plan, memory.forward, now, now);
+    if (plan->keeps)
+        planned->kept = dc__plan_add_buffer(plan, memory.kept, 0, 2 * plan->schedule_count);
     if (plan->mode == DC_TRAINING)
         planned->saved = dc__plan_add_buffer(plan, memory.saved, now,
                                              planned->has_gradient ? back : now);
@@ -222,7 +224,7 @@ static enum dc_status build(struct dc_plan *plan, const struct dc_plan_config *c
         return DC_ERR_MEMORY;
     for (int i = 0; i < count; i++) {
         struct dc_planned_node *node = &plan->nodes[i];
-        node->value = node->gradient = node->saved = DC_NONE;
+        node->value = node->gradient = node->saved = node->kept = DC_NONE;
         node->forward_scratch = node->backward_scratch = DC_NONE;
         node->tail = node->noting = DC_NONE;
         node->loss_weight = 1.0;
@@ -256,6 +258,7 @@ enum dc_status dc_plan_create(struct dc_plan **out, const struct dc_ctx *ctx,
                                  .graph = graph,
                                  .mode = config->mode,
                                  .max_rows = config->max_rows,
+                                 .keeps = config->constant_params && config->mode == DC_INFERENCE,
                                  .arena = arena};
     }
     const enum dc_status status = plan ? build(plan, config, error) : DC_ERR_MEMORY;

@@ -25,6 +25,9 @@ struct dc_plan_config {
     const int *outputs;  // nodes whose values must survive the run; nodes not needed are left out
     int output_count;
     const struct dc_params *params;  // training: frozen slices get no gradient
+    // Inference: parameters keep the values of the first run, so that weights are packed only once,
+    // for as many bytes more as they have.
+    bool constant_params;
 };
 
 // graph and ctx must outlive the plan.

@@ -34,7 +34,8 @@ struct dc_planned_node {
     int position;  // in the schedule
     int tail;      // the tail that this node is a part of, or DC_NONE
     int noting;    // the tail whose notes this node takes of its value, or DC_NONE
-    int value, gradient, saved, forward_scratch, backward_scratch;  // buffers, or DC_NONE
+    int value, gradient, saved, kept, forward_scratch, backward_scratch;  // buffers, or DC_NONE
+    bool kept_filled;
     const void *bound;  // of an input node: the caller's memory
     double loss_weight;
     bool gradient_written;  // during backward: the next contribution is added
@@ -45,6 +46,7 @@ struct dc_plan {
     const struct dc_graph *graph;
     enum dc_mode mode;
     int64_t max_rows;
+    bool keeps;  // what ops make of parameters
     struct dc_arena *arena;
     struct dc_planned_node *nodes;
     int *schedule;

@@ -51,6 +51,8 @@ static struct dc_op_call make_call(const struct dc_plan *plan, int i, struct dc_
             call.d_param[p] = params->gradient + slice->offset;
     }
     call.saved = dc__plan_memory(plan, plan->nodes[i].saved);
+    call.kept = dc__plan_memory(plan, plan->nodes[i].kept);
+    call.kept_filled = plan->nodes[i].kept_filled;
     return call;
 }
 
@@ -128,7 +130,9 @@ static enum dc_status forward_node(const struct run *run, int i, struct dc_error
         begin_notes(run, tail);
         call.out_notes = tail->notes.wanted ? &tail->notes : NULL;
     }
-    return node->op->forward(&call, error);
+    DC_TRY(node->op->forward(&call, error));
+    plan->nodes[i].kept_filled = true;
+    return DC_OK;
 }
 
 enum dc_status dc_plan_forward(struct dc_plan *plan, struct dc_params *params, int64_t rows,

@@ -101,7 +101,8 @@ struct dc_kernels {
 
     // The same bits on every level, as all of pointwise.inc.h: functions; y = exp(x - max x) / sum;
     // sum of (x - centre)^power, power 1 or 2; y = (x - mean) * inverse (* gamma + beta, or NULL).
-    const struct dc_pointwise *pointwise;  // [DC_FUNCTION_COUNT]
+    const struct dc_pointwise *pointwise;                       // [DC_FUNCTION_COUNT]
+    void (*max_line)(float *y, const float *x, int64_t count);  // y = max(y, x), NaN if either is
     void (*softmax_line)(float *y, const float *x, int64_t count);
     double (*line_moment)(const float *x, double centre, int power, int64_t count);
     void (*normalize_line)(float *y, const float *x, const float *gamma, const float *beta,

@@ -61,6 +61,7 @@ const struct dc_kernels dc__kernels_avx512 = {
     .tail_gradient_sums = tail_gradient_sums,
     .range = range,
     .pointwise = pointwise,
+    .max_line = max_line,
     .softmax_line = softmax_line,
     .line_moment = line_moment,
     .normalize_line = normalize_line,

@@ -110,6 +110,12 @@ static inline double sum_lanes(const double lanes[LANES])
            ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
 }
 
+static void max_line(float *restrict y, const float *restrict x, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        y[i] = x[i] > y[i] || x[i] != x[i] ? x[i] : y[i];
+}
+
 static void softmax_line(float *restrict y, const float *restrict x, int64_t count)
 {
     float top[LANES];

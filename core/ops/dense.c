@@ -59,6 +59,7 @@ static void memory(struct dc_op_memory *memory, const struct dc_node *node,
     const int64_t n = last_of(in), units = last_of(out), offsets = 2 * offset_bytes(rows_of(in));
     const int block = block_rows_of((int)n, (int)units, ctx->chunks);
     memory->forward = offsets + sizeof(float) * (size_t)dc__panel_floats((int)units, n);
+    memory->kept = sizeof(float) * (size_t)dc__panel_floats((int)units, n);
     memory->backward = offsets + sizeof(float) * (size_t)dc__panel_floats((int)n, units) +
                        sizeof(float) * (size_t)(ctx->threads * ctx->chunks * block * units);
 }
@@ -122,7 +123,10 @@ static enum dc_status forward(const struct dc_op_call *call, struct dc_error *er
 {
     DC_TRY(check_size(call, error));
     struct job job = make_job(call);
-    dc__pack(job.forward_panels, call->param[0], job.in, job.units, job.units, 1);
+    if (call->kept)
+        job.forward_panels = call->kept;
+    if (!(call->kept && call->kept_filled))
+        dc__pack(job.forward_panels, call->param[0], job.in, job.units, job.units, 1);
     dc_parallel_for(call->ctx, call->ctx->chunks, forward_chunk, &job);
     return DC_OK;
 }

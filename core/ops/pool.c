@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "core/kernels/kernels.h"
 #include "core/ops/ops.h"
 
 enum { TAPS_MAX = 65536 };  // an index of a tap is 16 bits
@@ -139,12 +140,6 @@ static void keep_larger(float *restrict y, uint16_t *restrict index, const float
     }
 }
 
-static void keep_larger_value(float *restrict y, const float *restrict x, int64_t channels)
-{
-    for (int64_t c = 0; c < channels; c++)
-        y[c] = x[c] > y[c] || x[c] != x[c] ? x[c] : y[c];
-}
-
 static void accumulate(float *restrict y, const float *restrict x, int64_t channels)
 {
     for (int64_t c = 0; c < channels; c++)
@@ -165,7 +160,8 @@ static void add_share(float *restrict dx, const float *restrict g, float by, int
 
 // One window of one image. x: the image; y, index (or NULL): [channels] of this output pixel.
 static void max_window(float *y, uint16_t *index, const float *x, const struct window *w,
-                       const struct dc_pool_attributes *a, const struct dc_shape *in)
+                       const struct dc_pool_attributes *a, const struct dc_shape *in,
+                       const struct dc_kernels *kernels)
 {
     const int64_t channels = in->dims[3];
     for (int64_t i = w->y.first; i < w->y.end; i += w->y.step)
@@ -180,7 +176,7 @@ static void max_window(float *y, uint16_t *index, const float *x, const struct w
             } else if (index) {
                 keep_larger(y, index, tap, number, channels);
             } else {
-                keep_larger_value(y, tap, channels);
+                kernels->max_line(y, tap, channels);
             }
         }
 }
@@ -240,7 +236,7 @@ static void run_rows(const struct dc_op_call *call, struct dc_rows rows, bool ba
                     average_window_backward(dx, dc_f32(&call->d_out) + at, &w, taps_of(a, &w), in);
                 else if (max)
                     max_window(dc_f32(&call->out) + at, saved ? saved + at : NULL,
-                               dc_f32(&call->in[0]) + r * in_row, &w, a, in);
+                               dc_f32(&call->in[0]) + r * in_row, &w, a, in, call->ctx->kernels);
                 else
                     average_window(dc_f32(&call->out) + at, dc_f32(&call->in[0]) + r * in_row, &w,
                                    taps_of(a, &w), in);

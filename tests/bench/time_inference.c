@@ -60,7 +60,8 @@ static enum dc_status open_network(struct network *network, const struct dc_ctx 
                                           .max_rows = batch,
                                           .outputs = &network->output,
                                           .output_count = 1,
-                                          .params = network->params};
+                                          .params = network->params,
+                                          .constant_params = true};
     return dc_plan_create(&network->plan, ctx, network->graph, &config, error);
 }
 

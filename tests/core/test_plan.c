@@ -465,7 +465,7 @@ static void frozen_prefix_has_no_gradient(void **state)
     struct dc_params *p = make_params(n.graph, 0);
     p->slices[0].frozen = p->slices[1].frozen = true;
     const int outputs[] = {first, relu, n.output};
-    const struct dc_plan_config config = {DC_TRAINING, ROWS, outputs, 3, p};
+    const struct dc_plan_config config = {DC_TRAINING, ROWS, outputs, 3, p, false};
     struct dc_plan *plan = NULL;
     assert_int_equal(dc_plan_create(&plan, ctx, n.graph, &config, NULL), DC_OK);
     assert_null(dc_plan_gradient(plan, first));
@@ -507,7 +507,7 @@ static void refused_memory_is_an_error(void **state)
     struct network n;
     make_network(&n, 1);
     struct dc_params *p = make_params(n.graph, 0);
-    const struct dc_plan_config config = {DC_TRAINING, ROWS, &n.output, 1, p};
+    const struct dc_plan_config config = {DC_TRAINING, ROWS, &n.output, 1, p, false};
     enum dc_status status = DC_ERR_MEMORY;
     int refusals = 0;
     for (; status != DC_OK; refusals++) {
