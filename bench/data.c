@@ -33,23 +33,9 @@ static enum dc_status take_batch(void *user, int64_t *samples, struct dc_error *
 static enum dc_status open_loader(struct dc_loader **loader, struct dc_run *run, int64_t batch,
                                   struct dc_error *error)
 {
-    const struct dc_data_spec *data = &run->experiment->data;
     DC_TRY(dc_run_need_train_data(run, error));
-    const struct dc_loader_config config = {
-        .source = run->train_source,
-        .ids = run->train_ids,
-        .id_count = run->train_count,
-        .batch = batch,
-        .shuffle = true,
-        .shuffle_seed = 1,
-        .augment_seed = (uint32_t)data->augment_seed,
-        .augmentations = data->augment.items,
-        .augmentation_count = data->augment.count,
-        .normalization = run->normalization,
-        .view = run->train_source->sample,
-        .depth = (int)data->loader_depth,
-        .threads = (int)data->loader_threads,
-    };
+    struct dc_loader_config config = dc_run_training_samples(run, batch, 1);
+    config.views[config.view_count++] = dc_run_view(run, NULL, &run->train_source->sample);
     return dc_loader_create(loader, &config, error);
 }
 

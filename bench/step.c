@@ -122,10 +122,12 @@ static enum dc_status open_step(struct work *w, struct dc_training_graph *t, str
     DC_TRY(make_plan(w, t->output, error));
     dc_plan_bind(w->plan, t->image, bench->images);
     dc_plan_bind(w->plan, t->targets, bench->targets);
-    if (t->teacher >= 0)
-        dc_plan_bind(w->plan, t->teacher, bench->teacher);
-    for (int i = 0; i < t->term_count; i++)
-        dc_plan_set_loss_weight(w->plan, t->terms[i].node, dc_loss_term_weight(&t->terms[i], 0));
+    const struct dc_terms *terms = &t->terms;
+    for (int i = 0; i < terms->input_count; i++)  // the logits: layers need a teacher
+        dc_plan_bind(w->plan, terms->inputs[i].input, bench->teacher);
+    for (int i = 0; i < terms->count; i++)
+        dc_plan_set_loss_weight(w->plan, terms->terms[i].node,
+                                dc_loss_term_weight(&terms->terms[i], 0));
     return DC_OK;
 }
 
@@ -137,7 +139,8 @@ enum dc_status dc_bench_step(json_t **result, const struct dc_bench_options *opt
     DC_TRY(dc__bench_open(&bench, options, error));
     struct work work = {.bench = &bench};
     json_t *object = dc__bench_head("step", &bench);
-    enum dc_status status = dc_training_graph_create(&training, &bench.network, bench.stage, error);
+    enum dc_status status = dc_training_graph_create(&training, &bench.network, bench.stage, NULL,
+                                                     error);
     if (status == DC_OK)
         status = open_step(&work, &training, error);
     if (status == DC_OK)

@@ -20,7 +20,7 @@ struct dc_cli {
     const char *model, *mode, *augment, *source;
     int64_t threads, limit, batch, windows;
     double seconds;
-    bool json, quiet, help, table, frozen, unfolded;
+    bool json, quiet, help, table, frozen, unfolded, repair;
     char given[64];  // letters of the options that were there
 };
 
@@ -32,7 +32,8 @@ struct dc_verb {
 };
 
 extern const struct dc_verb dc_verb_run, dc_verb_check, dc_verb_train, dc_verb_eval,
-    dc_verb_predict, dc_verb_export, dc_verb_verify, dc_verb_data, dc_verb_inspect, dc_verb_bench;
+    dc_verb_predict, dc_verb_export, dc_verb_verify, dc_verb_data, dc_verb_inspect, dc_verb_bench,
+    dc_verb_teach;
 
 DC_MUST_USE enum dc_status dc_cli_parse(struct dc_cli *cli, const struct dc_verb *verb, int argc,
                                         char **argv, struct dc_error *error);
@@ -51,6 +52,9 @@ DC_MUST_USE enum dc_status dc_cli_open_run(struct dc_run **run, const struct dc_
 // The run directory that a bundle belongs to: --run, or for RUN/bundle/STAGE the RUN.
 DC_MUST_USE enum dc_status dc_cli_run_of_bundle(char *run, size_t size, const struct dc_cli *cli,
                                                 const char *bundle, struct dc_error *error);
+
+// `decant verify` of a soft-target cache.
+DC_MUST_USE enum dc_status dc_cli_verify_cache(const struct dc_cli *cli, struct dc_error *error);
 
 // Context settings of the options: threads, log to stderr unless quiet, and the stop flag that
 // SIGINT, SIGTERM and SIGUSR1 raise.

@@ -42,6 +42,14 @@ static void show_epoch(const struct dc_progress *p)
             duration(spent, p->seconds), duration(left, p->seconds_left));
 }
 
+static void draw(char bar[BAR + 1], int64_t done, int64_t total)
+{
+    const int full = total > 0 ? (int)(BAR * done / total) : 0;
+    memset(bar, '.', BAR);
+    memset(bar, '#', (size_t)full);
+    bar[BAR] = '\0';
+}
+
 void dc_progress_show(void *user, const struct dc_progress *p)
 {
     struct dc_progress_view *view = user;
@@ -57,13 +65,31 @@ void dc_progress_show(void *user, const struct dc_progress *p)
     view->next = dc_seconds() + 0.2;
     view->bar_shown = true;
     char bar[BAR + 1], left[32];
-    const int full = p->steps > 0 ? (int)(BAR * p->step / p->steps) : 0;
-    memset(bar, '.', BAR);
-    memset(bar, '#', (size_t)full);
-    bar[BAR] = '\0';
+    draw(bar, p->step, p->steps);
     fprintf(stderr, "\r%s [%s] %3d%%  epoch %d/%d  loss %.4f  %.1f %%  %s left   ", p->stage, bar,
             p->steps > 0 ? (int)(100 * p->step / p->steps) : 0, p->epoch, p->epochs, p->loss,
             100.0 * p->accuracy, duration(left, p->seconds_left));
+    fflush(stderr);
+}
+
+void dc_progress_teach(void *user, const struct dc_teach_progress *p)
+{
+    struct dc_progress_view *view = user;
+    const bool now = p->done == p->total || dc_seconds() >= view->next;
+    if (view->quiet || !now)
+        return;
+    char bar[BAR + 1], left[32];
+    const int share = p->total > 0 ? (int)(100 * p->done / p->total) : 0;
+    view->next = dc_seconds() + (view->terminal ? 0.2 : 30.0);
+    draw(bar, p->done, p->total);
+    duration(left, p->seconds_left);
+    view->bar_shown = view->terminal;
+    if (view->terminal)
+        fprintf(stderr, "\rsoft targets [%s] %3d%%  epoch %lld/%lld  %s left   ", bar, share,
+                (long long)p->epoch, (long long)p->epochs, left);
+    else
+        fprintf(stderr, "soft targets: %d %%, epoch %lld/%lld, %s left\n", share,
+                (long long)p->epoch, (long long)p->epochs, left);
     fflush(stderr);
 }
 

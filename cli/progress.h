@@ -3,7 +3,8 @@
 #ifndef DC_CLI_PROGRESS_H
 #define DC_CLI_PROGRESS_H
 
-#include "run/run.h"
+#include "cli/cli.h"
+#include "distill/teach.h"
 
 struct dc_progress_view {
     bool terminal;  // stderr is one
@@ -13,8 +14,11 @@ struct dc_progress_view {
 };
 
 struct dc_progress_view dc_progress_start(bool quiet);
+// Of a verb whose first argument is an experiment: with progress and log on stderr.
+struct dc_run_options dc_cli_run_options(const struct dc_cli *cli, struct dc_progress_view *view);
 void dc_progress_show(void *view, const struct dc_progress *progress);
 void dc_progress_stage(void *view, const struct dc_stage *stage, const char *what);
+void dc_progress_teach(void *view, const struct dc_teach_progress *progress);
 // Clears the bar, so that a line may be printed.
 void dc_progress_clear(struct dc_progress_view *view);
 

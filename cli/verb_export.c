@@ -34,6 +34,8 @@ static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
 {
     const char *bundle = cli->positionals[0];
     char directory[4096];
+    if (dc_run_is_cache(bundle))
+        return dc_cli_verify_cache(cli, error);
     DC_TRY(dc_cli_run_of_bundle(directory, sizeof directory, cli, bundle, error));
     struct dc_run *run = NULL;
     struct dc_verify_report report = {0};
@@ -64,10 +66,11 @@ const struct dc_verb dc_verb_export = {
 
 const struct dc_verb dc_verb_verify = {
     .name = "verify",
-    .arguments = "BUNDLE",
-    .summary = "prove that a bundle computes what the engine computes\n\n"
+    .arguments = "BUNDLE|CACHE",
+    .summary = "prove that a bundle computes what the engine computes, a cache what its teacher\n\n"
                "Reads the bundle, replays its vectors, compiles its C and runs it against the\n"
-               "integer engine on the test split: every output byte equal, or exit code 4.",
+               "integer engine on the test split: every output byte equal, or exit code 4. Of a\n"
+               "soft-target cache: recomputes --limit outputs (512) and compares.",
     .options = "rltjq",
     .positionals_min = 1,
     .positionals_max = 1,

@@ -16,8 +16,7 @@ static void log_line(void *user, enum dc_log_level level, const char *line)
         fprintf(stderr, "%s%s\n", level == DC_LOG_WARNING ? "warning: " : "", line);
 }
 
-static enum dc_status open_run(struct dc_run **run, const struct dc_cli *cli,
-                               struct dc_progress_view *view, struct dc_error *error)
+struct dc_run_options dc_cli_run_options(const struct dc_cli *cli, struct dc_progress_view *view)
 {
     struct dc_run_options options = {
         .experiment = cli->positionals[0],
@@ -25,9 +24,16 @@ static enum dc_status open_run(struct dc_run **run, const struct dc_cli *cli,
         .override_count = cli->override_count,
         .directory = cli->run,
         .context = dc_cli_context(cli),
-        .hooks = {view, dc_progress_show, dc_progress_stage},
+        .hooks = {view, dc_progress_show, dc_progress_stage, dc_progress_teach},
     };
     options.context.log = (struct dc_log_sink){log_line, view};
+    return options;
+}
+
+static enum dc_status open_run(struct dc_run **run, const struct dc_cli *cli,
+                               struct dc_progress_view *view, struct dc_error *error)
+{
+    const struct dc_run_options options = dc_cli_run_options(cli, view);
     return dc_run_open(run, &options, error);
 }
 

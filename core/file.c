@@ -16,6 +16,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "core/random.h"
+
 static enum dc_status fail_errno(struct dc_error *error, enum dc_status status, const char *path,
                                  const char *what)
 {
@@ -46,6 +48,21 @@ enum dc_status dc_file_read(char **text, size_t *size, const char *path, struct 
     fclose(file);
     if (size)
         *size = have;
+    return status;
+}
+
+enum dc_status dc_file_hash(uint64_t *hash, const char *path, struct dc_error *error)
+{
+    char bytes[65536];
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        return fail_errno(error, DC_ERR_DATA, path, "cannot open");
+    for (size_t have; (have = fread(bytes, 1, sizeof bytes, file)) > 0;)
+        *hash = dc_hash_bytes(*hash, bytes, have);
+    const bool failed = ferror(file);
+    const enum dc_status status = failed ? fail_errno(error, DC_ERR_IO, path, "cannot read")
+                                         : DC_OK;
+    fclose(file);
     return status;
 }
 

@@ -16,6 +16,9 @@
 DC_MUST_USE enum dc_status dc_file_read(char **text, size_t *size, const char *path,
                                         struct dc_arena *arena, struct dc_error *error);
 
+// *hash goes on over the file's bytes (dc_hash_bytes).
+DC_MUST_USE enum dc_status dc_file_hash(uint64_t *hash, const char *path, struct dc_error *error);
+
 // Plain or gzip (.gz) or xz (.xz), told by the first bytes, decoded whole into the arena.
 DC_MUST_USE enum dc_status dc_file_read_decoded(uint8_t **bytes, size_t *size, const char *path,
                                                 struct dc_arena *arena, struct dc_error *error);

@@ -127,17 +127,24 @@ static size_t attribute_bytes_of(const struct dc_node *node)
     return node->attributes ? node->op->attribute_bytes : 0;
 }
 
-enum dc_status dc_graph_add_copy(struct dc_graph *graph, const struct dc_graph *from, int i,
-                                 const int *map, int *out, struct dc_error *error)
+enum dc_status dc_graph_add_copy_as(struct dc_graph *graph, const char *name,
+                                    const struct dc_graph *from, int i, const int *map, int *out,
+                                    struct dc_error *error)
 {
     const struct dc_node *node = &from->nodes[i];
     int inputs[DC_INPUTS_MAX];
     for (int k = 0; k < node->input_count; k++)
         inputs[k] = map[node->inputs[k]];
-    DC_TRY(dc_graph_add(graph, node->name, node->op, node->attributes, attribute_bytes_of(node),
-                        inputs, node->input_count, out, error));
+    DC_TRY(dc_graph_add(graph, name, node->op, node->attributes, attribute_bytes_of(node), inputs,
+                        node->input_count, out, error));
     graph->nodes[*out].dtype = node->dtype;
     return DC_OK;
+}
+
+enum dc_status dc_graph_add_copy(struct dc_graph *graph, const struct dc_graph *from, int i,
+                                 const int *map, int *out, struct dc_error *error)
+{
+    return dc_graph_add_copy_as(graph, from->nodes[i].name, from, i, map, out, error);
 }
 
 enum dc_status dc_graph_add_all(struct dc_graph *graph, const struct dc_graph *from, int *map,

@@ -39,6 +39,10 @@ int dc_graph_find(const struct dc_graph *graph, const char *name);  // -1: none
 DC_MUST_USE enum dc_status dc_graph_add_copy(struct dc_graph *graph, const struct dc_graph *from,
                                              int i, const int *map, int *node,
                                              struct dc_error *error);
+// The same under another name.
+DC_MUST_USE enum dc_status dc_graph_add_copy_as(struct dc_graph *graph, const char *name,
+                                                const struct dc_graph *from, int i, const int *map,
+                                                int *node, struct dc_error *error);
 // All nodes of `from`; map has from->count entries and is filled.
 DC_MUST_USE enum dc_status dc_graph_add_all(struct dc_graph *graph, const struct dc_graph *from,
                                             int *map, struct dc_error *error);

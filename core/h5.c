@@ -69,6 +69,19 @@ enum dc_status dc__h5_check_write(struct dc_h5 *file, bool good, const char *nam
     return dc__h5_fail(file, error, "write", name);
 }
 
+// IEEE 754 binary16, which this version of HDF5 has no name for; made once, under the lock.
+static hid_t half_type(void)
+{
+    static hid_t half = -1;
+    if (half >= 0)
+        return half;
+    const hid_t type = H5Tcopy(H5T_IEEE_F32LE);
+    if (H5Tset_fields(type, 15, 10, 5, 0, 10) >= 0 && H5Tset_size(type, 2) >= 0 &&
+        H5Tset_ebias(type, 15) >= 0)
+        half = type;
+    return half;
+}
+
 // As values are stored, and as they lie in memory.
 static hid_t type_of(enum dc_dtype dtype, bool stored)
 {
@@ -76,7 +89,8 @@ static hid_t type_of(enum dc_dtype dtype, bool stored)
                               [DC_F64] = {H5T_NATIVE_DOUBLE, H5T_IEEE_F64LE},
                               [DC_I8] = {H5T_NATIVE_INT8, H5T_STD_I8LE},
                               [DC_U8] = {H5T_NATIVE_UINT8, H5T_STD_U8LE},
-                              [DC_I32] = {H5T_NATIVE_INT32, H5T_STD_I32LE}};
+                              [DC_I32] = {H5T_NATIVE_INT32, H5T_STD_I32LE},
+                              [DC_F16] = {half_type(), half_type()}};
     static_assert(sizeof types / sizeof types[0] == DC_DTYPE_COUNT, "one row each");
     return types[dtype][stored];
 }

@@ -64,7 +64,7 @@ struct dc_op_call {
     struct dc_tensor d_out;                // of a loss: one double, the term's weight
     struct dc_tensor d_in[DC_INPUTS_MAX];  // data NULL where no gradient is wanted
     bool add_gradient[DC_INPUTS_MAX];
-    float *param[DC_OP_PARAMS_MAX];    // values; forward may write only STATISTIC and OBSERVER
+    float *param[DC_OP_PARAMS_MAX];    // values; forward may write only STATISTIC, OBSERVER, BANK
     float *d_param[DC_OP_PARAMS_MAX];  // NULL where no gradient is wanted
     bool frozen;  // all parameters are: running statistics are used and stay as they are
     void *saved;  // forward's notes for backward
@@ -89,11 +89,11 @@ struct dc_op_memory {
 };
 
 enum {
-    DC_OP_READS_INPUT = 1,       // backward reads the inputs
-    DC_OP_READS_OUTPUT = 2,      // backward reads the output
-    DC_OP_LOSS = 4,              // output is one double: the term's unweighted value
-    DC_OP_NO_GRADIENT = 8,       // no gradient flows to the inputs
-    DC_OP_TAILS = 16,            // reads its inputs and d_out through tails, and takes notes
+    DC_OP_READS_INPUT = 1,   // backward reads the inputs
+    DC_OP_READS_OUTPUT = 2,  // backward reads the output
+    DC_OP_LOSS = 4,          // output is doubles: the unweighted value, then its gradient's norm
+    DC_OP_NO_GRADIENT = 8,   // no gradient flows to the inputs
+    DC_OP_TAILS = 16,        // reads its inputs and d_out through tails, and takes notes
     DC_OP_CONSTANT_INPUTS = 32,  // inputs may be [1, ...]: the same for every row
 };
 

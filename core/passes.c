@@ -11,7 +11,7 @@ struct fold {
     const struct dc_graph *graph;
     const struct dc_params *params;
     struct dc_graph *out;
-    bool *needed;
+    bool *needed, *wanted;
     int *map;     // old node -> new node
     int *folded;  // old convolution -> the batch normalization that it takes in, or -1
 };
@@ -21,17 +21,18 @@ static bool has_weights(const struct dc_node *node)
     return node->op == &dc_op_conv || node->op == &dc_op_dense;
 }
 
-static void mark(struct fold *f, int output)
+static void mark(struct fold *f, const int *nodes, int count)
 {
     const struct dc_graph *graph = f->graph;
-    f->needed[output] = true;
-    for (int i = output; i >= 0; i--)
+    for (int i = 0; i < count; i++)
+        f->needed[nodes[i]] = f->wanted[nodes[i]] = true;
+    for (int i = graph->count - 1; i >= 0; i--)
         for (int k = 0; f->needed[i] && k < graph->nodes[i].input_count; k++)
             f->needed[graph->nodes[i].inputs[k]] = true;
-    for (int i = 0; i <= output; i++) {
+    for (int i = 0; i < graph->count; i++) {
         f->folded[i] = -1;
         int last;
-        if (f->needed[i] && has_weights(&graph->nodes[i]) && i != output &&
+        if (f->needed[i] && has_weights(&graph->nodes[i]) && !f->wanted[i] &&
             dc_graph_readers(graph, i, &last) == 1 && graph->nodes[last].op == &dc_op_batch_norm)
             f->folded[i] = last;
     }
@@ -53,11 +54,11 @@ static enum dc_status add_with_bias(struct fold *f, int i, struct dc_error *erro
 }
 
 // Whether node i is a clamp whose only reader is a max pooling: a monotone function of each value.
-static bool moves_behind_pool(const struct fold *f, int i, int output)
+static bool moves_behind_pool(const struct fold *f, int i)
 {
     const struct dc_node *node = &f->graph->nodes[i];
     int last;
-    return i != output &&
+    return !f->wanted[i] &&
            (node->op == &dc_op_relu || node->op == &dc_op_relu6 || node->op == &dc_op_clip) &&
            dc_graph_readers(f->graph, i, &last) == 1 && f->graph->nodes[last].op == &dc_op_max_pool;
 }
@@ -73,16 +74,16 @@ static enum dc_status add_pool_and_clamp(struct fold *f, int i, struct dc_error 
     return DC_OK;
 }
 
-static enum dc_status rebuild(struct fold *f, int output, struct dc_error *error)
+static enum dc_status rebuild(struct fold *f, struct dc_error *error)
 {
-    for (int i = 0; i <= output; i++) {
+    for (int i = 0; i < f->graph->count; i++) {
         const struct dc_node *node = &f->graph->nodes[i];
         if (!f->needed[i])
             continue;
         const int first = node->input_count ? node->inputs[0] : -1;
-        if (node->op == &dc_op_dropout || moves_behind_pool(f, i, output))
+        if (node->op == &dc_op_dropout || moves_behind_pool(f, i))
             f->map[i] = f->map[first];
-        else if (first >= 0 && moves_behind_pool(f, first, output))
+        else if (first >= 0 && moves_behind_pool(f, first))
             DC_TRY(add_pool_and_clamp(f, i, error));
         else if (first >= 0 && f->folded[first] == i)
             f->map[i] = f->map[first];
@@ -122,12 +123,10 @@ static void fold_values(const struct fold *f, struct dc_params *to, int i)
     }
 }
 
-static enum dc_status fold(struct fold *f, struct dc_params **params, int output,
-                           struct dc_error *error)
+static enum dc_status fold(struct fold *f, struct dc_params **params, struct dc_error *error)
 {
-    mark(f, output);
     DC_TRY(dc_graph_create(&f->out, error));
-    DC_TRY(rebuild(f, output, error));
+    DC_TRY(rebuild(f, error));
     DC_TRY(dc_params_create(params, f->out, 0, false, error));
     for (int i = 0; i < (*params)->count; i++) {
         const struct dc_slice *to = &(*params)->slices[i];
@@ -136,16 +135,16 @@ static enum dc_status fold(struct fold *f, struct dc_params **params, int output
             memcpy((*params)->value + to->offset, f->params->value + from->offset,
                    sizeof(float) * (size_t)to->count);
     }
-    for (int i = 0; i <= output; i++)
+    for (int i = 0; i < f->graph->count; i++)
         if (f->needed[i] && f->folded[i] >= 0)
             fold_values(f, *params, i);
     return DC_OK;
 }
 
-enum dc_status dc_fold_for_inference(struct dc_graph **folded, struct dc_params **folded_params,
-                                     int *output_node, const struct dc_graph *graph,
-                                     const struct dc_params *params, int output,
-                                     struct dc_error *error)
+enum dc_status dc_fold_keeping(struct dc_graph **folded, struct dc_params **folded_params,
+                               int *places, const struct dc_graph *graph,
+                               const struct dc_params *params, const int *nodes, int count,
+                               struct dc_error *error)
 {
     *folded = NULL;
     *folded_params = NULL;
@@ -154,13 +153,17 @@ enum dc_status dc_fold_for_inference(struct dc_graph **folded, struct dc_params 
     struct fold f = {.graph = graph,
                      .params = params,
                      .needed = DC_NEW(arena, bool, graph->count, error),
+                     .wanted = DC_NEW(arena, bool, graph->count, error),
                      .map = DC_NEW(arena, int, graph->count, error),
                      .folded = DC_NEW(arena, int, graph->count, error)};
     enum dc_status status = DC_ERR_MEMORY;
-    if (f.needed && f.map && f.folded)
-        status = fold(&f, folded_params, output, error);
+    if (f.needed && f.wanted && f.map && f.folded) {
+        mark(&f, nodes, count);
+        status = fold(&f, folded_params, error);
+    }
     if (status == DC_OK) {
-        *output_node = f.map[output];
+        for (int i = 0; i < count; i++)
+            places[i] = f.map[nodes[i]];
         *folded = f.out;
     } else {
         dc_params_free(*folded_params);
@@ -169,4 +172,12 @@ enum dc_status dc_fold_for_inference(struct dc_graph **folded, struct dc_params 
     }
     dc_arena_free(arena);
     return status;
+}
+
+enum dc_status dc_fold_for_inference(struct dc_graph **folded, struct dc_params **folded_params,
+                                     int *output_node, const struct dc_graph *graph,
+                                     const struct dc_params *params, int output,
+                                     struct dc_error *error)
+{
+    return dc_fold_keeping(folded, folded_params, output_node, graph, params, &output, 1, error);
 }

@@ -20,4 +20,13 @@ DC_MUST_USE enum dc_status dc_fold_for_inference(struct dc_graph **folded,
                                                  const struct dc_params *params, int output,
                                                  struct dc_error *error);
 
+// The same for several nodes whose values are wanted: nodes [count], places [count] in the new
+// graph. A layer that is wanted itself is not folded into; of a wanted batch normalization that is
+// folded, the place is its layer's, which has the same value.
+DC_MUST_USE enum dc_status dc_fold_keeping(struct dc_graph **folded,
+                                           struct dc_params **folded_params, int *places,
+                                           const struct dc_graph *graph,
+                                           const struct dc_params *params, const int *nodes,
+                                           int count, struct dc_error *error);
+
 #endif

@@ -73,5 +73,7 @@ const void *dc_plan_value(const struct dc_plan *plan, int node);
 // The gradient of a node after backward, or NULL: only for nodes listed as outputs.
 const float *dc_plan_gradient(const struct dc_plan *plan, int node);
 double dc_plan_loss(const struct dc_plan *plan, int loss_node);
+// The L2 norm of that value's gradient by the tensors the node reads, before the weight.
+double dc_plan_loss_gradient_norm(const struct dc_plan *plan, int loss_node);
 
 #endif

@@ -305,3 +305,9 @@ double dc_plan_loss(const struct dc_plan *plan, int loss_node)
 {
     return *(const double *)dc_plan_value(plan, loss_node);
 }
+
+double dc_plan_loss_gradient_norm(const struct dc_plan *plan, int loss_node)
+{
+    assert(dc_shape_count(&plan->graph->nodes[loss_node].shape) >= 2);
+    return ((const double *)dc_plan_value(plan, loss_node))[1];
+}

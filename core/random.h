@@ -18,6 +18,7 @@ enum dc_purpose {
     DC_PURPOSE_DROPOUT = 5,
     DC_PURPOSE_CALIBRATION = 6,
     DC_PURPOSE_TEST = 7,
+    DC_PURPOSE_NEGATIVES = 8,
 };
 
 struct dc_random {

@@ -45,13 +45,15 @@ static inline void dc_source_free(struct dc_source *source)
 
 // One step's samples. Memory belongs to the loader and stays valid until the next batch is asked
 // for.
+enum { DC_BATCH_VIEWS = 8 };
+
 struct dc_batch {
     int64_t rows;
-    const uint64_t *ids;    // [rows]
-    const float *inputs;    // [rows, sample...]
+    const uint64_t *ids;                 // [rows]
+    const float *inputs;                 // [rows, sample...]: the first view
+    const float *views[DC_BATCH_VIEWS];  // of the same samples for several networks
     const float *targets;   // [rows, classes]: one-hot, or mixed by mixup; smoothing is the loss's
     const int32_t *labels;  // [rows]: of the unmixed sample
-    const float *teacher;   // [rows, classes] when cached, else NULL
 };
 
 #endif

@@ -9,7 +9,7 @@
 size_t dc_dtype_bytes(enum dc_dtype dtype)
 {
     static const size_t bytes[] = {
-        [DC_F32] = 4, [DC_F64] = 8, [DC_I8] = 1, [DC_U8] = 1, [DC_I32] = 4};
+        [DC_F32] = 4, [DC_F64] = 8, [DC_I8] = 1, [DC_U8] = 1, [DC_I32] = 4, [DC_F16] = 2};
     static_assert(sizeof bytes / sizeof bytes[0] == DC_DTYPE_COUNT, "one size per type");
     return bytes[dtype];
 }

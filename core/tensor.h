@@ -13,7 +13,8 @@
 
 enum { DC_RANK_MAX = 8, DC_BATCH = -1 };
 
-enum dc_dtype { DC_F32, DC_F64, DC_I8, DC_U8, DC_I32, DC_DTYPE_COUNT };
+// DC_F16: IEEE 754 binary16, in files only (core/half.h).
+enum dc_dtype { DC_F32, DC_F64, DC_I8, DC_U8, DC_I32, DC_F16, DC_DTYPE_COUNT };
 
 struct dc_shape {
     int rank;

@@ -10,6 +10,14 @@
 
 #include "core/arena.h"
 
+enum { DC_LIST_MAX = 16 };
+
+// A list of words.
+struct dc_texts {
+    int count;
+    const char *items[DC_LIST_MAX];
+};
+
 enum dc_yaml_kind { DC_YAML_SCALAR, DC_YAML_SEQUENCE, DC_YAML_MAPPING };
 
 struct dc_yaml {

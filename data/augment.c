@@ -1,9 +1,10 @@
 // Owns the augmentations. Each is one function and one row of the table.
 //
 // Every function draws the same number of times whatever it draws, except rejection inside Beta;
-// none allocates or fails. Row copies do the moving; only rotation computes per pixel.
+// none allocates or fails. Row copies do the moving; only rotation computes per pixel. Those of
+// photographs are in augment_image.c.
 
-#include "data/augment.h"
+#include "data/augment_kinds.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -41,23 +42,50 @@ static void translate(float *out, const float *in, const struct dc_shape *shape,
     zero(out + bottom * row, (height - bottom) * row);
 }
 
-// Cropping a zero-padded image to its old size is a shift with zero fill.
-static void shift(float *out, const float *in, const struct dc_shape *shape, const double *values,
-                  struct dc_random *random)
+// Cropping a zero-padded image to its old size is a shift with zero fill. An outcome is a place,
+// row by row.
+static int64_t shift_places(const double *values)
 {
-    const int64_t pixels = (int64_t)values[0];
-    const uint32_t places = (uint32_t)(2 * pixels + 1);
-    const int64_t dy = (int64_t)dc_random_below(random, places) - pixels;
-    const int64_t dx = (int64_t)dc_random_below(random, places) - pixels;
-    translate(out, in, shape, dy, dx);
+    return 2 * (int64_t)values[0] + 1;
+}
+
+static int64_t shift_outcomes(const double *values)
+{
+    return shift_places(values) * shift_places(values);
+}
+
+static int64_t draw_shift(const double *values, struct dc_random *random)
+{
+    const int64_t places = shift_places(values);
+    const int64_t y = dc_random_below(random, (uint32_t)places);
+    return y * places + dc_random_below(random, (uint32_t)places);
+}
+
+static void shift(float *out, const float *in, const struct dc_shape *shape, const double *values,
+                  int64_t outcome)
+{
+    const int64_t places = shift_places(values), pixels = (int64_t)values[0];
+    translate(out, in, shape, outcome / places - pixels, outcome % places - pixels);
+}
+
+// Outcome 1 is mirrored. A probability of 0 or 1 leaves one outcome.
+static int64_t flip_outcomes(const double *values)
+{
+    return values[0] > 0.0 && values[0] < 1.0 ? 2 : 1;
+}
+
+static int64_t draw_flip(const double *values, struct dc_random *random)
+{
+    const bool mirrored = (double)dc_random_unit(random) < values[0];
+    return flip_outcomes(values) == 2 && mirrored;
 }
 
 static void flip(float *out, const float *in, const struct dc_shape *shape, const double *values,
-                 struct dc_random *random)
+                 int64_t outcome)
 {
     const int64_t height = shape->dims[0], width = shape->dims[1], channels = shape->dims[2];
     const int64_t row = width * channels;
-    if (!((double)dc_random_unit(random) < values[0])) {
+    if (outcome == 0 && values[0] < 1.0) {
         memcpy(out, in, (size_t)(height * row) * sizeof *out);
         return;
     }
@@ -168,22 +196,39 @@ static void rotate(float *out, const float *in, const struct dc_shape *shape, co
     }
 }
 
+static int64_t one_outcome(const double *values)
+{
+    (void)values;
+    return 1;
+}
+
+static int64_t draw_one(const double *values, struct dc_random *random)
+{
+    (void)values;
+    (void)random;
+    return 0;
+}
+
+#define SHIFT_OUTCOMES .outcomes = shift_outcomes, .draw = draw_shift, .apply_outcome = shift
+
 const struct dc_augmentation_kind dc_augmentation_kinds[] = {
     {.name = "pad_crop",
      .help = "pad all sides with zeros, then crop to the old size at a random place",
      .parameter_count = 1,
      .parameters = {{"pad", 4, 0, 1024, true, "pixels of padding on each side"}},
-     .apply = shift},
+     SHIFT_OUTCOMES},
     {.name = "flip",
      .help = "mirror left to right",
      .parameter_count = 1,
      .parameters = {{"probability", 0.5, 0, 1, false, "share of samples that are mirrored"}},
-     .apply = flip},
+     .outcomes = flip_outcomes,
+     .draw = draw_flip,
+     .apply_outcome = flip},
     {.name = "shift",
      .help = "move by whole pixels on both axes, zeros where nothing is left",
      .parameter_count = 1,
      .parameters = {{"pixels", 2, 0, 1024, true, "largest move in each direction"}},
-     .apply = shift},
+     SHIFT_OUTCOMES},
     {.name = "rotate",
      .help = "turn about the middle, bilinear, zeros from outside",
      .parameter_count = 1,
@@ -194,6 +239,41 @@ const struct dc_augmentation_kind dc_augmentation_kinds[] = {
      .parameter_count = 1,
      .parameters = {{"alpha", 0.2, 0.05, 100, false, "the share is drawn from Beta(alpha, alpha)"}},
      .mixes = true},
+    {.name = "cutmix",
+     .help = "paste a rectangle of another training sample, targets by area; comes last",
+     .parameter_count = 1,
+     .parameters = {{"alpha", 1, 0.05, 100, false, "the share is drawn from Beta(alpha, alpha)"}},
+     .mixes = true,
+     .pastes = true},
+    {.name = "random_resized_crop",
+     .help = "a box of random area, ratio and place, resized to the image, bilinear",
+     .parameter_count = 4,
+     .parameters = {{"scale_min", 0.08, 0.001, 1, false, "least share of the area"},
+                    {"scale_max", 1, 0.001, 1, false, "largest share of the area"},
+                    {"ratio_min", 0.75, 0.01, 100, false, "least width over height"},
+                    {"ratio_max", 4.0 / 3.0, 0.01, 100, false, "largest width over height"}},
+     .apply = dc__random_resized_crop},
+    {.name = "centre_crop",
+     .help = "the middle of the image, resized to it, bilinear",
+     .parameter_count = 1,
+     .parameters = {{"share", 0.875, 0.01, 1, false, "of both sides that is kept"}},
+     .outcomes = one_outcome,
+     .draw = draw_one,
+     .apply_outcome = dc__centre_crop},
+    {.name = "cutout",
+     .help = "zeros in a square around a random pixel",
+     .parameter_count = 1,
+     .parameters = {{"size", 16, 0, 1024, true, "side of the square in pixels"}},
+     .apply = dc__cutout},
+    {.name = "colour_jitter",
+     .help = "random brightness, contrast, saturation and hue, in random order",
+     .parameter_count = 4,
+     .parameters = {{"brightness", 0.4, 0, 10, false, "factor is 1 and up to so much less or more"},
+                    {"contrast", 0.4, 0, 10, false, "the same, against the mean grey"},
+                    {"saturation", 0.4, 0, 10, false, "the same, against each pixel's grey"},
+                    {"hue", 0, 0, 0.5, false, "largest turn of the hue, of a whole one"}},
+     .bytes = true,
+     .apply = dc__colour_jitter},
     {.name = NULL},
 };
 
@@ -214,17 +294,25 @@ struct dc_augmentation dc_augmentation_default(const struct dc_augmentation_kind
 }
 
 enum dc_status dc_augmentations_check(const struct dc_augmentation *list, int count,
-                                      const struct dc_shape *sample, struct dc_error *error)
+                                      const struct dc_shape *sample, enum dc_dtype dtype,
+                                      struct dc_error *error)
 {
     char text[DC_SHAPE_TEXT];
     for (int i = 0; i < count; i++) {
         const struct dc_augmentation_kind *kind = list[i].kind;
         if (kind->mixes && i + 1 < count)
             return dc_fail(error, DC_ERR_CONFIG, "augmentation '%s' must come last", kind->name);
-        if (!kind->mixes && sample->rank != 3)
+        if ((!kind->mixes || kind->pastes) && sample->rank != 3)
             return dc_fail(error, DC_ERR_CONFIG,
                            "augmentation '%s' needs images, but samples are %s", kind->name,
                            dc_shape_text(text, sample));
+        if (kind->bytes && (dtype != DC_U8 || (sample->dims[2] != 3 && (list[i].values[2] > 0.0 ||
+                                                                        list[i].values[3] > 0.0))))
+            return dc_fail(error, DC_ERR_CONFIG,
+                           "augmentation '%s' needs bytes, and three channels for saturation and "
+                           "hue; samples are %s of %s",
+                           kind->name, dc_shape_text(text, sample),
+                           dtype == DC_U8 ? "bytes" : "floats");
         for (int p = 0; p < kind->parameter_count; p++) {
             const struct dc_augmentation_parameter *parameter = &kind->parameters[p];
             const double value = list[i].values[p];
@@ -234,13 +322,16 @@ enum dc_status dc_augmentations_check(const struct dc_augmentation *list, int co
                                "augmentation '%s': %s must be %s from %g to %g, not %g", kind->name,
                                parameter->name, parameter->integer ? "a whole number" : "a number",
                                parameter->low, parameter->high, value);
+            if (p > 0 && strstr(parameter->name, "_max") && value < list[i].values[p - 1])
+                return dc_fail(error, DC_ERR_CONFIG, "augmentation '%s': %s is below %s",
+                               kind->name, parameter->name, kind->parameters[p - 1].name);
         }
     }
     return DC_OK;
 }
 
-static void start_stream(struct dc_random *random, uint32_t seed, uint32_t epoch, uint64_t id,
-                         int position)
+void dc__augment_stream(struct dc_random *random, uint32_t seed, uint32_t epoch, uint64_t id,
+                        int position)
 {
     dc_random_start(random, seed, DC_PURPOSE_AUGMENT, epoch, id);
     random->counter[0] = (uint32_t)position << 16;
@@ -255,53 +346,57 @@ float *dc_augmentation_view(float *sample, float *scratch, const struct dc_shape
         float *in = sample;
         if (list[i].kind->mixes)
             continue;
-        start_stream(&random, seed, epoch, id, i);
-        list[i].kind->apply(scratch, in, shape, list[i].values, &random);
+        dc__augment_stream(&random, seed, epoch, id, i);
+        if (list[i].kind->apply)
+            list[i].kind->apply(scratch, in, shape, list[i].values, &random);
+        else
+            list[i].kind->apply_outcome(scratch, in, shape, list[i].values,
+                                        list[i].kind->draw(list[i].values, &random));
         sample = scratch;
         scratch = in;
     }
     return sample;
 }
 
-bool dc_augmentation_mix(int64_t *partner, float *lambda, const struct dc_augmentation *list,
-                         int count, uint32_t seed, uint32_t epoch, uint64_t id, int64_t samples)
+int64_t dc_augmentation_outcomes(const struct dc_augmentation *list, int count)
 {
-    struct dc_random random;
-    if (count == 0 || !list[count - 1].kind->mixes)
-        return false;
-    assert(samples > 0 && samples <= UINT32_MAX);
-    start_stream(&random, seed, epoch, id, count - 1);
-    *partner = (int64_t)dc_random_below(&random, (uint32_t)samples);
-    *lambda = (float)dc_random_beta(&random, list[count - 1].values[0]);
-    return true;
-}
-
-// Gamma(shape >= 1). Accepts more than 95 of 100 tries.
-static double gamma_from_one(struct dc_random *random, double shape)
-{
-    const double d = shape - 1.0 / 3.0, c = 1.0 / sqrt(9.0 * d);
-    for (;;) {
-        const double x = dc_random_normal(random);
-        const double root = 1.0 + c * x;
-        const double u = ((double)dc_random_u32(random) + 1.0) * 0x1p-32;  // (0, 1]
-        const double v = root * root * root;
-        if (root > 0.0 && dc_ln(u) < 0.5 * x * x + d - d * v + d * dc_ln(v))
-            return d * v;
+    const int64_t limit = 1 << 20;
+    int64_t product = 1;
+    for (int i = 0; i < count; i++) {
+        const int64_t outcomes = list[i].kind->outcomes ? list[i].kind->outcomes(list[i].values)
+                                                        : 0;
+        if (outcomes == 0 || outcomes > limit / product)
+            return 0;
+        product *= outcomes;
     }
+    return product;
 }
 
-// Below 1: Gamma(a) = Gamma(a + 1) U^(1/a). U is at least 2^-32, so nothing underflows.
-static double random_gamma(struct dc_random *random, double shape)
+// The number's digits, the last augmentation's first.
+float *dc_augmentation_outcome(float *sample, float *scratch, const struct dc_shape *shape,
+                               const struct dc_augmentation *list, int count, int64_t outcome)
 {
-    if (shape >= 1.0)
-        return gamma_from_one(random, shape);
-    const double u = ((double)dc_random_u32(random) + 1.0) * 0x1p-32;
-    return gamma_from_one(random, shape + 1.0) * dc_exp(dc_ln(u) / shape);
+    int64_t after = dc_augmentation_outcomes(list, count);
+    for (int i = 0; i < count; i++) {
+        float *in = sample;
+        after /= list[i].kind->outcomes(list[i].values);
+        list[i].kind->apply_outcome(scratch, in, shape, list[i].values, outcome / after);
+        outcome %= after;
+        sample = scratch;
+        scratch = in;
+    }
+    return sample;
 }
 
-double dc_random_beta(struct dc_random *random, double alpha)
+int64_t dc_augmentation_drawn(const struct dc_augmentation *list, int count, uint32_t seed,
+                              uint32_t epoch, uint64_t id)
 {
-    const double a = random_gamma(random, alpha);
-    const double b = random_gamma(random, alpha);
-    return a / (a + b);
+    int64_t outcome = 0;
+    for (int i = 0; i < count; i++) {
+        struct dc_random random;
+        dc__augment_stream(&random, seed, epoch, id, i);
+        outcome = outcome * list[i].kind->outcomes(list[i].values) +
+                  list[i].kind->draw(list[i].values, &random);
+    }
+    return outcome;
 }

@@ -24,7 +24,7 @@ struct slot {
     struct dc_error error;
     int64_t rows;
     uint64_t *ids;
-    float *inputs, *targets;
+    float *views[DC_BATCH_VIEWS], *targets;
     int32_t *labels;
 };
 
@@ -38,9 +38,9 @@ struct worker {
 struct dc_loader {
     struct dc_loader_config config;
     struct dc_arena *arena;
-    int64_t *order;        // [id_count] this epoch's ids
-    float *scale, *shift;  // [row] normalization, expanded to one row of a sample
-    int64_t values, row;   // of a sample, and of what scale and shift cover
+    int64_t *order;  // [id_count] this epoch's ids
+    int64_t values;  // of a sample
+    struct dc_view_maker makers[DC_BATCH_VIEWS];
     uint32_t epoch;
     struct slot *slots;
     struct worker *workers;
@@ -68,9 +68,12 @@ static enum dc_status make_view(const float **view, const struct dc_loader *load
     const struct dc_source *source = config->source;
     DC_TRY_IN(dc_source_read(source, id, raw, error), error, "sample %" PRId64, id);
     dc_values_to_float(a, raw, source->dtype, loader->values);
-    *view = dc_augmentation_view(a, b, &source->sample, config->augmentations,
-                                 config->augmentation_count, config->augment_seed, loader->epoch,
-                                 (uint64_t)id);
+    *view = config->all_views
+                ? dc_augmentation_outcome(a, b, &source->sample, config->augmentations,
+                                          config->augmentation_count, loader->epoch)
+                : dc_augmentation_view(a, b, &source->sample, config->augmentations,
+                                       config->augmentation_count, config->augment_seed,
+                                       loader->epoch, (uint64_t)id);
     return DC_OK;
 }
 
@@ -86,13 +89,16 @@ static const float *blend(float *out, const float *own, const float *other, floa
     return out;
 }
 
-static void normalize(float *restrict out, const float *restrict x, const struct dc_loader *loader)
+// The same for a rectangle of the other.
+static const float *paste(float *out, const float *own, const float *other,
+                          const struct dc_mix *mix, const struct dc_shape *sample)
 {
-    const float *restrict scale = loader->scale, *restrict shift = loader->shift;
-    const int64_t row = loader->row;
-    for (int64_t start = 0; start < loader->values; start += row, out += row, x += row)
-        for (int64_t i = 0; i < row; i++)
-            out[i] = x[i] * scale[i] + shift[i];
+    const int64_t width = sample->dims[1], channels = sample->dims[2];
+    memmove(out, own, (size_t)(sample->dims[0] * width * channels) * sizeof *out);
+    for (int64_t y = mix->top; y < mix->bottom; y++)
+        memcpy(out + (y * width + mix->left) * channels, other + (y * width + mix->left) * channels,
+               (size_t)((mix->right - mix->left) * channels) * sizeof *out);
+    return out;
 }
 
 static void set_targets(float *targets, const struct dc_source *source, int64_t id, int64_t partner,
@@ -115,23 +121,25 @@ static enum dc_status fill_row(struct slot *slot, int64_t row, struct worker *wo
     const struct dc_loader_config *config = &loader->config;
     const struct dc_source *source = config->source;
     const float *view = NULL, *other = NULL;
-    int64_t partner = 0;
-    float lambda = 1.0f;
+    struct dc_mix mix;
     DC_TRY(make_view(&view, loader, id, worker->raw, worker->a, worker->b, error));
-    if (dc_augmentation_mix(&partner, &lambda, config->augmentations, config->augmentation_count,
-                            config->augment_seed, loader->epoch, (uint64_t)id, config->id_count)) {
-        partner = config->ids[partner];
-        DC_TRY(
-            make_view(&other, loader, partner, worker->raw, worker->mix_a, worker->mix_b, error));
-        view = blend(worker->a, view, other, lambda, loader->values);
+    if (dc_augmentation_mix(&mix, config->augmentations, config->augmentation_count,
+                            &source->sample, config->augment_seed, loader->epoch, (uint64_t)id,
+                            config->mix_count)) {
+        mix.partner = config->mix_ids[mix.partner];
+        DC_TRY(make_view(&other, loader, mix.partner, worker->raw, worker->mix_a, worker->mix_b,
+                         error));
+        view = mix.pastes ? paste(worker->a, view, other, &mix, &source->sample)
+                          : blend(worker->a, view, other, mix.lambda, loader->values);
     } else {
-        partner = id;
+        mix = (struct dc_mix){.partner = id, .lambda = 1.0f};
     }
-    normalize(slot->inputs + row * loader->values, view, loader);
+    for (int v = 0; v < config->view_count; v++)
+        dc_view_make(slot->views[v] + row * loader->makers[v].values, view, &loader->makers[v]);
     slot->ids[row] = (uint64_t)id;
     if (source->labels) {
         slot->labels[row] = source->labels[id];
-        set_targets(slot->targets + row * source->classes, source, id, partner, lambda);
+        set_targets(slot->targets + row * source->classes, source, id, mix.partner, mix.lambda);
     }
     return DC_OK;
 }
@@ -197,18 +205,21 @@ static enum dc_status allocate(struct dc_loader *loader, struct dc_error *error)
     for (int i = 0; good && i < config->augmentation_count; i++)
         list[i] = config->augmentations[i];
     config->ids = ids;
+    if (!config->mix_ids) {
+        config->mix_ids = ids;
+        config->mix_count = config->id_count;
+    }
     config->augmentations = list;
     good = good && (loader->order = DC_NEW(arena, int64_t, config->id_count, error));
-    good = good && (loader->scale = DC_NEW(arena, float, loader->row, error));
-    good = good && (loader->shift = DC_NEW(arena, float, loader->row, error));
     good = good && (loader->slots = DC_NEW(arena, struct slot, config->depth, error));
     good = good && (loader->workers = DC_NEW(arena, struct worker, config->threads, error));
     for (int i = 0; good && i < config->depth; i++) {
         struct slot *slot = &loader->slots[i];
         good = (slot->ids = DC_NEW(arena, uint64_t, rows, error)) &&
-               (slot->inputs = DC_NEW(arena, float, rows *values, error)) &&
                (slot->labels = DC_NEW(arena, int32_t, rows, error)) &&
                (slot->targets = DC_NEW(arena, float, rows * source->classes, error));
+        for (int v = 0; good && v < config->view_count; v++)
+            good = (slot->views[v] = DC_NEW(arena, float, rows * loader->makers[v].values, error));
     }
     for (int i = 0; good && i < config->threads; i++) {
         struct worker *worker = &loader->workers[i];
@@ -220,16 +231,6 @@ static enum dc_status allocate(struct dc_loader *loader, struct dc_error *error)
                (worker->mix_b = DC_NEW(arena, float, values, error));
     }
     return good ? DC_OK : DC_ERR_MEMORY;
-}
-
-static void expand_normalization(struct dc_loader *loader)
-{
-    const struct dc_source *source = loader->config.source;
-    const int64_t channels = source->sample.rank == 3 ? source->sample.dims[2] : 1;
-    for (int64_t i = 0; i < loader->row; i++)
-        dc_normalization_coefficients(&loader->scale[i], &loader->shift[i],
-                                      &loader->config.normalization, source->dtype,
-                                      (int)(i % channels));
 }
 
 static enum dc_status start_threads(struct dc_loader *loader, struct dc_error *error)
@@ -250,26 +251,26 @@ enum dc_status dc_loader_create(struct dc_loader **out, const struct dc_loader_c
     const struct dc_source *source = config->source;
     *out = NULL;
     assert(config->depth >= 1 && config->threads >= 1 && config->batch >= 1);
-    assert(config->id_count >= 1 && dc_shape_equal(&config->view, &source->sample));
-    DC_TRY(dc_normalization_check(&config->normalization, source, error));
+    assert(config->id_count >= 1 && config->view_count >= 1);
     DC_TRY(dc_augmentations_check(config->augmentations, config->augmentation_count,
-                                  &source->sample, error));
+                                  &source->sample, source->dtype, error));
     struct dc_loader *loader = calloc(1, sizeof *loader);
     if (!loader)
         return dc_fail(error, DC_ERR_MEMORY, "out of memory");
     loader->config = *config;
     loader->values = dc_shape_count(&source->sample);
-    loader->row = source->sample.rank == 3 ? dc_shape_row(&source->sample) : loader->values;
     loader->held = -1;
     pthread_mutex_init(&loader->lock, NULL);
     pthread_cond_init(&loader->slot_free, NULL);
     pthread_cond_init(&loader->slot_ready, NULL);
     pthread_cond_init(&loader->idle, NULL);
     enum dc_status status = dc_arena_create(&loader->arena, error);
+    for (int v = 0; v < config->view_count && status == DC_OK; v++)
+        status = dc_view_maker_create(&loader->makers[v], &config->views[v], source, loader->arena,
+                                      error);
     if (status == DC_OK)
         status = allocate(loader, error);
     if (status == DC_OK) {
-        expand_normalization(loader);
         loader->next_fill = loader->next_take = dc_loader_batches(loader);  // nothing until start
         status = start_threads(loader, error);
     }
@@ -350,10 +351,12 @@ enum dc_status dc_loader_next(struct dc_loader *loader, struct dc_batch *batch,
             *batch = (struct dc_batch){
                 .rows = slot->rows,
                 .ids = slot->ids,
-                .inputs = slot->inputs,
+                .inputs = slot->views[0],
                 .targets = source->labels ? slot->targets : NULL,
                 .labels = source->labels ? slot->labels : NULL,
             };
+            for (int v = 0; v < loader->config.view_count; v++)
+                batch->views[v] = slot->views[v];
         } else if (error) {
             *error = slot->error;
         }

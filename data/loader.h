@@ -9,7 +9,7 @@
 #define DC_DATA_LOADER_H
 
 #include "data/augment.h"
-#include "data/normalize.h"
+#include "data/view.h"
 
 struct dc_loader;
 
@@ -23,8 +23,11 @@ struct dc_loader_config {
     uint32_t augment_seed;
     const struct dc_augmentation *augmentations;  // [augmentation_count], copied; NULL: none
     int augmentation_count;
-    struct dc_normalization normalization;
-    struct dc_shape view;  // of a sample after augmentation; now always the source's own
+    bool all_views;          // epoch e is view number e of every sample (dc_augmentation_views)
+    const int64_t *mix_ids;  // [mix_count] whom mixing draws partners from, must outlive the
+    int64_t mix_count;       // loader; NULL: ids
+    struct dc_view views[DC_BATCH_VIEWS];  // what networks read: batch.inputs and batch.views
+    int view_count;
     int depth;    // batches in memory, at least 1; the one in use counts, so 2 work ahead by one
     int threads;  // at least 1
 };

@@ -1,5 +1,5 @@
-// Owns the reading of experiment files: overrides, stages and what they inherit, and the checks
-// that need no data.
+// Owns the reading of experiment files: overrides, stages and what they inherit. The checks that
+// need no data are in experiment_check.c, what is written of it in experiment_record.c.
 
 #include "run/experiment.h"
 
@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "core/random.h"
 #include "data/open.h"
+#include "distill/cache.h"
 #include "qat/profile.h"
 #include "run/experiment_schema.h"
 
@@ -100,123 +101,6 @@ struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const cha
     return NULL;
 }
 
-static enum dc_status want_stage(struct dc_experiment *experiment, const struct dc_stage *stage,
-                                 const char *group, const char *key, const char *name,
-                                 struct dc_error *error)
-{
-    const struct dc_stage *found = dc_experiment_stage(experiment, name);
-    if (found && found < stage)
-        return DC_OK;
-    const char *names[DC_STAGES_MAX];
-    const int count = (int)(stage - experiment->stages);
-    for (int i = 0; i < count; i++)
-        names[i] = experiment->stages[i].name;
-    char hint[DC_HINT];
-    return dc_fail_yaml(error, dc_stage_place(stage, group, key),
-                        "stage '%s': no stage '%s' before it%s", stage->name, name,
-                        dc_did_you_mean(hint, name, names, count));
-}
-
-// A stage before this one, or a file beside the experiment.
-static enum dc_status check_init_from(struct dc_experiment *experiment, struct dc_stage *stage,
-                                      struct dc_error *error)
-{
-    const char *given = stage->train.init_from;
-    const struct dc_stage *parent = dc_experiment_stage(experiment, given);
-    if (!given[0] || (parent && parent < stage))
-        return DC_OK;
-    char *path = NULL, *real;
-    DC_TRY(dc_path_resolve(&path, given, experiment->path, experiment->arena, error));
-    real = realpath(path, NULL);
-    if (!real)
-        return dc_fail_yaml(error, dc_stage_place(stage, "train", "init_from"),
-                            "stage '%s': init_from '%s' is neither a stage before it nor a file",
-                            stage->name, given);
-    stage->train.init_from = dc_arena_copy(experiment->arena, real, error);
-    free(real);
-    return stage->train.init_from ? DC_OK : DC_ERR_MEMORY;
-}
-
-static enum dc_status check_export(struct dc_experiment *experiment, const struct dc_stage *stage,
-                                   struct dc_error *error)
-{
-    const struct dc_texts *formats = &stage->export.formats;
-    const struct dc_yaml *given = dc_yaml_get(stage->where, "formats");
-    const struct dc_yaml *place = given ? given : stage->where;
-    bool bundle = false, c = false;
-    DC_TRY(want_stage(experiment, stage, NULL, "export", stage->export.stage, error));
-    if (!dc_experiment_stage(experiment, stage->export.stage)->quantizes)
-        return dc_fail_yaml(error, stage->where,
-                            "stage '%s' exports '%s', which is not "
-                            "quantized; give that stage a 'quantize' or export another",
-                            stage->name, stage->export.stage);
-    for (int i = 0; i < formats->count; i++) {
-        const bool is_bundle = strcmp(formats->items[i], "bundle") == 0;
-        const bool is_c = strcmp(formats->items[i], "c") == 0;
-        bundle = bundle || is_bundle;
-        c = c || is_c;
-        if (!is_bundle && !is_c)
-            return dc_fail_yaml(error, place, "formats are bundle and c, not '%s'",
-                                formats->items[i]);
-    }
-    if (!bundle || !c)
-        return dc_fail_yaml(error, place, "formats must be [bundle, c]: a bundle holds its C");
-    return DC_OK;
-}
-
-static enum dc_status check_stage(struct dc_experiment *experiment, struct dc_stage *stage,
-                                  struct dc_error *error)
-{
-    if (stage->exports)
-        return check_export(experiment, stage, error);
-    if (!stage->model[0])
-        return dc_fail_yaml(error, stage->where,
-                            "stage '%s' needs a 'model', a 'from' or an 'export'", stage->name);
-    if (!dc_file_exists(stage->model))
-        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
-                            "stage '%s': there is no model file %s", stage->name, stage->model);
-    if (!stage->trains && !stage->quantizes)
-        return dc_fail_yaml(error, stage->where, "stage '%s' needs a 'train' or a 'quantize'",
-                            stage->name);
-    if (stage->quantizes && !experiment->profile[0])
-        return dc_fail_yaml(error, stage->where,
-                            "stage '%s' quantizes: the experiment needs a "
-                            "'target' file, which names the integer arithmetic",
-                            stage->name);
-    if (stage->quantizes && !stage->trains && !stage->from[0])
-        return dc_fail_yaml(error, stage->where,
-                            "stage '%s' calibrates a trained network: name it "
-                            "in 'from'",
-                            stage->name);
-    if (stage->distills) {
-        if (!stage->distill.teacher[0])
-            return dc_fail_yaml(error, stage->where, "stage '%s' distills: name its 'teacher'",
-                                stage->name);
-        DC_TRY(want_stage(experiment, stage, "distill", "teacher", stage->distill.teacher, error));
-        for (int i = 0; i < stage->distill.losses.count; i++) {
-            struct dc_loss_spec *loss = &stage->distill.losses.items[i];
-            if (loss->kind == DC_LOSS_KD && loss->temperature == 0.0)
-                loss->temperature = stage->quantizes ? 1.0 : 4.0;
-        }
-    }
-    if (stage->trains)
-        DC_TRY(check_init_from(experiment, stage, error));
-    if (stage->trains && stage->quantizes &&
-        stage->quantize.start_epoch >= stage->train.config.epochs)
-        return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "start_epoch"),
-                            "stage '%s' quantizes from epoch %lld on, but trains %lld epochs; to "
-                            "calibrate alone, leave out 'train'",
-                            stage->name, (long long)stage->quantize.start_epoch,
-                            (long long)stage->train.config.epochs);
-    if (stage->trains && stage->train.config.patience > 0 && experiment->data.validation == 0)
-        return dc_fail_yaml(error, dc_stage_place(stage, "train", "patience"),
-                            "stage '%s': patience needs a validation set: data.validation is 0",
-                            stage->name);
-    if (stage->trains && stage->train.keep == 0 && experiment->data.validation == 0)
-        stage->train.keep = 1;  // without a validation set the last epoch is all there is
-    return DC_OK;
-}
-
 static enum dc_status read_stage(struct dc_experiment *experiment, const struct dc_yaml *key,
                                  const struct dc_yaml *body, struct dc_error *error)
 {
@@ -227,15 +111,20 @@ static enum dc_status read_stage(struct dc_experiment *experiment, const struct 
     DC_TRY(dc_schema_defaults(&dc__stage_schema, stage, &decoder, error));
     stage->name = key->text;
     stage->where = body;
+    if (!strcmp(stage->name, DC_TEACHER_AVERAGE))
+        return dc_fail_yaml(error, key,
+                            "no stage can be named '%s': that is what a stage's own "
+                            "moving average is called as a teacher",
+                            stage->name);
     if (body->kind != DC_YAML_MAPPING)
         return dc_fail_yaml(error, key, "%s must be a mapping", label);
     const struct dc_yaml *from = dc_yaml_get(body, "from");
     if (from && from->kind == DC_YAML_SCALAR && from->text[0]) {
-        DC_TRY(want_stage(experiment, stage, NULL, "from", from->text, error));
+        DC_TRY(dc__want_stage(experiment, stage, NULL, "from", from->text, error));
         *stage = *dc_experiment_stage(experiment, from->text);
         stage->name = key->text;
         stage->where = body;
-        stage->train.init_from = "";
+        stage->train.init_from = stage->weights = "";
         if (!dc_yaml_get(body, "train") && dc_yaml_get(body, "quantize"))
             stage->trains = false;  // calibration alone
     }
@@ -248,9 +137,10 @@ static enum dc_status read_stage(struct dc_experiment *experiment, const struct 
     for (int i = 0; stage->quantizes && !quantized && stage->distills && !states_losses &&
                     i < stage->distill.losses.count;
          i++)
-        stage->distill.losses.items[i].temperature = 0.0;
+        if (dc_term_default_temperature(stage->distill.losses.items[i].kind))
+            stage->distill.losses.items[i].temperature = 0.0;
     stage->exports = stage->export.stage[0];
-    DC_TRY(check_stage(experiment, stage, error));
+    DC_TRY(dc__check_stage(experiment, stage, error));
     experiment->stage_count++;
     return DC_OK;
 }
@@ -348,64 +238,4 @@ void dc_experiment_free(struct dc_experiment *experiment)
 {
     if (experiment)
         dc_arena_free(experiment->arena);
-}
-
-// An inherited stage is written with all it inherited; `from` stays, for its weights.
-static void write_stage(struct dc_text_buffer *out, const struct dc_stage *stage)
-{
-    dc_text_append(out, "  %s:\n", stage->name);
-    dc_schema_write(&dc__stage_schema, out, stage, 4);
-}
-
-void dc_experiment_write(struct dc_text_buffer *out, const struct dc_experiment *experiment)
-{
-    dc_schema_write(&dc__experiment_schema, out, experiment, 0);
-    if (out->length > 0 && !out->failed && out->text[out->length - 1] != '\n')
-        dc_text_append(out, "\n");
-    for (int i = 0; i < experiment->stage_count; i++)
-        write_stage(out, &experiment->stages[i]);
-}
-
-enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
-                             const struct dc_stage *stage, struct dc_error *error)
-{
-    struct dc_text_buffer text = {0};
-    struct dc_experiment head = *experiment;
-    struct dc_stage body = *stage;
-    head.name = "";  // a name and the loader's depth shape nothing; of files, the content does
-    head.target = body.model = "";
-    const bool starts_from_file = stage->trains && stage->train.init_from[0] &&
-                                  !dc_experiment_stage(experiment, stage->train.init_from);
-    if (starts_from_file)
-        body.train.init_from = "";
-    head.data.loader_depth = head.data.loader_threads = 1;
-    head.data.class_names.count = 0;
-    dc_schema_write(&dc__experiment_schema, &text, &head, 0);
-    write_stage(&text, &body);
-    dc_text_append(&text, "profile: %s\n", experiment->profile);
-    enum dc_status status = text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory") : DC_OK;
-    uint64_t sum = status ? 0 : dc_hash_bytes(DC_HASH_START, text.text, text.length);
-    dc_text_free(&text);
-    const char *files[] = {stage->model, starts_from_file ? stage->train.init_from : ""};
-    for (int i = 0; i < 2 && status == DC_OK; i++) {
-        char *content = NULL;
-        size_t size = 0;
-        if (!files[i][0])
-            continue;
-        status = dc_file_read(&content, &size, files[i], experiment->arena, error);
-        sum = status ? 0 : dc_hash_bytes(sum, content, size);
-    }
-    const char *parents[] = {stage->from, stage->distills ? stage->distill.teacher : "",
-                             stage->exports ? stage->export.stage : "",
-                             stage->trains ? stage->train.init_from : ""};
-    for (int i = 0; status == DC_OK && i < 4; i++) {
-        const struct dc_stage *parent = dc_experiment_stage(experiment, parents[i]);
-        uint64_t other = 0;
-        if (parent && parent < stage) {
-            status = dc_stage_hash(&other, experiment, parent, error);
-            sum = dc_hash_bytes(sum, &other, sizeof other);
-        }
-    }
-    *hash = sum;
-    return status;
 }

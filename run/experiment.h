@@ -8,11 +8,12 @@
 #define DC_RUN_EXPERIMENT_H
 
 #include "data/augment.h"
+#include "distill/terms.h"
 #include "run/model.h"
 #include "run/schema.h"
 #include "train/train.h"
 
-enum { DC_STAGES_MAX = 32, DC_LOSSES_MAX = 8 };
+enum { DC_STAGES_MAX = 32 };
 
 struct dc_augmentation_list {
     int count;
@@ -34,17 +35,9 @@ struct dc_data_spec {
     int64_t channels, classes, loader_depth, loader_threads;
 };
 
-enum dc_loss_kind { DC_LOSS_LABEL, DC_LOSS_KD, DC_LOSS_KIND_COUNT };
-
-struct dc_loss_spec {
-    int kind;
-    double weight, temperature;  // temperature 0: not stated; 4, or 1 where a stage quantizes
-    int64_t start_epoch, end_epoch, ramp_epochs;
-};
-
 struct dc_loss_list {
     int count;
-    struct dc_loss_spec items[DC_LOSSES_MAX];
+    struct dc_term_spec items[DC_TERMS_MAX];
 };
 
 struct dc_named_values {
@@ -54,7 +47,7 @@ struct dc_named_values {
 
 struct dc_train_spec {
     struct dc_train_config config;  // what the keys say; run/stage.c adds what they imply
-    int loss;                       // cross_entropy, mean_squared_error
+    int loss;                       // as dc_label_loss.kind
     double label_smoothing;
     struct dc_numbers class_weights;
     struct dc_texts decay_exclude;  // roles or slice patterns
@@ -65,8 +58,21 @@ struct dc_train_spec {
     struct dc_named_values learning_rate_factors;  // by slice pattern
 };
 
+// Where a teacher's outputs are kept, and how (distill/cache.h).
+struct dc_cache_keys {
+    const char *path;
+    int mode;  // enum dc_cache_mode
+    int type;  // float32, float16
+    int64_t top, block;
+    bool fill;
+};
+
 struct dc_distill_spec {
-    const char *teacher;
+    const char *teacher;              // one, by name
+    struct dc_named_values teachers;  // or several, each with its weight
+    struct dc_texts peers;            // or students trained along: model files
+    bool caches;
+    struct dc_cache_keys cache;
     struct dc_loss_list losses;
 };
 
@@ -88,7 +94,8 @@ struct dc_export_spec {
 struct dc_stage {
     const char *name;
     const struct dc_yaml *where;
-    const char *from, *model;
+    const char *from, *model, *weights;  // weights: a file to start from
+    struct dc_normalize_spec normalize;  // automatic: as the data
     struct dc_named_values parameters;
     int64_t seed;
     bool trains, distills, quantizes, exports;
@@ -121,6 +128,16 @@ void dc_experiment_free(struct dc_experiment *experiment);  // NULL is allowed
 // the key is not stated (inherited or a default).
 const struct dc_yaml *dc_stage_place(const struct dc_stage *stage, const char *group,
                                      const char *key);
+
+// The teachers of a stage: a stage before it, its own moving average, or a file of logits, by name;
+// weights sum to 1.
+#define DC_TEACHER_AVERAGE "average"
+int dc_stage_teachers(const char *names[DC_TEACHERS_MAX], double weights[DC_TEACHERS_MAX],
+                      const struct dc_stage *stage);
+
+// The stage whose network a teacher of this name is: of the average the stage itself; NULL: a file.
+const struct dc_stage *dc_teacher_stage(struct dc_experiment *experiment,
+                                        const struct dc_stage *stage, const char *name);
 
 struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const char *name);
 

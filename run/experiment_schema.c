@@ -2,6 +2,8 @@
 
 #include "run/experiment_schema.h"
 
+#include "distill/cache.h"
+
 #define TEXT(s, k, m, d, h)  DC_FIELD(s, k, TEXT, m, d, .help = (h))
 #define PATH(s, k, m, d, h)  DC_FIELD(s, k, PATH, m, d, .help = (h))
 #define BOOL(s, k, m, d, h)  DC_FIELD(s, k, BOOL, m, d, .help = (h))
@@ -22,11 +24,13 @@
 enum { FAR = 1000000000 };
 #define SEED_MAX 4294967295.0
 
-static const char *const losses[] = {"cross_entropy", "mean_squared_error", NULL};
+static const char *const losses[] = {"cross_entropy", "mean_squared_error", "binary_cross_entropy",
+                                     NULL};
 static const char *const optimizers[] = {"sgd", "adamw", NULL};
 static const char *const schedules[] = {"constant", "step", "multi_step", "cosine", NULL};
 static const char *const keeps[] = {"best", "last", NULL};
 static const char *const observers[] = {"moving_average", "min_max", NULL};
+static const char *const cache_types[] = {"float32", "float16", NULL};
 static const char *const granularities[] = {"per_tensor", "per_channel", NULL};
 
 static const struct dc_field data_fields[] = {
@@ -101,10 +105,34 @@ static const struct dc_field train_fields[] = {
 };
 const struct dc_schema dc__train_schema = DC_SCHEMA("train", train_fields);
 
+static const struct dc_field cache_fields[] = {
+    PATH(dc_cache_keys, "path", path, NULL, "folder of the soft-target cache"),
+    CHOICE(dc_cache_keys, "mode", mode, "epochs", dc_cache_modes,
+           "epochs: each epoch's views; views: all of a finite augmentation; static: one output a "
+           "sample, without augmentation"),
+    CHOICE(dc_cache_keys, "type", type, "float32", cache_types, "of stored values"),
+    INT(dc_cache_keys, "top", top, "0", 0, FAR,
+        "logits kept of each view, the rest spread evenly; 0: all"),
+    INT(dc_cache_keys, "block", block, "4096", 1, FAR, "samples a file"),
+    BOOL(dc_cache_keys, "fill", fill, "true",
+         "make what is missing as training goes; false: refuse to train before decant teach"),
+};
+static const struct dc_schema cache_schema = DC_SCHEMA("cache", cache_fields);
+
 static const struct dc_field distill_fields[] = {
-    TEXT(dc_distill_spec, "teacher", teacher, "", "stage whose network teaches"),
+    TEXT(
+        dc_distill_spec, "teacher", teacher, "",
+        "who teaches: a stage before this one, 'average' (this network's own moving average), or a "
+        "file of logits (HDF5 or NPY)"),
+    CUSTOM(dc_distill_spec, "teachers", teachers, "{}", dc__decode_teachers, dc__write_named,
+           "several, whose probabilities are averaged: {NAME: weight}"),
+    TEXTS(dc_distill_spec, "peers", peers, "[]",
+          "instead: models of students that are trained along, all learning from each other "
+          "(arXiv:1706.00384)"),
+    OPTIONAL(dc_distill_spec, "cache", cache, caches, &cache_schema,
+             "keep the teachers' outputs on disk"),
     CUSTOM(dc_distill_spec, "losses", losses, "[{kd: {weight: 0.9}}, {label: {weight: 0.1}}]",
-           dc__decode_losses, dc__write_losses, "list of loss terms: kd, label"),
+           dc__decode_losses, dc__write_losses, "list of loss terms, up to 16 (distill/terms.h)"),
 };
 const struct dc_schema dc__distill_schema = DC_SCHEMA("distill", distill_fields);
 
@@ -129,7 +157,10 @@ const struct dc_schema dc__quantize_schema = DC_SCHEMA("quantize", quantize_fiel
 
 static const struct dc_field stage_fields[] = {
     TEXT(dc_stage, "from", from, "", "stage whose network, settings and weights this one takes"),
-    PATH(dc_stage, "model", model, "", "model file"),
+    PATH(dc_stage, "model", model, "", "model file, or a network as ONNX with its weights"),
+    PATH(dc_stage, "weights", weights, "", "weights file of a run (final.h5) to start from"),
+    CUSTOM(dc_stage, "normalize", normalize, "auto", dc__decode_normalize, dc__write_normalize,
+           "auto: as the data; or {mean, deviation} that this network was trained with"),
     CUSTOM(dc_stage, "parameters", parameters, "{}", dc__decode_parameters, dc__write_named,
            "values for the model's parameters"),
     INT(dc_stage, "seed", seed, "-1", -1, SEED_MAX, "of weights and order; -1: the experiment's"),

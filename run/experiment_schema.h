@@ -18,7 +18,17 @@ typedef enum dc_status dc__decode(const struct dc_decoder *decoder, void *field,
 typedef void dc__write(struct dc_text_buffer *out, const void *field, int indent);
 
 dc__decode dc__decode_augment, dc__decode_normalize, dc__decode_losses, dc__decode_factors,
-    dc__decode_parameters;
+    dc__decode_parameters, dc__decode_teachers;
 dc__write dc__write_augment, dc__write_normalize, dc__write_losses, dc__write_named;
+
+// experiment_check.c. A stage of this name stands before `stage`, whose key names it.
+DC_MUST_USE enum dc_status dc__want_stage(struct dc_experiment *experiment,
+                                          const struct dc_stage *stage, const char *group,
+                                          const char *key, const char *name,
+                                          struct dc_error *error);
+// All of a stage that is about to be added; names of files become absolute, defaults that depend on
+// other keys are filled in.
+DC_MUST_USE enum dc_status dc__check_stage(struct dc_experiment *experiment, struct dc_stage *stage,
+                                           struct dc_error *error);
 
 #endif

@@ -12,11 +12,12 @@
 #include "run/run_internal.h"
 
 static enum dc_status test_scores(json_t **scores_json, struct dc_run *run,
-                                  const struct dc_predictor *predictor, struct dc_error *error)
+                                  const struct dc_view *view, const struct dc_predictor *predictor,
+                                  struct dc_error *error)
 {
     struct dc_scores *scores = NULL;
     DC_TRY(dc_scores_create(&scores, predictor->classes, run->arena, error));
-    DC_TRY(dc__evaluate(scores, NULL, run, predictor, run->test_source, NULL, INT64_MAX, error));
+    DC_TRY(dc__evaluate(scores, NULL, view, predictor, run->test_source, NULL, INT64_MAX, error));
     *scores_json = dc_report_scores(scores);
     return DC_OK;
 }
@@ -40,8 +41,9 @@ static enum dc_status test_float(struct dc_run *run, const struct dc_stage *stag
                                            unrounded.image, unrounded.output, DC_EVALUATION_BATCH,
                                            error);
     json_t *scores = NULL;
+    const struct dc_view view = dc_run_view(run, stage, &unrounded.model.sample);
     if (status == DC_OK)
-        status = test_scores(&scores, run, &predictor->predictor, error);
+        status = test_scores(&scores, run, &view, &predictor->predictor, error);
     if (status == DC_OK)
         json_object_set_new(result, "float", scores);
     dc_float_predictor_free(predictor);
@@ -64,24 +66,45 @@ enum dc_status dc__test_stage(struct dc_run *run, struct dc_stage *stage,
                           error));
     DC_TRY(dc_integer_predictor_create(&predictor, run->ctx, model, DC_EVALUATION_BATCH, error));
     json_t *scores = NULL;
-    const enum dc_status status = test_scores(&scores, run, &predictor->predictor, error);
+    const struct dc_view view = dc_run_view(run, stage, &network->model.sample);
+    const enum dc_status status = test_scores(&scores, run, &view, &predictor->predictor, error);
     dc_integer_predictor_free(predictor);
     if (status == DC_OK)
         json_object_set_new(result, "int8", scores);
     return status;
 }
 
+enum dc_status dc__test_peer(struct dc_run *run, const struct dc_stage *stage,
+                             const struct dc_model *model, struct dc_params *params, json_t *list,
+                             struct dc_error *error)
+{
+    struct dc_float_predictor *predictor = NULL;
+    const struct dc_view view = dc_run_view(run, stage, &model->sample);
+    json_t *scores = NULL;
+    DC_TRY(dc_float_predictor_create(&predictor, run->ctx, model->graph, params, model->input,
+                                     model->output, DC_EVALUATION_BATCH, error));
+    const enum dc_status status = test_scores(&scores, run, &view, &predictor->predictor, error);
+    dc_float_predictor_free(predictor);
+    if (status == DC_OK)
+        json_array_append_new(list, json_pack("{s:s, s:o}", "model", model->name, "float", scores));
+    return status;
+}
+
 // Codes of the whole test split, as the network's input reads them.
 static enum dc_status test_codes(int8_t **codes, int64_t *samples, struct dc_run *run,
-                                 const struct dc_imodel *model, struct dc_error *error)
+                                 const struct dc_stage *stage, const struct dc_imodel *model,
+                                 struct dc_error *error)
 {
-    const int64_t size = dc_ilayer_size(&model->layers[0]);
+    const struct dc_ilayer *input = &model->layers[0];
+    const struct dc_shape sample = DC_SHAPE(input->height, input->width, input->channels);
+    const struct dc_view view = dc_run_view(run, stage, &sample);
+    const int64_t size = dc_ilayer_size(input);
     struct dc_loader *loader = NULL;
     *samples = run->test_source->count;
     *codes = dc_alloc((size_t)(*samples * size), error);
     if (!*codes)
         return DC_ERR_MEMORY;
-    DC_TRY(dc__plain_loader(&loader, run, run->test_source, NULL, INT64_MAX, DC_EVALUATION_BATCH,
+    DC_TRY(dc__plain_loader(&loader, &view, run->test_source, NULL, INT64_MAX, DC_EVALUATION_BATCH,
                             error));
     enum dc_status status = DC_OK;
     for (int64_t done = 0; status == DC_OK;) {
@@ -97,15 +120,16 @@ static enum dc_status test_codes(int8_t **codes, int64_t *samples, struct dc_run
     return status;
 }
 
-static enum dc_status write_and_verify(struct dc_run *run, const struct dc_imodel *model,
-                                       const char *directory, int64_t wanted, bool verify,
-                                       json_t *result, struct dc_error *error)
+static enum dc_status write_and_verify(struct dc_run *run, const struct dc_stage *from,
+                                       const struct dc_imodel *model, const char *directory,
+                                       int64_t wanted, bool verify, json_t *result,
+                                       struct dc_error *error)
 {
     int8_t *codes = NULL;
     int64_t samples = 0;
     struct dc_vectors *vectors = NULL;
     struct dc_imodel_cost cost = {0};
-    enum dc_status status = test_codes(&codes, &samples, run, model, error);
+    enum dc_status status = test_codes(&codes, &samples, run, from, model, error);
     if (status == DC_OK)
         status = dc_vectors_create(&vectors, run->ctx, model, codes,
                                    wanted < samples ? wanted : samples, error);
@@ -131,7 +155,8 @@ static enum dc_status write_and_verify(struct dc_run *run, const struct dc_imode
 // Where a model comes from, and what its input is: a device must normalize as training did.
 static char *describe(struct dc_run *run, const struct dc_stage *from, struct dc_error *error)
 {
-    const struct dc_normalization *n = &run->normalization;
+    const struct dc_view view = dc_run_view(run, from, &run->train_source->sample);
+    const struct dc_normalization *n = &view.normalization;
     const bool bytes = run->train_source->dtype == DC_U8;
     struct dc_text_buffer text = {0};
     dc_text_append(&text, "experiment %s, stage %s; input = (x%s - mean) / deviation, mean",
@@ -165,10 +190,18 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
     enum dc_status status = dc_stage_lower(&model, run->ctx, &network, network.params, profile,
                                            provenance, error);
     if (status == DC_OK)
-        status = write_and_verify(run, model, directory, vectors, verify, result, error);
+        status = write_and_verify(run, from, model, directory, vectors, verify, result, error);
     dc_imodel_free(model);
     dc_stage_network_close(&network);
     return status;
+}
+
+const struct dc_stage *dc__bundle_stage(struct dc_run *run, const char *bundle)
+{
+    const char *name = strrchr(bundle, '/');
+    const struct dc_stage *stage = dc_experiment_stage(run->experiment, name ? name + 1 : bundle);
+    return stage && stage->exports ? dc_experiment_stage(run->experiment, stage->export.stage)
+                                   : NULL;
 }
 
 enum dc_status dc_run_verify(struct dc_verify_report *report, struct dc_run *run,
@@ -179,7 +212,8 @@ enum dc_status dc_run_verify(struct dc_verify_report *report, struct dc_run *run
     int8_t *codes = NULL;
     int64_t samples = 0;
     DC_TRY(dc_bundle_read(&model, NULL, bundle, error));
-    enum dc_status status = test_codes(&codes, &samples, run, model, error);
+    enum dc_status status = test_codes(&codes, &samples, run, dc__bundle_stage(run, bundle), model,
+                                       error);
     if (limit > 0 && limit < samples)
         samples = limit;
     if (status == DC_OK)
@@ -234,11 +268,14 @@ enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
         const struct dc_stage *stage = &experiment->stages[i];
         if (stage->exports)
             continue;
-        struct dc_stage_network network = {0};
+        struct dc_stage_network network = {0}, teachers[DC_TEACHERS_MAX] = {0};
         struct dc_training_graph training = {0};
+        struct dc_terms_sources sources = {0};
         enum dc_status status = dc_stage_network_open(&network, stage, NULL, error);
+        if (status == DC_OK)
+            status = dc_stage_sources(&sources, teachers, experiment, stage, error);
         if (status == DC_OK && stage->trains)
-            status = dc_training_graph_create(&training, &network, stage, error);
+            status = dc_training_graph_create(&training, &network, stage, &sources, error);
         if (status == DC_OK)
             status = dc_apply_parameter_rules(network.params, stage, error);
         if (status == DC_OK)
@@ -249,6 +286,8 @@ enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
             json_object_set_new(*report, stage->name, entry);
         }
         dc_training_graph_free(&training);
+        for (int t = 0; t < DC_TEACHERS_MAX; t++)
+            dc_stage_network_close(&teachers[t]);
         dc_stage_network_close(&network);
         if (status != DC_OK) {
             json_decref(*report);

@@ -250,6 +250,8 @@ enum dc_status dc_layer_add(struct dc_graph *graph, const char *name,
                        "or take a 1x1 convolution",
                        name, dc_shape_text(text, in));
     fill(&attributes, kind, layer, in);
-    return dc_graph_add(graph, name, kind->op, &attributes, kind->op->attribute_bytes, inputs,
-                        count, node, error);
+    // what a kind has no keys for is the op's own default
+    const bool plain = kind->keys[0] == '\0';
+    return dc_graph_add(graph, name, kind->op, plain ? NULL : &attributes,
+                        plain ? 0 : kind->op->attribute_bytes, inputs, count, node, error);
 }

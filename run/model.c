@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "formats/onnx.h"
 #include "run/layer.h"
 
 enum { PARAMETERS_MAX = 32, NESTING_MAX = 8, NAMES_MAX = 64, REPEAT_MAX = 1024 };
@@ -329,10 +330,13 @@ enum dc_status dc_model_read(struct dc_model *model, const char *path,
 {
     *model = (struct dc_model){0};
     struct dc_arena *arena = NULL;
-    DC_TRY(dc_arena_create(&arena, error));
     const struct dc_yaml *root = NULL;
-    enum dc_status status = dc_yaml_read(&root, path, arena, error);
-    if (status == DC_OK)
+    const bool onnx = dc_model_is_onnx(path);
+    enum dc_status status = onnx ? dc__model_import(model, path, overrides, count, error)
+                                 : dc_arena_create(&arena, error);
+    if (status == DC_OK && !onnx)
+        status = dc_yaml_read(&root, path, arena, error);
+    if (status == DC_OK && !onnx)
         status = build(model, root, overrides, count, arena, error);
     dc_arena_free(arena);
     if (status != DC_OK) {
@@ -344,6 +348,9 @@ enum dc_status dc_model_read(struct dc_model *model, const char *path,
 
 void dc_model_free(struct dc_model *model)
 {
-    dc_graph_free(model->graph);
+    if (model->onnx)
+        dc_onnx_free(model->onnx);  // with graph and params
+    else
+        dc_graph_free(model->graph);
     *model = (struct dc_model){0};
 }

@@ -25,12 +25,18 @@
 #define DC_RUN_MODEL_H
 
 #include "core/graph.h"
+#include "core/params.h"
 
+struct dc_onnx;
 struct dc_model {
     const char *name;
     struct dc_graph *graph;  // owned
     int input, output;       // nodes
     struct dc_shape sample;  // [height, width, channels]
+    // Of an ONNX file, which owns graph and params; else NULL. It reads images of its own size,
+    // which are resized for it.
+    struct dc_onnx *onnx;
+    struct dc_params *params;  // the weights that came with it, or NULL
 };
 
 // A parameter given by the experiment: overrides the file's default.
@@ -39,10 +45,18 @@ struct dc_named_value {
     double value;
 };
 
+// Whether the file is a network as ONNX, told by its name (.onnx).
+bool dc_model_is_onnx(const char *path);
+
 // The caller frees with dc_model_free. Unknown overrides are DC_ERR_CONFIG.
 DC_MUST_USE enum dc_status dc_model_read(struct dc_model *model, const char *path,
                                          const struct dc_named_value *overrides, int count,
                                          struct dc_error *error);
 void dc_model_free(struct dc_model *model);
+
+// The same of an ONNX file (run/import.c); internal to run/.
+DC_MUST_USE enum dc_status dc__model_import(struct dc_model *model, const char *path,
+                                            const struct dc_named_value *overrides, int count,
+                                            struct dc_error *error);
 
 #endif

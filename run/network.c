@@ -2,16 +2,16 @@
 
 #include "run/network.h"
 
+#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "distill/kd_loss.h"
 #include "qat/engine.h"
 #include "qat/lower.h"
 #include "qat/profile.h"
 #include "qat/quantize.h"
 #include "train/checkpoint.h"
-#include "train/losses.h"
 
 static enum dc_status open_graph(struct dc_stage_network *network, const struct dc_stage *stage,
                                  struct dc_error *error)
@@ -27,7 +27,8 @@ static enum dc_status open_graph(struct dc_stage_network *network, const struct 
     if (shape->rank != 2) {
         char text[DC_SHAPE_TEXT];
         return dc_fail(error, DC_ERR_CONFIG,
-                       "%s: the last layer gives %s; a classifier ends in [batch, classes]",
+                       "%s: the last layer gives %s; a classifier ends in [batch, classes], often "
+                       "behind a flatten or a global_average_pool",
                        stage->model, dc_shape_text(text, shape));
     }
     if (!stage->quantizes)
@@ -52,6 +53,9 @@ enum dc_status dc_stage_network_open(struct dc_stage_network *network, const str
     enum dc_status status = open_graph(network, stage, error);
     if (status == DC_OK)
         status = dc_params_create(&network->params, network->graph, 0, false, error);
+    int copied = 0;
+    if (status == DC_OK && network->model.params)
+        status = dc_params_copy_by_name(network->params, network->model.params, &copied, error);
     if (status == DC_OK && weights)
         status = dc_weights_read(weights, network->params, error);
     if (status != DC_OK)
@@ -67,57 +71,86 @@ void dc_stage_network_close(struct dc_stage_network *network)
     *network = (struct dc_stage_network){0};
 }
 
-static enum dc_status add_label_loss(struct dc_graph *graph, const struct dc_stage *stage,
-                                     const int inputs[2], int classes, int *node,
-                                     struct dc_error *error)
+static enum dc_status label_loss(struct dc_label_loss *label, struct dc_arena *arena,
+                                 const struct dc_stage *stage, int classes, struct dc_error *error)
 {
     const struct dc_train_spec *train = &stage->train;
-    if (train->loss == 1)
-        return dc_graph_add(graph, "loss.label", &dc_op_mean_squared_error, NULL, 0, inputs, 2,
-                            node, error);
-    float *weights = NULL;
-    if (train->class_weights.count > 0) {
-        if (train->class_weights.count != classes)
-            return dc_fail_yaml(error, dc_stage_place(stage, "train", "class_weights"),
-                                "stage '%s': %d class weights for a network of %d classes",
-                                stage->name, train->class_weights.count, classes);
-        weights = DC_NEW(graph->arena, float, classes, error);
-        if (!weights)
-            return DC_ERR_MEMORY;
-        for (int c = 0; c < classes; c++)
-            weights[c] = (float)train->class_weights.items[c];
-    }
-    const struct dc_cross_entropy_attributes a = {(float)train->label_smoothing, weights};
-    return dc_graph_add(graph, "loss.label", &dc_op_cross_entropy, &a, sizeof a, inputs, 2, node,
-                        error);
+    *label = (struct dc_label_loss){train->loss, {(float)train->label_smoothing, NULL}};
+    if (train->loss != 0 || train->class_weights.count == 0)
+        return DC_OK;
+    if (train->class_weights.count != classes)
+        return dc_fail_yaml(error, dc_stage_place(stage, "train", "class_weights"),
+                            "stage '%s': %d class weights for a network of %d classes", stage->name,
+                            train->class_weights.count, classes);
+    float *weights = DC_NEW(arena, float, classes, error);
+    if (!weights)
+        return DC_ERR_MEMORY;
+    for (int c = 0; c < classes; c++)
+        weights[c] = (float)train->class_weights.items[c];
+    label->attributes.class_weights = weights;
+    return DC_OK;
 }
 
-static enum dc_status add_term(struct dc_training_graph *t, const struct dc_stage *stage,
-                               const struct dc_loss_spec *spec, int classes, struct dc_error *error)
+// A peer behind the student: it reads the same images. *output: its logits.
+static enum dc_status add_peer(struct dc_training_graph *t, int *output,
+                               const struct dc_stage *stage, const struct dc_shape *logits,
+                               struct dc_error *error)
 {
-    struct dc_loss_term *term = &t->terms[t->term_count++];
-    *term = (struct dc_loss_term){
-        .weight = spec->weight,
-        .start_epoch = (int)spec->start_epoch,
-        .end_epoch = (int)spec->end_epoch,
-        .ramp_epochs = (int)spec->ramp_epochs,
-    };
-    if (spec->kind == DC_LOSS_LABEL) {
-        const int inputs[2] = {t->output, t->targets};
-        term->name = "label";
-        return add_label_loss(t->graph, stage, inputs, classes, &term->node, error);
+    const char *path = stage->distill.peers.items[t->peer_count];
+    struct dc_model *model = &t->peers[t->peer_count];
+    DC_TRY(dc_model_read(model, path, stage->parameters.items, stage->parameters.count, error));
+    t->peer_count++;
+    int *map = DC_NEW(t->graph->arena, int, model->graph->count, error);
+    if (!map)
+        return DC_ERR_MEMORY;
+    const struct dc_node *nodes = model->graph->nodes;
+    if (!dc_shape_equal(&nodes[model->input].shape, &t->graph->nodes[t->image].shape) ||
+        !dc_shape_equal(&nodes[model->output].shape, logits))
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "peer %s reads other samples or has other classes than the stage's model",
+                       path);
+    for (int i = 0; i < model->graph->count; i++) {
+        char *name = dc_arena_printf(t->graph->arena, error, "peer%d.%s", t->peer_count,
+                                     nodes[i].name);
+        map[i] = t->image;
+        if (!name)
+            return DC_ERR_MEMORY;
+        if (i != model->input)
+            DC_TRY(dc_graph_add_copy_as(t->graph, name, model->graph, i, map, &map[i], error));
     }
-    const int inputs[2] = {t->output, t->teacher};
-    const struct dc_kd_attributes a = {(float)spec->temperature};
-    term->name = "kd";
-    return dc_graph_add(t->graph, "loss.kd", &dc_op_kd, &a, sizeof a, inputs, 2, &term->node,
-                        error);
+    *output = map[model->output];
+    return DC_OK;
+}
+
+// Each of the students learns from the labels and from the mean of the others.
+static enum dc_status add_peer_terms(struct dc_training_graph *t, const struct dc_stage *stage,
+                                     const struct dc_label_loss *label, const int *outputs,
+                                     int network_nodes, struct dc_error *error)
+{
+    const struct dc_loss_list *losses = &stage->distill.losses;
+    for (int s = 0; s <= t->peer_count; s++) {
+        struct dc_terms_sources sources = {.teacher_count = t->peer_count};
+        for (int other = 0, i = 0; other <= t->peer_count; other++)
+            if (other != s)
+                sources.teachers[i++] = (struct dc_term_teacher){
+                    .name = "peer", .weight = 1.0 / t->peer_count, .peer = outputs[other]};
+        if (s > 0)
+            sources.prefix = dc_arena_printf(t->graph->arena, error, "peer%d.", s);
+        if (s > 0 && !sources.prefix)
+            return DC_ERR_MEMORY;
+        DC_TRY_IN(dc_terms_build(&t->terms, t->graph, network_nodes, outputs[s], t->targets,
+                                 losses->items, losses->count, label, &sources, error),
+                  error, "stage '%s'", stage->name);
+    }
+    return DC_OK;
 }
 
 static enum dc_status build_training(struct dc_training_graph *t,
                                      const struct dc_stage_network *network,
-                                     const struct dc_stage *stage, struct dc_error *error)
+                                     const struct dc_stage *stage,
+                                     const struct dc_terms_sources *sources, struct dc_error *error)
 {
+    static const struct dc_terms_sources none;
     DC_TRY(dc_graph_create(&t->graph, error));
     int *map = DC_NEW(t->graph->arena, int, network->graph->count, error);
     if (!map)
@@ -126,30 +159,80 @@ static enum dc_status build_training(struct dc_training_graph *t,
     t->image = map[network->image];
     t->output = map[network->output];
     const struct dc_shape shape = DC_SHAPE(DC_BATCH, network->classes);
+    const struct dc_term_spec labels = {.kind = DC_LOSS_LABEL, .weight = 1.0};
+    const struct dc_loss_list *losses = &stage->distill.losses;
+    const int peers = stage->distills ? stage->distill.peers.count : 0;
+    struct dc_label_loss label;
+    int outputs[1 + DC_TEACHERS_MAX] = {t->output};
+    for (int p = 0; p < peers; p++)
+        DC_TRY_IN(add_peer(t, &outputs[p + 1], stage, &shape, error), error, "stage '%s'",
+                  stage->name);
     DC_TRY(dc_graph_add_input(t->graph, "targets", DC_F32, &shape, &t->targets, error));
-    const struct dc_loss_spec label = {.kind = DC_LOSS_LABEL, .weight = 1.0};
-    if (!stage->distills)
-        return add_term(t, stage, &label, network->classes, error);
-    DC_TRY(dc_graph_add_input(t->graph, "teacher.logits", DC_F32, &shape, &t->teacher, error));
-    for (int i = 0; i < stage->distill.losses.count; i++)
-        DC_TRY_IN(add_term(t, stage, &stage->distill.losses.items[i], network->classes, error),
-                  error, "stage '%s', loss %d", stage->name, i + 1);
+    DC_TRY(label_loss(&label, t->graph->arena, stage, network->classes, error));
+    if (peers > 0)
+        return add_peer_terms(t, stage, &label, outputs, network->graph->count, error);
+    DC_TRY_IN(dc_terms_build(&t->terms, t->graph, network->graph->count, t->output, t->targets,
+                             stage->distills ? losses->items : &labels,
+                             stage->distills ? losses->count : 1, &label, sources ? sources : &none,
+                             error),
+              error, "stage '%s'", stage->name);
+    return DC_OK;
+}
+
+enum dc_status dc_training_peer(struct dc_params **params, const struct dc_training_graph *training,
+                                int peer, const struct dc_params *trained, struct dc_error *error)
+{
+    DC_TRY(dc_params_create(params, training->peers[peer - 1].graph, 0, false, error));
+    for (int i = 0; i < (*params)->count; i++) {
+        const struct dc_slice *to = &(*params)->slices[i];
+        char name[1024];
+        snprintf(name, sizeof name, "peer%d.%s", peer, to->name);
+        const struct dc_slice *from = dc_params_find(trained, name);
+        assert(from && from->count == to->count);
+        memcpy((*params)->value + to->offset, trained->value + from->offset,
+               sizeof(float) * (size_t)to->count);
+    }
     return DC_OK;
 }
 
 enum dc_status dc_training_graph_create(struct dc_training_graph *training,
                                         const struct dc_stage_network *network,
-                                        const struct dc_stage *stage, struct dc_error *error)
+                                        const struct dc_stage *stage,
+                                        const struct dc_terms_sources *sources,
+                                        struct dc_error *error)
 {
-    *training = (struct dc_training_graph){.teacher = -1};
-    const enum dc_status status = build_training(training, network, stage, error);
+    *training = (struct dc_training_graph){0};
+    const enum dc_status status = build_training(training, network, stage, sources, error);
     if (status != DC_OK)
         dc_training_graph_free(training);
     return status;
 }
 
+enum dc_status dc_stage_sources(struct dc_terms_sources *sources, struct dc_stage_network *networks,
+                                struct dc_experiment *experiment, const struct dc_stage *stage,
+                                struct dc_error *error)
+{
+    const char *names[DC_TEACHERS_MAX];
+    double weights[DC_TEACHERS_MAX];
+    sources->teacher_count = stage->distills ? dc_stage_teachers(names, weights, stage) : 0;
+    for (int i = 0; i < sources->teacher_count; i++) {
+        const struct dc_stage *from = dc_teacher_stage(experiment, stage, names[i]);
+        struct dc_term_teacher *teacher = &sources->teachers[i];
+        *teacher = (struct dc_term_teacher){.name = names[i], .weight = weights[i]};
+        if (!from)
+            continue;
+        DC_TRY_IN(dc_stage_network_open(&networks[i], from, NULL, error), error, "teacher '%s'",
+                  names[i]);
+        teacher->graph = networks[i].graph;
+        teacher->output = networks[i].output;
+    }
+    return DC_OK;
+}
+
 void dc_training_graph_free(struct dc_training_graph *training)
 {
+    for (int p = 0; p < training->peer_count; p++)
+        dc_model_free(&training->peers[p]);
     dc_graph_free(training->graph);
     *training = (struct dc_training_graph){0};
 }

@@ -17,25 +17,42 @@ struct dc_stage_network {
     struct dc_params *params;  // values alone
 };
 
-// weights: a file to read, or NULL: values stay at zero.
+// weights: a file to read, or NULL: values are those that came with the model, or zero.
 DC_MUST_USE enum dc_status dc_stage_network_open(struct dc_stage_network *network,
                                                  const struct dc_stage *stage, const char *weights,
                                                  struct dc_error *error);
 void dc_stage_network_close(struct dc_stage_network *network);
 
-// The graph a stage trains: the network, its targets, its loss terms, and the teacher's logits as
-// an input where it distills. terms: [DC_TERMS_MAX], filled with names, nodes and weights.
+// The graph a stage trains: the network, its targets, its loss terms, adaptors, and inputs for what
+// the terms read of a teacher.
 struct dc_training_graph {
     struct dc_graph *graph;
-    int image, output, targets, teacher;  // nodes; teacher -1: none
-    struct dc_loss_term terms[DC_TERMS_MAX];
-    int term_count;
+    int image, output, targets;  // nodes
+    struct dc_terms terms;
+    struct dc_model peers[DC_TEACHERS_MAX];  // students trained along; their layers are named
+    int peer_count;                          // "peerN.LAYER"
 };
+
+// The parameters of a peer (from 1) out of those of the training graph; the caller frees.
+DC_MUST_USE enum dc_status dc_training_peer(struct dc_params **params,
+                                            const struct dc_training_graph *training, int peer,
+                                            const struct dc_params *trained,
+                                            struct dc_error *error);
+// sources NULL: no teacher's layers, no labels of other samples (distill/terms.h).
 DC_MUST_USE enum dc_status dc_training_graph_create(struct dc_training_graph *training,
                                                     const struct dc_stage_network *network,
                                                     const struct dc_stage *stage,
+                                                    const struct dc_terms_sources *sources,
                                                     struct dc_error *error);
 void dc_training_graph_free(struct dc_training_graph *training);
+
+// What the terms of a stage may read of its teachers, from shapes alone. The networks
+// [DC_TEACHERS_MAX], zeroed before and closed by the caller, must outlive the sources; a file of
+// logits has none. Labels are the caller's to add.
+DC_MUST_USE enum dc_status dc_stage_sources(struct dc_terms_sources *sources,
+                                            struct dc_stage_network *networks,
+                                            struct dc_experiment *experiment,
+                                            const struct dc_stage *stage, struct dc_error *error);
 
 // Decay exclusions, frozen layers and rate factors of a stage, on its parameters. A pattern that
 // matches nothing is DC_ERR_CONFIG.

@@ -49,7 +49,7 @@ struct any_predictor {
     struct dc_float_predictor *floats;
     struct dc_integer_predictor *integers;
     const struct dc_predictor *predictor;
-    struct dc_shape sample;
+    struct dc_view view;
 };
 
 static void close_predictor(struct any_predictor *p)
@@ -67,7 +67,7 @@ static enum dc_status open_predictor(struct any_predictor *p, struct dc_run *run
     if (!weights)
         return DC_ERR_MEMORY;
     DC_TRY(dc_stage_network_open(&p->network, stage, weights, error));
-    p->sample = p->network.model.sample;
+    p->view = dc_run_view(run, stage, &p->network.model.sample);
     if (!stage->quantizes) {
         DC_TRY(dc_float_predictor_create(&p->floats, run->ctx, p->network.graph, p->network.params,
                                          p->network.image, p->network.output, DC_EVALUATION_BATCH,
@@ -88,7 +88,8 @@ static enum dc_status open_bundle(struct any_predictor *p, struct dc_prediction 
     struct dc_imodel *model = NULL;
     DC_TRY(dc_bundle_read(&model, NULL, bundle, error));
     const struct dc_ilayer *input = &model->layers[0];
-    p->sample = DC_SHAPE(input->height, input->width, input->channels);
+    const struct dc_shape sample = DC_SHAPE(input->height, input->width, input->channels);
+    p->view = dc_run_view(run, dc__bundle_stage(run, bundle), &sample);
     out->stage = bundle;
     out->arithmetic = model->profile->name;
     DC_TRY(dc_integer_predictor_create(&p->integers, run->ctx, model, DC_EVALUATION_BATCH, error));
@@ -101,9 +102,9 @@ static enum dc_status predict(struct dc_prediction *out, struct dc_run *run,
                               int64_t limit, struct dc_error *error)
 {
     char want[DC_SHAPE_TEXT], have[DC_SHAPE_TEXT];
-    if (!dc_shape_equal(&p->sample, &source->sample))
+    if (!dc_shape_equal(&p->view.sample, &source->sample) && !p->network.model.onnx)
         return dc_fail(error, DC_ERR_DATA, "the network reads samples of %s, the data has %s",
-                       dc_shape_text(want, &p->sample), dc_shape_text(have, &source->sample));
+                       dc_shape_text(want, &p->view.sample), dc_shape_text(have, &source->sample));
     out->samples = limit > 0 && limit < source->count ? limit : source->count;
     out->classes = p->predictor->classes;
     out->logits = DC_NEW(run->arena, float, out->samples * out->classes, error);
@@ -112,8 +113,8 @@ static enum dc_status predict(struct dc_prediction *out, struct dc_run *run,
     const bool labelled = source->labels && source->classes == out->classes;
     if (labelled)
         DC_TRY(dc_scores_create(&out->scores, out->classes, run->arena, error));
-    return dc__evaluate(out->scores, out->logits, run, p->predictor, source, NULL, out->samples,
-                        error);
+    return dc__evaluate(out->scores, out->logits, &p->view, p->predictor, source, NULL,
+                        out->samples, error);
 }
 
 enum dc_status dc_run_predict(struct dc_prediction *prediction, struct dc_run *run,

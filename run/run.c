@@ -211,7 +211,7 @@ enum dc_status dc_run_stage(struct dc_run *run, struct dc_stage *stage, struct d
     if (status == DC_OK)
         status = stage->exports  ? dc__export_stage(run, stage, result, error)
                  : stage->trains ? dc__train_stage(run, stage, result, error)
-                                 : dc__calibrate_stage(run, stage, result, error);
+                                 : dc__untrained_stage(run, stage, result, error);
     char *path = dc__path(run, "results.json", error);
     if (status == DC_OK && path) {
         json_object_set(stage_results(run), stage->name, result);

@@ -19,15 +19,17 @@
 #include <jansson.h>
 
 #include "core/context.h"
-#include "data/normalize.h"
+#include "data/loader.h"
 #include "run/experiment.h"
 #include "train/train.h"
 
+struct dc_teach_progress;
 struct dc_run_hooks {
     void *user;
     void (*progress)(void *user, const struct dc_progress *progress);
     void (*stage)(void *user, const struct dc_stage *stage,
                   const char *what);  // "train", "skip"...
+    void (*teach)(void *user, const struct dc_teach_progress *progress);
 };
 
 struct dc_run_options {
@@ -72,6 +74,27 @@ char *dc_run_weights_path(struct dc_run *run, const struct dc_stage *stage, stru
 // Training samples, their split and normalization; the test split.
 DC_MUST_USE enum dc_status dc_run_need_train_data(struct dc_run *run, struct dc_error *error);
 DC_MUST_USE enum dc_status dc_run_need_test_data(struct dc_run *run, struct dc_error *error);
+
+// What a stage's network reads of a sample: its size and normalization (stage NULL: the data's).
+struct dc_view dc_run_view(const struct dc_run *run, const struct dc_stage *stage,
+                           const struct dc_shape *sample);
+// Augmented and shuffled; the caller adds the views.
+struct dc_loader_config dc_run_training_samples(const struct dc_run *run, int64_t batch,
+                                                uint32_t shuffle_seed);
+
+// Makes what is missing in the soft-target caches of the stages that distill (stage NULL: of all),
+// for all of their epochs. repair: shards that cannot be read are made anew. The counts are sums.
+struct dc_teach_report;
+DC_MUST_USE enum dc_status dc_run_teach(struct dc_teach_report *report, struct dc_run *run,
+                                        const struct dc_stage *stage, bool repair,
+                                        struct dc_error *error);
+// Recomputes a sample of a cache's outputs. The cache knows the experiment, stage and run directory
+// that made it.
+struct dc_cache_report;
+bool dc_run_is_cache(const char *folder);
+DC_MUST_USE enum dc_status dc_run_verify_cache(struct dc_cache_report *report, const char *folder,
+                                               const struct dc_run_options *options,
+                                               int64_t samples, struct dc_error *error);
 
 // Exports a quantized stage into a directory under an arithmetic profile and, where `verify`,
 // proves it on the whole test split. *result gets "cost" and "verification".

@@ -11,28 +11,47 @@
 DC_MUST_USE char *dc__path(const struct dc_run *run, const char *name, struct dc_error *error);
 
 // A pass over samples of a source in order, without augmentation, started. ids NULL: the first.
-DC_MUST_USE enum dc_status dc__plain_loader(struct dc_loader **loader, const struct dc_run *run,
+DC_MUST_USE enum dc_status dc__plain_loader(struct dc_loader **loader, const struct dc_view *view,
                                             const struct dc_source *source, const int64_t *ids,
                                             int64_t count, int64_t batch, struct dc_error *error);
 
 // The same through a predictor; scores or logits as dc_evaluate has them.
 DC_MUST_USE enum dc_status dc__evaluate(struct dc_scores *scores, float *logits,
-                                        const struct dc_run *run,
+                                        const struct dc_view *view,
                                         const struct dc_predictor *predictor,
                                         const struct dc_source *source, const int64_t *ids,
                                         int64_t count, struct dc_error *error);
+
+// The quantized stage that a bundle of this run was exported from, told by its folder's name; NULL
+// for a bundle elsewhere, which is taken to read the data as the experiment normalizes it.
+const struct dc_stage *dc__bundle_stage(struct dc_run *run, const char *bundle);
 
 // Makes the existing directory this process's own, and clean.
 DC_MUST_USE enum dc_status dc__claim(struct dc_run *run, struct dc_error *error);
 // Before the first stage that is carried out: reads the data, makes or continues the directory.
 DC_MUST_USE enum dc_status dc__begin(struct dc_run *run, struct dc_error *error);
+// The augmentations fit the samples.
+DC_MUST_USE enum dc_status dc__check_augment(const struct dc_run *run, struct dc_error *error);
 // The data as every stage's network and the augmentations need it.
 DC_MUST_USE enum dc_status dc__check_data(struct dc_run *run, struct dc_error *error);
 
 DC_MUST_USE enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage,
                                            json_t *result, struct dc_error *error);
-DC_MUST_USE enum dc_status dc__calibrate_stage(struct dc_run *run, struct dc_stage *stage,
+// Calibrates a trained network, or takes one in as it is: from ONNX or a weights file.
+DC_MUST_USE enum dc_status dc__untrained_stage(struct dc_run *run, struct dc_stage *stage,
                                                json_t *result, struct dc_error *error);
+// Fills what a stage starts from: init_from, else its own weights file, else from, else what came
+// with the model, else random numbers. ONNX weights are taken by name, or by order where no name is
+// the same.
+DC_MUST_USE enum dc_status dc__start_weights(struct dc_run *run, const struct dc_stage *stage,
+                                             const struct dc_model *model, struct dc_params *params,
+                                             struct dc_error *error);
+// Where the weights of an earlier stage are, for `reader`, a stage that needs them: what was
+// trained lies in the run, what was not is taken from its own file; *path NULL: they come with the
+// model.
+DC_MUST_USE enum dc_status dc__stage_weights(const char **path, struct dc_run *run,
+                                             const struct dc_stage *stage,
+                                             const struct dc_stage *reader, struct dc_error *error);
 DC_MUST_USE enum dc_status dc__export_stage(struct dc_run *run, struct dc_stage *stage,
                                             json_t *result, struct dc_error *error);
 
@@ -40,6 +59,11 @@ DC_MUST_USE enum dc_status dc__export_stage(struct dc_run *run, struct dc_stage 
 DC_MUST_USE enum dc_status dc__test_stage(struct dc_run *run, struct dc_stage *stage,
                                           struct dc_stage_network *network, json_t *result,
                                           struct dc_error *error);
+
+// The same of a float network that was trained along, appended to `list`.
+DC_MUST_USE enum dc_status dc__test_peer(struct dc_run *run, const struct dc_stage *stage,
+                                         const struct dc_model *model, struct dc_params *params,
+                                         json_t *list, struct dc_error *error);
 
 DC_MUST_USE enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error);
 // Refuses to go on with other training data than the directory's; warns of another instruction set.

@@ -28,13 +28,6 @@ enum dc_field_type {
     DC_FIELD_CUSTOM,    // `decode` and `write` know
 };
 
-enum { DC_LIST_MAX = 16 };
-
-struct dc_texts {
-    int count;
-    const char *items[DC_LIST_MAX];
-};
-
 struct dc_numbers {
     int count;
     double items[DC_LIST_MAX];

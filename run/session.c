@@ -35,18 +35,52 @@ static enum dc_status open_split(struct dc_source **source, const struct dc_run 
     return DC_OK;
 }
 
+static struct dc_normalization given_normalization(const struct dc_normalize_spec *spec)
+{
+    struct dc_normalization normalization = {.channels = spec->mean.count};
+    for (int c = 0; c < spec->mean.count; c++) {
+        normalization.mean[c] = (float)spec->mean.items[c];
+        normalization.deviation[c] = (float)spec->deviation.items[c];
+    }
+    return normalization;
+}
+
 static enum dc_status set_normalization(struct dc_run *run, struct dc_error *error)
 {
     const struct dc_normalize_spec *spec = &run->experiment->data.normalize;
     if (spec->automatic)
         return dc_dataset_statistics(&run->normalization, run->train_source, run->train_ids,
                                      run->train_count, error);
-    run->normalization.channels = spec->mean.count;
-    for (int c = 0; c < spec->mean.count; c++) {
-        run->normalization.mean[c] = (float)spec->mean.items[c];
-        run->normalization.deviation[c] = (float)spec->deviation.items[c];
-    }
+    run->normalization = given_normalization(spec);
     return dc_normalization_check(&run->normalization, run->train_source, error);
+}
+
+struct dc_view dc_run_view(const struct dc_run *run, const struct dc_stage *stage,
+                           const struct dc_shape *sample)
+{
+    return (struct dc_view){.normalization = stage && !stage->normalize.automatic
+                                                 ? given_normalization(&stage->normalize)
+                                                 : run->normalization,
+                            .sample = *sample};
+}
+
+struct dc_loader_config dc_run_training_samples(const struct dc_run *run, int64_t batch,
+                                                uint32_t shuffle_seed)
+{
+    const struct dc_data_spec *data = &run->experiment->data;
+    return (struct dc_loader_config){
+        .source = run->train_source,
+        .ids = run->train_ids,
+        .id_count = run->train_count,
+        .batch = batch,
+        .shuffle = true,
+        .shuffle_seed = shuffle_seed,
+        .augment_seed = (uint32_t)data->augment_seed,
+        .augmentations = data->augment.items,
+        .augmentation_count = data->augment.count,
+        .depth = (int)data->loader_depth,
+        .threads = (int)data->loader_threads,
+    };
 }
 
 enum dc_status dc_run_need_train_data(struct dc_run *run, struct dc_error *error)
@@ -69,7 +103,7 @@ enum dc_status dc_run_need_test_data(struct dc_run *run, struct dc_error *error)
     return run->test_source ? DC_OK : open_split(&run->test_source, run, "test", error);
 }
 
-enum dc_status dc__plain_loader(struct dc_loader **loader, const struct dc_run *run,
+enum dc_status dc__plain_loader(struct dc_loader **loader, const struct dc_view *view,
                                 const struct dc_source *source, const int64_t *ids, int64_t count,
                                 int64_t batch, struct dc_error *error)
 {
@@ -84,8 +118,8 @@ enum dc_status dc__plain_loader(struct dc_loader **loader, const struct dc_run *
         .ids = ids ? ids : all,
         .id_count = n,
         .batch = batch,
-        .normalization = run->normalization,
-        .view = source->sample,
+        .views = {*view},
+        .view_count = 1,
         .depth = 2,
         .threads = 1,
     };
@@ -95,12 +129,12 @@ enum dc_status dc__plain_loader(struct dc_loader **loader, const struct dc_run *
     return dc_loader_start(*loader, 0, 0, error);
 }
 
-enum dc_status dc__evaluate(struct dc_scores *scores, float *logits, const struct dc_run *run,
+enum dc_status dc__evaluate(struct dc_scores *scores, float *logits, const struct dc_view *view,
                             const struct dc_predictor *predictor, const struct dc_source *source,
                             const int64_t *ids, int64_t count, struct dc_error *error)
 {
     struct dc_loader *loader = NULL;
-    DC_TRY(dc__plain_loader(&loader, run, source, ids, count, predictor->max_rows, error));
+    DC_TRY(dc__plain_loader(&loader, view, source, ids, count, predictor->max_rows, error));
     const enum dc_status status = dc_evaluate(scores, logits, predictor, loader, error);
     dc_loader_free(loader);
     return status;

@@ -10,19 +10,21 @@
 #include "export/verify.h"
 #include "qat/calibrate.h"
 #include "qat/profile.h"
-#include "run/run_internal.h"
+#include "run/teacher.h"
 #include "train/checkpoint.h"
 
 static enum dc_status check_fits(const struct dc_run *run, const struct dc_stage *stage,
                                  const struct dc_stage_network *network, struct dc_error *error)
 {
     const struct dc_source *source = run->train_source;
+    const struct dc_view view = dc_run_view(run, stage, &network->model.sample);
     char want[DC_SHAPE_TEXT], have[DC_SHAPE_TEXT];
-    if (!dc_shape_equal(&network->model.sample, &source->sample))
+    if (!dc_shape_equal(&network->model.sample, &source->sample) && !network->model.onnx)
         return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
                             "stage '%s': the model %s reads samples of %s, the data in %s has %s",
                             stage->name, stage->model, dc_shape_text(want, &network->model.sample),
                             run->experiment->data.path, dc_shape_text(have, &source->sample));
+    DC_TRY_IN(dc_view_check(&view, source, error), error, "stage '%s'", stage->name);
     if (network->classes != source->classes)
         return dc_fail_yaml(
             error, dc_stage_place(stage, NULL, "model"),
@@ -33,12 +35,18 @@ static enum dc_status check_fits(const struct dc_run *run, const struct dc_stage
     return DC_OK;
 }
 
-enum dc_status dc__check_data(struct dc_run *run, struct dc_error *error)
+enum dc_status dc__check_augment(const struct dc_run *run, struct dc_error *error)
 {
     const struct dc_augmentation_list *augment = &run->experiment->data.augment;
-    DC_TRY_IN(
-        dc_augmentations_check(augment->items, augment->count, &run->train_source->sample, error),
-        error, "%s: data.augment", run->experiment->path);
+    DC_TRY_IN(dc_augmentations_check(augment->items, augment->count, &run->train_source->sample,
+                                     run->train_source->dtype, error),
+              error, "%s: data.augment", run->experiment->path);
+    return DC_OK;
+}
+
+enum dc_status dc__check_data(struct dc_run *run, struct dc_error *error)
+{
+    DC_TRY(dc__check_augment(run, error));
     const struct dc_source *train = run->train_source, *test = run->test_source;
     char here[DC_SHAPE_TEXT], there[DC_SHAPE_TEXT];
     if (!dc_shape_equal(&train->sample, &test->sample) || train->classes != test->classes)
@@ -82,49 +90,14 @@ static enum dc_status validate(void *user, double *accuracy, struct dc_error *er
     }
     const struct dc_predictor *predictor = integers ? &integers->predictor
                                                     : &v->predictor->predictor;
+    const struct dc_view view = dc_run_view(run, v->stage, &v->network->model.sample);
     enum dc_status status = dc_scores_create(&scores, predictor->classes, run->arena, error);
     if (status == DC_OK)
-        status = dc__evaluate(scores, NULL, run, predictor, run->train_source, run->validation_ids,
-                              run->validation_count, error);
+        status = dc__evaluate(scores, NULL, &view, predictor, run->train_source,
+                              run->validation_ids, run->validation_count, error);
     dc_integer_predictor_free(integers);
     *accuracy = status == DC_OK ? dc_accuracy(scores) : 0.0;
     return status;
-}
-
-static enum dc_status want_done(const char *weights, const struct dc_stage *parent,
-                                const struct dc_stage *stage, struct dc_error *error)
-{
-    if (dc_file_exists(weights))
-        return DC_OK;
-    return dc_fail(error, DC_ERR_USAGE,
-                   "stage '%s' needs stage '%s', which is not done yet (%s is "
-                   "missing): do it first, or all with decant run",
-                   stage->name, parent->name, weights);
-}
-
-// The weights a stage starts from: init_from, else from, else random.
-static enum dc_status start_weights(struct dc_run *run, const struct dc_stage *stage,
-                                    struct dc_params *params, struct dc_error *error)
-{
-    const char *given = stage->trains ? stage->train.init_from : "";
-    const struct dc_stage *parent = dc_experiment_stage(run->experiment,
-                                                        given[0] ? given : stage->from);
-    const int64_t seed = stage->seed >= 0 ? stage->seed : run->experiment->seed;
-    dc_params_init(params, (uint32_t)seed);
-    if (!parent && !given[0])
-        return DC_OK;
-    const char *weights = parent ? dc_run_weights_path(run, parent, error) : given;
-    if (!weights)
-        return DC_ERR_MEMORY;
-    if (parent)
-        DC_TRY(want_done(weights, parent, stage, error));
-    int copied = 0;
-    DC_TRY_IN(dc_weights_read_matching(weights, params, &copied, error), error,
-              "stage '%s' starts from '%s'", stage->name, parent ? parent->name : given);
-    if (copied == 0)
-        return dc_fail(error, DC_ERR_CONFIG, "stage '%s': no layer of '%s' has the same name",
-                       stage->name, parent ? parent->name : given);
-    return DC_OK;
 }
 
 static struct dc_train_config train_config(const struct dc_run *run, const struct dc_stage *stage)
@@ -145,82 +118,13 @@ static struct dc_train_config train_config(const struct dc_run *run, const struc
     return config;
 }
 
-static enum dc_status train_loader(struct dc_loader **loader, const struct dc_run *run,
-                                   const struct dc_train_config *config, struct dc_error *error)
-{
-    const struct dc_data_spec *data = &run->experiment->data;
-    const struct dc_loader_config loading = {
-        .source = run->train_source,
-        .ids = run->train_ids,
-        .id_count = run->train_count,
-        .batch = config->batch,
-        .shuffle = true,
-        .shuffle_seed = config->seed,
-        .augment_seed = (uint32_t)data->augment_seed,
-        .augmentations = data->augment.items,
-        .augmentation_count = data->augment.count,
-        .normalization = run->normalization,
-        .view = run->train_source->sample,
-        .depth = (int)data->loader_depth,
-        .threads = (int)data->loader_threads,
-    };
-    return dc_loader_create(loader, &loading, error);
-}
-
-// The teacher of a stage in its inference form.
-struct teacher {
-    struct dc_stage_network network;
-    struct dc_graph *folded;
-    struct dc_params *folded_params;
-    int output;
-};
-
-static enum dc_status open_teacher(struct teacher *teacher, struct dc_run *run,
-                                   const struct dc_stage *stage, struct dc_error *error)
-{
-    const struct dc_stage *from = dc_experiment_stage(run->experiment, stage->distill.teacher);
-    char *weights = dc_run_weights_path(run, from, error);
-    if (!weights)
-        return DC_ERR_MEMORY;
-    DC_TRY(want_done(weights, from, stage, error));
-    DC_TRY_IN(dc_stage_network_open(&teacher->network, from, weights, error), error, "teacher '%s'",
-              from->name);
-    teacher->output = teacher->network.output;
-    if (from->quantizes)
-        return DC_OK;
-    return dc_fold_for_inference(&teacher->folded, &teacher->folded_params, &teacher->output,
-                                 teacher->network.graph, teacher->network.params,
-                                 teacher->network.output, error);
-}
-
-static struct dc_network teacher_network(const struct teacher *teacher)
-{
-    struct dc_graph *graph = teacher->folded ? teacher->folded
-                                             : (struct dc_graph *)teacher->network.graph;
-    const char *image = teacher->network.graph->nodes[teacher->network.image].name;
-    return (struct dc_network){
-        .name = "teacher",
-        .graph = graph,
-        .params = teacher->folded ? teacher->folded_params : teacher->network.params,
-        .image = dc_graph_find(graph, image),
-        .output = teacher->output,
-        .targets = -1,
-    };
-}
-
-static void close_teacher(struct teacher *teacher)
-{
-    dc_params_free(teacher->folded_params);
-    dc_graph_free(teacher->folded);
-    dc_stage_network_close(&teacher->network);
-}
-
 // Everything that lives while a stage trains.
 struct training {
     struct dc_stage_network network;
     struct dc_training_graph graph;
     struct dc_params *params;
-    struct teacher teacher;
+    struct dc_stage_teachers teachers;
+    struct dc_training_parts parts;
     struct dc_loader *loader;
     struct validation validation;
 };
@@ -229,7 +133,7 @@ static void close_training(struct training *t)
 {
     dc_float_predictor_free(t->validation.predictor);
     dc_loader_free(t->loader);
-    close_teacher(&t->teacher);
+    dc__teachers_close(&t->teachers);
     dc_params_free(t->params);
     dc_training_graph_free(&t->graph);
     dc_stage_network_close(&t->network);
@@ -247,8 +151,9 @@ static enum dc_status observe(struct dc_run *run, const struct dc_stage *stage,
     const int64_t wanted = stage->quantize.calibration_samples;
     const int64_t count = wanted < run->train_count ? wanted : run->train_count;
     DC_TRY(dc_plan_create(&plan, run->ctx, network->graph, &config, error));
-    enum dc_status status = dc__plain_loader(&loader, run, run->train_source, run->train_ids, count,
-                                             DC_EVALUATION_BATCH, error);
+    const struct dc_view view = dc_run_view(run, stage, &network->model.sample);
+    enum dc_status status = dc__plain_loader(&loader, &view, run->train_source, run->train_ids,
+                                             count, DC_EVALUATION_BATCH, error);
     dc_observers_reset(network->params);
     const struct dc_step step = dc_calibration_step();
     while (status == DC_OK) {
@@ -281,16 +186,23 @@ static enum dc_status open_training(struct training *t, struct dc_run *run,
                                     const struct dc_train_config *config, struct dc_error *error)
 {
     DC_TRY(dc_stage_network_open(&t->network, stage, NULL, error));
-    DC_TRY(dc_training_graph_create(&t->graph, &t->network, stage, error));
+    if (stage->distills)
+        DC_TRY(dc__teachers_open(&t->teachers, run, stage, error));
+    const struct dc_terms_sources sources = dc__teachers_sources(&t->teachers, run);
+    DC_TRY(dc_training_graph_create(&t->graph, &t->network, stage, &sources, error));
     DC_TRY(dc_params_create(&t->params, t->graph.graph, dc_optimizer_states(config->optimizer.kind),
                             config->average_decay > 0.0, error));
-    DC_TRY(start_weights(run, stage, t->params, error));
+    DC_TRY(dc__start_weights(run, stage, &t->network.model, t->params, error));
     DC_TRY(dc_apply_parameter_rules(t->params, stage, error));
-    if (stage->quantizes && (stage->from[0] || stage->train.init_from[0]))
+    if (stage->quantizes && (stage->from[0] || stage->train.init_from[0] || stage->weights[0] ||
+                             t->network.model.params))
         DC_TRY(calibrate_first(t, run, stage, error));
-    if (stage->distills)
-        DC_TRY(open_teacher(&t->teacher, run, stage, error));
-    DC_TRY(train_loader(&t->loader, run, config, error));
+    struct dc_loader_config *loading = &t->parts.loading;
+    *loading = dc_run_training_samples(run, config->batch, config->seed);
+    loading->views[loading->view_count++] = dc_run_view(run, stage, &t->network.model.sample);
+    DC_TRY(dc__teachers_prepare(&t->teachers, &t->graph.terms, t->params, true, error));
+    dc__teachers_join(&t->parts, &t->teachers);
+    DC_TRY(dc_loader_create(&t->loader, loading, error));
     t->validation = (struct validation){
         .run = run, .stage = stage, .network = &t->network, .params = t->params};
     if (!stage->quantizes && run->validation_count > 0)
@@ -305,23 +217,17 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
 {
     const struct dc_train_config config = train_config(run, stage);
     DC_TRY(open_training(t, run, stage, &config, error));
-    const struct dc_network student = {.name = "student",
-                                       .trainable = true,
-                                       .graph = t->graph.graph,
-                                       .params = t->params,
-                                       .image = t->graph.image,
-                                       .output = t->graph.output,
-                                       .targets = t->graph.targets};
-    struct dc_network networks[2];
-    struct dc_feed feed = {0};
-    int count = 0;
-    if (stage->distills) {
-        networks[count++] = teacher_network(&t->teacher);
-        feed = (struct dc_feed){.from = 0, .to = 1, .input = t->graph.teacher};
-    }
-    networks[count] = student;
-    for (int i = 0; i < t->graph.term_count; i++)
-        t->graph.terms[i].network = count;
+    const int count = t->parts.network_count;
+    t->parts.networks[count] = (struct dc_network){.name = "student",
+                                                   .trainable = true,
+                                                   .graph = t->graph.graph,
+                                                   .params = t->params,
+                                                   .image = t->graph.image,
+                                                   .output = t->graph.output,
+                                                   .targets = t->graph.targets};
+    struct dc_terms *terms = &t->graph.terms;
+    for (int i = 0; i < terms->count; i++)
+        terms->terms[i].network = count;
     char *directory = dc_arena_printf(run->arena, error, "%s/checkpoints/%s", run->directory,
                                       stage->name);
     char *metrics = dc__path(run, "metrics.jsonl", error);
@@ -331,12 +237,12 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
     DC_TRY(dc_stage_hash(&hash, run->experiment, stage, error));
     const struct dc_train_job job = {
         .stage = stage->name,
-        .networks = networks,
+        .networks = t->parts.networks,
         .network_count = count + 1,
-        .feeds = &feed,
-        .feed_count = stage->distills ? 1 : 0,
-        .terms = t->graph.terms,
-        .term_count = t->graph.term_count,
+        .feeds = t->parts.feeds,
+        .feed_count = t->parts.feed_count,
+        .terms = terms->terms,
+        .term_count = terms->count,
         .loader = t->loader,
         .samples = run->train_count,
         .config = &config,
@@ -349,6 +255,31 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
         .config_hash = hash,
     };
     return dc_train(trained, run->ctx, &job, error);
+}
+
+// Peers are tested and kept too: checkpoints/STAGE/peerN.h5.
+static enum dc_status finish_peers(const struct training *t, struct dc_run *run,
+                                   const struct dc_stage *stage, json_t *result,
+                                   struct dc_error *error)
+{
+    json_t *list = json_array();
+    if (t->graph.peer_count > 0)
+        json_object_set(result, "peers", list);
+    json_decref(list);
+    for (int p = 1; p <= t->graph.peer_count; p++) {
+        struct dc_params *params = NULL;
+        char *path = dc_arena_printf(run->arena, error, "%s/checkpoints/%s/peer%d.h5",
+                                     run->directory, stage->name, p);
+        if (!path)
+            return DC_ERR_MEMORY;
+        DC_TRY(dc_training_peer(&params, &t->graph, p, t->params, error));
+        enum dc_status status = dc_weights_write(path, params, error);
+        if (status == DC_OK)
+            status = dc__test_peer(run, stage, &t->graph.peers[p - 1], params, list, error);
+        dc_params_free(params);
+        DC_TRY(status);
+    }
+    return DC_OK;
 }
 
 enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage, json_t *result,
@@ -365,6 +296,8 @@ enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage, json_
         status = dc_weights_write(weights, t.network.params, error);
     if (status == DC_OK)
         status = dc__test_stage(run, stage, &t.network, result, error);
+    if (status == DC_OK)
+        status = finish_peers(&t, run, stage, result, error);
     close_training(&t);
     DC_TRY(status);
     json_object_update_new(result,
@@ -377,7 +310,7 @@ enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage, json_
     return DC_OK;
 }
 
-enum dc_status dc__calibrate_stage(struct dc_run *run, struct dc_stage *stage, json_t *result,
+enum dc_status dc__untrained_stage(struct dc_run *run, struct dc_stage *stage, json_t *result,
                                    struct dc_error *error)
 {
     const double started = dc_seconds();
@@ -389,8 +322,8 @@ enum dc_status dc__calibrate_stage(struct dc_run *run, struct dc_stage *stage, j
         return DC_ERR_MEMORY;
     DC_TRY(dc_make_directory(directory, error));
     DC_TRY(dc_stage_network_open(&network, stage, NULL, error));
-    enum dc_status status = start_weights(run, stage, network.params, error);
-    if (status == DC_OK)
+    enum dc_status status = dc__start_weights(run, stage, &network.model, network.params, error);
+    if (status == DC_OK && stage->quantizes)
         status = observe(run, stage, &network, error);
     if (status == DC_OK)
         status = dc_weights_write(weights, network.params, error);

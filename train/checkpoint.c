@@ -8,7 +8,7 @@
 #include "core/h5.h"
 #include "core/random.h"
 
-enum { FORMAT_VERSION = 2 };
+enum { CHECKPOINT_VERSION = 3, WEIGHTS_VERSION = 2 };
 
 static const char *const kind_attribute = "decant_file";
 
@@ -77,7 +77,7 @@ static enum dc_status write_content(struct dc_h5 *file, const struct dc_train_jo
     char hash[32];
     snprintf(hash, sizeof hash, "%016" PRIx64, job->config_hash);
     DC_TRY(dc_h5_set_text(file, kind_attribute, "checkpoint", error));
-    DC_TRY(dc_h5_set_int(file, "version", FORMAT_VERSION, error));
+    DC_TRY(dc_h5_set_int(file, "version", CHECKPOINT_VERSION, error));
     DC_TRY(dc_h5_set_text(file, "config_hash", hash, error));
     for (int i = 0; i < INTEGERS; i++)
         DC_TRY(dc_h5_set_int(file, integers[i].name, *integer_at(counters, i), error));
@@ -91,7 +91,7 @@ static enum dc_status write_content(struct dc_h5 *file, const struct dc_train_jo
 }
 
 static enum dc_status check_version(const struct dc_h5 *file, const char *path, const char *kind,
-                                    struct dc_arena *arena, struct dc_error *error)
+                                    int reads, struct dc_arena *arena, struct dc_error *error)
 {
     char *found = NULL;
     int64_t version = 0;
@@ -99,10 +99,10 @@ static enum dc_status check_version(const struct dc_h5 *file, const char *path, 
     DC_TRY_IN(dc_h5_get_int(file, "version", &version, error), error, "%s", path);
     if (strcmp(found, kind) != 0)
         return dc_fail(error, DC_ERR_DATA, "%s is a %s file, not a %s file", path, found, kind);
-    if (version != FORMAT_VERSION)
+    if (version != reads)
         return dc_fail(error, DC_ERR_DATA,
                        "%s has format version %" PRId64 "; this program reads version %d", path,
-                       version, FORMAT_VERSION);
+                       version, reads);
     return DC_OK;
 }
 
@@ -110,7 +110,7 @@ static enum dc_status read_content(const struct dc_h5 *file, const char *path,
                                    const struct dc_train_job *job, struct dc_counters *counters,
                                    struct dc_arena *arena, struct dc_error *error)
 {
-    DC_TRY(check_version(file, path, "checkpoint", arena, error));
+    DC_TRY(check_version(file, path, "checkpoint", CHECKPOINT_VERSION, arena, error));
     char *found = NULL, want[32];
     DC_TRY(dc_h5_get_text(file, "config_hash", &found, arena, error));
     snprintf(want, sizeof want, "%016" PRIx64, job->config_hash);
@@ -156,7 +156,7 @@ static enum dc_status write_weights(struct dc_h5 *file, const struct dc_params *
                                     struct dc_error *error)
 {
     DC_TRY(dc_h5_set_text(file, kind_attribute, "weights", error));
-    DC_TRY(dc_h5_set_int(file, "version", FORMAT_VERSION, error));
+    DC_TRY(dc_h5_set_int(file, "version", WEIGHTS_VERSION, error));
     DC_TRY(dc_h5_set_int(file, "content_hash", (int64_t)hash_params(DC_HASH_START, params, false),
                          error));
     for (int i = 0; i < params->count; i++) {
@@ -180,7 +180,7 @@ static enum dc_status read_slices(const struct dc_h5 *file, const char *path,
                                   struct dc_params *params, int *copied, struct dc_arena *arena,
                                   struct dc_error *error)
 {
-    DC_TRY(check_version(file, path, "weights", arena, error));
+    DC_TRY(check_version(file, path, "weights", WEIGHTS_VERSION, arena, error));
     for (int i = 0; i < params->count; i++) {
         const struct dc_slice *slice = &params->slices[i];
         const struct dc_tensor tensor = {params->value + slice->offset, DC_F32, slice->shape};

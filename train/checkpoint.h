@@ -9,7 +9,7 @@
 
 #include "train/train.h"
 
-enum { DC_REALS = 5 + DC_TERMS_MAX };
+enum { DC_REALS = 5 + 2 * DC_TERMS_MAX };
 
 // What the loop must know to go on where it was.
 struct dc_counters {
@@ -23,6 +23,7 @@ struct dc_counters {
             double best_accuracy, last_accuracy, seconds;
             double samples, correct;         // of the running epoch
             double term_sums[DC_TERMS_MAX];  // of the running epoch: value times rows
+            double norm_sums[DC_TERMS_MAX];  // and norm of its gradient, over batches
         };
         double reals[DC_REALS];  // the same as an array, for files
     };

@@ -1,74 +1,61 @@
-// Owns cross-entropy and mean squared error: one function of one row each.
+// Owns cross-entropy, squared error and binary cross-entropy: one function of one row each.
 
 #include "train/losses.h"
 
+#include "core/math.h"
 #include "train/row_loss.h"
 
-static double cross_entropy_row(float *gradient, const float *z, const float *target,
-                                int64_t classes, const void *attributes)
+static double cross_entropy_row(const struct dc_loss_row *row)
 {
-    const struct dc_cross_entropy_attributes *a = attributes;
+    const struct dc_cross_entropy_attributes *a = row->attributes;
+    const float *z = row->in[0], *target = row->in[1];
     double p[DC_CLASSES_MAX];
-    const double log_sum = dc_log_sum_exp(p, z, 1.0, classes);
+    const double log_sum = dc_log_sum_exp(p, z, 1.0, row->values);
     const double keep = 1.0 - (double)a->label_smoothing;
-    const double spread = (double)a->label_smoothing / (double)classes;
+    const double spread = (double)a->label_smoothing / (double)row->values;
     double loss = 0.0, mass = 0.0;
-    for (int64_t c = 0; c < classes; c++) {
+    for (int64_t c = 0; c < row->values; c++) {
         const double w = a->class_weights ? (double)a->class_weights[c] : 1.0;
         const double t = w * (keep * (double)target[c] + spread);
         loss += t * (log_sum - (double)z[c]);
         mass += t;
     }
-    for (int64_t c = 0; c < classes; c++) {
+    for (int64_t c = 0; c < row->values; c++) {
         const double w = a->class_weights ? (double)a->class_weights[c] : 1.0;
         const double t = w * (keep * (double)target[c] + spread);
-        gradient[c] = (float)(mass * p[c] - t);
+        row->gradient[c] = (float)(mass * p[c] - t);
     }
     return loss;
 }
 
-static double squared_error_row(float *gradient, const float *x, const float *y, int64_t values,
-                                const void *attributes)
+static double squared_error_row(const struct dc_loss_row *row)
 {
-    (void)attributes;
     double sum = 0.0;
-    for (int64_t v = 0; v < values; v++) {
-        const double d = (double)x[v] - (double)y[v];
+    for (int64_t v = 0; v < row->values; v++) {
+        const double d = (double)row->in[0][v] - (double)row->in[1][v];
         sum += d * d;
-        gradient[v] = (float)(2.0 * d / (double)values);
+        row->gradient[v] = (float)(2.0 * d / (double)row->values);
     }
-    return sum / (double)values;
+    return sum / (double)row->values;
 }
 
-static enum dc_status cross_entropy_forward(const struct dc_op_call *call, struct dc_error *error)
+// log(1 + exp(z)) - t z, without overflow.
+static double binary_cross_entropy_row(const struct dc_loss_row *row)
 {
-    return dc_row_loss_forward(call, cross_entropy_row, error);
+    const struct dc_binary_cross_entropy_attributes *a = row->attributes;
+    double sum = 0.0;
+    for (int64_t v = 0; v < row->values; v++) {
+        const double z = (double)row->in[0][v], y = (double)row->in[1][v];
+        const double t = a->temperature > 0.0f ? dc_sigmoid(y / (double)a->temperature) : y;
+        const double size = z < 0.0 ? -z : z, above = z < 0.0 ? 0.0 : z;
+        sum += above - t * z + dc_ln(1.0 + dc_exp(-size)) + 0.0 * y;  // y must be finite
+        row->gradient[v] = (float)((dc_sigmoid(z) - t) / (double)row->values);
+    }
+    return sum / (double)row->values;
 }
 
-static enum dc_status squared_error_forward(const struct dc_op_call *call, struct dc_error *error)
-{
-    return dc_row_loss_forward(call, squared_error_row, error);
-}
-
-const struct dc_op dc_op_cross_entropy = {
-    .name = "cross_entropy",
-    .inputs_min = 2,
-    .inputs_max = 2,
-    .flags = DC_OP_LOSS,
-    .attribute_bytes = sizeof(struct dc_cross_entropy_attributes),
-    .infer = dc_row_loss_infer,
-    .memory = dc_row_loss_memory,
-    .forward = cross_entropy_forward,
-    .backward = dc_row_loss_backward,
-};
-
-const struct dc_op dc_op_mean_squared_error = {
-    .name = "mean_squared_error",
-    .inputs_min = 2,
-    .inputs_max = 2,
-    .flags = DC_OP_LOSS,
-    .infer = dc_row_loss_infer,
-    .memory = dc_row_loss_memory,
-    .forward = squared_error_forward,
-    .backward = dc_row_loss_backward,
-};
+DC_ROW_LOSS_OP(cross_entropy, 2, sizeof(struct dc_cross_entropy_attributes), cross_entropy_row,
+               dc_row_loss_infer);
+DC_ROW_LOSS_OP(mean_squared_error, 2, 0, squared_error_row, dc_value_loss_infer);
+DC_ROW_LOSS_OP(binary_cross_entropy, 2, sizeof(struct dc_binary_cross_entropy_attributes),
+               binary_cross_entropy_row, dc_row_loss_infer);

@@ -18,8 +18,16 @@ struct dc_cross_entropy_attributes {
     const float *class_weights;  // [classes], must outlive the graph; or NULL
 };
 
-// L = 1/batch sum_b 1/values sum_v (x - y)^2
-extern const struct dc_op dc_op_mean_squared_error;  // no attributes
-extern const struct dc_op dc_op_cross_entropy;       // struct dc_cross_entropy_attributes
+// Of every value on its own, for samples of several classes:
+//   L = - 1/batch sum_b 1/values sum_v (t log s + (1 - t) log(1 - s)), s = sigmoid(x)
+// The mean over values is a division by the number of classes, the one loss that has it.
+struct dc_binary_cross_entropy_attributes {
+    float temperature;  // t = sigmoid(y / temperature); 0: y is t itself
+};
+
+// L = 1/batch sum_b 1/values sum_v (x - y)^2, for values of any equal shapes
+extern const struct dc_op dc_op_mean_squared_error;    // no attributes
+extern const struct dc_op dc_op_cross_entropy;         // struct dc_cross_entropy_attributes
+extern const struct dc_op dc_op_binary_cross_entropy;  // struct dc_binary_cross_entropy_attributes
 
 #endif

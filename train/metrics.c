@@ -13,7 +13,7 @@
 static json_t *epoch_object(const struct dc_train_job *job, const struct dc_counters *counters,
                             int epoch, double learning_rate)
 {
-    json_t *terms = json_object(), *weights = json_object();
+    json_t *terms = json_object(), *weights = json_object(), *norms = json_object();
     double total = 0.0;
     for (int t = 0; t < job->term_count; t++) {
         const struct dc_loss_term *term = &job->terms[t];
@@ -21,12 +21,15 @@ static json_t *epoch_object(const struct dc_train_job *job, const struct dc_coun
         const double weight = dc_loss_term_weight(term, epoch);
         json_object_set_new(terms, term->name, json_real(value));
         json_object_set_new(weights, term->name, json_real(weight));
+        json_object_set_new(norms, term->name,
+                            json_real(counters->norm_sums[t] / (double)counters->batch));
         total += weight * value;
     }
-    json_t *object = json_pack(
-        "{s:s, s:i, s:I, s:f, s:f, s:o, s:o, s:f}", "stage", job->stage, "epoch", epoch + 1, "step",
-        (json_int_t)counters->step, "learning_rate", learning_rate, "loss", total, "terms", terms,
-        "weights", weights, "train_accuracy", counters->correct / counters->samples);
+    json_t *object = json_pack("{s:s, s:i, s:I, s:f, s:f, s:o, s:o, s:o, s:f}", "stage", job->stage,
+                               "epoch", epoch + 1, "step", (json_int_t)counters->step,
+                               "learning_rate", learning_rate, "loss", total, "terms", terms,
+                               "weights", weights, "gradient_norms", norms, "train_accuracy",
+                               counters->correct / counters->samples);
     if (object && job->hooks.evaluate)
         json_object_set_new(object, "validation_accuracy", json_real(counters->last_accuracy));
     if (object)

@@ -1,6 +1,10 @@
 // metrics.jsonl: one JSON object an epoch, appended; all stages of a run share the file. A line is
 // on disk before the checkpoint that counts its epoch; resume takes out what a stage wrote beyond
 // its checkpoint, so that no epoch is there twice.
+//
+// Of every loss term: "terms", its unweighted value, the mean over samples; "weights"; and
+// "gradient_norms", the L2 norm of the unweighted term's gradient by the tensors that the loss node
+// reads, the mean over the epoch's batches.
 
 #ifndef DC_TRAIN_METRICS_H
 #define DC_TRAIN_METRICS_H

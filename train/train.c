@@ -19,6 +19,7 @@ struct trainer {
     const struct dc_train_job *job;
     const struct dc_train_config *config;
     struct dc_plan *plans[DC_NETWORKS_MAX];
+    float *recorded[DC_FEEDS_MAX];  // values of feeds that no network makes, one batch each
     struct dc_counters counters;
     struct dc_arena *arena;
     char *last_path, *best_path;
@@ -33,15 +34,62 @@ static enum dc_status make_plans(struct trainer *t, struct dc_error *error)
 {
     for (int n = 0; n < t->job->network_count; n++) {
         const struct dc_network *network = &t->job->networks[n];
+        int *outputs = DC_NEW(t->arena, int, network->output_count + 1, error);
+        if (!outputs)
+            return DC_ERR_MEMORY;
+        outputs[0] = network->output;
+        for (int i = 0; i < network->output_count; i++)
+            outputs[i + 1] = network->outputs[i];
         const struct dc_plan_config config = {
             .mode = network->trainable ? DC_TRAINING : DC_INFERENCE,
             .max_rows = t->config->batch,
-            .outputs = &network->output,
-            .output_count = 1,
+            .outputs = outputs,
+            .output_count = network->output_count + 1,
             .params = network->params,
         };
         DC_TRY_IN(dc_plan_create(&t->plans[n], t->ctx, network->graph, &config, error), error,
                   "network '%s'", network->name);
+    }
+    return DC_OK;
+}
+
+static enum dc_status make_recorded(struct trainer *t, struct dc_error *error)
+{
+    for (int f = 0; f < t->job->feed_count; f++) {
+        const struct dc_feed *feed = &t->job->feeds[f];
+        const struct dc_node *input = &t->job->networks[feed->to].graph->nodes[feed->input];
+        if (!feed->recorded)
+            continue;
+        t->recorded[f] = DC_NEW(t->arena, float, t->config->batch *dc_shape_row(&input->shape),
+                                error);
+        if (!t->recorded[f])
+            return DC_ERR_MEMORY;
+    }
+    return DC_OK;
+}
+
+static enum dc_status start_recorded(struct trainer *t, struct dc_error *error)
+{
+    const struct dc_recorded *last = NULL;
+    for (int f = 0; f < t->job->feed_count; f++) {
+        const struct dc_recorded *recorded = t->job->feeds[f].recorded;
+        if (recorded && recorded != last)
+            DC_TRY(recorded->start_epoch(recorded->user, t->counters.epoch, error));
+        last = recorded;
+    }
+    return DC_OK;
+}
+
+static enum dc_status read_recorded(struct trainer *t, const struct dc_batch *batch,
+                                    struct dc_error *error)
+{
+    for (int f = 0; f < t->job->feed_count; f++) {
+        const struct dc_feed *feed = &t->job->feeds[f];
+        if (!feed->recorded)
+            continue;
+        DC_TRY(feed->recorded->read(t->recorded[f], feed->recorded->user, feed->from_node,
+                                    batch->ids, batch->rows, error));
+        dc_plan_bind(t->plans[feed->to], feed->input, t->recorded[f]);
     }
     return DC_OK;
 }
@@ -67,15 +115,16 @@ static struct dc_step step_state(const struct trainer *t, int64_t total_batch, c
 static void bind_network(struct trainer *t, int n, const struct dc_batch *batch)
 {
     const struct dc_network *network = &t->job->networks[n];
-    dc_plan_bind(t->plans[n], network->image, batch->inputs);
+    dc_plan_bind(t->plans[n], network->image, batch->views[network->view]);
     if (network->targets >= 0)
         dc_plan_bind(t->plans[n], network->targets, batch->targets);
     for (int f = 0; f < t->job->feed_count; f++) {
         const struct dc_feed *feed = &t->job->feeds[f];
-        assert(feed->from < feed->to);
-        if (feed->to == n)
-            dc_plan_bind(t->plans[n], feed->input,
-                         dc_plan_value(t->plans[feed->from], t->job->networks[feed->from].output));
+        if (feed->recorded || feed->to != n)
+            continue;
+        assert(feed->from < n);
+        dc_plan_bind(t->plans[n], feed->input,
+                     dc_plan_value(t->plans[feed->from], feed->from_node));
     }
     for (int i = 0; i < t->job->term_count; i++) {
         const struct dc_loss_term *term = &t->job->terms[i];
@@ -121,6 +170,7 @@ static enum dc_status run_batch(struct trainer *t, const struct dc_batch *batch,
                                 int64_t total_batch, struct dc_error *error)
 {
     const struct dc_step step = step_state(t, total_batch, batch->ids);
+    DC_TRY_IN(read_recorded(t, batch, error), error, "stage '%s'", t->job->stage);
     for (int n = 0; n < t->job->network_count; n++) {
         const struct dc_network *network = &t->job->networks[n];
         bind_network(t, n, batch);
@@ -136,8 +186,9 @@ static enum dc_status run_batch(struct trainer *t, const struct dc_batch *batch,
     }
     for (int i = 0; i < t->job->term_count; i++) {
         const struct dc_loss_term *term = &t->job->terms[i];
-        t->counters.term_sums[i] += dc_plan_loss(t->plans[term->network], term->node) *
-                                    (double)total_batch;
+        const struct dc_plan *plan = t->plans[term->network];
+        t->counters.term_sums[i] += dc_plan_loss(plan, term->node) * (double)total_batch;
+        t->counters.norm_sums[i] += dc_plan_loss_gradient_norm(plan, term->node);
     }
     t->counters.samples += (double)batch->rows;
     return DC_OK;
@@ -259,6 +310,7 @@ static enum dc_status end_epoch(struct trainer *t, struct dc_error *error)
     c->batch = 0;
     c->samples = c->correct = 0.0;
     memset(c->term_sums, 0, sizeof c->term_sums);
+    memset(c->norm_sums, 0, sizeof c->norm_sums);
     return write_last(t, error);
 }
 
@@ -273,6 +325,7 @@ static int64_t step_rows(const struct trainer *t, int64_t batch)
 static enum dc_status run_epoch(struct trainer *t, struct dc_error *error)
 {
     struct dc_counters *c = &t->counters;
+    DC_TRY_IN(start_recorded(t, error), error, "stage '%s'", t->job->stage);
     DC_TRY(dc_loader_start(t->job->loader, (uint32_t)c->epoch, c->batch, error));
     for (;;) {
         struct dc_batch batch;
@@ -365,6 +418,7 @@ static enum dc_status train(struct trainer *t, struct dc_train_result *result,
     if (!t->last_path || !t->best_path)
         return DC_ERR_MEMORY;
     DC_TRY(make_plans(t, error));
+    DC_TRY(make_recorded(t, error));
     DC_TRY(start_or_resume(t, error));
     while (t->counters.epoch < c->epochs && (c->patience <= 0 || t->counters.stale < c->patience))
         DC_TRY(run_epoch(t, error));
@@ -375,6 +429,7 @@ enum dc_status dc_train(struct dc_train_result *result, const struct dc_ctx *ctx
                         const struct dc_train_job *job, struct dc_error *error)
 {
     assert(job->network_count <= DC_NETWORKS_MAX && job->term_count <= DC_TERMS_MAX);
+    assert(job->feed_count <= DC_FEEDS_MAX);
     struct trainer t = {.ctx = ctx, .job = job, .config = job->config};
     DC_TRY(dc_arena_create(&t.arena, error));
     const enum dc_status status = train(&t, result, error);

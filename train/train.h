@@ -27,17 +27,33 @@ struct dc_network {
     bool trainable;          // false: runs in inference mode and is not checkpointed
     struct dc_graph *graph;  // trainable: with loss nodes behind the network
     struct dc_params *params;
-    int image, output;  // nodes: what is bound to the batch, and the logits
-    int targets;        // input node bound to the batch's targets, or -1
+    int image, output;   // nodes: what is bound to the batch, and the logits
+    int view;            // of the batch's views: what is bound to image
+    int targets;         // input node bound to the batch's targets, or -1
+    const int *outputs;  // nodes beside output whose values feeds read
+    int output_count;
 };
 
-// The output of one network is the value of an input node of a later one.
+// Values by sample that no network of the job computes: those a teacher gave before.
+struct dc_recorded {
+    void *user;
+    // Called before the first batch of an epoch and of a resumed one.
+    enum dc_status (*start_epoch)(void *user, int64_t epoch, struct dc_error *error);
+    // values: [rows, ...] of one column, for the samples as this epoch augments them.
+    enum dc_status (*read)(float *values, void *user, int column, const uint64_t *ids, int64_t rows,
+                           struct dc_error *error);
+};
+
+// The value of a node of one network is that of an input node of a later one; or a recorded column
+// is.
 struct dc_feed {
-    int from, to;  // networks, from < to
-    int input;     // node of the latter
+    int from, to;   // networks, from < to
+    int from_node;  // of the former: its output, or one of its outputs; or the column
+    int input;      // node of the latter
+    const struct dc_recorded *recorded;  // or NULL; then `from` means nothing
 };
 
-enum { DC_NETWORKS_MAX = 8, DC_TERMS_MAX = 16, DC_NEVER = -1 };
+enum { DC_NETWORKS_MAX = 8, DC_FEEDS_MAX = 64, DC_TERMS_MAX = 16, DC_NEVER = -1 };
 
 struct dc_train_config {
     int64_t epochs, batch;

@@ -35,12 +35,12 @@ enum dc_status loss_try_add(struct loss_terms *t, const struct dc_op *op, const 
                                  .op = op,
                                  .attributes = attributes,
                                  .input_count = 2,
-                                 .shape = DC_SHAPE(1),
+                                 .shape = DC_SHAPE(2),
                                  .dtype = DC_F64};
     const struct dc_step step = {.total_batch = t->total_batch ? t->total_batch : t->rows};
     struct dc_shape out;
     struct dc_op_memory memory = {0};
-    double value = NAN;
+    double value[2] = {NAN, NAN};
     assert_int_equal(op->infer(&out, &node, in, error), DC_OK);
     op->memory(&memory, &node, in, &out, t->ctx);
     struct dc_op_call call = {.ctx = t->ctx,
@@ -49,7 +49,7 @@ enum dc_status loss_try_add(struct loss_terms *t, const struct dc_op *op, const 
                               .step = &step,
                               .rows = t->rows,
                               .in = {{(void *)t->x, DC_F32, shape}, {(void *)y, DC_F32, shape}},
-                              .out = {&value, DC_F64, out}};
+                              .out = {value, DC_F64, out}};
     call.saved = dirty(memory.saved);
     call.scratch = dirty(memory.forward);
     const enum dc_status status = op->forward(&call, error);
@@ -60,7 +60,7 @@ enum dc_status loss_try_add(struct loss_terms *t, const struct dc_op *op, const 
         call.d_in[0] = (struct dc_tensor){t->gradient, DC_F32, shape};
         call.add_gradient[0] = true;
         assert_int_equal(op->backward(&call, error), DC_OK);
-        t->loss += weight * value;
+        t->loss += weight * value[0];
         free(call.scratch);
     }
     free(call.saved);

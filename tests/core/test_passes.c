@@ -307,6 +307,64 @@ static void only_what_folds_is_gone(void **state)
     dc_graph_free(n.graph);
 }
 
+static double value_at(const struct network *n, const char *name, int64_t c)
+{
+    return (double)n->params->value[dc_params_find(n->params, name)->offset + c];
+}
+
+// A wanted batch norm is its folded layer; a wanted layer under a batch norm stays what it was;
+// what the output does not need is there if it is wanted.
+static void wanted_values_survive(void **state)
+{
+    (void)state;
+    enum { COUNT = 4, VALUES = ROWS * SIDE * SIDE * FILTERS };
+    struct network n = make_network();
+    float x[ROWS * SIDE * SIDE * IN], *values[2];
+    const int wanted[COUNT] = {n.output, dc_graph_find(n.graph, "depthwise"),
+                               dc_graph_find(n.graph, "first_norm"),
+                               dc_graph_find(n.graph, "unused")};
+    int places[COUNT];
+    struct dc_graph *folded = NULL;
+    struct dc_params *params = NULL;
+    run_fill(x, ROWS * SIDE * SIDE * IN, -1.0, 1.0, 3);
+    assert_int_equal(
+        dc_fold_keeping(&folded, &params, places, n.graph, n.params, wanted, COUNT, NULL), DC_OK);
+    assert_int_equal(places[0], dc_graph_find(folded, "logits"));
+    assert_int_equal(places[1], dc_graph_find(folded, "depthwise"));
+    assert_int_equal(places[2], dc_graph_find(folded, "first"));
+    assert_int_equal(places[3], dc_graph_find(folded, "unused"));
+    assert_true(dc_graph_find(folded, "depthwise_norm") > places[1]);
+    assert_int_equal(dc_graph_find(folded, "first_norm"), -1);
+    assert_null(dc_params_find(params, "depthwise.bias"));
+    struct dc_plan *plans[2];
+    for (int k = 0; k < 2; k++) {
+        const struct dc_plan_config config = {.mode = DC_INFERENCE,
+                                              .max_rows = ROWS,
+                                              .outputs = k ? places : wanted,
+                                              .output_count = COUNT};
+        assert_int_equal(dc_plan_create(&plans[k], ctx, k ? folded : n.graph, &config, NULL),
+                         DC_OK);
+        dc_plan_bind(plans[k], 0, x);
+        assert_int_equal(dc_plan_forward(plans[k], k ? params : n.params, ROWS, NULL, NULL), DC_OK);
+        values[k] = (float *)dc_plan_value(plans[k], (k ? places : wanted)[2]);
+    }
+    for (int i = 0; i < VALUES; i++) {
+        const int64_t c = i % FILTERS;  // 27 products of at most 1, and the batch norm
+        const double scale = fabs(value_at(&n, "first_norm.gamma", c)) /
+                             sqrt(value_at(&n, "first_norm.variance", c) + (double)1e-3f);
+        const double size = (27.0 + fabs(value_at(&n, "first_norm.mean", c))) * scale +
+                            fabs(value_at(&n, "first_norm.beta", c));
+        assert_true(fabs((double)values[0][i] - (double)values[1][i]) <=
+                    60.0 * (double)FLT_EPSILON * size);
+    }
+    for (int k = 0; k < 2; k++)
+        dc_plan_free(plans[k]);
+    dc_params_free(params);
+    dc_graph_free(folded);
+    dc_params_free(n.params);
+    dc_graph_free(n.graph);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +373,7 @@ int main(void)
         cmocka_unit_test(folded_network_gives_the_same),
         cmocka_unit_test(folded_weights_are_the_definition),
         cmocka_unit_test(only_what_folds_is_gone),
+        cmocka_unit_test(wanted_values_survive),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

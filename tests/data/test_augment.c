@@ -216,13 +216,12 @@ static void partners_are_uniform(void **state)
     const struct dc_augmentation list[] = {make("flip", 0.5), make("mixup", 1)};
     int counts[10] = {0};
     for (uint64_t id = 0; id < 10000; id++) {
-        int64_t partner = -1;
-        float lambda = -1;
-        assert_true(dc_augmentation_mix(&partner, &lambda, list, 2, 1, 0, id, 10));
-        assert_in_range(partner, 0, 9);
-        assert_true(lambda >= 0.0f && lambda <= 1.0f);
-        counts[partner]++;
-        assert_false(dc_augmentation_mix(&partner, &lambda, list, 1, 1, 0, id, 10));
+        struct dc_mix mix = {.partner = -1, .lambda = -1.0f};
+        assert_true(dc_augmentation_mix(&mix, list, 2, &shape, 1, 0, id, 10));
+        assert_in_range(mix.partner, 0, 9);
+        assert_true(mix.lambda >= 0.0f && mix.lambda <= 1.0f && !mix.pastes);
+        counts[mix.partner]++;
+        assert_false(dc_augmentation_mix(&mix, list, 1, &shape, 1, 0, id, 10));
     }
     for (int i = 0; i < 10; i++)
         assert_in_range(counts[i], 820, 1180);  // six deviations of 30
@@ -261,12 +260,14 @@ static void the_table_is_sound(void **state)
     for (const struct dc_augmentation_kind *kind = dc_augmentation_kinds; kind->name; kind++) {
         const struct dc_augmentation augmentation = dc_augmentation_default(kind);
         assert_ptr_equal(dc_augmentation_find(kind->name), kind);
-        assert_true(kind->mixes == !kind->apply);
+        assert_int_equal(kind->mixes + !!kind->apply + !!kind->apply_outcome, 1);
+        assert_true(!kind->outcomes == !kind->apply_outcome && !kind->draw == !kind->outcomes);
         assert_true(kind->help && kind->parameter_count <= DC_AUGMENTATION_PARAMETERS);
-        assert_int_equal(dc_augmentations_check(&augmentation, 1, &shape, &error), DC_OK);
+        const struct dc_shape *fits = kind->bytes ? &DC_SHAPE(8, 8, 3) : &shape;
+        assert_int_equal(dc_augmentations_check(&augmentation, 1, fits, DC_U8, &error), DC_OK);
         count++;
     }
-    assert_int_equal(count, 5);
+    assert_int_equal(count, 10);
     assert_null(dc_augmentation_find("blur"));
 }
 
@@ -280,13 +281,13 @@ static void wrong_values_are_refused(void **state)
                  {"flip", NAN},  {"mixup", 0.0}, {"rotate", 181}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct dc_augmentation wrong = make(cases[i].name, cases[i].value);
-        assert_int_equal(dc_augmentations_check(&wrong, 1, &shape, &error), DC_ERR_CONFIG);
+        assert_int_equal(dc_augmentations_check(&wrong, 1, &shape, DC_U8, &error), DC_ERR_CONFIG);
         assert_non_null(strstr(error.message, cases[i].name));
     }
     const struct dc_augmentation flip = make("flip", 0.5);
-    assert_int_equal(dc_augmentations_check(&flip, 1, &DC_SHAPE(64), &error), DC_ERR_CONFIG);
+    assert_int_equal(dc_augmentations_check(&flip, 1, &DC_SHAPE(64), DC_U8, &error), DC_ERR_CONFIG);
     const struct dc_augmentation order[] = {make("mixup", 1), flip};
-    assert_int_equal(dc_augmentations_check(order, 2, &shape, &error), DC_ERR_CONFIG);
+    assert_int_equal(dc_augmentations_check(order, 2, &shape, DC_U8, &error), DC_ERR_CONFIG);
     assert_non_null(strstr(error.message, "last"));
 }
 

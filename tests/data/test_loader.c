@@ -66,8 +66,9 @@ static struct dc_loader_config config_of(const struct dc_source *source)
         .augment_seed = 4,
         .augmentations = list,
         .augmentation_count = 4,
-        .normalization = {.channels = 3, .mean = {0.5f, 0.4f, 0.3f}, .deviation = {0.2f, 0.3f, 1}},
-        .view = source->sample,
+        .views = {{{.channels = 3, .mean = {0.5f, 0.4f, 0.3f}, .deviation = {0.2f, 0.3f, 1}},
+                   source->sample}},
+        .view_count = 1,
         .depth = 2,
         .threads = 1,
     };
@@ -102,7 +103,6 @@ static struct epoch *run(const struct dc_loader_config *config, int64_t number, 
         memcpy(epoch->targets + epoch->rows * CLASSES, batch.targets,
                (size_t)batch.rows * CLASSES * sizeof *batch.targets);
         epoch->rows += batch.rows;
-        assert_null(batch.teacher);
     }
     ok(dc_loader_next(loader, &batch, &error));
     assert_int_equal(batch.rows, 0);
@@ -236,8 +236,8 @@ static void plain_samples_are_normalized(void **state)
     for (int64_t i = 0; i < IDS; i++) {
         for (int v = 0; v < VALUES; v++) {
             const int c = v % CHANNELS;
-            const double mean = (double)config.normalization.mean[c];
-            const double deviation = (double)config.normalization.deviation[c];
+            const double mean = (double)config.views[0].normalization.mean[c];
+            const double deviation = (double)config.views[0].normalization.deviation[c];
             const double x = (double)values[epoch->ids[i] * VALUES + (uint64_t)v] / 255.0;
             const double y = (x - mean) / deviation;
             // three roundings of numbers no larger than x / deviation and mean / deviation
@@ -256,14 +256,15 @@ static void mixup_blends_two_views(void **state)
     struct dc_loader_config config = config_of(*state);
     config.augmentations = list + 3;
     config.augmentation_count = 1;
-    config.normalization = (struct dc_normalization){1, {0}, {1.0f / 255.0f}};
+    config.views[0].normalization = (struct dc_normalization){1, {0}, {1.0f / 255.0f}};
     struct epoch *epoch = run(&config, 6, 0);
     int mixed = 0;
     for (int64_t i = 0; i < IDS; i++) {
-        int64_t k = 0;
-        float lambda = 0;
-        assert_true(dc_augmentation_mix(&k, &lambda, list + 3, 1, 4, 6, epoch->ids[i], IDS));
-        const uint64_t own = epoch->ids[i], other = (uint64_t)ids[k];
+        struct dc_mix mix;
+        const struct dc_shape sample = DC_SHAPE(HEIGHT, WIDTH, CHANNELS);
+        assert_true(dc_augmentation_mix(&mix, list + 3, 1, &sample, 4, 6, epoch->ids[i], IDS));
+        const float lambda = mix.lambda;
+        const uint64_t own = epoch->ids[i], other = (uint64_t)ids[mix.partner];
         for (uint64_t v = 0; v < VALUES; v++) {
             const double blend = (double)lambda * values[own * VALUES + v] +
                                  (1.0 - (double)lambda) * values[other * VALUES + v];
@@ -280,6 +281,42 @@ static void mixup_blends_two_views(void **state)
         mixed += labels[own] != labels[other];
     }
     assert_true(mixed > IDS / 2);
+    free(epoch);
+}
+
+// Each value is the sample's or, in the rectangle, the partner's; targets go by what is left.
+static void cutmix_pastes_a_rectangle(void **state)
+{
+    struct dc_loader_config config = config_of(*state);
+    const struct dc_augmentation cutmix = dc_augmentation_default(dc_augmentation_find("cutmix"));
+    const struct dc_shape sample = DC_SHAPE(HEIGHT, WIDTH, CHANNELS);
+    config.augmentations = &cutmix;
+    config.augmentation_count = 1;
+    config.views[0].normalization = (struct dc_normalization){1, {0}, {1.0f / 255.0f}};
+    struct epoch *epoch = run(&config, 6, 0);
+    int pasted = 0;
+    for (int64_t i = 0; i < IDS; i++) {
+        struct dc_mix mix;
+        assert_true(dc_augmentation_mix(&mix, &cutmix, 1, &sample, 4, 6, epoch->ids[i], IDS));
+        const uint64_t own = epoch->ids[i], other = (uint64_t)ids[mix.partner];
+        int area = 0;
+        for (int v = 0; v < VALUES; v++) {
+            const int y = v / (WIDTH * CHANNELS), x = v / CHANNELS % WIDTH;
+            const bool inside = y >= mix.top && y < mix.bottom && x >= mix.left && x < mix.right;
+            area += inside && v % CHANNELS == 0;
+            assert_float_equal(epoch->inputs[i * VALUES + v],
+                               values[(inside ? other : own) * VALUES + (uint64_t)v],
+                               255.0 * 3 * 6e-8);
+        }
+        pasted += area > 0;
+        for (int c = 0; c < CLASSES; c++) {
+            const double left = 1.0 - (double)area / (HEIGHT * WIDTH);
+            assert_float_equal(epoch->targets[i * CLASSES + c],
+                               left * (labels[own] == c) + (1.0 - left) * (labels[other] == c),
+                               1.2e-7);
+        }
+    }
+    assert_true(pasted > IDS / 2);
     free(epoch);
 }
 
@@ -318,11 +355,11 @@ static void wrong_configurations_are_refused(void **state)
 {
     struct dc_loader_config config = config_of(*state);
     struct dc_loader *loader = NULL;
-    config.normalization.deviation[1] = 0.0f;
+    config.views[0].normalization.deviation[1] = 0.0f;
     assert_int_equal(dc_loader_create(&loader, &config, &error), DC_ERR_CONFIG);
     assert_non_null(strstr(error.message, "channel 1"));
     config = config_of(*state);
-    config.normalization.channels = 2;
+    config.views[0].normalization.channels = 2;
     assert_int_equal(dc_loader_create(&loader, &config, &error), DC_ERR_CONFIG);
     config = config_of(*state);
     const struct dc_augmentation wrong[] = {list[3], list[0]};
@@ -343,7 +380,7 @@ static void float_vectors_without_labels_load(void **state)
     struct dc_loader_config config = config_of(source);
     struct dc_loader *loader = NULL;
     struct dc_batch batch;
-    config.normalization = (struct dc_normalization){1, {2.0f}, {0.5f}};
+    config.views[0].normalization = (struct dc_normalization){1, {2.0f}, {0.5f}};
     config.augmentation_count = 0;
     config.shuffle = false;
     ok(dc_loader_create(&loader, &config, &error));
@@ -367,6 +404,7 @@ int main(void)
         cmocka_unit_test(a_view_does_not_know_its_place),
         cmocka_unit_test(plain_samples_are_normalized),
         cmocka_unit_test(mixup_blends_two_views),
+        cmocka_unit_test(cutmix_pastes_a_rectangle),
         cmocka_unit_test(a_failing_read_surfaces_at_its_batch),
         cmocka_unit_test(wrong_configurations_are_refused),
         cmocka_unit_test(float_vectors_without_labels_load),

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "distill/kd_loss.h"
+#include "distill/losses.h"
 #include "tests/core/helper_run.h"
 #include "tests/oracles/oracles.h"
 #include "train/losses.h"

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "distill/kd_loss.h"
+#include "distill/losses.h"
 #include "qat/quantize.h"
 #include "run/model.h"
 #include "train/losses.h"

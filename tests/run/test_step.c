@@ -49,8 +49,8 @@ static struct dc_loader *open_loader(void)
         .shuffle = true,
         .augmentations = augmentations,
         .augmentation_count = sizeof augmentations / sizeof augmentations[0],
-        .normalization = {.channels = 1, .mean = {0.5f}, .deviation = {0.25f}},
-        .view = source.sample,
+        .views = {{{.channels = 1, .mean = {0.5f}, .deviation = {0.25f}}, source.sample}},
+        .view_count = 1,
         .depth = 2,
         .threads = 2,
     };

@@ -239,7 +239,7 @@ static void shapes_that_do_not_fit_are_refused(void **state)
     const struct dc_shape wide[2] = {DC_SHAPE(DC_BATCH, 5000), DC_SHAPE(DC_BATCH, 5000)};
     const struct dc_cross_entropy_attributes a = {0};
     assert_refused(&dc_op_cross_entropy, &a, unequal, 2, "[batch, 12]");
-    assert_refused(&dc_op_mean_squared_error, NULL, image, 2, "[batch, 4, 4, 3]");
+    assert_refused(&dc_op_cross_entropy, &a, image, 2, "[batch, 4, 4, 3]");
     assert_refused(&dc_op_cross_entropy, &a, wide, 2, "4096");
 }
 

@@ -1,0 +1,83 @@
+// `decant teach`, and what `decant verify` does with a soft-target cache.
+
+#include <stdio.h>
+
+#include "cli/progress.h"
+
+static enum dc_status teach(const struct dc_cli *cli, struct dc_error *error)
+{
+    struct dc_progress_view view = dc_progress_start(cli->quiet);
+    const struct dc_run_options options = dc_cli_run_options(cli, &view);
+    struct dc_run *run = NULL;
+    struct dc_teach_report report = {0};
+    DC_TRY(dc_run_open(&run, &options, error));
+    const struct dc_stage *stage = cli->stage ? dc_experiment_stage(run->experiment, cli->stage)
+                                              : NULL;
+    const enum dc_status status = cli->stage && !stage
+                                      ? dc_fail(error, DC_ERR_USAGE, "%s has no stage '%s'",
+                                                cli->positionals[0], cli->stage)
+                                      : dc_run_teach(&report, run, stage, cli->repair, error);
+    dc_progress_clear(&view);
+    dc_run_close(run);
+    if (status == DC_OK && cli->json)
+        printf("{\"made\": %lld, \"found\": %lld, \"repaired\": %lld, \"seconds\": %.3f}\n",
+               (long long)report.made, (long long)report.found, (long long)report.repaired,
+               report.seconds);
+    else if (status == DC_OK)
+        printf("%lld files made (%lld of them repaired), %lld were there, %.1f s\n",
+               (long long)report.made, (long long)report.repaired, (long long)report.found,
+               report.seconds);
+    return status;
+}
+
+static void print_report(const char *folder, const struct dc_cache_report *r)
+{
+    printf("%s: %lld outputs of %lld files recomputed%s\n"
+           "largest error of a logit %.3g (the largest is %.3g), mean %.3g; %lld outputs differ%s; "
+           "%lld of %lld have another top class (%.2f %%)\n",
+           folder, (long long)r->samples, (long long)r->shards,
+           r->missing ? "; files are missing, decant teach makes them" : "", r->largest_error,
+           r->largest_value, r->mean_error, (long long)r->different,
+           r->exact ? "" : " (rounded to float16, or made on another instruction set)",
+           (long long)r->disagreements, (long long)r->samples,
+           r->samples ? 100.0 * (double)r->disagreements / (double)r->samples : 0.0);
+}
+
+enum dc_status dc_cli_verify_cache(const struct dc_cli *cli, struct dc_error *error)
+{
+    struct dc_progress_view view = dc_progress_start(true);
+    const struct dc_run_options options = dc_cli_run_options(cli, &view);
+    const char *folder = cli->positionals[0];
+    struct dc_cache_report r = {0};
+    DC_TRY(dc_run_verify_cache(&r, folder, &options, cli->limit ? cli->limit : 512, error));
+    if (cli->json)
+        printf("{\"samples\": %lld, \"files\": %lld, \"missing\": %lld, \"different\": %lld, "
+               "\"largest_error\": %.9g, \"mean_error\": %.9g, \"disagreements\": %lld}\n",
+               (long long)r.samples, (long long)r.shards, (long long)r.missing,
+               (long long)r.different, r.largest_error, r.mean_error, (long long)r.disagreements);
+    else
+        print_report(folder, &r);
+    if (r.samples == 0)
+        return dc_fail(error, DC_ERR_DATA, "%s holds no whole epoch yet", folder);
+    // float16 keeps 11 bits; other instruction sets add up in another order
+    const double bound = r.exact ? 0.0 : 0x1p-10 * r.largest_value;
+    if (r.largest_error > bound)
+        return dc_fail(error, DC_ERR_VERIFY,
+                       "%s does not hold what its teacher says: an error of %g, %g is allowed",
+                       folder, r.largest_error, bound);
+    return DC_OK;
+}
+
+const struct dc_verb dc_verb_teach = {
+    .name = "teach",
+    .arguments = "EXPERIMENT",
+    .summary =
+        "fill the soft-target caches of an experiment ahead of training\n\n"
+        "Runs the teachers of every stage that has a distill.cache over all views its\n"
+        "training will see. What is there is kept; an interrupted start goes on, and several\n"
+        "processes may fill one cache. A teacher that is trained must be done.",
+    .options = "srgtRjq",
+    .positionals_min = 1,
+    .positionals_max = 1,
+    .run = teach,
+};

@@ -1,0 +1,39 @@
+// Views: what one network reads of an augmented sample.
+//
+// A student and its teachers see the same crop of the same image, each at its own size and with its
+// own normalization. A view is made of the sample as augmentation leaves it, in raw units: resized
+// (bilinear, pixel centres at halves, edges repeated, no smoothing before shrinking), then
+// normalized.
+
+#ifndef DC_DATA_VIEW_H
+#define DC_DATA_VIEW_H
+
+#include "core/arena.h"
+#include "data/normalize.h"
+
+struct dc_view {
+    struct dc_normalization normalization;
+    struct dc_shape sample;  // [height, width, channels], or the source's own shape
+};
+
+bool dc_view_equal(const struct dc_view *a, const struct dc_view *b);
+
+// Only images change their size, and none its channels; else DC_ERR_CONFIG.
+DC_MUST_USE enum dc_status dc_view_check(const struct dc_view *view, const struct dc_source *source,
+                                         struct dc_error *error);
+
+// A view prepared for one source.
+struct dc_view_maker {
+    struct dc_shape from, to;
+    int64_t values, row;   // of a view, and of what scale and shift cover
+    float *scale, *shift;  // [row] normalization, expanded to one row of an image
+};
+DC_MUST_USE enum dc_status dc_view_maker_create(struct dc_view_maker *maker,
+                                                const struct dc_view *view,
+                                                const struct dc_source *source,
+                                                struct dc_arena *arena, struct dc_error *error);
+
+// out: [maker->values]; sample: raw, of the source's shape. They do not overlap.
+void dc_view_make(float *out, const float *sample, const struct dc_view_maker *maker);
+
+#endif

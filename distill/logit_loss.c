@@ -1,0 +1,158 @@
+// Owns the losses on one row of logits. All logarithms come from log-sum-exp, so that logits of any
+// finite size are fine.
+
+#include <math.h>
+
+#include "core/math.h"
+#include "distill/losses.h"
+#include "train/row_loss.h"
+
+// Temperature^2 times the divergence; gradient: by z, before any factor but temperature.
+static double divergence(double *gradient, const float *student, const float *teacher, double t,
+                         int64_t classes)
+{
+    double p_student[DC_CLASSES_MAX], p_teacher[DC_CLASSES_MAX], sum = 0.0;
+    const double log_student = dc_log_sum_exp(p_student, student, t, classes);
+    const double log_teacher = dc_log_sum_exp(p_teacher, teacher, t, classes);
+    for (int64_t c = 0; c < classes; c++) {
+        const double log_ratio = ((double)teacher[c] / t - log_teacher) -
+                                 ((double)student[c] / t - log_student);
+        sum += p_teacher[c] * log_ratio;
+        gradient[c] = t * (p_student[c] - p_teacher[c]);
+    }
+    return t * t * sum;
+}
+
+static double kd_row(const struct dc_loss_row *row)
+{
+    const struct dc_kd_attributes *a = row->attributes;
+    double gradient[DC_CLASSES_MAX];
+    const double loss = divergence(gradient, row->in[0], row->in[1], (double)a->temperature,
+                                   row->values);
+    for (int64_t c = 0; c < row->values; c++)
+        row->gradient[c] = (float)gradient[c];
+    return loss;
+}
+
+DC_ROW_LOSS_OP(kd, 2, sizeof(struct dc_kd_attributes), kd_row, dc_row_loss_infer);
+
+static int64_t largest(const float *z, int64_t classes)
+{
+    int64_t best = 0;
+    for (int64_t c = 1; c < classes; c++)
+        best = z[c] > z[best] ? c : best;
+    return best;
+}
+
+// The classes but y: their log-sum-exp, and their softmax q.
+static double others(double *q, const float *z, double t, int64_t classes, int64_t y)
+{
+    float rest[DC_CLASSES_MAX];
+    for (int64_t c = 0, k = 0; c < classes; c++)
+        if (c != y)
+            rest[k++] = z[c];
+    return dc_log_sum_exp(q, rest, t, classes - 1);
+}
+
+// log b = z_y / T - lse(all), log(1 - b) = lse(others) - lse(all): no difference of probabilities.
+static double dkd_row(const struct dc_loss_row *row)
+{
+    const struct dc_dkd_attributes *a = row->attributes;
+    const int64_t classes = row->values, y = largest(row->in[2], classes);
+    const double t = (double)a->temperature, alpha = (double)a->alpha, beta = (double)a->beta;
+    double q[2][DC_CLASSES_MAX], rest[2], yes[2], no[2];  // of student and teacher
+    for (int k = 0; k < 2; k++) {
+        const double all = dc_log_sum_exp(NULL, row->in[k], t, classes);
+        rest[k] = others(q[k], row->in[k], t, classes, y);
+        yes[k] = (double)row->in[k][y] / t - all;
+        no[k] = rest[k] - all;
+    }
+    const double b_student = dc_exp(yes[0]), b_teacher = dc_exp(yes[1]);
+    const double tckd = b_teacher * (yes[1] - yes[0]) + dc_exp(no[1]) * (no[1] - no[0]);
+    double nckd = 0.0;
+    for (int64_t c = 0, k = 0; c < classes; c++) {
+        if (c == y)
+            continue;
+        nckd += q[1][k] *
+                (((double)row->in[1][c] / t - rest[1]) - ((double)row->in[0][c] / t - rest[0]));
+        row->gradient[c] =
+            (float)(t * (alpha * q[0][k] * (b_teacher - b_student) + beta * (q[0][k] - q[1][k])));
+        k++;
+    }
+    row->gradient[y] = (float)(t * alpha * (b_student - b_teacher));
+    return t * t * (alpha * tckd + beta * nckd);
+}
+
+static enum dc_status dkd_infer(struct dc_shape *out, const struct dc_node *node,
+                                const struct dc_shape *in, struct dc_error *error)
+{
+    if (in[0].rank == 2 && in[0].dims[1] < 3)
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "dkd needs three classes: of two, what is not the target is one class, and "
+                       "its part would be empty; kd is the loss for two");
+    return dc_row_loss_infer(out, node, in, error);
+}
+
+DC_ROW_LOSS_OP(dkd, 3, sizeof(struct dc_dkd_attributes), dkd_row, dkd_infer);
+
+// u = (z - mean) / divisor. *constant: the divisor does not depend on z.
+static double standardize(float *u, bool *constant, const float *z, int64_t classes)
+{
+    double mean = 0.0, square = 0.0;
+    for (int64_t c = 0; c < classes; c++)
+        mean += (double)z[c] / (double)classes;
+    for (int64_t c = 0; c < classes; c++)
+        square += ((double)z[c] - mean) * ((double)z[c] - mean);
+    const double plain = sqrt(square / (double)(classes - 1)) + 1e-7;
+    *constant = plain < DC_STANDARD_DEVIATION_FLOOR;
+    const double divisor = *constant ? DC_STANDARD_DEVIATION_FLOOR : plain;
+    for (int64_t c = 0; c < classes; c++)
+        u[c] = (float)(((double)z[c] - mean) / divisor);
+    return divisor;
+}
+
+static double standardized_kd_row(const struct dc_loss_row *row)
+{
+    const struct dc_kd_attributes *a = row->attributes;
+    const int64_t classes = row->values;
+    float student[DC_CLASSES_MAX], teacher[DC_CLASSES_MAX];
+    double g[DC_CLASSES_MAX], mean = 0.0, along = 0.0;
+    bool constant, ignored;
+    standardize(teacher, &ignored, row->in[1], classes);
+    const double divisor = standardize(student, &constant, row->in[0], classes);
+    const double loss = divergence(g, student, teacher, (double)a->temperature, classes);
+    for (int64_t c = 0; c < classes; c++) {
+        mean += g[c] / (double)classes;
+        along += constant ? 0.0 : g[c] * (double)student[c] / (double)(classes - 1);
+    }
+    // d sd / dz = u / (C - 1), but for the 1e-7
+    const double scale = divisor / (constant ? divisor : divisor - 1e-7);
+    for (int64_t c = 0; c < classes; c++)
+        row->gradient[c] = (float)((g[c] - mean - scale * along * (double)student[c]) / divisor);
+    return loss;
+}
+
+static enum dc_status standardized_infer(struct dc_shape *out, const struct dc_node *node,
+                                         const struct dc_shape *in, struct dc_error *error)
+{
+    if (in[0].rank == 2 && in[0].dims[1] < 2)
+        return dc_fail(error, DC_ERR_CONFIG, "standardized_kd needs two classes: one deviates not");
+    return dc_row_loss_infer(out, node, in, error);
+}
+
+DC_ROW_LOSS_OP(standardized_kd, 2, sizeof(struct dc_kd_attributes), standardized_kd_row,
+               standardized_infer);
+
+static double hard_label_row(const struct dc_loss_row *row)
+{
+    double p[DC_CLASSES_MAX], nothing = 0.0;
+    const int64_t y = largest(row->in[1], row->values);
+    const double log_sum = dc_log_sum_exp(p, row->in[0], 1.0, row->values);
+    for (int64_t c = 0; c < row->values; c++) {
+        row->gradient[c] = (float)(p[c] - (c == y ? 1.0 : 0.0));
+        nothing += 0.0 * (double)row->in[0][c] * (double)row->in[1][c];  // unless not finite
+    }
+    return log_sum - (double)row->in[0][y] + nothing;
+}
+
+DC_ROW_LOSS_OP(hard_label, 2, 0, hard_label_row, dc_row_loss_infer);

@@ -1,0 +1,229 @@
+// Owns what an experiment's stages must satisfy before any data is read, and who their teachers
+// are.
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "run/experiment_schema.h"
+
+enum dc_status dc__want_stage(struct dc_experiment *experiment, const struct dc_stage *stage,
+                              const char *group, const char *key, const char *name,
+                              struct dc_error *error)
+{
+    const struct dc_stage *found = dc_experiment_stage(experiment, name);
+    if (found && found < stage)
+        return DC_OK;
+    const char *names[DC_STAGES_MAX];
+    const int count = (int)(stage - experiment->stages);
+    for (int i = 0; i < count; i++)
+        names[i] = experiment->stages[i].name;
+    char hint[DC_HINT];
+    return dc_fail_yaml(error, dc_stage_place(stage, group, key),
+                        "stage '%s': no stage '%s' before it%s", stage->name, name,
+                        dc_did_you_mean(hint, name, names, count));
+}
+
+// A stage before this one, or a file beside the experiment.
+static enum dc_status check_init_from(struct dc_experiment *experiment, struct dc_stage *stage,
+                                      struct dc_error *error)
+{
+    const char *given = stage->train.init_from;
+    const struct dc_stage *parent = dc_experiment_stage(experiment, given);
+    if (!given[0] || (parent && parent < stage))
+        return DC_OK;
+    char *path = NULL, *real;
+    DC_TRY(dc_path_resolve(&path, given, experiment->path, experiment->arena, error));
+    real = realpath(path, NULL);
+    if (!real)
+        return dc_fail_yaml(error, dc_stage_place(stage, "train", "init_from"),
+                            "stage '%s': init_from '%s' is neither a stage before it nor a file",
+                            stage->name, given);
+    stage->train.init_from = dc_arena_copy(experiment->arena, real, error);
+    free(real);
+    return stage->train.init_from ? DC_OK : DC_ERR_MEMORY;
+}
+
+static enum dc_status check_export(struct dc_experiment *experiment, const struct dc_stage *stage,
+                                   struct dc_error *error)
+{
+    const struct dc_texts *formats = &stage->export.formats;
+    const struct dc_yaml *given = dc_yaml_get(stage->where, "formats");
+    const struct dc_yaml *place = given ? given : stage->where;
+    bool bundle = false, c = false;
+    DC_TRY(dc__want_stage(experiment, stage, NULL, "export", stage->export.stage, error));
+    if (!dc_experiment_stage(experiment, stage->export.stage)->quantizes)
+        return dc_fail_yaml(error, stage->where,
+                            "stage '%s' exports '%s', which is not "
+                            "quantized; give that stage a 'quantize' or export another",
+                            stage->name, stage->export.stage);
+    for (int i = 0; i < formats->count; i++) {
+        const bool is_bundle = strcmp(formats->items[i], "bundle") == 0;
+        const bool is_c = strcmp(formats->items[i], "c") == 0;
+        bundle = bundle || is_bundle;
+        c = c || is_c;
+        if (!is_bundle && !is_c)
+            return dc_fail_yaml(error, place, "formats are bundle and c, not '%s'",
+                                formats->items[i]);
+    }
+    if (!bundle || !c)
+        return dc_fail_yaml(error, place, "formats must be [bundle, c]: a bundle holds its C");
+    return DC_OK;
+}
+
+int dc_stage_teachers(const char *names[DC_TEACHERS_MAX], double weights[DC_TEACHERS_MAX],
+                      const struct dc_stage *stage)
+{
+    const struct dc_named_values *list = &stage->distill.teachers;
+    double sum = 0.0;
+    if (stage->distill.peers.count > 0)
+        return 0;
+    names[0] = stage->distill.teacher;
+    weights[0] = 1.0;
+    for (int i = 0; i < list->count; i++)
+        sum += list->items[i].value;
+    for (int i = 0; i < list->count; i++) {
+        names[i] = list->items[i].name;
+        weights[i] = list->items[i].value / sum;
+    }
+    return list->count > 0 ? list->count : 1;
+}
+
+const struct dc_stage *dc_teacher_stage(struct dc_experiment *experiment,
+                                        const struct dc_stage *stage, const char *name)
+{
+    return !strcmp(name, DC_TEACHER_AVERAGE) ? stage : dc_experiment_stage(experiment, name);
+}
+
+static enum dc_status check_average(const struct dc_stage *stage, struct dc_error *error)
+{
+    if (!(stage->train.config.average_decay > 0.0))
+        return dc_fail_yaml(
+            error, stage->where,
+            "stage '%s' learns from its own moving average: set train.average_decay", stage->name);
+    if (stage->distill.caches)
+        return dc_fail_yaml(error, dc_stage_place(stage, "distill", "cache"),
+                            "stage '%s': a moving average changes with every step and cannot be "
+                            "cached",
+                            stage->name);
+    return DC_OK;
+}
+
+// A stage before this one, or a file beside the experiment: *name becomes its absolute path.
+static enum dc_status check_teacher(const char **name, struct dc_experiment *experiment,
+                                    const struct dc_stage *stage, const char *key,
+                                    struct dc_error *error)
+{
+    char *path = NULL;
+    if (!strcmp(*name, DC_TEACHER_AVERAGE))
+        return check_average(stage, error);
+    if (!strchr(*name, '.') && !strchr(*name, '/'))
+        return dc__want_stage(experiment, stage, "distill", key, *name, error);
+    DC_TRY(dc_path_absolute(&path, *name, experiment->path, experiment->arena, error));
+    if (!dc_file_exists(path))
+        return dc_fail_yaml(
+            error, dc_stage_place(stage, "distill", key),
+            "stage '%s': there is no file of logits %s; a teacher is a stage before "
+            "this one, or such a file",
+            stage->name, path);
+    *name = path;
+    return DC_OK;
+}
+
+// Paths beside the experiment become absolute.
+static enum dc_status check_peers(struct dc_experiment *experiment, struct dc_stage *stage,
+                                  struct dc_error *error)
+{
+    struct dc_texts *peers = &stage->distill.peers;
+    if (peers->count >= DC_TEACHERS_MAX || (peers->count > 0 && stage->distill.caches))
+        return dc_fail_yaml(error, dc_stage_place(stage, "distill", "peers"),
+                            "stage '%s': up to %d peers, and none can be cached", stage->name,
+                            DC_TEACHERS_MAX - 1);
+    for (int i = 0; i < peers->count; i++) {
+        char *path = NULL;
+        DC_TRY(
+            dc_path_absolute(&path, peers->items[i], experiment->path, experiment->arena, error));
+        if (!dc_file_exists(path))
+            return dc_fail_yaml(error, dc_stage_place(stage, "distill", "peers"),
+                                "stage '%s': there is no model file %s", stage->name, path);
+        peers->items[i] = path;
+    }
+    return DC_OK;
+}
+
+static enum dc_status check_distill(struct dc_experiment *experiment, struct dc_stage *stage,
+                                    struct dc_error *error)
+{
+    struct dc_distill_spec *distill = &stage->distill;
+    if (!!distill->teacher[0] + (distill->teachers.count > 0) + (distill->peers.count > 0) != 1)
+        return dc_fail_yaml(error, stage->where,
+                            "stage '%s' distills: name its 'teacher', or several 'teachers', or "
+                            "'peers' that learn with it",
+                            stage->name);
+    DC_TRY(check_peers(experiment, stage, error));
+    if (distill->teachers.count > DC_TEACHERS_MAX)
+        return dc_fail_yaml(error, dc_stage_place(stage, "distill", "teachers"),
+                            "stage '%s': up to %d teachers", stage->name, DC_TEACHERS_MAX);
+    if (distill->teacher[0])
+        DC_TRY(check_teacher(&distill->teacher, experiment, stage, "teacher", error));
+    for (int i = 0; i < distill->teachers.count; i++)
+        DC_TRY(
+            check_teacher(&distill->teachers.items[i].name, experiment, stage, "teachers", error));
+    for (int i = 0; i < distill->losses.count; i++) {
+        struct dc_term_spec *loss = &distill->losses.items[i];
+        if (dc_term_default_temperature(loss->kind) && loss->temperature == 0.0)
+            loss->temperature = stage->quantizes ? 1.0 : 4.0;
+    }
+    return DC_OK;
+}
+
+enum dc_status dc__check_stage(struct dc_experiment *experiment, struct dc_stage *stage,
+                               struct dc_error *error)
+{
+    if (stage->exports)
+        return check_export(experiment, stage, error);
+    if (!stage->model[0])
+        return dc_fail_yaml(error, stage->where,
+                            "stage '%s' needs a 'model', a 'from' or an 'export'", stage->name);
+    if (!dc_file_exists(stage->model))
+        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
+                            "stage '%s': there is no model file %s", stage->name, stage->model);
+    if (!stage->trains && !stage->quantizes && !dc_model_is_onnx(stage->model) &&
+        !stage->weights[0])
+        return dc_fail_yaml(error, stage->where,
+                            "stage '%s' needs a 'train' or a 'quantize'; or 'weights' or an ONNX "
+                            "model, to be taken as they are",
+                            stage->name);
+    if (stage->weights[0] && !dc_file_exists(stage->weights))
+        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "weights"),
+                            "stage '%s': there is no weights file %s", stage->name, stage->weights);
+    if (stage->quantizes && !experiment->profile[0])
+        return dc_fail_yaml(error, stage->where,
+                            "stage '%s' quantizes: the experiment needs a "
+                            "'target' file, which names the integer arithmetic",
+                            stage->name);
+    if (stage->quantizes && !stage->trains && !stage->from[0] && !stage->weights[0] &&
+        !dc_model_is_onnx(stage->model))
+        return dc_fail_yaml(error, stage->where,
+                            "stage '%s' calibrates a trained network: name it "
+                            "in 'from'",
+                            stage->name);
+    if (stage->distills)
+        DC_TRY(check_distill(experiment, stage, error));
+    if (stage->trains)
+        DC_TRY(check_init_from(experiment, stage, error));
+    if (stage->trains && stage->quantizes &&
+        stage->quantize.start_epoch >= stage->train.config.epochs)
+        return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "start_epoch"),
+                            "stage '%s' quantizes from epoch %lld on, but trains %lld epochs; to "
+                            "calibrate alone, leave out 'train'",
+                            stage->name, (long long)stage->quantize.start_epoch,
+                            (long long)stage->train.config.epochs);
+    if (stage->trains && stage->train.config.patience > 0 && experiment->data.validation == 0)
+        return dc_fail_yaml(error, dc_stage_place(stage, "train", "patience"),
+                            "stage '%s': patience needs a validation set: data.validation is 0",
+                            stage->name);
+    if (stage->trains && stage->train.keep == 0 && experiment->data.validation == 0)
+        stage->train.keep = 1;  // without a validation set the last epoch is all there is
+    return DC_OK;
+}
