@@ -113,6 +113,7 @@ static bool unpack_layer(struct dc_ilayer *l, json_t *layer)
     const uint32_t scale_bits = (uint32_t)strtoul(bits, NULL, 16);
     const int found = dc_iop_find(op);
     memcpy(&l->scale, &scale_bits, sizeof l->scale);
+    l->first_channel = (int)json_integer_value(json_object_get(layer, "first_channel"));
     l->name = name;
     l->op = (enum dc_iop)found;
     l->input_count = (int)json_array_size(inputs);

@@ -76,6 +76,8 @@ static json_t *layer_json(const struct dc_imodel *model, int i)
         (json_int_t)dc_ilayer_macs(model, i));
     if (!layer)
         return NULL;
+    if (l->op == DC_I_SLICE || l->op == DC_I_PAD)
+        json_object_set_new(layer, "first_channel", json_integer(l->first_channel));
     if (dc_ilayer_has_accumulators(l))
         json_object_set_new(layer, "accumulator",
                             json_pack("{s:s, s:I, s:I}", "type", "int32", "low",

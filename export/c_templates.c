@@ -12,6 +12,7 @@ const char *const dc__c_layer_struct =
     "    int out_h, out_w, out_c, out_zero, low, high; /* output; codes are clamped to [low, high] "
     "*/\n"
     "    int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;\n"
+    "    int first_channel;                            /* pad, slice */\n"
     "    int other_zero;                               /* add: zero point of the second input */\n"
     "    const int8_t *weights;\n"
     "    const int32_t *biases, *multipliers, *shifts;\n"
@@ -227,9 +228,24 @@ static const char pad[] =
     "        for (ox = 0; ox < l->out_w; ox++) {\n"
     "            const int iy = oy - l->pad_top, ix = ox - l->pad_left;\n"
     "            const int inside = iy >= 0 && iy < l->in_h && ix >= 0 && ix < l->in_w;\n"
+    "            for (c = -l->first_channel; c < l->out_c - l->first_channel; c++)\n"
+    "                *y++ = inside && c >= 0 && c < l->in_c\n"
+    "                           ? x[((int32_t)iy * l->in_w + ix) * l->in_c + c]\n"
+    "                           : (int8_t)l->out_zero;\n"
+    "        }\n"
+    "}\n"
+    "\n";
+
+static const char slice[] =
+    "static void slice(int8_t *y, const int8_t *x, const struct layer *l)\n"
+    "{\n"
+    "    int oy, ox, c;\n"
+    "    for (oy = 0; oy < l->out_h; oy++)\n"
+    "        for (ox = 0; ox < l->out_w; ox++) {\n"
+    "            const int32_t iy = l->pad_top + (int32_t)oy * l->stride_h;\n"
+    "            const int32_t ix = l->pad_left + (int32_t)ox * l->stride_w;\n"
     "            for (c = 0; c < l->out_c; c++)\n"
-    "                *y++ = inside ? x[((int32_t)iy * l->in_w + ix) * l->in_c + c]\n"
-    "                              : (int8_t)l->out_zero;\n"
+    "                *y++ = x[(iy * l->in_w + ix) * l->in_c + l->first_channel + c];\n"
     "        }\n"
     "}\n"
     "\n";
@@ -260,4 +276,5 @@ const char *const dc__c_kernels[DC_IOP_COUNT] = {
     [DC_I_RESHAPE] = reshape,
     [DC_I_PAD] = pad,
     [DC_I_CONCAT] = concat,
+    [DC_I_SLICE] = slice,
 };

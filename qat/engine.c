@@ -233,11 +233,26 @@ static void reshape(const struct call *call)
 static void pad(const struct call *call)
 {
     const struct dc_ilayer *l = call->layer, *x = call->in_layers[0];
-    const int64_t row = (int64_t)x->width * x->channels;
+    const int8_t *from = call->in[0];
     memset(call->out, l->zero_point, (size_t)dc_ilayer_size(l));
     for (int iy = 0; iy < x->height; iy++) {
-        const int64_t to = ((int64_t)(iy + l->pad_top) * l->width + l->pad_left) * l->channels;
-        memcpy(call->out + to, call->in[0] + iy * row, (size_t)row);
+        for (int ix = 0; ix < x->width; ix++, from += x->channels) {
+            const int64_t at = (int64_t)(iy + l->pad_top) * l->width + ix + l->pad_left;
+            memcpy(call->out + at * l->channels + l->first_channel, from, (size_t)x->channels);
+        }
+    }
+}
+
+static void slice(const struct call *call)
+{
+    const struct dc_ilayer *l = call->layer, *x = call->in_layers[0];
+    int8_t *to = call->out;
+    for (int y = 0; y < l->height; y++) {
+        for (int w = 0; w < l->width; w++, to += l->channels) {
+            const int64_t at = (int64_t)(l->pad_top + y * l->stride_h) * x->width + l->pad_left +
+                               w * l->stride_w;
+            memcpy(to, call->in[0] + at * x->channels + l->first_channel, (size_t)l->channels);
+        }
     }
 }
 
@@ -265,6 +280,7 @@ static void (*const kernels[DC_IOP_COUNT])(const struct call *) = {
     [DC_I_RESHAPE] = reshape,
     [DC_I_PAD] = pad,
     [DC_I_CONCAT] = concat,
+    [DC_I_SLICE] = slice,
 };
 
 // The same bytes by the level's kernels; add's last codes by the plain loop.

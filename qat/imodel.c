@@ -25,6 +25,7 @@ static const char *const op_names[] = {
     [DC_I_MEAN] = "mean",
     [DC_I_RESHAPE] = "reshape",
     [DC_I_PAD] = "pad",
+    [DC_I_SLICE] = "slice",
     [DC_I_CONCAT] = "concat",
 };
 static_assert(sizeof op_names / sizeof op_names[0] == DC_IOP_COUNT, "a name for every op");
@@ -64,7 +65,8 @@ static bool has_window(const struct dc_ilayer *layer)
 static bool shares_quantization(const struct dc_ilayer *layer)
 {
     return layer->op == DC_I_AVERAGE_POOL || layer->op == DC_I_MAX_POOL ||
-           layer->op == DC_I_RESHAPE || layer->op == DC_I_PAD || layer->op == DC_I_CONCAT;
+           layer->op == DC_I_RESHAPE || layer->op == DC_I_PAD || layer->op == DC_I_SLICE ||
+           layer->op == DC_I_CONCAT;
 }
 
 int64_t dc_ilayer_size(const struct dc_ilayer *layer)
@@ -183,8 +185,15 @@ static enum dc_status check_shapes(const struct dc_ilayer *l, const struct dc_il
     } else if (l->op == DC_I_PAD) {
         fits = within(l->pad_top, 0, DIMENSION_MAX) && within(l->pad_bottom, 0, DIMENSION_MAX) &&
                within(l->pad_left, 0, DIMENSION_MAX) && within(l->pad_right, 0, DIMENSION_MAX) &&
-               x->channels == l->channels && l->height == x->height + l->pad_top + l->pad_bottom &&
+               within(l->first_channel, 0, l->channels - x->channels) &&
+               l->height == x->height + l->pad_top + l->pad_bottom &&
                l->width == x->width + l->pad_left + l->pad_right;
+    } else if (l->op == DC_I_SLICE) {
+        fits = within(l->pad_top, 0, x->height - 1) && within(l->pad_left, 0, x->width - 1) &&
+               within(l->stride_h, 1, DIMENSION_MAX) && within(l->stride_w, 1, DIMENSION_MAX) &&
+               within(l->first_channel, 0, x->channels - l->channels) &&
+               l->height - 1 <= (x->height - 1 - l->pad_top) / l->stride_h &&
+               l->width - 1 <= (x->width - 1 - l->pad_left) / l->stride_w;
     } else if (l->op == DC_I_CONCAT) {
         int64_t channels = 0;
         for (int i = 0; i < l->input_count; i++) {
@@ -211,7 +220,7 @@ static enum dc_status check_sharing(const struct dc_ilayer *l, const struct dc_i
                            (double)l->scale, l->zero_point);
     }
     const bool copies = l->op == DC_I_INPUT || l->op == DC_I_RESHAPE || l->op == DC_I_PAD ||
-                        l->op == DC_I_CONCAT;
+                        l->op == DC_I_SLICE || l->op == DC_I_CONCAT;
     if (copies && (l->clamp_low != -128 || l->clamp_high != 127))
         return dc_fail(error, DC_ERR_DATA, "%s has no clamp", dc_iop_name(l->op));
     return DC_OK;

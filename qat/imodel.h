@@ -34,8 +34,9 @@ enum dc_iop {
     DC_I_MAX_POOL,
     DC_I_MEAN,  // over height and width
     DC_I_RESHAPE,
-    DC_I_PAD,     // zero point on four sides
+    DC_I_PAD,     // zero point on four sides, and before and after the channels
     DC_I_CONCAT,  // along channels
+    DC_I_SLICE,   // every stride-th row and column, some of the channels
     DC_IOP_COUNT
 };
 
@@ -54,9 +55,11 @@ struct dc_ilayer {
     int bits;                   // of the codes; 8
     int clamp_low, clamp_high;  // fused activation, in codes
 
-    // Windows: convolutions and pools; pad uses the four pads alone.
+    // Windows: convolutions and pools; pad uses the four pads alone. A slice begins at row pad_top,
+    // column pad_left and channel first_channel; a pad puts its input's channels there.
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     int pad_top, pad_bottom, pad_left, pad_right;
+    int first_channel;
 
     // Convolutions and fully connected layers.
     int weight_bits;   // 8
@@ -92,7 +95,7 @@ void dc_imodel_free(struct dc_imodel *model);  // NULL is allowed
 // Copies *layer with all it points to, checks it against its inputs, and derives the rest.
 // DC_ERR_DATA says what does not fit: shapes, ranges of codes and clamps, scales that are not
 // finite and positive, ops whose input and output must share scale and zero point (pools, reshape,
-// pad, concat), an accumulator that could leave int32.
+// pad, slice, concat), an accumulator that could leave int32.
 DC_MUST_USE enum dc_status dc_imodel_add(struct dc_imodel *model, const struct dc_ilayer *layer,
                                          int *index, struct dc_error *error);
 

@@ -181,6 +181,26 @@ static enum dc_status lower_weighted(struct lowering *w, int i, struct dc_ilayer
     return DC_OK;
 }
 
+static enum dc_status set_slice(const struct lowering *w, int i, struct dc_ilayer *l)
+{
+    const struct dc_slice_attributes *a = w->graph->nodes[i].attributes;
+    const int rank = w->graph->nodes[i].shape.rank;
+    const int axis = a->axis < 0 ? a->axis + rank : a->axis;
+    l->stride_h = l->stride_w = 1;
+    if (a->step < 1 || (axis == rank - 1 && a->step != 1))
+        return no_form(w, i, "slices of integers go forward, and take channels that lie together");
+    if (axis == rank - 1) {
+        l->first_channel = (int)a->begin;
+    } else if (axis == 1) {
+        l->pad_top = (int)a->begin;
+        l->stride_h = (int)a->step;
+    } else {
+        l->pad_left = (int)a->begin;
+        l->stride_w = (int)a->step;
+    }
+    return DC_OK;
+}
+
 // Pools, and sums of two: one layer with a ReLU behind it, perhaps.
 static enum dc_status lower_simple(struct lowering *w, int i, struct dc_ilayer *l)
 {
@@ -202,13 +222,14 @@ static enum dc_status lower_simple(struct lowering *w, int i, struct dc_ilayer *
         set_window(l, node->attributes);
     if (l->op == DC_I_PAD) {
         const struct dc_pad_attributes *a = node->attributes;
-        if (a->before || a->after)
-            return no_form(w, i, "padding of channels has none");
         l->pad_top = a->top;
         l->pad_bottom = a->bottom;
         l->pad_left = a->left;
         l->pad_right = a->right;
+        l->first_channel = a->before;
     }
+    if (l->op == DC_I_SLICE)
+        DC_TRY(set_slice(w, i, l));
     set_clamps(w, l, relu);
     return add_layer(w, l, i, end);
 }
@@ -224,6 +245,7 @@ static enum dc_status lower_node(struct lowering *w, int i)
         {&dc_op_max_pool, DC_I_MAX_POOL}, {&dc_op_average_pool, DC_I_AVERAGE_POOL},
         {&dc_op_flatten, DC_I_RESHAPE},   {&dc_op_reshape, DC_I_RESHAPE},
         {&dc_op_pad, DC_I_PAD},           {&dc_op_concat, DC_I_CONCAT},
+        {&dc_op_slice, DC_I_SLICE},
     };
     struct dc_ilayer l = {0};
     if (w->layer_of[i] != NONE)

@@ -23,7 +23,7 @@ static enum kind kind_of(const struct dc_node *node)
         {&dc_op_max_pool, KEEPS}, {&dc_op_average_pool, KEEPS},
         {&dc_op_flatten, KEEPS},  {&dc_op_reshape, KEEPS},
         {&dc_op_pad, KEEPS},      {&dc_op_dropout, KEEPS},
-        {&dc_op_concat, JOINS},
+        {&dc_op_concat, JOINS},   {&dc_op_slice, KEEPS},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if (kinds[i].op == node->op)

@@ -35,6 +35,11 @@ static void infer(struct dc_ilayer *l, const struct dc_imodel *model)
         l->height = x->height + l->pad_top + l->pad_bottom;
         l->width = x->width + l->pad_left + l->pad_right;
         break;
+    case DC_I_SLICE:
+        l->height = (x->height - 1 - l->pad_top) / l->stride_h + 1;
+        l->width = (x->width - 1 - l->pad_left) / l->stride_w + 1;
+        l->channels = l->channels ? l->channels : x->channels - l->first_channel;
+        return;
     case DC_I_RESHAPE:
         l->height = l->width = 1;
         l->channels = (int)dc_ilayer_size(x);
@@ -47,6 +52,8 @@ static void infer(struct dc_ilayer *l, const struct dc_imodel *model)
     }
     if (l->op == DC_I_CONCAT)
         l->channels = x->channels + model->layers[l->inputs[1]].channels;
+    else if (l->op == DC_I_PAD)
+        l->channels += x->channels + l->first_channel;  // given: those behind
     else if (!dc_ilayer_has_weights(l))
         l->channels = x->channels;
 }
@@ -192,7 +199,14 @@ struct dc_imodel *test_every_op_model(const struct dc_profile *profile, uint64_t
                                              .stride_h = 2, .stride_w = 2, .pad_top = 1),
                                        depthwise, -1, &random);
     const int both = test_add_layer(m, "concat", LAYER(.op = DC_I_CONCAT), most, average, &random);
-    const int gap = test_add_layer(m, "mean", LAYER(.op = DC_I_MEAN), both, -1, &random);
+    const int part = test_add_layer(m, "slice",
+                                    LAYER(.op = DC_I_SLICE, .pad_top = 1, .stride_h = 2,
+                                          .stride_w = 1, .first_channel = 3, .channels = 30),
+                                    both, -1, &random);
+    const int wider = test_add_layer(
+        m, "channels", LAYER(.op = DC_I_PAD, .first_channel = 2, .channels = 5, .pad_left = 1),
+        part, -1, &random);
+    const int gap = test_add_layer(m, "mean", LAYER(.op = DC_I_MEAN), wider, -1, &random);
     const int wide = test_add_layer(
         m, "hidden", LAYER(.op = DC_I_FULLY_CONNECTED, .channels = 12, .per_channel = true), gap,
         -1, &random);

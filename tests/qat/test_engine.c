@@ -77,10 +77,18 @@ static void copy_by_hand(int8_t *codes, const struct dc_imodel *m, const struct 
                 int8_t *to = &codes[(y * l->width + w) * l->channels + c];
                 const int iy = y - l->pad_top, ix = w - l->pad_left;
                 if (l->op == DC_I_PAD) {
-                    const bool inside = iy >= 0 && ix >= 0 && iy < x->height && ix < x->width;
-                    *to = inside
-                              ? trace->outputs[l->inputs[0]][(iy * x->width + ix) * x->channels + c]
-                              : (int8_t)x->zero_point;
+                    const int ic = c - l->first_channel;
+                    const bool inside = iy >= 0 && ix >= 0 && iy < x->height && ix < x->width &&
+                                        ic >= 0 && ic < x->channels;
+                    *to =
+                        inside
+                            ? trace->outputs[l->inputs[0]][(iy * x->width + ix) * x->channels + ic]
+                            : (int8_t)x->zero_point;
+                } else if (l->op == DC_I_SLICE) {
+                    const int row = y * l->stride_h + l->pad_top;
+                    const int column = w * l->stride_w + l->pad_left;
+                    *to = trace->outputs[l->inputs[0]][(row * x->width + column) * x->channels +
+                                                       l->first_channel + c];
                 } else if (l->op == DC_I_CONCAT) {
                     const int which = c >= x->channels;
                     const struct dc_ilayer *from = &m->layers[l->inputs[which]];

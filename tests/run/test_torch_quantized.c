@@ -129,7 +129,11 @@ static void observers_are_pytorchs(void **state)
         golden_ok(dc_graph_add(graph, "q", &dc_op_fake_quantize, &a, sizeof a, &input, 1, &output,
                                &error));
         golden_ok(dc_params_create(&params, graph, 1, false, &error));
-        const struct dc_plan_config config = {DC_TRAINING, 1, &output, 1, params};
+        const struct dc_plan_config config = {.mode = DC_TRAINING,
+                                              .max_rows = 1,
+                                              .outputs = &output,
+                                              .output_count = 1,
+                                              .params = params};
         golden_ok(dc_plan_create(&plan, golden.ctx, graph, &config, &error));
         float *range = params->value + dc_params_find(params, "q.range")->offset;
         range[DC_RANGE_MIN] = r.range[0];
