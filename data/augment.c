@@ -380,6 +380,7 @@ float *dc_augmentation_outcome(float *sample, float *scratch, const struct dc_sh
     for (int i = 0; i < count; i++) {
         float *in = sample;
         after /= list[i].kind->outcomes(list[i].values);
+        assert(after > 0);
         list[i].kind->apply_outcome(scratch, in, shape, list[i].values, outcome / after);
         outcome %= after;
         sample = scratch;

@@ -162,6 +162,19 @@ static void channels_of(double *f, double *norms, const struct map *map, struct 
     }
 }
 
+// In lanes, so that the compiler may keep several sums at once; the order is fixed.
+static double dot(const double *a, const double *b, int64_t count)
+{
+    double lanes[4] = {0};
+    int64_t i = 0;
+    for (; i + 4 <= count; i += 4)
+        for (int k = 0; k < 4; k++)
+            lanes[k] += a[i + k] * b[i + k];
+    for (; i < count; i++)
+        lanes[0] += a[i] * b[i];
+    return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+}
+
 // Sum over pairs of channels of (a . b)^2; adds scale times 2 (a . b) b to da, where it is wanted.
 static double squared_dots(double *da, const double *a, int64_t channels_a, const double *b,
                            int64_t channels_b, int64_t places, double scale)
@@ -169,12 +182,11 @@ static double squared_dots(double *da, const double *a, int64_t channels_a, cons
     double sum = 0.0;
     for (int64_t i = 0; i < channels_a; i++) {
         for (int64_t k = 0; k < channels_b; k++) {
-            double dot = 0.0;
-            for (int64_t p = 0; p < places; p++)
-                dot += a[i * places + p] * b[k * places + p];
-            sum += dot * dot;
+            const double similarity = dot(a + i * places, b + k * places, places);
+            const double factor = scale * 2.0 * similarity;
+            sum += similarity * similarity;
             for (int64_t p = 0; da && p < places; p++)
-                da[i * places + p] += scale * 2.0 * dot * b[k * places + p];
+                da[i * places + p] += factor * b[k * places + p];
         }
     }
     return sum;

@@ -47,8 +47,9 @@ static void gram_chunk(void *arg, int chunk, int thread)
         const float *x = dc_f32(&j->call->in[k]);
         const int64_t size = dc_shape_row(&j->call->in[k].shape);
         for (int64_t a = rows.first; a < rows.first + rows.count; a++)
-            for (int64_t b = 0; b < j->rows; b++)
-                j->gram[k][a * j->rows + b] = dot(x + a * size, x + b * size, size);
+            for (int64_t b = 0; b <= a; b++)
+                j->gram[k][a * j->rows + b] = j->gram[k][b * j->rows + a] = dot(x + a * size,
+                                                                                x + b * size, size);
     }
 }
 

@@ -217,7 +217,7 @@ enum dc_status dc__decode_losses(const struct dc_decoder *decoder, void *field,
     for (int i = 0; i < node->count; i++) {
         const struct dc_yaml *name, *body;
         struct dc_term_spec *loss = &list->items[i];
-        struct loss_schema s;
+        struct loss_schema s = {0};
         DC_TRY(named_item(&name, &body, node->items[i], "a loss", error));
         while (loss->kind < DC_LOSS_KIND_COUNT && strcmp(names[loss->kind], name->text) != 0)
             loss->kind++;
@@ -240,7 +240,7 @@ void dc__write_losses(struct dc_text_buffer *out, const void *field, int indent)
     const struct dc_loss_list *list = field;
     dc_text_append(out, list->count ? "\n" : " []\n");
     for (int i = 0; i < list->count; i++) {
-        struct loss_schema s;
+        struct loss_schema s = {0};
         loss_schema(&s, list->items[i].kind);
         dc_text_append(out, "%*s- %s:\n", indent, "", dc_term_kinds[list->items[i].kind].name);
         dc_schema_write(&s.schema, out, &list->items[i], indent + 4);
