@@ -249,15 +249,4 @@ static void crd_memory(struct dc_op_memory *memory, const struct dc_node *node,
                       sizeof(float) * (size_t)(SIDES * rows * size);
 }
 
-const struct dc_op dc_op_crd = {
-    .name = "crd",
-    .inputs_min = 2,
-    .inputs_max = 2,
-    .flags = DC_OP_LOSS,
-    .attribute_bytes = sizeof(struct dc_crd_attributes),
-    .infer = dc_row_loss_infer,
-    .declare = crd_declare,
-    .memory = crd_memory,
-    .forward = crd_forward,
-    .backward = dc_loss_backward,
-};
+DC_LOSS_OP(crd, 2, sizeof(struct dc_crd_attributes), dc_row_loss_infer, crd_memory, crd_declare);
