@@ -55,14 +55,14 @@ struct dc_onnx_value *dc__onnx_find(const struct dc_import *m, const char *name)
 }
 
 static enum dc_status add_value(struct dc_import *m, const char *name, int producer,
-                                struct dc_onnx_value **out, struct dc_error *error)
+                                struct dc_error *error)
 {
     int *slot = slot_of(m, name);
     if (*slot >= 0)
         return dc_fail(error, DC_ERR_DATA, "two values are named '%s'", name);
     *slot = m->value_count;
-    *out = &m->values[m->value_count++];
-    **out = (struct dc_onnx_value){.name = name, .producer = producer};
+    assert(m->values);
+    m->values[m->value_count++] = (struct dc_onnx_value){.name = name, .producer = producer};
     return DC_OK;
 }
 
@@ -220,16 +220,15 @@ static enum dc_status make_tables(struct dc_import *m, struct dc_error *error)
 static enum dc_status add_values(struct dc_import *m, struct dc_error *error)
 {
     const Onnx__GraphProto *graph = m->model->graph;
-    struct dc_onnx_value *v;
     for (size_t i = 0; i < graph->n_initializer; i++)
-        DC_TRY(add_value(m, graph->initializer[i]->name, -1, &v, error));
+        DC_TRY(add_value(m, graph->initializer[i]->name, -1, error));
     for (size_t i = 0; i < graph->n_input; i++)  // old files list initializers as inputs too
         if (!dc__onnx_find(m, graph->input[i]->name))
-            DC_TRY(add_value(m, graph->input[i]->name, -1, &v, error));
+            DC_TRY(add_value(m, graph->input[i]->name, -1, error));
     for (size_t n = 0; n < graph->n_node; n++)
         for (size_t k = 0; k < graph->node[n]->n_output; k++)
             if (*graph->node[n]->output[k])
-                DC_TRY_IN(add_value(m, graph->node[n]->output[k], (int)n, &v, error), error,
+                DC_TRY_IN(add_value(m, graph->node[n]->output[k], (int)n, error), error,
                           "node '%s'", graph->node[n]->name);
     return DC_OK;
 }
@@ -298,7 +297,7 @@ static enum dc_status input_shape(struct dc_import *m, const Onnx__ValueInfoProt
         const bool fixed = d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
         dims[i] = fixed && d->dim_value > 0 ? d->dim_value : 0;
     }
-    *channels_first = rank == 4 && !(dims[3] > 0 && dims[3] <= 4 && dims[1] > 4);
+    *channels_first = rank == 4 && !(dims[3] > 0 && dims[3] <= 4 && dims[1] >= 8 && dims[2] >= 8);
     m->batch_fixed = dims[0] == 1;
     if (dims[0] > 1)
         return dc_fail(error, DC_ERR_DATA,
@@ -526,6 +525,8 @@ enum dc_status dc_onnx_read(struct dc_onnx **out, const char *path,
                                    path);
         status = m.folder ? import(&m, onnx, error) : DC_ERR_MEMORY;
     }
+    if (status == DC_ERR_CONFIG)  // an op refused what the file asks of it
+        status = DC_ERR_DATA;
     if (m.model)
         onnx__model_proto__free_unpacked(m.model, NULL);
     dc_graph_free(m.graph);

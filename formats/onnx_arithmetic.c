@@ -206,9 +206,9 @@ enum dc_status dc__fold_arithmetic(struct dc_onnx_call *call, struct dc_error *e
         return dc_fail(error, DC_ERR_DATA, "operands of different or unfitting types");
     DC_TRY(dc__onnx_new(call->m, &out, a.f && operation < EQUAL, shape.rank, shape.dims, error));
     for (int64_t i = 0; i < out.count; i++) {
-        if (out.f)
+        if (out.f && a.f && b.f)
             out.f[i] = combine_floats(operation, a.f[i], b.f[i]);
-        else if (a.f)
+        else if (a.f && b.f)
             out.i[i].c = a.f[i] == a.f[i] && b.f[i] == b.f[i] &&
                          compared(operation, (a.f[i] > b.f[i]) - (a.f[i] < b.f[i]));
         else

@@ -4,12 +4,23 @@
 // with. What cannot be said so (batch times batch, a remainder of it) is an error. Integers wrap as
 // the format's do. Everything made here counts against one bound (dc__onnx_new).
 
+#include <assert.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <math.h>
 #include <string.h>
 
 #include "formats/onnx_internal.h"
+
+// Both hold floats, or both integers.
+static void copy(struct dc_onnx_constant *to, int64_t n, const struct dc_onnx_constant *from,
+                 int64_t at)
+{
+    if (to->f && from->f)
+        to->f[n] = from->f[at];
+    else if (to->i && from->i)
+        to->i[n] = from->i[at];
+}
 
 // Element n of the result is element offset + sum of index * stride of `from`.
 static enum dc_status strided(struct dc_import *m, struct dc_onnx_constant *out,
@@ -19,10 +30,7 @@ static enum dc_status strided(struct dc_import *m, struct dc_onnx_constant *out,
     int64_t index[DC_RANK_MAX] = {0};
     DC_TRY(dc__onnx_new(m, out, from->f != NULL, rank, dims, error));
     for (int64_t n = 0; n < out->count; n++) {
-        if (out->f)
-            out->f[n] = from->f[at];
-        else
-            out->i[n] = from->i[at];
+        copy(out, n, from, at);
         for (int i = rank; i-- > 0;) {
             at += strides[i];
             if (++index[i] < dims[i])
@@ -91,10 +99,11 @@ enum dc_status dc__fold_constant(struct dc_onnx_call *call, struct dc_error *err
         out.i[0].c = a->i;
     } else if ((a = dc__onnx_attribute(call, "value_floats", DC_ONNX_FLOATS))) {
         DC_TRY(dc__onnx_new(call->m, &out, true, 1, (int64_t[]){(int64_t)a->n_floats}, error));
-        memcpy(out.f, a->floats, a->n_floats * sizeof *out.f);
+        for (size_t i = 0; i < a->n_floats && out.f; i++)
+            out.f[i] = a->floats[i];
     } else if ((a = dc__onnx_attribute(call, "value_ints", DC_ONNX_INTS))) {
         DC_TRY(dc__onnx_new(call->m, &out, false, 1, (int64_t[]){(int64_t)a->n_ints}, error));
-        for (size_t i = 0; i < a->n_ints; i++)
+        for (size_t i = 0; i < a->n_ints && out.i; i++)
             out.i[i].c = a->ints[i];
     } else {
         return dc_fail(error, DC_ERR_DATA, "a constant without a value that is read");
@@ -128,12 +137,8 @@ enum dc_status dc__fold_fill(struct dc_onnx_call *call, struct dc_error *error)
     if (a && value.count != 1)
         return dc_fail(error, DC_ERR_DATA, "one value fills it, not %" PRId64, value.count);
     DC_TRY(dc__onnx_new(call->m, &out, !value.i, (int)call->in[0]->constant.count, dims, error));
-    for (int64_t i = 0; i < out.count; i++) {
-        if (out.f)
-            out.f[i] = value.f ? value.f[0] : 0.0f;
-        else
-            out.i[i] = value.i[0];
-    }
+    for (int64_t i = 0; i < out.count; i++)  // without a value: zeros
+        copy(&out, i, &value, 0);
     dc__onnx_give_constant(call, &out);
     return DC_OK;
 }
@@ -144,7 +149,7 @@ enum dc_status dc__fold_range(struct dc_onnx_call *call, struct dc_error *error)
     double v[3];
     for (int i = 0; i < 3; i++) {
         c[i] = &call->in[i]->constant;
-        if (c[i]->count != 1 || (c[i]->f != NULL) != (c[0]->f != NULL))
+        if (c[i]->count != 1 || !(c[i]->f || c[i]->i) || (c[i]->f != NULL) != (c[0]->f != NULL))
             return dc_fail(error, DC_ERR_DATA, "start, limit and step must be numbers of one type");
         if (c[i]->i && c[i]->i[0].k)
             return dc__fold_fail_batch(error);
@@ -159,7 +164,7 @@ enum dc_status dc__fold_range(struct dc_onnx_call *call, struct dc_error *error)
     for (int64_t i = 0; i < out.count; i++) {
         if (out.f)
             out.f[i] = (float)(v[0] + (double)i * v[2]);
-        else
+        else if (out.i && c[0]->i && c[2]->i)
             out.i[i].c = (int64_t)((uint64_t)c[0]->i[0].c + (uint64_t)i * (uint64_t)c[2]->i[0].c);
     }
     dc__onnx_give_constant(call, &out);
@@ -176,13 +181,8 @@ enum dc_status dc__fold_where(struct dc_onnx_call *call, struct dc_error *error)
     if (!in[0].i || (in[1].f != NULL) != (in[2].f != NULL))
         return dc_fail(error, DC_ERR_DATA, "operands of different or unfitting types");
     DC_TRY(dc__onnx_new(call->m, &out, in[1].f != NULL, shape.rank, shape.dims, error));
-    for (int64_t i = 0; i < out.count; i++) {
-        const struct dc_onnx_constant *from = &in[in[0].i[i].c || in[0].i[i].k ? 1 : 2];
-        if (out.f)
-            out.f[i] = from->f[i];
-        else
-            out.i[i] = from->i[i];
-    }
+    for (int64_t i = 0; i < out.count; i++)
+        copy(&out, i, &in[in[0].i[i].c || in[0].i[i].k ? 1 : 2], i);
     dc__onnx_give_constant(call, &out);
     return DC_OK;
 }
@@ -220,7 +220,7 @@ enum dc_status dc__fold_slice(struct dc_onnx_call *call, struct dc_error *error)
 {
     const struct dc_onnx_constant *c = &call->in[0]->constant;
     struct dc_onnx_slices s;
-    int64_t strides[DC_RANK_MAX], dims[DC_RANK_MAX], at = 0;
+    int64_t strides[DC_RANK_MAX] = {0}, dims[DC_RANK_MAX], at = 0;
     struct dc_onnx_constant out;
     DC_TRY(dc__onnx_slices(call, &s, error));
     strides_of(strides, c);
@@ -259,10 +259,7 @@ enum dc_status dc__fold_gather(struct dc_onnx_call *call, struct dc_error *error
             return dc_fail(error, DC_ERR_DATA, "index %" PRId64 " of %" PRId64, at.c,
                            c->dims[axis]);
         const int64_t from = (n / inner / index->count * c->dims[axis] + k) * inner + n % inner;
-        if (out.f)
-            out.f[n] = c->f[from];
-        else
-            out.i[n] = c->i[from];
+        copy(&out, n, c, from);
     }
     dc__onnx_give_constant(call, &out);
     return DC_OK;
@@ -279,7 +276,7 @@ enum dc_status dc__fold_concat(struct dc_onnx_call *call, struct dc_error *error
                                                 : (struct dc_onnx_constant){0};
         const int64_t size = c.dims[axis];
         c.dims[axis] = out.dims[axis];
-        if (c.rank != out.rank || memcmp(c.dims, out.dims, (size_t)c.rank * sizeof *c.dims) ||
+        if (c.rank != out.rank || memcmp(c.dims, out.dims, (size_t)c.rank * sizeof *c.dims) != 0 ||
             (c.f != NULL) != floats)
             return dc_fail(error, DC_ERR_DATA, "input %d does not fit the first", k);
         out.dims[axis] += size;
@@ -289,15 +286,11 @@ enum dc_status dc__fold_concat(struct dc_onnx_call *call, struct dc_error *error
     const int64_t run = out.dims[axis] * inner;
     DC_TRY(dc__onnx_new(call->m, &out, floats, out.rank, out.dims, error));
     for (int k = 0; k < call->count; k++) {
+        assert(call->in[k]);
         const struct dc_onnx_constant *c = &call->in[k]->constant;
         const int64_t part = c->dims[axis] * inner;
-        for (int64_t n = 0; n < c->count; n++) {
-            const int64_t to = n / part * run + start + n % part;
-            if (floats)
-                out.f[to] = c->f[n];
-            else
-                out.i[to] = c->i[n];
-        }
+        for (int64_t n = 0; n < c->count; n++)
+            copy(&out, n / part * run + start + n % part, c, n);
         start += part;
     }
     dc__onnx_give_constant(call, &out);
@@ -309,7 +302,7 @@ enum dc_status dc__fold_scatter(struct dc_onnx_call *call, struct dc_error *erro
     const struct dc_onnx_constant *c = &call->in[0]->constant, *index = &call->in[1]->constant;
     const struct dc_onnx_constant *updates = &call->in[2]->constant;
     const int64_t depth = index->rank ? index->dims[index->rank - 1] : 0;
-    int64_t strides[DC_RANK_MAX];
+    int64_t strides[DC_RANK_MAX] = {0};
     struct dc_onnx_constant out;
     strides_of(strides, c);
     if (!index->i || depth < 1 || depth > c->rank ||
@@ -328,10 +321,7 @@ enum dc_status dc__fold_scatter(struct dc_onnx_call *call, struct dc_error *erro
                 return dc_fail(error, DC_ERR_DATA, "index %" PRId64 " of %" PRId64, i, c->dims[d]);
             at += k * strides[d];
         }
-        if (out.f)
-            out.f[at] = updates->f[n];
-        else
-            out.i[at] = updates->i[n];
+        copy(&out, at, updates, n);
     }
     dc__onnx_give_constant(call, &out);
     return DC_OK;
@@ -341,7 +331,7 @@ enum dc_status dc__fold_scatter(struct dc_onnx_call *call, struct dc_error *erro
 enum dc_status dc__fold_reshape(struct dc_onnx_call *call, struct dc_error *error)
 {
     struct dc_onnx_constant out = call->in[0]->constant;
-    struct dc_linear dims[DC_RANK_MAX];
+    struct dc_linear dims[DC_RANK_MAX] = {0};
     int64_t count = 1;
     DC_TRY(dc__onnx_new_dims(call, dims, &out.rank, error));
     for (int i = 0; i < out.rank; i++) {

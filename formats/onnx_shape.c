@@ -59,7 +59,7 @@ static enum dc_status reshape_dims(struct dc_onnx_call *call, struct dc_linear d
                                    int *rank, const struct dc_linear *have, int have_rank,
                                    struct dc_error *error)
 {
-    struct dc_linear list[DC_ONNX_LIST], total, rest;
+    struct dc_linear list[DC_ONNX_LIST] = {0}, total, rest;
     int open = -1;
     bool batch = false;
     const bool zero = dc__onnx_int(call, "allowzero", 0) != 0;
@@ -134,7 +134,7 @@ enum dc_status dc__onnx_new_dims(struct dc_onnx_call *call, struct dc_linear dim
 {
     const char *name = call->proto->op_type;
     const int have_rank = dc__onnx_rank(call->in[0]);
-    struct dc_linear have[DC_RANK_MAX];
+    struct dc_linear have[DC_RANK_MAX] = {0};
     for (int i = 0; i < have_rank; i++)
         have[i] = dc__onnx_dim(call->m, call->in[0], i);
     if (strcmp(name, "Reshape") == 0)
@@ -153,7 +153,7 @@ enum dc_status dc__onnx_new_dims(struct dc_onnx_call *call, struct dc_linear dim
 
 enum dc_status dc__onnx_reshaped(struct dc_onnx_call *call, struct dc_error *error)
 {
-    struct dc_linear dims[DC_RANK_MAX];
+    struct dc_linear dims[DC_RANK_MAX] = {0};
     struct dc_onnx_value out;
     int rank;
     DC_TRY(dc__onnx_new_dims(call, dims, &rank, error));
@@ -304,9 +304,11 @@ enum dc_status dc__onnx_concat(struct dc_onnx_call *call, struct dc_error *error
         if (!lead && call->in[i]->kind == DC_VALUE_GRAPH)
             lead = call->in[i];
     }
+    if (!lead)
+        return dc_fail(error, DC_ERR_DATA, "constants only");
     int64_t axis = dc__onnx_int(call, "axis", 1);
     const int rank = lead->view.rank;
-    int order[DC_RANK_MAX], nodes[DC_INPUTS_MAX];
+    int order[DC_RANK_MAX], nodes[DC_INPUTS_MAX] = {0};
     struct dc_onnx_view view = dc__onnx_plain(rank);
     struct dc_concat_attributes a = {0};
     DC_TRY(dc__onnx_axis(&axis, rank, error));

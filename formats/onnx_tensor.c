@@ -72,7 +72,8 @@ static enum dc_status allocate(struct dc_import *m, struct dc_onnx_constant *con
         return dc_fail(error, DC_ERR_DATA, "a constant of %zu dimensions is too large or damaged",
                        rank);
     struct dc_onnx_constant made = {.rank = (int)rank, .count = count};
-    memcpy(made.dims, dims, rank * sizeof *dims);
+    for (size_t i = 0; i < rank; i++)
+        made.dims[i] = dims[i];
     *constant = made;  // dims may be its own
     if (floats)
         constant->f = DC_NEW(m->arena, float, count, error);

@@ -192,7 +192,7 @@ struct walk {
 static bool take(struct walk *w, int dim, int64_t size, bool batch)
 {
     while (size > 1 || batch) {
-        if (w->at == w->count || w->taken_count[dim] == DC_RANK_MAX)
+        if (w->at == w->count || w->left == 0 || w->taken_count[dim] == DC_RANK_MAX)
             return false;
         const int atom = w->atoms[w->at];
         int64_t piece = w->left;

@@ -17,6 +17,7 @@ struct conv_block {
     const float *bias;
     int channels;  // of this block, up to TILE_VECTORS * WIDTH
     bool add;
+    bool resumes;  // sums go on from what y holds
 };
 
 // Whether each GROUP of n pixels is evenly spaced in x, at one distance for all.
@@ -43,7 +44,7 @@ TILE conv_tile(const int n, const int vectors, const int group, float *y, const 
         const vf start = b->bias ? load_vector(b->bias, v, vectors, last) : vf_zero();
         UNROLL
         for (int i = 0; i < n; i++)
-            sum[i][v] = start;
+            sum[i][v] = b->resumes ? load_vector(y + y_offset[i], v, vectors, last) : start;
     }
     UNROLL
     for (int i = 0; i < n; i += group)
@@ -104,20 +105,39 @@ TILE conv_tiles(const int vectors, float *y, const int32_t *y_offset, const floa
     }
 }
 
+// Of deep convolutions whole runs at a time, so that their weights stay in the second cache for all
+// pixels. A sum that is written and resumed has the bits of one that is not.
+enum { BLOCK_DEPTH = 2048 };
+
+static int runs_at_once(const struct dc_taps *taps, bool add)
+{
+    const int blocks = (taps->runs * taps->run_length + BLOCK_DEPTH - 1) / BLOCK_DEPTH;
+    return add || blocks < 2 ? taps->runs + 1 : (taps->runs + blocks - 1) / blocks;
+}
+
 static void conv_panels(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
                         int pixels, const float *panels, const struct dc_taps *taps,
                         const float *bias, int channels, bool add)
 {
-    struct conv_block b = {panels, (int64_t)taps->runs * taps->run_length * DC_PANEL, taps, bias, 0,
-                           add};
+    struct dc_taps part = *taps;
+    struct conv_block b = {.panel_floats = (int64_t)taps->runs * taps->run_length * DC_PANEL,
+                           .taps = &part,
+                           .add = add};
+    const int at_once = runs_at_once(taps, add);
     for (int c = 0; c < channels; c += b.channels) {
         b.channels = smaller(channels - c, TILE_VECTORS * WIDTH);
-        b.panels = panels + c / DC_PANEL * b.panel_floats;
         b.bias = bias ? bias + c : NULL;
         const int vectors = (b.channels + WIDTH - 1) / WIDTH;
+        for (int r = 0; r == 0 || r < taps->runs; r += at_once) {  // none: zeros
+            part.run_offset = taps->run_offset + r;
+            part.runs = smaller(taps->runs - r, at_once);
+            b.panels = panels + c / DC_PANEL * b.panel_floats +
+                       (int64_t)r * taps->run_length * DC_PANEL;
+            b.resumes = r > 0;
 #define CALL(size) conv_tiles(size, y + c, y_offset, x, x_offset, pixels, &b)
-        DISPATCH_VECTORS(vectors)
+            DISPATCH_VECTORS(vectors)
 #undef CALL
+        }
     }
 }
 

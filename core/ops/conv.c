@@ -4,12 +4,14 @@
 #include "core/ops/conv_geometry.h"
 #include "core/parallel.h"
 
-enum { FORWARD_LINES = 20 };  // asked for by a tile: all of a block while 16 channels are computed
+// Asked for by a tile: all of a block while 16 channels are computed. The least channels of a part.
+enum { FORWARD_LINES = 20, SPLIT_CHANNELS = 32 };
 
 struct job {
     const struct dc_op_call *call;
     struct dc_conv_geometry g;
     struct dc_conv_tables tables;
+    int splits;
 };
 
 static int panels_of_group(const struct dc_conv_geometry *g)
@@ -30,8 +32,9 @@ static void pack_panel(void *arg, int index, int thread)
              job->call->param[0] + group * g->group_out + first, depth, n, g->out_c, 1);
 }
 
+// Output channels [first, first + count) of all; with groups these are all.
 static void forward_images(const struct job *job, float *y, const float *x, int64_t images,
-                           struct dc_ahead *ahead)
+                           int first, int count, struct dc_ahead *ahead)
 {
     const struct dc_conv_geometry *g = &job->g;
     const struct dc_conv_tables *t = &job->tables;
@@ -46,6 +49,12 @@ static void forward_images(const struct job *job, float *y, const float *x, int6
     }
     struct dc_taps taps = dc__forward_taps(t, g);
     taps.ahead = ahead;
+    if (count < g->out_c) {
+        kernels->conv_panels(y + first, t->y_offset, x, t->x_offset, pixels,
+                             t->panels + dc__conv_taps(g) * g->in_c * first, &taps,
+                             bias ? bias + first : NULL, count, false);
+        return;
+    }
     const int64_t panels = dc__panel_floats(g->group_out, dc__conv_taps(g) * g->group_in);
     for (int group = 0; group < g->groups; group++) {
         const int c = group * g->group_out;
@@ -79,11 +88,38 @@ static void forward_chunk(void *arg, int chunk, int thread)
         const int64_t rows = end - row < g->block ? end - row : g->block;
         float *y = dc_f32(&call->out) + row * g->out_h * g->out_w * g->out_c;
         struct dc_ahead ahead = next_block(job, row + rows, end);
-        forward_images(job, y, dc__read_images(call, g, &job->tables, row, rows, thread), rows,
-                       &ahead);
+        forward_images(job, y, dc__read_images(call, g, &job->tables, row, rows, thread), rows, 0,
+                       g->out_c, &ahead);
         if (call->out_notes)
             dc_note_rows(call->out_notes, call->ctx, chunk, y, rows);
     }
+}
+
+// Inference: a block of images, or `splits` parts of its channels where there are few images.
+static int splits_of(const struct dc_conv_geometry *g, int64_t blocks, int threads)
+{
+    int splits = 1;
+    while (g->groups == 1 && blocks * splits < threads && g->out_c / (2 * splits) >= SPLIT_CHANNELS)
+        splits *= 2;
+    return splits;
+}
+
+static void infer_block(void *arg, int index, int thread)
+{
+    const struct job *job = arg;
+    const struct dc_op_call *call = job->call;
+    const struct dc_conv_geometry *g = &job->g;
+    const int64_t row = index / job->splits * g->block, left = call->rows - row;
+    const int64_t rows = left < g->block ? left : g->block;
+    const int panels = (g->out_c + DC_PANEL - 1) / DC_PANEL;
+    const int part = (panels + job->splits - 1) / job->splits * DC_PANEL;
+    const int first = index % job->splits * part;
+    const int count = g->out_c - first < part ? g->out_c - first : part;
+    float *y = dc_f32(&call->out) + row * g->out_h * g->out_w * g->out_c;
+    struct dc_ahead ahead = next_block(job, row + g->block * call->ctx->threads, call->rows);
+    if (count > 0)
+        forward_images(job, y, dc__read_images(call, g, &job->tables, row, rows, thread), rows,
+                       first, count, &ahead);
 }
 
 static enum dc_status forward(const struct dc_op_call *call, struct dc_error *error)
@@ -93,13 +129,21 @@ static enum dc_status forward(const struct dc_op_call *call, struct dc_error *er
         .call = call,
         .g = dc__conv_geometry(call->node, &call->in[0].shape, &call->out.shape, call->ctx)};
     struct dc_scratch scratch = {call->scratch, 0};
+    const bool infers = call->mode == DC_INFERENCE && !call->out_notes;
+    if (infers)
+        job.g.block = dc__inference_block(&job.g, call->rows, call->ctx->threads);
     job.tables = dc__forward_tables(&scratch, &job.g, true, call->ctx->threads);
     dc__fill_forward_offsets(&job.tables, &job.g);
     if (call->kept)
         job.tables.panels = call->kept;
     if (!job.g.depthwise && !(call->kept && call->kept_filled))
         dc_parallel_for(call->ctx, job.g.groups * panels_of_group(&job.g), pack_panel, &job);
-    dc_parallel_for(call->ctx, call->ctx->chunks, forward_chunk, &job);
+    const int64_t blocks = (call->rows + job.g.block - 1) / job.g.block;
+    job.splits = splits_of(&job.g, blocks, call->ctx->threads);
+    if (infers)
+        dc_parallel_for(call->ctx, (int)blocks * job.splits, infer_block, &job);
+    else
+        dc_parallel_for(call->ctx, call->ctx->chunks, forward_chunk, &job);
     return DC_OK;
 }
 
@@ -107,8 +151,11 @@ static void memory(struct dc_op_memory *memory, const struct dc_node *node,
                    const struct dc_shape *in, const struct dc_shape *out, const struct dc_ctx *ctx)
 {
     const struct dc_conv_geometry g = dc__conv_geometry(node, in, out, ctx);
+    struct dc_conv_geometry larger = g;
+    const int64_t block = dc__inference_block(&g, in->dims[0], ctx->threads);
+    larger.block = block > g.block ? block : g.block;
     struct dc_scratch scratch = {0};
-    dc__forward_tables(&scratch, &g, true, ctx->threads);
+    dc__forward_tables(&scratch, &larger, true, ctx->threads);
     memory->forward = scratch.used;
     if (!g.depthwise)
         memory->kept = sizeof(float) *

@@ -19,7 +19,7 @@ static void reach(int *before, int *padded, int in, int out, int kernel, int str
     *padded = *before + (high > out - 1 ? high + 1 : out);
 }
 
-enum { BLOCK_PIXELS = 256 };
+enum { BLOCK_PIXELS = 256, BLOCK_BYTES = 786432 };
 
 // Images that are worked on at once: enough pixels for the kernels, whole tiles of notes, and no
 // more than a chunk has.
@@ -31,6 +31,17 @@ static int64_t block_of(const struct dc_conv_geometry *g, int64_t batch, int chu
         block *= 2;
     const int64_t chunk = (batch + chunks - 1) / chunks;
     return block < chunk ? block : chunk;
+}
+
+int64_t dc__inference_block(const struct dc_conv_geometry *g, int64_t batch, int threads)
+{
+    const int64_t out = (int64_t)g->out_h * g->out_w;
+    const int64_t bytes = (int64_t)g->padded_h * g->padded_w * g->in_c * (int64_t)sizeof(float);
+    const int64_t share = (batch + threads - 1) / threads;
+    int64_t block = 1;
+    while (block * out < BLOCK_PIXELS && 2 * block * bytes <= BLOCK_BYTES)
+        block *= 2;
+    return block < share ? block : share;
 }
 
 struct dc_conv_geometry dc__conv_geometry(const struct dc_node *node, const struct dc_shape *in,

@@ -29,6 +29,10 @@ struct dc_conv_geometry {
 struct dc_conv_geometry dc__conv_geometry(const struct dc_node *node, const struct dc_shape *in,
                                           const struct dc_shape *out, const struct dc_ctx *ctx);
 
+// Images at once in inference, where outputs do not depend on the cut: enough pixels for the
+// weights to be worth reading, in half of the second cache, and a block for each thread.
+int64_t dc__inference_block(const struct dc_conv_geometry *g, int64_t batch, int threads);
+
 int64_t dc__conv_taps(const struct dc_conv_geometry *g);     // of the kernel
 int64_t dc__conv_weights(const struct dc_conv_geometry *g);  // values of the kernel
 // Floats of the panels of `channels` channels with `depth` values of k each, per group.

@@ -4,6 +4,7 @@
 #include "helper_run.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "core/ops/ops.h"
 #include "tests/oracles/oracles.h"
@@ -55,6 +56,8 @@ static const struct conv_case conv_cases[] = {
     {"batch of chunks", 16, 4, 4, 5, 6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, true},
     {"batch 37", 37, 5, 4, 3, 8, 3, 3, 2, 1, 1, 1, 1, 0, 1, 1, 1, true},
     {"batch 37 depthwise", 37, 5, 4, 8, 8, 3, 3, 1, 1, 1, 1, 8, 1, 1, 1, 1, true},
+    {"deeper than a block of runs", 5, 3, 2, 300, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, true},
+    {"deeper, dilated", 2, 4, 5, 260, 18, 3, 3, 1, 1, 1, 2, 1, 1, 1, 2, 2, true},
     {"many channels", 1, 3, 3, 130, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, true},
 };
 enum { CASES = sizeof conv_cases / sizeof conv_cases[0] };
@@ -105,6 +108,22 @@ static struct conv_result definition(struct run *run, const struct conv_case *c,
     return result;
 }
 
+// Inference cuts the work otherwise and gives the same bits.
+static void check_inference(struct run *run, const char *name)
+{
+    for (int isa = 0; isa <= (int)dc_isa_detected(); isa++) {
+        struct dc_ctx *ctx = run_context((enum dc_isa)isa, 3);
+        const int64_t count = dc_shape_count(&run->call.out.shape);
+        float *trained = run_floats(run, count);
+        run_forward(run, ctx, DC_TRAINING);
+        memcpy(trained, run->call.out.data, (size_t)count * sizeof *trained);
+        run_forward(run, ctx, DC_INFERENCE);
+        if (memcmp(trained, run->call.out.data, (size_t)count * sizeof *trained) != 0)
+            fail_msg("%s on %s: inference gives other bits", name, dc_isa_name(ctx->isa));
+        dc_ctx_free(ctx);
+    }
+}
+
 static void convolution_matches_definition(void **state)
 {
     (void)state;
@@ -136,6 +155,7 @@ static void convolution_matches_definition(void **state)
                                    .dp = {slow.dw, c->bias ? slow.db : NULL},
                                    .dp_magnitude = {size.dw, size.db}};
         run_check(&run, &e, c->name);
+        check_inference(&run, c->name);
         run_close(&run);
     }
 }

@@ -15,6 +15,8 @@ struct op_case {
 };
 
 static const struct dc_conv_attributes full = {24, 3, 3, 2, 1, 1, 1, 1, 1, 0, 1, 1, true};
+static const struct dc_conv_attributes many = {200, 3, 2, 1, 1, 1, 1, 1, 1, 1, 0, 1, true};
+static const struct dc_conv_attributes deep = {70, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, true};
 static const struct dc_conv_attributes grouped = {6, 3, 3, 1, 1, 1, 1, 3, 1, 1, 1, 1, true};
 static const struct dc_conv_attributes depthwise = {9, 3, 3, 1, 1, 1, 1, 9, 1, 1, 1, 1, true};
 static const struct dc_conv_attributes pointwise = {17, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, false};
@@ -43,6 +45,8 @@ static const struct op_case cases[] = {
     {&dc_op_conv, &grouped, 1, {IMAGE(9)}},
     {&dc_op_conv, &depthwise, 1, {IMAGE(9)}},
     {&dc_op_conv, &pointwise, 1, {IMAGE(16)}},
+    {&dc_op_conv, &many, 1, {IMAGE(3)}},
+    {&dc_op_conv, &deep, 1, {{4, {0, 3, 4, 240}}}},
     {&dc_op_dense, &dense, 1, {{2, {0, 65}}}},
     {&dc_op_batch_norm, &norm, 1, {IMAGE(9)}},
     {&dc_op_relu, NULL, 1, {IMAGE(3)}},

@@ -97,17 +97,28 @@ static struct network make_network(void)
     return n;
 }
 
-static void run_network(float *y, const struct dc_graph *graph, struct dc_params *params,
-                        int output, const float *x)
+// keeps: the parameters stay as they are, and the plan runs twice.
+static void run_plan(float *y, const struct dc_graph *graph, struct dc_params *params, int output,
+                     const float *x, bool keeps)
 {
-    const struct dc_plan_config config = {
-        .mode = DC_INFERENCE, .max_rows = ROWS, .outputs = &output, .output_count = 1};
+    const struct dc_plan_config config = {.mode = DC_INFERENCE,
+                                          .max_rows = ROWS,
+                                          .outputs = &output,
+                                          .output_count = 1,
+                                          .constant_params = keeps};
     struct dc_plan *plan = NULL;
     assert_int_equal(dc_plan_create(&plan, ctx, graph, &config, NULL), DC_OK);
     dc_plan_bind(plan, dc_graph_find(graph, "x"), x);
-    assert_int_equal(dc_plan_forward(plan, params, ROWS, NULL, NULL), DC_OK);
+    for (int i = 0; i <= keeps; i++)
+        assert_int_equal(dc_plan_forward(plan, params, ROWS, NULL, NULL), DC_OK);
     memcpy(y, dc_plan_value(plan, output), sizeof(float) * ROWS * UNITS);
     dc_plan_free(plan);
+}
+
+static void run_network(float *y, const struct dc_graph *graph, struct dc_params *params,
+                        int output, const float *x)
+{
+    run_plan(y, graph, params, output, x, false);
 }
 
 // With absolute values everywhere and means below zero, nothing cancels: the output then bounds the
@@ -129,6 +140,65 @@ static void magnitude_of(float *size, const struct network *n, const float *x)
         all[i] = fabsf(x[i]);
     run_network(size, n->graph, absolute.params, n->output, all);
     dc_params_free(absolute.params);
+}
+
+// Weights packed once give the bits of weights packed in every run.
+static void constant_parameters_change_no_bit(void **state)
+{
+    (void)state;
+    struct network n = make_network();
+    float x[ROWS * SIDE * SIDE * IN], y[ROWS * UNITS], kept[ROWS * UNITS];
+    run_fill(x, ROWS * SIDE * SIDE * IN, -1.0, 1.0, 3);
+    run_network(y, n.graph, n.params, n.output, x);
+    run_plan(kept, n.graph, n.params, n.output, x, true);
+    assert_memory_equal(y, kept, sizeof y);
+    dc_params_free(n.params);
+    dc_graph_free(n.graph);
+}
+
+// conv, relu6, max pool: the clamp goes behind the pool, and no bit changes. Where something else
+// reads the clamp too, it stays.
+static void clamps_move_behind_max_pools(void **state)
+{
+    for (int shared = 0; shared < 2; shared++) {
+        const struct dc_conv_attributes conv = {UNITS, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, true};
+        const struct dc_pool_attributes pool = {.kernel_h = 3,
+                                                .kernel_w = 3,
+                                                .stride_h = 2,
+                                                .stride_w = 2,
+                                                .pad_top = 1,
+                                                .pad_left = 1};
+        const struct dc_reduce_attributes over = {.axes = 6};
+        struct dc_graph *g = NULL, *folded = NULL;
+        struct dc_params *params = NULL, *folded_params = NULL;
+        int x, to;
+        (void)state;
+        assert_int_equal(dc_graph_create(&g, NULL), DC_OK);
+        assert_int_equal(
+            dc_graph_add_input(g, "x", DC_F32, &DC_SHAPE(DC_BATCH, SIDE, SIDE, IN), &x, NULL),
+            DC_OK);
+        const int clamp = add(g, "clamp", &dc_op_relu6, NULL,
+                              add(g, "c", &dc_op_conv, &conv, x, -1), -1);
+        int y = add(g, "sum", &dc_op_reduce_sum, &over,
+                    add(g, "pool", &dc_op_max_pool, &pool, clamp, -1), -1);
+        if (shared)
+            y = add(g, "both", &dc_op_add, NULL, y,
+                    add(g, "most", &dc_op_reduce_max, &over, clamp, -1));
+        assert_int_equal(dc_params_create(&params, g, 0, false, NULL), DC_OK);
+        run_fill(params->value, params->total, -2.0, 2.0, 1);
+        assert_int_equal(dc_fold_for_inference(&folded, &folded_params, &to, g, params, y, NULL),
+                         DC_OK);
+        assert_true((dc_graph_find(folded, "clamp") > dc_graph_find(folded, "pool")) == !shared);
+        float in[ROWS * SIDE * SIDE * IN], before[ROWS * UNITS], after[ROWS * UNITS];
+        run_fill(in, ROWS * SIDE * SIDE * IN, -1.0, 1.0, 3);
+        run_network(before, g, params, y, in);
+        run_network(after, folded, folded_params, to, in);
+        assert_memory_equal(before, after, sizeof before);
+        dc_params_free(params);
+        dc_params_free(folded_params);
+        dc_graph_free(g);
+        dc_graph_free(folded);
+    }
 }
 
 static void folded_network_gives_the_same(void **state)
@@ -298,6 +368,8 @@ static void wanted_values_survive(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(constant_parameters_change_no_bit),
+        cmocka_unit_test(clamps_move_behind_max_pools),
         cmocka_unit_test(folded_network_gives_the_same),
         cmocka_unit_test(folded_weights_are_the_definition),
         cmocka_unit_test(only_what_folds_is_gone),
