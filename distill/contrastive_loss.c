@@ -4,7 +4,6 @@
 // measured; losses and gradients; the banks take the batch in. Negatives of a row are drawn again
 // in each pass that needs them, from a stream of (seed, epoch, id): nothing about them is state.
 
-#include <assert.h>
 #include <math.h>
 
 #include "core/math.h"
@@ -201,7 +200,9 @@ static enum dc_status crd_forward(const struct dc_op_call *call, struct dc_error
     const int64_t size = call->in[0].shape.dims[1];
     struct job j = {.call = call, .a = call->node->attributes, .size = size};
     double sums[2];
-    assert(call->step->ids && j.a->samples > 0);
+    if (!call->step->ids || !j.a->labels)
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "crd draws samples of other classes, and there are no labels of samples");
     j.partials = call->scratch;
     j.d = j.partials + (ptrdiff_t)chunks * PARTIALS;
     j.norms = j.d + chunks * SIDES * size;
@@ -248,15 +249,4 @@ static void crd_memory(struct dc_op_memory *memory, const struct dc_node *node,
                       sizeof(float) * (size_t)(SIDES * rows * size);
 }
 
-const struct dc_op dc_op_crd = {
-    .name = "crd",
-    .inputs_min = 2,
-    .inputs_max = 2,
-    .flags = DC_OP_LOSS,
-    .attribute_bytes = sizeof(struct dc_crd_attributes),
-    .infer = dc_row_loss_infer,
-    .declare = crd_declare,
-    .memory = crd_memory,
-    .forward = crd_forward,
-    .backward = dc_loss_backward,
-};
+DC_LOSS_OP(crd, 2, sizeof(struct dc_crd_attributes), dc_row_loss_infer, crd_memory, crd_declare);

@@ -142,14 +142,4 @@ static void dist_memory(struct dc_op_memory *memory, const struct dc_node *node,
     memory->forward += 3 * sizeof(double) * (size_t)dc_shape_count(&in[0]);
 }
 
-const struct dc_op dc_op_dist = {
-    .name = "dist",
-    .inputs_min = 2,
-    .inputs_max = 2,
-    .flags = DC_OP_LOSS,
-    .attribute_bytes = sizeof(struct dc_dist_attributes),
-    .infer = dc_row_loss_infer,
-    .memory = dist_memory,
-    .forward = dist_forward,
-    .backward = dc_loss_backward,
-};
+DC_LOSS_OP(dist, 2, sizeof(struct dc_dist_attributes), dc_row_loss_infer, dist_memory, NULL);

@@ -286,17 +286,7 @@ static enum dc_status pyramid_infer(struct dc_shape *out, const struct dc_node *
         (void)out;                                                                                 \
         dc_loss_memory(memory, in, id##_doubles(in), ctx);                                         \
     }                                                                                              \
-    const struct dc_op dc_op_##id = {                                                              \
-        .name = #id,                                                                               \
-        .inputs_min = 2,                                                                           \
-        .inputs_max = 2,                                                                           \
-        .flags = DC_OP_LOSS,                                                                       \
-        .attribute_bytes = (bytes),                                                                \
-        .infer = (infer_),                                                                         \
-        .memory = id##_memory,                                                                     \
-        .forward = id##_forward,                                                                   \
-        .backward = dc_loss_backward,                                                              \
-    }
+    DC_LOSS_OP(id, 2, bytes, infer_, id##_memory, NULL)
 
 MAP_LOSS(attention, sizeof(struct dc_attention_attributes), dc_map_loss_infer);
 MAP_LOSS(nst, 0, dc_map_loss_infer);

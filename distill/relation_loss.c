@@ -350,17 +350,7 @@ static double rkd(struct job *j)
     {                                                                                              \
         return relation_forward(call, id, error);                                                  \
     }                                                                                              \
-    const struct dc_op dc_op_##id = {                                                              \
-        .name = #id,                                                                               \
-        .inputs_min = 2,                                                                           \
-        .inputs_max = 2,                                                                           \
-        .flags = DC_OP_LOSS,                                                                       \
-        .attribute_bytes = (bytes),                                                                \
-        .infer = relation_infer,                                                                   \
-        .memory = relation_memory,                                                                 \
-        .forward = id##_forward,                                                                   \
-        .backward = dc_loss_backward,                                                              \
-    }
+    DC_LOSS_OP(id, 2, bytes, relation_infer, relation_memory, NULL)
 
 RELATION_LOSS(similarity, 0);
 RELATION_LOSS(pkt, 0);

@@ -67,13 +67,8 @@ double dc_log_sum_exp(double *p, const float *z, double temperature, int64_t cla
 
 enum { DC_CLASSES_MAX = 4096 };  // of a row, for what a loss keeps on the stack
 
-// The descriptor dc_op_ID of a loss that is a sum of `row` over rows of equal shapes [batch,
-// values], with its forward.
-#define DC_ROW_LOSS_OP(id, inputs, bytes, row, infer_)                                             \
-    static enum dc_status id##_forward(const struct dc_op_call *call, struct dc_error *error)      \
-    {                                                                                              \
-        return dc_row_loss_forward(call, (row), 0, error);                                         \
-    }                                                                                              \
+// The descriptor dc_op_ID of a loss whose forward is ID_forward; `declares`: its declare or NULL.
+#define DC_LOSS_OP(id, inputs, bytes, infer_, memory_, declares)                                   \
     const struct dc_op dc_op_##id = {                                                              \
         .name = #id,                                                                               \
         .inputs_min = (inputs),                                                                    \
@@ -81,9 +76,18 @@ enum { DC_CLASSES_MAX = 4096 };  // of a row, for what a loss keeps on the stack
         .flags = DC_OP_LOSS,                                                                       \
         .attribute_bytes = (bytes),                                                                \
         .infer = (infer_),                                                                         \
-        .memory = dc_row_loss_memory,                                                              \
+        .declare = (declares),                                                                     \
+        .memory = (memory_),                                                                       \
         .forward = id##_forward,                                                                   \
         .backward = dc_loss_backward,                                                              \
     }
+
+// The same, and the forward, of a loss that is a sum of `row` over rows without scratch.
+#define DC_ROW_LOSS_OP(id, inputs, bytes, row, infer_)                                             \
+    static enum dc_status id##_forward(const struct dc_op_call *call, struct dc_error *error)      \
+    {                                                                                              \
+        return dc_row_loss_forward(call, (row), 0, error);                                         \
+    }                                                                                              \
+    DC_LOSS_OP(id, inputs, bytes, infer_, dc_row_loss_memory, NULL)
 
 #endif

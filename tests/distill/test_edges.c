@@ -281,6 +281,25 @@ static void negatives_are_of_other_classes(void **state)
     }
 }
 
+// As a graph is built where only shapes are known: it has no samples to draw from.
+static void crd_needs_labels(void **state)
+{
+    (void)state;
+    static const uint64_t ids[1] = {0};
+    const struct dc_crd_attributes a = {.temperature = 1.0f, .negatives = 2, .bank_rows = 1};
+    float x[4] = {1, 2, 3, 4}, bank[4] = {0}, normalizer[2] = {0};
+    struct term t = {.op = &dc_op_crd,
+                     .attributes = &a,
+                     .inputs = 2,
+                     .shape = {DC_SHAPE(1, 4), DC_SHAPE(1, 4)},
+                     .in = {x, x},
+                     .trained = 2,
+                     .ids = ids,
+                     .param = {bank, bank, normalizer}};
+    assert_int_equal(term_run(&t, ctx), DC_ERR_CONFIG);
+    assert_non_null(strstr(t.error.message, "no labels"));
+}
+
 // What a row is contrasted with depends on its id, not on its place in the batch.
 static void negatives_follow_the_id(void **state)
 {
@@ -338,6 +357,7 @@ int main(void)
         cmocka_unit_test(batches_of_a_step_are_weighted),
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(negatives_are_of_other_classes),
+        cmocka_unit_test(crd_needs_labels),
         cmocka_unit_test(negatives_follow_the_id),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
