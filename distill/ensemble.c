@@ -43,7 +43,7 @@ static void forward_rows(const struct dc_op_call *call, struct dc_rows rows)
     const double t = (double)a->temperature;
     for (int64_t r = rows.first; r < rows.first + rows.count; r++) {
         float *out = dc_f32(&call->out) + r * classes;
-        double sums[8];
+        double sums[8] = {0};
         for (int i = 0; i < count && !a->binary; i++)
             sums[i] = dc_log_sum_exp(NULL, dc_f32(&call->in[i]) + r * classes, t, classes);
         for (int64_t c = 0; c < classes; c++) {
