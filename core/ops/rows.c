@@ -60,6 +60,7 @@ static void lay_out(struct parts *parts, const struct dc_node *node, const struc
     struct dc_param_spec specs[DC_OP_PARAMS_MAX];
     const int params = node->op->declare ? node->op->declare(specs, node, in) : 0;
     int64_t used = 0;
+    *parts = (struct parts){0};
     for (int i = 0; i < node->input_count + params; i++) {
         const int p = i - node->input_count;
         parts->offset[i] = used;
