@@ -696,6 +696,32 @@ static void broadcasts(void **state)
     }
 }
 
+// An export for one sample says 1 for the batch, also in shapes: it runs on several all the same.
+static void a_batch_of_one_in_the_file_is_any_batch(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 3; k++) {  // through [4, 1, 18], [4, 1 * 6, 3] and [4 * 1, 18]
+        begin(13, 3, (int64_t[]){1, 4, 18});
+        onnx_integers(&file, "s", k == 2 ? 2 : 3,
+                      k == 2 ? (int64_t[]){4, 18} : (int64_t[]){4, 6, 3});
+        onnx_integers(&file, "t", 3, (int64_t[]){4, 1, 18});
+        onnx_node(&file, "Transpose", "x", "a", "perm=1,0,2");
+        if (k == 0) {
+            onnx_node(&file, "Relu", "a", "b", "");
+        } else {
+            onnx_node(&file, "Reshape", "a s", "c", "");
+            onnx_node(&file, "Relu", "c", "d", "");
+            onnx_node(&file, "Reshape", "d t", "b", "");
+        }
+        onnx_node(&file, "Transpose", "b", "y", "perm=1,0,2");
+        for (int i = 0; i < ROWS * 72; i++) {
+            expected[i] = image[i] < 0 ? 0.0 : (double)image[i];
+            magnitude[i] = 0.0;
+        }
+        compare("one_sample", ROWS * 72, 0.0);
+    }
+}
+
 static int count_ops(const char *op)
 {
     struct dc_onnx *onnx;
@@ -759,6 +785,7 @@ int main(void)
         cmocka_unit_test(products),
         cmocka_unit_test(softmax_and_reductions),
         cmocka_unit_test(broadcasts),
+        cmocka_unit_test(a_batch_of_one_in_the_file_is_any_batch),
         cmocka_unit_test(transpositions_stand_only_where_memory_moves),
     };
     test_folder();
