@@ -223,7 +223,7 @@ struct dc_onnx_view dc__onnx_channels_last(int rank);
 // Axes of a view as their first atoms lie in memory, the batch first; those of size 1 behind the
 // one before them.
 void dc__onnx_order(int order[DC_RANK_MAX], const struct dc_onnx_view *view, int count);
-// The value with this axis as a single atom: itself, or a copy in the file's order.
+// The value with this axis as a single atom: itself, or a copy with this axis last.
 DC_MUST_USE enum dc_status dc__onnx_single(struct dc_import *m, struct dc_onnx_value *single,
                                            int *atom, const struct dc_onnx_value *v, int axis,
                                            struct dc_error *error);

@@ -55,6 +55,30 @@ static bool product_of(struct dc_linear *out, const struct dc_linear *dims, int 
     return good;
 }
 
+// Where a file says 1 for the batch: the new dimension that begins where the batch does in the old
+// ones is a multiple of it.
+static void place_batch(struct dc_linear *dims, int rank, const struct dc_import *m,
+                        const struct dc_onnx_value *v)
+{
+    const struct dc_shape *shape = dc__onnx_shape(m, v);
+    int64_t before = 1, so_far = 1;
+    bool found = false;
+    for (int x = 0; x < v->view.rank; x++) {
+        for (int k = 0; k < v->view.axes[x].count && !found; k++) {
+            const int atom = v->view.axes[x].atoms[k];
+            found = atom == 0;
+            before *= found ? 1 : shape->dims[atom];
+        }
+    }
+    for (int i = 0; i < rank; so_far *= dims[i++].c) {
+        if (so_far * dims[i].c > before || so_far == before) {
+            const int at = i == rank - 1 && i > 0 && so_far == before ? i - 1 : i;
+            dims[at] = (struct dc_linear){.k = dims[at].c};
+            return;
+        }
+    }
+}
+
 static enum dc_status reshape_dims(struct dc_onnx_call *call, struct dc_linear dims[DC_RANK_MAX],
                                    int *rank, const struct dc_linear *have, int have_rank,
                                    struct dc_error *error)
@@ -76,19 +100,19 @@ static enum dc_status reshape_dims(struct dc_onnx_call *call, struct dc_linear d
             open = i;
         batch = batch || dims[i].k;
     }
-    if (call->m->batch_fixed && call->in[0]->kind == DC_VALUE_GRAPH && !batch && *rank > 0 &&
-        open != 0)
-        dims[0] = (struct dc_linear){.k = dims[0].c};
     if (open >= 0)
         dims[open] = (struct dc_linear){.c = 1};
     if (!product_of(&total, have, 0, have_rank) || !product_of(&rest, dims, 0, *rank) ||
         (open >= 0 && rest.c == 0 && rest.k == 0))
         return dc_fail(error, DC_ERR_DATA, "the new shape does not fit");
     const int64_t all = total.k ? total.k : total.c, known = rest.k ? rest.k : rest.c;
-    if (open >= 0 && total.k && !rest.k)
+    const bool fixed = call->m->batch_fixed && total.k && !batch;
+    if (open >= 0 && total.k && !rest.k && !fixed)
         dims[open] = (struct dc_linear){.k = all / known};
     else if (open >= 0)
         dims[open].c = all / known;
+    if (fixed && product_of(&rest, dims, 0, *rank) && rest.c == total.k)
+        place_batch(dims, *rank, call->m, call->in[0]);
     DC_TRY(product_of(&rest, dims, 0, *rank) && rest.c == total.c && rest.k == total.k
                ? DC_OK
                : dc_fail(error, DC_ERR_DATA,

@@ -355,15 +355,15 @@ void dc__onnx_order(int order[DC_RANK_MAX], const struct dc_onnx_view *view, int
 enum dc_status dc__onnx_single(struct dc_import *m, struct dc_onnx_value *single, int *atom,
                                const struct dc_onnx_value *v, int axis, struct dc_error *error)
 {
-    static const int order[DC_RANK_MAX] = {0, 1, 2, 3, 4, 5, 6, 7};
     *single = *v;
     *atom = dc__onnx_atom(m, v, axis);
     if (*atom > 0)
         return DC_OK;
-    DC_TRY(dc__onnx_ordered(m, &single->node, v, order, error));
-    single->view = dc__onnx_plain(v->view.rank);
-    *atom = axis;
-    return axis > 0 ? DC_OK : dc_fail(error, DC_ERR_DATA, "'%s': not along the batch", v->name);
+    if (dc__onnx_dim(m, v, axis).k)
+        return dc_fail(error, DC_ERR_DATA, "'%s': not along the batch", v->name);
+    DC_TRY(dc__onnx_last(m, &single->node, &single->view, v, axis, error));
+    *atom = dc__onnx_shape(m, single)->rank - 1;
+    return DC_OK;
 }
 
 // Elements of `from`, of these dimensions, in the order of axes `order`.

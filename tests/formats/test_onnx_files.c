@@ -259,7 +259,7 @@ static const struct refusal {
     {"huge_range", huge_range, "a range from 0"},
     {"divided_by_zero", divided_by_zero, "a division by 0"},
     {"batch_squared", batch_squared, "depends on the size of the batch"},
-    {"samples_mixed", samples_mixed, "the first axis must be the batch"},
+    {"samples_mixed", samples_mixed, "not along the batch"},
     {"does_not_fit", does_not_fit, "does not hold the 192 values a sample"},
     {"does_not_broadcast", does_not_broadcast, "'x' and 'c' do not broadcast along axis 3"},
     {"constant_output", constant_output, "depends on no input"},

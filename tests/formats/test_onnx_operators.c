@@ -696,6 +696,76 @@ static void broadcasts(void **state)
     }
 }
 
+// An export for one sample says 1 for the batch, also in shapes: it runs on several all the same.
+static void a_batch_of_one_in_the_file_is_any_batch(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 3; k++) {  // through [4, 1, 18], [4, 1 * 6, 3] and [4 * 1, 18]
+        begin(13, 3, (int64_t[]){1, 4, 18});
+        onnx_integers(&file, "s", k == 2 ? 2 : 3,
+                      k == 2 ? (int64_t[]){4, 18} : (int64_t[]){4, 6, 3});
+        onnx_integers(&file, "t", 3, (int64_t[]){4, 1, 18});
+        onnx_node(&file, "Transpose", "x", "a", "perm=1,0,2");
+        if (k == 0) {
+            onnx_node(&file, "Relu", "a", "b", "");
+        } else {
+            onnx_node(&file, "Reshape", "a s", "c", "");
+            onnx_node(&file, "Relu", "c", "d", "");
+            onnx_node(&file, "Reshape", "d t", "b", "");
+        }
+        onnx_node(&file, "Transpose", "b", "y", "perm=1,0,2");
+        for (int i = 0; i < ROWS * 72; i++) {
+            expected[i] = image[i] < 0 ? 0.0 : (double)image[i];
+            magnitude[i] = 0.0;
+        }
+        compare("one_sample", ROWS * 72, 0.0);
+    }
+}
+
+static int count_ops(const char *op)
+{
+    struct dc_onnx *onnx;
+    struct dc_error error;
+    int count = 0;
+    onnx_save(&file, test_path("model.onnx"), "y");
+    if (dc_onnx_read(&onnx, test_path("model.onnx"), NULL, &error) != DC_OK)
+        fail_msg("%s", error.message);
+    for (int i = 0; i < onnx->graph->count; i++)
+        count += strcmp(onnx->graph->nodes[i].op->name, op) == 0;
+    dc_onnx_free(onnx);
+    return count;
+}
+
+// Channels first in the file and last in memory cost nothing; a channel shuffle costs one.
+static void transpositions_stand_only_where_memory_moves(void **state)
+{
+    (void)state;
+    begin(17, 4, (int64_t[]){0, 4, 6, 6});
+    onnx_floats(&file, "w", 4, (int64_t[]){4, 4, 3, 3});
+    onnx_floats(&file, "g", 1, (int64_t[]){4});
+    onnx_floats(&file, "d", 2, (int64_t[]){64, 5});
+    onnx_node(&file, "Conv", "x w", "a", "pads=1,1,1,1");
+    onnx_node(&file, "Transpose", "a", "b", "perm=0,2,3,1");
+    onnx_node(&file, "LayerNormalization", "b g", "c", "");
+    onnx_node(&file, "Transpose", "c", "e", "perm=0,3,1,2");
+    onnx_node(&file, "Add", "e a", "f", "");
+    onnx_node(&file, "Conv", "f w", "h", "");
+    onnx_node(&file, "Flatten", "h", "i", "");
+    onnx_node(&file, "Gemm", "i d", "y", "");
+    assert_int_equal(count_ops("transpose"), 0);
+    begin(13, 4, (int64_t[]){0, 4, 6, 6});
+    onnx_floats(&file, "w", 4, (int64_t[]){2, 2, 3, 3});
+    onnx_integers(&file, "s", 5, (int64_t[]){0, 2, 2, 6, 6});
+    onnx_integers(&file, "t", 4, (int64_t[]){0, 4, 6, 6});
+    onnx_node(&file, "Reshape", "x s", "a", "");
+    onnx_node(&file, "Transpose", "a", "b", "perm=0,2,1,3,4");
+    onnx_node(&file, "Reshape", "b t", "c", "");
+    onnx_node(&file, "Split", "c", "d e", "axis=1");
+    onnx_node(&file, "Conv", "e w", "f", "pads=1,1,1,1");
+    onnx_node(&file, "Concat", "d f", "y", "axis=1");
+    assert_int_equal(count_ops("transpose"), 1);
+}
+
 static int close_folder(void **state)
 {
     (void)state;
@@ -715,6 +785,8 @@ int main(void)
         cmocka_unit_test(products),
         cmocka_unit_test(softmax_and_reductions),
         cmocka_unit_test(broadcasts),
+        cmocka_unit_test(a_batch_of_one_in_the_file_is_any_batch),
+        cmocka_unit_test(transpositions_stand_only_where_memory_moves),
     };
     test_folder();
     return cmocka_run_group_tests(tests, NULL, close_folder);
