@@ -227,9 +227,10 @@ static enum dc_status read_shard(char *const *arrays, const struct dc_h5 *file, 
                                          DC_SHAPE(samples, cache->views, cache->arrays[a].width)};
         DC_TRY(dc_h5_read(file, cache->arrays[a].name, &tensor, error));
     }
-    for (int64_t i = 0; cache->spec.top > 0 && i < samples * cache->views * cache->spec.top; i++)
-        if (((int32_t *)arrays[1])[i] < 0 ||
-            ((int32_t *)arrays[1])[i] >= cache->spec.columns[0].values)
+    const int64_t kept = samples * cache->views * cache->spec.top;
+    const int32_t *classes = kept > 0 ? (const int32_t *)arrays[1] : NULL;
+    for (int64_t i = 0; classes && i < kept; i++)
+        if (classes[i] < 0 || classes[i] >= cache->spec.columns[0].values)
             return dc_fail(error, DC_ERR_DATA, "%s: it names a class that is not there", path);
     return want_int(file, path, "checksum", (int64_t)checksum(arrays, cache, samples), error);
 }

@@ -34,7 +34,8 @@ static enum dc_status open_plan(struct run *run, const struct dc_teach_job *job,
     const struct dc_plan_config config = {.mode = DC_INFERENCE,
                                           .max_rows = job->batch,
                                           .outputs = teacher->outputs,
-                                          .output_count = teacher->output_count};
+                                          .output_count = teacher->output_count,
+                                          .constant_params = true};
     assert(teacher->output_count == run->spec->column_count);
     return dc_plan_create(&run->plan, job->ctx, teacher->graph, &config, error);
 }

@@ -46,6 +46,7 @@ static enum dc_status make_plans(struct trainer *t, struct dc_error *error)
             .outputs = outputs,
             .output_count = network->output_count + 1,
             .params = network->params,
+            .constant_params = network->constant,
         };
         DC_TRY_IN(dc_plan_create(&t->plans[n], t->ctx, network->graph, &config, error), error,
                   "network '%s'", network->name);

@@ -29,6 +29,7 @@ struct dc_network {
     struct dc_params *params;
     int image, output;   // nodes: what is bound to the batch, and the logits
     int view;            // of the batch's views: what is bound to image
+    bool constant;       // params stay as they are: the plan may keep them packed
     int targets;         // input node bound to the batch's targets, or -1
     const int *outputs;  // nodes beside output whose values feeds read
     int output_count;

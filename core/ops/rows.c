@@ -141,7 +141,7 @@ static void adding_chunk(void *arg, int chunk, int thread)
 enum dc_status dc_adding_backward(const struct dc_op_call *call, struct dc_error *error)
 {
     (void)error;
-    struct parts parts;
+    struct parts parts = {0};
     parts_of(&parts, call);
     float *scratch = call->scratch;
     bool wanted = wants_input(call);
