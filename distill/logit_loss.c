@@ -34,7 +34,8 @@ static double kd_row(const struct dc_loss_row *row)
     return loss;
 }
 
-DC_ROW_LOSS_OP(kd, 2, sizeof(struct dc_kd_attributes), kd_row, dc_row_loss_infer);
+DC_ROW_LOSS_FORWARD(kd, kd_row)
+DC_LOSS_OP(kd, 2, sizeof(struct dc_kd_attributes), dc_row_loss_infer, dc_row_loss_memory, NULL);
 
 static int64_t largest(const float *z, int64_t classes)
 {
@@ -93,7 +94,8 @@ static enum dc_status dkd_infer(struct dc_shape *out, const struct dc_node *node
     return dc_row_loss_infer(out, node, in, error);
 }
 
-DC_ROW_LOSS_OP(dkd, 3, sizeof(struct dc_dkd_attributes), dkd_row, dkd_infer);
+DC_ROW_LOSS_FORWARD(dkd, dkd_row)
+DC_LOSS_OP(dkd, 3, sizeof(struct dc_dkd_attributes), dkd_infer, dc_row_loss_memory, NULL);
 
 // u = (z - mean) / divisor. *constant: the divisor does not depend on z.
 static double standardize(float *u, bool *constant, const float *z, int64_t classes)
@@ -140,8 +142,9 @@ static enum dc_status standardized_infer(struct dc_shape *out, const struct dc_n
     return dc_row_loss_infer(out, node, in, error);
 }
 
-DC_ROW_LOSS_OP(standardized_kd, 2, sizeof(struct dc_kd_attributes), standardized_kd_row,
-               standardized_infer);
+DC_ROW_LOSS_FORWARD(standardized_kd, standardized_kd_row)
+DC_LOSS_OP(standardized_kd, 2, sizeof(struct dc_kd_attributes), standardized_infer,
+           dc_row_loss_memory, NULL);
 
 static double hard_label_row(const struct dc_loss_row *row)
 {
@@ -155,4 +158,5 @@ static double hard_label_row(const struct dc_loss_row *row)
     return log_sum - (double)row->in[0][y] + nothing;
 }
 
-DC_ROW_LOSS_OP(hard_label, 2, 0, hard_label_row, dc_row_loss_infer);
+DC_ROW_LOSS_FORWARD(hard_label, hard_label_row)
+DC_LOSS_OP(hard_label, 2, 0, dc_row_loss_infer, dc_row_loss_memory, NULL);

@@ -272,7 +272,7 @@ static enum dc_status pyramid_infer(struct dc_shape *out, const struct dc_node *
     return dc_value_loss_infer(out, node, in, error);
 }
 
-#define MAP_LOSS(id, bytes, infer_)                                                                \
+#define MAP_LOSS(id)                                                                               \
     static enum dc_status id##_forward(const struct dc_op_call *call, struct dc_error *error)      \
     {                                                                                              \
         const struct dc_shape in[2] = {call->in[0].shape, call->in[1].shape};                      \
@@ -285,9 +285,12 @@ static enum dc_status pyramid_infer(struct dc_shape *out, const struct dc_node *
         (void)node;                                                                                \
         (void)out;                                                                                 \
         dc_loss_memory(memory, in, id##_doubles(in), ctx);                                         \
-    }                                                                                              \
-    DC_LOSS_OP(id, 2, bytes, infer_, id##_memory, NULL)
+    }
 
-MAP_LOSS(attention, sizeof(struct dc_attention_attributes), dc_map_loss_infer);
-MAP_LOSS(nst, 0, dc_map_loss_infer);
-MAP_LOSS(pyramid, 0, pyramid_infer);
+MAP_LOSS(attention)
+DC_LOSS_OP(attention, 2, sizeof(struct dc_attention_attributes), dc_map_loss_infer,
+           attention_memory, NULL);
+MAP_LOSS(nst)
+DC_LOSS_OP(nst, 2, 0, dc_map_loss_infer, nst_memory, NULL);
+MAP_LOSS(pyramid)
+DC_LOSS_OP(pyramid, 2, 0, pyramid_infer, pyramid_memory, NULL);

@@ -345,13 +345,15 @@ static double rkd(struct job *j)
     return total;
 }
 
-#define RELATION_LOSS(id, bytes)                                                                   \
+#define RELATION_LOSS(id)                                                                          \
     static enum dc_status id##_forward(const struct dc_op_call *call, struct dc_error *error)      \
     {                                                                                              \
         return relation_forward(call, id, error);                                                  \
-    }                                                                                              \
-    DC_LOSS_OP(id, 2, bytes, relation_infer, relation_memory, NULL)
+    }
 
-RELATION_LOSS(similarity, 0);
-RELATION_LOSS(pkt, 0);
-RELATION_LOSS(rkd, sizeof(struct dc_rkd_attributes));
+RELATION_LOSS(similarity)
+DC_LOSS_OP(similarity, 2, 0, relation_infer, relation_memory, NULL);
+RELATION_LOSS(pkt)
+DC_LOSS_OP(pkt, 2, 0, relation_infer, relation_memory, NULL);
+RELATION_LOSS(rkd)
+DC_LOSS_OP(rkd, 2, sizeof(struct dc_rkd_attributes), relation_infer, relation_memory, NULL);

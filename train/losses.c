@@ -54,8 +54,11 @@ static double binary_cross_entropy_row(const struct dc_loss_row *row)
     return sum / (double)row->values;
 }
 
-DC_ROW_LOSS_OP(cross_entropy, 2, sizeof(struct dc_cross_entropy_attributes), cross_entropy_row,
-               dc_row_loss_infer);
-DC_ROW_LOSS_OP(mean_squared_error, 2, 0, squared_error_row, dc_value_loss_infer);
-DC_ROW_LOSS_OP(binary_cross_entropy, 2, sizeof(struct dc_binary_cross_entropy_attributes),
-               binary_cross_entropy_row, dc_row_loss_infer);
+DC_ROW_LOSS_FORWARD(cross_entropy, cross_entropy_row)
+DC_LOSS_OP(cross_entropy, 2, sizeof(struct dc_cross_entropy_attributes), dc_row_loss_infer,
+           dc_row_loss_memory, NULL);
+DC_ROW_LOSS_FORWARD(mean_squared_error, squared_error_row)
+DC_LOSS_OP(mean_squared_error, 2, 0, dc_value_loss_infer, dc_row_loss_memory, NULL);
+DC_ROW_LOSS_FORWARD(binary_cross_entropy, binary_cross_entropy_row)
+DC_LOSS_OP(binary_cross_entropy, 2, sizeof(struct dc_binary_cross_entropy_attributes),
+           dc_row_loss_infer, dc_row_loss_memory, NULL);

@@ -82,12 +82,11 @@ enum { DC_CLASSES_MAX = 4096 };  // of a row, for what a loss keeps on the stack
         .backward = dc_loss_backward,                                                              \
     }
 
-// The same, and the forward, of a loss that is a sum of `row` over rows without scratch.
-#define DC_ROW_LOSS_OP(id, inputs, bytes, row, infer_)                                             \
+// The forward of a loss that is a sum of `row` over rows without scratch.
+#define DC_ROW_LOSS_FORWARD(id, row)                                                               \
     static enum dc_status id##_forward(const struct dc_op_call *call, struct dc_error *error)      \
     {                                                                                              \
         return dc_row_loss_forward(call, (row), 0, error);                                         \
-    }                                                                                              \
-    DC_LOSS_OP(id, inputs, bytes, infer_, dc_row_loss_memory, NULL)
+    }
 
 #endif
