@@ -7,7 +7,6 @@
 #include "core/file.h"
 #include "core/h5.h"
 #include "export/bundle.h"
-#include "formats/onnx.h"
 #include "run/model.h"
 
 static int64_t trained_count(const struct dc_params *params, const struct dc_node *node)
@@ -78,16 +77,6 @@ static enum dc_status inspect_model(const char *path, const struct dc_cli *cli,
     return status;
 }
 
-static enum dc_status inspect_onnx(const char *path, const struct dc_cli *cli,
-                                   struct dc_error *error)
-{
-    struct dc_onnx *onnx = NULL;
-    DC_TRY(dc_onnx_read(&onnx, path, NULL, error));
-    const enum dc_status status = print_graph(onnx->graph, onnx->params, path, cli, error);
-    dc_onnx_free(onnx);
-    return status;
-}
-
 static enum dc_status inspect_bundle(const char *path, struct dc_error *error)
 {
     struct dc_imodel *model = NULL;
@@ -113,7 +102,7 @@ static enum dc_status inspect_bundle(const char *path, struct dc_error *error)
 static void print_array(void *user, const char *name, enum dc_dtype dtype,
                         const struct dc_shape *shape)
 {
-    static const char *const types[] = {"float32", "float64", "int8", "uint8", "int32"};
+    static const char *const types[] = {"float32", "float64", "int8", "uint8", "int32", "float16"};
     char text[DC_SHAPE_TEXT];
     (void)user;
     printf("%-48s %-8s %s\n", name, types[dtype], dc_shape_text(text, shape));
@@ -128,12 +117,13 @@ static enum dc_status inspect_hdf5(const char *path, struct dc_error *error)
     return status;
 }
 
-static enum dc_status inspect_run(const char *path, struct dc_error *error)
+// What describes a run or a cache, as it stands.
+static enum dc_status print_file(const char *path, const char *file, struct dc_error *error)
 {
     struct dc_arena *arena = NULL;
     char *text = NULL, *name = NULL;
     DC_TRY(dc_arena_create(&arena, error));
-    name = dc_arena_printf(arena, error, "%s/resolved.yaml", path);
+    name = dc_arena_printf(arena, error, "%s/%s", path, file);
     const enum dc_status status = name ? dc_file_read(&text, NULL, name, arena, error)
                                        : DC_ERR_MEMORY;
     if (status == DC_OK)
@@ -146,28 +136,28 @@ static enum dc_status inspect(const struct dc_cli *cli, struct dc_error *error)
 {
     const char *path = cli->positionals[0];
     const char *dot = strrchr(path, '.');
-    if (dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0))
+    if (dot && (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml") || dc_model_is_onnx(path)))
         return inspect_model(path, cli, error);
-    if (dot && strcmp(dot, ".onnx") == 0)
-        return inspect_onnx(path, cli, error);
     DC_TRY(dc_cli_only(cli, "inspect of what is no model file", "q", error));
+    if (dc_run_is_cache(path))
+        return print_file(path, "manifest.json", error);
     if (dc_cli_has_file(path, "manifest.json"))
         return inspect_bundle(path, error);
     if (dc_cli_has_file(path, "resolved.yaml"))
-        return inspect_run(path, error);
+        return print_file(path, "resolved.yaml", error);
     if (dot && strcmp(dot, ".h5") == 0)
         return inspect_hdf5(path, error);
     return dc_fail(
         error, DC_ERR_USAGE,
-        "%s is neither a model file (.yaml, .onnx), an HDF5 file (.h5), a bundle nor a run "
-        "directory",
+        "%s is neither a model file (.yaml, .onnx), an HDF5 file (.h5), a bundle, a soft-target "
+        "cache nor a run directory",
         path);
 }
 
 const struct dc_verb dc_verb_inspect = {
     .name = "inspect",
     .arguments = "PATH",
-    .summary = "show a model file, a bundle, an HDF5 file or a run directory",
+    .summary = "show a model file, a bundle, a cache, an HDF5 file or a run directory",
     .options = "jq",
     .positionals_min = 1,
     .positionals_max = 1,
