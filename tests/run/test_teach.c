@@ -124,6 +124,26 @@ static void cached_training_has_the_same_bits(void **state)
     assert_same_student("off", "top", false);
 }
 
+// Layers that losses read are columns beside the logits.
+static void features_are_cached_too(void **state)
+{
+    (void)state;
+    static const char losses[] = "--set=stages.student.distill.losses=[kd: {weight: 0.5}, "
+                                 "hint: {student: stem_relu, teacher: stem_norm, weight: 1}, "
+                                 "similarity: {student: pool, teacher: pool, weight: 1}]";
+    copy("taught", "off-features");
+    DECANT(&outcome, NULL, "run", test_path("cached.yaml"), "--run", test_path("off-features"),
+           losses);
+    good("features");
+    run("features", "c-features", losses);
+    good("cached features");
+    assert_same_student("off-features", "features", true);
+    assert_same_student("off", "features", false);
+    run("fewer", "c-features", NULL);  // the losses of the file read logits alone
+    assert_outcome(&outcome, "fewer", 2,
+                   (const char *const[OUTCOME_WORDS]){"made with output 1 'stem", "needs none"});
+}
+
 static void verify(const char *folder, int exit_code, const char *word)
 {
     DECANT(&outcome, NULL, "verify", test_path(folder));
@@ -282,6 +302,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cached_training_has_the_same_bits),
+        cmocka_unit_test(features_are_cached_too),
         cmocka_unit_test(verification_recomputes),
         cmocka_unit_test(what_changed_is_refused),
         cmocka_unit_test(damage_is_repaired_only_when_asked),
