@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/half.h"
 #include "core/random.h"
 #include "formats/onnx_internal.h"
 
@@ -155,28 +156,12 @@ static enum dc_status external_bytes(struct dc_import *m, const uint8_t **bytes,
     return DC_OK;
 }
 
-// IEEE 754 binary16, exactly.
-static float from_half(unsigned half)
-{
-    const unsigned exponent = half >> 10 & 31, fraction = half & 1023;
-    const uint32_t sign = (uint32_t)(half >> 15) << 31;
-    float value;
-    if (exponent == 0) {  // zero, subnormal: fraction * 2^-24
-        value = (float)fraction / 16777216.0f;
-        return sign ? -value : value;
-    }
-    const uint32_t wide = exponent == 31 ? 255 : exponent + 112;
-    const uint32_t bits = sign | wide << 23 | (uint32_t)fraction << 13;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 static float float_at(const uint8_t *bytes, int type, int64_t i)
 {
     float f;
     double d;
     if (type == TYPE_FLOAT16)
-        return from_half(bytes[2 * i] | (unsigned)bytes[2 * i + 1] << 8);
+        return dc_half_to_float((uint16_t)(bytes[2 * i] | bytes[2 * i + 1] << 8));
     if (type == TYPE_DOUBLE) {
         memcpy(&d, bytes + 8 * i, sizeof d);
         return (float)d;
@@ -213,7 +198,7 @@ static float typed_float(const Onnx__TensorProto *t, int64_t i)
 {
     return t->data_type == TYPE_FLOAT    ? t->float_data[i]
            : t->data_type == TYPE_DOUBLE ? (float)t->double_data[i]
-                                         : from_half((unsigned)t->int32_data[i] & 0xffff);
+                                         : dc_half_to_float((uint16_t)(t->int32_data[i] & 0xffff));
 }
 
 enum dc_status dc__onnx_tensor(struct dc_import *m, struct dc_onnx_constant *constant,
