@@ -51,17 +51,72 @@ enum dc_status dc_file_read(char **text, size_t *size, const char *path, struct 
     return status;
 }
 
-enum dc_status dc_file_hash(uint64_t *hash, const char *path, struct dc_error *error)
+// *hash goes on over the file's next `limit` bytes, or what there is of them.
+static enum dc_status hash_some(uint64_t *hash, FILE *file, const char *path, uint64_t limit,
+                                struct dc_error *error)
 {
     char bytes[65536];
+    for (size_t have = 1; limit > 0 && have > 0; limit -= have) {
+        have = fread(bytes, 1, limit < sizeof bytes ? (size_t)limit : sizeof bytes, file);
+        *hash = dc_hash_bytes(*hash, bytes, have);
+    }
+    return ferror(file) ? fail_errno(error, DC_ERR_IO, path, "cannot read") : DC_OK;
+}
+
+enum dc_status dc_file_hash(uint64_t *hash, const char *path, struct dc_error *error)
+{
     FILE *file = fopen(path, "rbe");
     if (!file)
         return fail_errno(error, DC_ERR_DATA, path, "cannot open");
-    for (size_t have; (have = fread(bytes, 1, sizeof bytes, file)) > 0;)
-        *hash = dc_hash_bytes(*hash, bytes, have);
-    const bool failed = ferror(file);
-    const enum dc_status status = failed ? fail_errno(error, DC_ERR_IO, path, "cannot read")
-                                         : DC_OK;
+    const enum dc_status status = hash_some(hash, file, path, UINT64_MAX, error);
+    fclose(file);
+    return status;
+}
+
+// What a sealed file ends with, after the mark: the hash of all before it and the mark.
+static const char seal_mark[8] = "DCSEAL1\n";
+enum { SEAL_BYTES = sizeof seal_mark + 8 };
+
+static enum dc_status expected_seal(char seal[SEAL_BYTES], FILE *file, const char *path,
+                                    uint64_t bytes, struct dc_error *error)
+{
+    uint64_t hash = DC_HASH_START;
+    DC_TRY(hash_some(&hash, file, path, bytes, error));
+    memcpy(seal, seal_mark, sizeof seal_mark);
+    hash = dc_hash_bytes(hash, seal_mark, sizeof seal_mark);
+    for (int i = 0; i < 8; i++)
+        seal[sizeof seal_mark + (size_t)i] = (char)(hash >> 8 * i & 0xff);
+    return DC_OK;
+}
+
+enum dc_status dc_file_seal(const char *path, struct dc_error *error)
+{
+    char seal[SEAL_BYTES];
+    FILE *file = fopen(path, "r+be");
+    if (!file)
+        return fail_errno(error, DC_ERR_IO, path, "cannot open");
+    enum dc_status status = expected_seal(seal, file, path, UINT64_MAX, error);
+    const bool written = status == DC_OK && fseeko(file, 0, SEEK_END) == 0 &&
+                         fwrite(seal, 1, sizeof seal, file) == sizeof seal;
+    if ((fclose(file) != 0 || !written) && status == DC_OK)
+        status = fail_errno(error, DC_ERR_IO, path, "cannot write");
+    return status;
+}
+
+enum dc_status dc_file_check_seal(const char *path, struct dc_error *error)
+{
+    char seal[SEAL_BYTES], have[SEAL_BYTES];
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        return fail_errno(error, DC_ERR_DATA, path, "cannot open");
+    const off_t size = fseeko(file, 0, SEEK_END) == 0 ? ftello(file) : -1;
+    rewind(file);
+    enum dc_status status = DC_OK;
+    if (size >= SEAL_BYTES)
+        status = expected_seal(seal, file, path, (uint64_t)size - SEAL_BYTES, error);
+    if (status == DC_OK && (size < SEAL_BYTES || fread(have, 1, sizeof have, file) != sizeof have ||
+                            memcmp(have, seal, sizeof have) != 0))
+        status = dc_fail(error, DC_ERR_DATA, "%s: its bytes are not those that were written", path);
     fclose(file);
     return status;
 }

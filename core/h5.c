@@ -155,6 +155,19 @@ enum dc_status dc_h5_open(struct dc_h5 **file, const char *path, struct dc_error
     return new_file(file, path, false, error);
 }
 
+enum dc_status dc_h5_open_sealed(struct dc_h5 **file, const char *path, struct dc_error *error)
+{
+    *file = NULL;
+    DC_TRY(dc_file_check_seal(path, error));
+    return dc_h5_open(file, path, error);
+}
+
+void dc_h5_seal(struct dc_h5 *file)
+{
+    assert(file->temporary);
+    file->sealed = true;
+}
+
 enum dc_status dc_h5_close_commit(struct dc_h5 *file, enum dc_status status, struct dc_error *error)
 {
     assert(file->temporary);
@@ -168,6 +181,8 @@ enum dc_status dc_h5_close_commit(struct dc_h5 *file, enum dc_status status, str
     if (failed)
         status = dc_fail(error, DC_ERR_IO, "%s: not written, an earlier write failed", file->path);
     dc__h5_unlock();
+    if (status == DC_OK && file->sealed)
+        status = dc_file_seal(file->temporary, error);
     if (status == DC_OK)
         status = dc_file_commit(file->temporary, file->path, error);
     else

@@ -11,6 +11,7 @@ struct dc_h5 {
     hid_t id;
     struct dc_arena *arena;
     char *path, *temporary;  // temporary: NULL when open for reading
+    bool sealed;             // it is to end in a checksum
     bool failed;             // a write failed, so the file cannot be committed
 };
 

@@ -268,7 +268,7 @@ static void change_byte(const char *path, long at, bool cut)
         assert_int_equal(truncate(path, at), 0);
 }
 
-// Every byte of the arrays counts; a flip elsewhere in the file is found or changes nothing.
+// Every byte of the file counts, and none that changed reaches HDF5.
 static void damage_is_found(void **state)
 {
     (void)state;
@@ -281,15 +281,11 @@ static void damage_is_found(void **state)
     fseek(file, 0, SEEK_END);
     const long size = ftell(file);
     fclose(file);
-    int found = 0;
-    for (long at = 0; at < size; at += 3) {
+    for (long at = 0; at < size; at++) {
         change_byte(path, at, false);
-        const enum dc_status status = dc_cache_check(cache, 0, 1, &error);
-        assert_true(status == DC_OK || status == DC_ERR_DATA);
-        found += status != DC_OK;
+        assert_int_equal(dc_cache_check(cache, 0, 1, &error), DC_ERR_DATA);
         change_byte(path, at, false);
     }
-    assert_true(found * 3 >= (int)sizeof(float) * BLOCK * ROW);
     assert_int_equal(dc_cache_check(cache, 0, 1, &error), DC_OK);
     change_byte(path, size / 2, true);
     assert_int_equal(dc_cache_check(cache, 0, 1, &error), DC_ERR_DATA);
