@@ -19,7 +19,7 @@ DC_MUST_USE enum dc_status dc_file_read(char **text, size_t *size, const char *p
 // *hash goes on over the file's bytes (dc_hash_bytes).
 DC_MUST_USE enum dc_status dc_file_hash(uint64_t *hash, const char *path, struct dc_error *error);
 
-// A sealed file ends in a checksum of all its bytes: seal appends it, check_seal wants it to be right
+// A sealed file ends in a checksum of all its bytes: seal appends it, check_seal wants it right
 // (DC_ERR_DATA). For formats whose readers trust what they read.
 DC_MUST_USE enum dc_status dc_file_seal(const char *path, struct dc_error *error);
 DC_MUST_USE enum dc_status dc_file_check_seal(const char *path, struct dc_error *error);
