@@ -304,9 +304,11 @@ static void run_fast(const struct dc_engine *engine, const struct dc__fast_layer
                            call->in_layers[0]->zero_point, call->in_layers[1]->zero_point, 1);
 }
 
-// Layers in order. values[i] says where layer i's codes are; values[0] is not written.
+// Layers in order. values[i] says where layer i's codes go, read[i] where its readers find them;
+// values[0] is not written.
 static void run_layers(const struct dc_engine *engine, const struct workspace *work,
-                       int8_t *const *values, const int8_t *input, int32_t *const *traced)
+                       int8_t *const *values, int8_t *const *read, const int8_t *input,
+                       int32_t *const *traced)
 {
     const struct dc_imodel *model = engine->model;
     for (int i = 1; i < model->count; i++) {
@@ -315,7 +317,7 @@ static void run_layers(const struct dc_engine *engine, const struct workspace *w
         const int8_t *in[DC_I_INPUTS_MAX] = {NULL};
         for (int k = 0; k < l->input_count; k++) {
             in_layers[k] = &model->layers[l->inputs[k]];
-            in[k] = values[l->inputs[k]] ? values[l->inputs[k]] : input;
+            in[k] = read[l->inputs[k]] ? read[l->inputs[k]] : input;
         }
         int32_t *const sums = traced ? traced[i] : NULL;
         const struct call call = {.layer = l,
@@ -351,7 +353,7 @@ static void run_block(void *arg, int index, int thread)
     const int64_t first = (int64_t)index * ROWS_BLOCK;
     for (int64_t row = first; row < first + ROWS_BLOCK && row < run->rows; row++) {
         work->values[model->count - 1] = run->output + row * out_size;
-        run_layers(run->engine, work, work->values, run->input + row * in_size, NULL);
+        run_layers(run->engine, work, work->values, work->values, run->input + row * in_size, NULL);
     }
 }
 
@@ -365,7 +367,15 @@ void dc_engine_run(struct dc_engine *engine, int8_t *output, const int8_t *input
 void dc_engine_trace(struct dc_engine *engine, struct dc_itrace *trace, const int8_t *input)
 {
     memcpy(trace->outputs[0], input, (size_t)dc_ilayer_size(&engine->model->layers[0]));
-    run_layers(engine, &engine->workspaces[0], trace->outputs, input, trace->accumulators);
+    run_layers(engine, &engine->workspaces[0], trace->outputs, trace->outputs, input,
+               trace->accumulators);
+}
+
+void dc_engine_trace_alone(struct dc_engine *engine, struct dc_itrace *trace, int8_t *const *values)
+{
+    memcpy(trace->outputs[0], values[0], (size_t)dc_ilayer_size(&engine->model->layers[0]));
+    run_layers(engine, &engine->workspaces[0], trace->outputs, values, values[0],
+               trace->accumulators);
 }
 
 enum dc_status dc_itrace_create(struct dc_itrace **trace, const struct dc_imodel *model,

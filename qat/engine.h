@@ -34,4 +34,9 @@ void dc_itrace_free(struct dc_itrace *trace);  // NULL is allowed
 
 void dc_engine_trace(struct dc_engine *engine, struct dc_itrace *trace, const int8_t *input);
 
+// Each layer by itself: what it makes of the codes given for its inputs. values: [layer], layer 0
+// the input.
+void dc_engine_trace_alone(struct dc_engine *engine, struct dc_itrace *trace,
+                           int8_t *const *values);
+
 #endif
