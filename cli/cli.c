@@ -53,6 +53,8 @@ static const struct option options[] = {
     {'a', "--augment", "FILE", "augmentations, for example configs/augment/flip.yaml",
      AT(TEXT, augment)},
     {'S', "--source", "KIND:PATH", "data set, for example cifar10:folder", AT(TEXT, source)},
+    {'Q', "--quantization", NULL, "what rounding did to each layer and sample",
+     AT(FLAG, quantization)},
     {'R', "--repair", NULL, "make files that cannot be read anew", AT(FLAG, repair)},
     {'t', "--threads", "N", "threads (default: what this process may use)", AT(COUNT, threads)},
     {'j', "--json", NULL, "machine-readable result on stdout", AT(FLAG, json)},

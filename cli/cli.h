@@ -20,7 +20,7 @@ struct dc_cli {
     const char *model, *mode, *augment, *source;
     int64_t threads, limit, batch, windows;
     double seconds;
-    bool json, quiet, help, table, frozen, unfolded, repair;
+    bool json, quiet, help, table, frozen, unfolded, repair, quantization;
     char given[64];  // letters of the options that were there
 };
 

@@ -4,17 +4,19 @@
 
 #include "cli/cli.h"
 #include "run/predict.h"
+#include "run/quantization.h"
 #include "run/report.h"
 
-static enum dc_status open_and_predict(struct dc_prediction *prediction, struct dc_run **run,
-                                       const struct dc_cli *cli, struct dc_error *error)
+// The run that the command names, or that a bundle lies in, and what is asked of it.
+static enum dc_status open_run(struct dc_run **run, struct dc_predict_options *options,
+                               const struct dc_cli *cli, struct dc_error *error)
 {
     const char *path = cli->positionals[0];
-    struct dc_predict_options options = {.stage = cli->stage,
-                                         .data = cli->data,
-                                         .split = cli->split,
-                                         .limit = cli->limit,
-                                         .profile = cli->profile};
+    *options = (struct dc_predict_options){.stage = cli->stage,
+                                           .data = cli->data,
+                                           .split = cli->split,
+                                           .limit = cli->limit,
+                                           .profile = cli->profile};
     char directory[4096];
     if (dc_cli_has_file(path, "manifest.json")) {
         if (cli->stage || cli->profile)
@@ -23,13 +25,12 @@ static enum dc_status open_and_predict(struct dc_prediction *prediction, struct 
                            "--profile are for runs",
                            path);
         DC_TRY(dc_cli_run_of_bundle(directory, sizeof directory, cli, path, error));
-        options.bundle = path;
+        options->bundle = path;
         path = directory;
     } else if (cli->run) {
         return dc_fail(error, DC_ERR_USAGE, "%s is not a bundle: --run is for those", path);
     }
-    DC_TRY(dc_cli_open_run(run, cli, path, error));
-    return dc_run_predict(prediction, *run, &options, error);
+    return dc_cli_open_run(run, cli, path, error);
 }
 
 static void print_scores(const struct dc_prediction *p, const struct dc_source *source)
@@ -56,11 +57,41 @@ static void print_scores(const struct dc_prediction *p, const struct dc_source *
     }
 }
 
+static enum dc_status print_quantization(const struct dc_cli *cli, struct dc_run *run,
+                                         const struct dc_predict_options *options,
+                                         struct dc_error *error)
+{
+    json_t *report = NULL;
+    struct dc_text_buffer text = {0};
+    DC_TRY(dc_run_quantization(&report, run, options, error));
+    enum dc_status status = DC_OK;
+    if (cli->json) {
+        status = dc_cli_print_json(report, error);
+    } else {
+        dc_quantization_text(&text, report);
+        if (text.failed)
+            status = dc_fail(error, DC_ERR_MEMORY, "out of memory");
+        else
+            fputs(text.text, stdout);
+    }
+    dc_text_free(&text);
+    json_decref(report);
+    return status;
+}
+
 static enum dc_status eval(const struct dc_cli *cli, struct dc_error *error)
 {
     struct dc_run *run = NULL;
-    struct dc_prediction prediction;
-    enum dc_status status = open_and_predict(&prediction, &run, cli, error);
+    struct dc_predict_options options;
+    struct dc_prediction prediction = {0};
+    enum dc_status status = open_run(&run, &options, cli, error);
+    if (status == DC_OK && cli->quantization) {
+        status = print_quantization(cli, run, &options, error);
+        dc_run_close(run);
+        return status;
+    }
+    if (status == DC_OK)
+        status = dc_run_predict(&prediction, run, &options, error);
     if (status == DC_OK && !prediction.scores)
         status = dc_fail(error, DC_ERR_DATA, "the data has no labels for %d classes",
                          prediction.classes);
@@ -91,10 +122,13 @@ static enum dc_status print_prediction_json(const char *path, const struct dc_pr
 static enum dc_status predict(const struct dc_cli *cli, struct dc_error *error)
 {
     struct dc_run *run = NULL;
-    struct dc_prediction prediction;
+    struct dc_predict_options options;
+    struct dc_prediction prediction = {0};
     if (!cli->out)
         return dc_fail(error, DC_ERR_USAGE, "decant predict needs --out FILE.h5");
-    enum dc_status status = open_and_predict(&prediction, &run, cli, error);
+    enum dc_status status = open_run(&run, &options, cli, error);
+    if (status == DC_OK)
+        status = dc_run_predict(&prediction, run, &options, error);
     if (status == DC_OK)
         status = dc_prediction_write(cli->out, &prediction, error);
     if (status == DC_OK && cli->json)
@@ -110,9 +144,12 @@ static enum dc_status predict(const struct dc_cli *cli, struct dc_error *error)
 const struct dc_verb dc_verb_eval = {
     .name = "eval",
     .arguments = "RUN|BUNDLE",
-    .summary = "accuracy of a network of a run, with its binomial error\n\n"
-               "A quantized stage or a bundle is run by the integer engine.",
-    .options = "grdplftjq",
+    .summary =
+        "accuracy of a network of a run, with its binomial error\n\n"
+        "A quantized stage or a bundle is run by the integer engine. --quantization shows\n"
+        "what rounding did to it: each layer's error, worst first, and the samples that only\n"
+        "the float network, or only the integers, get right.",
+    .options = "grdplfQtjq",
     .positionals_min = 1,
     .positionals_max = 1,
     .run = eval,

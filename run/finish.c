@@ -8,6 +8,7 @@
 #include "core/file.h"
 #include "export/bundle.h"
 #include "export/verify.h"
+#include "run/quantization.h"
 #include "run/report.h"
 #include "run/run_internal.h"
 
@@ -22,32 +23,16 @@ static enum dc_status test_scores(json_t **scores_json, struct dc_run *run,
     return DC_OK;
 }
 
-// The float network with the stage's weights. Of a quantized stage: the same weights unrounded,
-// which shows what rounding costs.
-static enum dc_status test_float(struct dc_run *run, const struct dc_stage *stage,
-                                 const struct dc_stage_network *network, json_t *result,
-                                 struct dc_error *error)
+static enum dc_status test_float(json_t **scores, struct dc_run *run, const struct dc_stage *stage,
+                                 const struct dc_graph *graph, struct dc_params *params, int input,
+                                 int output, const struct dc_shape *sample, struct dc_error *error)
 {
-    struct dc_stage plain = *stage;
-    plain.quantizes = false;
-    struct dc_stage_network unrounded = {0};
-    DC_TRY(dc_stage_network_open(&unrounded, &plain, NULL, error));
-    int copied = 0;
     struct dc_float_predictor *predictor = NULL;
-    enum dc_status status = dc_params_copy_by_name(unrounded.params, network->params, &copied,
-                                                   error);
-    if (status == DC_OK)
-        status = dc_float_predictor_create(&predictor, run->ctx, unrounded.graph, unrounded.params,
-                                           unrounded.image, unrounded.output, DC_EVALUATION_BATCH,
-                                           error);
-    json_t *scores = NULL;
-    const struct dc_view view = dc_run_view(run, stage, &unrounded.model.sample);
-    if (status == DC_OK)
-        status = test_scores(&scores, run, &view, &predictor->predictor, error);
-    if (status == DC_OK)
-        json_object_set_new(result, "float", scores);
+    const struct dc_view view = dc_run_view(run, stage, sample);
+    DC_TRY(dc_float_predictor_create(&predictor, run->ctx, graph, params, input, output,
+                                     DC_EVALUATION_BATCH, error));
+    const enum dc_status status = test_scores(scores, run, &view, &predictor->predictor, error);
     dc_float_predictor_free(predictor);
-    dc_stage_network_close(&unrounded);
     return status;
 }
 
@@ -55,39 +40,27 @@ enum dc_status dc__test_stage(struct dc_run *run, struct dc_stage *stage,
                               struct dc_stage_network *network, json_t *result,
                               struct dc_error *error)
 {
+    json_t *scores = NULL;
     DC_TRY(dc_run_need_test_data(run, error));
     dc_report_counts(result, network, stage->quantizes);
-    DC_TRY(test_float(run, stage, network, result, error));
-    if (!stage->quantizes)
-        return DC_OK;
-    struct dc_imodel *model = NULL;
-    struct dc_integer_predictor *predictor = NULL;
-    DC_TRY(dc_stage_lower(&model, run->ctx, network, network->params, run->experiment->profile, "",
-                          error));
-    DC_TRY(dc_integer_predictor_create(&predictor, run->ctx, model, DC_EVALUATION_BATCH, error));
-    json_t *scores = NULL;
-    const struct dc_view view = dc_run_view(run, stage, &network->model.sample);
-    const enum dc_status status = test_scores(&scores, run, &view, &predictor->predictor, error);
-    dc_integer_predictor_free(predictor);
-    if (status == DC_OK)
-        json_object_set_new(result, "int8", scores);
-    return status;
+    if (stage->quantizes)
+        return dc_quantization_report(result, run, stage, network, run->experiment->profile,
+                                      run->test_source, INT64_MAX, error);
+    DC_TRY(test_float(&scores, run, stage, network->graph, network->params, network->image,
+                      network->output, &network->model.sample, error));
+    json_object_set_new(result, "float", scores);
+    return DC_OK;
 }
 
 enum dc_status dc__test_peer(struct dc_run *run, const struct dc_stage *stage,
                              const struct dc_model *model, struct dc_params *params, json_t *list,
                              struct dc_error *error)
 {
-    struct dc_float_predictor *predictor = NULL;
-    const struct dc_view view = dc_run_view(run, stage, &model->sample);
     json_t *scores = NULL;
-    DC_TRY(dc_float_predictor_create(&predictor, run->ctx, model->graph, params, model->input,
-                                     model->output, DC_EVALUATION_BATCH, error));
-    const enum dc_status status = test_scores(&scores, run, &view, &predictor->predictor, error);
-    dc_float_predictor_free(predictor);
-    if (status == DC_OK)
-        json_array_append_new(list, json_pack("{s:s, s:o}", "model", model->name, "float", scores));
-    return status;
+    DC_TRY(test_float(&scores, run, stage, model->graph, params, model->input, model->output,
+                      &model->sample, error));
+    json_array_append_new(list, json_pack("{s:s, s:o}", "model", model->name, "float", scores));
+    return DC_OK;
 }
 
 // Codes of the whole test split, as the network's input reads them.

@@ -9,6 +9,7 @@
 #include "export/bundle.h"
 #include "qat/engine.h"
 #include "qat/profile.h"
+#include "run/quantization.h"
 #include "run/run_internal.h"
 
 static struct dc_stage *last_network(struct dc_experiment *experiment)
@@ -117,22 +118,33 @@ static enum dc_status predict(struct dc_prediction *out, struct dc_run *run,
                         out->samples, error);
 }
 
+// The data asked for; *other is opened for this and freed by the caller.
+static enum dc_status pick_data(const struct dc_source **source, struct dc_source **other,
+                                struct dc_run *run, const struct dc_predict_options *options,
+                                struct dc_error *error)
+{
+    const bool test = strcmp(options->split, "test") == 0;
+    *other = NULL;
+    DC_TRY(dc_run_need_train_data(run, error));  // the normalization comes from it
+    if (options->data)
+        DC_TRY(open_data(other, run, options, error));
+    else if (test)
+        DC_TRY(dc_run_need_test_data(run, error));
+    *source = *other ? *other : test ? run->test_source : run->train_source;
+    return DC_OK;
+}
+
 enum dc_status dc_run_predict(struct dc_prediction *prediction, struct dc_run *run,
                               const struct dc_predict_options *options, struct dc_error *error)
 {
     *prediction = (struct dc_prediction){0};
     struct dc_stage *stage = NULL;
+    const struct dc_source *source = NULL;
+    struct dc_source *other = NULL;
     const char *profile = options->profile ? options->profile : run->experiment->profile;
     if (!options->bundle)
         DC_TRY(pick_stage(&stage, run, options->stage, error));
-    DC_TRY(dc_run_need_train_data(run, error));  // the normalization comes from it
-    const bool test = strcmp(options->split, "test") == 0;
-    struct dc_source *other = NULL;
-    if (options->data)
-        DC_TRY(open_data(&other, run, options, error));
-    else if (test)
-        DC_TRY(dc_run_need_test_data(run, error));
-    const struct dc_source *source = other ? other : test ? run->test_source : run->train_source;
+    DC_TRY(pick_data(&source, &other, run, options, error));
     struct any_predictor p = {0};
     enum dc_status status = options->bundle
                                 ? open_bundle(&p, prediction, run, options->bundle, error)
@@ -145,6 +157,57 @@ enum dc_status dc_run_predict(struct dc_prediction *prediction, struct dc_run *r
         status = predict(prediction, run, &p, source, options->limit, error);
     close_predictor(&p);
     dc_source_free(other);
+    return status;
+}
+
+static enum dc_status report_stage(json_t *report, struct dc_run *run, const struct dc_stage *stage,
+                                   const struct dc_source *source,
+                                   const struct dc_predict_options *options, struct dc_error *error)
+{
+    struct dc_stage_network network = {0};
+    char *weights = dc_run_weights_path(run, stage, error);
+    if (!weights)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_stage_network_open(&network, stage, weights, error));
+    const int64_t count = options->limit > 0 && options->limit < source->count ? options->limit
+                                                                               : source->count;
+    enum dc_status status = DC_OK;
+    if (!source->labels || source->classes != network.classes)
+        status = dc_fail(error, DC_ERR_DATA, "the data has no labels for %d classes",
+                         network.classes);
+    json_object_set_new(report, "stage", json_string(stage->name));
+    json_object_set_new(report, "samples", json_integer(count));
+    if (status == DC_OK)
+        status = dc_quantization_report(
+            report, run, stage, &network,
+            options->profile ? options->profile : run->experiment->profile, source, count, error);
+    dc_stage_network_close(&network);
+    return status;
+}
+
+enum dc_status dc_run_quantization(json_t **report, struct dc_run *run,
+                                   const struct dc_predict_options *options, struct dc_error *error)
+{
+    struct dc_stage *stage = NULL;
+    const struct dc_source *source = NULL;
+    struct dc_source *other = NULL;
+    *report = NULL;
+    if (options->bundle)
+        return dc_fail(error, DC_ERR_USAGE,
+                       "%s is a bundle, which has no float network to compare with: --quantization "
+                       "is for runs",
+                       options->bundle);
+    DC_TRY(pick_stage(&stage, run, options->stage, error));
+    if (!stage->quantizes)
+        return dc_fail(error, DC_ERR_USAGE, "stage '%s' is not quantized", stage->name);
+    DC_TRY(pick_data(&source, &other, run, options, error));
+    json_t *object = json_object();
+    const enum dc_status status = report_stage(object, run, stage, source, options, error);
+    dc_source_free(other);
+    if (status == DC_OK)
+        *report = object;
+    else
+        json_decref(object);
     return status;
 }
 

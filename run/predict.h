@@ -34,4 +34,10 @@ DC_MUST_USE enum dc_status dc_prediction_write(const char *path,
                                                const struct dc_prediction *prediction,
                                                struct dc_error *error);
 
+// What quantization did to a stage (run/quantization.h), with "stage" and "samples"; a stage that
+// is not quantized, a bundle and data without labels are refused. The caller decrefs *report.
+DC_MUST_USE enum dc_status dc_run_quantization(json_t **report, struct dc_run *run,
+                                               const struct dc_predict_options *options,
+                                               struct dc_error *error);
+
 #endif

@@ -119,6 +119,66 @@ static void eval_agrees_with_predict(void **state)
 }
 
 // The same images as HDF5, and by another path, give the same logits.
+// The report against eval and predict: the same accuracy; flips that are the difference between the
+// two accuracies, of samples that the integers' logits do get wrong or right; layers in order.
+static void the_quantization_report_agrees_with_eval(void **state)
+{
+    (void)state;
+    static float logits[TINY_TEST * TINY_CLASSES];
+    GOOD(NULL, "predict", "run", "--stage", "quantized", "--split", "test", "--out", "all.h5");
+    assert_int_equal(read_rows(logits, TINY_TEST * TINY_CLASSES, "all.h5"), TINY_TEST);
+    GOOD(NULL, "eval", "run", "--stage", "quantized", "--json");
+    json_t *plain = json_loads(outcome.out, 0, NULL);
+    GOOD(NULL, "eval", "run", "--stage", "quantized", "--quantization", "--json");
+    json_t *report = json_loads(outcome.out, 0, NULL), *q = json_object_get(report, "quantization");
+    const json_t *int8 = json_object_get(report, "int8"), *flips = json_object_get(q, "flips");
+    const json_t *float32 = json_object_get(report, "float");
+    const json_t *confusion = json_object_get(int8, "confusion");
+    assert_true(json_equal(json_object_get(int8, "accuracy"), json_object_get(plain, "accuracy")));
+    assert_true(json_equal(confusion, json_object_get(plain, "confusion")));
+    const json_int_t lost = json_integer_value(json_object_get(flips, "lost"));
+    const json_int_t won = json_integer_value(json_object_get(flips, "won"));
+    const double gained = json_real_value(json_object_get(int8, "accuracy")) -
+                          json_real_value(json_object_get(float32, "accuracy"));
+    assert_true(fabs(gained * TINY_TEST - (double)(won - lost)) < 1e-6);
+    assert_int_equal(json_array_size(json_object_get(flips, "lost_samples")), lost);
+    assert_int_equal(json_array_size(json_object_get(flips, "won_samples")), won);
+    for (int k = 0; k < lost + won; k++) {
+        const json_t *list = json_object_get(flips, k < lost ? "lost_samples" : "won_samples");
+        const json_int_t n = json_integer_value(json_array_get(list, k < lost ? k : k - lost));
+        int best = 0;
+        for (int c = 1; c < TINY_CLASSES; c++)
+            if (logits[n * TINY_CLASSES + c] > logits[n * TINY_CLASSES + best])
+                best = c;
+        assert_int_equal(best == n * 7 % TINY_CLASSES, k >= lost);
+    }
+    const double p = json_real_value(json_object_get(flips, "p"));
+    assert_true(p > 0.0 && p <= 1.0);
+    json_t *layers = json_object_get(q, "layers"), *layer;
+    size_t i;
+    double before = -INFINITY;
+    assert_true(json_array_size(layers) > 3);
+    json_array_foreach(layers, i, layer)
+    {
+        const json_t *alone = json_object_get(layer, "sqnr_alone");
+        const double now = json_is_null(alone) ? INFINITY : json_real_value(alone);
+        assert_true(now >= before && now > 0.0);
+        before = now;
+    }
+    GOOD(NULL, "eval", "run", "--stage", "quantized", "--quantization");
+    assert_non_null(strstr(outcome.out, "worst layer first"));
+    assert_non_null(strstr(outcome.out, "McNemar"));
+    json_decref(plain);
+    json_decref(report);
+    decant(NULL,
+           (const char *const[]){"eval", "run", "--stage", "student", "--quantization", NULL});
+    assert_int_equal(outcome.exit_code, 2);
+    assert_non_null(strstr(outcome.err, "stage 'student' is not quantized"));
+    decant(NULL, (const char *const[]){"eval", "run/bundle/int8", "--quantization", NULL});
+    assert_int_equal(outcome.exit_code, 2);
+    assert_non_null(strstr(outcome.err, "no float network"));
+}
+
 static void other_data_of_the_same_images(void **state)
 {
     (void)state;
@@ -267,6 +327,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_do_not_depend_on_the_batch),
         cmocka_unit_test(eval_agrees_with_predict),
+        cmocka_unit_test(the_quantization_report_agrees_with_eval),
         cmocka_unit_test(other_data_of_the_same_images),
         cmocka_unit_test(exports_verify_under_both_profiles),
         cmocka_unit_test(a_bundle_predicts_too),

@@ -1,0 +1,323 @@
+// Owns the report of a quantized network: it evaluates the unrounded network and the integers on
+// the same samples, and walks some of them through both.
+
+#include "run/quantization.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "qat/compare.h"
+#include "qat/profile.h"
+#include "run/report.h"
+#include "run/run_internal.h"
+#include "train/mcnemar.h"
+
+enum { COMPARED_SAMPLES = 128, COMPARED_ROWS = 16 };
+
+// Everything the report is made from.
+struct work {
+    struct dc_run *run;
+    const struct dc_source *source;
+    struct dc_view view;
+    int64_t count;
+    int classes;
+    struct dc_stage_network plain;  // the unrounded network
+    struct dc_float_predictor *floats;
+    struct dc_integer_predictor *integers;
+    float *logits;  // [count, classes], of one of the two
+    bool *right;    // [count]: the float network gets the sample right
+};
+
+static enum dc_status open_both(struct work *w, const struct dc_stage *stage,
+                                const struct dc_stage_network *network, const char *profile,
+                                struct dc_error *error)
+{
+    struct dc_stage plain = *stage;
+    struct dc_imodel *model = NULL;
+    int copied = 0;
+    plain.quantizes = false;
+    DC_TRY(dc_stage_network_open(&w->plain, &plain, NULL, error));
+    DC_TRY(dc_params_copy_by_name(w->plain.params, network->params, &copied, error));
+    DC_TRY(dc_float_predictor_create(&w->floats, w->run->ctx, w->plain.graph, w->plain.params,
+                                     w->plain.image, w->plain.output, DC_EVALUATION_BATCH, error));
+    DC_TRY(dc_stage_lower(&model, w->run->ctx, network, network->params, profile, "", error));
+    DC_TRY(
+        dc_integer_predictor_create(&w->integers, w->run->ctx, model, DC_EVALUATION_BATCH, error));
+    w->view = dc_run_view(w->run, stage, &w->plain.model.sample);
+    w->classes = network->classes;
+    w->logits = dc_alloc(sizeof *w->logits * (size_t)(w->count * w->classes), error);
+    w->right = dc_alloc((size_t)w->count * sizeof *w->right, error);
+    return w->logits && w->right ? DC_OK : DC_ERR_MEMORY;
+}
+
+static void close_both(struct work *w)
+{
+    dc_float_predictor_free(w->floats);
+    dc_integer_predictor_free(w->integers);
+    dc_stage_network_close(&w->plain);
+    free(w->logits);
+    free(w->right);
+}
+
+static enum dc_status evaluate(json_t **scores_json, const struct work *w,
+                               const struct dc_predictor *predictor, struct dc_error *error)
+{
+    struct dc_scores *scores = NULL;
+    DC_TRY(dc_scores_create(&scores, w->classes, w->run->arena, error));
+    DC_TRY(dc__evaluate(scores, w->logits, &w->view, predictor, w->source, NULL, w->count, error));
+    *scores_json = dc_report_scores(scores);
+    return DC_OK;
+}
+
+// The first of the largest logits is the label, as train/evaluate.h counts.
+static bool is_right(const struct work *w, int64_t sample)
+{
+    const float *z = w->logits + sample * w->classes;
+    int best = 0;
+    for (int c = 1; c < w->classes; c++)
+        best = z[c] > z[best] ? c : best;
+    return best == w->source->labels[sample];
+}
+
+static json_t *flips(const struct work *w)
+{
+    json_t *lost = json_array(), *won = json_array();
+    for (int64_t i = 0; i < w->count; i++)
+        if (is_right(w, i) != w->right[i])
+            json_array_append_new(w->right[i] ? lost : won, json_integer(i));
+    const int64_t lost_count = (int64_t)json_array_size(lost);
+    const int64_t won_count = (int64_t)json_array_size(won);
+    return json_pack("{s:I, s:I, s:f, s:o, s:o}", "lost", (json_int_t)lost_count, "won",
+                     (json_int_t)won_count, "p", dc_mcnemar(lost_count, won_count), "lost_samples",
+                     lost, "won_samples", won);
+}
+
+static json_t *pair(int64_t least, int64_t most)
+{
+    return json_pack("[I, I]", (json_int_t)least, (json_int_t)most);
+}
+
+static json_t *range_of(const int32_t *values, int count)
+{
+    int32_t least = count ? values[0] : 0, most = least;
+    for (int i = 1; i < count; i++) {
+        least = values[i] < least ? values[i] : least;
+        most = values[i] > most ? values[i] : most;
+    }
+    return pair(least, most);
+}
+
+static json_t *finite_or_null(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *layer_report(const struct dc_ilayer *l, const struct dc_layer_comparison *c)
+{
+    json_t *object = json_pack("{s:s, s:s, s:o, s:o, s:f, s:f, s:f, s:i}", "layer", l->name, "op",
+                               dc_iop_name(l->op), "sqnr", finite_or_null(c->sqnr), "sqnr_alone",
+                               finite_or_null(c->sqnr_alone), "clipped", c->clipped, "saturated",
+                               c->saturated, "scale", (double)l->scale, "zero_point",
+                               l->zero_point);
+    if (l->rescales > 0) {
+        json_object_set_new(object, "multipliers", range_of(l->multipliers, l->rescales));
+        json_object_set_new(object, "shifts", range_of(l->shifts, l->rescales));
+    }
+    if (dc_ilayer_has_accumulators(l)) {
+        json_object_set_new(object, "largest_sum", json_integer(c->largest));
+        json_object_set_new(object, "sum_range", pair(l->accumulator_low, l->accumulator_high));
+    }
+    return object;
+}
+
+static double badness(const struct dc_layer_comparison *c)
+{
+    return isnan(c->sqnr_alone) ? INFINITY : c->sqnr_alone;
+}
+
+// Worst by itself first; the first of equals first.
+static json_t *layers(const struct dc_comparison *comparison, const struct dc_imodel *model)
+{
+    json_t *array = json_array();
+    double before = -INFINITY;
+    for (int done = 0; done < model->count;) {
+        double next = INFINITY;
+        for (int i = 0; i < model->count; i++) {
+            const struct dc_layer_comparison c = dc_comparison_layer(comparison, i);
+            next = badness(&c) > before && badness(&c) < next ? badness(&c) : next;
+        }
+        for (int i = 0; i < model->count; i++) {
+            const struct dc_layer_comparison c = dc_comparison_layer(comparison, i);
+            if (badness(&c) != next)
+                continue;
+            json_array_append_new(array, layer_report(&model->layers[i], &c));
+            done++;
+        }
+        before = next;
+    }
+    return array;
+}
+
+// Samples spread evenly over the data, which may be sorted by class.
+static enum dc_status compare(struct dc_comparison *comparison, const struct work *w,
+                              int64_t samples, struct dc_error *error)
+{
+    int64_t ids[COMPARED_SAMPLES];
+    struct dc_loader *loader = NULL;
+    for (int64_t i = 0; i < samples; i++)
+        ids[i] = i * w->count / samples;
+    DC_TRY(dc__plain_loader(&loader, &w->view, w->source, ids, samples, COMPARED_ROWS, error));
+    enum dc_status status = DC_OK;
+    struct dc_batch batch = {.rows = 1};
+    while (status == DC_OK && batch.rows > 0) {
+        status = dc_loader_next(loader, &batch, error);
+        if (status == DC_OK)
+            status = dc_comparison_add(comparison, batch.inputs, batch.rows, error);
+    }
+    dc_loader_free(loader);
+    return status;
+}
+
+static enum dc_status report(json_t *object, struct work *w, struct dc_error *error)
+{
+    json_t *scores = NULL;
+    DC_TRY(evaluate(&scores, w, &w->floats->predictor, error));
+    json_object_set_new(object, "float", scores);
+    for (int64_t i = 0; i < w->count; i++)
+        w->right[i] = is_right(w, i);
+    DC_TRY(evaluate(&scores, w, &w->integers->predictor, error));
+    json_object_set_new(object, "int8", scores);
+
+    const struct dc_imodel *model = w->integers->model;
+    const int64_t samples = w->count < COMPARED_SAMPLES ? w->count : COMPARED_SAMPLES;
+    struct dc_comparison *comparison = NULL;
+    DC_TRY(dc_comparison_create(&comparison, w->run->ctx, model, w->plain.graph, w->plain.params,
+                                w->plain.image, error));
+    const enum dc_status status = compare(comparison, w, samples, error);
+    if (status == DC_OK)
+        json_object_set_new(object, "quantization",
+                            json_pack("{s:s, s:o, s:I, s:o}", "profile", model->profile->name,
+                                      "flips", flips(w), "compared_samples", (json_int_t)samples,
+                                      "layers", layers(comparison, model)));
+    dc_comparison_free(comparison);
+    return status;
+}
+
+enum dc_status dc_quantization_report(json_t *object, struct dc_run *run,
+                                      const struct dc_stage *stage,
+                                      const struct dc_stage_network *network, const char *profile,
+                                      const struct dc_source *source, int64_t count,
+                                      struct dc_error *error)
+{
+    struct work w = {
+        .run = run, .source = source, .count = count < source->count ? count : source->count};
+    enum dc_status status = open_both(&w, stage, network, profile, error);
+    if (status == DC_OK)
+        status = report(object, &w, error);
+    close_both(&w);
+    return status;
+}
+
+static double real_at(const json_t *object, const char *key, const char *inner)
+{
+    const json_t *found = json_object_get(object, key);
+    return json_number_value(inner ? json_object_get(found, inner) : found);
+}
+
+static const char *decibels(char text[16], const json_t *layer, const char *key)
+{
+    const json_t *value = json_object_get(layer, key);
+    if (json_is_null(value))
+        snprintf(text, 16, "exact");
+    else
+        snprintf(text, 16, "%.1f", json_real_value(value));
+    return text;
+}
+
+// "least..most", or "-" where the layer has none.
+static const char *range_text(char text[32], const json_t *range)
+{
+    const long long least = json_integer_value(json_array_get(range, 0));
+    const long long most = json_integer_value(json_array_get(range, 1));
+    if (!range)
+        snprintf(text, 32, "-");
+    else if (least == most)
+        snprintf(text, 32, "%lld", least);
+    else
+        snprintf(text, 32, "%lld..%lld", least, most);
+    return text;
+}
+
+// A sum as bits with its sign, so that accumulators can be judged.
+static int bits_of(int64_t sum)
+{
+    int bits = 1;
+    for (; sum > 0; sum >>= 1)
+        bits++;
+    return bits;
+}
+
+static const char *bits_text(char text[32], const json_t *layer)
+{
+    const json_t *range = json_object_get(layer, "sum_range");
+    const int64_t low = json_integer_value(json_array_get(range, 0));
+    const int64_t high = json_integer_value(json_array_get(range, 1));
+    const int64_t largest = json_integer_value(json_object_get(layer, "largest_sum"));
+    if (!range)
+        snprintf(text, 32, "-");
+    else
+        snprintf(text, 32, "%d of %d", bits_of(largest),
+                 bits_of(high > -(low + 1) ? high : -(low + 1)));
+    return text;
+}
+
+static int longest_name(const json_t *all)
+{
+    size_t i, longest = strlen("layer");
+    const json_t *layer;
+    json_array_foreach(all, i, layer)
+    {
+        const size_t length = json_string_length(json_object_get(layer, "layer"));
+        longest = length > longest ? length : longest;
+    }
+    return (int)longest;
+}
+
+void dc_quantization_text(struct dc_text_buffer *out, const json_t *report)
+{
+    const json_t *q = json_object_get(report, "quantization");
+    const json_t *some = json_object_get(q, "flips");
+    dc_text_append(out, "%s, %s arithmetic, %lld samples\n",
+                   json_string_value(json_object_get(report, "stage")),
+                   json_string_value(json_object_get(q, "profile")),
+                   (long long)json_integer_value(json_object_get(report, "samples")));
+    dc_text_append(out, "float      %.2f %%\nint8       %.2f %%\n",
+                   100.0 * real_at(report, "float", "accuracy"),
+                   100.0 * real_at(report, "int8", "accuracy"));
+    dc_text_append(out, "flips      %.0f lost, %.0f won; McNemar's p = %.3g\n",
+                   real_at(some, "lost", NULL), real_at(some, "won", NULL),
+                   real_at(some, "p", NULL));
+    dc_text_append(out,
+                   "\nworst layer first, over %.0f samples; SQNR in dB, alone: of this layer by "
+                   "itself\n",
+                   real_at(q, "compared_samples", NULL));
+    const json_t *all = json_object_get(q, "layers");
+    const int name_width = longest_name(all);
+    dc_text_append(out, "%-*s %-18s %6s %6s %8s %9s %10s %5s %9s %9s\n", name_width, "layer", "op",
+                   "SQNR", "alone", "clipped", "saturated", "scale", "zero", "shifts", "sum bits");
+    size_t i;
+    const json_t *layer;
+    json_array_foreach(all, i, layer)
+    {
+        char sqnr[16], alone[16], shifts[32], bits[32];
+        dc_text_append(
+            out, "%-*s %-18s %6s %6s %6.2f %% %7.2f %% %10.4g %5.0f %9s %9s\n", name_width,
+            json_string_value(json_object_get(layer, "layer")),
+            json_string_value(json_object_get(layer, "op")), decibels(sqnr, layer, "sqnr"),
+            decibels(alone, layer, "sqnr_alone"), 100.0 * real_at(layer, "clipped", NULL),
+            100.0 * real_at(layer, "saturated", NULL), real_at(layer, "scale", NULL),
+            real_at(layer, "zero_point", NULL),
+            range_text(shifts, json_object_get(layer, "shifts")), bits_text(bits, layer));
+    }
+}
