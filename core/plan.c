@@ -10,7 +10,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, SLICE_BYTES = 8 << 20 };  // a thread's share of the caches, about
 
 int dc__plan_add_buffer(struct dc_plan *plan, size_t bytes, int born, int dies)
 {
@@ -104,6 +104,33 @@ static bool keeps_gradient(const struct dc_plan *plan, int i)
            !(node->noting != DC_NONE && plan->tails[node->noting].gradient_through);
 }
 
+static size_t row_bytes(const struct dc_node *node)
+{
+    return (size_t)dc_shape_row(&node->shape) * dc_dtype_bytes(node->dtype);
+}
+
+// As many rows for each thread as let what one node reads and writes stay in the caches; all where
+// something that must survive has no rows to cut.
+static void choose_slice(struct dc_plan *plan)
+{
+    size_t most = 1;
+    plan->slice_rows = plan->max_rows;
+    for (int p = 0; p < plan->schedule_count; p++) {
+        const struct dc_planned_node *planned = &plan->nodes[plan->schedule[p]];
+        const struct dc_node *node = &plan->graph->nodes[plan->schedule[p]];
+        size_t bytes = row_bytes(node);
+        for (int k = 0; k < node->input_count; k++)
+            bytes += row_bytes(&plan->graph->nodes[node->inputs[k]]);
+        most = bytes > most ? bytes : most;
+        if ((planned->is_output || node->op == &dc_op_input) &&
+            (node->shape.rank == 0 || node->shape.dims[0] != DC_BATCH))
+            return;
+    }
+    const int64_t rows = SLICE_BYTES / most > 1 ? (int64_t)(SLICE_BYTES / most) : 1;
+    if (plan->keeps && rows * plan->ctx->threads < plan->max_rows)
+        plan->slice_rows = rows * plan->ctx->threads;
+}
+
 static void add_node_buffers(struct dc_plan *plan, int i)
 {
     const struct dc_node *node = &plan->graph->nodes[i];
@@ -111,9 +138,11 @@ static void add_node_buffers(struct dc_plan *plan, int i)
     const int now = planned->position, back = dc__plan_backward_time(plan, i);
     struct dc_shape in[DC_INPUTS_MAX];
     for (int k = 0; k < node->input_count; k++)
-        in[k] = dc_shape_with_batch(&plan->graph->nodes[node->inputs[k]].shape, plan->max_rows);
-    const struct dc_shape out = dc_shape_with_batch(&node->shape, plan->max_rows);
-    const size_t bytes = (size_t)dc_shape_count(&out) * dc_dtype_bytes(node->dtype);
+        in[k] = dc_shape_with_batch(&plan->graph->nodes[node->inputs[k]].shape, plan->slice_rows);
+    const struct dc_shape out = dc_shape_with_batch(&node->shape, plan->slice_rows);
+    const struct dc_shape all = dc_shape_with_batch(&node->shape, plan->max_rows);
+    const size_t bytes = (size_t)dc_shape_count(planned->is_output ? &all : &out) *
+                         dc_dtype_bytes(node->dtype);
     if (node->op != &dc_op_input && !dc__plan_is_deferred(plan, i))
         planned->value = dc__plan_add_buffer(plan, bytes, now, now);
     struct dc_op_memory memory = {0};
@@ -147,7 +176,10 @@ static void keep_outputs(struct dc_plan *plan, const struct dc_plan_config *conf
 {
     const int end = 2 * plan->schedule_count;
     for (int i = 0; i < config->output_count; i++) {
-        dc__plan_extend(plan, plan->nodes[config->outputs[i]].value, end);
+        const int value = plan->nodes[config->outputs[i]].value;
+        if (value != DC_NONE && plan->slice_rows < plan->max_rows)
+            plan->buffers[value].born = 0;  // the rows of slices before are there
+        dc__plan_extend(plan, value, end);
         dc__plan_extend(plan, plan->nodes[config->outputs[i]].gradient, end);
     }
     for (int i = 0; i < plan->graph->count; i++)
@@ -230,6 +262,7 @@ static enum dc_status build(struct dc_plan *plan, const struct dc_plan_config *c
         node->loss_weight = 1.0;
     }
     mark_needed(plan, config);
+    choose_slice(plan);
     DC_TRY(mark_gradients(plan, config->params, error));
     dc__plan_find_tails(plan);
     for (int p = 0; p < plan->schedule_count; p++)

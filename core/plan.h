@@ -26,7 +26,8 @@ struct dc_plan_config {
     int output_count;
     const struct dc_params *params;  // training: frozen slices get no gradient
     // Inference: parameters keep the values of the first run, so that weights are packed only once,
-    // for as many bytes more as they have.
+    // for as many bytes more as they have, and a few rows can run at a time, while what lies
+    // between inputs and outputs stays in the caches.
     bool constant_params;
 };
 

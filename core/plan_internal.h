@@ -46,7 +46,9 @@ struct dc_plan {
     const struct dc_graph *graph;
     enum dc_mode mode;
     int64_t max_rows;
-    bool keeps;  // what ops make of parameters
+    int64_t slice_rows;  // that run at a time: inputs and outputs have all rows, other values these
+    int64_t first;       // row of the slice that runs
+    bool keeps;          // what ops make of parameters
     struct dc_arena *arena;
     struct dc_planned_node *nodes;
     int *schedule;

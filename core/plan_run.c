@@ -7,11 +7,21 @@
 
 #include "core/plan_internal.h"
 
+// Where the slice that runs begins in memory with all rows.
+static size_t slice_offset(const struct dc_plan *plan, int node)
+{
+    const struct dc_node *n = &plan->graph->nodes[node];
+    return (size_t)(plan->first * dc_shape_row(&n->shape)) * dc_dtype_bytes(n->dtype);
+}
+
 static struct dc_tensor tensor_of(const struct dc_plan *plan, int node, int buffer, int64_t rows)
 {
     const struct dc_node *n = &plan->graph->nodes[node];
+    char *data = dc__plan_memory(plan, buffer);
+    if (plan->first > 0 && plan->nodes[node].is_output)
+        data += slice_offset(plan, node);
     return (struct dc_tensor){
-        .data = dc__plan_memory(plan, buffer),
+        .data = data,
         .dtype = n->dtype,
         .shape = dc_shape_with_batch(&n->shape, rows),
     };
@@ -24,7 +34,7 @@ static struct dc_tensor value_of(const struct dc_plan *plan, int node, int64_t r
     struct dc_tensor tensor = tensor_of(plan, stored, plan->nodes[stored].value, rows);
     if (plan->graph->nodes[stored].op == &dc_op_input) {
         assert(plan->nodes[stored].bound || !"an input was not bound");
-        tensor.data = (void *)plan->nodes[stored].bound;
+        tensor.data = (char *)plan->nodes[stored].bound + slice_offset(plan, stored);
     }
     return tensor;
 }
@@ -135,19 +145,41 @@ static enum dc_status forward_node(const struct run *run, int i, struct dc_error
     return DC_OK;
 }
 
-enum dc_status dc_plan_forward(struct dc_plan *plan, struct dc_params *params, int64_t rows,
-                               const struct dc_step *step, struct dc_error *error)
+static enum dc_status forward_slice(const struct run *run, struct dc_error *error)
 {
-    assert(rows > 0 && rows <= plan->max_rows);
-    const struct run run = {plan, params, rows, step};
+    struct dc_plan *plan = run->plan;
     for (int p = 0; p < plan->schedule_count; p++) {
         const int i = plan->schedule[p];
         const double start = clock_of(plan);
-        DC_TRY_IN(forward_node(&run, i, error), error, "layer '%s'", plan->graph->nodes[i].name);
+        DC_TRY_IN(forward_node(run, i, error), error, "layer '%s'", plan->graph->nodes[i].name);
         if (plan->seconds)
             plan->seconds[i].forward += clock_of(plan) - start;
     }
     return DC_OK;
+}
+
+// The next rows, of slices as even as can be; *done rows went before them.
+static struct run slice_of(struct dc_plan *plan, struct dc_params *params, int64_t rows,
+                           int64_t *done, const struct dc_step *step)
+{
+    const int64_t slices = (rows - *done + plan->slice_rows - 1) / plan->slice_rows;
+    const int64_t some = (rows - *done + slices - 1) / slices;
+    plan->first = *done;
+    *done += some;
+    return (struct run){plan, params, some, step};
+}
+
+enum dc_status dc_plan_forward(struct dc_plan *plan, struct dc_params *params, int64_t rows,
+                               const struct dc_step *step, struct dc_error *error)
+{
+    assert(rows > 0 && rows <= plan->max_rows);
+    enum dc_status status = DC_OK;
+    for (int64_t done = 0; done < rows && status == DC_OK;) {
+        const struct run run = slice_of(plan, params, rows, &done, step);
+        status = forward_slice(&run, error);
+    }
+    plan->first = 0;
+    return status;
 }
 
 // The call's gradients of inputs, and marks them as written.
@@ -269,21 +301,32 @@ enum dc_status dc_plan_backward(struct dc_plan *plan, struct dc_params *params, 
     return DC_OK;
 }
 
-int dc_plan_first_not_finite(struct dc_plan *plan, struct dc_params *params, int64_t rows,
-                             const struct dc_step *step)
+static int first_not_finite(const struct run *run)
 {
-    const struct run run = {plan, params, rows, step};
+    struct dc_plan *plan = run->plan;
     for (int p = 0; p < plan->schedule_count; p++) {
         const int i = plan->schedule[p];
-        if (forward_node(&run, i, NULL) != DC_OK)
+        if (forward_node(run, i, NULL) != DC_OK)
             return i;
-        const struct dc_tensor value = value_of(plan, i, rows);
+        const struct dc_tensor value = value_of(plan, i, run->rows);
         const int64_t count = value.dtype == DC_F32 ? dc_shape_count(&value.shape) : 0;
         for (int64_t k = 0; k < count; k++)
             if (!isfinite(dc_f32(&value)[k]))
                 return dc__plan_stored(plan, i);
     }
     return DC_NONE;
+}
+
+int dc_plan_first_not_finite(struct dc_plan *plan, struct dc_params *params, int64_t rows,
+                             const struct dc_step *step)
+{
+    int found = DC_NONE;
+    for (int64_t done = 0; done < rows && found == DC_NONE;) {
+        const struct run run = slice_of(plan, params, rows, &done, step);
+        found = first_not_finite(&run);
+    }
+    plan->first = 0;
+    return found;
 }
 
 bool dc_plan_stores(const struct dc_plan *plan, int node)
