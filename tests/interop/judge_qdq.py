@@ -18,14 +18,17 @@ import onnxruntime
 
 ERROR = 1e-4
 CODES = 1
-FUSED = 0.5  # of the weighted layers of a network become integer operators
+OFF = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+ON = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
 
 
-def session(path, level, saved=None):
+def session(path, level, saved=None, signed=False):
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = level
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
+    if signed:
+        options.add_session_config_entry("session.qdqisint8allowed", "1")
     if saved:
         options.optimized_model_filepath = str(saved)
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -42,9 +45,8 @@ def codes_of(real, case):
 
 
 def fused_nodes(path):
-    nodes = onnx.load(str(path)).graph.node
-    return collections.Counter(n.op_type for n in nodes if n.op_type.startswith("QLinear")
-                               or n.op_type == "QGemm"), nodes
+    return collections.Counter(n.op_type for n in onnx.load(str(path)).graph.node
+                               if n.op_type.startswith("QLinear") or n.op_type == "QGemm")
 
 
 def judge(folder, case):
@@ -56,30 +58,33 @@ def judge(folder, case):
     missing = [o for n in model.graph.node for o in n.output if o not in known]
     assert not missing, f"{path}: no shape for {missing}"
     values = np.fromfile(folder / (case["name"] + ".in"), np.float32)
-    off = outputs(session(path, onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL), values, case["rows"])
+    off = outputs(session(path, OFF), values, case["rows"])
     if case["kind"] == "float":
         want = np.fromfile(folder / (case["name"] + ".out"), np.float32).reshape(off.shape)
         error = float(np.max(np.abs(off - want)) / np.max(np.abs(want)))
         print(f"{case['name']:24} float, relative error {error:.2e}")
         return error < ERROR
     want = np.fromfile(folder / (case["name"] + ".out"), np.int8).reshape(off.shape).astype(int)
-    case["difference"] = np.abs(codes_of(off, case) - want)
-    case["distinct"] = np.unique(want).size
     if case["kind"] != "network":
+        case["difference"] = np.abs(codes_of(off, case) - want)
+        case["distinct"] = np.unique(want).size
         return case["difference"].max() <= CODES
+    return judge_network(folder, case, path, values, want)
+
+
+def judge_network(folder, case, path, values, want):
     saved = folder / (case["name"] + ".optimized.onnx")
-    runtime = session(path, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED, saved)
-    on = np.abs(codes_of(outputs(runtime, values, case["rows"]), case) - want)
-    fused, _ = fused_nodes(saved)
-    weighted = sum(n.op_type in ("Conv", "Gemm") for n in model.graph.node)
-    made = sum(count for op, count in fused.items() if op in ("QLinearConv", "QGemm"))
-    for name, d in (("off", case["difference"]), ("on", on)):
-        rows = d.reshape(case["rows"], -1)
-        print(f"{case['name']:24} optimization {name:3} codes equal {np.mean(d == 0):8.3%}, "
-              f"samples equal {np.mean(rows.max(axis=1) == 0):7.2%}, largest difference {d.max()}")
-    print(f"{case['name']:24} {made} of {weighted} weighted layers fused: "
-          + ", ".join(f"{count} {op}" for op, count in sorted(fused.items())))
-    return made >= FUSED * weighted
+    weighted = sum(n.op_type in ("Conv", "Gemm") for n in onnx.load(str(path)).graph.node)
+    for name, level, signed in (("off", OFF, False), ("on", ON, False), ("on, signed", ON, True)):
+        real = outputs(session(path, level, saved, signed), values, case["rows"])
+        difference = np.abs(codes_of(real, case) - want)
+        rows = difference.reshape(case["rows"], -1).max(axis=1)
+        fused = fused_nodes(saved)
+        made = fused["QLinearConv"] + fused["QGemm"]
+        print(f"{case['name']:26} {name:11} codes equal {np.mean(difference == 0):8.3%}, samples "
+              f"{np.mean(rows == 0):7.2%}, largest difference {difference.max():2}, {made:2} of "
+              f"{weighted} weighted layers fused, {sum(fused.values()) - made} others")
+    return made == weighted
 
 
 def report_ops(cases):
@@ -106,13 +111,13 @@ def main():
     for case, fine in zip(cases, good):
         if not fine:
             print(f"FAILED: {case['name']} ({case['kind']})")
-    # A judge that cannot fail judges nothing: two codes away is found.
+    # A judge that cannot fail judges nothing: three codes away is found.
     last = next(c for c in cases if c["kind"] == "conv2d")
     path = pathlib.Path(folder) / (last["name"] + ".out")
     spoiled = np.fromfile(path, np.int8)
-    spoiled[-1] += 2 if spoiled[-1] < 100 else -2
+    spoiled[-1] += 3 if spoiled[-1] < 100 else -3
     spoiled.tofile(path)
-    found = not judge(pathlib.Path(folder), last) or last["difference"].max() > 0
+    found = not judge(pathlib.Path(folder), last)
     print(f"{sum(good)} of {len(good)} ONNX files agree with ONNX Runtime {onnxruntime.__version__}")
     return 0 if all(good) and found else 1
 
