@@ -4,47 +4,27 @@
 // memory. Operators whose meaning hangs on the order in memory (reshape, products, broadcasting
 // over ranks) get a Transpose before and after. Numbers are the network's own; only orders change.
 
-#include "formats/onnx_write.h"
+#include "formats/onnx_write_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/ops/ops.h"
 #include "core/passes.h"
 
 enum { REFUSED_TEXT = 3000 };
 
-struct writing {
-    struct dc_onnx_writer *w;
-    const struct dc_graph *graph;
-    const struct dc_params *params;
-    const char **names;  // [graph->count]: of values in the file
-};
-
-typedef void writing_op(struct writing *t, const struct dc_node *node, const char *onnx);
-
 // Little helpers.
 
-static const char *in_of(const struct writing *t, const struct dc_node *node, int i)
-{
-    return t->names[node->inputs[i]];
-}
-
-static const struct dc_shape *shape_in(const struct writing *t, const struct dc_node *node, int i)
-{
-    return &t->graph->nodes[node->inputs[i]].shape;
-}
-
-static void put_shaped(struct writing *t, const struct dc_node *node, const char *onnx,
-                       const char *const *inputs)
+void dc__put_shaped(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx,
+                    const char *const *inputs)
 {
     const struct dc_shape shape = dc_onnx_shape(&node->shape);
     dc_onnx_put(t->w, onnx, node->name, DC_ONNX_F32, &shape, inputs, "%s", "");
 }
 
 // A step on the way to the node's value, of its shape.
-static const char *put_part(struct writing *t, const struct dc_node *node, const char *part,
+static const char *put_part(struct dc_onnx_writing *t, const struct dc_node *node, const char *part,
                             const char *onnx, const char *const *inputs)
 {
     const struct dc_shape shape = dc_onnx_shape(&node->shape);
@@ -52,14 +32,14 @@ static const char *put_part(struct writing *t, const struct dc_node *node, const
                        inputs, "%s", "");
 }
 
-static const char *put_number(struct writing *t, const struct dc_node *node, const char *part,
-                              float value)
+const char *dc__put_number(struct dc_onnx_writing *t, const struct dc_node *node, const char *part,
+                           float value)
 {
     return dc_onnx_put_float(t->w, dc_onnx_name(t->w, node->name, part), value);
 }
 
 // Input i in the order of memory.
-static const char *in_memory(struct writing *t, const struct dc_node *node, int i)
+const char *dc__in_memory(struct dc_onnx_writing *t, const struct dc_node *node, int i)
 {
     static const char *const parts[] = {"rows0", "rows1"};
     const struct dc_shape *s = shape_in(t, node, i);
@@ -70,11 +50,11 @@ static const char *in_memory(struct writing *t, const struct dc_node *node, int 
 }
 
 // The node's value from an operator that gives it in the order of memory.
-static void put_from_memory(struct writing *t, const struct dc_node *node, const char *onnx,
-                            const char *const *inputs)
+void dc__put_from_memory(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx,
+                         const char *const *inputs)
 {
     if (node->shape.rank != 4) {
-        put_shaped(t, node, onnx, inputs);
+        dc__put_shaped(t, node, onnx, inputs);
         return;
     }
     const struct dc_shape shape = dc_onnx_shape(&node->shape);
@@ -84,8 +64,8 @@ static void put_from_memory(struct writing *t, const struct dc_node *node, const
                 "perm=[0,3,1,2]");
 }
 
-static const char *put_dims(struct writing *t, const struct dc_node *node, const char *part,
-                            const struct dc_shape *shape)
+const char *dc__put_dims(struct dc_onnx_writing *t, const struct dc_node *node, const char *part,
+                         const struct dc_shape *shape)
 {
     int64_t dims[DC_RANK_MAX];
     for (int i = 0; i < shape->rank; i++)
@@ -95,8 +75,8 @@ static const char *put_dims(struct writing *t, const struct dc_node *node, const
 
 // Parameter k. exchange: [outer, space, channels] to [outer, channels, space]; then the shape's
 // dimensions are those of the file.
-static const char *put_param(struct writing *t, const struct dc_node *node, int k,
-                             const struct dc_shape *shape, int64_t outer, int64_t space)
+const char *dc__put_param(struct dc_onnx_writing *t, const struct dc_node *node, int k,
+                          const struct dc_shape *shape, int64_t outer, int64_t space)
 {
     const struct dc_slice *s = &t->params->slices[node->params[k]];
     const float *values = t->params->value + s->offset;
@@ -114,13 +94,13 @@ static const char *put_param(struct writing *t, const struct dc_node *node, int 
     return name;
 }
 
-static const char *put_vector(struct writing *t, const struct dc_node *node, int k)
+static const char *put_vector(struct dc_onnx_writing *t, const struct dc_node *node, int k)
 {
-    return put_param(t, node, k, &DC_SHAPE(t->params->slices[node->params[k]].count), 1, 1);
+    return dc__put_param(t, node, k, &DC_SHAPE(t->params->slices[node->params[k]].count), 1, 1);
 }
 
 // The axis of the file for an axis of memory.
-static int file_axis(int axis, int rank)
+int dc__file_axis(int axis, int rank)
 {
     const int real = dc_axis_of(axis, rank);
     return rank != 4 ? real : real == 3 ? 1 : real + 1;
@@ -129,8 +109,8 @@ static int file_axis(int axis, int rank)
 // Layers with weights.
 
 // [kernel, in, out] in memory; [out, in, kernel] in the file.
-static const char *put_kernel(struct writing *t, const struct dc_node *node, int64_t kernel_h,
-                              int64_t kernel_w, int64_t in, int64_t out)
+static const char *put_kernel(struct dc_onnx_writing *t, const struct dc_node *node,
+                              int64_t kernel_h, int64_t kernel_w, int64_t in, int64_t out)
 {
     const struct dc_slice *s = &t->params->slices[node->params[0]];
     const float *values = t->params->value + s->offset;
@@ -148,7 +128,7 @@ static const char *put_kernel(struct writing *t, const struct dc_node *node, int
     return name;
 }
 
-static void put_conv(struct writing *t, const struct dc_node *node, const char *onnx)
+static void put_conv(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)
 {
     const bool up = node->op == &dc_op_conv_transpose;
     const struct dc_conv_transpose_attributes *transposed = node->attributes;
@@ -173,26 +153,26 @@ static void put_conv(struct writing *t, const struct dc_node *node, const char *
                 a->groups, a->pad_top, a->pad_left, a->pad_bottom, a->pad_right, more);
 }
 
-static void put_dense(struct writing *t, const struct dc_node *node, const char *onnx)
+static void put_dense(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)
 {
     const struct dc_dense_attributes *a = node->attributes;
     const struct dc_shape *in = shape_in(t, node, 0);
     const struct dc_shape shape = DC_SHAPE(in->dims[in->rank - 1], a->units);
-    const char *weights = put_param(t, node, 0, &shape, 1, 1);
+    const char *weights = dc__put_param(t, node, 0, &shape, 1, 1);
     const char *bias = a->bias ? put_vector(t, node, 1) : NULL;
     if (in->rank == 2) {
-        put_shaped(t, node, onnx, DC_ONNX_IN(in_of(t, node, 0), weights, bias));
+        dc__put_shaped(t, node, onnx, DC_ONNX_IN(in_of(t, node, 0), weights, bias));
     } else if (!bias) {
-        put_from_memory(t, node, "MatMul", DC_ONNX_IN(in_memory(t, node, 0), weights));
+        dc__put_from_memory(t, node, "MatMul", DC_ONNX_IN(dc__in_memory(t, node, 0), weights));
     } else {
         const char *product = dc_onnx_put(t->w, "MatMul", dc_onnx_name(t->w, node->name, "product"),
                                           DC_ONNX_F32, &node->shape,
-                                          DC_ONNX_IN(in_memory(t, node, 0), weights), "%s", "");
-        put_from_memory(t, node, "Add", DC_ONNX_IN(product, bias));
+                                          DC_ONNX_IN(dc__in_memory(t, node, 0), weights), "%s", "");
+        dc__put_from_memory(t, node, "Add", DC_ONNX_IN(product, bias));
     }
 }
 
-static void put_batch_norm(struct writing *t, const struct dc_node *node, const char *onnx)
+static void put_batch_norm(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)
 {
     const struct dc_batch_norm_attributes *a = node->attributes;
     const struct dc_shape shape = dc_onnx_shape(&node->shape);
@@ -207,7 +187,7 @@ static void put_batch_norm(struct writing *t, const struct dc_node *node, const 
                 "epsilon~%.9g", (double)a->epsilon);
 }
 
-static void put_matmul(struct writing *t, const struct dc_node *node, const char *onnx)
+static void put_matmul(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)
 {
     const struct dc_matmul_attributes *a = node->attributes;
     static const char *const parts[] = {"turned0", "turned1"};
@@ -216,7 +196,7 @@ static void put_matmul(struct writing *t, const struct dc_node *node, const char
     for (int i = 0; i < 2; i++) {
         struct dc_shape s = *shape_in(t, node, i);
         char perm[64] = "perm=[0";
-        in[i] = in_memory(t, node, i);
+        in[i] = dc__in_memory(t, node, i);
         if (!turns[i])
             continue;
         for (int k = 1; k < s.rank; k++)
@@ -228,17 +208,18 @@ static void put_matmul(struct writing *t, const struct dc_node *node, const char
         in[i] = dc_onnx_put(t->w, "Transpose", dc_onnx_name(t->w, node->name, parts[i]),
                             DC_ONNX_F32, &s, DC_ONNX_IN(in[i]), "%s]", perm);
     }
-    put_from_memory(t, node, onnx, DC_ONNX_IN(in[0], in[1]));
+    dc__put_from_memory(t, node, onnx, DC_ONNX_IN(in[0], in[1]));
 }
 
 // Functions of one value.
 
-static void put_unary(struct writing *t, const struct dc_node *node, const char *onnx)
+static void put_unary(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)
 {
-    put_shaped(t, node, onnx, DC_ONNX_IN(in_of(t, node, 0)));
+    dc__put_shaped(t, node, onnx, DC_ONNX_IN(in_of(t, node, 0)));
 }
 
-static void put_with_numbers(struct writing *t, const struct dc_node *node, const char *onnx)
+static void put_with_numbers(struct dc_onnx_writing *t, const struct dc_node *node,
+                             const char *onnx)
 {
     const struct dc_shape shape = dc_onnx_shape(&node->shape);
     const struct dc_leaky_relu_attributes *leaky = node->attributes;
@@ -252,32 +233,33 @@ static void put_with_numbers(struct writing *t, const struct dc_node *node, cons
                     (double)hard->alpha, (double)hard->beta);
 }
 
-static void put_clip(struct writing *t, const struct dc_node *node, const char *onnx)
+static void put_clip(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)
 {
     const struct dc_clip_attributes *a = node->attributes;
     const bool six = node->op == &dc_op_relu6;
-    const char *low = put_number(t, node, "low", six ? 0.0f : a->low);
-    const char *high = put_number(t, node, "high", six ? 6.0f : a->high);
-    put_shaped(t, node, onnx, DC_ONNX_IN(in_of(t, node, 0), low, high));
+    const char *low = dc__put_number(t, node, "low", six ? 0.0f : a->low);
+    const char *high = dc__put_number(t, node, "high", six ? 6.0f : a->high);
+    dc__put_shaped(t, node, onnx, DC_ONNX_IN(in_of(t, node, 0), low, high));
 }
 
-static void put_pow(struct writing *t, const struct dc_node *node, const char *onnx)
+static void put_pow(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)
 {
     const struct dc_pow_attributes *a = node->attributes;
-    put_shaped(t, node, onnx,
-               DC_ONNX_IN(in_of(t, node, 0), put_number(t, node, "exponent", a->exponent)));
+    dc__put_shaped(t, node, onnx,
+                   DC_ONNX_IN(in_of(t, node, 0), dc__put_number(t, node, "exponent", a->exponent)));
 }
 
-static void put_prelu(struct writing *t, const struct dc_node *node, const char *onnx)
+static void put_prelu(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)
 {
     const int64_t channels = node->shape.dims[node->shape.rank - 1];
     const struct dc_shape shape = node->shape.rank == 4 ? DC_SHAPE(channels, 1, 1)
                                                         : DC_SHAPE(channels);
-    put_shaped(t, node, onnx, DC_ONNX_IN(in_of(t, node, 0), put_param(t, node, 0, &shape, 1, 1)));
+    dc__put_shaped(t, node, onnx,
+                   DC_ONNX_IN(in_of(t, node, 0), dc__put_param(t, node, 0, &shape, 1, 1)));
 }
 
 // x times a gate of x.
-static void put_gated(struct writing *t, const struct dc_node *node, const char *onnx)
+static void put_gated(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)
 {
     const struct dc_shape shape = dc_onnx_shape(&node->shape);
     const char *x = in_of(t, node, 0);
@@ -286,41 +268,41 @@ static void put_gated(struct writing *t, const struct dc_node *node, const char 
         snprintf(text, sizeof text, "alpha~%.9g beta~0.5", 1.0 / 6.0);
     const char *gate = dc_onnx_put(t->w, onnx, dc_onnx_name(t->w, node->name, "gate"), DC_ONNX_F32,
                                    &shape, DC_ONNX_IN(x), "%s", text);
-    put_shaped(t, node, "Mul", DC_ONNX_IN(x, gate));
+    dc__put_shaped(t, node, "Mul", DC_ONNX_IN(x, gate));
 }
 
 // x (1 + f(..)) / 2
-static void put_gelu(struct writing *t, const struct dc_node *node, const char *onnx)
+static void put_gelu(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)
 {
     const char *x = in_of(t, node, 0), *inner = x;
     if (node->op == &dc_op_gelu_tanh) {
-        inner = put_part(t, node, "cube", "Pow", DC_ONNX_IN(x, put_number(t, node, "3", 3.0f)));
+        inner = put_part(t, node, "cube", "Pow", DC_ONNX_IN(x, dc__put_number(t, node, "3", 3.0f)));
         inner = put_part(t, node, "small", "Mul",
-                         DC_ONNX_IN(inner, put_number(t, node, "0.044715", 0.044715f)));
+                         DC_ONNX_IN(inner, dc__put_number(t, node, "0.044715", 0.044715f)));
         inner = put_part(t, node, "sum", "Add", DC_ONNX_IN(x, inner));
         inner = put_part(t, node, "scaled", "Mul",
-                         DC_ONNX_IN(inner, put_number(t, node, "sqrt(2/pi)", 0.79788456f)));
+                         DC_ONNX_IN(inner, dc__put_number(t, node, "sqrt(2/pi)", 0.79788456f)));
     } else {
         inner = put_part(t, node, "scaled", "Div",
-                         DC_ONNX_IN(x, put_number(t, node, "sqrt(2)", 1.41421356f)));
+                         DC_ONNX_IN(x, dc__put_number(t, node, "sqrt(2)", 1.41421356f)));
     }
     inner = put_part(t, node, "function", onnx, DC_ONNX_IN(inner));
-    inner = put_part(t, node, "plus", "Add", DC_ONNX_IN(inner, put_number(t, node, "1", 1.0f)));
+    inner = put_part(t, node, "plus", "Add", DC_ONNX_IN(inner, dc__put_number(t, node, "1", 1.0f)));
     inner = put_part(t, node, "product", "Mul", DC_ONNX_IN(x, inner));
-    put_shaped(t, node, "Mul", DC_ONNX_IN(inner, put_number(t, node, "0.5", 0.5f)));
+    dc__put_shaped(t, node, "Mul", DC_ONNX_IN(inner, dc__put_number(t, node, "0.5", 0.5f)));
 }
 
-static void put_softmax(struct writing *t, const struct dc_node *node, const char *onnx)
+static void put_softmax(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)
 {
     const struct dc_softmax_attributes *a = node->attributes;
     const struct dc_shape shape = dc_onnx_shape(&node->shape);
     dc_onnx_put(t->w, onnx, node->name, DC_ONNX_F32, &shape, DC_ONNX_IN(in_of(t, node, 0)),
-                "axis=%d", file_axis(a && a->axis ? a->axis : -1, shape.rank));
+                "axis=%d", dc__file_axis(a && a->axis ? a->axis : -1, shape.rank));
 }
 
 // Functions of several values.
 
-static void put_add(struct writing *t, const struct dc_node *node, const char *onnx)
+static void put_add(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)
 {
     const char *sum = in_of(t, node, 0);
     char part[16];
@@ -328,22 +310,22 @@ static void put_add(struct writing *t, const struct dc_node *node, const char *o
         snprintf(part, sizeof part, "sum%d", i);
         sum = put_part(t, node, part, onnx, DC_ONNX_IN(sum, in_of(t, node, i)));
     }
-    put_shaped(t, node, onnx, DC_ONNX_IN(sum, in_of(t, node, node->input_count - 1)));
+    dc__put_shaped(t, node, onnx, DC_ONNX_IN(sum, in_of(t, node, node->input_count - 1)));
 }
 
 // Of unequal ranks: the lower one gets axes of size 1 behind the batch.
-static void put_binary(struct writing *t, const struct dc_node *node, const char *onnx)
+static void put_binary(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)
 {
     static const char *const parts[] = {"wide0", "wide1"}, *const dims[] = {"dims0", "dims1"};
     const int rank = node->shape.rank;
     const char *in[2] = {in_of(t, node, 0), in_of(t, node, 1)};
     if (shape_in(t, node, 0)->rank == shape_in(t, node, 1)->rank) {
-        put_shaped(t, node, onnx, DC_ONNX_IN(in[0], in[1]));
+        dc__put_shaped(t, node, onnx, DC_ONNX_IN(in[0], in[1]));
         return;
     }
     for (int i = 0; i < 2; i++) {
         struct dc_shape s = *shape_in(t, node, i), wide = {.rank = rank};
-        in[i] = in_memory(t, node, i);
+        in[i] = dc__in_memory(t, node, i);
         if (s.rank == rank)
             continue;
         for (int k = 0; k < rank; k++)
@@ -351,12 +333,13 @@ static void put_binary(struct writing *t, const struct dc_node *node, const char
                            : k <= rank - s.rank ? 1
                                                 : s.dims[k - (rank - s.rank)];
         in[i] = dc_onnx_put(t->w, "Reshape", dc_onnx_name(t->w, node->name, parts[i]), DC_ONNX_F32,
-                            &wide, DC_ONNX_IN(in[i], put_dims(t, node, dims[i], &wide)), "%s", "");
+                            &wide, DC_ONNX_IN(in[i], dc__put_dims(t, node, dims[i], &wide)), "%s",
+                            "");
     }
-    put_from_memory(t, node, onnx, DC_ONNX_IN(in[0], in[1]));
+    dc__put_from_memory(t, node, onnx, DC_ONNX_IN(in[0], in[1]));
 }
 
-static void put_concat(struct writing *t, const struct dc_node *node, const char *onnx)
+static void put_concat(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)
 {
     const struct dc_concat_attributes *a = node->attributes;
     const struct dc_shape shape = dc_onnx_shape(&node->shape);
@@ -364,145 +347,12 @@ static void put_concat(struct writing *t, const struct dc_node *node, const char
     for (int i = 0; i < node->input_count; i++)
         in[i] = in_of(t, node, i);
     dc_onnx_put(t->w, onnx, node->name, DC_ONNX_F32, &shape, in, "axis=%d",
-                file_axis(a->axis, shape.rank));
-}
-
-// Pooling and reductions.
-
-static void put_pool(struct writing *t, const struct dc_node *node, const char *onnx)
-{
-    const struct dc_pool_attributes *a = node->attributes;
-    const bool max = node->op == &dc_op_max_pool;
-    const struct dc_shape shape = dc_onnx_shape(&node->shape);
-    char more[64] = "";
-    if (max)
-        snprintf(more, sizeof more, " dilations=[%d,%d]", a->dilation_h ? a->dilation_h : 1,
-                 a->dilation_w ? a->dilation_w : 1);
-    else
-        snprintf(more, sizeof more, " count_include_pad=%d", a->count_padding);
-    if (!max && (a->dilation_h > 1 || a->dilation_w > 1 ||
-                 (a->count_padding && (a->uncounted_bottom || a->uncounted_right))))
-        dc_onnx_refuse(t->w, DC_ERR_DATA,
-                       "node '%s': an average_pool with dilation, or with padding of which a part "
-                       "counts, has no form in operator set 13",
-                       node->name);
-    dc_onnx_put(t->w, onnx, node->name, DC_ONNX_F32, &shape, DC_ONNX_IN(in_of(t, node, 0)),
-                "kernel_shape=[%d,%d] strides=[%d,%d] pads=[%d,%d,%d,%d]%s", a->kernel_h,
-                a->kernel_w, a->stride_h, a->stride_w, a->pad_top, a->pad_left, a->pad_bottom,
-                a->pad_right, more);
-}
-
-static void put_global_pool(struct writing *t, const struct dc_node *node, const char *onnx)
-{
-    const struct dc_shape pooled = DC_SHAPE(DC_BATCH, node->shape.dims[1], 1, 1);
-    const char *made = dc_onnx_put(t->w, onnx, dc_onnx_name(t->w, node->name, "pooled"),
-                                   DC_ONNX_F32, &pooled, DC_ONNX_IN(in_of(t, node, 0)), "%s", "");
-    put_shaped(t, node, "Flatten", DC_ONNX_IN(made));
-}
-
-static void put_reduce(struct writing *t, const struct dc_node *node, const char *onnx)
-{
-    const struct dc_reduce_attributes *a = node->attributes;
-    int64_t axes[DC_RANK_MAX];
-    int count = 0;
-    char text[64] = "";
-    for (int k = 1; k < shape_in(t, node, 0)->rank; k++) {
-        if (!(a->axes >> k & 1))
-            continue;
-        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%d", count ? "," : "", k);
-        axes[count++] = k;
-    }
-    const bool sum = node->op == &dc_op_reduce_sum;  // takes its axes as an input
-    const char *given = sum ? dc_onnx_put_integers(t->w, dc_onnx_name(t->w, node->name, "axes"),
-                                                   axes, count)
-                            : NULL;
-    const char *made = dc_onnx_put(t->w, onnx, dc_onnx_name(t->w, node->name, "reduced"),
-                                   DC_ONNX_F32, &node->shape,
-                                   DC_ONNX_IN(in_memory(t, node, 0), given),
-                                   sum ? "keepdims=%d" : "keepdims=%d axes=[%s]", a->keep, text);
-    put_from_memory(t, node, "Identity", DC_ONNX_IN(made));
-}
-
-// What moves values.
-
-static void put_constant(struct writing *t, const struct dc_node *node, const char *onnx)
-{
-    const struct dc_shape *s = &node->shape, shape = dc_onnx_shape(s);
-    (void)onnx;
-    t->names[node - t->graph->nodes] = put_param(t, node, 0, &shape, 1,
-                                                 s->rank == 4 ? s->dims[1] * s->dims[2] : 1);
-}
-
-static void put_same(struct writing *t, const struct dc_node *node, const char *onnx)
-{
-    (void)onnx;
-    t->names[node - t->graph->nodes] = in_of(t, node, 0);
-}
-
-static void put_reshape(struct writing *t, const struct dc_node *node, const char *onnx)
-{
-    const struct dc_shape *in = shape_in(t, node, 0);
-    const bool vector = in->rank == 4 && (in->dims[3] == 1 || in->dims[1] * in->dims[2] == 1);
-    // A pixel or a channel alone has one order only.
-    const char *x = vector && node->shape.rank != 4 ? in_of(t, node, 0) : in_memory(t, node, 0);
-    put_from_memory(t, node, onnx, DC_ONNX_IN(x, put_dims(t, node, "dims", &node->shape)));
-}
-
-static void put_pads(struct writing *t, const struct dc_node *node, const char *onnx)
-{
-    static const char *const modes[] = {
-        [DC_PAD_CONSTANT] = "constant", [DC_PAD_REFLECT] = "reflect", [DC_PAD_EDGE] = "edge"};
-    const struct dc_pad_attributes *p = node->attributes;
-    struct dc_pad_axes_attributes a = {.before = {p->top, p->left, p->before},
-                                       .after = {p->bottom, p->right, p->after}};
-    const struct dc_shape shape = dc_onnx_shape(&node->shape);
-    int64_t pads[2 * DC_RANK_MAX] = {0};
-    if (node->op == &dc_op_pad_axes)
-        memcpy(&a, node->attributes, sizeof a);
-    for (int k = 1; k < shape.rank; k++) {
-        pads[file_axis(k, shape.rank)] = a.before[k - 1];
-        pads[shape.rank + file_axis(k, shape.rank)] = a.after[k - 1];
-    }
-    const char *widths = dc_onnx_put_integers(t->w, dc_onnx_name(t->w, node->name, "pads"), pads,
-                                              2 * shape.rank);
-    dc_onnx_put(t->w, onnx, node->name, DC_ONNX_F32, &shape,
-                DC_ONNX_IN(in_of(t, node, 0), widths, put_number(t, node, "value", a.value)),
-                "mode:%s", modes[a.mode]);
-}
-
-static void put_slice(struct writing *t, const struct dc_node *node, const char *onnx)
-{
-    const struct dc_slice_attributes *a = node->attributes;
-    const int64_t axis = file_axis(a->axis, node->shape.rank);
-    const int64_t end = a->end < 0 ? -(int64_t)INT32_MAX : a->end;  // downwards, to the first
-    const char *numbers[4];
-    static const char *const parts[4] = {"starts", "ends", "axes", "steps"};
-    const int64_t values[4] = {a->begin, end, axis, a->step};
-    for (int i = 0; i < 4; i++)
-        numbers[i] = dc_onnx_put_integers(t->w, dc_onnx_name(t->w, node->name, parts[i]),
-                                          &values[i], 1);
-    put_shaped(t, node, onnx,
-               DC_ONNX_IN(in_of(t, node, 0), numbers[0], numbers[1], numbers[2], numbers[3]));
-}
-
-// Axes of the file: those of memory, renamed on both sides.
-static void put_transpose(struct writing *t, const struct dc_node *node, const char *onnx)
-{
-    const struct dc_transpose_attributes *a = node->attributes;
-    const struct dc_shape shape = dc_onnx_shape(&node->shape);
-    int perm[DC_RANK_MAX] = {0};
-    char text[64] = "0";
-    for (int k = 1; k < shape.rank; k++)
-        perm[file_axis(k, shape.rank)] = file_axis(a->axes[k], shape.rank);
-    for (int k = 1; k < shape.rank; k++)
-        snprintf(text + strlen(text), sizeof text - strlen(text), ",%d", perm[k]);
-    dc_onnx_put(t->w, onnx, node->name, DC_ONNX_F32, &shape, DC_ONNX_IN(in_of(t, node, 0)),
-                "perm=[%s]", text);
+                dc__file_axis(a->axis, shape.rank));
 }
 
 static const struct {
     const struct dc_op *op;
-    writing_op *put;
+    dc_onnx_writing_op *put;
     const char *onnx;
 } rows[] = {
     {&dc_op_conv, put_conv, "Conv"},
@@ -531,7 +381,7 @@ static const struct {
     {&dc_op_abs, put_unary, "Abs"},
     {&dc_op_reciprocal, put_unary, "Reciprocal"},
     {&dc_op_softmax, put_softmax, "Softmax"},
-    {&dc_op_dropout, put_same, NULL},
+    {&dc_op_dropout, dc__onnx_put_same, NULL},
     {&dc_op_add, put_add, "Add"},
     {&dc_op_broadcast_add, put_binary, "Add"},
     {&dc_op_subtract, put_binary, "Sub"},
@@ -539,20 +389,20 @@ static const struct {
     {&dc_op_divide, put_binary, "Div"},
     {&dc_op_maximum, put_binary, "Max"},
     {&dc_op_minimum, put_binary, "Min"},
-    {&dc_op_max_pool, put_pool, "MaxPool"},
-    {&dc_op_average_pool, put_pool, "AveragePool"},
-    {&dc_op_global_average_pool, put_global_pool, "GlobalAveragePool"},
-    {&dc_op_reduce_mean, put_reduce, "ReduceMean"},
-    {&dc_op_reduce_sum, put_reduce, "ReduceSum"},
-    {&dc_op_reduce_max, put_reduce, "ReduceMax"},
-    {&dc_op_constant, put_constant, NULL},
+    {&dc_op_max_pool, dc__onnx_put_pool, "MaxPool"},
+    {&dc_op_average_pool, dc__onnx_put_pool, "AveragePool"},
+    {&dc_op_global_average_pool, dc__onnx_put_global_pool, "GlobalAveragePool"},
+    {&dc_op_reduce_mean, dc__onnx_put_reduce, "ReduceMean"},
+    {&dc_op_reduce_sum, dc__onnx_put_reduce, "ReduceSum"},
+    {&dc_op_reduce_max, dc__onnx_put_reduce, "ReduceMax"},
+    {&dc_op_constant, dc__onnx_put_constant, NULL},
     {&dc_op_concat, put_concat, "Concat"},
-    {&dc_op_pad, put_pads, "Pad"},
-    {&dc_op_pad_axes, put_pads, "Pad"},
-    {&dc_op_slice, put_slice, "Slice"},
-    {&dc_op_flatten, put_reshape, "Reshape"},
-    {&dc_op_reshape, put_reshape, "Reshape"},
-    {&dc_op_transpose, put_transpose, "Transpose"},
+    {&dc_op_pad, dc__onnx_put_pads, "Pad"},
+    {&dc_op_pad_axes, dc__onnx_put_pads, "Pad"},
+    {&dc_op_slice, dc__onnx_put_slice, "Slice"},
+    {&dc_op_flatten, dc__onnx_put_reshape, "Reshape"},
+    {&dc_op_reshape, dc__onnx_put_reshape, "Reshape"},
+    {&dc_op_transpose, dc__onnx_put_transpose, "Transpose"},
 };
 
 static int row_of(const struct dc_op *op)
@@ -576,8 +426,8 @@ static enum dc_status check_ops(const struct dc_graph *graph, int input, struct 
     return text[0] ? dc_fail(error, DC_ERR_DATA, "no ONNX is written for %s", text) : DC_OK;
 }
 
-static enum dc_status write_folded(const char *path, struct writing *t, const char *input_name,
-                                   int output, struct dc_error *error)
+static enum dc_status write_folded(const char *path, struct dc_onnx_writing *t,
+                                   const char *input_name, int output, struct dc_error *error)
 {
     const struct dc_graph *g = t->graph;
     const int input = dc_graph_find(g, input_name);
@@ -612,7 +462,7 @@ enum dc_status dc_onnx_write(const char *path, const struct dc_graph *graph,
     DC_TRY(dc_fold_for_inference(&folded, &folded_params, &place, graph, params, output, error));
     enum dc_status status = dc_onnx_writer_create(&writer, name, note, error);
     if (status == DC_OK) {
-        struct writing t = {.w = writer, .graph = folded, .params = folded_params};
+        struct dc_onnx_writing t = {.w = writer, .graph = folded, .params = folded_params};
         status = write_folded(path, &t, graph->nodes[input].name, place, error);
     }
     dc_onnx_writer_free(writer);
