@@ -194,6 +194,7 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
 enum dc_status dc_run_export_onnx(struct dc_run *run, const struct dc_stage *from,
                                   const char *profile, const char *path, struct dc_error *error)
 {
+    DC_TRY(dc_run_need_test_data(run, error));  // the note says how training normalized it
     char *weights = dc_run_weights_path(run, from, error);
     char *provenance = describe(run, from, error);
     struct dc_stage_network network = {0};

@@ -226,7 +226,7 @@ static void onnx_files_are_the_stages(void **state)
     size_t sizes[2];
     GOOD(NULL, "export", "run", "--stage", "student", "--out", "student.onnx");
     tiny_text(test_path("again.yaml"),
-              "name: again\ndata: {source: idx, path: data, validation: 40, seed: 3}\n"
+              "name: again\ndata: {source: idx, path: data, validation: 40}\n"
               "stages:\n  student: {model: student.onnx}\n");
     GOOD(NULL, "run", "again.yaml", "--run", "again");
     GOOD(NULL, "predict", "run", "--stage", "student", "--split", "test", "--out", "some.h5");
