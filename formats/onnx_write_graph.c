@@ -274,7 +274,7 @@ static void put_gated(struct dc_onnx_writing *t, const struct dc_node *node, con
 // x (1 + f(..)) / 2
 static void put_gelu(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)
 {
-    const char *x = in_of(t, node, 0), *inner = x;
+    const char *x = in_of(t, node, 0), *inner;
     if (node->op == &dc_op_gelu_tanh) {
         inner = put_part(t, node, "cube", "Pow", DC_ONNX_IN(x, dc__put_number(t, node, "3", 3.0f)));
         inner = put_part(t, node, "small", "Mul",
