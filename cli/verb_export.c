@@ -22,7 +22,7 @@ static enum dc_status export_stage(const struct dc_cli *cli, struct dc_error *er
         status = dc_fail(error, DC_ERR_USAGE, "%s has no quantized stage '%s'", run->directory,
                          cli->stage);
     else
-        status = dc_run_export(run, stage, profile, cli->out, 8, true, result, error);
+        status = dc_run_export(run, stage, profile, cli->out, 8, false, true, result, error);
     if (status == DC_OK)
         status = dc_cli_print_json(result, error);
     json_decref(result);

@@ -8,6 +8,7 @@
 //   model.h5       layers/NN/{weights, biases, weight_scales, multipliers, shifts};
 //                  vectors/NN/{outputs, accumulators}; vectors/00/outputs are the inputs
 //   NAME.h NAME.c  self-contained C99 (c_source.h)
+//   NAME.tflite    where asked for (tflite.h); its normalization is the provenance text
 //
 // Hashes: CRC32 (zlib's) of little-endian bytes. The manifest's own "crc32" is of its compact dump
 // with sorted keys and without that key.
@@ -23,7 +24,7 @@ enum { DC_BUNDLE_VERSION = 1 };
 
 // Appears whole: written beside `directory` and renamed. An older bundle of that name is replaced.
 DC_MUST_USE enum dc_status dc_bundle_write(const char *directory, const struct dc_imodel *model,
-                                           const struct dc_vectors *vectors,
+                                           const struct dc_vectors *vectors, bool tflite,
                                            struct dc_error *error);
 
 // Strict: version, shapes, types, every hash, C files included, and the multipliers that this

@@ -14,6 +14,7 @@
 #include "export/bundle.h"
 #include "export/bundle_format.h"
 #include "export/c_source.h"
+#include "export/tflite.h"
 #include "qat/profile.h"
 
 static json_t *scale_json(float scale)
@@ -134,22 +135,25 @@ static enum dc_status write_arrays(json_t *layers, const char *path, const struc
     return dc_h5_close_commit(file, status, error);
 }
 
-// The C pair with its hashes.
+// The C pair, and the TFLite file where asked for, with their hashes.
 static enum dc_status write_sources(json_t *files, const char *directory,
                                     const struct dc_imodel *model, const struct dc_vectors *vectors,
-                                    struct dc_arena *arena, struct dc_error *error)
+                                    bool tflite, struct dc_arena *arena, struct dc_error *error)
 {
+    static const char *const ends[] = {"h", "c", "tflite"};
     const char *name = dc_c_identifier(arena, model->name, error);
     if (!name)
         return DC_ERR_MEMORY;
     DC_TRY(dc_c_source_write(directory, name, model, vectors, error));
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < (tflite ? 3 : 2); i++) {
         char *text, crc[16];
         size_t size;
-        const char *file = dc_arena_printf(arena, error, "%s.%s", name, i == 0 ? "h" : "c");
+        const char *file = dc_arena_printf(arena, error, "%s.%s", name, ends[i]);
         char *path = file ? dc_arena_printf(arena, error, "%s/%s", directory, file) : NULL;
         if (!path)
             return DC_ERR_MEMORY;
+        if (i == 2)
+            DC_TRY(dc_tflite_write(path, model, model->provenance, error));
         DC_TRY(dc_file_read(&text, &size, path, arena, error));
         snprintf(crc, sizeof crc, "%08" PRIx32, dc__crc32(text, size));
         json_object_set_new(files, file,
@@ -182,8 +186,8 @@ json_t *dc_bundle_cost(const struct dc_imodel_cost *cost)
 }
 
 static enum dc_status fill_directory(const char *directory, const struct dc_imodel *model,
-                                     const struct dc_vectors *vectors, struct dc_arena *arena,
-                                     struct dc_error *error)
+                                     const struct dc_vectors *vectors, bool tflite,
+                                     struct dc_arena *arena, struct dc_error *error)
 {
     struct dc_imodel_cost cost;
     DC_TRY(dc_imodel_cost(&cost, model, error));
@@ -205,7 +209,7 @@ static enum dc_status fill_directory(const char *directory, const struct dc_imod
         return dc_fail(error, DC_ERR_MEMORY, "no memory for the manifest");
     enum dc_status status = write_arrays(layers, h5, model, vectors, error);
     if (status == DC_OK)
-        status = write_sources(files, directory, model, vectors, arena, error);
+        status = write_sources(files, directory, model, vectors, tflite, arena, error);
     if (status == DC_OK)
         status = write_manifest(root, manifest, error);
     json_decref(root);
@@ -234,7 +238,8 @@ static enum dc_status swap_in(const char *fresh, const char *directory, struct d
 }
 
 enum dc_status dc_bundle_write(const char *directory, const struct dc_imodel *model,
-                               const struct dc_vectors *vectors, struct dc_error *error)
+                               const struct dc_vectors *vectors, bool tflite,
+                               struct dc_error *error)
 {
     struct dc_arena *arena = NULL;
     DC_TRY(dc_arena_create(&arena, error));
@@ -250,7 +255,7 @@ enum dc_status dc_bundle_write(const char *directory, const struct dc_imodel *mo
         else if (chmod(fresh, 0755) != 0)
             status = dc_fail(error, DC_ERR_IO, "%s: %s", fresh, strerror(errno));
         else
-            status = fill_directory(fresh, model, vectors, arena, error);
+            status = fill_directory(fresh, model, vectors, tflite, arena, error);
         if (status == DC_OK)
             status = swap_in(fresh, target, arena, error);
         if (status != DC_OK)

@@ -91,6 +91,9 @@ struct dc_export_spec {
     bool verify;
 };
 
+// Whether the stage writes this format.
+bool dc_export_wants(const struct dc_export_spec *spec, const char *format);
+
 struct dc_stage {
     const char *name;
     const struct dc_yaml *where;

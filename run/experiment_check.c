@@ -44,13 +44,20 @@ static enum dc_status check_init_from(struct dc_experiment *experiment, struct d
     return stage->train.init_from ? DC_OK : DC_ERR_MEMORY;
 }
 
+bool dc_export_wants(const struct dc_export_spec *spec, const char *format)
+{
+    for (int i = 0; i < spec->formats.count; i++)
+        if (strcmp(spec->formats.items[i], format) == 0)
+            return true;
+    return false;
+}
+
 static enum dc_status check_export(struct dc_experiment *experiment, const struct dc_stage *stage,
                                    struct dc_error *error)
 {
     const struct dc_texts *formats = &stage->export.formats;
     const struct dc_yaml *given = dc_yaml_get(stage->where, "formats");
     const struct dc_yaml *place = given ? given : stage->where;
-    bool bundle = false, c = false;
     DC_TRY(dc__want_stage(experiment, stage, NULL, "export", stage->export.stage, error));
     if (!dc_experiment_stage(experiment, stage->export.stage)->quantizes)
         return dc_fail_yaml(error, stage->where,
@@ -58,16 +65,13 @@ static enum dc_status check_export(struct dc_experiment *experiment, const struc
                             "quantized; give that stage a 'quantize' or export another",
                             stage->name, stage->export.stage);
     for (int i = 0; i < formats->count; i++) {
-        const bool is_bundle = strcmp(formats->items[i], "bundle") == 0;
-        const bool is_c = strcmp(formats->items[i], "c") == 0;
-        bundle = bundle || is_bundle;
-        c = c || is_c;
-        if (!is_bundle && !is_c)
-            return dc_fail_yaml(error, place, "formats are bundle and c, not '%s'",
-                                formats->items[i]);
+        const char *name = formats->items[i];
+        if (strcmp(name, "bundle") != 0 && strcmp(name, "c") != 0 && strcmp(name, "tflite") != 0)
+            return dc_fail_yaml(error, place, "formats are bundle, c and tflite, not '%s'", name);
     }
-    if (!bundle || !c)
-        return dc_fail_yaml(error, place, "formats must be [bundle, c]: a bundle holds its C");
+    if (!dc_export_wants(&stage->export, "bundle") || !dc_export_wants(&stage->export, "c"))
+        return dc_fail_yaml(error, place,
+                            "formats must be [bundle, c], tflite beside: a bundle holds its C");
     return DC_OK;
 }
 

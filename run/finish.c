@@ -95,7 +95,7 @@ static enum dc_status test_codes(int8_t **codes, int64_t *samples, struct dc_run
 
 static enum dc_status write_and_verify(struct dc_run *run, const struct dc_stage *from,
                                        const struct dc_imodel *model, const char *directory,
-                                       int64_t wanted, bool verify, json_t *result,
+                                       int64_t wanted, bool tflite, bool verify, json_t *result,
                                        struct dc_error *error)
 {
     int8_t *codes = NULL;
@@ -107,7 +107,7 @@ static enum dc_status write_and_verify(struct dc_run *run, const struct dc_stage
         status = dc_vectors_create(&vectors, run->ctx, model, codes,
                                    wanted < samples ? wanted : samples, error);
     if (status == DC_OK)
-        status = dc_bundle_write(directory, model, vectors, error);
+        status = dc_bundle_write(directory, model, vectors, tflite, error);
     if (status == DC_OK)
         status = dc_imodel_cost(&cost, model, error);
     json_object_set_new(result, "cost", dc_bundle_cost(&cost));
@@ -149,8 +149,8 @@ static char *describe(struct dc_run *run, const struct dc_stage *from, struct dc
 }
 
 enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, const char *profile,
-                             const char *directory, int64_t vectors, bool verify, json_t *result,
-                             struct dc_error *error)
+                             const char *directory, int64_t vectors, bool tflite, bool verify,
+                             json_t *result, struct dc_error *error)
 {
     DC_TRY(dc_run_need_test_data(run, error));
     char *weights = dc_run_weights_path(run, from, error);
@@ -163,7 +163,8 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
     enum dc_status status = dc_stage_lower(&model, run->ctx, &network, network.params, profile,
                                            provenance, error);
     if (status == DC_OK)
-        status = write_and_verify(run, from, model, directory, vectors, verify, result, error);
+        status = write_and_verify(run, from, model, directory, vectors, tflite, verify, result,
+                                  error);
     dc_imodel_free(model);
     dc_stage_network_close(&network);
     return status;
@@ -208,7 +209,8 @@ enum dc_status dc__export_stage(struct dc_run *run, struct dc_stage *stage, json
         return DC_ERR_MEMORY;
     DC_TRY(dc_make_directory(parent, error));
     DC_TRY(dc_run_export(run, from, run->experiment->profile, directory, stage->export.vectors,
-                         stage->export.verify, result, error));
+                         dc_export_wants(&stage->export, "tflite"), stage->export.verify, result,
+                         error));
     json_object_set_new(result, "seconds", json_real(dc_seconds() - started));
     return DC_OK;
 }

@@ -100,7 +100,7 @@ DC_MUST_USE enum dc_status dc_run_verify_cache(struct dc_cache_report *report, c
 // proves it on the whole test split. *result gets "cost" and "verification".
 DC_MUST_USE enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from,
                                          const char *profile, const char *directory,
-                                         int64_t vectors, bool verify, json_t *result,
+                                         int64_t vectors, bool tflite, bool verify, json_t *result,
                                          struct dc_error *error);
 
 // Proves an existing bundle on the test split (limit 0: all of it).

@@ -63,7 +63,7 @@ static struct dc_imodel *write_bundle(const char *name, const char *profile, uin
     struct dc_vectors *vectors = NULL;
     struct dc_imodel *m = test_every_op_model(dc_profile_find(profile), seed);
     must(dc_vectors_create(&vectors, ctx, m, inputs, 3, &error), &error);
-    must(dc_bundle_write(in_work(name), m, vectors, &error), &error);
+    must(dc_bundle_write(in_work(name), m, vectors, false, &error), &error);
     dc_vectors_free(vectors);
     return m;
 }
@@ -199,7 +199,7 @@ static void wrong_vectors_are_found(void **state)
     struct dc_imodel *m = test_every_op_model(dc_profile_find("tflm"), 6);
     must(dc_vectors_create(&vectors, ctx, m, inputs, 1, &error), &error);
     vectors->accumulators[2][5]++;
-    must(dc_bundle_write(in_work("vectors"), m, vectors, &error), &error);
+    must(dc_bundle_write(in_work("vectors"), m, vectors, false, &error), &error);
     assert_int_equal(
         dc_verify_bundle(ctx, in_work("vectors"), inputs, SAMPLES, NULL, &report, &error),
         DC_ERR_VERIFY);

@@ -15,7 +15,7 @@ import numpy as np
 # Judge: the engine's profile, and whether every byte must be equal.
 JUDGES = {"tflm": ("tflm", True), "reference": ("tflm", False), "builtin": ("ruy", False),
           "xnnpack": ("ruy", False)}
-ROWS = 96
+ROWS = 160
 
 
 def run_tflm(path, rows):
