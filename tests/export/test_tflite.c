@@ -107,6 +107,13 @@ static void a_convolution_is_one_operator(void **state)
     const uint32_t scales = child(child(weights, 4), 2);
     assert_int_equal(u32(scales), 4);
     assert_memory_equal(bytes + scales + 4, l->weight_scales, 16);
+    const uint32_t biases = follow(item(child(graph, 0), u32(item(child(operation, 1), 2))));
+    for (uint32_t c = 0; c < 4; c++) {
+        const volatile float product = m->layers[0].scale * l->weight_scales[c];
+        float scale;
+        memcpy(&scale, bytes + child(child(biases, 4), 2) + 4 + 4 * c, 4);
+        assert_true(scale == product);
+    }
     const uint32_t buffers = child(model, 4);
     const uint32_t data = child(follow(item(buffers, u32(field(weights, 2)))), 0);
     assert_int_equal(u32(data), l->weight_count);
@@ -132,6 +139,39 @@ static void other_pads_are_an_operator(void **state)
     assert_int_equal(u32(child(graph, 3)), 2);
     const uint32_t options = child(follow(item(child(graph, 3), 1)), 4);
     assert_int_equal(bytes[field(options, 0)], 1);  // VALID
+    dc_arena_free(arena);
+    dc_imodel_free(m);
+}
+
+// A maximum is padded with what loses to every code, not with the zero point.
+static void a_maximum_is_padded_with_the_least_code(void **state)
+{
+    (void)state;
+    const struct dc_ilayer pool = {.op = DC_I_MAX_POOL,
+                                   .kernel_h = 3,
+                                   .kernel_w = 3,
+                                   .stride_h = 2,
+                                   .stride_w = 1,
+                                   .pad_top = 2,
+                                   .pad_left = 1};
+    struct dc_imodel *m = conv_model(&pool);
+    struct dc_arena *arena = read_back(m);
+    const uint32_t model = follow(0), graph = follow(item(child(model, 2), 0));
+    const uint32_t pad = follow(item(child(graph, 3), 0));
+    const uint32_t options = child(follow(item(child(graph, 3), 1)), 4);
+    const int32_t pads[] = {0, 0, 2, 0, 1, 0, 0, 0};
+    const uint32_t inputs = child(pad, 1), buffers = child(model, 4);
+    uint32_t data[3] = {0};
+    for (uint32_t i = 1; i < 3; i++) {
+        const uint32_t tensor = follow(item(child(graph, 0), u32(item(inputs, i))));
+        data[i] = child(follow(item(buffers, u32(field(tensor, 2)))), 0);
+    }
+    assert_int_equal(u32(data[1]), sizeof pads);
+    assert_memory_equal(bytes + data[1] + 4, pads, sizeof pads);
+    assert_int_equal(u32(data[2]), 1);
+    assert_int_equal((int8_t)bytes[data[2] + 4], -128);
+    assert_int_equal(u32(field(options, 1)), 1);  // stride: width, then height
+    assert_int_equal(u32(field(options, 2)), 2);
     dc_arena_free(arena);
     dc_imodel_free(m);
 }
@@ -164,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_convolution_is_one_operator),
         cmocka_unit_test(other_pads_are_an_operator),
+        cmocka_unit_test(a_maximum_is_padded_with_the_least_code),
         cmocka_unit_test(what_tflite_cannot_say_is_refused),
     };
     const int file = mkstemp(path);
