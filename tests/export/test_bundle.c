@@ -221,6 +221,28 @@ static void wrong_vectors_are_found(void **state)
     dc_imodel_free(m);
 }
 
+// The TFLite file where asked for: listed, hashed, and damage to it found.
+static void tflite_lies_in_the_bundle(void **state)
+{
+    (void)state;
+    struct dc_error error;
+    struct dc_random random;
+    struct dc_vectors *vectors = NULL;
+    struct dc_imodel *again = NULL;
+    const struct dc_ilayer conv = {
+        .op = DC_I_CONV2D, .channels = 7, .kernel_h = 13, .kernel_w = 11, .per_channel = true};
+    dc_random_start(&random, 3, DC_PURPOSE_TEST, 0, 0);
+    struct dc_imodel *m = test_one_layer_model(dc_profile_find("tflm"), 13, 11, 3, &conv, &random);
+    must(dc_vectors_create(&vectors, ctx, m, inputs, 3, &error), &error);
+    must(dc_bundle_write(in_work("bad"), m, vectors, true, &error), &error);
+    must(dc_bundle_read(&again, NULL, in_work("bad"), &error), &error);
+    damage("one.tflite", "TFL3", 4);
+    expect_damage("bad", "one.tflite: is damaged");
+    dc_vectors_free(vectors);
+    dc_imodel_free(again);
+    dc_imodel_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +250,7 @@ int main(void)
         cmocka_unit_test(damage_is_found_and_named),
         cmocka_unit_test(wrong_bytes_are_found),
         cmocka_unit_test(wrong_vectors_are_found),
+        cmocka_unit_test(tflite_lies_in_the_bundle),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
