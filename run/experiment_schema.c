@@ -170,7 +170,8 @@ static const struct dc_field stage_fields[] = {
     OPTIONAL(dc_stage, "quantize", quantize, quantizes, &dc__quantize_schema,
              "simulated int8; without train: calibration alone"),
     TEXT(dc_stage, "export", export.stage, "", "quantized stage to export"),
-    TEXTS(dc_stage, "formats", export.formats, "[bundle, c]", "what is written"),
+    TEXTS(dc_stage, "formats", export.formats, "[bundle, c]",
+          "what is written; onnx and tflite beside"),
     INT(dc_stage, "vectors", export.vectors, "8", 0, 4096, "test vectors in the bundle"),
     BOOL(dc_stage, "verify", export.verify, "true", "prove the export on the whole test split"),
 };
