@@ -8,12 +8,12 @@
 #include <math.h>
 #include <string.h>
 
-struct dc_grid dc_grid_of_range(float minimum, float maximum)
+struct dc_grid dc_grid_of_range(float minimum, float maximum, int bits)
 {
     const float low = minimum < 0.0f ? minimum : 0.0f;
     const float high = maximum > 0.0f ? maximum : 0.0f;
-    const float step = (high - low) / (float)(DC_CODE_HIGH - DC_CODE_LOW);
-    struct dc_grid grid = {.low = DC_CODE_LOW, .high = DC_CODE_HIGH};
+    struct dc_grid grid = {.low = (float)dc_code_low(bits), .high = (float)dc_code_high(bits)};
+    const float step = (high - low) / (grid.high - grid.low);
     grid.step = step < DC_STEP_FLOOR ? DC_STEP_FLOOR : step;
     grid.inverse_step = 1.0f / grid.step;
     const float zero_point = grid.low - rintf(low / grid.step);
@@ -72,9 +72,11 @@ void dc_tail_quantize(struct dc_tail *tail, struct dc_grid grid)
 
 static bool observes(const struct dc_op_call *call)
 {
+    const struct dc_fake_quantize_attributes *a = call->node->attributes;
+    const bool follows = a->observer <= DC_OBSERVER_MIN_MAX;
     const bool off = call->step && call->step->quantizers_off;
     const bool frozen = call->step && call->step->freeze_observers;
-    return !frozen && call->rows > 0 && (call->mode == DC_TRAINING || off);
+    return !frozen && call->rows > 0 && (call->mode == DC_TRAINING ? follows : off);
 }
 
 // The sum shows what is not finite; around 0 where no batch normalization asks for it as well.
@@ -126,7 +128,7 @@ static void move_range(float *range, const struct dc_fake_quantize_attributes *a
         range[DC_RANGE_MIN] = minimum;
         range[DC_RANGE_MAX] = maximum;
         range[DC_RANGE_SEEN] = 1.0f;
-    } else if (a->observer == DC_OBSERVER_MIN_MAX) {
+    } else if (a->observer != DC_OBSERVER_MOVING_AVERAGE) {
         if (minimum < range[DC_RANGE_MIN])
             range[DC_RANGE_MIN] = minimum;
         if (maximum > range[DC_RANGE_MAX])
@@ -152,7 +154,8 @@ static enum dc_status extend(struct dc_tail *tail, const struct dc_op_call *call
         return dc_fail(error, DC_ERR_NUMERIC,
                        "'%s' has no range: nothing was observed, so train or calibrate first",
                        call->node->name);
-    dc_tail_quantize(tail, dc_grid_of_range(range[DC_RANGE_MIN], range[DC_RANGE_MAX]));
+    const struct dc_fake_quantize_attributes *a = call->node->attributes;
+    dc_tail_quantize(tail, dc_grid_of_range(range[DC_RANGE_MIN], range[DC_RANGE_MAX], a->bits));
     return DC_OK;
 }
 
@@ -166,6 +169,8 @@ static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
     if (!(a->constant > 0.0f) || !(a->constant <= 1.0f))
         return dc_fail(error, DC_ERR_CONFIG, "the averaging constant must be in (0, 1], not %g",
                        (double)a->constant);
+    if (a->bits < 2 || a->bits > 8)
+        return dc_fail(error, DC_ERR_CONFIG, "values have 2 to 8 bits, not %d", a->bits);
     return DC_OK;
 }
 

@@ -29,7 +29,10 @@ static const char *const losses[] = {"cross_entropy", "mean_squared_error", "bin
 static const char *const optimizers[] = {"sgd", "adamw", NULL};
 static const char *const schedules[] = {"constant", "step", "multi_step", "cosine", NULL};
 static const char *const keeps[] = {"best", "last", NULL};
-static const char *const observers[] = {"moving_average", "min_max", NULL};
+static const char *const observers[] = {"moving_average", "min_max", "percentile", "mse",
+                                        "entropy",        NULL};
+static const char *const weight_observers[] = {"min_max", "percentile", "mse", NULL};
+static const char *const weight_scales[] = {"auto", "calibrated", "learned", NULL};
 static const char *const cache_types[] = {"float32", "float16", NULL};
 static const char *const granularities[] = {"per_tensor", "per_channel", NULL};
 
@@ -138,7 +141,27 @@ const struct dc_schema dc__distill_schema = DC_SCHEMA("distill", distill_fields)
 
 static const struct dc_field quantize_fields[] = {
     CHOICE(dc_quantize_spec, "observer", observer, "moving_average", observers,
-           "how ranges of activations are found"),
+           "how ranges of activations are found (qat/observe.h); percentile, mse and entropy in "
+           "calibration alone"),
+    REAL(dc_quantize_spec, "percentile", percentile, "0.9999", 0.5, 1,
+         "share of the values that each end of a range keeps, of observer percentile"),
+    INT(dc_quantize_spec, "weights", weights, "8", 2, 8, "bits of weights"),
+    INT(dc_quantize_spec, "activations", activations, "8", 2, 8,
+        "bits of activations; the input has 8"),
+    INT(dc_quantize_spec, "first_last", first_last, "0", 0, 8,
+        "bits of the first and the last layer's weights, of what the last reads and of the output; "
+        "0: as the rest"),
+    CUSTOM(dc_quantize_spec, "layers", layers, "{}", dc__decode_bits, dc__write_bits,
+           "other bits for single layers: {LAYER: {weights, activations}}"),
+    CHOICE(dc_quantize_spec, "weight_scale", weight_scale, "auto", weight_scales,
+           "calibrated: found once; learned: trained from there (LSQ); auto: the largest weight's "
+           "at every step, or calibrated where another observer asks for it"),
+    CHOICE(dc_quantize_spec, "weight_observer", weight_observer, "min_max", weight_observers,
+           "how scales of weights are found"),
+    REAL(dc_quantize_spec, "weight_percentile", weight_percentile, "0.9999", 0.5, 1,
+         "share of a scale's weights that are not clipped, of weight_observer percentile"),
+    CHOICE(dc_quantize_spec, "conv_granularity", conv_granularity, "per_channel", granularities,
+           "scales of convolutions' weights"),
     REAL(dc_quantize_spec, "average_constant", average_constant, "0.01", 1e-6, 1,
          "share of the newest batch in the moving average"),
     CHOICE(dc_quantize_spec, "dense_granularity", dense_granularity, "per_tensor", granularities,

@@ -139,35 +139,37 @@ static void close_training(struct training *t)
     dc_stage_network_close(&t->network);
 }
 
-static enum dc_status observe(struct dc_run *run, const struct dc_stage *stage,
-                              struct dc_stage_network *network, struct dc_error *error)
+static enum dc_status calibrate_pass(struct dc_calibration *calibration, struct dc_run *run,
+                                     const struct dc_stage *stage,
+                                     const struct dc_stage_network *network, struct dc_error *error)
 {
-    struct dc_plan *plan = NULL;
     struct dc_loader *loader = NULL;
-    const struct dc_plan_config config = {.mode = DC_INFERENCE,
-                                          .max_rows = DC_EVALUATION_BATCH,
-                                          .outputs = &network->output,
-                                          .output_count = 1};
     const int64_t wanted = stage->quantize.calibration_samples;
     const int64_t count = wanted < run->train_count ? wanted : run->train_count;
-    DC_TRY(dc_plan_create(&plan, run->ctx, network->graph, &config, error));
     const struct dc_view view = dc_run_view(run, stage, &network->model.sample);
     enum dc_status status = dc__plain_loader(&loader, &view, run->train_source, run->train_ids,
                                              count, DC_EVALUATION_BATCH, error);
-    dc_observers_reset(network->params);
-    const struct dc_step step = dc_calibration_step();
     while (status == DC_OK) {
         struct dc_batch batch;
         status = dc_loader_next(loader, &batch, error);
         if (status != DC_OK || batch.rows == 0)
             break;
-        dc_plan_bind(plan, network->image, batch.inputs);
-        status = dc_plan_forward(plan, network->params, batch.rows, &step, error);
+        status = dc_calibration_add(calibration, batch.inputs, batch.rows, error);
     }
-    if (status == DC_OK)
-        status = dc_observers_check(network->graph, network->params, error);
     dc_loader_free(loader);
-    dc_plan_free(plan);
+    return status == DC_OK ? dc_calibration_end_pass(calibration, error) : status;
+}
+
+static enum dc_status observe(struct dc_run *run, const struct dc_stage *stage,
+                              struct dc_stage_network *network, struct dc_error *error)
+{
+    struct dc_calibration *calibration = NULL;
+    DC_TRY(dc_calibration_create(&calibration, run->ctx, network->graph, network->params,
+                                 network->image, DC_EVALUATION_BATCH, error));
+    enum dc_status status = DC_OK;
+    for (int p = 0; status == DC_OK && p < dc_calibration_passes(calibration); p++)
+        status = calibrate_pass(calibration, run, stage, network, error);
+    dc_calibration_free(calibration);
     return status;
 }
 

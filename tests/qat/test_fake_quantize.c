@@ -46,7 +46,7 @@ static void gradient_passes_inside_the_range(void **state)
 {
     (void)state;
     float x[ROWS * ROW], y[ROWS * ROW], dy[ROWS * ROW], dx[ROWS * ROW], range[3] = {-1.0f, 0.5f, 1};
-    const struct dc_fake_quantize_attributes a = {DC_OBSERVER_MOVING_AVERAGE, 0.01f};
+    const struct dc_fake_quantize_attributes a = {DC_OBSERVER_MOVING_AVERAGE, 0.01f, 8, 0.0};
     const struct dc_node node = {.name = "q", .op = &dc_op_fake_quantize, .attributes = &a};
     const struct dc_shape shape = DC_SHAPE(ROWS, ROW);
     const struct dc_step step = {.freeze_observers = true};
@@ -203,14 +203,15 @@ static void quantized_ops_are_float_ops_on_rounded_weights(void **state)
                                                  .pad_left = 1,
                                                  .pad_right = 1,
                                                  .bias = true},
-                                                true};
+                                                {.per_channel = true, .bits = 8}};
     compare_with_float(&dc_op_quantized_conv, &dc_op_conv, &conv, DC_SHAPE(5, 7, 6, 4), 36, 6,
                        5 * 4 * 6 * 6, true);
     conv.conv.groups = 6;
     compare_with_float(&dc_op_quantized_conv, &dc_op_conv, &conv, DC_SHAPE(5, 7, 6, 6), 9, 6,
                        5 * 4 * 6 * 6, true);
     for (int per_channel = 0; per_channel < 2; per_channel++) {
-        const struct dc_quantized_dense_attributes dense = {{11, true}, per_channel};
+        const struct dc_quantized_dense_attributes dense = {
+            {11, true}, {.per_channel = per_channel, .bits = 8}};
         compare_with_float(&dc_op_quantized_dense, &dc_op_dense, &dense, DC_SHAPE(9, 30), 30, 11,
                            9 * 11, per_channel);
     }

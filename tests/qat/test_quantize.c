@@ -276,7 +276,7 @@ static void rounding_takes_the_nearest_code(void **state)
     (void)state;
     const float ranges[][2] = {{-1.0f, 2.0f}, {0.0f, 6.0f}, {-3.0f, -1.0f}, {0.5f, 0.7f}, {0, 0}};
     for (size_t r = 0; r < sizeof ranges / sizeof ranges[0]; r++) {
-        const struct dc_grid grid = dc_grid_of_range(ranges[r][0], ranges[r][1]);
+        const struct dc_grid grid = dc_grid_of_range(ranges[r][0], ranges[r][1], 8);
         assert_true(grid.zero_point >= -128.0f && grid.zero_point <= 127.0f);
         assert_true(grid.step >= DC_STEP_FLOOR);
         assert_true(grid.zero_point == floorf(grid.zero_point));
@@ -333,7 +333,7 @@ static void observers_follow_their_rules(void **state)
     for (int kind = 0; kind < 2; kind++) {
         struct dc_graph *g = start(1, 1, 4);
         const struct dc_fake_quantize_attributes a = {
-            kind ? DC_OBSERVER_MIN_MAX : DC_OBSERVER_MOVING_AVERAGE, 0.25f};
+            kind ? DC_OBSERVER_MIN_MAX : DC_OBSERVER_MOVING_AVERAGE, 0.25f, 8, 0.0};
         const int node = add(g, "q", &dc_op_fake_quantize, &a, 0, -1);
         struct dc_params *p = NULL;
         must(dc_params_create(&p, g, 0, false, &error));
