@@ -132,17 +132,20 @@ static double divergence(const int64_t *counts, int bins, int levels, int64_t to
 
 static void entropy_range(float *minimum, float *maximum, const struct dc_histogram *h, int bits)
 {
+    int64_t counts[BINS];
+    memcpy(counts, h->magnitudes, sizeof counts);
+    counts[0] = counts[1];
     const bool both = h->low < 0.0f && h->high > 0.0f;
     const int levels = 1 << (both ? bits - 1 : bits);
-    const int64_t total = total_of(h->magnitudes);
+    const int64_t total = total_of(counts);
     double least = INFINITY;
     int best = BINS;
     int64_t inside = 0;
     for (int bins = 1; bins <= BINS; bins++) {
-        inside += h->magnitudes[bins - 1];
+        inside += counts[bins - 1];
         if (bins < levels || inside == 0)
             continue;
-        const double kl = divergence(h->magnitudes, bins, levels, total, inside);
+        const double kl = divergence(counts, bins, levels, total, inside);
         if (kl < least) {
             least = kl;
             best = bins;

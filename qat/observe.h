@@ -8,12 +8,13 @@
 //   mse         of the ranges [low i / n, high j / n], 1 <= i, j <= n, the one whose grid has the
 //               least squared error over the bins' centres: n = 128 where an end is 0, else 32
 //   entropy     the threshold T that loses least information (S. Migacz, 8-bit inference with
-//               TensorRT, GTC 2017): of magnitudes, P is the histogram up to T with what lies above
-//               added to its last bin; Q is the histogram up to T, cut into L runs of bins, each
-//               run's sum spread over its bins that are not empty. The least KL(P || Q) over
-//               T = L .. DC_HISTOGRAM_BINS bins wins, the first of equals; a Q of 0 where P is not
-//               counts as 1e-10 of the values. L = 2^bits where an end is 0, else 2^(bits-1).
-//               The range is [max(low, -T), min(high, T)].
+//               TensorRT, GTC 2017): of magnitudes (their first bin taken to be as full as the
+//               second, since ReLU leaves zeros that any grid holds), P is the histogram up to T
+//               with what lies above added to its last bin; Q is the histogram up to T, cut into L
+//               runs of bins, each run's sum spread over its bins that are not empty. The least
+//               KL(P || Q) over T = L .. DC_HISTOGRAM_BINS bins wins, the first of equals; a Q of 0
+//               where P is not counts as 1e-10 of the values. L = 2^bits where an end is 0, else
+//               2^(bits-1). The range is [max(low, -T), min(high, T)].
 // A histogram without values, or of zeros alone, gives [0, 0].
 
 #ifndef DC_QAT_OBSERVE_H
