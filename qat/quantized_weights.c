@@ -95,6 +95,9 @@ static struct dc_op_call float_call(const struct dc_op_call *call, const struct 
     const size_t bytes = weights_bytes(k->taps * k->channels, k->channels);
     char *ours = call->saved ? call->saved : call->scratch;
     inner.param[0] = (float *)ours;
+    const int at = scale_param(k);
+    if (at >= 0)  // the float op would take it for a bias
+        inner.param[at] = inner.d_param[at] = NULL;
     if (call->saved)
         inner.saved = (char *)call->saved + bytes;
     else

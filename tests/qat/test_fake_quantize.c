@@ -217,9 +217,108 @@ static void quantized_ops_are_float_ops_on_rounded_weights(void **state)
     }
 }
 
+// Codes, weight gradients and scale gradients of PyTorch 1.13's autograd in float64, of the LSQ
+// authors' formulas: q = round_pass(clamp(w / s, -Qp, Qp)) s, s = grad_scale(s, 1 / sqrt(N Qp)).
+static void learned_scales_are_pytorchs(void **state)
+{
+    (void)state;
+    enum { TAPS = 6, UNITS = 2, WEIGHTS = TAPS * UNITS };
+    static const struct {
+        int bits;
+        bool per_channel;
+        float scale[2];
+        int codes[WEIGHTS];
+        unsigned passes;  // bit i: the gradient of weight i
+        double d_scale[2];
+    } cases[] = {
+        {4,
+         true,
+         {0.12f, 0.2f},
+         {3, 0, -4, 5, 0, -7, 7, 1, -7, 0, 5, -2},
+         0xe9f,
+         {2.612548594045669, -1.6759272597757708}},
+        {4, false, {0.12f}, {3, -1, -4, 7, 0, -7, 7, 2, -7, 0, 5, -3}, 0xe97, {0.9246983098750179}},
+        {2,
+         true,
+         {0.32f, 0.53f},
+         {1, 0, -1, 1, 0, -1, 1, 0, -1, 0, 1, -1},
+         0xa93,
+         {0.2063567530704058, -0.5650002284061199}},
+        {2,
+         false,
+         {0.32f},
+         {1, 0, -1, 1, 0, -1, 1, 1, -1, 0, 1, -1},
+         0x293,
+         {-0.49097325626008415}},
+    };
+    float w[WEIGHTS] = {0.31f, -0.07f, -0.52f, 0.93f,  0.049f, -1.7f,
+                        1.13f, 0.26f,  -0.95f, 0.002f, 0.6f,   -0.33f};
+    const float dy[WEIGHTS] = {0.5f,  -1.0f, 2.0f,  0.25f, -0.75f, 1.5f,
+                               1.25f, -0.5f, -1.0f, 3.0f,  0.125f, 0.625f};
+    float x[TAPS * TAPS] = {0};
+    for (int i = 0; i < TAPS; i++)
+        x[i * TAPS + i] = 1.0f;  // the identity: outputs are weights, and so are their gradients
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        const struct dc_quantized_dense_attributes a = {{UNITS, false},
+                                                        {.per_channel = cases[k].per_channel,
+                                                         .bits = cases[k].bits,
+                                                         .scaling = DC_SCALE_LEARNED}};
+        for (int negative = 0; negative < 2; negative++) {  // the scale is the parameter's size
+            const float sign = negative ? -1.0f : 1.0f;
+            float scale[2] = {sign * cases[k].scale[0], sign * cases[k].scale[1]};
+            struct run r;
+            run_op(&r, &dc_op_quantized_dense, &a, x, dy, w, scale, WEIGHTS, DC_SHAPE(TAPS, TAPS),
+                   NULL);
+            for (int i = 0; i < WEIGHTS; i++) {
+                const float s = cases[k].scale[cases[k].per_channel ? i % UNITS : 0];
+                assert_true(r.y[i] == (float)cases[k].codes[i] * s);
+                assert_true(r.dw[i] == (cases[k].passes >> i & 1 ? dy[i] : 0.0f));
+            }
+            for (int c = 0; c < (cases[k].per_channel ? UNITS : 1); c++) {
+                // 6 to 12 terms of up to 7 * 3, each off by float rounding of w / s.
+                const double off = fabs((double)(sign * r.db[c]) - cases[k].d_scale[c]);
+                if (!(off < 12 * 21 * 1.2e-7))
+                    fail_msg("case %zu: %.9g, not %.9g", k, (double)r.db[c], cases[k].d_scale[c]);
+            }
+            free_run(&r);
+        }
+    }
+}
+
+// A kept scale clamps, lets gradients through between the clamps, and is missed where it is 0.
+static void kept_scales_clip(void **state)
+{
+    (void)state;
+    const struct dc_quantized_dense_attributes a = {
+        {2, false}, {.per_channel = true, .bits = 4, .scaling = DC_SCALE_KEPT}};
+    float x[4] = {1, 0, 0, 1}, w[4] = {0.74f, -0.2f, -0.76f, 3.0f}, scale[2] = {0.1f, 0.25f};
+    const float dy[4] = {1, 2, 3, 4}, q[4] = {7 * 0.1f, -0.25f, -7 * 0.1f, 1.75f};
+    struct run r;
+    run_op(&r, &dc_op_quantized_dense, &a, x, dy, w, scale, 4, DC_SHAPE(2, 2), NULL);
+    assert_memory_equal(r.y, q, sizeof q);
+    assert_true(r.dw[0] == 1.0f && r.dw[1] == 2.0f && r.dw[2] == 0.0f && r.dw[3] == 0.0f);
+    assert_true(r.db[0] == 0.0f && r.db[1] == 0.0f);
+    free_run(&r);
+    struct dc_error error = {0};
+    scale[1] = 0.0f;
+    float y[4], block[64];
+    const struct dc_node node = {.name = "fc", .op = &dc_op_quantized_dense, .attributes = &a};
+    const struct dc_op_call call = {.ctx = ctx,
+                                    .node = &node,
+                                    .rows = 2,
+                                    .in = {{x, DC_F32, DC_SHAPE(2, 2)}},
+                                    .out = {y, DC_F32, DC_SHAPE(2, 2)},
+                                    .param = {w, scale},
+                                    .scratch = block};
+    assert_int_equal(dc_op_quantized_dense.forward(&call, &error), DC_ERR_NUMERIC);
+    assert_non_null(strstr(error.message, "'fc'"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(learned_scales_are_pytorchs),
+        cmocka_unit_test(kept_scales_clip),
         cmocka_unit_test(gradient_passes_inside_the_range),
         cmocka_unit_test(quantized_ops_are_float_ops_on_rounded_weights),
     };

@@ -374,13 +374,11 @@ static void observers_follow_their_rules(void **state)
 
 // Codes of the engine against the fake-quantized network's values: at most one code apart in logits
 // on nearly all, since each layer's rounding of a value near a tie may differ by one.
-static void engine_gives_what_training_promised(void **state)
+static void compare_with_engine(const struct dc_quantize_config *config)
 {
-    (void)state;
     int output, at;
     struct dc_graph *g = network(&output), *q = NULL;
-    const struct dc_quantize_config config = {.observer = DC_OBSERVER_MIN_MAX};
-    must(dc_quantize_graph(&q, &at, g, output, &config, &error));
+    must(dc_quantize_graph(&q, &at, g, output, config, &error));
     struct dc_params *p = random_params(q);
     values_of(p, "bn.gamma")[2] = -0.8f;  // negates codes
     values_of(p, "bn.gamma")[5] = 0.0f;   // floors the scale
@@ -389,6 +387,7 @@ static void engine_gives_what_training_promised(void **state)
     static int8_t codes[ROWS * IN], got[ROWS * OUT];
     fill(x, ROWS * IN, 2);
     run(q, p, at, x, dc_calibration_step(), NULL);
+    must(dc_calibrate_weights(q, p, &error));
     run(q, p, at, x, (struct dc_step){0}, y);
     for (const struct dc_profile *const *profile = dc_profile_table(); *profile; profile++) {
         struct dc_imodel *m = NULL;
@@ -409,14 +408,106 @@ static void engine_gives_what_training_promised(void **state)
             equal += apart == 0;
             most = apart > most ? apart : most;
         }
-        assert_true(most <= 3);
-        assert_true(equal >= ROWS * OUT * 7 / 10);
+        // A hidden code of 4 bits that differs by one is worth 16 of 8 bits.
+        const int least = config->activation_bits ? ROWS * OUT / 2 : ROWS * OUT * 7 / 10;
+        if (most > 3 || equal < least)
+            fail_msg("%s: %d of %d codes equal, %d apart", (*profile)->name, equal, ROWS * OUT,
+                     most);
         dc_engine_free(engine);
         dc_imodel_free(m);
     }
     dc_params_free(p);
     dc_graph_free(g);
     dc_graph_free(q);
+}
+
+static void engine_gives_what_training_promised(void **state)
+{
+    (void)state;
+    static const struct dc_quantize_config configs[] = {
+        {.observer = DC_OBSERVER_MIN_MAX},
+        {.weight_bits = 4, .weight_scaling = DC_SCALE_KEPT, .weight_observer = DC_OBSERVER_MSE},
+        {.weight_bits = 2, .activation_bits = 4, .first_last_bits = 8},
+        {.activation_bits = 4, .weight_scaling = DC_SCALE_LEARNED, .dense_per_tensor = true},
+    };
+    for (size_t i = 0; i < sizeof configs / sizeof configs[0]; i++)
+        compare_with_engine(&configs[i]);
+}
+
+// Bits of every layer of network(), and codes that use them.
+static void bits_stand_where_the_rules_say(void **state)
+{
+    (void)state;
+    static const struct dc_layer_bits mixed[] = {{"depthwise", 2, 0}, {"relu", 0, 6}};
+    static const struct {
+        struct dc_quantize_config config;
+        int bits[8], weights[8];  // image conv depthwise pointwise sum pool gap logits
+    } cases[] = {
+        {{.weight_bits = 4}, {8, 8, 8, 8, 8, 8, 8, 8}, {0, 4, 4, 4, 0, 0, 0, 4}},
+        {{.weight_bits = 2, .activation_bits = 4, .first_last_bits = 8},
+         {8, 4, 4, 4, 4, 4, 8, 8},
+         {0, 8, 2, 2, 0, 0, 0, 8}},
+        {{.weight_bits = 4, .activation_bits = 4, .layers = mixed, .layer_count = 2},
+         {8, 6, 4, 4, 4, 4, 4, 4},
+         {0, 4, 2, 4, 0, 0, 0, 4}},
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        int output, at;
+        struct dc_graph *g = network(&output), *q = NULL;
+        struct dc_imodel *m = NULL;
+        struct dc_lower_report report;
+        static float x[ROWS * 12 * 10 * 3];
+        must(dc_quantize_graph(&q, &at, g, output, &cases[k].config, &error));
+        struct dc_params *p = random_params(q);
+        fill(x, ROWS * 12 * 10 * 3, 2);
+        run(q, p, at, x, dc_calibration_step(), NULL);
+        must(dc_lower(&m, q, p, "image", "logits", "net", "", dc_profile_find("tflm"), &report,
+                      &error));
+        assert_int_equal(m->count, 8);
+        for (int i = 0; i < m->count; i++) {
+            const struct dc_ilayer *l = &m->layers[i];
+            int most = 0;
+            for (int64_t w = 0; w < l->weight_count; w++)
+                most = abs(l->weights[w]) > most ? abs(l->weights[w]) : most;
+            assert_int_equal(l->bits, cases[k].bits[i]);
+            assert_int_equal(l->weight_bits, cases[k].weights[i]);
+            assert_true(l->clamp_low >= -(1 << (l->bits - 1)));
+            assert_true(l->clamp_high < 1 << (l->bits - 1));
+            assert_int_equal(most, l->weight_count ? (1 << (l->weight_bits - 1)) - 1 : 0);
+        }
+        dc_imodel_free(m);
+        dc_params_free(p);
+        dc_graph_free(g);
+        dc_graph_free(q);
+    }
+}
+
+static void bits_that_fit_no_layer_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        struct dc_layer_bits layer;
+        const char *says;
+    } cases[] = {
+        {{"nosuch", 4, 0}, "no layer 'nosuch'"},
+        {{"sum", 4, 0}, "no weights"},
+        {{"pool", 0, 4}, "no activations of its own"},
+        {{"image", 0, 4}, "no activations of its own"},
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        int output, at;
+        struct dc_graph *g = network(&output), *q = NULL;
+        const struct dc_quantize_config config = {.layers = &cases[k].layer, .layer_count = 1};
+        assert_int_equal(dc_quantize_graph(&q, &at, g, output, &config, &error), DC_ERR_CONFIG);
+        assert_non_null(strstr(error.message, cases[k].says));
+        dc_graph_free(g);
+    }
+    int output, at;
+    struct dc_graph *g = network(&output), *q = NULL;
+    const struct dc_quantize_config shared = {.conv_per_tensor = true};
+    assert_int_equal(dc_quantize_graph(&q, &at, g, output, &shared, &error), DC_ERR_CONFIG);
+    assert_non_null(strstr(error.message, "'conv'"));
+    dc_graph_free(g);
 }
 
 // Zero kernels, zero, negative and tiny gamma, and biases far outside int32, against reals.
@@ -487,6 +578,8 @@ int main(void)
         cmocka_unit_test(observers_follow_their_rules),
         cmocka_unit_test(engine_gives_what_training_promised),
         cmocka_unit_test(odd_channels_are_defined),
+        cmocka_unit_test(bits_stand_where_the_rules_say),
+        cmocka_unit_test(bits_that_fit_no_layer_are_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
