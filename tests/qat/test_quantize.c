@@ -408,8 +408,10 @@ static void compare_with_engine(const struct dc_quantize_config *config)
             equal += apart == 0;
             most = apart > most ? apart : most;
         }
-        // A hidden code of 4 bits that differs by one is worth 16 of 8 bits.
-        const int least = config->activation_bits ? ROWS * OUT / 2 : ROWS * OUT * 7 / 10;
+        // A hidden code of 4 bits that differs by one is worth 16 of 8 bits, and biases are rounded
+        // to steps that grow with those of the weights.
+        const bool coarse = config->weight_bits || config->activation_bits;
+        const int least = coarse ? ROWS * OUT / 2 : ROWS * OUT * 7 / 10;
         if (most > 3 || equal < least)
             fail_msg("%s: %d of %d codes equal, %d apart", (*profile)->name, equal, ROWS * OUT,
                      most);
