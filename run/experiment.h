@@ -9,6 +9,7 @@
 
 #include "data/augment.h"
 #include "distill/terms.h"
+#include "qat/adaround.h"
 #include "run/model.h"
 #include "run/schema.h"
 #include "train/train.h"
@@ -93,6 +94,8 @@ struct dc_quantize_spec {
     int weight_scale;     // auto, calibrated, learned
     int weight_observer;  // min_max, percentile, mse
     double weight_percentile;
+    bool adarounds;
+    struct dc_adaround_config adaround;
     int conv_granularity, dense_granularity;  // per_tensor, per_channel
     int64_t calibration_samples;
     int64_t start_epoch, freeze_observers_epoch, freeze_batch_norm_epoch;  // -1: never

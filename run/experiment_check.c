@@ -193,6 +193,10 @@ static enum dc_status check_quantize(const struct dc_stage *stage, struct dc_err
                             "stage '%s': this '%s' works in calibration, which needs trained "
                             "weights: name them in 'from', 'init_from' or 'weights'",
                             stage->name, key);
+    if (q->adarounds && stage->trains)
+        return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "adaround"),
+                            "stage '%s': adaround rounds weights for good; leave out 'train'",
+                            stage->name);
     if (q->first_last == 1)
         return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "first_last"),
                             "stage '%s': first_last is 2 to 8 bits, or 0", stage->name);

@@ -139,6 +139,20 @@ static const struct dc_field distill_fields[] = {
 };
 const struct dc_schema dc__distill_schema = DC_SCHEMA("distill", distill_fields);
 
+static const struct dc_field adaround_fields[] = {
+    INT(dc_adaround_config, "iterations", iterations, "1000", 1, FAR, "steps of Adam a filter"),
+    REAL(dc_adaround_config, "learning_rate", learning_rate, "0.01", 1e-6, 1, "of Adam"),
+    REAL(dc_adaround_config, "regularization", regularization, "0.01", 0, 1000,
+         "weight of what drives weights up or down"),
+    REAL(dc_adaround_config, "warm_up", warm_up, "0.2", 0, 0.99,
+         "share of the iterations without it"),
+    REAL(dc_adaround_config, "beta_start", beta_start, "20", 1, 1000, "its exponent at first"),
+    REAL(dc_adaround_config, "beta_end", beta_end, "2", 1, 1000, "and in the end"),
+    INT(dc_adaround_config, "positions", positions, "16384", 1, FAR,
+        "output positions of a layer, about, over which its inputs' moments are taken"),
+};
+static const struct dc_schema adaround_schema = DC_SCHEMA("adaround", adaround_fields);
+
 static const struct dc_field quantize_fields[] = {
     CHOICE(dc_quantize_spec, "observer", observer, "moving_average", observers,
            "how ranges of activations are found (qat/observe.h); percentile, mse and entropy in "
@@ -160,6 +174,8 @@ static const struct dc_field quantize_fields[] = {
            "how scales of weights are found"),
     REAL(dc_quantize_spec, "weight_percentile", weight_percentile, "0.9999", 0.5, 1,
          "share of a scale's weights that are not clipped, of weight_observer percentile"),
+    OPTIONAL(dc_quantize_spec, "adaround", adaround, adarounds, &adaround_schema,
+             "calibration alone: choose which way each weight rounds (qat/adaround.h)"),
     CHOICE(dc_quantize_spec, "conv_granularity", conv_granularity, "per_channel", granularities,
            "scales of convolutions' weights"),
     REAL(dc_quantize_spec, "average_constant", average_constant, "0.01", 1e-6, 1,

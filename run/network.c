@@ -24,7 +24,7 @@ static struct dc_quantize_config quantize_config(struct dc_layer_bits *layers,
                                            (int)spec->layers.items[i].weights,
                                            (int)spec->layers.items[i].activations};
     enum dc_weight_scaling scaling = (enum dc_weight_scaling)spec->weight_scale;
-    if (scaling == DC_SCALE_OF_WEIGHTS && spec->weight_observer != 0)
+    if (scaling == DC_SCALE_OF_WEIGHTS && (spec->weight_observer != 0 || spec->adarounds))
         scaling = DC_SCALE_KEPT;
     return (struct dc_quantize_config){
         .observer = (enum dc_observer)spec->observer,

@@ -139,13 +139,13 @@ static void close_training(struct training *t)
     dc_stage_network_close(&t->network);
 }
 
-static enum dc_status calibrate_pass(struct dc_calibration *calibration, struct dc_run *run,
-                                     const struct dc_stage *stage,
+// One pass over the samples of a calibration, or of AdaRound where that is given.
+static enum dc_status calibrate_pass(struct dc_calibration *calibration,
+                                     struct dc_adaround *adaround, int64_t count,
+                                     struct dc_run *run, const struct dc_stage *stage,
                                      const struct dc_stage_network *network, struct dc_error *error)
 {
     struct dc_loader *loader = NULL;
-    const int64_t wanted = stage->quantize.calibration_samples;
-    const int64_t count = wanted < run->train_count ? wanted : run->train_count;
     const struct dc_view view = dc_run_view(run, stage, &network->model.sample);
     enum dc_status status = dc__plain_loader(&loader, &view, run->train_source, run->train_ids,
                                              count, DC_EVALUATION_BATCH, error);
@@ -154,22 +154,35 @@ static enum dc_status calibrate_pass(struct dc_calibration *calibration, struct 
         status = dc_loader_next(loader, &batch, error);
         if (status != DC_OK || batch.rows == 0)
             break;
-        status = dc_calibration_add(calibration, batch.inputs, batch.rows, error);
+        status = adaround ? dc_adaround_add(adaround, batch.inputs, batch.rows, error)
+                          : dc_calibration_add(calibration, batch.inputs, batch.rows, error);
     }
     dc_loader_free(loader);
-    return status == DC_OK ? dc_calibration_end_pass(calibration, error) : status;
+    if (status != DC_OK)
+        return status;
+    return adaround ? dc_adaround_finish(adaround, error)
+                    : dc_calibration_end_pass(calibration, error);
 }
 
 static enum dc_status observe(struct dc_run *run, const struct dc_stage *stage,
                               struct dc_stage_network *network, struct dc_error *error)
 {
     struct dc_calibration *calibration = NULL;
+    struct dc_adaround *adaround = NULL;
+    const int64_t wanted = stage->quantize.calibration_samples;
+    const int64_t count = wanted < run->train_count ? wanted : run->train_count;
     DC_TRY(dc_calibration_create(&calibration, run->ctx, network->graph, network->params,
                                  network->image, DC_EVALUATION_BATCH, error));
     enum dc_status status = DC_OK;
     for (int p = 0; status == DC_OK && p < dc_calibration_passes(calibration); p++)
-        status = calibrate_pass(calibration, run, stage, network, error);
+        status = calibrate_pass(calibration, NULL, count, run, stage, network, error);
     dc_calibration_free(calibration);
+    if (status != DC_OK || !stage->quantize.adarounds)
+        return status;
+    DC_TRY(dc_adaround_create(&adaround, run->ctx, network->graph, network->params, network->image,
+                              DC_EVALUATION_BATCH, count, &stage->quantize.adaround, error));
+    status = calibrate_pass(NULL, adaround, count, run, stage, network, error);
+    dc_adaround_free(adaround);
     return status;
 }
 
