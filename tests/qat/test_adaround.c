@@ -151,6 +151,40 @@ static void round_weights(struct dc_params *p, const char *weight, const char *s
     }
 }
 
+// Moments of the inputs of one group, of the convolution below, from the definition.
+static void textbook_gram(double *gram, const float *x, int groups, int group)
+{
+    const int depth = 6 / groups, taps = 6 * depth;
+    memset(gram, 0, sizeof *gram * (size_t)(taps * taps));
+    for (int n = 0; n < ROWS * 5 * 8; n++) {  // sample, output row, output column
+        double patch[36];
+        for (int t = 0; t < taps; t++) {
+            const int row = n / 8 % 5 * 2 - 1 + t / depth / 2, column = n % 8 + t / depth % 2 * 2;
+            const int c = group * depth + t % depth;
+            const bool inside = row >= 0 && row < 9 && column < 8;
+            patch[t] = inside ? (double)x[n / 40 * IN + (row * 8 + column) * 6 + c] : 0.0;
+        }
+        for (int i = 0; i < taps * taps; i++)
+            gram[i] += patch[i / taps] * patch[i % taps] / (ROWS * 5 * 8);
+    }
+}
+
+static void expect_textbook(const float *rounded, const float *weights, const float *scales,
+                            const float *x, int groups)
+{
+    const int taps = 36 / groups;
+    static double gram[36 * 36], work[5 * 36];
+    for (int f = 0; f < 6; f++) {
+        double w[36];
+        textbook_gram(gram, x, groups, groups == 6 ? f : 0);
+        for (int t = 0; t < taps; t++)
+            w[t] = (double)weights[t * 6 + f];
+        dc_adaround_filter(w, (double)scales[f], HIGH, gram, work, taps, &config);
+        for (int t = 0; t < taps; t++)
+            assert_true((float)w[t] == rounded[t * 6 + f]);
+    }
+}
+
 static void layers_outputs_come_closer(void **state)
 {
     (void)state;
@@ -189,7 +223,8 @@ static void layers_outputs_come_closer(void **state)
             for (int64_t i = 0; i < w->count; i++)
                 p->value[w->offset + i] = (float)dc_random_normal(&random);
             for (int i = 0; i < ROWS * IN; i++)
-                x[i] = (i / 6 % 5 == 0 ? 1.0f : 0.2f) * fabsf((float)dc_random_normal(&random));
+                x[i] = 0.2f * fabsf((float)dc_random_normal(&random)) +
+                       fabsf(sinf((float)(i / (6 * 8))));  // rows of an image are alike
             must(dc_calibrate_weights(q, p, &error));
             const int node = dc_graph_find(q, "conv");
             (void)output_error(ctx, q, p, node, x, wanted, true);
@@ -209,6 +244,8 @@ static void layers_outputs_come_closer(void **state)
                 fail_msg("%d groups: %g, to nearest %g", groups, ours, nearest);
             memcpy(rounded[threads - 1], p->value + w->offset, sizeof(float) * (size_t)w->count);
             assert_memory_equal(rounded[0], rounded[threads - 1], sizeof(float) * (size_t)w->count);
+            expect_textbook(rounded[0], kept, p->value + dc_params_find(p, "conv.scale")->offset, x,
+                            groups);
             round_weights(p, "conv.weight", "conv.scale");  // they are codes times scales
             for (int64_t i = 0; i < w->count; i++)
                 assert_true(fabsf(p->value[w->offset + i] - rounded[0][i]) < 1e-6f);
