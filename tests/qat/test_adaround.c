@@ -156,16 +156,16 @@ static void textbook_gram(double *gram, const float *x, int groups, int group)
 {
     const int depth = 6 / groups, taps = 6 * depth;
     memset(gram, 0, sizeof *gram * (size_t)(taps * taps));
-    for (int n = 0; n < ROWS * 5 * 8; n++) {  // sample, output row, output column
+    for (int n = 0; n < ROWS * 4 * 8; n++) {  // sample, output row, output column
         double patch[36];
         for (int t = 0; t < taps; t++) {
-            const int row = n / 8 % 5 * 2 - 1 + t / depth / 2, column = n % 8 + t / depth % 2 * 2;
+            const int row = n / 8 % 4 * 2 - 1 + t / depth / 2, column = n % 8 + t / depth % 2 * 2;
             const int c = group * depth + t % depth;
             const bool inside = row >= 0 && row < 9 && column < 8;
-            patch[t] = inside ? (double)x[n / 40 * IN + (row * 8 + column) * 6 + c] : 0.0;
+            patch[t] = inside ? (double)x[n / 32 * IN + (row * 8 + column) * 6 + c] : 0.0;
         }
         for (int i = 0; i < taps * taps; i++)
-            gram[i] += patch[i / taps] * patch[i % taps] / (ROWS * 5 * 8);
+            gram[i] += patch[i / taps] * patch[i % taps] / (ROWS * 4 * 8);
     }
 }
 
