@@ -157,7 +157,7 @@ static void textbook_gram(double *gram, const float *x, int groups, int group)
     const int depth = 6 / groups, taps = 6 * depth;
     memset(gram, 0, sizeof *gram * (size_t)(taps * taps));
     for (int n = 0; n < ROWS * 4 * 8; n++) {  // sample, output row, output column
-        double patch[36];
+        double patch[36] = {0};
         for (int t = 0; t < taps; t++) {
             const int row = n / 8 % 4 * 2 - 1 + t / depth / 2, column = n % 8 + t / depth % 2 * 2;
             const int c = group * depth + t % depth;
@@ -185,10 +185,49 @@ static void expect_textbook(const float *rounded, const float *weights, const fl
     }
 }
 
+// One convolution of odd numbers with weights of 4 bits.
+static void make_network(struct dc_graph **g, struct dc_graph **q, struct dc_params **p, int groups)
+{
+    struct dc_random random;
+    int input, conv, output;
+    const struct dc_conv_attributes attributes = {.filters = 6,
+                                                  .kernel_h = 3,
+                                                  .kernel_w = 2,
+                                                  .stride_h = 2,
+                                                  .stride_w = 1,
+                                                  .dilation_h = 1,
+                                                  .dilation_w = 2,
+                                                  .groups = groups,
+                                                  .pad_top = 1,
+                                                  .pad_right = 2};
+    const struct dc_quantize_config quantize = {
+        .observer = DC_OBSERVER_MIN_MAX, .weight_bits = 4, .weight_scaling = DC_SCALE_KEPT};
+    must(dc_graph_create(g, &error));
+    must(dc_graph_add_input(*g, "x", DC_F32, &DC_SHAPE(DC_BATCH, 9, 8, 6), &input, &error));
+    must(dc_graph_add(*g, "conv", &dc_op_conv, &attributes, sizeof attributes, &input, 1, &conv,
+                      &error));
+    must(dc_quantize_graph(q, &output, *g, conv, &quantize, &error));
+    must(dc_params_create(p, *q, 0, false, &error));
+    dc_random_start(&random, 52, DC_PURPOSE_TEST, 0, (uint64_t)groups);
+    const struct dc_slice *w = dc_params_find(*p, "conv.weight");
+    for (int64_t i = 0; i < w->count; i++)
+        (*p)->value[w->offset + i] = (float)dc_random_normal(&random);
+}
+
+// Rows of an image are alike, behind a little noise.
+static void draw_images(float *x)
+{
+    struct dc_random random;
+    dc_random_start(&random, 53, DC_PURPOSE_TEST, 0, 0);
+    for (int i = 0; i < ROWS * IN; i++)
+        x[i] = 0.2f * fabsf((float)dc_random_normal(&random)) + fabsf(sinf((float)(i / (6 * 8))));
+}
+
 static void layers_outputs_come_closer(void **state)
 {
     (void)state;
     static float x[ROWS * IN], wanted[ROWS * IN * 2];
+    draw_images(x);
     for (int groups = 1; groups <= 6; groups += 5) {
         float rounded[2][512];
         for (int threads = 1; threads <= 2; threads++) {
@@ -196,35 +235,10 @@ static void layers_outputs_come_closer(void **state)
             struct dc_graph *g = NULL, *q = NULL;
             struct dc_params *p = NULL;
             struct dc_adaround *a = NULL;
-            struct dc_random random;
-            int input, conv, output;
             const struct dc_ctx_config ctx_config = {.threads = threads};
-            const struct dc_conv_attributes attributes = {.filters = 6,
-                                                          .kernel_h = 3,
-                                                          .kernel_w = 2,
-                                                          .stride_h = 2,
-                                                          .stride_w = 1,
-                                                          .dilation_h = 1,
-                                                          .dilation_w = 2,
-                                                          .groups = groups,
-                                                          .pad_top = 1,
-                                                          .pad_right = 2};
-            const struct dc_quantize_config quantize = {
-                .observer = DC_OBSERVER_MIN_MAX, .weight_bits = 4, .weight_scaling = DC_SCALE_KEPT};
             must(dc_ctx_create(&ctx, &ctx_config, &error));
-            must(dc_graph_create(&g, &error));
-            must(dc_graph_add_input(g, "x", DC_F32, &DC_SHAPE(DC_BATCH, 9, 8, 6), &input, &error));
-            must(dc_graph_add(g, "conv", &dc_op_conv, &attributes, sizeof attributes, &input, 1,
-                              &conv, &error));
-            must(dc_quantize_graph(&q, &output, g, conv, &quantize, &error));
-            must(dc_params_create(&p, q, 0, false, &error));
-            dc_random_start(&random, 52, DC_PURPOSE_TEST, 0, (uint64_t)groups);
+            make_network(&g, &q, &p, groups);
             struct dc_slice *w = dc_params_find(p, "conv.weight");
-            for (int64_t i = 0; i < w->count; i++)
-                p->value[w->offset + i] = (float)dc_random_normal(&random);
-            for (int i = 0; i < ROWS * IN; i++)
-                x[i] = 0.2f * fabsf((float)dc_random_normal(&random)) +
-                       fabsf(sinf((float)(i / (6 * 8))));  // rows of an image are alike
             must(dc_calibrate_weights(q, p, &error));
             const int node = dc_graph_find(q, "conv");
             (void)output_error(ctx, q, p, node, x, wanted, true);
