@@ -16,13 +16,17 @@ static enum dc_status export_stage(const struct dc_cli *cli, struct dc_error *er
     DC_TRY(dc_cli_open_run(&run, cli, cli->positionals[0], error));
     const struct dc_stage *stage = dc_experiment_stage(run->experiment, cli->stage);
     const char *profile = cli->profile ? cli->profile : run->experiment->profile;
+    const char *ending = strrchr(cli->out, '.');
     json_t *result = json_object();
     enum dc_status status = DC_OK;
-    if (!stage || !stage->quantizes)
+    if (stage && !stage->exports && ending && strcmp(ending, ".onnx") == 0)
+        status = dc_run_export_onnx(run, stage, profile, cli->out, error);
+    else if (!stage || !stage->quantizes)
         status = dc_fail(error, DC_ERR_USAGE, "%s has no quantized stage '%s'", run->directory,
                          cli->stage);
     else
-        status = dc_run_export(run, stage, profile, cli->out, 8, true, result, error);
+        status = dc_run_export(run, stage, profile, cli->out, NULL, 8, true, result, error);
+    json_object_set_new(result, "out", json_string(cli->out));
     if (status == DC_OK)
         status = dc_cli_print_json(result, error);
     json_decref(result);
@@ -56,8 +60,11 @@ static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
 
 const struct dc_verb dc_verb_export = {
     .name = "export",
-    .arguments = "RUN --stage NAME --out DIR",
-    .summary = "write a quantized stage as a bundle, and prove it on the test split",
+    .arguments = "RUN --stage NAME --out DIR|FILE.onnx",
+    .summary =
+        "write a quantized stage as a bundle, and prove it on the test split\n\n"
+        "Into FILE.onnx: the network of any stage as ONNX, floats or, of a quantized stage,\n"
+        "int8 codes between QuantizeLinear and DequantizeLinear.",
     .options = "goftq",
     .positionals_min = 1,
     .positionals_max = 1,

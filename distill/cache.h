@@ -15,8 +15,8 @@
 //            nothing that matters
 //
 // A shard is immutable: one process writes it, under a lock, and any number read. It carries the
-// manifest's hash and ends in a checksum of the whole file. What does not fit is refused, never mended
-// silently. Logits are stored before any softmax, so that every temperature is served.
+// manifest's hash and ends in a checksum of the whole file. What does not fit is refused, never
+// mended silently. Logits are stored before any softmax, so that every temperature is served.
 
 #ifndef DC_DISTILL_CACHE_H
 #define DC_DISTILL_CACHE_H

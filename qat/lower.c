@@ -236,6 +236,14 @@ static enum dc_status lower_simple(struct lowering *w, int i, struct dc_ilayer *
     return add_layer(w, l, i, end);
 }
 
+// An average with a quantizer of its own (qat/quantize.c) is a mean: it may rescale, a pool may
+// not.
+static bool has_own_grid(const struct lowering *w, int i)
+{
+    const int reader = only_reader(w, i);
+    return reader != NONE && w->graph->nodes[reader].op == &dc_op_fake_quantize;
+}
+
 static enum dc_status lower_node(struct lowering *w, int i)
 {
     const struct dc_node *node = &w->graph->nodes[i];
@@ -271,6 +279,8 @@ static enum dc_status lower_node(struct lowering *w, int i)
         if (simple[k].op != node->op)
             continue;
         l.op = simple[k].lowered;
+        if (l.op == DC_I_AVERAGE_POOL && has_own_grid(w, i))
+            l.op = DC_I_MEAN;
         const int input = w->layer_of[node->inputs[0]];
         const struct dc_ilayer *x = input == NONE ? NULL : &w->model->layers[input];
         if (l.op == DC_I_RESHAPE && x && x->height == l.height && x->width == l.width) {

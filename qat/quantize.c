@@ -11,28 +11,6 @@
 
 enum kind { REFUSED, SOURCE, WEIGHTED, NORM, CLAMP, SUM, KEEPS, JOINS };
 
-static enum kind kind_of(const struct dc_node *node)
-{
-    static const struct {
-        const struct dc_op *op;
-        enum kind kind;
-    } kinds[] = {
-        {&dc_op_input, SOURCE},   {&dc_op_conv, WEIGHTED},
-        {&dc_op_dense, WEIGHTED}, {&dc_op_batch_norm, NORM},
-        {&dc_op_relu, CLAMP},     {&dc_op_relu6, CLAMP},
-        {&dc_op_add, SUM},        {&dc_op_global_average_pool, SUM},
-        {&dc_op_max_pool, KEEPS}, {&dc_op_average_pool, KEEPS},
-        {&dc_op_flatten, KEEPS},  {&dc_op_reshape, KEEPS},
-        {&dc_op_pad, KEEPS},      {&dc_op_dropout, KEEPS},
-        {&dc_op_concat, JOINS},   {&dc_op_slice, KEEPS},
-    };
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        if (kinds[i].op == node->op)
-            return kinds[i].kind;
-    }
-    return REFUSED;
-}
-
 static bool is_pool(const struct dc_node *node)
 {
     return node->op == &dc_op_max_pool || node->op == &dc_op_average_pool;
@@ -66,24 +44,61 @@ static int only_reader(const struct pass *p, int i)
     return i == p->output ? -1 : found;
 }
 
+// An average over a whole map, whose scale may be its own. With a ReLU behind it, it stays a pool.
+static bool is_mean(const struct pass *p, int i)
+{
+    const struct dc_node *node = &p->from->nodes[i];
+    const int reader = only_reader(p, i);
+    if (node->op == &dc_op_global_average_pool)
+        return true;
+    if (node->op != &dc_op_average_pool)
+        return false;
+    const struct dc_pool_attributes *a = node->attributes;
+    const struct dc_shape *in = &p->from->nodes[node->inputs[0]].shape;
+    return a->kernel_h == in->dims[1] && a->kernel_w == in->dims[2] && !a->pad_top &&
+           !a->pad_bottom && !a->pad_left && !a->pad_right &&
+           (reader < 0 || (p->from->nodes[reader].op != &dc_op_relu &&
+                           p->from->nodes[reader].op != &dc_op_relu6));
+}
+
+static enum kind kind_of(const struct pass *p, int i)
+{
+    static const struct {
+        const struct dc_op *op;
+        enum kind kind;
+    } kinds[] = {
+        {&dc_op_input, SOURCE},    {&dc_op_conv, WEIGHTED},      {&dc_op_dense, WEIGHTED},
+        {&dc_op_batch_norm, NORM}, {&dc_op_relu, CLAMP},         {&dc_op_relu6, CLAMP},
+        {&dc_op_add, SUM},         {&dc_op_average_pool, KEEPS}, {&dc_op_max_pool, KEEPS},
+        {&dc_op_flatten, KEEPS},   {&dc_op_reshape, KEEPS},      {&dc_op_pad, KEEPS},
+        {&dc_op_dropout, KEEPS},   {&dc_op_concat, JOINS},       {&dc_op_slice, KEEPS},
+    };
+    if (is_mean(p, i))
+        return SUM;
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+        if (kinds[k].op == p->from->nodes[i].op)
+            return kinds[k].kind;
+    }
+    return REFUSED;
+}
+
 // Does the layer that computes i go on in its reader?
 static bool goes_on(const struct pass *p, int i)
 {
     const int reader = only_reader(p, i);
     if (reader < 0)
         return false;
-    const enum kind kind = kind_of(&p->from->nodes[i]), next = kind_of(&p->from->nodes[reader]);
+    const enum kind kind = kind_of(p, i), next = kind_of(p, reader);
     if (next == NORM)
         return kind == WEIGHTED;
-    const bool gap = p->from->nodes[i].op == &dc_op_global_average_pool;
-    return next == CLAMP && (kind == WEIGHTED || kind == NORM || (kind == SUM && !gap));
+    return next == CLAMP && (kind == WEIGHTED || kind == NORM || (kind == SUM && !is_mean(p, i)));
 }
 
 // Does i end, through nodes that keep their quantizer, in a concat alone? Then that one's serves.
 static bool ends_in_concat(const struct pass *p, int i)
 {
     for (int reader = only_reader(p, i); reader >= 0; reader = only_reader(p, reader)) {
-        const enum kind kind = kind_of(&p->from->nodes[reader]);
+        const enum kind kind = kind_of(p, reader);
         if (kind == JOINS)
             return true;
         const bool kept_relu = kind == CLAMP && is_pool(&p->from->nodes[i]);
@@ -97,7 +112,7 @@ static bool ends_in_concat(const struct pass *p, int i)
 static bool keeps_quantizer(const struct pass *p, int i)
 {
     const struct dc_node *node = &p->from->nodes[i];
-    const enum kind kind = kind_of(node);
+    const enum kind kind = kind_of(p, i);
     return kind == KEEPS || (kind == CLAMP && is_pool(&p->from->nodes[node->inputs[0]]));
 }
 
@@ -112,7 +127,7 @@ static enum dc_status check(const struct pass *p, int i)
 {
     const struct dc_node *node = &p->from->nodes[i];
     const int input = node->input_count ? node->inputs[0] : -1;
-    const enum kind kind = kind_of(node);
+    const enum kind kind = kind_of(p, i);
     if (kind == REFUSED)
         return refuse(p, i, "it has no integer form; a network ends with its logits");
     if (kind == SOURCE && node->dtype != DC_F32)
@@ -144,7 +159,7 @@ static enum dc_status check(const struct pass *p, int i)
             return refuse(p, i, "its inputs share its quantizer, so nothing else may read them");
         while (keeps_quantizer(p, origin))
             origin = p->from->nodes[origin].inputs[0];
-        if (!ends_in_concat(p, origin) || kind_of(&p->from->nodes[origin]) == SOURCE)
+        if (!ends_in_concat(p, origin) || kind_of(p, origin) == SOURCE)
             return refuse(p, i, "its inputs share its quantizer, so nothing else may read them");
     }
     return DC_OK;
@@ -185,7 +200,7 @@ static void set_activation_bits(struct pass *p)
     }
     for (int i = 0; i <= p->output; i++) {
         const bool edge = i == read_by_last || i == p->output;
-        const bool source = kind_of(&p->from->nodes[i]) == SOURCE;
+        const bool source = kind_of(p, i) == SOURCE;
         p->bits[i] =
             source ? 8 : choose_bits(p->bits[i], edge ? edge_bits : 0, p->config->activation_bits);
     }
@@ -200,14 +215,14 @@ static enum dc_status check_layers(const struct pass *p)
         if (at < 0 || at > p->output || !p->needed[at])
             return dc_fail(p->error, DC_ERR_CONFIG, "layers: the network has no layer '%s'",
                            l->name);
-        if (l->weights && kind_of(&p->from->nodes[at]) != WEIGHTED)
+        if (l->weights && kind_of(p, at) != WEIGHTED)
             return dc_fail(p->error, DC_ERR_CONFIG, "layers: '%s' has no weights to quantize",
                            l->name);
         int end = at;
         while (goes_on(p, end))
             end = only_reader(p, end);
         const bool bare = keeps_quantizer(p, end) || ends_in_concat(p, end) ||
-                          kind_of(&p->from->nodes[end]) == SOURCE;
+                          kind_of(p, end) == SOURCE;
         if (l->activations && (bare || p->bits[end] != l->activations))
             return dc_fail(p->error, DC_ERR_CONFIG,
                            "layers: '%s' has no activations of its own to quantize", l->name);
@@ -236,7 +251,7 @@ static enum dc_status add_weighted(struct pass *p, int i, int *added)
     const struct dc_node *node = &p->from->nodes[i];
     const int input = p->map[node->inputs[0]];
     const int reader = goes_on(p, i) ? only_reader(p, i) : -1;
-    const bool normalized = reader >= 0 && kind_of(&p->from->nodes[reader]) == NORM;
+    const bool normalized = reader >= 0 && kind_of(p, reader) == NORM;
     if (node->op == &dc_op_conv) {
         if (normalized && p->config->conv_per_tensor)
             return refuse(p, i,
@@ -272,7 +287,7 @@ static enum dc_status add_quantizer(struct pass *p, const char *name, int bits, 
 static enum dc_status visit(struct pass *p, int i)
 {
     const struct dc_node *node = &p->from->nodes[i];
-    const enum kind kind = kind_of(node);
+    const enum kind kind = kind_of(p, i);
     DC_TRY(check(p, i));
     if (kind == WEIGHTED)
         DC_TRY(add_weighted(p, i, &p->map[i]));
@@ -287,7 +302,7 @@ static enum dc_status choose(struct pass *p)
 {
     p->first = p->last = -1;
     for (int i = 0; i <= p->output; i++) {
-        if (!p->needed[i] || kind_of(&p->from->nodes[i]) != WEIGHTED)
+        if (!p->needed[i] || kind_of(p, i) != WEIGHTED)
             continue;
         p->first = p->first < 0 ? i : p->first;
         p->last = i;

@@ -3,10 +3,12 @@
 // A fake_quantize node named NODE.quant is placed
 //   - behind every float input,
 //   - behind each chain conv | dense (+ batch_norm) (+ relu | relu6), whose weights are quantized,
-//   - behind add (+ relu | relu6), global_average_pool and concat.
-// max_pool, average_pool, flatten, reshape, pad, dropout, and relu behind a pool keep the quantizer
-// of what they read. What only feeds a concat gets no quantizer of its own: all its inputs share
-// the one behind it. Node and slice names stay, so weights copy by name from the float network.
+//   - behind add (+ relu | relu6), global_average_pool, an average_pool over a whole map, and
+//   concat.
+// max_pool, other average_pools, flatten, reshape, pad, dropout, and relu behind a pool keep the
+// quantizer of what they read. What only feeds a concat gets no quantizer of its own: all its
+// inputs share the one behind it. Node and slice names stay, so weights copy by name from the float
+// network.
 //
 // Run it on the network before losses are appended. What has no integer form is DC_ERR_CONFIG and
 // names the layer: softmax and other activations, slice, batch_norm or relu apart from a chain.

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "export/formats.h"
 #include "qat/fake_quantize.h"
 #include "run/experiment_schema.h"
 
@@ -63,12 +64,14 @@ static enum dc_status check_export(struct dc_experiment *experiment, const struc
         const bool is_c = strcmp(formats->items[i], "c") == 0;
         bundle = bundle || is_bundle;
         c = c || is_c;
-        if (!is_bundle && !is_c)
-            return dc_fail_yaml(error, place, "formats are bundle and c, not '%s'",
+        if (!is_bundle && !is_c && !dc_export_format_find(formats->items[i]))
+            return dc_fail_yaml(error, place, "formats are %s, not '%s'", dc_export_format_names(),
                                 formats->items[i]);
     }
     if (!bundle || !c)
-        return dc_fail_yaml(error, place, "formats must be [bundle, c]: a bundle holds its C");
+        return dc_fail_yaml(error, place,
+                            "formats must be [bundle, c] and what else is wanted: a bundle holds "
+                            "its C");
     return DC_OK;
 }
 

@@ -7,7 +7,10 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "export/bundle.h"
+#include "export/formats.h"
+#include "export/onnx.h"
 #include "export/verify.h"
+#include "formats/onnx_write.h"
 #include "run/quantization.h"
 #include "run/report.h"
 #include "run/run_internal.h"
@@ -148,9 +151,26 @@ static char *describe(struct dc_run *run, const struct dc_stage *from, struct dc
     return copy;
 }
 
+// DIRECTORY.onnx and so on, beside the bundle.
+static enum dc_status write_files(struct dc_run *run, const struct dc_imodel *model,
+                                  const char *directory, const struct dc_texts *formats,
+                                  struct dc_error *error)
+{
+    for (int i = 0; formats && i < formats->count; i++) {
+        const struct dc_export_format *format = dc_export_format_find(formats->items[i]);
+        if (!format)
+            continue;
+        const char *path = dc_arena_printf(run->arena, error, "%s.%s", directory, format->name);
+        if (!path)
+            return DC_ERR_MEMORY;
+        DC_TRY(format->write(path, model, error));
+    }
+    return DC_OK;
+}
+
 enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, const char *profile,
-                             const char *directory, int64_t vectors, bool verify, json_t *result,
-                             struct dc_error *error)
+                             const char *directory, const struct dc_texts *formats, int64_t vectors,
+                             bool verify, json_t *result, struct dc_error *error)
 {
     DC_TRY(dc_run_need_test_data(run, error));
     char *weights = dc_run_weights_path(run, from, error);
@@ -164,6 +184,34 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
                                            provenance, error);
     if (status == DC_OK)
         status = write_and_verify(run, from, model, directory, vectors, verify, result, error);
+    if (status == DC_OK)
+        status = write_files(run, model, directory, formats, error);
+    dc_imodel_free(model);
+    dc_stage_network_close(&network);
+    return status;
+}
+
+enum dc_status dc_run_export_onnx(struct dc_run *run, const struct dc_stage *from,
+                                  const char *profile, const char *path, struct dc_error *error)
+{
+    DC_TRY(dc_run_need_test_data(run, error));  // the note says how training normalized it
+    char *weights = dc_run_weights_path(run, from, error);
+    char *provenance = describe(run, from, error);
+    struct dc_stage_network network = {0};
+    struct dc_imodel *model = NULL;
+    if (!weights || !provenance)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_stage_network_open(&network, from, weights, error));
+    enum dc_status status;
+    if (from->quantizes) {
+        status = dc_stage_lower(&model, run->ctx, &network, network.params, profile, provenance,
+                                error);
+        if (status == DC_OK)
+            status = dc_export_onnx(path, model, error);
+    } else {
+        status = dc_onnx_write(path, network.graph, network.params, network.image, network.output,
+                               network.model.name, provenance, error);
+    }
     dc_imodel_free(model);
     dc_stage_network_close(&network);
     return status;
@@ -207,8 +255,8 @@ enum dc_status dc__export_stage(struct dc_run *run, struct dc_stage *stage, json
     if (!parent || !directory)
         return DC_ERR_MEMORY;
     DC_TRY(dc_make_directory(parent, error));
-    DC_TRY(dc_run_export(run, from, run->experiment->profile, directory, stage->export.vectors,
-                         stage->export.verify, result, error));
+    DC_TRY(dc_run_export(run, from, run->experiment->profile, directory, &stage->export.formats,
+                         stage->export.vectors, stage->export.verify, result, error));
     json_object_set_new(result, "seconds", json_real(dc_seconds() - started));
     return DC_OK;
 }

@@ -86,7 +86,7 @@ static void assert_layers_equal(const struct dc_ilayer *a, const struct dc_ilaye
 static void bundle_reads_back_and_verifies(void **state)
 {
     (void)state;
-    static const char *const profiles[] = {"tflm", "ruy", "tflm"};
+    static const char *const profiles[] = {"tflm", "ruy", "onnxruntime"};
     for (uint64_t i = 0; i < 3; i++) {
         struct dc_error error;
         struct dc_imodel *again = NULL;

@@ -104,7 +104,7 @@ class Network:
             if before != after:
                 x = q(name + ".shortcut", self.conv(name + ".shortcut", x, stride))
             x = q(name + ".relu2", F.relu(y + x))
-        x = F.avg_pool2d(x, 8).flatten(1)
+        x = q("pool", F.avg_pool2d(x, 8)).flatten(1)
         w = self.weight("logits", self.v["logits.weight"])
         return q("logits", F.linear(x, w, self.v["logits.bias"]))
 

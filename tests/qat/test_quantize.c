@@ -208,6 +208,45 @@ static void quantizers_stand_where_the_rules_say(void **state)
     dc_graph_free(q);
 }
 
+// Over a whole map: a mean with a scale of its own. Over a part of it, or with a ReLU that it takes
+// in: a pool, which has its input's scale.
+static void average_over_a_map_is_a_mean(void **state)
+{
+    (void)state;
+    for (int trial = 0; trial < 3; trial++) {
+        const int kernel = trial == 1 ? 3 : 6;
+        struct dc_graph *g = start(6, 6, 2), *q = NULL;
+        const struct dc_pool_attributes pool = {
+            .kernel_h = kernel, .kernel_w = kernel, .stride_h = kernel, .stride_w = kernel};
+        int x = add(g, "pool", &dc_op_average_pool, &pool, add_conv(g, "a", 0, 4, 3, 1, 1, true),
+                    -1);
+        if (trial == 2)
+            x = add(g, "relu", &dc_op_relu, NULL, x, -1);
+        const int output = add_conv(g, "out", x, 3, 1, 1, 1, true);
+        const struct dc_quantize_config config = {.observer = DC_OBSERVER_MIN_MAX};
+        int at;
+        must(dc_quantize_graph(&q, &at, g, output, &config, &error));
+        expect_quantizers(
+            q, trial == 0 ? (const char *const[]){"image.quant", "a.quant", "pool.quant",
+                                                  "out.quant", NULL}
+                          : (const char *const[]){"image.quant", "a.quant", "out.quant", NULL});
+        struct dc_params *p = random_params(q);
+        float images[ROWS * 6 * 6 * 2];
+        fill(images, ROWS * 72, 2);
+        run(q, p, at, images, dc_calibration_step(), NULL);
+        struct dc_imodel *m = NULL;
+        struct dc_lower_report report;
+        must(dc_lower(&m, q, p, "image", "out", "pool", "", dc_profile_find("tflm"), &report,
+                      &error));
+        assert_int_equal(m->layers[2].op, trial == 0 ? DC_I_MEAN : DC_I_AVERAGE_POOL);
+        assert_int_equal(m->layers[2].scale == m->layers[1].scale, trial > 0);
+        dc_imodel_free(m);
+        dc_params_free(p);
+        dc_graph_free(g);
+        dc_graph_free(q);
+    }
+}
+
 static void concat_inputs_share_one_quantizer(void **state)
 {
     (void)state;
@@ -580,6 +619,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quantizers_stand_where_the_rules_say),
+        cmocka_unit_test(average_over_a_map_is_a_mean),
         cmocka_unit_test(concat_inputs_share_one_quantizer),
         cmocka_unit_test(what_has_no_integers_is_refused),
         cmocka_unit_test(rounding_takes_the_nearest_code),
