@@ -133,7 +133,7 @@ enum dc_status dc_calibration_end_pass(struct dc_calibration *c, struct dc_error
                                a->observer, a->bits, a->percentile);
     }
     if (c->pass == dc_calibration_passes(c))
-        return dc_calibrate_weights(c->graph, c->params, error);
+        return dc_calibrate_scales(c->graph, c->params, error);
     return DC_OK;
 }
 
@@ -167,13 +167,15 @@ enum dc_status dc_observers_check(const struct dc_graph *graph, const struct dc_
     return DC_OK;
 }
 
-enum dc_status dc_calibrate_weights(const struct dc_graph *graph, struct dc_params *params,
-                                    struct dc_error *error)
+enum dc_status dc_calibrate_scales(const struct dc_graph *graph, struct dc_params *params,
+                                   struct dc_error *error)
 {
     for (int i = 0; i < graph->count; i++) {
         int kept;
         const struct dc_node *node = &graph->nodes[i];
         const struct dc_weight_quantizer *quantizer = dc_node_weight_quantizer(&kept, node);
+        if (node->op == &dc_op_fake_quantize)
+            dc_start_step(node, params);
         if (kept < 0)
             continue;
         const struct dc_slice *slice = &params->slices[node->params[0]];

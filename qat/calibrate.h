@@ -4,7 +4,8 @@
 // through, observers look, batch normalization uses its running statistics, dropout is off. It
 // goes over the samples `passes` times: once for least and greatest values and moving averages,
 // and where an observer keeps a histogram (observe.h), once more to fill it. Weights with a kept or
-// learned scale get it at the end. Then lower (lower.h) or evaluate with an ordinary step.
+// learned scale get it at the end, and activations with a trained one. Then lower (lower.h) or
+// evaluate with an ordinary step.
 //
 //   dc_calibration_create(&c, ctx, graph, params, input, max_rows, error)
 //   for (int pass = 0; pass < dc_calibration_passes(c); pass++)
@@ -47,9 +48,9 @@ DC_MUST_USE enum dc_status dc_observers_check(const struct dc_graph *graph,
                                               const struct dc_params *params,
                                               struct dc_error *error);
 
-// Kept and learned scales of all weights, from the weights as they are. DC_ERR_NUMERIC names a
-// layer whose weights are not finite.
-DC_MUST_USE enum dc_status dc_calibrate_weights(const struct dc_graph *graph,
-                                                struct dc_params *params, struct dc_error *error);
+// Kept and learned scales of all weights, from the weights as they are, and trained steps of
+// activations from their ranges. DC_ERR_NUMERIC names a layer whose weights are not finite.
+DC_MUST_USE enum dc_status dc_calibrate_scales(const struct dc_graph *graph,
+                                               struct dc_params *params, struct dc_error *error);
 
 #endif

@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/parallel.h"
+
 struct dc_grid dc_grid_of_range(float minimum, float maximum, int bits)
 {
     const float low = minimum < 0.0f ? minimum : 0.0f;
@@ -23,6 +25,47 @@ struct dc_grid dc_grid_of_range(float minimum, float maximum, int bits)
     return grid;
 }
 
+// The code that stands for the greatest value; for the least, where none is above 0.
+static float top_code(struct dc_grid grid)
+{
+    return grid.high > grid.zero_point ? grid.high - grid.zero_point : grid.zero_point - grid.low;
+}
+
+// range, trained: values of the node's parameters; trained NULL: it has none.
+static struct dc_grid grid_of(const struct dc_fake_quantize_attributes *a, const float *range,
+                              const float *trained)
+{
+    struct dc_grid grid = dc_grid_of_range(range[DC_RANGE_MIN], range[DC_RANGE_MAX], a->bits);
+    if (a->scaling == DC_STEP_OF_RANGE)
+        return grid;
+    const float size = fabsf(*trained);
+    const float step = a->scaling == DC_STEP_CLIPPED ? size / top_code(grid) : size;
+    grid.step = step < DC_STEP_FLOOR ? DC_STEP_FLOOR : step;
+    grid.inverse_step = 1.0f / grid.step;
+    return grid;
+}
+
+static float *value_of(const struct dc_node *node, const struct dc_params *params, int which)
+{
+    return which < node->param_count ? params->value + params->slices[node->params[which]].offset
+                                     : NULL;
+}
+
+struct dc_grid dc_grid_of_node(const struct dc_node *node, const struct dc_params *params)
+{
+    return grid_of(node->attributes, value_of(node, params, 0), value_of(node, params, 1));
+}
+
+void dc_start_step(const struct dc_node *node, const struct dc_params *params)
+{
+    const struct dc_fake_quantize_attributes *a = node->attributes;
+    const float *range = value_of(node, params, 0);
+    const struct dc_grid grid = dc_grid_of_range(range[DC_RANGE_MIN], range[DC_RANGE_MAX], a->bits);
+    if (a->scaling != DC_STEP_OF_RANGE)
+        *value_of(node, params, 1) = a->scaling == DC_STEP_CLIPPED ? grid.step * top_code(grid)
+                                                                   : grid.step;
+}
+
 // rint for |v| <= 2^22 by adding and taking away 1.5 * 2^23: no call, the same bits everywhere.
 // Values beyond 2^20 are far outside any grid and are cut to it first. NaN stays NaN.
 static inline float round_code(float v)
@@ -32,9 +75,11 @@ static inline float round_code(float v)
     return (v + magic) - magic;
 }
 
-static bool is_inside(float v, struct dc_grid grid)
+// Where the gradient passes: what rounds into the grid, and of a trained one, what lies in it.
+static bool is_inside(float v, struct dc_grid grid, bool trained)
 {
-    const float code = round_code(v * grid.inverse_step) + grid.zero_point;
+    const float t = v * grid.inverse_step;
+    const float code = (trained ? t : round_code(t)) + grid.zero_point;
     return grid.low <= code && code <= grid.high;
 }
 
@@ -46,14 +91,13 @@ static float float_of(float sign, uint32_t magnitude)
     return sign * v;
 }
 
-// The float furthest from 0 on one side that rounds into the grid: 0 does, and rounding is
-// monotone.
-static float furthest_inside(float sign, struct dc_grid grid)
+// The float furthest from 0 on one side that is inside: 0 is, and rounding is monotone.
+static float furthest_inside(float sign, struct dc_grid grid, bool trained)
 {
     uint32_t inside = 0, outside = 0x7f800000;  // 0 and infinity
     while (outside - inside > 1) {
         const uint32_t middle = inside + (outside - inside) / 2;
-        if (is_inside(float_of(sign, middle), grid))
+        if (is_inside(float_of(sign, middle), grid, trained))
             inside = middle;
         else
             outside = middle;
@@ -61,19 +105,25 @@ static float furthest_inside(float sign, struct dc_grid grid)
     return float_of(sign, inside);
 }
 
-void dc_tail_quantize(struct dc_tail *tail, struct dc_grid grid)
+static void quantize_tail(struct dc_tail *tail, struct dc_grid grid, bool trained)
 {
-    const float low = furthest_inside(-1.0f, grid), high = furthest_inside(1.0f, grid);
+    const float low = furthest_inside(-1.0f, grid, trained);
+    const float high = furthest_inside(1.0f, grid, trained);
     tail->quantizes = true;
     tail->grid = grid;
     tail->pass_low = tail->pass_low > low ? tail->pass_low : low;
     tail->pass_high = tail->pass_high < high ? tail->pass_high : high;
 }
 
+void dc_tail_quantize(struct dc_tail *tail, struct dc_grid grid)
+{
+    quantize_tail(tail, grid, false);
+}
+
 static bool observes(const struct dc_op_call *call)
 {
     const struct dc_fake_quantize_attributes *a = call->node->attributes;
-    const bool follows = a->observer <= DC_OBSERVER_MIN_MAX;
+    const bool follows = a->observer <= DC_OBSERVER_MIN_MAX && a->scaling == DC_STEP_OF_RANGE;
     const bool off = call->step && call->step->quantizers_off;
     const bool frozen = call->step && call->step->freeze_observers;
     return !frozen && call->rows > 0 && (call->mode == DC_TRAINING ? follows : off);
@@ -150,16 +200,38 @@ static enum dc_status extend(struct dc_tail *tail, const struct dc_op_call *call
     }
     if (call->step && call->step->quantizers_off)
         return DC_OK;
-    if (!(range[DC_RANGE_SEEN] > 0.0f))
+    const struct dc_fake_quantize_attributes *a = call->node->attributes;
+    const bool trained = a->scaling != DC_STEP_OF_RANGE;
+    if (!(range[DC_RANGE_SEEN] > 0.0f) || (trained && *call->param[1] == 0.0f))
         return dc_fail(error, DC_ERR_NUMERIC,
                        "'%s' has no range: nothing was observed, so train or calibrate first",
                        call->node->name);
-    const struct dc_fake_quantize_attributes *a = call->node->attributes;
-    dc_tail_quantize(tail, dc_grid_of_range(range[DC_RANGE_MIN], range[DC_RANGE_MAX], a->bits));
+    quantize_tail(tail, grid_of(a, range, call->param[1]), trained);
+    tail->clips = a->scaling == DC_STEP_CLIPPED;
     return DC_OK;
 }
 
-static const struct dc_tail_part part = {DC_TAIL_QUANTIZE, want, extend, NULL};
+// LSQ, equation 3, times the gradient scale; PACT, equation 3 with the decay of its clip.
+static void finish_gradient(struct dc_tail *tail, const struct dc_op_call *call, double *steps)
+{
+    const struct dc_fake_quantize_attributes *a = call->node->attributes;
+    double sum = 0.0;
+    if (!steps)
+        return;
+    double *total = steps + (int64_t)call->ctx->chunks * tail->period;
+    dc_tree_sum_double(total, steps, call->ctx->chunks, tail->period, tail->period);
+    for (int c = 0; c < tail->period; c++)
+        sum += total[c];
+    const double size = fabs((double)*call->param[1]), top = (double)top_code(tail->grid);
+    const double values = (double)dc_shape_row(&call->in[0].shape);
+    const double share = (double)call->rows / (double)call->step->total_batch;
+    const double gradient = a->scaling == DC_STEP_LEARNED
+                                ? sum / sqrt(values * top)
+                                : sum / top + 2.0 * (double)a->clip_decay * size * share;
+    *call->d_param[1] += (float)(*call->param[1] < 0.0f ? -gradient : gradient);
+}
+
+static const struct dc_tail_part part = {DC_TAIL_QUANTIZE, want, extend, finish_gradient};
 
 static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
                             const struct dc_shape *in, struct dc_error *error)
@@ -171,19 +243,27 @@ static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
                        (double)a->constant);
     if (a->bits < 2 || a->bits > 8)
         return dc_fail(error, DC_ERR_CONFIG, "values have 2 to 8 bits, not %d", a->bits);
+    if (!(a->clip_decay >= 0.0f))
+        return dc_fail(error, DC_ERR_CONFIG, "the decay of a clip must not be negative");
     return DC_OK;
 }
 
 static int declare(struct dc_param_spec specs[DC_OP_PARAMS_MAX], const struct dc_node *node,
                    const struct dc_shape *in)
 {
-    (void)node;
+    const struct dc_fake_quantize_attributes *a = node->attributes;
     (void)in;
     specs[0] = (struct dc_param_spec){.name = "range",
                                       .role = DC_ROLE_OBSERVER,
                                       .shape = DC_SHAPE(DC_RANGE_COUNT),
                                       .init = DC_INIT_CONSTANT};
-    return 1;
+    if (a->scaling == DC_STEP_OF_RANGE)
+        return 1;
+    specs[1] = (struct dc_param_spec){.name = a->scaling == DC_STEP_CLIPPED ? "clip" : "step",
+                                      .role = DC_ROLE_QUANTIZER,
+                                      .shape = DC_SHAPE(1),
+                                      .init = DC_INIT_CONSTANT};
+    return 2;
 }
 
 const struct dc_op dc_op_fake_quantize = {

@@ -48,15 +48,34 @@ enum dc_observer {
     DC_OBSERVER_ENTROPY
 };
 
-// Parameter: range [3] = minimum, maximum, seen (role observer). A range that is not finite is
-// DC_ERR_NUMERIC; so is quantizing before anything was seen.
+// Where the step of activations comes from. With what is trained, the range stays as calibrated:
+// it gives the first value and the zero point, which is kept.
+enum dc_activation_scaling {
+    DC_STEP_OF_RANGE,
+    DC_STEP_LEARNED,  // LSQ, Esser et al., arXiv:1902.08153: a parameter "step", whose gradient is
+                      // divided by sqrt(values of a sample * largest code above the zero point)
+    DC_STEP_CLIPPED   // PACT, Choi et al., arXiv:1805.06085: a parameter "clip", the greatest value
+                      // of the grid, which takes the gradients of what lies beyond it
+};
+
+// Parameter: range [3] = minimum, maximum, seen (role observer); and where it is trained, the step
+// or clip [1] (role quantizer), which counts by its size and stays positive so. A range that is not
+// finite is DC_ERR_NUMERIC; so is quantizing before anything was seen, or calibrated.
 struct dc_fake_quantize_attributes {
     enum dc_observer observer;
     float constant;     // of the moving average, in (0, 1]
     int bits;           // 8, or fewer
     double percentile;  // of that observer, in (0.5, 1]
+    enum dc_activation_scaling scaling;
+    float clip_decay;  // of DC_STEP_CLIPPED: the loss has clip_decay * clip^2 added
 };
 enum { DC_RANGE_MIN, DC_RANGE_MAX, DC_RANGE_SEEN, DC_RANGE_COUNT };
+
+struct dc_params;
+// The grid of a fake_quantize node as its parameters are; the range must have been seen.
+struct dc_grid dc_grid_of_node(const struct dc_node *node, const struct dc_params *params);
+// Starts a trained step or clip from the range; nothing for other nodes.
+void dc_start_step(const struct dc_node *node, const struct dc_params *params);
 
 // Weights: symmetric, codes in [-high, high], high = 2^(bits-1) - 1, a scale per output channel or
 // one for the kernel. Where the scale comes from:

@@ -67,7 +67,7 @@ static enum dc_status find_grid(const struct lowering *w, int i, struct dc_ilaye
         return dc_fail(w->error, DC_ERR_NUMERIC, "'%s' has no finite range: train or calibrate",
                        w->graph->nodes[at].name);
     const struct dc_fake_quantize_attributes *a = w->graph->nodes[at].attributes;
-    const struct dc_grid grid = dc_grid_of_range(range[DC_RANGE_MIN], range[DC_RANGE_MAX], a->bits);
+    const struct dc_grid grid = dc_grid_of_node(&w->graph->nodes[at], w->params);
     l->bits = a->bits;
     l->scale = grid.step;
     l->zero_point = (int)grid.zero_point;

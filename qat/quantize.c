@@ -271,14 +271,17 @@ static enum dc_status add_weighted(struct pass *p, int i, int *added)
                         p->error);
 }
 
-static enum dc_status add_quantizer(struct pass *p, const char *name, int bits, int *value)
+static enum dc_status add_quantizer(struct pass *p, int i, int *value)
 {
+    const bool source = kind_of(p, i) == SOURCE;
     const struct dc_fake_quantize_attributes a = {
         .observer = p->config->observer,
         .constant = p->config->constant == 0.0f ? DEFAULT_CONSTANT : p->config->constant,
-        .bits = bits,
-        .percentile = p->config->percentile == 0.0 ? DEFAULT_PERCENTILE : p->config->percentile};
-    const char *full = dc_arena_printf(p->to->arena, p->error, "%s.quant", name);
+        .bits = p->bits[i],
+        .percentile = p->config->percentile == 0.0 ? DEFAULT_PERCENTILE : p->config->percentile,
+        .scaling = source ? DC_STEP_OF_RANGE : p->config->activation_scaling,
+        .clip_decay = p->config->clip_decay};
+    const char *full = dc_arena_printf(p->to->arena, p->error, "%s.quant", p->from->nodes[i].name);
     if (!full)
         return DC_ERR_MEMORY;
     return dc_graph_add(p->to, full, &dc_op_fake_quantize, &a, sizeof a, value, 1, value, p->error);
@@ -286,7 +289,6 @@ static enum dc_status add_quantizer(struct pass *p, const char *name, int bits, 
 
 static enum dc_status visit(struct pass *p, int i)
 {
-    const struct dc_node *node = &p->from->nodes[i];
     const enum kind kind = kind_of(p, i);
     DC_TRY(check(p, i));
     if (kind == WEIGHTED)
@@ -295,7 +297,7 @@ static enum dc_status visit(struct pass *p, int i)
         DC_TRY(dc_graph_add_copy(p->to, p->from, i, p->map, &p->map[i], p->error));
     if (keeps_quantizer(p, i) || goes_on(p, i) || ends_in_concat(p, i))
         return DC_OK;
-    return add_quantizer(p, node->name, p->bits[i], &p->map[i]);
+    return add_quantizer(p, i, &p->map[i]);
 }
 
 static enum dc_status choose(struct pass *p)

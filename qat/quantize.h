@@ -36,6 +36,8 @@ struct dc_quantize_config {
     int first_last_bits;  // of weights of the first and the last layer, of what the last reads and
                           // of the output; 0: as the rest
     enum dc_weight_scaling weight_scaling;
+    enum dc_activation_scaling activation_scaling;  // the input's range is always observed
+    float clip_decay;
     enum dc_observer weight_observer;    // of kept and learned scales; moving_average: min_max
     double weight_percentile;            // of |w|; 0: 0.9999
     const struct dc_layer_bits *layers;  // go before first_last_bits

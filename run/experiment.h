@@ -91,7 +91,9 @@ struct dc_quantize_spec {
     double average_constant, percentile;
     int64_t weights, activations, first_last;  // bits
     struct dc_bits_list layers;
-    int weight_scale;     // auto, calibrated, learned
+    int weight_scale;      // auto, calibrated, learned
+    int activation_scale;  // auto, learned, clipped
+    double clip_decay;
     int weight_observer;  // min_max, percentile, mse
     double weight_percentile;
     bool adarounds;

@@ -190,6 +190,7 @@ static enum dc_status check_quantize(const struct dc_stage *stage, struct dc_err
     const char *key = q->observer > DC_OBSERVER_MIN_MAX ? "observer"
                       : q->weight_scale                 ? "weight_scale"
                       : q->weight_observer              ? "weight_observer"
+                      : q->activation_scale             ? "activation_scale"
                                                         : NULL;
     if (key && !has_weights)
         return dc_fail_yaml(error, dc_stage_place(stage, "quantize", key),

@@ -33,6 +33,7 @@ static const char *const observers[] = {"moving_average", "min_max", "percentile
                                         "entropy",        NULL};
 static const char *const weight_observers[] = {"min_max", "percentile", "mse", NULL};
 static const char *const weight_scales[] = {"auto", "calibrated", "learned", NULL};
+static const char *const activation_scales[] = {"auto", "learned", "clipped", NULL};
 static const char *const cache_types[] = {"float32", "float16", NULL};
 static const char *const granularities[] = {"per_tensor", "per_channel", NULL};
 
@@ -170,6 +171,11 @@ static const struct dc_field quantize_fields[] = {
     CHOICE(dc_quantize_spec, "weight_scale", weight_scale, "auto", weight_scales,
            "calibrated: found once; learned: trained from there (LSQ); auto: the largest weight's "
            "at every step, or calibrated where another observer asks for it"),
+    CHOICE(dc_quantize_spec, "activation_scale", activation_scale, "auto", activation_scales,
+           "auto: of the observed range; learned: trained from there (LSQ); clipped: its upper end "
+           "is (PACT)"),
+    REAL(dc_quantize_spec, "clip_decay", clip_decay, "0.0001", 0, 1,
+         "of activation_scale clipped: the loss has this times each squared clip added"),
     CHOICE(dc_quantize_spec, "weight_observer", weight_observer, "min_max", weight_observers,
            "how scales of weights are found"),
     REAL(dc_quantize_spec, "weight_percentile", weight_percentile, "0.9999", 0.5, 1,

@@ -239,7 +239,7 @@ static void layers_outputs_come_closer(void **state)
             must(dc_ctx_create(&ctx, &ctx_config, &error));
             make_network(&g, &q, &p, groups);
             struct dc_slice *w = dc_params_find(p, "conv.weight");
-            must(dc_calibrate_weights(q, p, &error));
+            must(dc_calibrate_scales(q, p, &error));
             const int node = dc_graph_find(q, "conv");
             (void)output_error(ctx, q, p, node, x, wanted, true);
             float *kept = dc_alloc(sizeof *kept * (size_t)w->count, &error);

@@ -245,7 +245,8 @@ static void calibrate(float *range, enum dc_observer observer, int threads, int 
     struct dc_calibration *c = NULL;
     int input, node;
     const struct dc_ctx_config config = {.threads = threads};
-    const struct dc_fake_quantize_attributes a = {observer, 0.01f, 8, 0.999};
+    const struct dc_fake_quantize_attributes a = {
+        .observer = observer, .constant = 0.01f, .bits = 8, .percentile = 0.999};
     must(dc_ctx_create(&ctx, &config, &error));
     must(dc_graph_create(&g, &error));
     must(dc_graph_add_input(g, "x", DC_F32, &DC_SHAPE(DC_BATCH, ROW), &input, &error));

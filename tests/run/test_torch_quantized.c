@@ -117,7 +117,8 @@ static void observers_are_pytorchs(void **state)
     (void)state;
     for (int i = 0; i < nodes.count; i++) {
         const struct node_record r = read_node(nodes.items[i]);
-        const struct dc_fake_quantize_attributes a = {DC_OBSERVER_MOVING_AVERAGE, 0.01f, 8, 0.0};
+        const struct dc_fake_quantize_attributes a = {
+            .observer = DC_OBSERVER_MOVING_AVERAGE, .constant = 0.01f, .bits = 8};
         const struct dc_shape shape = DC_SHAPE(DC_BATCH, r.count);
         const struct dc_step step = {.total_batch = 1};
         struct dc_graph *graph = NULL;
@@ -155,7 +156,7 @@ static void open_network(struct golden_network *n)
 {
     int64_t total;
     const float *value = golden_floats(&golden, "value", &total);
-    golden_network_open(n, &golden, true, true, 0.0f, ROWS);
+    golden_network_open(n, &golden, &golden_quantize, true, 0.0f, ROWS);
     golden_scatter(&golden, n->params, n->params->value, value, total);
     int found = 0;
     for (int i = 0; i < n->params->count; i++)
