@@ -307,7 +307,7 @@ static void optimize(void *arg, int filter, int thread)
     const struct dc_weight_quantizer *quantizer = dc_node_weight_quantizer(&kept, node);
     float *w = a->params->value + a->params->slices[node->params[0]].offset + filter;
     const float *scales = a->params->value + a->params->slices[node->params[kept]].offset;
-    const float scale = dc_kept_scale(scales[quantizer->per_channel ? filter : 0]);
+    const float scale = dc_kept_scale(scales[quantizer->per_channel ? filter : 0], quantizer);
     double *work = a->work + thread * 6 * a->most_taps, *real = work + 5 * a->most_taps;
     for (int64_t t = 0; t < l->taps; t++)
         real[t] = (double)w[t * filters];

@@ -10,19 +10,39 @@
 
 #include "core/parallel.h"
 
-struct dc_grid dc_grid_of_range(float minimum, float maximum, int bits)
+float dc_power_of_two_above(float step)
+{
+    int exponent;
+    const float fraction = frexpf(step, &exponent);  // step = fraction * 2^exponent, 0.5 to 1
+    return ldexpf(1.0f, fraction > 0.5f ? exponent : exponent - 1);
+}
+
+float dc_power_of_two_near(float step)
+{
+    int exponent;
+    const float fraction = frexpf(step, &exponent);
+    return ldexpf(1.0f, (double)fraction * (double)fraction > 0.5 ? exponent : exponent - 1);
+}
+
+static struct dc_grid range_grid(float minimum, float maximum, int bits, bool power_of_two)
 {
     const float low = minimum < 0.0f ? minimum : 0.0f;
     const float high = maximum > 0.0f ? maximum : 0.0f;
     struct dc_grid grid = {.low = (float)dc_code_low(bits), .high = (float)dc_code_high(bits)};
     const float step = (high - low) / (grid.high - grid.low);
-    grid.step = step < DC_STEP_FLOOR ? DC_STEP_FLOOR : step;
+    const float least = step < DC_STEP_FLOOR ? DC_STEP_FLOOR : step;
+    grid.step = power_of_two ? dc_power_of_two_above(least) : least;
     grid.inverse_step = 1.0f / grid.step;
     const float zero_point = grid.low - rintf(low / grid.step);
     grid.zero_point = zero_point < grid.low    ? grid.low
                       : zero_point > grid.high ? grid.high
                                                : zero_point;
     return grid;
+}
+
+struct dc_grid dc_grid_of_range(float minimum, float maximum, int bits)
+{
+    return range_grid(minimum, maximum, bits, false);
 }
 
 // The code that stands for the greatest value; for the least, where none is above 0.
@@ -35,12 +55,14 @@ static float top_code(struct dc_grid grid)
 static struct dc_grid grid_of(const struct dc_fake_quantize_attributes *a, const float *range,
                               const float *trained)
 {
-    struct dc_grid grid = dc_grid_of_range(range[DC_RANGE_MIN], range[DC_RANGE_MAX], a->bits);
+    struct dc_grid grid = range_grid(range[DC_RANGE_MIN], range[DC_RANGE_MAX], a->bits,
+                                     a->power_of_two);
     if (a->scaling == DC_STEP_OF_RANGE)
         return grid;
     const float size = fabsf(*trained);
     const float step = a->scaling == DC_STEP_CLIPPED ? size / top_code(grid) : size;
-    grid.step = step < DC_STEP_FLOOR ? DC_STEP_FLOOR : step;
+    const float least = step < DC_STEP_FLOOR ? DC_STEP_FLOOR : step;
+    grid.step = a->power_of_two ? dc_power_of_two_near(least) : least;
     grid.inverse_step = 1.0f / grid.step;
     return grid;
 }
@@ -60,7 +82,8 @@ void dc_start_step(const struct dc_node *node, const struct dc_params *params)
 {
     const struct dc_fake_quantize_attributes *a = node->attributes;
     const float *range = value_of(node, params, 0);
-    const struct dc_grid grid = dc_grid_of_range(range[DC_RANGE_MIN], range[DC_RANGE_MAX], a->bits);
+    const struct dc_grid grid = range_grid(range[DC_RANGE_MIN], range[DC_RANGE_MAX], a->bits,
+                                           a->power_of_two);
     if (a->scaling != DC_STEP_OF_RANGE)
         *value_of(node, params, 1) = a->scaling == DC_STEP_CLIPPED ? grid.step * top_code(grid)
                                                                    : grid.step;

@@ -35,6 +35,10 @@ static inline int dc_code_high(int bits)
 // 1.13.
 struct dc_grid dc_grid_of_range(float minimum, float maximum, int bits);
 
+// The least power of two that is at least `step` (finite, positive), and the nearest one in ratio.
+float dc_power_of_two_above(float step);
+float dc_power_of_two_near(float step);
+
 // Quantization as part of a tail: y = (q - zero_point) * step, q = clamp(rint(x * inverse_step) +
 // zero_point); the gradient passes where nothing is clamped. NaN stays NaN.
 void dc_tail_quantize(struct dc_tail *tail, struct dc_grid grid);
@@ -68,6 +72,9 @@ struct dc_fake_quantize_attributes {
     double percentile;  // of that observer, in (0.5, 1]
     enum dc_activation_scaling scaling;
     float clip_decay;  // of DC_STEP_CLIPPED: the loss has clip_decay * clip^2 added
+    // The step is a power of two: of a range, that above, of a trained one the nearest; gradients
+    // are those of the step that is used.
+    bool power_of_two;
 };
 enum { DC_RANGE_MIN, DC_RANGE_MAX, DC_RANGE_SEEN, DC_RANGE_COUNT };
 
@@ -94,6 +101,7 @@ struct dc_weight_quantizer {
     enum dc_weight_scaling scaling;
     enum dc_observer observer;  // of KEPT and LEARNED: min_max, percentile or mse
     double percentile;          // of |w|, in (0, 1]
+    bool power_of_two;          // scales are, as steps of activations
 };
 
 // scale = max |w| / high, at least the floor. weights: [taps, channels]; scales: [channels].
@@ -106,10 +114,10 @@ static inline float dc_weight_code(float weight, float scale, float high)
     return code < -high ? -high : code > high ? high : code;
 }
 // The scale that a kept or learned parameter stands for.
-static inline float dc_kept_scale(float parameter)
+static inline float dc_kept_scale(float parameter, const struct dc_weight_quantizer *quantizer)
 {
-    const float scale = fabsf(parameter);
-    return scale < DC_STEP_FLOOR ? DC_STEP_FLOOR : scale;
+    const float size = fabsf(parameter), scale = size < DC_STEP_FLOOR ? DC_STEP_FLOOR : size;
+    return quantizer->power_of_two ? dc_power_of_two_near(scale) : scale;
 }
 
 // The float op's attributes come first, so that a quantized node passes for its float one.

@@ -39,7 +39,8 @@ static enum dc_status fold(struct folding *f, struct dc_arena *arena, const stru
         return DC_ERR_MEMORY;
     dc_weight_scales(f->kernel_scales, f->weights, f->taps, f->channels, f->quantizer);
     for (int c = 0; c < f->channels && f->kept; c++)
-        f->kernel_scales[c] = dc_kept_scale(f->kept[f->quantizer->per_channel ? c : 0]);
+        f->kernel_scales[c] = dc_kept_scale(f->kept[f->quantizer->per_channel ? c : 0],
+                                            f->quantizer);
     const struct dc_batch_norm_attributes *a = norm ? norm->attributes : NULL;
     for (int c = 0; c < f->channels; c++) {
         const double bias = f->bias ? (double)f->bias[c] : 0.0;
@@ -73,7 +74,8 @@ static void raise_scales(struct folding *f, double input_scale, struct dc_lower_
         }
         const double least = fabs(f->offset[c]) / (input_scale * room) * (1.0 + 0x1p-20);
         if (f->scales[c] < least) {
-            f->scales[c] = least;
+            f->scales[c] = f->quantizer->power_of_two ? (double)dc_power_of_two_above((float)least)
+                                                      : least;
             report->raised_channels++;
         }
         largest = fmax(largest, f->scales[c]);

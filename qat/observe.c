@@ -219,8 +219,9 @@ enum dc_status dc_observe_weights(float *scales, const float *weights, int64_t t
             sorted[i] = fabsf(weights[i * groups + g]);
         qsort(sorted, (size_t)count, sizeof *sorted, ascending);
         const float scale = observed_scale(sorted, count, quantizer);
+        const float least = scale < DC_STEP_FLOOR ? DC_STEP_FLOOR : scale;
         for (int c = 0; c < channels / groups; c++)
-            scales[g + c] = scale < DC_STEP_FLOOR ? DC_STEP_FLOOR : scale;
+            scales[g + c] = quantizer->power_of_two ? dc_power_of_two_above(least) : least;
     }
     free(sorted);
     return DC_OK;

@@ -240,6 +240,7 @@ static struct dc_weight_quantizer weight_quantizer(const struct pass *p, int i, 
         .bits = choose_bits(own ? own->weights : 0, edge ? config->first_last_bits : 0,
                             config->weight_bits),
         .scaling = config->weight_scaling,
+        .power_of_two = config->power_of_two,
         .observer = config->weight_observer == DC_OBSERVER_MOVING_AVERAGE ? DC_OBSERVER_MIN_MAX
                                                                           : config->weight_observer,
         .percentile = config->weight_percentile == 0.0 ? DEFAULT_PERCENTILE
@@ -253,20 +254,20 @@ static enum dc_status add_weighted(struct pass *p, int i, int *added)
     const int reader = goes_on(p, i) ? only_reader(p, i) : -1;
     const bool normalized = reader >= 0 && kind_of(p, reader) == NORM;
     if (node->op == &dc_op_conv) {
-        if (normalized && p->config->conv_per_tensor)
+        if (normalized && p->config->conv_per_tensor && !p->config->folded)
             return refuse(p, i,
                           "batch normalization folds into a scale per channel, so that one scale "
-                          "for all cannot stay; use per_channel");
+                          "for all cannot stay; use per_channel or fold it");
         const struct dc_quantized_conv_attributes a = {
             *(const struct dc_conv_attributes *)node->attributes,
             weight_quantizer(p, i, !p->config->conv_per_tensor)};
         return dc_graph_add(p->to, node->name, &dc_op_quantized_conv, &a, sizeof a, &input, 1,
                             added, p->error);
     }
-    // Batch normalization folds into a scale per channel, so one scale for all cannot stay.
+    // Batch normalization that stays multiplies scales by channel.
     const struct dc_quantized_dense_attributes a = {
         *(const struct dc_dense_attributes *)node->attributes,
-        weight_quantizer(p, i, normalized || !p->config->dense_per_tensor)};
+        weight_quantizer(p, i, (normalized && !p->config->folded) || !p->config->dense_per_tensor)};
     return dc_graph_add(p->to, node->name, &dc_op_quantized_dense, &a, sizeof a, &input, 1, added,
                         p->error);
 }
@@ -280,7 +281,8 @@ static enum dc_status add_quantizer(struct pass *p, int i, int *value)
         .bits = p->bits[i],
         .percentile = p->config->percentile == 0.0 ? DEFAULT_PERCENTILE : p->config->percentile,
         .scaling = source ? DC_STEP_OF_RANGE : p->config->activation_scaling,
-        .clip_decay = p->config->clip_decay};
+        .clip_decay = p->config->clip_decay,
+        .power_of_two = p->config->power_of_two};
     const char *full = dc_arena_printf(p->to->arena, p->error, "%s.quant", p->from->nodes[i].name);
     if (!full)
         return DC_ERR_MEMORY;

@@ -24,6 +24,8 @@ void dc_weight_scales(float *scales, const float *weights, int64_t taps, int cha
         const float scale = (quantizer->per_channel ? scales[c] : largest) /
                             (float)dc_code_high(quantizer->bits);
         scales[c] = scale < DC_STEP_FLOOR ? DC_STEP_FLOOR : scale;
+        if (quantizer->power_of_two)
+            scales[c] = dc_power_of_two_above(scales[c]);
     }
 }
 
@@ -70,7 +72,7 @@ static enum dc_status find_scales(float *scales, const struct dc_op_call *call,
         if (parameter == 0.0f)
             return dc_fail(error, DC_ERR_NUMERIC,
                            "the weights of '%s' have no scale: calibrate first", call->node->name);
-        scales[c] = dc_kept_scale(parameter);
+        scales[c] = dc_kept_scale(parameter, k->quantizer);
     }
     return DC_OK;
 }

@@ -94,6 +94,7 @@ struct dc_quantize_spec {
     int weight_scale;      // auto, calibrated, learned
     int activation_scale;  // auto, learned, clipped
     double clip_decay;
+    bool power_of_two, fold_batch_norm;
     int weight_observer;  // min_max, percentile, mse
     double weight_percentile;
     bool adarounds;

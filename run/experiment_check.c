@@ -8,6 +8,7 @@
 #include "export/formats.h"
 #include "qat/fake_quantize.h"
 #include "run/experiment_schema.h"
+#include "run/network.h"
 
 enum dc_status dc__want_stage(struct dc_experiment *experiment, const struct dc_stage *stage,
                               const char *group, const char *key, const char *name,
@@ -191,6 +192,9 @@ static enum dc_status check_quantize(const struct dc_stage *stage, struct dc_err
                       : q->weight_scale                 ? "weight_scale"
                       : q->weight_observer              ? "weight_observer"
                       : q->activation_scale             ? "activation_scale"
+                      : q->power_of_two                 ? "power_of_two"
+                      : q->fold_batch_norm              ? "fold_batch_norm"
+                      : dc_folds(q)                     ? "conv_granularity"
                                                         : NULL;
     if (key && !has_weights)
         return dc_fail_yaml(error, dc_stage_place(stage, "quantize", key),
@@ -200,6 +204,11 @@ static enum dc_status check_quantize(const struct dc_stage *stage, struct dc_err
     if (q->adarounds && stage->trains)
         return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "adaround"),
                             "stage '%s': adaround rounds weights for good; leave out 'train'",
+                            stage->name);
+    if (dc_folds(q) && stage->distills && stage->distill.peers.count > 0)
+        return dc_fail_yaml(error, dc_stage_place(stage, "distill", "peers"),
+                            "stage '%s' folds batch normalization and keeps its statistics, which "
+                            "peers would not survive",
                             stage->name);
     if (q->first_last == 1)
         return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "first_last"),

@@ -176,6 +176,11 @@ static const struct dc_field quantize_fields[] = {
            "is (PACT)"),
     REAL(dc_quantize_spec, "clip_decay", clip_decay, "0.0001", 0, 1,
          "of activation_scale clipped: the loss has this times each squared clip added"),
+    BOOL(dc_quantize_spec, "power_of_two", power_of_two, "false",
+         "all scales are powers of two; folds batch normalization"),
+    BOOL(dc_quantize_spec, "fold_batch_norm", fold_batch_norm, "false",
+         "batch normalization moves into the layers before it, with its running statistics, before "
+         "anything is measured; power_of_two and conv_granularity per_tensor do so by themselves"),
     CHOICE(dc_quantize_spec, "weight_observer", weight_observer, "min_max", weight_observers,
            "how scales of weights are found"),
     REAL(dc_quantize_spec, "weight_percentile", weight_percentile, "0.9999", 0.5, 1,

@@ -13,6 +13,11 @@
 #include "qat/quantize.h"
 #include "train/checkpoint.h"
 
+bool dc_folds(const struct dc_quantize_spec *spec)
+{
+    return spec->fold_batch_norm || spec->power_of_two || spec->conv_granularity == 0;
+}
+
 // layers: [DC_LIST_MAX], the config's.
 static struct dc_quantize_config quantize_config(struct dc_layer_bits *layers,
                                                  const struct dc_quantize_spec *spec)
@@ -38,6 +43,8 @@ static struct dc_quantize_config quantize_config(struct dc_layer_bits *layers,
         .weight_scaling = scaling,
         .activation_scaling = (enum dc_activation_scaling)spec->activation_scale,
         .clip_decay = (float)spec->clip_decay,
+        .power_of_two = spec->power_of_two,
+        .folded = dc_folds(spec),
         .weight_observer = of_weights[spec->weight_observer],
         .weight_percentile = spec->weight_percentile,
         .layers = layers,

@@ -9,6 +9,7 @@
 #include "export/bundle.h"
 #include "export/verify.h"
 #include "qat/calibrate.h"
+#include "qat/fold.h"
 #include "qat/profile.h"
 #include "run/teacher.h"
 #include "train/checkpoint.h"
@@ -109,8 +110,10 @@ static struct dc_train_config train_config(const struct dc_run *run, const struc
     config.keep_best = t->keep == 0;
     config.freeze_observers_epoch = quantizes ? (int)stage->quantize.freeze_observers_epoch
                                               : DC_NEVER;
-    config.freeze_batch_norm_epoch = quantizes ? (int)stage->quantize.freeze_batch_norm_epoch
-                                               : DC_NEVER;
+    config.freeze_batch_norm_epoch = !quantizes ? DC_NEVER
+                                     : dc_folds(&stage->quantize)
+                                         ? 0
+                                         : (int)stage->quantize.freeze_batch_norm_epoch;
     config.quantizers_epoch = quantizes ? (int)stage->quantize.start_epoch : 0;
     config.schedule.milestone_count = t->milestones.count;
     for (int i = 0; i < t->milestones.count; i++)
@@ -169,6 +172,9 @@ static enum dc_status observe(struct dc_run *run, const struct dc_stage *stage,
 {
     struct dc_calibration *calibration = NULL;
     struct dc_adaround *adaround = NULL;
+    int folded = 0;
+    if (dc_folds(&stage->quantize))
+        dc_fold_batch_norms(&folded, network->graph, network->params);
     const int64_t wanted = stage->quantize.calibration_samples;
     const int64_t count = wanted < run->train_count ? wanted : run->train_count;
     DC_TRY(dc_calibration_create(&calibration, run->ctx, network->graph, network->params,
@@ -193,6 +199,11 @@ static enum dc_status calibrate_first(struct training *t, struct dc_run *run,
     int copied = 0;
     DC_TRY(dc_params_copy_by_name(t->network.params, t->params, &copied, error));
     DC_TRY(observe(run, stage, &t->network, error));
+    for (int i = 0; i < t->network.params->count; i++) {
+        const struct dc_slice *slice = &t->network.params->slices[i];
+        if (slice->frozen)
+            dc_params_find(t->params, slice->name)->frozen = true;
+    }
     return dc_params_copy_by_name(t->params, t->network.params, &copied, error);
 }
 

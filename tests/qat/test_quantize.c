@@ -17,6 +17,7 @@
 #include "core/random.h"
 #include "qat/calibrate.h"
 #include "qat/engine.h"
+#include "qat/fold.h"
 #include "qat/lower.h"
 #include "qat/profile.h"
 #include "qat/quantize.h"
@@ -413,6 +414,18 @@ static void observers_follow_their_rules(void **state)
     }
 }
 
+// Scales are powers of two: so is every multiplier, that of a mean but for its count.
+static void shifts_alone(const struct dc_imodel *m)
+{
+    for (int i = 0; i < m->count; i++) {
+        const struct dc_ilayer *l = &m->layers[i];
+        int exponent;
+        assert_true(frexpf(l->scale, &exponent) == 0.5f);
+        for (int k = 0; k < l->rescales && l->op != DC_I_MEAN; k++)
+            assert_int_equal(l->multipliers[k], 1 << 30);
+    }
+}
+
 // Codes of the engine against the fake-quantized network's values: at most one code apart in logits
 // on nearly all, since each layer's rounding of a value near a tie may differ by one.
 static void compare_with_engine(const struct dc_quantize_config *config)
@@ -423,6 +436,10 @@ static void compare_with_engine(const struct dc_quantize_config *config)
     struct dc_params *p = random_params(q);
     values_of(p, "bn.gamma")[2] = -0.8f;  // negates codes
     values_of(p, "bn.gamma")[5] = 0.0f;   // floors the scale
+    int folded = 0;
+    if (config->folded)
+        dc_fold_batch_norms(&folded, q, p);
+    assert_int_equal(folded, config->folded ? 2 : 0);
     const bool coarse = config->weight_bits || config->activation_bits;
     // Integer biases are rounded to steps that grow with those of the weights; training does not
     // know that, so that a network of few bits is compared without them.
@@ -449,7 +466,9 @@ static void compare_with_engine(const struct dc_quantize_config *config)
         struct dc_lower_report report;
         must(dc_lower(&m, q, p, "image", "logits", "net", "a test", *profile, &report, &error));
         assert_int_equal(report.layers, 8);  // image conv depthwise pointwise sum pool gap logits
-        assert_int_equal(report.floored_channels, 1);
+        assert_true(config->folded || report.floored_channels == 1);
+        if (config->power_of_two)
+            shifts_alone(m);
         assert_int_equal(report.raised_channels, 0);
         must(dc_imodel_quantize_input(codes, m, x, ROWS * IN, &error));
         must(dc_engine_create(&engine, ctx, m, &error));
@@ -489,6 +508,12 @@ static void engine_gives_what_training_promised(void **state)
          .weight_scaling = DC_SCALE_LEARNED,
          .activation_scaling = DC_STEP_LEARNED},
         {.activation_scaling = DC_STEP_CLIPPED, .observer = DC_OBSERVER_MIN_MAX},
+        {.power_of_two = true, .folded = true, .dense_per_tensor = true},
+        {.power_of_two = true,
+         .folded = true,
+         .conv_per_tensor = true,
+         .weight_scaling = DC_SCALE_LEARNED,
+         .activation_scaling = DC_STEP_LEARNED},
     };
     for (size_t i = 0; i < sizeof configs / sizeof configs[0]; i++)
         compare_with_engine(&configs[i]);
