@@ -6,7 +6,9 @@
 
 #include "core/file.h"
 #include "export/formats.h"
+#include "qat/fake_quantize.h"
 #include "run/experiment_schema.h"
+#include "run/network.h"
 
 enum dc_status dc__want_stage(struct dc_experiment *experiment, const struct dc_stage *stage,
                               const char *group, const char *key, const char *name,
@@ -184,6 +186,40 @@ static enum dc_status check_distill(struct dc_experiment *experiment, struct dc_
     return DC_OK;
 }
 
+// What calibration fixes needs weights to calibrate.
+static enum dc_status check_quantize(const struct dc_stage *stage, struct dc_error *error)
+{
+    const struct dc_quantize_spec *q = &stage->quantize;
+    const bool has_weights = stage->from[0] || stage->train.init_from[0] || stage->weights[0] ||
+                             dc_model_is_onnx(stage->model);
+    const char *key = q->observer > DC_OBSERVER_MIN_MAX ? "observer"
+                      : q->weight_scale                 ? "weight_scale"
+                      : q->weight_observer              ? "weight_observer"
+                      : q->activation_scale             ? "activation_scale"
+                      : q->power_of_two                 ? "power_of_two"
+                      : q->fold_batch_norm              ? "fold_batch_norm"
+                      : dc_folds(q)                     ? "conv_granularity"
+                                                        : NULL;
+    if (key && !has_weights)
+        return dc_fail_yaml(error, dc_stage_place(stage, "quantize", key),
+                            "stage '%s': this '%s' works in calibration, which needs trained "
+                            "weights: name them in 'from', 'init_from' or 'weights'",
+                            stage->name, key);
+    if (q->adarounds && stage->trains)
+        return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "adaround"),
+                            "stage '%s': adaround rounds weights for good; leave out 'train'",
+                            stage->name);
+    if (dc_folds(q) && stage->distills && stage->distill.peers.count > 0)
+        return dc_fail_yaml(error, dc_stage_place(stage, "distill", "peers"),
+                            "stage '%s' folds batch normalization and keeps its statistics, which "
+                            "peers would not survive",
+                            stage->name);
+    if (q->first_last == 1)
+        return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "first_last"),
+                            "stage '%s': first_last is 2 to 8 bits, or 0", stage->name);
+    return DC_OK;
+}
+
 enum dc_status dc__check_stage(struct dc_experiment *experiment, struct dc_stage *stage,
                                struct dc_error *error)
 {
@@ -215,6 +251,8 @@ enum dc_status dc__check_stage(struct dc_experiment *experiment, struct dc_stage
                             "stage '%s' calibrates a trained network: name it "
                             "in 'from'",
                             stage->name);
+    if (stage->quantizes)
+        DC_TRY(check_quantize(stage, error));
     if (stage->distills)
         DC_TRY(check_distill(experiment, stage, error));
     if (stage->trains)

@@ -9,6 +9,7 @@
 #include "export/bundle.h"
 #include "export/verify.h"
 #include "qat/calibrate.h"
+#include "qat/fold.h"
 #include "qat/profile.h"
 #include "run/teacher.h"
 #include "train/checkpoint.h"
@@ -109,8 +110,10 @@ static struct dc_train_config train_config(const struct dc_run *run, const struc
     config.keep_best = t->keep == 0;
     config.freeze_observers_epoch = quantizes ? (int)stage->quantize.freeze_observers_epoch
                                               : DC_NEVER;
-    config.freeze_batch_norm_epoch = quantizes ? (int)stage->quantize.freeze_batch_norm_epoch
-                                               : DC_NEVER;
+    config.freeze_batch_norm_epoch = !quantizes ? DC_NEVER
+                                     : dc_folds(&stage->quantize)
+                                         ? 0
+                                         : (int)stage->quantize.freeze_batch_norm_epoch;
     config.quantizers_epoch = quantizes ? (int)stage->quantize.start_epoch : 0;
     config.schedule.milestone_count = t->milestones.count;
     for (int i = 0; i < t->milestones.count; i++)
@@ -139,35 +142,53 @@ static void close_training(struct training *t)
     dc_stage_network_close(&t->network);
 }
 
-static enum dc_status observe(struct dc_run *run, const struct dc_stage *stage,
-                              struct dc_stage_network *network, struct dc_error *error)
+// One pass over the samples of a calibration, or of AdaRound where that is given.
+static enum dc_status calibrate_pass(struct dc_calibration *calibration,
+                                     struct dc_adaround *adaround, int64_t count,
+                                     struct dc_run *run, const struct dc_stage *stage,
+                                     const struct dc_stage_network *network, struct dc_error *error)
 {
-    struct dc_plan *plan = NULL;
     struct dc_loader *loader = NULL;
-    const struct dc_plan_config config = {.mode = DC_INFERENCE,
-                                          .max_rows = DC_EVALUATION_BATCH,
-                                          .outputs = &network->output,
-                                          .output_count = 1};
-    const int64_t wanted = stage->quantize.calibration_samples;
-    const int64_t count = wanted < run->train_count ? wanted : run->train_count;
-    DC_TRY(dc_plan_create(&plan, run->ctx, network->graph, &config, error));
     const struct dc_view view = dc_run_view(run, stage, &network->model.sample);
     enum dc_status status = dc__plain_loader(&loader, &view, run->train_source, run->train_ids,
                                              count, DC_EVALUATION_BATCH, error);
-    dc_observers_reset(network->params);
-    const struct dc_step step = dc_calibration_step();
     while (status == DC_OK) {
         struct dc_batch batch;
         status = dc_loader_next(loader, &batch, error);
         if (status != DC_OK || batch.rows == 0)
             break;
-        dc_plan_bind(plan, network->image, batch.inputs);
-        status = dc_plan_forward(plan, network->params, batch.rows, &step, error);
+        status = adaround ? dc_adaround_add(adaround, batch.inputs, batch.rows, error)
+                          : dc_calibration_add(calibration, batch.inputs, batch.rows, error);
     }
-    if (status == DC_OK)
-        status = dc_observers_check(network->graph, network->params, error);
     dc_loader_free(loader);
-    dc_plan_free(plan);
+    if (status != DC_OK)
+        return status;
+    return adaround ? dc_adaround_finish(adaround, error)
+                    : dc_calibration_end_pass(calibration, error);
+}
+
+static enum dc_status observe(struct dc_run *run, const struct dc_stage *stage,
+                              struct dc_stage_network *network, struct dc_error *error)
+{
+    struct dc_calibration *calibration = NULL;
+    struct dc_adaround *adaround = NULL;
+    int folded = 0;
+    if (dc_folds(&stage->quantize))
+        dc_fold_batch_norms(&folded, network->graph, network->params);
+    const int64_t wanted = stage->quantize.calibration_samples;
+    const int64_t count = wanted < run->train_count ? wanted : run->train_count;
+    DC_TRY(dc_calibration_create(&calibration, run->ctx, network->graph, network->params,
+                                 network->image, DC_EVALUATION_BATCH, error));
+    enum dc_status status = DC_OK;
+    for (int p = 0; status == DC_OK && p < dc_calibration_passes(calibration); p++)
+        status = calibrate_pass(calibration, NULL, count, run, stage, network, error);
+    dc_calibration_free(calibration);
+    if (status != DC_OK || !stage->quantize.adarounds)
+        return status;
+    DC_TRY(dc_adaround_create(&adaround, run->ctx, network->graph, network->params, network->image,
+                              DC_EVALUATION_BATCH, count, &stage->quantize.adaround, error));
+    status = calibrate_pass(NULL, adaround, count, run, stage, network, error);
+    dc_adaround_free(adaround);
     return status;
 }
 
@@ -178,6 +199,11 @@ static enum dc_status calibrate_first(struct training *t, struct dc_run *run,
     int copied = 0;
     DC_TRY(dc_params_copy_by_name(t->network.params, t->params, &copied, error));
     DC_TRY(observe(run, stage, &t->network, error));
+    for (int i = 0; i < t->network.params->count; i++) {
+        const struct dc_slice *slice = &t->network.params->slices[i];
+        if (slice->frozen)
+            dc_params_find(t->params, slice->name)->frozen = true;
+    }
     return dc_params_copy_by_name(t->params, t->network.params, &copied, error);
 }
 
