@@ -102,6 +102,8 @@ struct dc_weight_quantizer {
     enum dc_observer observer;  // of KEPT and LEARNED: min_max, percentile or mse
     double percentile;          // of |w|, in (0, 1]
     bool power_of_two;          // scales are, as steps of activations
+    // Behind all other parameters stands "oscillation" (role observer; oscillation.h).
+    bool tracks;
 };
 
 // scale = max |w| / high, at least the floor. weights: [taps, channels]; scales: [channels].
@@ -119,6 +121,11 @@ static inline float dc_kept_scale(float parameter, const struct dc_weight_quanti
     const float size = fabsf(parameter), scale = size < DC_STEP_FLOOR ? DC_STEP_FLOOR : size;
     return quantizer->power_of_two ? dc_power_of_two_near(scale) : scale;
 }
+
+struct dc_params;
+// The scales of a quantized_conv or quantized_dense as its parameters are: [channels].
+void dc_node_weight_scales(float *scales, const struct dc_node *node,
+                           const struct dc_params *params);
 
 // The float op's attributes come first, so that a quantized node passes for its float one.
 struct dc_quantized_conv_attributes {

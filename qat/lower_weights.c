@@ -17,10 +17,10 @@ struct folding {
     const struct dc_weight_quantizer *quantizer;
     float high;                   // the largest code
     const float *weights, *bias;  // [taps, channels], [channels] or NULL
-    const float *kept;            // the parameter of a kept scale, or NULL
-    double *factor, *offset;      // [channels]: y = factor * (w x) + offset
-    float *kernel_scales;         // of the unfolded kernel
-    double *scales;               // of the folded one
+    const struct dc_node *node;
+    double *factor, *offset;  // [channels]: y = factor * (w x) + offset
+    float *kernel_scales;     // of the unfolded kernel
+    double *scales;           // of the folded one
 };
 
 static const float *param(const struct dc_params *params, const struct dc_node *node, int which)
@@ -37,10 +37,7 @@ static enum dc_status fold(struct folding *f, struct dc_arena *arena, const stru
     f->kernel_scales = DC_NEW(arena, float, f->channels, error);
     if (!f->factor || !f->offset || !f->scales || !f->kernel_scales)
         return DC_ERR_MEMORY;
-    dc_weight_scales(f->kernel_scales, f->weights, f->taps, f->channels, f->quantizer);
-    for (int c = 0; c < f->channels && f->kept; c++)
-        f->kernel_scales[c] = dc_kept_scale(f->kept[f->quantizer->per_channel ? c : 0],
-                                            f->quantizer);
+    dc_node_weight_scales(f->kernel_scales, f->node, params);
     const struct dc_batch_norm_attributes *a = norm ? norm->attributes : NULL;
     for (int c = 0; c < f->channels; c++) {
         const double bias = f->bias ? (double)f->bias[c] : 0.0;
@@ -137,7 +134,7 @@ enum dc_status dc__lower_weights(struct dc_ilayer *layer, struct dc_arena *arena
     int kept;
     f.quantizer = dc_node_weight_quantizer(&kept, node);
     f.high = (float)dc_code_high(f.quantizer->bits);
-    f.kept = kept >= 0 ? param(params, node, kept) : NULL;
+    f.node = node;
     f.taps = params->slices[node->params[0]].count / f.channels;
     f.bias = has_bias ? param(params, node, 1) : NULL;
     DC_TRY_IN(fold(&f, arena, norm, params, error), error, "layer '%s'", node->name);

@@ -241,6 +241,7 @@ static struct dc_weight_quantizer weight_quantizer(const struct pass *p, int i, 
                             config->weight_bits),
         .scaling = config->weight_scaling,
         .power_of_two = config->power_of_two,
+        .tracks = config->tracks,
         .observer = config->weight_observer == DC_OBSERVER_MOVING_AVERAGE ? DC_OBSERVER_MIN_MAX
                                                                           : config->weight_observer,
         .percentile = config->weight_percentile == 0.0 ? DEFAULT_PERCENTILE

@@ -42,6 +42,7 @@ struct dc_quantize_config {
     // Batch normalization is going to be folded (fold.h), so that one scale for a kernel, or a
     // power of two, stays.
     bool folded;
+    bool tracks;                         // weights' oscillation (oscillation.h)
     enum dc_observer weight_observer;    // of kept and learned scales; moving_average: min_max
     double weight_percentile;            // of |w|; 0: 0.9999
     const struct dc_layer_bits *layers;  // go before first_last_bits

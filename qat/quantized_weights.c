@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "qat/fake_quantize.h"
+#include "qat/oscillation.h"
 
 void dc_weight_scales(float *scales, const float *weights, int64_t taps, int channels,
                       const struct dc_weight_quantizer *quantizer)
@@ -38,8 +39,24 @@ const struct dc_weight_quantizer *dc_node_weight_quantizer(int *scale, const str
     else if (node->op == &dc_op_quantized_dense)
         quantizer = &((const struct dc_quantized_dense_attributes *)node->attributes)->weights;
     if (quantizer && quantizer->scaling != DC_SCALE_OF_WEIGHTS)
-        *scale = node->param_count - 1;
+        *scale = node->param_count - 1 - quantizer->tracks;
     return quantizer;
+}
+
+void dc_node_weight_scales(float *scales, const struct dc_node *node,
+                           const struct dc_params *params)
+{
+    int kept;
+    const struct dc_weight_quantizer *quantizer = dc_node_weight_quantizer(&kept, node);
+    const struct dc_slice *weights = &params->slices[node->params[0]];
+    const int channels = (int)weights->shape.dims[weights->shape.rank - 1];
+    const float *trained = kept < 0 ? NULL
+                                    : params->value + params->slices[node->params[kept]].offset;
+    if (!trained)
+        dc_weight_scales(scales, params->value + weights->offset, weights->count / channels,
+                         channels, quantizer);
+    for (int c = 0; c < channels && trained; c++)
+        scales[c] = dc_kept_scale(trained[quantizer->per_channel ? c : 0], quantizer);
 }
 
 // Rounded weights, then their scales; the float op's own memory follows.
@@ -97,9 +114,8 @@ static struct dc_op_call float_call(const struct dc_op_call *call, const struct 
     const size_t bytes = weights_bytes(k->taps * k->channels, k->channels);
     char *ours = call->saved ? call->saved : call->scratch;
     inner.param[0] = (float *)ours;
-    const int at = scale_param(k);
-    if (at >= 0)  // the float op would take it for a bias
-        inner.param[at] = inner.d_param[at] = NULL;
+    for (int p = 1 + k->bias; p < DC_OP_PARAMS_MAX; p++)  // the float op would take one for a bias
+        inner.param[p] = inner.d_param[p] = NULL;
     if (call->saved)
         inner.saved = (char *)call->saved + bytes;
     else
@@ -172,14 +188,20 @@ static enum dc_status backward(const struct dc_op_call *call, const struct dc_op
 
 static int declare(struct dc_param_spec specs[DC_OP_PARAMS_MAX], int count, const struct kernel *k)
 {
-    if (scale_param(k) < 0)
-        return count;
-    specs[count] = (struct dc_param_spec){
-        .name = "scale",
-        .role = k->quantizer->scaling == DC_SCALE_LEARNED ? DC_ROLE_QUANTIZER : DC_ROLE_OBSERVER,
-        .shape = DC_SHAPE(k->quantizer->per_channel ? k->channels : 1),
-        .init = DC_INIT_CONSTANT};
-    return count + 1;
+    const bool learned = k->quantizer->scaling == DC_SCALE_LEARNED;
+    if (scale_param(k) >= 0)
+        specs[count++] = (struct dc_param_spec){
+            .name = "scale",
+            .role = learned ? DC_ROLE_QUANTIZER : DC_ROLE_OBSERVER,
+            .shape = DC_SHAPE(k->quantizer->per_channel ? k->channels : 1),
+            .init = DC_INIT_CONSTANT};
+    if (k->quantizer->tracks)
+        specs[count++] = (struct dc_param_spec){
+            .name = "oscillation",
+            .role = DC_ROLE_OBSERVER,
+            .shape = DC_SHAPE(DC_OSCILLATION_ROWS, k->taps * k->channels),
+            .init = DC_INIT_CONSTANT};
+    return count;
 }
 
 static void grow_memory(struct dc_op_memory *memory, const struct dc_node *node,

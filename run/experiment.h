@@ -10,6 +10,7 @@
 #include "data/augment.h"
 #include "distill/terms.h"
 #include "qat/adaround.h"
+#include "qat/oscillation.h"
 #include "run/model.h"
 #include "run/schema.h"
 #include "train/train.h"
@@ -97,6 +98,8 @@ struct dc_quantize_spec {
     bool power_of_two, fold_batch_norm;
     int weight_observer;  // min_max, percentile, mse
     double weight_percentile;
+    bool tracks;
+    struct dc_oscillation_config oscillation;
     bool adarounds;
     struct dc_adaround_config adaround;
     int conv_granularity, dense_granularity;  // per_tensor, per_channel

@@ -214,6 +214,10 @@ static enum dc_status check_quantize(const struct dc_stage *stage, struct dc_err
                             "stage '%s' folds batch normalization and keeps its statistics, which "
                             "peers would not survive",
                             stage->name);
+    if (q->tracks && !stage->trains)
+        return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "oscillation"),
+                            "stage '%s': oscillation is of training, and there is no 'train'",
+                            stage->name);
     if (q->first_last == 1)
         return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "first_last"),
                             "stage '%s': first_last is 2 to 8 bits, or 0", stage->name);

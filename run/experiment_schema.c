@@ -154,6 +154,22 @@ static const struct dc_field adaround_fields[] = {
 };
 static const struct dc_schema adaround_schema = DC_SCHEMA("adaround", adaround_fields);
 
+static const struct dc_field oscillation_fields[] = {
+    REAL(dc_oscillation_config, "momentum", momentum, "0.01", 1e-6, 1,
+         "share of the newest step in a weight's frequency"),
+    REAL(dc_oscillation_config, "dampening", dampening, "0", 0, 1e6,
+         "weight of (rounded - real weight)^2 in the loss at the end; rises from 0"),
+    REAL(dc_oscillation_config, "threshold", threshold, "0", 0, 1,
+         "frequency above which a weight is frozen, at the end; 0: none is"),
+    REAL(dc_oscillation_config, "threshold_start", threshold_start, "0.1", 0, 1,
+         "the same when freezing starts"),
+    REAL(dc_oscillation_config, "freeze_start", freeze_start, "0.25", 0, 0.99,
+         "share of the training before which none is"),
+    REAL(dc_oscillation_config, "reported_frequency", reported_frequency, "0.005", 0, 1,
+         "above which a weight counts as oscillating in results"),
+};
+static const struct dc_schema oscillation_schema = DC_SCHEMA("oscillation", oscillation_fields);
+
 static const struct dc_field quantize_fields[] = {
     CHOICE(dc_quantize_spec, "observer", observer, "moving_average", observers,
            "how ranges of activations are found (qat/observe.h); percentile, mse and entropy in "
@@ -185,6 +201,8 @@ static const struct dc_field quantize_fields[] = {
            "how scales of weights are found"),
     REAL(dc_quantize_spec, "weight_percentile", weight_percentile, "0.9999", 0.5, 1,
          "share of a scale's weights that are not clipped, of weight_observer percentile"),
+    OPTIONAL(dc_quantize_spec, "oscillation", oscillation, tracks, &oscillation_schema,
+             "follow, dampen or freeze weights that oscillate between codes (qat/oscillation.h)"),
     OPTIONAL(dc_quantize_spec, "adaround", adaround, adarounds, &adaround_schema,
              "calibration alone: choose which way each weight rounds (qat/adaround.h)"),
     CHOICE(dc_quantize_spec, "conv_granularity", conv_granularity, "per_channel", granularities,

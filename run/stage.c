@@ -130,10 +130,12 @@ struct training {
     struct dc_training_parts parts;
     struct dc_loader *loader;
     struct validation validation;
+    struct dc_oscillation *oscillation;  // or NULL
 };
 
 static void close_training(struct training *t)
 {
+    dc_oscillation_free(t->oscillation);
     dc_float_predictor_free(t->validation.predictor);
     dc_loader_free(t->loader);
     dc__teachers_close(&t->teachers);
@@ -238,6 +240,32 @@ static enum dc_status open_training(struct training *t, struct dc_run *run,
     return DC_OK;
 }
 
+static void before_update(void *user, double progress)
+{
+    dc_oscillation_dampen(user, progress);
+}
+
+static void after_update(void *user, double progress)
+{
+    dc_oscillation_track(user, progress);
+}
+
+static void report_oscillation(json_t *result, const struct training *t,
+                               const struct dc_stage *stage)
+{
+    json_t *layers = json_array();
+    for (int i = 0; i < t->network.graph->count; i++) {
+        struct dc_oscillation_share share;
+        const struct dc_node *node = &t->network.graph->nodes[i];
+        if (dc_oscillation_of(&share, node, t->network.params,
+                              stage->quantize.oscillation.reported_frequency))
+            json_array_append_new(layers,
+                                  json_pack("{s:s, s:f, s:f}", "layer", node->name, "oscillating",
+                                            share.oscillating, "frozen", share.frozen));
+    }
+    json_object_set_new(result, "oscillation", layers);
+}
+
 static enum dc_status train(struct training *t, struct dc_run *run, struct dc_stage *stage,
                             struct dc_train_result *trained, struct dc_error *error)
 {
@@ -254,6 +282,9 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
     struct dc_terms *terms = &t->graph.terms;
     for (int i = 0; i < terms->count; i++)
         terms->terms[i].network = count;
+    if (stage->quantizes && stage->quantize.tracks)
+        DC_TRY(dc_oscillation_create(&t->oscillation, run->ctx, t->graph.graph, t->params,
+                                     &stage->quantize.oscillation, error));
     char *directory = dc_arena_printf(run->arena, error, "%s/checkpoints/%s", run->directory,
                                       stage->name);
     char *metrics = dc__path(run, "metrics.jsonl", error);
@@ -275,7 +306,10 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
         .hooks = {.evaluate = run->validation_count > 0 ? validate : NULL,
                   .evaluate_user = &t->validation,
                   .progress = run->hooks.progress,
-                  .progress_user = run->hooks.user},
+                  .progress_user = run->hooks.user,
+                  .before_update = t->oscillation ? before_update : NULL,
+                  .after_update = t->oscillation ? after_update : NULL,
+                  .update_user = t->oscillation},
         .directory = directory,
         .metrics_path = metrics,
         .config_hash = hash,
@@ -324,6 +358,8 @@ enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage, json_
         status = dc__test_stage(run, stage, &t.network, result, error);
     if (status == DC_OK)
         status = finish_peers(&t, run, stage, result, error);
+    if (status == DC_OK && t.oscillation)
+        report_oscillation(result, &t, stage);
     close_training(&t);
     DC_TRY(status);
     json_object_update_new(result,
