@@ -9,6 +9,7 @@
 #include "qat/fake_quantize.h"
 #include "run/experiment_schema.h"
 #include "run/network.h"
+#include "run/target.h"
 
 enum dc_status dc__want_stage(struct dc_experiment *experiment, const struct dc_stage *stage,
                               const char *group, const char *key, const char *name,
@@ -228,7 +229,10 @@ enum dc_status dc__check_stage(struct dc_experiment *experiment, struct dc_stage
                                struct dc_error *error)
 {
     if (stage->exports)
-        return check_export(experiment, stage, error);
+        DC_TRY(check_export(experiment, stage, error));
+    DC_TRY(dc_target_check_stage(experiment, stage, error));
+    if (stage->exports)
+        return DC_OK;
     if (!stage->model[0])
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' needs a 'model', a 'from' or an 'export'", stage->name);
