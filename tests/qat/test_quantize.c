@@ -422,7 +422,7 @@ static void shifts_alone(const struct dc_imodel *m)
         int exponent;
         assert_true(frexpf(l->scale, &exponent) == 0.5f);
         for (int k = 0; k < l->rescales && l->op != DC_I_MEAN; k++)
-            assert_int_equal(l->multipliers[k], 1 << 30);
+            assert_true((l->multipliers[k] & (l->multipliers[k] - 1)) == 0);
     }
 }
 
@@ -489,7 +489,7 @@ static void compare_with_engine(const struct dc_quantize_config *config)
             most = apart > most ? apart : most;
         }
         // Sums of few bits are often ties, which double rounding rounds twice.
-        const bool twice = coarse && *profile == dc_profile_find("tflm");
+        const bool twice = coarse && strcmp((*profile)->rounding, "double") == 0;
         if (!twice && (most > (coarse ? 1 : 3) || equal < ROWS * OUT * 7 / 10))
             fail_msg("%s: %d of %d codes equal, %d apart", (*profile)->name, equal, ROWS * OUT,
                      most);
