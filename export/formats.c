@@ -5,9 +5,18 @@
 #include <string.h>
 
 #include "export/onnx.h"
+#include "export/tflite.h"
+#include "formats/onnx_write.h"
+
+static enum dc_status write_tflite(const char *path, const struct dc_imodel *model,
+                                   struct dc_error *error)
+{
+    return dc_tflite_write(path, model, model->provenance, error);
+}
 
 static const struct dc_export_format formats[] = {
-    {"onnx", dc_export_onnx},
+    {"onnx", dc_export_onnx, dc_onnx_write},
+    {"tflite", write_tflite, NULL},
 };
 
 const struct dc_export_format *dc_export_format_find(const char *name)
@@ -18,7 +27,13 @@ const struct dc_export_format *dc_export_format_find(const char *name)
     return NULL;
 }
 
+const struct dc_export_format *dc_export_format_of_path(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot ? dc_export_format_find(dot + 1) : NULL;
+}
+
 const char *dc_export_format_names(void)
 {
-    return "bundle, c, onnx";
+    return "onnx, tflite";
 }

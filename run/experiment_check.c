@@ -9,6 +9,7 @@
 #include "qat/fake_quantize.h"
 #include "run/experiment_schema.h"
 #include "run/network.h"
+#include "run/target.h"
 
 enum dc_status dc__want_stage(struct dc_experiment *experiment, const struct dc_stage *stage,
                               const char *group, const char *key, const char *name,
@@ -47,13 +48,19 @@ static enum dc_status check_init_from(struct dc_experiment *experiment, struct d
     return stage->train.init_from ? DC_OK : DC_ERR_MEMORY;
 }
 
+// The bundle and its C.
+static bool is_always_written(const char *format)
+{
+    return strcmp(format, "bundle") == 0 || strcmp(format, "c") == 0;
+}
+
 static enum dc_status check_export(struct dc_experiment *experiment, const struct dc_stage *stage,
                                    struct dc_error *error)
 {
     const struct dc_texts *formats = &stage->export.formats;
     const struct dc_yaml *given = dc_yaml_get(stage->where, "formats");
     const struct dc_yaml *place = given ? given : stage->where;
-    bool bundle = false, c = false;
+    int always = 0;
     DC_TRY(dc__want_stage(experiment, stage, NULL, "export", stage->export.stage, error));
     if (!dc_experiment_stage(experiment, stage->export.stage)->quantizes)
         return dc_fail_yaml(error, stage->where,
@@ -61,15 +68,13 @@ static enum dc_status check_export(struct dc_experiment *experiment, const struc
                             "quantized; give that stage a 'quantize' or export another",
                             stage->name, stage->export.stage);
     for (int i = 0; i < formats->count; i++) {
-        const bool is_bundle = strcmp(formats->items[i], "bundle") == 0;
-        const bool is_c = strcmp(formats->items[i], "c") == 0;
-        bundle = bundle || is_bundle;
-        c = c || is_c;
-        if (!is_bundle && !is_c && !dc_export_format_find(formats->items[i]))
-            return dc_fail_yaml(error, place, "formats are %s, not '%s'", dc_export_format_names(),
-                                formats->items[i]);
+        const char *name = formats->items[i];
+        if (!is_always_written(name) && !dc_export_format_find(name))
+            return dc_fail_yaml(error, place, "formats are bundle, c, %s, not '%s'",
+                                dc_export_format_names(), name);
+        always += is_always_written(name);
     }
-    if (!bundle || !c)
+    if (always != 2)
         return dc_fail_yaml(error, place,
                             "formats must be [bundle, c] and what else is wanted: a bundle holds "
                             "its C");
@@ -234,7 +239,10 @@ enum dc_status dc__check_stage(struct dc_experiment *experiment, struct dc_stage
                                struct dc_error *error)
 {
     if (stage->exports)
-        return check_export(experiment, stage, error);
+        DC_TRY(check_export(experiment, stage, error));
+    DC_TRY(dc_target_check_stage(experiment, stage, error));
+    if (stage->exports)
+        return DC_OK;
     if (!stage->model[0])
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' needs a 'model', a 'from' or an 'export'", stage->name);

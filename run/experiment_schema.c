@@ -194,6 +194,7 @@ static const struct dc_field quantize_fields[] = {
          "of activation_scale clipped: the loss has this times each squared clip added"),
     BOOL(dc_quantize_spec, "power_of_two", power_of_two, "false",
          "all scales are powers of two; folds batch normalization"),
+    BOOL(dc_quantize_spec, "symmetric", symmetric, "false", "activations have zero point 0"),
     BOOL(dc_quantize_spec, "fold_batch_norm", fold_batch_norm, "false",
          "batch normalization moves into the layers before it, with its running statistics, before "
          "anything is measured; power_of_two, equalize and conv_granularity per_tensor do so by "
@@ -246,7 +247,8 @@ static const struct dc_field stage_fields[] = {
     OPTIONAL(dc_stage, "quantize", quantize, quantizes, &dc__quantize_schema,
              "simulated int8; without train: calibration alone"),
     TEXT(dc_stage, "export", export.stage, "", "quantized stage to export"),
-    TEXTS(dc_stage, "formats", export.formats, "[bundle, c]", "what is written"),
+    TEXTS(dc_stage, "formats", export.formats, "[bundle, c]",
+          "what is written; onnx and tflite beside"),
     INT(dc_stage, "vectors", export.vectors, "8", 0, 4096, "test vectors in the bundle"),
     BOOL(dc_stage, "verify", export.verify, "true", "prove the export on the whole test split"),
 };
@@ -256,13 +258,7 @@ static const struct dc_field experiment_fields[] = {
     TEXT(dc_experiment, "name", name, NULL, "name of the experiment"),
     INT(dc_experiment, "seed", seed, "1", 0, SEED_MAX, "of initial weights and sample order"),
     DC_FIELD(dc_experiment, "data", GROUP, data, NULL, .group = &data_schema),
-    PATH(dc_experiment, "target", target, "", "target file: arithmetic profile"),
+    PATH(dc_experiment, "target", target, "", "target file: arithmetic and limits (run/target.h)"),
     DC_FIELD(dc_experiment, "stages", NODE, stage_list, NULL, .help = "what is done, in order"),
 };
 const struct dc_schema dc__experiment_schema = DC_SCHEMA("experiment", experiment_fields);
-
-static const struct dc_field target_fields[] = {
-    TEXT(dc_experiment, "name", target_name, NULL, "name of the target"),
-    TEXT(dc_experiment, "profile", profile, NULL, "arithmetic profile"),
-};
-const struct dc_schema dc__target_schema = DC_SCHEMA("target", target_fields);

@@ -8,12 +8,11 @@
 #include "core/file.h"
 #include "export/bundle.h"
 #include "export/formats.h"
-#include "export/onnx.h"
 #include "export/verify.h"
-#include "formats/onnx_write.h"
 #include "run/quantization.h"
 #include "run/report.h"
 #include "run/run_internal.h"
+#include "run/target.h"
 
 static enum dc_status test_scores(json_t **scores_json, struct dc_run *run,
                                   const struct dc_view *view, const struct dc_predictor *predictor,
@@ -98,8 +97,8 @@ static enum dc_status test_codes(int8_t **codes, int64_t *samples, struct dc_run
 
 static enum dc_status write_and_verify(struct dc_run *run, const struct dc_stage *from,
                                        const struct dc_imodel *model, const char *directory,
-                                       int64_t wanted, bool verify, json_t *result,
-                                       struct dc_error *error)
+                                       const struct dc_texts *formats, int64_t wanted, bool verify,
+                                       json_t *result, struct dc_error *error)
 {
     int8_t *codes = NULL;
     int64_t samples = 0;
@@ -110,7 +109,7 @@ static enum dc_status write_and_verify(struct dc_run *run, const struct dc_stage
         status = dc_vectors_create(&vectors, run->ctx, model, codes,
                                    wanted < samples ? wanted : samples, error);
     if (status == DC_OK)
-        status = dc_bundle_write(directory, model, vectors, error);
+        status = dc_bundle_write(directory, model, vectors, formats, error);
     if (status == DC_OK)
         status = dc_imodel_cost(&cost, model, error);
     json_object_set_new(result, "cost", dc_bundle_cost(&cost));
@@ -151,23 +150,6 @@ static char *describe(struct dc_run *run, const struct dc_stage *from, struct dc
     return copy;
 }
 
-// DIRECTORY.onnx and so on, beside the bundle.
-static enum dc_status write_files(struct dc_run *run, const struct dc_imodel *model,
-                                  const char *directory, const struct dc_texts *formats,
-                                  struct dc_error *error)
-{
-    for (int i = 0; formats && i < formats->count; i++) {
-        const struct dc_export_format *format = dc_export_format_find(formats->items[i]);
-        if (!format)
-            continue;
-        const char *path = dc_arena_printf(run->arena, error, "%s.%s", directory, format->name);
-        if (!path)
-            return DC_ERR_MEMORY;
-        DC_TRY(format->write(path, model, error));
-    }
-    return DC_OK;
-}
-
 enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, const char *profile,
                              const char *directory, const struct dc_texts *formats, int64_t vectors,
                              bool verify, json_t *result, struct dc_error *error)
@@ -182,18 +164,24 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
     DC_TRY(dc_stage_network_open(&network, from, weights, error));
     enum dc_status status = dc_stage_lower(&model, run->ctx, &network, network.params, profile,
                                            provenance, error);
+    if (status == DC_OK && strcmp(profile, run->experiment->profile) == 0)
+        status = dc_target_check_model(&run->experiment->limits, model, error);
     if (status == DC_OK)
-        status = write_and_verify(run, from, model, directory, vectors, verify, result, error);
-    if (status == DC_OK)
-        status = write_files(run, model, directory, formats, error);
+        status = write_and_verify(run, from, model, directory, formats, vectors, verify, result,
+                                  error);
     dc_imodel_free(model);
     dc_stage_network_close(&network);
     return status;
 }
 
-enum dc_status dc_run_export_onnx(struct dc_run *run, const struct dc_stage *from,
+enum dc_status dc_run_export_file(struct dc_run *run, const struct dc_stage *from,
                                   const char *profile, const char *path, struct dc_error *error)
 {
+    const struct dc_export_format *format = dc_export_format_of_path(path);
+    if (!format || (!from->quantizes && !format->write_float))
+        return dc_fail(error, DC_ERR_USAGE, "%s: %s", path,
+                       format ? "this format takes quantized stages only"
+                              : "no format ends like this");
     DC_TRY(dc_run_need_test_data(run, error));  // the note says how training normalized it
     char *weights = dc_run_weights_path(run, from, error);
     char *provenance = describe(run, from, error);
@@ -202,16 +190,15 @@ enum dc_status dc_run_export_onnx(struct dc_run *run, const struct dc_stage *fro
     if (!weights || !provenance)
         return DC_ERR_MEMORY;
     DC_TRY(dc_stage_network_open(&network, from, weights, error));
-    enum dc_status status;
-    if (from->quantizes) {
+    enum dc_status status = DC_OK;
+    if (from->quantizes)
         status = dc_stage_lower(&model, run->ctx, &network, network.params, profile, provenance,
                                 error);
-        if (status == DC_OK)
-            status = dc_export_onnx(path, model, error);
-    } else {
-        status = dc_onnx_write(path, network.graph, network.params, network.image, network.output,
-                               network.model.name, provenance, error);
-    }
+    if (status == DC_OK && from->quantizes)
+        status = format->write(path, model, error);
+    else if (status == DC_OK)
+        status = format->write_float(path, network.graph, network.params, network.image,
+                                     network.output, network.model.name, provenance, error);
     dc_imodel_free(model);
     dc_stage_network_close(&network);
     return status;
@@ -305,6 +292,10 @@ enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
             json_t *entry = json_object();
             dc_report_counts(entry, &network, stage->quantizes);
             json_object_set_new(*report, stage->name, entry);
+            if (stage->quantizes)
+                status = dc_target_check_counts(
+                    &experiment->limits, json_integer_value(json_object_get(entry, "macs")),
+                    json_integer_value(json_object_get(entry, "weight_bytes")), error);
         }
         dc_training_graph_free(&training);
         for (int t = 0; t < DC_TEACHERS_MAX; t++)

@@ -97,14 +97,15 @@ DC_MUST_USE enum dc_status dc_run_verify_cache(struct dc_cache_report *report, c
                                                int64_t samples, struct dc_error *error);
 
 // Exports a quantized stage into a directory under an arithmetic profile and, where `verify`,
-// proves it on the whole test split. *result gets "cost" and "verification". Other formats than the
-// bundle's (export/formats.h; NULL: none) become DIRECTORY.onnx and so on.
+// proves it on the whole test split. *result gets "cost" and "verification". formats: what the
+// bundle holds beside the C (export/formats.h); NULL: nothing.
 DC_MUST_USE enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from,
                                          const char *profile, const char *directory,
                                          const struct dc_texts *formats, int64_t vectors,
                                          bool verify, json_t *result, struct dc_error *error);
-// Any stage's network as an ONNX file: floats, or QDQ of a stage that quantizes.
-DC_MUST_USE enum dc_status dc_run_export_onnx(struct dc_run *run, const struct dc_stage *from,
+// Any stage's network as one file, its format by the path's ending (export/formats.h): floats, or
+// int8 of a stage that quantizes.
+DC_MUST_USE enum dc_status dc_run_export_file(struct dc_run *run, const struct dc_stage *from,
                                               const char *profile, const char *path,
                                               struct dc_error *error);
 

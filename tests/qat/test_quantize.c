@@ -464,6 +464,13 @@ static void compare_with_engine(const struct dc_quantize_config *config)
         struct dc_imodel *m = NULL;
         struct dc_engine *engine = NULL;
         struct dc_lower_report report;
+        if ((*profile)->power_of_two && !config->power_of_two) {
+            assert_int_equal(
+                dc_lower(&m, q, p, "image", "logits", "net", "a test", *profile, &report, &error),
+                DC_ERR_DATA);
+            assert_non_null(strstr(error.message, "no power of two"));
+            continue;
+        }
         must(dc_lower(&m, q, p, "image", "logits", "net", "a test", *profile, &report, &error));
         assert_int_equal(report.layers, 8);  // image conv depthwise pointwise sum pool gap logits
         assert_true(config->folded || report.floored_channels == 1);

@@ -236,7 +236,7 @@ static void onnx_files_are_the_stages(void **state)
     for (int i = 0; i < TINY_TEST * TINY_CLASSES; i++)
         assert_true(fabsf(before[i] - after[i]) <= 1e-4f * (1.0f + fabsf(before[i])));
     GOOD(NULL, "export", "run", "--stage", "quantized", "--out", "quantized.onnx");
-    char *one = tiny_read(test_path("run/bundle/int8.onnx"), &sizes[0]);
+    char *one = tiny_read(test_path("run/bundle/int8/tiny.onnx"), &sizes[0]);
     char *other = tiny_read(test_path("quantized.onnx"), &sizes[1]);
     assert_true(one && other && sizes[0] == sizes[1] && sizes[0] > 1000);
     assert_memory_equal(one, other, sizes[0]);
