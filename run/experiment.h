@@ -97,7 +97,8 @@ struct dc_quantize_spec {
     int weight_scale;      // auto, calibrated, learned
     int activation_scale;  // auto, learned, clipped
     double clip_decay;
-    bool power_of_two, symmetric, fold_batch_norm;
+    bool power_of_two, symmetric, fold_batch_norm, correct_bias, re_estimate_batch_norm;
+    int64_t equalize;     // rounds
     int weight_observer;  // min_max, percentile, mse
     double weight_percentile;
     bool tracks;

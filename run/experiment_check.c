@@ -199,6 +199,7 @@ static enum dc_status check_quantize(const struct dc_stage *stage, struct dc_err
                       : q->activation_scale             ? "activation_scale"
                       : q->power_of_two                 ? "power_of_two"
                       : q->fold_batch_norm              ? "fold_batch_norm"
+                      : q->equalize                     ? "equalize"
                       : dc_folds(q)                     ? "conv_granularity"
                                                         : NULL;
     if (key && !has_weights)
@@ -214,6 +215,15 @@ static enum dc_status check_quantize(const struct dc_stage *stage, struct dc_err
         return dc_fail_yaml(error, dc_stage_place(stage, "distill", "peers"),
                             "stage '%s' folds batch normalization and keeps its statistics, which "
                             "peers would not survive",
+                            stage->name);
+    if (q->correct_bias && stage->trains)
+        return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "correct_bias"),
+                            "stage '%s': correct_bias is for calibration, training learns its "
+                            "biases; leave out 'train'",
+                            stage->name);
+    if (q->re_estimate_batch_norm && dc_folds(q))
+        return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "re_estimate_batch_norm"),
+                            "stage '%s' folds batch normalization: there is none to estimate",
                             stage->name);
     if (q->tracks && !stage->trains)
         return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "oscillation"),

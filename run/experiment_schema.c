@@ -197,11 +197,19 @@ static const struct dc_field quantize_fields[] = {
     BOOL(dc_quantize_spec, "symmetric", symmetric, "false", "activations have zero point 0"),
     BOOL(dc_quantize_spec, "fold_batch_norm", fold_batch_norm, "false",
          "batch normalization moves into the layers before it, with its running statistics, before "
-         "anything is measured; power_of_two and conv_granularity per_tensor do so by themselves"),
+         "anything is measured; power_of_two, equalize and conv_granularity per_tensor do so by "
+         "themselves"),
     CHOICE(dc_quantize_spec, "weight_observer", weight_observer, "min_max", weight_observers,
            "how scales of weights are found"),
     REAL(dc_quantize_spec, "weight_percentile", weight_percentile, "0.9999", 0.5, 1,
          "share of a scale's weights that are not clipped, of weight_observer percentile"),
+    INT(dc_quantize_spec, "equalize", equalize, "0", 0, 1000,
+        "rounds of cross-layer equalization before anything is measured; folds batch "
+        "normalization"),
+    BOOL(dc_quantize_spec, "correct_bias", correct_bias, "false",
+         "calibration alone: biases take back what quantization moved on average"),
+    BOOL(dc_quantize_spec, "re_estimate_batch_norm", re_estimate_batch_norm, "false",
+         "batch normalization's statistics are measured anew under quantization, in the end"),
     OPTIONAL(dc_quantize_spec, "oscillation", oscillation, tracks, &oscillation_schema,
              "follow, dampen or freeze weights that oscillate between codes (qat/oscillation.h)"),
     OPTIONAL(dc_quantize_spec, "adaround", adaround, adarounds, &adaround_schema,

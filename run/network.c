@@ -15,7 +15,8 @@
 
 bool dc_folds(const struct dc_quantize_spec *spec)
 {
-    return spec->fold_batch_norm || spec->power_of_two || spec->conv_granularity == 0;
+    return spec->fold_batch_norm || spec->power_of_two || spec->equalize > 0 ||
+           spec->conv_granularity == 0;
 }
 
 // layers: [DC_LIST_MAX], the config's.
