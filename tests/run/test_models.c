@@ -22,6 +22,12 @@ static const struct count_case cases[] = {
     {"resnet8.yaml", {{0}}, 0, 77946, 12501632},
     {"ds-cnn.yaml", {{0}}, 0, 23180, 2656768},
     {"mobilenet-v1.yaml", {{0}}, 0, 213586, 7489664},
+    // 257 more values for each of 8 more classes; maps of 32, 16, 8, 4, 2 for 48, 24, 12, 6, 3
+    {"mobilenet-v1.yaml",
+     {{"size", 32}, {"stem_stride", 1}, {"classes", 10}},
+     3,
+     213586 + 8 * 257,
+     (7489664 - 512) / 9 * 4 + 2560},
     {"resnet-cifar.yaml", {{"n", 9}, {"classes", 10}, {"projection", 1}}, 3, 855770, 125747840},
     {"resnet-cifar.yaml", {{"n", 3}, {"classes", 100}, {"projection", 1}}, 3, 278324, 0},
     {"resnet-cifar.yaml", {{"n", 3}, {"classes", 100}, {"projection", 0}}, 3, 275572, 0},
