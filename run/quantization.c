@@ -18,6 +18,7 @@ enum { COMPARED_SAMPLES = 128, COMPARED_ROWS = 16 };
 // Everything the report is made from.
 struct work {
     struct dc_run *run;
+    const struct dc_stage *stage;
     const struct dc_source *source;
     struct dc_view view;
     int64_t count;
@@ -64,7 +65,7 @@ static enum dc_status evaluate(json_t **scores_json, const struct work *w,
                                const struct dc_predictor *predictor, struct dc_error *error)
 {
     struct dc_scores *scores = NULL;
-    DC_TRY(dc_scores_create(&scores, w->classes, w->run->arena, error));
+    DC_TRY(dc__scores_create(&scores, w->run, w->stage, predictor, w->count, error));
     DC_TRY(dc__evaluate(scores, w->logits, &w->view, predictor, w->source, NULL, w->count, error));
     *scores_json = dc_report_scores(scores);
     return DC_OK;
@@ -184,7 +185,8 @@ static enum dc_status report(json_t *object, struct work *w, struct dc_error *er
     json_t *scores = NULL;
     DC_TRY(evaluate(&scores, w, &w->floats->predictor, error));
     json_object_set_new(object, "float", scores);
-    for (int64_t i = 0; i < w->count; i++)
+    const bool classifies = !dc_stage_reconstructs(w->stage);
+    for (int64_t i = 0; classifies && i < w->count; i++)
         w->right[i] = is_right(w, i);
     DC_TRY(evaluate(&scores, w, &w->integers->predictor, error));
     json_object_set_new(object, "int8", scores);
@@ -197,9 +199,9 @@ static enum dc_status report(json_t *object, struct work *w, struct dc_error *er
     const enum dc_status status = compare(comparison, w, samples, error);
     if (status == DC_OK)
         json_object_set_new(object, "quantization",
-                            json_pack("{s:s, s:o, s:I, s:o}", "profile", model->profile->name,
-                                      "flips", flips(w), "compared_samples", (json_int_t)samples,
-                                      "layers", layers(comparison, model)));
+                            json_pack("{s:s, s:o*, s:I, s:o}", "profile", model->profile->name,
+                                      "flips", classifies ? flips(w) : NULL, "compared_samples",
+                                      (json_int_t)samples, "layers", layers(comparison, model)));
     dc_comparison_free(comparison);
     return status;
 }
@@ -210,8 +212,10 @@ enum dc_status dc_quantization_report(json_t *object, struct dc_run *run,
                                       const struct dc_source *source, int64_t count,
                                       struct dc_error *error)
 {
-    struct work w = {
-        .run = run, .source = source, .count = count < source->count ? count : source->count};
+    struct work w = {.run = run,
+                     .stage = stage,
+                     .source = source,
+                     .count = count < source->count ? count : source->count};
     enum dc_status status = open_both(&w, stage, network, profile, error);
     if (status == DC_OK)
         status = report(object, &w, error);
@@ -292,12 +296,14 @@ void dc_quantization_text(struct dc_text_buffer *out, const json_t *report)
                    json_string_value(json_object_get(report, "stage")),
                    json_string_value(json_object_get(q, "profile")),
                    (long long)json_integer_value(json_object_get(report, "samples")));
-    dc_text_append(out, "float      %.2f %%\nint8       %.2f %%\n",
-                   100.0 * real_at(report, "float", "accuracy"),
-                   100.0 * real_at(report, "int8", "accuracy"));
-    dc_text_append(out, "flips      %.0f lost, %.0f won; McNemar's p = %.3g\n",
-                   real_at(some, "lost", NULL), real_at(some, "won", NULL),
-                   real_at(some, "p", NULL));
+    char float_text[32], int8_text[32];
+    dc_text_append(out, "float      %s\nint8       %s\n",
+                   dc_report_measure(float_text, json_object_get(report, "float")),
+                   dc_report_measure(int8_text, json_object_get(report, "int8")));
+    if (some)
+        dc_text_append(out, "flips      %.0f lost, %.0f won; McNemar's p = %.3g\n",
+                       real_at(some, "lost", NULL), real_at(some, "won", NULL),
+                       real_at(some, "p", NULL));
     dc_text_append(out,
                    "\nworst layer first, over %.0f samples; SQNR in dB, alone: of this layer by "
                    "itself\n",

@@ -3,7 +3,8 @@
 // Adds to an object:
 //   "float", "int8"   scores of the unrounded network and of the integer engine
 //   "quantization"    {profile, flips, compared_samples, layers}
-//     flips           {lost, won, p, lost_samples, won_samples}: samples that only the float
+//     flips           of classifiers: {lost, won, p, lost_samples, won_samples}: samples that only
+//     the float
 //                     network, or only the integers, get right; p of McNemar's test
 //                     (train/mcnemar.h)
 //     layers          worst first: {layer, op, sqnr, sqnr_alone, clipped, saturated, scale,
