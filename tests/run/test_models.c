@@ -112,8 +112,9 @@ static struct dc_experiment *one_stage(const char *model, const char *parameters
         text, sizeof text,
         "name: one\ndata: {path: .}\n"
         "target: %s/configs/targets/cortex-m4.yaml\nstages:\n"
-        "  one: {model: %s/configs/models/%s, parameters: {%s}, train: {}%s}\n",
+        "  one: {model: %s/configs/models/%s, parameters: {%s}, train: {loss: %s}%s}\n",
         DECANT_SOURCE_DIR, DECANT_SOURCE_DIR, model, parameters,
+        strcmp(model, "autoencoder.yaml") ? "cross_entropy" : "reconstruction",
         quantizes ? ", quantize: {average_constant: 0.5}" : "");
     test_write(test_path("one.yaml"), text, (size_t)length);
     if (dc_experiment_read(&experiment, test_path("one.yaml"), NULL, 0, &error) != DC_OK)
@@ -150,7 +151,8 @@ static void descend(double losses[2], const struct dc_ctx *ctx, const struct dc_
     for (int s = 0; s < STEPS; s++) {
         const struct dc_step step = {.total_batch = ROWS, .ids = ids, .step = s};
         dc_plan_bind(plan, t->image, images);
-        dc_plan_bind(plan, t->targets, targets);
+        if (t->targets >= 0)
+            dc_plan_bind(plan, t->targets, targets);
         if (dc_plan_forward(plan, params, ROWS, &step, &error) != DC_OK ||
             dc_plan_backward(plan, params, ROWS, &step, &error) != DC_OK)
             fail_msg("%s", error.message);
@@ -171,6 +173,7 @@ static void networks_learn_a_batch(void **state)
         {"wide-resnet.yaml", "depth: 10, width: 1, classes: 4", false},
         {"vgg.yaml", "classes: 4", true},
         {"ds-cnn-1d.yaml", "classes: 4, dropout: 0", true},
+        {"autoencoder.yaml", "", true},
     };
     struct dc_ctx *ctx = *state;
     for (size_t i = 0; i < 2 * sizeof students / sizeof students[0]; i++) {
