@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "core/file.h"
+#include "export/formats.h"
 #include "export/verify.h"
 #include "run/run.h"
 
@@ -18,11 +19,14 @@ static enum dc_status export_stage(const struct dc_cli *cli, struct dc_error *er
     const char *profile = cli->profile ? cli->profile : run->experiment->profile;
     json_t *result = json_object();
     enum dc_status status = DC_OK;
-    if (!stage || !stage->quantizes)
+    if (stage && !stage->exports && dc_export_format_of_path(cli->out))
+        status = dc_run_export_file(run, stage, profile, cli->out, error);
+    else if (!stage || !stage->quantizes)
         status = dc_fail(error, DC_ERR_USAGE, "%s has no quantized stage '%s'", run->directory,
                          cli->stage);
     else
-        status = dc_run_export(run, stage, profile, cli->out, 8, true, result, error);
+        status = dc_run_export(run, stage, profile, cli->out, NULL, 8, true, result, error);
+    json_object_set_new(result, "out", json_string(cli->out));
     if (status == DC_OK)
         status = dc_cli_print_json(result, error);
     json_decref(result);
@@ -56,8 +60,11 @@ static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
 
 const struct dc_verb dc_verb_export = {
     .name = "export",
-    .arguments = "RUN --stage NAME --out DIR",
-    .summary = "write a quantized stage as a bundle, and prove it on the test split",
+    .arguments = "RUN --stage NAME --out DIR|FILE.onnx|FILE.tflite",
+    .summary =
+        "write a quantized stage as a bundle, and prove it on the test split\n\n"
+        "Into FILE.onnx: the network of any stage as ONNX, floats or, of a quantized stage,\n"
+        "int8 codes between QuantizeLinear and DequantizeLinear. Into FILE.tflite: int8.",
     .options = "goftq",
     .positionals_min = 1,
     .positionals_max = 1,

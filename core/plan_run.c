@@ -194,6 +194,25 @@ static void give_input_gradients(const struct run *run, struct dc_op_call *call)
     }
 }
 
+// What the parts of a tail must know of the gradients of its result.
+static unsigned wanted_of(const struct run *run, const struct dc_planned_tail *tail)
+{
+    unsigned wanted = 0;
+    for (int p = 0; p < tail->count; p++) {
+        const struct dc_op_call part = call_of(run, tail->parts[p]);
+        wanted |= dc_tail_wanted(part.node->op->tail, &part, &tail->tail);
+    }
+    return wanted;
+}
+
+static void begin_gradient_notes(const struct run *run, struct dc_planned_tail *tail,
+                                 unsigned wanted)
+{
+    const struct dc_tensor x = value_of(run->plan, tail->root, run->rows);
+    dc_gradient_notes_begin(&tail->gradient_notes, &tail->tail, dc_f32(&x), wanted,
+                            dc__plan_memory(run->plan, tail->sums), run->plan->ctx);
+}
+
 // Where node i is the last to write the gradient of a tail's result, it notes the sums for it.
 static void give_gradient_notes(const struct run *run, int i, struct dc_op_call *call)
 {
@@ -207,36 +226,31 @@ static void give_gradient_notes(const struct run *run, int i, struct dc_op_call 
             continue;
         assert(plan->tails);
         struct dc_planned_tail *tail = &plan->tails[t];
-        const struct dc_op_call part = call_of(run, tail->parts[0]);
-        if (tail->last_writer != i || dc__tail_last(tail) != input ||
-            !dc_tail_wants_sums(part.node->op->tail, &part, &tail->tail))
+        const unsigned wanted = wanted_of(run, tail);
+        if (tail->last_writer != i || dc__tail_last(tail) != input || !wanted)
             continue;
-        tail->gradient_notes.x = dc_f32(&part.in[0]);
-        memset(tail->gradient_notes.sums, 0,
-               dc_gradient_sums_bytes(tail->tail.channels, plan->ctx));
+        begin_gradient_notes(run, tail, wanted);
         call->d_in_notes[k] = &tail->gradient_notes;
         tail->gradient_noted = true;
     }
 }
 
-// Once all readers of a tail's result are done, at the turn of its first part: sums, coefficients,
-// and the root's gradient, unless the root takes it through the tail itself.
+// Once all readers of a tail's result are done, at the turn of its first part with a gradient:
+// sums, coefficients, and the root's gradient, unless the root takes it through the tail itself.
 static void backward_tail(const struct run *run, struct dc_planned_tail *tail)
 {
     struct dc_plan *plan = run->plan;
     const int last = dc__tail_last(tail);
     struct dc_op_call call = call_of(run, tail->parts[0]);
-    const struct dc_tail_part *part = call.node->op->tail;
+    const unsigned wanted = wanted_of(run, tail);
     call.d_out = tensor_of(plan, last, plan->nodes[last].gradient, run->rows);
-    if (part->finish_gradient) {
-        const bool sums = dc_tail_wants_sums(part, &call, &tail->tail);
-        if (sums && !tail->gradient_noted) {
-            tail->gradient_notes.x = dc_f32(&call.in[0]);
-            memset(tail->gradient_notes.sums, 0,
-                   dc_gradient_sums_bytes(tail->tail.channels, plan->ctx));
-            dc_tail_note_all_gradients(&tail->gradient_notes, &call);
-        }
-        part->finish_gradient(&tail->tail, &call, sums ? tail->gradient_notes.sums : NULL);
+    if (wanted && !tail->gradient_noted) {
+        begin_gradient_notes(run, tail, wanted);
+        dc_tail_note_all_gradients(&tail->gradient_notes, &call);
+    }
+    for (int p = 0; p < tail->count; p++) {
+        const struct dc_op_call part = call_of(run, tail->parts[p]);
+        dc_tail_finish(&tail->tail, &part, &tail->gradient_notes);
     }
     if (tail->gradient_through) {
         plan->nodes[tail->root].gradient_written = true;
@@ -254,7 +268,10 @@ static enum dc_status backward_node(const struct run *run, int i, struct dc_erro
     const bool is_loss = node->op->flags & DC_OP_LOSS;
     if (node->op->tail) {
         struct dc_planned_tail *tail = &plan->tails[planned->tail];
-        if (i == tail->parts[0] && plan->nodes[dc__tail_last(tail)].gradient_written)
+        int first = 0;  // what lies before it may be frozen
+        while (!plan->nodes[tail->parts[first]].has_gradient)
+            first++;
+        if (i == tail->parts[first] && plan->nodes[dc__tail_last(tail)].gradient_written)
             backward_tail(run, tail);
         return DC_OK;
     }

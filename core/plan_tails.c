@@ -132,7 +132,7 @@ void dc__plan_add_tail_buffers(struct dc_plan *plan)
             tail->sums = dc__plan_add_buffer(
                 plan, dc_gradient_sums_bytes(channels, plan->ctx),
                 dc__plan_backward_time(plan,
-                                       tail->last_writer != DC_NONE ? tail->last_writer : first),
+                                       tail->last_writer != DC_NONE ? tail->last_writer : last),
                 dc__plan_backward_time(plan, first));
         }
         dc__plan_extend(plan, root->value, end);
@@ -152,10 +152,6 @@ void dc__plan_place_tails(struct dc_plan *plan)
         dc_tail_place(&tail->tail, dc__plan_memory(plan, tail->coefficients),
                       shape.dims[shape.rank - 1]);
         dc_notes_place(&tail->notes, dc__plan_memory(plan, tail->noted), &shape, plan->ctx);
-        tail->gradient_notes = (struct dc_gradient_notes){
-            .tail = &tail->tail,
-            .row_pixels = tail->notes.row_pixels,
-            .sums = dc__plan_memory(plan, tail->sums),
-        };
+        tail->gradient_notes.row_pixels = tail->notes.row_pixels;
     }
 }

@@ -54,8 +54,13 @@ void dc_note_gradient_rows(const struct dc_gradient_notes *notes, const struct d
     const int64_t tile = dc_tile_rows(notes->row_pixels);
     for (int64_t r = 0; r < rows; r += tile) {
         const int64_t n = rows - r < tile ? rows - r : tile;
-        ctx->kernels->tail_gradient_sums(sums, sums + period, dy + r * row,
-                                         notes->x + (first_row + r) * row, notes->tail, n * row);
+        const float *x = notes->x + (first_row + r) * row;
+        if (notes->wanted & DC_NOTE_GRADIENTS)
+            ctx->kernels->tail_gradient_sums(sums, sums + period, dy + r * row, x, notes->tail,
+                                             n * row);
+        if (notes->wanted & DC_NOTE_STEP)
+            ctx->kernels->tail_step_sums(notes->steps + (int64_t)chunk * period, dy + r * row, x,
+                                         notes->tail, n * row);
     }
 }
 
@@ -80,13 +85,29 @@ void dc_tail_repeat(float *coefficients, const struct dc_tail *tail)
         coefficients[c] = coefficients[c - tail->channels];
 }
 
-bool dc_tail_wants_sums(const struct dc_tail_part *part, const struct dc_op_call *call,
+unsigned dc_tail_wanted(const struct dc_tail_part *part, const struct dc_op_call *call,
                         const struct dc_tail *tail)
 {
     bool trained = false;
     for (int p = 0; p < call->node->param_count; p++)
         trained = trained || call->d_param[p];
-    return part->finish_gradient && (trained || !tail->constant);
+    if (!part->finish_gradient)
+        return 0;
+    if (part->rank == DC_TAIL_QUANTIZE)
+        return trained && tail->quantizes ? DC_NOTE_STEP : 0;
+    return trained || !tail->constant ? DC_NOTE_GRADIENTS : 0;
+}
+
+void dc_tail_finish(struct dc_tail *tail, const struct dc_op_call *call,
+                    const struct dc_gradient_notes *notes)
+{
+    const struct dc_tail_part *part = call->node->op->tail;
+    const unsigned wanted = dc_tail_wanted(part, call, tail);
+    if (part->finish_gradient)
+        part->finish_gradient(tail, call,
+                              wanted == 0              ? NULL
+                              : wanted == DC_NOTE_STEP ? notes->steps
+                                                       : notes->sums);
 }
 
 size_t dc_tail_place(struct dc_tail *tail, void *base, int64_t channels)
@@ -110,7 +131,7 @@ size_t dc_tail_place(struct dc_tail *tail, void *base, int64_t channels)
 
 void dc_tail_begin(struct dc_tail *tail)
 {
-    tail->affine = tail->quantizes = false;
+    tail->affine = tail->quantizes = tail->clips = false;
     tail->constant = true;
     tail->low = tail->pass_low = -INFINITY;
     tail->high = tail->pass_high = INFINITY;
@@ -123,7 +144,18 @@ static size_t sums_bytes(int period, const struct dc_ctx *ctx)
 
 size_t dc_gradient_sums_bytes(int64_t channels, const struct dc_ctx *ctx)
 {
-    return sums_bytes(dc_tail_period(channels), ctx);
+    return sums_bytes(dc_tail_period(channels), ctx) / 2 * 3;
+}
+
+void dc_gradient_notes_begin(struct dc_gradient_notes *notes, const struct dc_tail *tail,
+                             const float *x, unsigned wanted, void *base, const struct dc_ctx *ctx)
+{
+    notes->tail = tail;
+    notes->x = x;
+    notes->wanted = wanted;
+    notes->sums = base;
+    notes->steps = notes->sums + (int64_t)(ctx->chunks + 1) * 2 * tail->period;
+    memset(base, 0, dc_gradient_sums_bytes(tail->channels, ctx));
 }
 
 size_t dc_notes_place(struct dc_notes *notes, void *base, const struct dc_shape *shape,
@@ -279,16 +311,15 @@ enum dc_status dc_tail_backward(const struct dc_op_call *call, struct dc_error *
     (void)error;
     const struct dc_tail_part *part = call->node->op->tail;
     struct dc_tail *tail = call->saved;
-    const bool sums = dc_tail_wants_sums(part, call, tail);
-    if (sums) {
-        const struct dc_shape *shape = &call->in[0].shape;
-        const struct dc_gradient_notes notes = {
-            tail, dc_f32(&call->in[0]), dc_shape_row(shape) / tail->channels, call->scratch};
-        memset(notes.sums, 0, sums_bytes(tail->period, call->ctx));
+    struct dc_gradient_notes notes = {.row_pixels = dc_shape_row(&call->in[0].shape) /
+                                                    tail->channels,
+                                      .wanted = dc_tail_wanted(part, call, tail)};
+    if (notes.wanted) {
+        dc_gradient_notes_begin(&notes, tail, dc_f32(&call->in[0]), notes.wanted, call->scratch,
+                                call->ctx);
         dc_tail_note_all_gradients(&notes, call);
     }
-    if (part->finish_gradient)
-        part->finish_gradient(tail, call, sums ? call->scratch : NULL);
+    dc_tail_finish(tail, call, &notes);
     dc_tail_apply_all_gradients(tail, call);
     return DC_OK;
 }

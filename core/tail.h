@@ -44,9 +44,11 @@ struct dc_tail {
     float pass_low, pass_high;  // gradients pass where pass_low <= x * scale + shift <= pass_high
     bool quantizes;
     struct dc_grid grid;
+    bool clips;  // of a trained grid: its gradient is that of the ends alone
 };
 
-enum { DC_NOTE_MOMENTS = 1, DC_NOTE_RANGE = 2 };
+enum { DC_NOTE_MOMENTS = 1, DC_NOTE_RANGE = 2 };   // of values
+enum { DC_NOTE_GRADIENTS = 1, DC_NOTE_STEP = 2 };  // of gradients
 
 // Notes about a stored value, per chunk of the batch, summed over whole tiles of rows.
 struct dc_notes {
@@ -63,7 +65,9 @@ struct dc_gradient_notes {
     const struct dc_tail *tail;
     const float *x;  // the stored value, [rows, ...]
     int64_t row_pixels;
-    double *sums;  // [chunks + 1][2][period]: sum of g, sum of g * (x - mean)
+    double *sums;     // [chunks + 1][2][period]: sum of g, sum of g * (x - mean)
+    unsigned wanted;  // DC_NOTE_GRADIENTS: those; DC_NOTE_STEP:
+    double *steps;    // [chunks + 1][period]: sum of dy * (d result / d step of the grid)
 };
 
 // Rows that are noted together: a power of two, so that a tile of 64 pixels ends with them.
@@ -98,14 +102,18 @@ struct dc_tail_part {
     void (*want)(struct dc_notes *notes, const struct dc_op_call *call);
     enum dc_status (*extend)(struct dc_tail *tail, const struct dc_op_call *call,
                              const struct dc_notes *notes, struct dc_error *error);
-    // Parameter gradients and the coefficients a, b, d from the noted sums [chunks][2][period].
-    // NULL: the gradient passes by the range alone. sums NULL: see dc_tail_wants_sums.
+    // Parameter gradients and the coefficients a, b, d from the noted sums [chunks][2][period]; of
+    // a quantizer, from those of its step, [chunks][period].
+    // NULL: the gradient passes by the range alone. sums NULL: see dc_tail_wanted.
     void (*finish_gradient)(struct dc_tail *tail, const struct dc_op_call *call, double *sums);
 };
 
-// Are sums of gradients needed? Not where all of a part is constant.
-bool dc_tail_wants_sums(const struct dc_tail_part *part, const struct dc_op_call *call,
+// What a part must know of the gradients (DC_NOTE_...). Nothing where all of it is constant.
+unsigned dc_tail_wanted(const struct dc_tail_part *part, const struct dc_op_call *call,
                         const struct dc_tail *tail);
+// Calls the part's finish_gradient, if it has one, with the sums that it wants.
+void dc_tail_finish(struct dc_tail *tail, const struct dc_op_call *call,
+                    const struct dc_gradient_notes *notes);
 
 // The tree over chunks of doubles [chunks][2][period], into the slot behind them: [2][period].
 double *dc_tail_total(double *sums, const struct dc_ctx *ctx, int period);
@@ -118,7 +126,10 @@ void dc_tail_repeat(float *coefficients, const struct dc_tail *tail);
 size_t dc_tail_place(struct dc_tail *tail, void *base, int64_t channels);
 size_t dc_notes_place(struct dc_notes *notes, void *base, const struct dc_shape *shape,
                       const struct dc_ctx *ctx);
+// Notes of gradients of the values x behind a tail, in memory of dc_gradient_sums_bytes.
 size_t dc_gradient_sums_bytes(int64_t channels, const struct dc_ctx *ctx);
+void dc_gradient_notes_begin(struct dc_gradient_notes *notes, const struct dc_tail *tail,
+                             const float *x, unsigned wanted, void *base, const struct dc_ctx *ctx);
 void dc_tail_begin(struct dc_tail *tail);
 void dc_notes_clear(const struct dc_notes *notes, const struct dc_ctx *ctx);  // what is wanted
 

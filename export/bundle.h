@@ -8,6 +8,7 @@
 //   model.h5       layers/NN/{weights, biases, weight_scales, multipliers, shifts};
 //                  vectors/NN/{outputs, accumulators}; vectors/00/outputs are the inputs
 //   NAME.h NAME.c  self-contained C99 (c_source.h)
+//   NAME.onnx ...  where asked for (formats.h)
 //
 // Hashes: CRC32 (zlib's) of little-endian bytes. The manifest's own "crc32" is of its compact dump
 // with sorted keys and without that key.
@@ -17,14 +18,16 @@
 
 #include <jansson.h>
 
+#include "core/yaml.h"
 #include "export/vectors.h"
 
 enum { DC_BUNDLE_VERSION = 1 };
 
 // Appears whole: written beside `directory` and renamed. An older bundle of that name is replaced.
+// formats: names of further files wanted (formats.h; "bundle" and "c" change nothing); NULL: none.
 DC_MUST_USE enum dc_status dc_bundle_write(const char *directory, const struct dc_imodel *model,
                                            const struct dc_vectors *vectors,
-                                           struct dc_error *error);
+                                           const struct dc_texts *formats, struct dc_error *error);
 
 // Strict: version, shapes, types, every hash, C files included, and the multipliers that this
 // program derives from the scales. Damage is DC_ERR_DATA with the file and dataset.

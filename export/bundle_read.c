@@ -208,7 +208,7 @@ static enum dc_status check_files(const struct reader *r)
     json_t *files = json_object_get(r->root, "files");
     const char *name;
     json_t *entry;
-    if (json_object_size(files) != 2)
+    if (json_object_size(files) < 2)
         return bad_manifest(r, "does not list the C pair");
     json_object_foreach(files, name, entry)
     {

@@ -14,6 +14,7 @@
 #include "export/bundle.h"
 #include "export/bundle_format.h"
 #include "export/c_source.h"
+#include "export/formats.h"
 #include "qat/profile.h"
 
 static json_t *scale_json(float scale)
@@ -134,26 +135,44 @@ static enum dc_status write_arrays(json_t *layers, const char *path, const struc
     return dc_h5_close_commit(file, status, error);
 }
 
-// The C pair with its hashes.
+static enum dc_status list_file(json_t *files, const char *directory, const char *file,
+                                struct dc_arena *arena, struct dc_error *error)
+{
+    char *text, crc[16];
+    size_t size;
+    const char *path = dc_arena_printf(arena, error, "%s/%s", directory, file);
+    if (!path)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_file_read(&text, &size, path, arena, error));
+    snprintf(crc, sizeof crc, "%08" PRIx32, dc__crc32(text, size));
+    if (json_object_set_new(files, file,
+                            json_pack("{s:I, s:s}", "bytes", (json_int_t)size, "crc32", crc)) != 0)
+        return dc_fail(error, DC_ERR_MEMORY, "no memory for the manifest");
+    return DC_OK;
+}
+
+// The C pair, and the files of other formats where asked for, with their hashes.
 static enum dc_status write_sources(json_t *files, const char *directory,
                                     const struct dc_imodel *model, const struct dc_vectors *vectors,
-                                    struct dc_arena *arena, struct dc_error *error)
+                                    const struct dc_texts *formats, struct dc_arena *arena,
+                                    struct dc_error *error)
 {
     const char *name = dc_c_identifier(arena, model->name, error);
     if (!name)
         return DC_ERR_MEMORY;
     DC_TRY(dc_c_source_write(directory, name, model, vectors, error));
-    for (int i = 0; i < 2; i++) {
-        char *text, crc[16];
-        size_t size;
-        const char *file = dc_arena_printf(arena, error, "%s.%s", name, i == 0 ? "h" : "c");
-        char *path = file ? dc_arena_printf(arena, error, "%s/%s", directory, file) : NULL;
+    for (int i = 0; i < 2 + (formats ? formats->count : 0); i++) {
+        const char *ending = i == 0 ? "h" : i == 1 ? "c" : formats->items[i - 2];
+        const struct dc_export_format *format = i < 2 ? NULL : dc_export_format_find(ending);
+        const char *file = dc_arena_printf(arena, error, "%s.%s", name, ending);
+        if (i >= 2 && !format)
+            continue;
+        const char *path = file ? dc_arena_printf(arena, error, "%s/%s", directory, file) : NULL;
         if (!path)
             return DC_ERR_MEMORY;
-        DC_TRY(dc_file_read(&text, &size, path, arena, error));
-        snprintf(crc, sizeof crc, "%08" PRIx32, dc__crc32(text, size));
-        json_object_set_new(files, file,
-                            json_pack("{s:I, s:s}", "bytes", (json_int_t)size, "crc32", crc));
+        if (format)
+            DC_TRY(format->write(path, model, error));
+        DC_TRY(list_file(files, directory, file, arena, error));
     }
     return DC_OK;
 }
@@ -182,7 +201,8 @@ json_t *dc_bundle_cost(const struct dc_imodel_cost *cost)
 }
 
 static enum dc_status fill_directory(const char *directory, const struct dc_imodel *model,
-                                     const struct dc_vectors *vectors, struct dc_arena *arena,
+                                     const struct dc_vectors *vectors,
+                                     const struct dc_texts *formats, struct dc_arena *arena,
                                      struct dc_error *error)
 {
     struct dc_imodel_cost cost;
@@ -205,7 +225,7 @@ static enum dc_status fill_directory(const char *directory, const struct dc_imod
         return dc_fail(error, DC_ERR_MEMORY, "no memory for the manifest");
     enum dc_status status = write_arrays(layers, h5, model, vectors, error);
     if (status == DC_OK)
-        status = write_sources(files, directory, model, vectors, arena, error);
+        status = write_sources(files, directory, model, vectors, formats, arena, error);
     if (status == DC_OK)
         status = write_manifest(root, manifest, error);
     json_decref(root);
@@ -234,7 +254,8 @@ static enum dc_status swap_in(const char *fresh, const char *directory, struct d
 }
 
 enum dc_status dc_bundle_write(const char *directory, const struct dc_imodel *model,
-                               const struct dc_vectors *vectors, struct dc_error *error)
+                               const struct dc_vectors *vectors, const struct dc_texts *formats,
+                               struct dc_error *error)
 {
     struct dc_arena *arena = NULL;
     DC_TRY(dc_arena_create(&arena, error));
@@ -250,7 +271,7 @@ enum dc_status dc_bundle_write(const char *directory, const struct dc_imodel *mo
         else if (chmod(fresh, 0755) != 0)
             status = dc_fail(error, DC_ERR_IO, "%s: %s", fresh, strerror(errno));
         else
-            status = fill_directory(fresh, model, vectors, arena, error);
+            status = fill_directory(fresh, model, vectors, formats, arena, error);
         if (status == DC_OK)
             status = swap_in(fresh, target, arena, error);
         if (status != DC_OK)

@@ -122,24 +122,35 @@ static void put_header(const struct source *s)
 static void put_kernels(const struct source *s)
 {
     bool used[DC_IOP_COUNT] = {false};
-    bool requantizes = false, clamps = false;
+    bool requantizes = false, clamps = false, rounds = false, adds = false;
+    const char *rounding = s->model->profile->rounding;
+    const bool even = strcmp(rounding, "float_even") == 0;
     for (int i = 1; i < s->model->count; i++) {
         const struct dc_ilayer *l = &s->model->layers[i];
         // A reshape within the arena is no code.
         used[l->op] = used[l->op] || l->op != DC_I_RESHAPE || i == s->model->count - 1;
         clamps = clamps || dc_ilayer_has_accumulators(l) || l->op == DC_I_MAX_POOL;
-        requantizes = requantizes || (dc_ilayer_has_accumulators(l) && l->op != DC_I_AVERAGE_POOL);
+        rounds = rounds || dc_ilayer_has_accumulators(l);
+        adds = adds || l->op == DC_I_ADD;
+        requantizes = requantizes || (dc_ilayer_has_accumulators(l) && l->op != DC_I_AVERAGE_POOL &&
+                                      !(even && l->op == DC_I_ADD));
     }
     fputs(dc__c_layer_struct, s->out);
+    if (even && rounds)
+        fputs(dc__c_nearest_even, s->out);
+    if (even && (requantizes || adds))
+        fputs(dc__c_factor, s->out);
     if (requantizes)
-        fputs(strcmp(s->model->profile->rounding, "single") == 0 ? dc__c_requantize_single
-                                                                 : dc__c_requantize_double,
+        fputs(even                              ? dc__c_requantize_even
+              : strcmp(rounding, "single") == 0 ? dc__c_requantize_single
+                                                : dc__c_requantize_double,
               s->out);
     if (clamps)
         fputs(dc__c_finish, s->out);
     for (int op = 0; op < DC_IOP_COUNT; op++) {
+        const char *other = even ? dc__c_kernels_even[op] : NULL;
         if (used[op] && dc__c_kernels[op])
-            fputs(dc__c_kernels[op], s->out);
+            fputs(other ? other : dc__c_kernels[op], s->out);
     }
 }
 

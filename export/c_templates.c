@@ -48,6 +48,48 @@ const char *const dc__c_requantize_single =
     "}\n"
     "\n";
 
+const char *const dc__c_nearest_even =
+    "/* To the nearest integer, a half to the even one; beyond 1024 the clamp comes next anyway. "
+    "*/\n"
+    "static int64_t nearest_even(float y)\n"
+    "{\n"
+    "    int32_t whole;\n"
+    "    float rest;\n"
+    "    if (y >= 1024.0f || y <= -1024.0f)\n"
+    "        return y > 0.0f ? 1024 : -1024;\n"
+    "    whole = (int32_t)y;\n"
+    "    rest = y - (float)whole;\n"
+    "    if (rest > 0.5f || (rest == 0.5f && whole % 2 != 0))\n"
+    "        whole++;\n"
+    "    else if (rest < -0.5f || (rest == -0.5f && whole % 2 != 0))\n"
+    "        whole--;\n"
+    "    return whole;\n"
+    "}\n"
+    "\n";
+
+const char *const dc__c_factor = "/* multiplier * 2^(shift - 31): a float32 to its last bit. */\n"
+                                 "static float factor(int32_t multiplier, int32_t shift)\n"
+                                 "{\n"
+                                 "    float f = (float)multiplier;\n"
+                                 "    int32_t i;\n"
+                                 "    for (i = shift; i < 31; i++)\n"
+                                 "        f *= 0.5f;\n"
+                                 "    for (i = 31; i < shift; i++)\n"
+                                 "        f *= 2.0f;\n"
+                                 "    return f;\n"
+                                 "}\n"
+                                 "\n";
+
+const char *const dc__c_requantize_even =
+    "/* The product in float32 (volatile: not fused, not wider), then half to even, as ONNX "
+    "Runtime. */\n"
+    "static int64_t requantize(int64_t x, int32_t multiplier, int32_t shift)\n"
+    "{\n"
+    "    const volatile float y = (float)x * factor(multiplier, shift);\n"
+    "    return nearest_even(y);\n"
+    "}\n"
+    "\n";
+
 const char *const dc__c_finish =
     "/* Right shifts of negative numbers are arithmetic on every compiler we know; the self-test "
     "would\n"
@@ -173,6 +215,53 @@ static const char average_pool[] =
     "}\n"
     "\n";
 
+static const char add_even[] =
+    "/* Both inputs as float32 values (factors 0 and 1), their sum in steps of the output (2). */\n"
+    "static void add(int8_t *y, const int8_t *a, const int8_t *b, const struct layer *l)\n"
+    "{\n"
+    "    const int32_t *m = l->multipliers, *s = l->shifts;\n"
+    "    const float first = factor(m[0], s[0]), second = factor(m[1], s[1]), step = factor(m[2], "
+    "s[2]);\n"
+    "    const int32_t count = (int32_t)l->out_h * l->out_w * l->out_c;\n"
+    "    int32_t i;\n"
+    "    for (i = 0; i < count; i++) {\n"
+    "        const volatile float left = first * (float)(a[i] - l->in_zero);\n"
+    "        const volatile float right = second * (float)(b[i] - l->other_zero);\n"
+    "        const volatile float sum = left + right;\n"
+    "        const volatile float steps = sum / step;\n"
+    "        y[i] = finish(nearest_even(steps) + l->out_zero, l);\n"
+    "    }\n"
+    "}\n"
+    "\n";
+
+static const char average_pool_even[] =
+    "/* The mean of the taps inside the input; a half goes to the even step from the zero point. "
+    "*/\n"
+    "static void average_pool(int8_t *y, const int8_t *x, const struct layer *l)\n"
+    "{\n"
+    "    int oy, ox, c, ky, kx;\n"
+    "    for (oy = 0; oy < l->out_h; oy++)\n"
+    "        for (ox = 0; ox < l->out_w; ox++)\n"
+    "            for (c = 0; c < l->out_c; c++) {\n"
+    "                int32_t sum = 0, taps = 0;\n"
+    "                for (ky = 0; ky < l->kernel_h; ky++)\n"
+    "                    for (kx = 0; kx < l->kernel_w; kx++) {\n"
+    "                        const int iy = oy * l->stride_h + ky - l->pad_top;\n"
+    "                        const int ix = ox * l->stride_w + kx - l->pad_left;\n"
+    "                        if (iy >= 0 && iy < l->in_h && ix >= 0 && ix < l->in_w) {\n"
+    "                            sum += x[((int32_t)iy * l->in_w + ix) * l->in_c + c] - "
+    "l->in_zero;\n"
+    "                            taps++;\n"
+    "                        }\n"
+    "                    }\n"
+    "                {\n"
+    "                    const volatile float mean = (float)sum / (float)taps;\n"
+    "                    *y++ = finish(nearest_even(mean) + l->out_zero, l);\n"
+    "                }\n"
+    "            }\n"
+    "}\n"
+    "\n";
+
 static const char max_pool[] =
     "static void max_pool(int8_t *y, const int8_t *x, const struct layer *l)\n"
     "{\n"
@@ -277,4 +366,9 @@ const char *const dc__c_kernels[DC_IOP_COUNT] = {
     [DC_I_PAD] = pad,
     [DC_I_CONCAT] = concat,
     [DC_I_SLICE] = slice,
+};
+
+const char *const dc__c_kernels_even[DC_IOP_COUNT] = {
+    [DC_I_ADD] = add_even,
+    [DC_I_AVERAGE_POOL] = average_pool_even,
 };

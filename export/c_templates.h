@@ -8,7 +8,12 @@
 extern const char *const dc__c_layer_struct;
 extern const char *const dc__c_requantize_double;
 extern const char *const dc__c_requantize_single;
+extern const char *const dc__c_requantize_even;
+extern const char *const dc__c_nearest_even;  // before it, and for averages
+extern const char *const dc__c_factor;        // before it, and for additions
 extern const char *const dc__c_finish;
 extern const char *const dc__c_kernels[DC_IOP_COUNT];  // NULL: emits no kernel
+// Those that are others where sums are rounded half to even; NULL: the same.
+extern const char *const dc__c_kernels_even[DC_IOP_COUNT];
 
 #endif

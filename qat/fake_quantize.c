@@ -8,19 +8,85 @@
 #include <math.h>
 #include <string.h>
 
-struct dc_grid dc_grid_of_range(float minimum, float maximum)
+#include "core/parallel.h"
+
+float dc_power_of_two_above(float step)
+{
+    int exponent;
+    const float fraction = frexpf(step, &exponent);  // step = fraction * 2^exponent, 0.5 to 1
+    return ldexpf(1.0f, fraction > 0.5f ? exponent : exponent - 1);
+}
+
+float dc_power_of_two_near(float step)
+{
+    int exponent;
+    const float fraction = frexpf(step, &exponent);
+    return ldexpf(1.0f, (double)fraction * (double)fraction > 0.5 ? exponent : exponent - 1);
+}
+
+static struct dc_grid range_grid(float minimum, float maximum, int bits, bool power_of_two)
 {
     const float low = minimum < 0.0f ? minimum : 0.0f;
     const float high = maximum > 0.0f ? maximum : 0.0f;
-    const float step = (high - low) / (float)(DC_CODE_HIGH - DC_CODE_LOW);
-    struct dc_grid grid = {.low = DC_CODE_LOW, .high = DC_CODE_HIGH};
-    grid.step = step < DC_STEP_FLOOR ? DC_STEP_FLOOR : step;
+    struct dc_grid grid = {.low = (float)dc_code_low(bits), .high = (float)dc_code_high(bits)};
+    const float step = (high - low) / (grid.high - grid.low);
+    const float least = step < DC_STEP_FLOOR ? DC_STEP_FLOOR : step;
+    grid.step = power_of_two ? dc_power_of_two_above(least) : least;
     grid.inverse_step = 1.0f / grid.step;
     const float zero_point = grid.low - rintf(low / grid.step);
     grid.zero_point = zero_point < grid.low    ? grid.low
                       : zero_point > grid.high ? grid.high
                                                : zero_point;
     return grid;
+}
+
+struct dc_grid dc_grid_of_range(float minimum, float maximum, int bits)
+{
+    return range_grid(minimum, maximum, bits, false);
+}
+
+// The code that stands for the greatest value; for the least, where none is above 0.
+static float top_code(struct dc_grid grid)
+{
+    return grid.high > grid.zero_point ? grid.high - grid.zero_point : grid.zero_point - grid.low;
+}
+
+// range, trained: values of the node's parameters; trained NULL: it has none.
+static struct dc_grid grid_of(const struct dc_fake_quantize_attributes *a, const float *range,
+                              const float *trained)
+{
+    struct dc_grid grid = range_grid(range[DC_RANGE_MIN], range[DC_RANGE_MAX], a->bits,
+                                     a->power_of_two);
+    if (a->scaling == DC_STEP_OF_RANGE)
+        return grid;
+    const float size = fabsf(*trained);
+    const float step = a->scaling == DC_STEP_CLIPPED ? size / top_code(grid) : size;
+    const float least = step < DC_STEP_FLOOR ? DC_STEP_FLOOR : step;
+    grid.step = a->power_of_two ? dc_power_of_two_near(least) : least;
+    grid.inverse_step = 1.0f / grid.step;
+    return grid;
+}
+
+static float *value_of(const struct dc_node *node, const struct dc_params *params, int which)
+{
+    return which < node->param_count ? params->value + params->slices[node->params[which]].offset
+                                     : NULL;
+}
+
+struct dc_grid dc_grid_of_node(const struct dc_node *node, const struct dc_params *params)
+{
+    return grid_of(node->attributes, value_of(node, params, 0), value_of(node, params, 1));
+}
+
+void dc_start_step(const struct dc_node *node, const struct dc_params *params)
+{
+    const struct dc_fake_quantize_attributes *a = node->attributes;
+    const float *range = value_of(node, params, 0);
+    const struct dc_grid grid = range_grid(range[DC_RANGE_MIN], range[DC_RANGE_MAX], a->bits,
+                                           a->power_of_two);
+    if (a->scaling != DC_STEP_OF_RANGE)
+        *value_of(node, params, 1) = a->scaling == DC_STEP_CLIPPED ? grid.step * top_code(grid)
+                                                                   : grid.step;
 }
 
 // rint for |v| <= 2^22 by adding and taking away 1.5 * 2^23: no call, the same bits everywhere.
@@ -32,9 +98,11 @@ static inline float round_code(float v)
     return (v + magic) - magic;
 }
 
-static bool is_inside(float v, struct dc_grid grid)
+// Where the gradient passes: what rounds into the grid, and of a trained one, what lies in it.
+static bool is_inside(float v, struct dc_grid grid, bool trained)
 {
-    const float code = round_code(v * grid.inverse_step) + grid.zero_point;
+    const float t = v * grid.inverse_step;
+    const float code = (trained ? t : round_code(t)) + grid.zero_point;
     return grid.low <= code && code <= grid.high;
 }
 
@@ -46,14 +114,13 @@ static float float_of(float sign, uint32_t magnitude)
     return sign * v;
 }
 
-// The float furthest from 0 on one side that rounds into the grid: 0 does, and rounding is
-// monotone.
-static float furthest_inside(float sign, struct dc_grid grid)
+// The float furthest from 0 on one side that is inside: 0 is, and rounding is monotone.
+static float furthest_inside(float sign, struct dc_grid grid, bool trained)
 {
     uint32_t inside = 0, outside = 0x7f800000;  // 0 and infinity
     while (outside - inside > 1) {
         const uint32_t middle = inside + (outside - inside) / 2;
-        if (is_inside(float_of(sign, middle), grid))
+        if (is_inside(float_of(sign, middle), grid, trained))
             inside = middle;
         else
             outside = middle;
@@ -61,20 +128,28 @@ static float furthest_inside(float sign, struct dc_grid grid)
     return float_of(sign, inside);
 }
 
-void dc_tail_quantize(struct dc_tail *tail, struct dc_grid grid)
+static void quantize_tail(struct dc_tail *tail, struct dc_grid grid, bool trained)
 {
-    const float low = furthest_inside(-1.0f, grid), high = furthest_inside(1.0f, grid);
+    const float low = furthest_inside(-1.0f, grid, trained);
+    const float high = furthest_inside(1.0f, grid, trained);
     tail->quantizes = true;
     tail->grid = grid;
     tail->pass_low = tail->pass_low > low ? tail->pass_low : low;
     tail->pass_high = tail->pass_high < high ? tail->pass_high : high;
 }
 
+void dc_tail_quantize(struct dc_tail *tail, struct dc_grid grid)
+{
+    quantize_tail(tail, grid, false);
+}
+
 static bool observes(const struct dc_op_call *call)
 {
+    const struct dc_fake_quantize_attributes *a = call->node->attributes;
+    const bool follows = a->observer <= DC_OBSERVER_MIN_MAX && a->scaling == DC_STEP_OF_RANGE;
     const bool off = call->step && call->step->quantizers_off;
     const bool frozen = call->step && call->step->freeze_observers;
-    return !frozen && call->rows > 0 && (call->mode == DC_TRAINING || off);
+    return !frozen && call->rows > 0 && (call->mode == DC_TRAINING ? follows : off);
 }
 
 // The sum shows what is not finite; around 0 where no batch normalization asks for it as well.
@@ -126,7 +201,7 @@ static void move_range(float *range, const struct dc_fake_quantize_attributes *a
         range[DC_RANGE_MIN] = minimum;
         range[DC_RANGE_MAX] = maximum;
         range[DC_RANGE_SEEN] = 1.0f;
-    } else if (a->observer == DC_OBSERVER_MIN_MAX) {
+    } else if (a->observer != DC_OBSERVER_MOVING_AVERAGE) {
         if (minimum < range[DC_RANGE_MIN])
             range[DC_RANGE_MIN] = minimum;
         if (maximum > range[DC_RANGE_MAX])
@@ -148,15 +223,38 @@ static enum dc_status extend(struct dc_tail *tail, const struct dc_op_call *call
     }
     if (call->step && call->step->quantizers_off)
         return DC_OK;
-    if (!(range[DC_RANGE_SEEN] > 0.0f))
+    const struct dc_fake_quantize_attributes *a = call->node->attributes;
+    const bool trained = a->scaling != DC_STEP_OF_RANGE;
+    if (!(range[DC_RANGE_SEEN] > 0.0f) || (trained && *call->param[1] == 0.0f))
         return dc_fail(error, DC_ERR_NUMERIC,
                        "'%s' has no range: nothing was observed, so train or calibrate first",
                        call->node->name);
-    dc_tail_quantize(tail, dc_grid_of_range(range[DC_RANGE_MIN], range[DC_RANGE_MAX]));
+    quantize_tail(tail, grid_of(a, range, call->param[1]), trained);
+    tail->clips = a->scaling == DC_STEP_CLIPPED;
     return DC_OK;
 }
 
-static const struct dc_tail_part part = {DC_TAIL_QUANTIZE, want, extend, NULL};
+// LSQ, equation 3, times the gradient scale; PACT, equation 3 with the decay of its clip.
+static void finish_gradient(struct dc_tail *tail, const struct dc_op_call *call, double *steps)
+{
+    const struct dc_fake_quantize_attributes *a = call->node->attributes;
+    double sum = 0.0;
+    if (!steps)
+        return;
+    double *total = steps + (int64_t)call->ctx->chunks * tail->period;
+    dc_tree_sum_double(total, steps, call->ctx->chunks, tail->period, tail->period);
+    for (int c = 0; c < tail->period; c++)
+        sum += total[c];
+    const double size = fabs((double)*call->param[1]), top = (double)top_code(tail->grid);
+    const double values = (double)dc_shape_row(&call->in[0].shape);
+    const double share = (double)call->rows / (double)call->step->total_batch;
+    const double gradient = a->scaling == DC_STEP_LEARNED
+                                ? sum / sqrt(values * top)
+                                : sum / top + 2.0 * (double)a->clip_decay * size * share;
+    *call->d_param[1] += (float)(*call->param[1] < 0.0f ? -gradient : gradient);
+}
+
+static const struct dc_tail_part part = {DC_TAIL_QUANTIZE, want, extend, finish_gradient};
 
 static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
                             const struct dc_shape *in, struct dc_error *error)
@@ -166,19 +264,29 @@ static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
     if (!(a->constant > 0.0f) || !(a->constant <= 1.0f))
         return dc_fail(error, DC_ERR_CONFIG, "the averaging constant must be in (0, 1], not %g",
                        (double)a->constant);
+    if (a->bits < 2 || a->bits > 8)
+        return dc_fail(error, DC_ERR_CONFIG, "values have 2 to 8 bits, not %d", a->bits);
+    if (!(a->clip_decay >= 0.0f))
+        return dc_fail(error, DC_ERR_CONFIG, "the decay of a clip must not be negative");
     return DC_OK;
 }
 
 static int declare(struct dc_param_spec specs[DC_OP_PARAMS_MAX], const struct dc_node *node,
                    const struct dc_shape *in)
 {
-    (void)node;
+    const struct dc_fake_quantize_attributes *a = node->attributes;
     (void)in;
     specs[0] = (struct dc_param_spec){.name = "range",
                                       .role = DC_ROLE_OBSERVER,
                                       .shape = DC_SHAPE(DC_RANGE_COUNT),
                                       .init = DC_INIT_CONSTANT};
-    return 1;
+    if (a->scaling == DC_STEP_OF_RANGE)
+        return 1;
+    specs[1] = (struct dc_param_spec){.name = a->scaling == DC_STEP_CLIPPED ? "clip" : "step",
+                                      .role = DC_ROLE_QUANTIZER,
+                                      .shape = DC_SHAPE(1),
+                                      .init = DC_INIT_CONSTANT};
+    return 2;
 }
 
 const struct dc_op dc_op_fake_quantize = {

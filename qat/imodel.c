@@ -127,13 +127,16 @@ static enum dc_status check_output(const struct dc_ilayer *l, struct dc_error *e
     if (!(l->scale > 0.0f) || !isfinite(l->scale))
         return dc_fail(error, DC_ERR_DATA, "the scale %g is not finite and positive",
                        (double)l->scale);
-    if (l->bits != 8)
-        return dc_fail(error, DC_ERR_DATA, "activations have 8 bits here, not %d", l->bits);
-    if (!within(l->zero_point, -128, 127))
-        return dc_fail(error, DC_ERR_DATA, "the zero point %d is not an int8", l->zero_point);
-    if (!within(l->clamp_low, -128, l->clamp_high) || !within(l->clamp_high, -128, 127))
-        return dc_fail(error, DC_ERR_DATA, "the clamp [%d, %d] is not a range of int8",
-                       l->clamp_low, l->clamp_high);
+    if (!within(l->bits, l->op == DC_I_INPUT ? 8 : 2, 8))
+        return dc_fail(error, DC_ERR_DATA, "activations have 2 to 8 bits, the input 8, not %d",
+                       l->bits);
+    const int low = -(1 << (l->bits - 1)), high = -low - 1;
+    if (!within(l->zero_point, low, high))
+        return dc_fail(error, DC_ERR_DATA, "the zero point %d is not an int%d", l->zero_point,
+                       l->bits);
+    if (!within(l->clamp_low, low, l->clamp_high) || !within(l->clamp_high, low, high))
+        return dc_fail(error, DC_ERR_DATA, "the clamp [%d, %d] is not a range of int%d",
+                       l->clamp_low, l->clamp_high, l->bits);
     return DC_OK;
 }
 
@@ -212,16 +215,18 @@ static enum dc_status check_sharing(const struct dc_ilayer *l, const struct dc_i
                                     struct dc_error *error)
 {
     for (int i = 0; shares_quantization(l) && i < l->input_count; i++) {
-        if (in[i]->scale != l->scale || in[i]->zero_point != l->zero_point)
+        if (in[i]->scale != l->scale || in[i]->zero_point != l->zero_point ||
+            in[i]->bits != l->bits)
             return dc_fail(error, DC_ERR_DATA,
-                           "%s computes nothing, so its output needs the scale and zero point of "
-                           "'%s' (%.9g, %d), not (%.9g, %d)",
+                           "%s computes nothing, so its output needs the scale, zero point and "
+                           "bits of '%s' (%.9g, %d, %d), not (%.9g, %d, %d)",
                            dc_iop_name(l->op), in[i]->name, (double)in[i]->scale, in[i]->zero_point,
-                           (double)l->scale, l->zero_point);
+                           in[i]->bits, (double)l->scale, l->zero_point, l->bits);
     }
     const bool copies = l->op == DC_I_INPUT || l->op == DC_I_RESHAPE || l->op == DC_I_PAD ||
                         l->op == DC_I_SLICE || l->op == DC_I_CONCAT;
-    if (copies && (l->clamp_low != -128 || l->clamp_high != 127))
+    const int low = -(1 << (l->bits - 1));
+    if (copies && (l->clamp_low != low || l->clamp_high != -low - 1))
         return dc_fail(error, DC_ERR_DATA, "%s has no clamp", dc_iop_name(l->op));
     return DC_OK;
 }

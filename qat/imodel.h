@@ -52,7 +52,7 @@ struct dc_ilayer {
     int height, width, channels;
     float scale;
     int zero_point;
-    int bits;                   // of the codes; 8
+    int bits;                   // of the codes, which lie in int8: 2 to 8, of the input 8
     int clamp_low, clamp_high;  // fused activation, in codes
 
     // Windows: convolutions and pools; pad uses the four pads alone. A slice begins at row pad_top,
@@ -62,7 +62,7 @@ struct dc_ilayer {
     int first_channel;
 
     // Convolutions and fully connected layers.
-    int weight_bits;   // 8
+    int weight_bits;   // 2 to 8
     bool per_channel;  // false: all weight_scales are equal
     const int8_t *weights;
     const int32_t *biases;       // [channels]

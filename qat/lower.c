@@ -66,7 +66,9 @@ static enum dc_status find_grid(const struct lowering *w, int i, struct dc_ilaye
         !isfinite(range[DC_RANGE_MAX]))
         return dc_fail(w->error, DC_ERR_NUMERIC, "'%s' has no finite range: train or calibrate",
                        w->graph->nodes[at].name);
-    const struct dc_grid grid = dc_grid_of_range(range[DC_RANGE_MIN], range[DC_RANGE_MAX]);
+    const struct dc_fake_quantize_attributes *a = w->graph->nodes[at].attributes;
+    const struct dc_grid grid = dc_grid_of_node(&w->graph->nodes[at], w->params);
+    l->bits = a->bits;
     l->scale = grid.step;
     l->zero_point = (int)grid.zero_point;
     return DC_OK;
@@ -94,14 +96,14 @@ static int relu_behind(const struct lowering *w, int i)
 // The clamps of a layer whose grid is set; relu: the node behind it, or NONE.
 static void set_clamps(const struct lowering *w, struct dc_ilayer *l, int relu)
 {
-    l->clamp_low = -128;
-    l->clamp_high = 127;
+    l->clamp_low = dc_code_low(l->bits);
+    l->clamp_high = dc_code_high(l->bits);
     if (relu == NONE)
         return;
     l->clamp_low = l->zero_point;
     if (w->graph->nodes[relu].op == &dc_op_relu6) {
         const float high = (float)l->zero_point + roundf(6.0f / l->scale);
-        l->clamp_high = high < 127.0f ? (int)high : 127;
+        l->clamp_high = high < (float)l->clamp_high ? (int)high : l->clamp_high;
     }
 }
 
@@ -117,7 +119,6 @@ static enum dc_status add_layer(struct lowering *w, struct dc_ilayer *l, int i, 
     int index;
     const struct dc_node *node = &w->graph->nodes[i];
     l->name = node->name;
-    l->bits = 8;
     l->input_count = node->input_count;
     if (node->input_count > DC_I_INPUTS_MAX)
         return no_form(w, i, "too many inputs");
@@ -217,6 +218,7 @@ static enum dc_status lower_simple(struct lowering *w, int i, struct dc_ilayer *
             return no_form(w, i, "what it reads has no quantizer");
         l->scale = w->model->layers[input].scale;
         l->zero_point = w->model->layers[input].zero_point;
+        l->bits = w->model->layers[input].bits;
     }
     if (pools)
         set_window(l, node->attributes);

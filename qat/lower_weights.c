@@ -14,11 +14,13 @@
 struct folding {
     int64_t taps;
     int channels;
-    bool per_channel;
+    const struct dc_weight_quantizer *quantizer;
+    float high;                   // the largest code
     const float *weights, *bias;  // [taps, channels], [channels] or NULL
-    double *factor, *offset;      // [channels]: y = factor * (w x) + offset
-    float *kernel_scales;         // of the unfolded kernel
-    double *scales;               // of the folded one
+    const struct dc_node *node;
+    double *factor, *offset;  // [channels]: y = factor * (w x) + offset
+    float *kernel_scales;     // of the unfolded kernel
+    double *scales;           // of the folded one
 };
 
 static const float *param(const struct dc_params *params, const struct dc_node *node, int which)
@@ -35,7 +37,7 @@ static enum dc_status fold(struct folding *f, struct dc_arena *arena, const stru
     f->kernel_scales = DC_NEW(arena, float, f->channels, error);
     if (!f->factor || !f->offset || !f->scales || !f->kernel_scales)
         return DC_ERR_MEMORY;
-    dc_weight_scales(f->kernel_scales, f->weights, f->taps, f->channels, f->per_channel);
+    dc_node_weight_scales(f->kernel_scales, f->node, params);
     const struct dc_batch_norm_attributes *a = norm ? norm->attributes : NULL;
     for (int c = 0; c < f->channels; c++) {
         const double bias = f->bias ? (double)f->bias[c] : 0.0;
@@ -59,7 +61,7 @@ static enum dc_status fold(struct folding *f, struct dc_arena *arena, const stru
 // Raise scales to the floor, and until the bias leaves room for the sum.
 static void raise_scales(struct folding *f, double input_scale, struct dc_lower_report *report)
 {
-    const double most_sum = (double)f->taps * DC_WEIGHT_HIGH * 255.0;
+    const double most_sum = (double)f->taps * (double)f->high * 255.0;
     const double room = fmax(0x1p20, (double)INT32_MAX - most_sum);
     double largest = 0.0;
     for (int c = 0; c < f->channels; c++) {
@@ -69,12 +71,13 @@ static void raise_scales(struct folding *f, double input_scale, struct dc_lower_
         }
         const double least = fabs(f->offset[c]) / (input_scale * room) * (1.0 + 0x1p-20);
         if (f->scales[c] < least) {
-            f->scales[c] = least;
+            f->scales[c] = f->quantizer->power_of_two ? (double)dc_power_of_two_above((float)least)
+                                                      : least;
             report->raised_channels++;
         }
         largest = fmax(largest, f->scales[c]);
     }
-    for (int c = 0; c < f->channels && !f->per_channel; c++)
+    for (int c = 0; c < f->channels && !f->quantizer->per_channel; c++)
         f->scales[c] = largest;
 }
 
@@ -83,7 +86,7 @@ static void raise_scales(struct folding *f, double input_scale, struct dc_lower_
 static int8_t code_of(const struct folding *f, int64_t tap, int c)
 {
     const float scale = f->kernel_scales[c];
-    const double code = (double)dc_weight_code(f->weights[tap * f->channels + c], scale);
+    const double code = (double)dc_weight_code(f->weights[tap * f->channels + c], scale, f->high);
     const double own = (double)scale * fabs(f->factor[c]);
     if (f->factor[c] == 0.0)
         return 0;
@@ -122,14 +125,16 @@ enum dc_status dc__lower_weights(struct dc_ilayer *layer, struct dc_arena *arena
                            "layer '%s': a convolution in %d groups has no integer form; 1 group or "
                            "one a channel",
                            node->name, a->conv.groups);
-        f.per_channel = a->per_channel;
         has_bias = a->conv.bias;
     } else {
         const struct dc_quantized_dense_attributes *a = node->attributes;
         layer->op = DC_I_FULLY_CONNECTED;
-        f.per_channel = a->per_channel;
         has_bias = a->dense.bias;
     }
+    int kept;
+    f.quantizer = dc_node_weight_quantizer(&kept, node);
+    f.high = (float)dc_code_high(f.quantizer->bits);
+    f.node = node;
     f.taps = params->slices[node->params[0]].count / f.channels;
     f.bias = has_bias ? param(params, node, 1) : NULL;
     DC_TRY_IN(fold(&f, arena, norm, params, error), error, "layer '%s'", node->name);
@@ -147,8 +152,8 @@ enum dc_status dc__lower_weights(struct dc_ilayer *layer, struct dc_arena *arena
             weights[layer->op == DC_I_DEPTHWISE_CONV2D ? t * f.channels + c : c * f.taps + t] =
                 code_of(&f, t, c);
     }
-    layer->per_channel = f.per_channel;
-    layer->weight_bits = 8;
+    layer->per_channel = f.quantizer->per_channel;
+    layer->weight_bits = f.quantizer->bits;
     layer->weights = weights;
     layer->biases = biases;
     layer->weight_scales = scales;

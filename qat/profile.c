@@ -1,17 +1,19 @@
 // Owns the profiles `tflm` (TensorFlow Lite Micro's reference kernels, CMSIS-NN) and `ruy`
 // (TFLite's single rounding). They share every formula but the rounding of one requantization, so
 // each kernel is written once over it. Formulae: TFLite reference kernels conv, add, reduce (mean),
-// pooling. Does not know about windows or memory.
+// pooling. And `onnxruntime`: float32 factors, rounded half to even. Does not know about windows or
+// memory.
 
 #include "qat/profile.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "qat/fixed_point.h"
 
 typedef int32_t rounding(int32_t x, int32_t multiplier, int32_t shift);
 
-enum { ADD_LEFT_SHIFT = 20, SHIFT_MAX_DOUBLE = 1024, SHIFT_MAX_SINGLE = 30 };
+enum { ADD_LEFT_SHIFT = 20, SHIFT_MAX_DOUBLE = 1024, SHIFT_MAX_SINGLE = 30, SHIFT_MAX_EVEN = 60 };
 
 // Compared before the zero point is added, so that nothing overflows.
 static inline int8_t finish(int32_t value, const struct dc_ilayer *layer)
@@ -163,7 +165,94 @@ static const struct dc_profile profile_ruy = {
     .average = average,
 };
 
-static const struct dc_profile *const profiles[] = {&profile_tflm, &profile_ruy, NULL};
+// ONNX Runtime: an integer sum becomes a float32, is multiplied by one float32 factor and rounded
+// half to even; additions and averages are those of QuantizeLinear over float32 values. A factor's
+// 24 bits stand exactly in multiplier and shift. Formulae: onnxruntime mlas/lib/quantize.cpp,
+// onnx/docs/Operators.md (QuantizeLinear).
+
+static inline float factor_of(const struct dc_ilayer *layer, int i)
+{
+    return ldexpf((float)layer->multipliers[i], layer->shifts[i] - 31);
+}
+
+// Beyond int8 by far is far enough: the clamp comes next.
+static inline int32_t nearest_even(float value)
+{
+    const float limited = value < -0x1p20f ? -0x1p20f : value > 0x1p20f ? 0x1p20f : value;
+    return (int32_t)rintf(limited);
+}
+
+// The scales of an addition are all taken times one power of two, which changes no rounding, so
+// that the output's is near 1. Factors above 2^60 saturate whatever they multiply.
+static void even_derive(struct dc_ilayer *layer, const struct dc_ilayer *const *inputs)
+{
+    const struct dc_ilayer *x = inputs[0];
+    int exponent;
+    frexpf(layer->scale, &exponent);
+    for (int i = 0; i < layer->rescales; i++) {
+        double factor;
+        if (layer->op == DC_I_ADD)
+            factor = ldexp((double)(i < 2 ? inputs[i] : layer)->scale, -exponent);
+        else if (layer->op == DC_I_MEAN)
+            factor = (double)(x->scale / (layer->scale * (float)((int64_t)x->height * x->width)));
+        else
+            factor = (double)(x->scale * layer->weight_scales[i] / layer->scale);
+        dc_quantize_multiplier(&layer->multipliers[i], &layer->shifts[i],
+                               factor < 0x1p100 ? factor : 0x1p100, SHIFT_MAX_EVEN);
+    }
+}
+
+static void even_requantize(int8_t *codes, const int32_t *accumulators,
+                            const struct dc_ilayer *layer)
+{
+    for (int c = 0; c < layer->channels; c++)
+        codes[c] = finish(nearest_even((float)accumulators[c] * factor_of(layer, c)), layer);
+}
+
+// sums: in steps of the output, before the clamp.
+static void even_add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
+                     const struct dc_ilayer *layer, int zero_point_a, int zero_point_b, int count)
+{
+    const float first = factor_of(layer, 0), second = factor_of(layer, 1);
+    const float step = factor_of(layer, 2);
+    for (int i = 0; i < count; i++) {
+        const float left = first * (float)(a[i] - zero_point_a);
+        const float right = second * (float)(b[i] - zero_point_b);
+        sums[i] = nearest_even((left + right) / step);
+        codes[i] = finish(sums[i], layer);
+    }
+}
+
+static void even_mean(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer)
+{
+    const float factor = factor_of(layer, 0);
+    for (int c = 0; c < layer->channels; c++)
+        codes[c] = finish(nearest_even((float)accumulators[c] * factor), layer);
+}
+
+// Even is counted from the zero point.
+static void even_average(int8_t *codes, const int32_t *sums, const struct dc_ilayer *layer,
+                         int taps)
+{
+    for (int c = 0; c < layer->channels; c++) {
+        const int32_t sum = sums[c] - taps * layer->zero_point;
+        codes[c] = finish(nearest_even((float)sum / (float)taps), layer);
+    }
+}
+
+static const struct dc_profile profile_onnxruntime = {
+    .name = "onnxruntime",
+    .rounding = "float_even",
+    .formula = "half_to_even(float32(float32(x) * float32(m * 2^(s - 31))))",
+    .derive = even_derive,
+    .requantize = even_requantize,
+    .add = even_add,
+    .mean = even_mean,
+    .average = even_average,
+};
+
+static const struct dc_profile *const profiles[] = {&profile_tflm, &profile_ruy,
+                                                    &profile_onnxruntime, NULL};
 
 const struct dc_profile *const *dc_profile_table(void)
 {

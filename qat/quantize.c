@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_CONSTANT 0.01f
+#define DEFAULT_CONSTANT   0.01f
+#define DEFAULT_PERCENTILE 0.9999
 
 enum kind { REFUSED, SOURCE, WEIGHTED, NORM, CLAMP, SUM, KEEPS, JOINS };
 
@@ -21,7 +22,9 @@ struct pass {
     const struct dc_quantize_config *config;
     int output;
     bool *needed;
-    int *map;  // [node]: its value in the new graph, behind its quantizer where it has one
+    int *map;         // [node]: its value in the new graph, behind its quantizer where it has one
+    int *bits;        // [node]: of the quantizer behind it, or behind the layer that it begins
+    int first, last;  // weighted layers
     struct dc_error *error;
 };
 
@@ -162,31 +165,126 @@ static enum dc_status check(const struct pass *p, int i)
     return DC_OK;
 }
 
+static const struct dc_layer_bits *layer_bits(const struct pass *p, int i)
+{
+    for (int k = 0; k < p->config->layer_count; k++) {
+        if (strcmp(p->config->layers[k].name, p->from->nodes[i].name) == 0)
+            return &p->config->layers[k];
+    }
+    return NULL;
+}
+
+// The first of these that is not 0.
+static int choose_bits(int stated, int edge, int usual)
+{
+    return stated ? stated : edge ? edge : usual ? usual : 8;
+}
+
+// The last layer's input and the output are edges; what a layer's nodes state goes on behind them.
+static void set_activation_bits(struct pass *p)
+{
+    const int edge_bits = p->config->first_last_bits;
+    int read_by_last = p->last < 0 ? -1 : p->from->nodes[p->last].inputs[0];
+    while (read_by_last > 0 && keeps_quantizer(p, read_by_last))
+        read_by_last = p->from->nodes[read_by_last].inputs[0];
+    for (int i = 0; i <= p->output; i++) {
+        const struct dc_node *node = &p->from->nodes[i];
+        if (!p->needed[i])
+            continue;
+        const struct dc_layer_bits *own = layer_bits(p, i);
+        const int input = node->input_count ? node->inputs[0] : -1;
+        const int stated = own && own->activations           ? own->activations
+                           : input >= 0 && goes_on(p, input) ? p->bits[input]
+                                                             : 0;
+        p->bits[i] = stated;
+    }
+    for (int i = 0; i <= p->output; i++) {
+        const bool edge = i == read_by_last || i == p->output;
+        const bool source = kind_of(p, i) == SOURCE;
+        p->bits[i] =
+            source ? 8 : choose_bits(p->bits[i], edge ? edge_bits : 0, p->config->activation_bits);
+    }
+}
+
+// Every override names a layer, and changes something there.
+static enum dc_status check_layers(const struct pass *p)
+{
+    for (int k = 0; k < p->config->layer_count; k++) {
+        const struct dc_layer_bits *l = &p->config->layers[k];
+        const int at = dc_graph_find(p->from, l->name);
+        if (at < 0 || at > p->output || !p->needed[at])
+            return dc_fail(p->error, DC_ERR_CONFIG, "layers: the network has no layer '%s'",
+                           l->name);
+        if (l->weights && kind_of(p, at) != WEIGHTED)
+            return dc_fail(p->error, DC_ERR_CONFIG, "layers: '%s' has no weights to quantize",
+                           l->name);
+        int end = at;
+        while (goes_on(p, end))
+            end = only_reader(p, end);
+        const bool bare = keeps_quantizer(p, end) || ends_in_concat(p, end) ||
+                          kind_of(p, end) == SOURCE;
+        if (l->activations && (bare || p->bits[end] != l->activations))
+            return dc_fail(p->error, DC_ERR_CONFIG,
+                           "layers: '%s' has no activations of its own to quantize", l->name);
+    }
+    return DC_OK;
+}
+
+static struct dc_weight_quantizer weight_quantizer(const struct pass *p, int i, bool per_channel)
+{
+    const struct dc_quantize_config *config = p->config;
+    const struct dc_layer_bits *own = layer_bits(p, i);
+    const bool edge = i == p->first || i == p->last;
+    return (struct dc_weight_quantizer){
+        .per_channel = per_channel,
+        .bits = choose_bits(own ? own->weights : 0, edge ? config->first_last_bits : 0,
+                            config->weight_bits),
+        .scaling = config->weight_scaling,
+        .power_of_two = config->power_of_two,
+        .tracks = config->tracks,
+        .observer = config->weight_observer == DC_OBSERVER_MOVING_AVERAGE ? DC_OBSERVER_MIN_MAX
+                                                                          : config->weight_observer,
+        .percentile = config->weight_percentile == 0.0 ? DEFAULT_PERCENTILE
+                                                       : config->weight_percentile};
+}
+
 static enum dc_status add_weighted(struct pass *p, int i, int *added)
 {
     const struct dc_node *node = &p->from->nodes[i];
     const int input = p->map[node->inputs[0]];
+    const int reader = goes_on(p, i) ? only_reader(p, i) : -1;
+    const bool normalized = reader >= 0 && kind_of(p, reader) == NORM;
     if (node->op == &dc_op_conv) {
+        if (normalized && p->config->conv_per_tensor && !p->config->folded)
+            return refuse(p, i,
+                          "batch normalization folds into a scale per channel, so that one scale "
+                          "for all cannot stay; use per_channel or fold it");
         const struct dc_quantized_conv_attributes a = {
-            *(const struct dc_conv_attributes *)node->attributes, true};
+            *(const struct dc_conv_attributes *)node->attributes,
+            weight_quantizer(p, i, !p->config->conv_per_tensor)};
         return dc_graph_add(p->to, node->name, &dc_op_quantized_conv, &a, sizeof a, &input, 1,
                             added, p->error);
     }
-    // Batch normalization folds into a scale per channel, so one scale for all cannot stay.
-    const int reader = goes_on(p, i) ? only_reader(p, i) : -1;
-    const bool normalized = reader >= 0 && kind_of(p, reader) == NORM;
+    // Batch normalization that stays multiplies scales by channel.
     const struct dc_quantized_dense_attributes a = {
         *(const struct dc_dense_attributes *)node->attributes,
-        normalized || !p->config->dense_per_tensor};
+        weight_quantizer(p, i, (normalized && !p->config->folded) || !p->config->dense_per_tensor)};
     return dc_graph_add(p->to, node->name, &dc_op_quantized_dense, &a, sizeof a, &input, 1, added,
                         p->error);
 }
 
-static enum dc_status add_quantizer(struct pass *p, const char *name, int *value)
+static enum dc_status add_quantizer(struct pass *p, int i, int *value)
 {
+    const bool source = kind_of(p, i) == SOURCE;
     const struct dc_fake_quantize_attributes a = {
-        p->config->observer, p->config->constant == 0.0f ? DEFAULT_CONSTANT : p->config->constant};
-    const char *full = dc_arena_printf(p->to->arena, p->error, "%s.quant", name);
+        .observer = p->config->observer,
+        .constant = p->config->constant == 0.0f ? DEFAULT_CONSTANT : p->config->constant,
+        .bits = p->bits[i],
+        .percentile = p->config->percentile == 0.0 ? DEFAULT_PERCENTILE : p->config->percentile,
+        .scaling = source ? DC_STEP_OF_RANGE : p->config->activation_scaling,
+        .clip_decay = p->config->clip_decay,
+        .power_of_two = p->config->power_of_two};
+    const char *full = dc_arena_printf(p->to->arena, p->error, "%s.quant", p->from->nodes[i].name);
     if (!full)
         return DC_ERR_MEMORY;
     return dc_graph_add(p->to, full, &dc_op_fake_quantize, &a, sizeof a, value, 1, value, p->error);
@@ -194,7 +292,6 @@ static enum dc_status add_quantizer(struct pass *p, const char *name, int *value
 
 static enum dc_status visit(struct pass *p, int i)
 {
-    const struct dc_node *node = &p->from->nodes[i];
     const enum kind kind = kind_of(p, i);
     DC_TRY(check(p, i));
     if (kind == WEIGHTED)
@@ -203,7 +300,20 @@ static enum dc_status visit(struct pass *p, int i)
         DC_TRY(dc_graph_add_copy(p->to, p->from, i, p->map, &p->map[i], p->error));
     if (keeps_quantizer(p, i) || goes_on(p, i) || ends_in_concat(p, i))
         return DC_OK;
-    return add_quantizer(p, node->name, &p->map[i]);
+    return add_quantizer(p, i, &p->map[i]);
+}
+
+static enum dc_status choose(struct pass *p)
+{
+    p->first = p->last = -1;
+    for (int i = 0; i <= p->output; i++) {
+        if (!p->needed[i] || kind_of(p, i) != WEIGHTED)
+            continue;
+        p->first = p->first < 0 ? i : p->first;
+        p->last = i;
+    }
+    set_activation_bits(p);
+    return check_layers(p);
 }
 
 enum dc_status dc_quantize_graph(struct dc_graph **quantized, int *quantized_output,
@@ -214,13 +324,17 @@ enum dc_status dc_quantize_graph(struct dc_graph **quantized, int *quantized_out
     *quantized = NULL;
     p.needed = dc_alloc((size_t)graph->count * sizeof *p.needed, error);
     p.map = dc_alloc((size_t)graph->count * sizeof *p.map, error);
-    enum dc_status status = p.needed && p.map ? dc_graph_create(&p.to, error) : DC_ERR_MEMORY;
+    p.bits = dc_alloc((size_t)graph->count * sizeof *p.bits, error);
+    enum dc_status status = p.needed && p.map && p.bits ? dc_graph_create(&p.to, error)
+                                                        : DC_ERR_MEMORY;
     if (status == DC_OK)
         p.needed[output] = true;
     for (int i = output; status == DC_OK && i >= 0; i--) {
         for (int k = 0; p.needed[i] && k < graph->nodes[i].input_count; k++)
             p.needed[graph->nodes[i].inputs[k]] = true;
     }
+    if (status == DC_OK)
+        status = choose(&p);
     for (int i = 0; status == DC_OK && i <= output; i++) {
         if (p.needed[i])
             status = visit(&p, i);
@@ -233,5 +347,6 @@ enum dc_status dc_quantize_graph(struct dc_graph **quantized, int *quantized_out
     }
     free(p.needed);
     free(p.map);
+    free(p.bits);
     return status;
 }

@@ -19,10 +19,34 @@
 #include "core/graph.h"
 #include "qat/fake_quantize.h"
 
+// Other bits for one layer; 0: as the rest.
+struct dc_layer_bits {
+    const char *name;  // of a convolution or dense layer, or of the node its values come from
+    int weights;       // 2 to 8
+    int activations;   // of what the layer computes
+};
+
 struct dc_quantize_config {
     enum dc_observer observer;
     float constant;         // of the moving average; 0: 0.01
+    double percentile;      // of activations; 0: 0.9999
     bool dense_per_tensor;  // one weight scale for a dense layer, for runtimes that need it
+    bool conv_per_tensor;   // the same; refused before a batch normalization that stays
+    int weight_bits, activation_bits;  // 2 to 8; 0: 8. The network's input always has 8
+    int first_last_bits;  // of weights of the first and the last layer, of what the last reads and
+                          // of the output; 0: as the rest
+    enum dc_weight_scaling weight_scaling;
+    enum dc_activation_scaling activation_scaling;  // the input's range is always observed
+    float clip_decay;
+    bool power_of_two;  // steps and scales
+    // Batch normalization is going to be folded (fold.h), so that one scale for a kernel, or a
+    // power of two, stays.
+    bool folded;
+    bool tracks;                         // weights' oscillation (oscillation.h)
+    enum dc_observer weight_observer;    // of kept and learned scales; moving_average: min_max
+    double weight_percentile;            // of |w|; 0: 0.9999
+    const struct dc_layer_bits *layers;  // go before first_last_bits
+    int layer_count;
 };
 
 // output: a node of `graph`; *quantized_output: its quantized value in the new graph, which is the

@@ -1,14 +1,15 @@
 // Owns convolution and dense with fake-quantized weights: the weights are rounded once a step and
 // the float op does the rest, forward and backward, on the rounded ones. The weight gradient is the
-// float op's, straight through.
+// float op's, straight through where no weight is clamped; that of a learned scale comes from it.
 
 #include <math.h>
 #include <string.h>
 
 #include "qat/fake_quantize.h"
+#include "qat/oscillation.h"
 
 void dc_weight_scales(float *scales, const float *weights, int64_t taps, int channels,
-                      bool per_channel)
+                      const struct dc_weight_quantizer *quantizer)
 {
     memset(scales, 0, sizeof *scales * (size_t)channels);
     for (int64_t t = 0; t < taps; t++) {
@@ -21,9 +22,41 @@ void dc_weight_scales(float *scales, const float *weights, int64_t taps, int cha
     for (int c = 0; c < channels; c++)
         largest = largest > scales[c] ? largest : scales[c];
     for (int c = 0; c < channels; c++) {
-        const float scale = (per_channel ? scales[c] : largest) / (float)DC_WEIGHT_HIGH;
+        const float scale = (quantizer->per_channel ? scales[c] : largest) /
+                            (float)dc_code_high(quantizer->bits);
         scales[c] = scale < DC_STEP_FLOOR ? DC_STEP_FLOOR : scale;
+        if (quantizer->power_of_two)
+            scales[c] = dc_power_of_two_above(scales[c]);
     }
+}
+
+const struct dc_weight_quantizer *dc_node_weight_quantizer(int *scale, const struct dc_node *node)
+{
+    const struct dc_weight_quantizer *quantizer = NULL;
+    *scale = -1;
+    if (node->op == &dc_op_quantized_conv)
+        quantizer = &((const struct dc_quantized_conv_attributes *)node->attributes)->weights;
+    else if (node->op == &dc_op_quantized_dense)
+        quantizer = &((const struct dc_quantized_dense_attributes *)node->attributes)->weights;
+    if (quantizer && quantizer->scaling != DC_SCALE_OF_WEIGHTS)
+        *scale = node->param_count - 1 - quantizer->tracks;
+    return quantizer;
+}
+
+void dc_node_weight_scales(float *scales, const struct dc_node *node,
+                           const struct dc_params *params)
+{
+    int kept;
+    const struct dc_weight_quantizer *quantizer = dc_node_weight_quantizer(&kept, node);
+    const struct dc_slice *weights = &params->slices[node->params[0]];
+    const int channels = (int)weights->shape.dims[weights->shape.rank - 1];
+    const float *trained = kept < 0 ? NULL
+                                    : params->value + params->slices[node->params[kept]].offset;
+    if (!trained)
+        dc_weight_scales(scales, params->value + weights->offset, weights->count / channels,
+                         channels, quantizer);
+    for (int c = 0; c < channels && trained; c++)
+        scales[c] = dc_kept_scale(trained[quantizer->per_channel ? c : 0], quantizer);
 }
 
 // Rounded weights, then their scales; the float op's own memory follows.
@@ -35,18 +68,41 @@ static size_t weights_bytes(int64_t count, int channels)
 struct kernel {
     int64_t taps;
     int channels;
-    bool per_channel;
+    bool bias;
+    const struct dc_weight_quantizer *quantizer;
 };
+
+// The parameter of a kept or learned scale stands behind the float op's.
+static int scale_param(const struct kernel *k)
+{
+    return k->quantizer->scaling == DC_SCALE_OF_WEIGHTS ? -1 : 1 + k->bias;
+}
+
+static enum dc_status find_scales(float *scales, const struct dc_op_call *call,
+                                  const struct kernel *k, struct dc_error *error)
+{
+    const int at = scale_param(k);
+    if (at < 0)
+        dc_weight_scales(scales, call->param[0], k->taps, k->channels, k->quantizer);
+    for (int c = 0; c < k->channels && at >= 0; c++) {
+        const float parameter = call->param[at][k->quantizer->per_channel ? c : 0];
+        if (parameter == 0.0f)
+            return dc_fail(error, DC_ERR_NUMERIC,
+                           "the weights of '%s' have no scale: calibrate first", call->node->name);
+        scales[c] = dc_kept_scale(parameter, k->quantizer);
+    }
+    return DC_OK;
+}
 
 // y: [taps, channels], scales: [channels]. The step's reciprocal is taken once a channel; the last
 // operations are those of dc_fake_quantize with zero point 0.
-static void quantize_weights(float *y, float *scales, const float *w, const struct kernel *k)
+static void quantize_weights(float *y, const float *scales, const float *w, const struct kernel *k)
 {
-    dc_weight_scales(scales, w, k->taps, k->channels, k->per_channel);
+    const float high = (float)dc_code_high(k->quantizer->bits);
     for (int64_t t = 0; t < k->taps; t++) {
         for (int c = 0; c < k->channels; c++) {
             const int64_t i = t * k->channels + c;
-            y[i] = dc_weight_code(w[i], scales[c]) * scales[c];
+            y[i] = dc_weight_code(w[i], scales[c], high) * scales[c];
         }
     }
 }
@@ -58,6 +114,8 @@ static struct dc_op_call float_call(const struct dc_op_call *call, const struct 
     const size_t bytes = weights_bytes(k->taps * k->channels, k->channels);
     char *ours = call->saved ? call->saved : call->scratch;
     inner.param[0] = (float *)ours;
+    for (int p = 1 + k->bias; p < DC_OP_PARAMS_MAX; p++)  // the float op would take one for a bias
+        inner.param[p] = inner.d_param[p] = NULL;
     if (call->saved)
         inner.saved = (char *)call->saved + bytes;
     else
@@ -68,15 +126,82 @@ static struct dc_op_call float_call(const struct dc_op_call *call, const struct 
 static enum dc_status forward(const struct dc_op_call *call, const struct dc_op *op,
                               const struct kernel *k, struct dc_error *error)
 {
-    if (call->step && call->step->quantizers_off) {
-        struct dc_op_call inner = float_call(call, k);
-        memcpy(inner.param[0], call->param[0], sizeof(float) * (size_t)(k->taps * k->channels));
-        return op->forward(&inner, error);
-    }
     struct dc_op_call inner = float_call(call, k);
     float *scales = inner.param[0] + k->taps * k->channels;
-    quantize_weights(inner.param[0], scales, call->param[0], k);
+    if (call->step && call->step->quantizers_off) {
+        memcpy(inner.param[0], call->param[0], sizeof(float) * (size_t)(k->taps * k->channels));
+    } else {
+        DC_TRY(find_scales(scales, call, k, error));
+        quantize_weights(inner.param[0], scales, call->param[0], k);
+    }
     return op->forward(&inner, error);
+}
+
+// Adds what passes of dq, the gradient of the rounded weights, to dw, and to d_scale its share.
+// dw, d_scale: NULL where no gradient is wanted. Esser et al., equation 3.
+static void pass_gradient(float *dw, float *d_scale, const float *dq, const float *scales,
+                          const struct dc_op_call *call, const struct kernel *k)
+{
+    const bool learned = k->quantizer->scaling == DC_SCALE_LEARNED;
+    const float high = (float)dc_code_high(k->quantizer->bits);
+    const float limit = learned ? high : high + 0.5f;
+    const bool shared = !k->quantizer->per_channel;
+    const double share = sqrt((double)(k->taps * (shared ? k->channels : 1)) * (double)high);
+    double sum = 0.0;
+    for (int c = 0; c < k->channels; c++) {
+        sum = shared ? sum : 0.0;
+        for (int64_t t = 0; t < k->taps; t++) {
+            const int64_t i = t * k->channels + c;
+            const float v = call->param[0][i] * (1.0f / scales[c]);
+            const bool inside = fabsf(v) <= limit;
+            if (dw)
+                dw[i] += inside ? dq[i] : 0.0f;
+            const float slope = inside ? rintf(v) - v : v < 0.0f ? -high : high;
+            sum += (double)dq[i] * (double)slope;
+        }
+        if (d_scale && (!shared || c == k->channels - 1)) {
+            const int at = shared ? 0 : c;
+            const double sign = call->param[scale_param(k)][at] < 0.0f ? -1.0 : 1.0;
+            d_scale[at] += (float)(sign * sum / share);
+        }
+    }
+}
+
+static enum dc_status backward(const struct dc_op_call *call, const struct dc_op *op,
+                               const struct kernel *k, struct dc_error *error)
+{
+    struct dc_op_call inner = float_call(call, k);
+    const int at = scale_param(k);
+    const bool off = call->step && call->step->quantizers_off;
+    float *d_scale = k->quantizer->scaling == DC_SCALE_LEARNED ? call->d_param[at] : NULL;
+    if (at < 0 || off || (!call->d_param[0] && !d_scale))
+        return op->backward(&inner, error);
+    const size_t bytes = weights_bytes(k->taps * k->channels, k->channels);
+    float *dq = call->scratch;
+    memset(dq, 0, bytes);
+    inner.d_param[0] = dq;
+    inner.scratch = (char *)call->scratch + bytes;
+    DC_TRY(op->backward(&inner, error));
+    pass_gradient(call->d_param[0], d_scale, dq, inner.param[0] + k->taps * k->channels, call, k);
+    return DC_OK;
+}
+
+static int declare(struct dc_param_spec specs[DC_OP_PARAMS_MAX], int count, const struct kernel *k)
+{
+    const bool learned = k->quantizer->scaling == DC_SCALE_LEARNED;
+    if (scale_param(k) >= 0)
+        specs[count++] = (struct dc_param_spec){
+            .name = "scale",
+            .role = learned ? DC_ROLE_QUANTIZER : DC_ROLE_OBSERVER,
+            .shape = DC_SHAPE(k->quantizer->per_channel ? k->channels : 1),
+            .init = DC_INIT_CONSTANT};
+    if (k->quantizer->tracks)
+        specs[count++] = (struct dc_param_spec){
+            .name = "oscillation",
+            .role = DC_ROLE_OBSERVER,
+            .shape = DC_SHAPE(DC_OSCILLATION_ROWS, k->taps * k->channels),
+            .init = DC_INIT_CONSTANT};
+    return count;
 }
 
 static void grow_memory(struct dc_op_memory *memory, const struct dc_node *node,
@@ -88,6 +213,7 @@ static void grow_memory(struct dc_op_memory *memory, const struct dc_node *node,
         op->memory(memory, node, in, out, ctx);
     memory->saved += bytes;
     memory->forward += bytes;
+    memory->backward += scale_param(k) < 0 ? 0 : bytes;
 }
 
 static struct kernel conv_kernel(const struct dc_node *node, const struct dc_shape *in)
@@ -95,13 +221,13 @@ static struct kernel conv_kernel(const struct dc_node *node, const struct dc_sha
     const struct dc_quantized_conv_attributes *a = node->attributes;
     return (struct kernel){(int64_t)a->conv.kernel_h * a->conv.kernel_w * in->dims[3] /
                                a->conv.groups,
-                           a->conv.filters, a->per_channel};
+                           a->conv.filters, a->conv.bias, &a->weights};
 }
 
 static struct kernel dense_kernel(const struct dc_node *node, const struct dc_shape *in)
 {
     const struct dc_quantized_dense_attributes *a = node->attributes;
-    return (struct kernel){in->dims[1], a->dense.units, a->per_channel};
+    return (struct kernel){in->dims[1], a->dense.units, a->dense.bias, &a->weights};
 }
 
 #define DC_QUANTIZED_OP(kind, flags_)                                                              \
@@ -113,7 +239,8 @@ static struct kernel dense_kernel(const struct dc_node *node, const struct dc_sh
     static int kind##_declare(struct dc_param_spec specs[DC_OP_PARAMS_MAX],                        \
                               const struct dc_node *node, const struct dc_shape *in)               \
     {                                                                                              \
-        return dc_op_##kind.declare(specs, node, in);                                              \
+        const struct kernel k = kind##_kernel(node, in);                                           \
+        return declare(specs, dc_op_##kind.declare(specs, node, in), &k);                          \
     }                                                                                              \
     static void kind##_memory(struct dc_op_memory *memory, const struct dc_node *node,             \
                               const struct dc_shape *in, const struct dc_shape *out,               \
@@ -130,8 +257,7 @@ static struct kernel dense_kernel(const struct dc_node *node, const struct dc_sh
     static enum dc_status kind##_backward(const struct dc_op_call *call, struct dc_error *error)   \
     {                                                                                              \
         const struct kernel k = kind##_kernel(call->node, &call->in[0].shape);                     \
-        const struct dc_op_call inner = float_call(call, &k);                                      \
-        return dc_op_##kind.backward(&inner, error);                                               \
+        return backward(call, &dc_op_##kind, &k, error);                                           \
     }                                                                                              \
     static int64_t kind##_macs(const struct dc_node *node, const struct dc_shape *in,              \
                                const struct dc_shape *out)                                         \

@@ -9,6 +9,8 @@
 
 #include "data/augment.h"
 #include "distill/terms.h"
+#include "qat/adaround.h"
+#include "qat/oscillation.h"
 #include "run/model.h"
 #include "run/schema.h"
 #include "train/train.h"
@@ -77,10 +79,31 @@ struct dc_distill_spec {
     struct dc_loss_list losses;
 };
 
+// Bits of single layers (qat/quantize.h).
+struct dc_bits_list {
+    int count;
+    struct dc_bits_entry {
+        const char *name;
+        int64_t weights, activations;  // 0: as the rest
+    } items[DC_LIST_MAX];
+};
+
 struct dc_quantize_spec {
-    int observer;  // moving_average, min_max
-    double average_constant;
-    int dense_granularity;  // per_tensor, per_channel
+    int observer;  // enum dc_observer
+    double average_constant, percentile;
+    int64_t weights, activations, first_last;  // bits
+    struct dc_bits_list layers;
+    int weight_scale;      // auto, calibrated, learned
+    int activation_scale;  // auto, learned, clipped
+    double clip_decay;
+    bool power_of_two, fold_batch_norm;
+    int weight_observer;  // min_max, percentile, mse
+    double weight_percentile;
+    bool tracks;
+    struct dc_oscillation_config oscillation;
+    bool adarounds;
+    struct dc_adaround_config adaround;
+    int conv_granularity, dense_granularity;  // per_tensor, per_channel
     int64_t calibration_samples;
     int64_t start_epoch, freeze_observers_epoch, freeze_batch_norm_epoch;  // -1: never
 };

@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "export/formats.h"
+#include "qat/fake_quantize.h"
 #include "run/experiment_schema.h"
+#include "run/network.h"
 
 enum dc_status dc__want_stage(struct dc_experiment *experiment, const struct dc_stage *stage,
                               const char *group, const char *key, const char *name,
@@ -44,13 +47,19 @@ static enum dc_status check_init_from(struct dc_experiment *experiment, struct d
     return stage->train.init_from ? DC_OK : DC_ERR_MEMORY;
 }
 
+// The bundle and its C.
+static bool is_always_written(const char *format)
+{
+    return strcmp(format, "bundle") == 0 || strcmp(format, "c") == 0;
+}
+
 static enum dc_status check_export(struct dc_experiment *experiment, const struct dc_stage *stage,
                                    struct dc_error *error)
 {
     const struct dc_texts *formats = &stage->export.formats;
     const struct dc_yaml *given = dc_yaml_get(stage->where, "formats");
     const struct dc_yaml *place = given ? given : stage->where;
-    bool bundle = false, c = false;
+    int always = 0;
     DC_TRY(dc__want_stage(experiment, stage, NULL, "export", stage->export.stage, error));
     if (!dc_experiment_stage(experiment, stage->export.stage)->quantizes)
         return dc_fail_yaml(error, stage->where,
@@ -58,16 +67,16 @@ static enum dc_status check_export(struct dc_experiment *experiment, const struc
                             "quantized; give that stage a 'quantize' or export another",
                             stage->name, stage->export.stage);
     for (int i = 0; i < formats->count; i++) {
-        const bool is_bundle = strcmp(formats->items[i], "bundle") == 0;
-        const bool is_c = strcmp(formats->items[i], "c") == 0;
-        bundle = bundle || is_bundle;
-        c = c || is_c;
-        if (!is_bundle && !is_c)
-            return dc_fail_yaml(error, place, "formats are bundle and c, not '%s'",
-                                formats->items[i]);
+        const char *name = formats->items[i];
+        if (!is_always_written(name) && !dc_export_format_find(name))
+            return dc_fail_yaml(error, place, "formats are bundle, c, %s, not '%s'",
+                                dc_export_format_names(), name);
+        always += is_always_written(name);
     }
-    if (!bundle || !c)
-        return dc_fail_yaml(error, place, "formats must be [bundle, c]: a bundle holds its C");
+    if (always != 2)
+        return dc_fail_yaml(error, place,
+                            "formats must be [bundle, c] and what else is wanted: a bundle holds "
+                            "its C");
     return DC_OK;
 }
 
@@ -208,6 +217,44 @@ static enum dc_status check_reconstruction(const struct dc_experiment *experimen
     return DC_OK;
 }
 
+// What calibration fixes needs weights to calibrate.
+static enum dc_status check_quantize(const struct dc_stage *stage, struct dc_error *error)
+{
+    const struct dc_quantize_spec *q = &stage->quantize;
+    const bool has_weights = stage->from[0] || stage->train.init_from[0] || stage->weights[0] ||
+                             dc_model_is_onnx(stage->model);
+    const char *key = q->observer > DC_OBSERVER_MIN_MAX ? "observer"
+                      : q->weight_scale                 ? "weight_scale"
+                      : q->weight_observer              ? "weight_observer"
+                      : q->activation_scale             ? "activation_scale"
+                      : q->power_of_two                 ? "power_of_two"
+                      : q->fold_batch_norm              ? "fold_batch_norm"
+                      : dc_folds(q)                     ? "conv_granularity"
+                                                        : NULL;
+    if (key && !has_weights)
+        return dc_fail_yaml(error, dc_stage_place(stage, "quantize", key),
+                            "stage '%s': this '%s' works in calibration, which needs trained "
+                            "weights: name them in 'from', 'init_from' or 'weights'",
+                            stage->name, key);
+    if (q->adarounds && stage->trains)
+        return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "adaround"),
+                            "stage '%s': adaround rounds weights for good; leave out 'train'",
+                            stage->name);
+    if (dc_folds(q) && stage->distills && stage->distill.peers.count > 0)
+        return dc_fail_yaml(error, dc_stage_place(stage, "distill", "peers"),
+                            "stage '%s' folds batch normalization and keeps its statistics, which "
+                            "peers would not survive",
+                            stage->name);
+    if (q->tracks && !stage->trains)
+        return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "oscillation"),
+                            "stage '%s': oscillation is of training, and there is no 'train'",
+                            stage->name);
+    if (q->first_last == 1)
+        return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "first_last"),
+                            "stage '%s': first_last is 2 to 8 bits, or 0", stage->name);
+    return DC_OK;
+}
+
 enum dc_status dc__check_stage(struct dc_experiment *experiment, struct dc_stage *stage,
                                struct dc_error *error)
 {
@@ -240,6 +287,8 @@ enum dc_status dc__check_stage(struct dc_experiment *experiment, struct dc_stage
                             "stage '%s' calibrates a trained network: name it "
                             "in 'from'",
                             stage->name);
+    if (stage->quantizes)
+        DC_TRY(check_quantize(stage, error));
     if (stage->distills)
         DC_TRY(check_distill(experiment, stage, error));
     if (stage->trains)

@@ -247,6 +247,47 @@ void dc__write_losses(struct dc_text_buffer *out, const void *field, int indent)
     }
 }
 
+#define BITS(key, member)                                                                          \
+    DC_FIELD(dc_bits_entry, key, INT, member, "0", .minimum = 0, .maximum = 8, .help = "bits")
+static const struct dc_field bits_fields[] = {BITS("weights", weights),
+                                              BITS("activations", activations)};
+static const struct dc_schema bits_schema = DC_SCHEMA("layers", bits_fields);
+
+enum dc_status dc__decode_bits(const struct dc_decoder *decoder, void *field,
+                               const struct dc_yaml *node, struct dc_error *error)
+{
+    struct dc_bits_list *list = field;
+    *list = (struct dc_bits_list){0};
+    if (node->kind != DC_YAML_MAPPING || node->count > DC_LIST_MAX)
+        return dc_fail_yaml(error, node, "layers are a mapping {LAYER: {weights, activations}}");
+    for (int i = 0; i < node->count; i++) {
+        struct dc_bits_entry *entry = &list->items[i];
+        entry->name = node->keys[i]->text;
+        DC_TRY(dc_schema_decode(&bits_schema, entry, node->items[i], entry->name, false, decoder,
+                                error));
+        if (entry->weights == 1 || entry->activations == 1 ||
+            (entry->weights == 0 && entry->activations == 0))
+            return dc_fail_yaml(error, node->items[i],
+                                "layer '%s' needs 2 to 8 bits for weights, activations or both",
+                                entry->name);
+    }
+    list->count = node->count;
+    return DC_OK;
+}
+
+void dc__write_bits(struct dc_text_buffer *out, const void *field, int indent)
+{
+    const struct dc_bits_list *list = field;
+    dc_text_append(out, list->count ? "\n" : " {}\n");
+    for (int i = 0; i < list->count; i++) {
+        const struct dc_bits_entry *entry = &list->items[i];
+        dc_text_append(out, "%*s", indent, "");
+        dc_text_append_scalar(out, entry->name);
+        dc_text_append(out, ": {weights: %lld, activations: %lld}\n", (long long)entry->weights,
+                       (long long)entry->activations);
+    }
+}
+
 static enum dc_status decode_named(struct dc_named_values *list, const struct dc_yaml *node,
                                    const char *what, double low, double high,
                                    const struct dc_decoder *decoder, struct dc_error *error)

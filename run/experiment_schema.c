@@ -29,7 +29,11 @@ static const char *const losses[] = {"cross_entropy", "mean_squared_error", "bin
 static const char *const optimizers[] = {"sgd", "adamw", NULL};
 static const char *const schedules[] = {"constant", "step", "multi_step", "cosine", NULL};
 static const char *const keeps[] = {"best", "last", NULL};
-static const char *const observers[] = {"moving_average", "min_max", NULL};
+static const char *const observers[] = {"moving_average", "min_max", "percentile", "mse",
+                                        "entropy",        NULL};
+static const char *const weight_observers[] = {"min_max", "percentile", "mse", NULL};
+static const char *const weight_scales[] = {"auto", "calibrated", "learned", NULL};
+static const char *const activation_scales[] = {"auto", "learned", "clipped", NULL};
 static const char *const cache_types[] = {"float32", "float16", NULL};
 static const char *const granularities[] = {"per_tensor", "per_channel", NULL};
 
@@ -139,9 +143,73 @@ static const struct dc_field distill_fields[] = {
 };
 const struct dc_schema dc__distill_schema = DC_SCHEMA("distill", distill_fields);
 
+static const struct dc_field adaround_fields[] = {
+    INT(dc_adaround_config, "iterations", iterations, "1000", 1, FAR, "steps of Adam a filter"),
+    REAL(dc_adaround_config, "learning_rate", learning_rate, "0.01", 1e-6, 1, "of Adam"),
+    REAL(dc_adaround_config, "regularization", regularization, "0.01", 0, 1000,
+         "weight of what drives weights up or down"),
+    REAL(dc_adaround_config, "warm_up", warm_up, "0.2", 0, 0.99,
+         "share of the iterations without it"),
+    REAL(dc_adaround_config, "beta_start", beta_start, "20", 1, 1000, "its exponent at first"),
+    REAL(dc_adaround_config, "beta_end", beta_end, "2", 1, 1000, "and in the end"),
+    INT(dc_adaround_config, "positions", positions, "16384", 1, FAR,
+        "output positions of a layer, about, over which its inputs' moments are taken"),
+};
+static const struct dc_schema adaround_schema = DC_SCHEMA("adaround", adaround_fields);
+
+static const struct dc_field oscillation_fields[] = {
+    REAL(dc_oscillation_config, "momentum", momentum, "0.01", 1e-6, 1,
+         "share of the newest step in a weight's frequency"),
+    REAL(dc_oscillation_config, "dampening", dampening, "0", 0, 1e6,
+         "weight of (rounded - real weight)^2 in the loss at the end; rises from 0"),
+    REAL(dc_oscillation_config, "threshold", threshold, "0", 0, 1,
+         "frequency above which a weight is frozen, at the end; 0: none is"),
+    REAL(dc_oscillation_config, "threshold_start", threshold_start, "0.1", 0, 1,
+         "the same when freezing starts"),
+    REAL(dc_oscillation_config, "freeze_start", freeze_start, "0.25", 0, 0.99,
+         "share of the training before which none is"),
+    REAL(dc_oscillation_config, "reported_frequency", reported_frequency, "0.005", 0, 1,
+         "above which a weight counts as oscillating in results"),
+};
+static const struct dc_schema oscillation_schema = DC_SCHEMA("oscillation", oscillation_fields);
+
 static const struct dc_field quantize_fields[] = {
     CHOICE(dc_quantize_spec, "observer", observer, "moving_average", observers,
-           "how ranges of activations are found"),
+           "how ranges of activations are found (qat/observe.h); percentile, mse and entropy in "
+           "calibration alone"),
+    REAL(dc_quantize_spec, "percentile", percentile, "0.9999", 0.5, 1,
+         "share of the values that each end of a range keeps, of observer percentile"),
+    INT(dc_quantize_spec, "weights", weights, "8", 2, 8, "bits of weights"),
+    INT(dc_quantize_spec, "activations", activations, "8", 2, 8,
+        "bits of activations; the input has 8"),
+    INT(dc_quantize_spec, "first_last", first_last, "0", 0, 8,
+        "bits of the first and the last layer's weights, of what the last reads and of the output; "
+        "0: as the rest"),
+    CUSTOM(dc_quantize_spec, "layers", layers, "{}", dc__decode_bits, dc__write_bits,
+           "other bits for single layers: {LAYER: {weights, activations}}"),
+    CHOICE(dc_quantize_spec, "weight_scale", weight_scale, "auto", weight_scales,
+           "calibrated: found once; learned: trained from there (LSQ); auto: the largest weight's "
+           "at every step, or calibrated where another observer asks for it"),
+    CHOICE(dc_quantize_spec, "activation_scale", activation_scale, "auto", activation_scales,
+           "auto: of the observed range; learned: trained from there (LSQ); clipped: its upper end "
+           "is (PACT)"),
+    REAL(dc_quantize_spec, "clip_decay", clip_decay, "0.0001", 0, 1,
+         "of activation_scale clipped: the loss has this times each squared clip added"),
+    BOOL(dc_quantize_spec, "power_of_two", power_of_two, "false",
+         "all scales are powers of two; folds batch normalization"),
+    BOOL(dc_quantize_spec, "fold_batch_norm", fold_batch_norm, "false",
+         "batch normalization moves into the layers before it, with its running statistics, before "
+         "anything is measured; power_of_two and conv_granularity per_tensor do so by themselves"),
+    CHOICE(dc_quantize_spec, "weight_observer", weight_observer, "min_max", weight_observers,
+           "how scales of weights are found"),
+    REAL(dc_quantize_spec, "weight_percentile", weight_percentile, "0.9999", 0.5, 1,
+         "share of a scale's weights that are not clipped, of weight_observer percentile"),
+    OPTIONAL(dc_quantize_spec, "oscillation", oscillation, tracks, &oscillation_schema,
+             "follow, dampen or freeze weights that oscillate between codes (qat/oscillation.h)"),
+    OPTIONAL(dc_quantize_spec, "adaround", adaround, adarounds, &adaround_schema,
+             "calibration alone: choose which way each weight rounds (qat/adaround.h)"),
+    CHOICE(dc_quantize_spec, "conv_granularity", conv_granularity, "per_channel", granularities,
+           "scales of convolutions' weights"),
     REAL(dc_quantize_spec, "average_constant", average_constant, "0.01", 1e-6, 1,
          "share of the newest batch in the moving average"),
     CHOICE(dc_quantize_spec, "dense_granularity", dense_granularity, "per_tensor", granularities,
@@ -173,7 +241,8 @@ static const struct dc_field stage_fields[] = {
     OPTIONAL(dc_stage, "quantize", quantize, quantizes, &dc__quantize_schema,
              "simulated int8; without train: calibration alone"),
     TEXT(dc_stage, "export", export.stage, "", "quantized stage to export"),
-    TEXTS(dc_stage, "formats", export.formats, "[bundle, c]", "what is written"),
+    TEXTS(dc_stage, "formats", export.formats, "[bundle, c]",
+          "what is written; onnx and tflite beside"),
     INT(dc_stage, "vectors", export.vectors, "8", 0, 4096, "test vectors in the bundle"),
     BOOL(dc_stage, "verify", export.verify, "true", "prove the export on the whole test split"),
 };

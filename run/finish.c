@@ -7,6 +7,7 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "export/bundle.h"
+#include "export/formats.h"
 #include "export/verify.h"
 #include "run/quantization.h"
 #include "run/report.h"
@@ -96,8 +97,8 @@ static enum dc_status test_codes(int8_t **codes, int64_t *samples, struct dc_run
 
 static enum dc_status write_and_verify(struct dc_run *run, const struct dc_stage *from,
                                        const struct dc_imodel *model, const char *directory,
-                                       int64_t wanted, bool verify, json_t *result,
-                                       struct dc_error *error)
+                                       const struct dc_texts *formats, int64_t wanted, bool verify,
+                                       json_t *result, struct dc_error *error)
 {
     int8_t *codes = NULL;
     int64_t samples = 0;
@@ -108,7 +109,7 @@ static enum dc_status write_and_verify(struct dc_run *run, const struct dc_stage
         status = dc_vectors_create(&vectors, run->ctx, model, codes,
                                    wanted < samples ? wanted : samples, error);
     if (status == DC_OK)
-        status = dc_bundle_write(directory, model, vectors, error);
+        status = dc_bundle_write(directory, model, vectors, formats, error);
     if (status == DC_OK)
         status = dc_imodel_cost(&cost, model, error);
     json_object_set_new(result, "cost", dc_bundle_cost(&cost));
@@ -150,8 +151,8 @@ static char *describe(struct dc_run *run, const struct dc_stage *from, struct dc
 }
 
 enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, const char *profile,
-                             const char *directory, int64_t vectors, bool verify, json_t *result,
-                             struct dc_error *error)
+                             const char *directory, const struct dc_texts *formats, int64_t vectors,
+                             bool verify, json_t *result, struct dc_error *error)
 {
     DC_TRY(dc_run_need_test_data(run, error));
     char *weights = dc_run_weights_path(run, from, error);
@@ -164,7 +165,38 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
     enum dc_status status = dc_stage_lower(&model, run->ctx, &network, network.params, profile,
                                            provenance, error);
     if (status == DC_OK)
-        status = write_and_verify(run, from, model, directory, vectors, verify, result, error);
+        status = write_and_verify(run, from, model, directory, formats, vectors, verify, result,
+                                  error);
+    dc_imodel_free(model);
+    dc_stage_network_close(&network);
+    return status;
+}
+
+enum dc_status dc_run_export_file(struct dc_run *run, const struct dc_stage *from,
+                                  const char *profile, const char *path, struct dc_error *error)
+{
+    const struct dc_export_format *format = dc_export_format_of_path(path);
+    if (!format || (!from->quantizes && !format->write_float))
+        return dc_fail(error, DC_ERR_USAGE, "%s: %s", path,
+                       format ? "this format takes quantized stages only"
+                              : "no format ends like this");
+    DC_TRY(dc_run_need_test_data(run, error));  // the note says how training normalized it
+    char *weights = dc_run_weights_path(run, from, error);
+    char *provenance = describe(run, from, error);
+    struct dc_stage_network network = {0};
+    struct dc_imodel *model = NULL;
+    if (!weights || !provenance)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_stage_network_open(&network, from, weights, error));
+    enum dc_status status = DC_OK;
+    if (from->quantizes)
+        status = dc_stage_lower(&model, run->ctx, &network, network.params, profile, provenance,
+                                error);
+    if (status == DC_OK && from->quantizes)
+        status = format->write(path, model, error);
+    else if (status == DC_OK)
+        status = format->write_float(path, network.graph, network.params, network.image,
+                                     network.output, network.model.name, provenance, error);
     dc_imodel_free(model);
     dc_stage_network_close(&network);
     return status;
@@ -208,8 +240,8 @@ enum dc_status dc__export_stage(struct dc_run *run, struct dc_stage *stage, json
     if (!parent || !directory)
         return DC_ERR_MEMORY;
     DC_TRY(dc_make_directory(parent, error));
-    DC_TRY(dc_run_export(run, from, run->experiment->profile, directory, stage->export.vectors,
-                         stage->export.verify, result, error));
+    DC_TRY(dc_run_export(run, from, run->experiment->profile, directory, &stage->export.formats,
+                         stage->export.vectors, stage->export.verify, result, error));
     json_object_set_new(result, "seconds", json_real(dc_seconds() - started));
     return DC_OK;
 }

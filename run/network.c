@@ -14,6 +14,46 @@
 #include "qat/quantize.h"
 #include "train/checkpoint.h"
 
+bool dc_folds(const struct dc_quantize_spec *spec)
+{
+    return spec->fold_batch_norm || spec->power_of_two || spec->conv_granularity == 0;
+}
+
+// layers: [DC_LIST_MAX], the config's.
+static struct dc_quantize_config quantize_config(struct dc_layer_bits *layers,
+                                                 const struct dc_quantize_spec *spec)
+{
+    static const enum dc_observer of_weights[] = {DC_OBSERVER_MIN_MAX, DC_OBSERVER_PERCENTILE,
+                                                  DC_OBSERVER_MSE};
+    for (int i = 0; i < spec->layers.count; i++)
+        layers[i] = (struct dc_layer_bits){spec->layers.items[i].name,
+                                           (int)spec->layers.items[i].weights,
+                                           (int)spec->layers.items[i].activations};
+    enum dc_weight_scaling scaling = (enum dc_weight_scaling)spec->weight_scale;
+    if (scaling == DC_SCALE_OF_WEIGHTS && (spec->weight_observer != 0 || spec->adarounds))
+        scaling = DC_SCALE_KEPT;
+    return (struct dc_quantize_config){
+        .observer = (enum dc_observer)spec->observer,
+        .constant = (float)spec->average_constant,
+        .percentile = spec->percentile,
+        .dense_per_tensor = spec->dense_granularity == 0,
+        .conv_per_tensor = spec->conv_granularity == 0,
+        .weight_bits = (int)spec->weights,
+        .activation_bits = (int)spec->activations,
+        .first_last_bits = (int)spec->first_last,
+        .weight_scaling = scaling,
+        .activation_scaling = (enum dc_activation_scaling)spec->activation_scale,
+        .clip_decay = (float)spec->clip_decay,
+        .power_of_two = spec->power_of_two,
+        .folded = dc_folds(spec),
+        .tracks = spec->tracks,
+        .weight_observer = of_weights[spec->weight_observer],
+        .weight_percentile = spec->weight_percentile,
+        .layers = layers,
+        .layer_count = spec->layers.count,
+    };
+}
+
 static enum dc_status open_graph(struct dc_stage_network *network, const struct dc_stage *stage,
                                  struct dc_error *error)
 {
@@ -39,11 +79,8 @@ static enum dc_status open_graph(struct dc_stage_network *network, const struct 
                        stage->model, (long long)dc_shape_count(&model->sample), network->classes);
     if (!stage->quantizes)
         return DC_OK;
-    const struct dc_quantize_config config = {
-        .observer = (enum dc_observer)stage->quantize.observer,
-        .constant = (float)stage->quantize.average_constant,
-        .dense_per_tensor = stage->quantize.dense_granularity == 0,
-    };
+    struct dc_layer_bits layers[DC_LIST_MAX];
+    const struct dc_quantize_config config = quantize_config(layers, &stage->quantize);
     DC_TRY_IN(dc_quantize_graph(&network->quantized, &network->output, model->graph, model->output,
                                 &config, error),
               error, "model %s", stage->model);

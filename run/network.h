@@ -17,6 +17,9 @@ struct dc_stage_network {
     struct dc_params *params;  // values alone
 };
 
+// Whether a stage that quantizes folds its batch normalization first (qat/fold.h).
+bool dc_folds(const struct dc_quantize_spec *spec);
+
 // weights: a file to read, or NULL: values are those that came with the model, or zero.
 DC_MUST_USE enum dc_status dc_stage_network_open(struct dc_stage_network *network,
                                                  const struct dc_stage *stage, const char *weights,

@@ -98,11 +98,17 @@ DC_MUST_USE enum dc_status dc_run_verify_cache(struct dc_cache_report *report, c
                                                int64_t samples, struct dc_error *error);
 
 // Exports a quantized stage into a directory under an arithmetic profile and, where `verify`,
-// proves it on the whole test split. *result gets "cost" and "verification".
+// proves it on the whole test split. *result gets "cost" and "verification". formats: what the
+// bundle holds beside the C (export/formats.h); NULL: nothing.
 DC_MUST_USE enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from,
                                          const char *profile, const char *directory,
-                                         int64_t vectors, bool verify, json_t *result,
-                                         struct dc_error *error);
+                                         const struct dc_texts *formats, int64_t vectors,
+                                         bool verify, json_t *result, struct dc_error *error);
+// Any stage's network as one file, its format by the path's ending (export/formats.h): floats, or
+// int8 of a stage that quantizes.
+DC_MUST_USE enum dc_status dc_run_export_file(struct dc_run *run, const struct dc_stage *from,
+                                              const char *profile, const char *path,
+                                              struct dc_error *error);
 
 // Proves an existing bundle on the test split (limit 0: all of it).
 struct dc_verify_report;

@@ -9,6 +9,7 @@
 #include "export/bundle.h"
 #include "export/verify.h"
 #include "qat/calibrate.h"
+#include "qat/fold.h"
 #include "qat/profile.h"
 #include "run/teacher.h"
 #include "train/checkpoint.h"
@@ -110,8 +111,10 @@ static struct dc_train_config train_config(const struct dc_run *run, const struc
     config.keep_best = t->keep == 0;
     config.freeze_observers_epoch = quantizes ? (int)stage->quantize.freeze_observers_epoch
                                               : DC_NEVER;
-    config.freeze_batch_norm_epoch = quantizes ? (int)stage->quantize.freeze_batch_norm_epoch
-                                               : DC_NEVER;
+    config.freeze_batch_norm_epoch = !quantizes ? DC_NEVER
+                                     : dc_folds(&stage->quantize)
+                                         ? 0
+                                         : (int)stage->quantize.freeze_batch_norm_epoch;
     config.quantizers_epoch = quantizes ? (int)stage->quantize.start_epoch : 0;
     config.schedule.milestone_count = t->milestones.count;
     for (int i = 0; i < t->milestones.count; i++)
@@ -128,10 +131,12 @@ struct training {
     struct dc_training_parts parts;
     struct dc_loader *loader;
     struct validation validation;
+    struct dc_oscillation *oscillation;  // or NULL
 };
 
 static void close_training(struct training *t)
 {
+    dc_oscillation_free(t->oscillation);
     dc_float_predictor_free(t->validation.predictor);
     dc_loader_free(t->loader);
     dc__teachers_close(&t->teachers);
@@ -140,35 +145,53 @@ static void close_training(struct training *t)
     dc_stage_network_close(&t->network);
 }
 
-static enum dc_status observe(struct dc_run *run, const struct dc_stage *stage,
-                              struct dc_stage_network *network, struct dc_error *error)
+// One pass over the samples of a calibration, or of AdaRound where that is given.
+static enum dc_status calibrate_pass(struct dc_calibration *calibration,
+                                     struct dc_adaround *adaround, int64_t count,
+                                     struct dc_run *run, const struct dc_stage *stage,
+                                     const struct dc_stage_network *network, struct dc_error *error)
 {
-    struct dc_plan *plan = NULL;
     struct dc_loader *loader = NULL;
-    const struct dc_plan_config config = {.mode = DC_INFERENCE,
-                                          .max_rows = DC_EVALUATION_BATCH,
-                                          .outputs = &network->output,
-                                          .output_count = 1};
-    const int64_t wanted = stage->quantize.calibration_samples;
-    const int64_t count = wanted < run->train_count ? wanted : run->train_count;
-    DC_TRY(dc_plan_create(&plan, run->ctx, network->graph, &config, error));
     const struct dc_view view = dc_run_view(run, stage, &network->model.sample);
     enum dc_status status = dc__plain_loader(&loader, &view, run->train_source, run->train_ids,
                                              count, DC_EVALUATION_BATCH, error);
-    dc_observers_reset(network->params);
-    const struct dc_step step = dc_calibration_step();
     while (status == DC_OK) {
         struct dc_batch batch;
         status = dc_loader_next(loader, &batch, error);
         if (status != DC_OK || batch.rows == 0)
             break;
-        dc_plan_bind(plan, network->image, batch.inputs);
-        status = dc_plan_forward(plan, network->params, batch.rows, &step, error);
+        status = adaround ? dc_adaround_add(adaround, batch.inputs, batch.rows, error)
+                          : dc_calibration_add(calibration, batch.inputs, batch.rows, error);
     }
-    if (status == DC_OK)
-        status = dc_observers_check(network->graph, network->params, error);
     dc_loader_free(loader);
-    dc_plan_free(plan);
+    if (status != DC_OK)
+        return status;
+    return adaround ? dc_adaround_finish(adaround, error)
+                    : dc_calibration_end_pass(calibration, error);
+}
+
+static enum dc_status observe(struct dc_run *run, const struct dc_stage *stage,
+                              struct dc_stage_network *network, struct dc_error *error)
+{
+    struct dc_calibration *calibration = NULL;
+    struct dc_adaround *adaround = NULL;
+    int folded = 0;
+    if (dc_folds(&stage->quantize))
+        dc_fold_batch_norms(&folded, network->graph, network->params);
+    const int64_t wanted = stage->quantize.calibration_samples;
+    const int64_t count = wanted < run->train_count ? wanted : run->train_count;
+    DC_TRY(dc_calibration_create(&calibration, run->ctx, network->graph, network->params,
+                                 network->image, DC_EVALUATION_BATCH, error));
+    enum dc_status status = DC_OK;
+    for (int p = 0; status == DC_OK && p < dc_calibration_passes(calibration); p++)
+        status = calibrate_pass(calibration, NULL, count, run, stage, network, error);
+    dc_calibration_free(calibration);
+    if (status != DC_OK || !stage->quantize.adarounds)
+        return status;
+    DC_TRY(dc_adaround_create(&adaround, run->ctx, network->graph, network->params, network->image,
+                              DC_EVALUATION_BATCH, count, &stage->quantize.adaround, error));
+    status = calibrate_pass(NULL, adaround, count, run, stage, network, error);
+    dc_adaround_free(adaround);
     return status;
 }
 
@@ -179,6 +202,11 @@ static enum dc_status calibrate_first(struct training *t, struct dc_run *run,
     int copied = 0;
     DC_TRY(dc_params_copy_by_name(t->network.params, t->params, &copied, error));
     DC_TRY(observe(run, stage, &t->network, error));
+    for (int i = 0; i < t->network.params->count; i++) {
+        const struct dc_slice *slice = &t->network.params->slices[i];
+        if (slice->frozen)
+            dc_params_find(t->params, slice->name)->frozen = true;
+    }
     return dc_params_copy_by_name(t->params, t->network.params, &copied, error);
 }
 
@@ -213,6 +241,32 @@ static enum dc_status open_training(struct training *t, struct dc_run *run,
     return DC_OK;
 }
 
+static void before_update(void *user, double progress)
+{
+    dc_oscillation_dampen(user, progress);
+}
+
+static void after_update(void *user, double progress)
+{
+    dc_oscillation_track(user, progress);
+}
+
+static void report_oscillation(json_t *result, const struct training *t,
+                               const struct dc_stage *stage)
+{
+    json_t *layers = json_array();
+    for (int i = 0; i < t->network.graph->count; i++) {
+        struct dc_oscillation_share share;
+        const struct dc_node *node = &t->network.graph->nodes[i];
+        if (dc_oscillation_of(&share, node, t->network.params,
+                              stage->quantize.oscillation.reported_frequency))
+            json_array_append_new(layers,
+                                  json_pack("{s:s, s:f, s:f}", "layer", node->name, "oscillating",
+                                            share.oscillating, "frozen", share.frozen));
+    }
+    json_object_set_new(result, "oscillation", layers);
+}
+
 static enum dc_status train(struct training *t, struct dc_run *run, struct dc_stage *stage,
                             struct dc_train_result *trained, struct dc_error *error)
 {
@@ -229,6 +283,9 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
     struct dc_terms *terms = &t->graph.terms;
     for (int i = 0; i < terms->count; i++)
         terms->terms[i].network = count;
+    if (stage->quantizes && stage->quantize.tracks)
+        DC_TRY(dc_oscillation_create(&t->oscillation, run->ctx, t->graph.graph, t->params,
+                                     &stage->quantize.oscillation, error));
     char *directory = dc_arena_printf(run->arena, error, "%s/checkpoints/%s", run->directory,
                                       stage->name);
     char *metrics = dc__path(run, "metrics.jsonl", error);
@@ -250,7 +307,10 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
         .hooks = {.evaluate = run->validation_count > 0 ? validate : NULL,
                   .evaluate_user = &t->validation,
                   .progress = run->hooks.progress,
-                  .progress_user = run->hooks.user},
+                  .progress_user = run->hooks.user,
+                  .before_update = t->oscillation ? before_update : NULL,
+                  .after_update = t->oscillation ? after_update : NULL,
+                  .update_user = t->oscillation},
         .directory = directory,
         .metrics_path = metrics,
         .config_hash = hash,
@@ -299,6 +359,8 @@ enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage, json_
         status = dc__test_stage(run, stage, &t.network, result, error);
     if (status == DC_OK)
         status = finish_peers(&t, run, stage, result, error);
+    if (status == DC_OK && t.oscillation)
+        report_oscillation(result, &t, stage);
     close_training(&t);
     DC_TRY(status);
     json_object_update_new(result,

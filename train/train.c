@@ -217,6 +217,10 @@ static enum dc_status update(struct trainer *t, struct dc_error *error)
     const double done = (double)t->counters.step;
     const double rising = (1.0 + done) / (10.0 + done);  // so that early weights fade
     const double decay = rising < c->average_decay ? rising : c->average_decay;
+    const double progress = done / (double)(t->epoch_steps * c->epochs);
+    const struct dc_train_hooks *hooks = &t->job->hooks;
+    if (hooks->before_update)
+        hooks->before_update(hooks->update_user, progress);
     for (int n = 0; n < t->job->network_count; n++) {
         const struct dc_network *network = &t->job->networks[n];
         if (!network->trainable)
@@ -233,6 +237,8 @@ static enum dc_status update(struct trainer *t, struct dc_error *error)
         dc_optimizer_step(t->ctx, &c->optimizer, network->params, rate, scale, decay,
                           t->counters.step + 1);
     }
+    if (hooks->after_update)
+        hooks->after_update(hooks->update_user, progress);
     t->counters.step++;
     return DC_OK;
 }

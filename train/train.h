@@ -86,6 +86,11 @@ struct dc_train_hooks {
     // Accuracy, or AUC, in [0, 1] of the trained networks as they are now; NULL: no validation.
     enum dc_status (*evaluate)(void *user, double *accuracy, struct dc_error *error);
     void *evaluate_user;
+    // Around every optimizer step: once gradients are whole, and once weights are new. progress:
+    // share of the stage's steps done. Both or neither.
+    void (*before_update)(void *user, double progress);
+    void (*after_update)(void *user, double progress);
+    void *update_user;
     void (*progress)(void *user, const struct dc_progress *progress);  // or NULL
     void *progress_user;
 };

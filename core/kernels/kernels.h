@@ -96,6 +96,11 @@ struct dc_kernels {
     // sum += g, product += g * (x - mean) of the dy that passes the tail; tiles as above.
     void (*tail_gradient_sums)(double *sum, double *product, const float *dy, const float *x,
                                const struct dc_tail *tail, int64_t count);
+    // sum += dy * (d y / d step) of a tail that quantizes: round(t) - t inside the grid, t =
+    // clamp(x * scale + shift) / step, and the end of the grid outside; where the tail clips, 0
+    // inside. The grid's ends are counted inside. Tiles as above; equal bits on every level.
+    void (*tail_step_sums)(double *sum, const float *dy, const float *x, const struct dc_tail *tail,
+                           int64_t count);
     // NaN changes nothing.
     void (*range)(float *least, float *greatest, const float *x, int period, int64_t count);
 

@@ -59,6 +59,7 @@ const struct dc_kernels dc__kernels_avx512 = {
     .tail_gradient = tail_gradient,
     .moments = moments,
     .tail_gradient_sums = tail_gradient_sums,
+    .tail_step_sums = tail_step_sums,
     .range = range,
     .pointwise = pointwise,
     .max_line = max_line,

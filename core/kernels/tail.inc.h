@@ -222,6 +222,65 @@ static void tail_gradient_sums(double *sum, double *product, const float *dy, co
     sum_tiles(true, sum, product, dy, x, t->mean, t, t->channels, t->period, count);
 }
 
+struct step_vectors {
+    vf inverse_step, low, high, first, last;  // the clamp's ends and the grid's, in steps
+};
+
+// dy times what the result changes with the step.
+TILE step_term(const bool affine, const bool clips, vf *sum, vf dy, vf v, const struct dc_tail *t,
+               const struct step_vectors *k, int c)
+{
+    if (affine)
+        v = vf_add(vf_multiply(v, vf_load(t->scale + c)), vf_load(t->shift + c));
+    v = vf_clamp(vf_multiply(v, k->inverse_step), k->low, k->high);
+    const vf code = vf_round(vf_clamp(v, k->first, k->last));
+    const vf inside = vf_where_inside(clips ? code : v, v, k->first, k->last);
+    *sum = vf_add(*sum, vf_multiply(dy, vf_subtract(code, inside)));
+}
+
+TILE step_run(const bool affine, const bool clips, double *sum, const float *dy, const float *x,
+              const struct dc_tail *t, const struct step_vectors *k, int64_t count)
+{
+    const int64_t tile = (int64_t)SUM_TILE * t->channels;
+    for (int64_t at = 0; at < count; at += tile) {
+        const int64_t n = count - at < tile ? count - at : tile;
+        for (int c = 0; c < t->period && c < n; c += WIDTH) {
+            float lanes[WIDTH];
+            vf s = vf_zero();
+            int64_t i = c;
+            for (; i + WIDTH <= n; i += t->period)
+                step_term(affine, clips, &s, vf_load(dy + at + i), vf_load(x + at + i), t, k, c);
+            if (i < n) {
+                const vf_mask mask = vf_first((int)(n - i));
+                step_term(affine, clips, &s, vf_load_masked(dy + at + i, mask),
+                          vf_load_masked(x + at + i, mask), t, k, c);
+            }
+            vf_store(lanes, s);
+            for (int j = 0; j < WIDTH; j++)
+                sum[c + j] += (double)lanes[j];
+        }
+    }
+}
+
+static void tail_step_sums(double *sum, const float *dy, const float *x, const struct dc_tail *t,
+                           int64_t count)
+{
+    const float inverse = t->grid.inverse_step;
+    const float ends[] = {t->low * inverse, t->high * inverse, t->grid.low - t->grid.zero_point,
+                          t->grid.high - t->grid.zero_point};
+    const struct step_vectors k = {vf_broadcast(&inverse), vf_broadcast(&ends[0]),
+                                   vf_broadcast(&ends[1]), vf_broadcast(&ends[2]),
+                                   vf_broadcast(&ends[3])};
+    if (t->affine && t->clips)
+        step_run(true, true, sum, dy, x, t, &k, count);
+    else if (t->affine)
+        step_run(true, false, sum, dy, x, t, &k, count);
+    else if (t->clips)
+        step_run(false, true, sum, dy, x, t, &k, count);
+    else
+        step_run(false, false, sum, dy, x, t, &k, count);
+}
+
 static void range(float *least, float *greatest, const float *x, int period, int64_t count)
 {
     for (int c = 0; c < period; c += WIDTH) {

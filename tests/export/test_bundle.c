@@ -63,7 +63,7 @@ static struct dc_imodel *write_bundle(const char *name, const char *profile, uin
     struct dc_vectors *vectors = NULL;
     struct dc_imodel *m = test_every_op_model(dc_profile_find(profile), seed);
     must(dc_vectors_create(&vectors, ctx, m, inputs, 3, &error), &error);
-    must(dc_bundle_write(in_work(name), m, vectors, &error), &error);
+    must(dc_bundle_write(in_work(name), m, vectors, NULL, &error), &error);
     dc_vectors_free(vectors);
     return m;
 }
@@ -86,7 +86,7 @@ static void assert_layers_equal(const struct dc_ilayer *a, const struct dc_ilaye
 static void bundle_reads_back_and_verifies(void **state)
 {
     (void)state;
-    static const char *const profiles[] = {"tflm", "ruy", "tflm"};
+    static const char *const profiles[] = {"tflm", "ruy", "onnxruntime"};
     for (uint64_t i = 0; i < 3; i++) {
         struct dc_error error;
         struct dc_imodel *again = NULL;
@@ -199,7 +199,7 @@ static void wrong_vectors_are_found(void **state)
     struct dc_imodel *m = test_every_op_model(dc_profile_find("tflm"), 6);
     must(dc_vectors_create(&vectors, ctx, m, inputs, 1, &error), &error);
     vectors->accumulators[2][5]++;
-    must(dc_bundle_write(in_work("vectors"), m, vectors, &error), &error);
+    must(dc_bundle_write(in_work("vectors"), m, vectors, NULL, &error), &error);
     assert_int_equal(
         dc_verify_bundle(ctx, in_work("vectors"), inputs, SAMPLES, NULL, &report, &error),
         DC_ERR_VERIFY);
@@ -221,6 +221,32 @@ static void wrong_vectors_are_found(void **state)
     dc_imodel_free(m);
 }
 
+// Files of other formats where asked for: listed, hashed, and damage to it found.
+static void other_formats_lie_in_the_bundle(void **state)
+{
+    (void)state;
+    struct dc_error error;
+    struct dc_random random;
+    struct dc_vectors *vectors = NULL;
+    const struct dc_texts formats = {4, {"bundle", "c", "tflite", "onnx"}};
+    struct dc_imodel *again = NULL;
+    const struct dc_ilayer conv = {
+        .op = DC_I_CONV2D, .channels = 7, .kernel_h = 13, .kernel_w = 11, .per_channel = true};
+    dc_random_start(&random, 3, DC_PURPOSE_TEST, 0, 0);
+    struct dc_imodel *m = test_one_layer_model(dc_profile_find("tflm"), 13, 11, 3, &conv, &random);
+    must(dc_vectors_create(&vectors, ctx, m, inputs, 3, &error), &error);
+    must(dc_bundle_write(in_work("bad"), m, vectors, &formats, &error), &error);
+    must(dc_bundle_read(&again, NULL, in_work("bad"), &error), &error);
+    damage("one.tflite", "TFL3", 4);
+    expect_damage("bad", "one.tflite: is damaged");
+    must(dc_bundle_write(in_work("bad"), m, vectors, &formats, &error), &error);
+    damage("one.onnx", "QuantizeLinear", 14);
+    expect_damage("bad", "one.onnx: is damaged");
+    dc_vectors_free(vectors);
+    dc_imodel_free(again);
+    dc_imodel_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +254,7 @@ int main(void)
         cmocka_unit_test(damage_is_found_and_named),
         cmocka_unit_test(wrong_bytes_are_found),
         cmocka_unit_test(wrong_vectors_are_found),
+        cmocka_unit_test(other_formats_lie_in_the_bundle),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -88,11 +88,43 @@ static int8_t clamp(int64_t value, const struct oracle_layer *l)
     return (int8_t)(value < l->low ? l->low : value > l->high ? l->high : value);
 }
 
+// A float32 by its bits alone, kept from wider registers.
+static float narrow(double exact)
+{
+    volatile float f = (float)exact;
+    return f;
+}
+
+// The nearest integer; of two, the even one. |value| is below 2^40 where it matters.
+static int64_t nearest_even(double value)
+{
+    if (value > 1e9 || value < -1e9)
+        return value > 0 ? 1000000000 : -1000000000;
+    int64_t below = (int64_t)value;
+    while ((double)below > value)
+        below--;
+    const double rest = value - (double)below;
+    return below + (rest > 0.5 || (rest == 0.5 && below % 2 != 0));
+}
+
+// Products of two float32 are exact in double, so each is rounded once, when narrowed. A sum of two
+// and a quotient, rounded to double first, come out of the second rounding as out of one: double
+// has more than twice float32's digits (Figueroa, 1995).
+static int8_t even_code(double steps, const struct oracle_layer *l)
+{
+    return clamp(nearest_even(narrow(steps)) + l->out_zero_point, l);
+}
+
 static int8_t requantized(int64_t sum, double factor, const struct oracle_layer *l)
 {
     int32_t m, s;
     oracle_multiplier(&m, &s, factor, l->single);
     return clamp(oracle_requantize(sum, m, s, l->single) + l->out_zero_point, l);
+}
+
+float oracle_even_factor(float in_scale, float weight_scale, const struct oracle_layer *l)
+{
+    return narrow((double)narrow((double)in_scale * (double)weight_scale) / (double)l->out_scale);
 }
 
 void oracle_integer_conv(int8_t *codes, int32_t *sums, const int8_t *x, const int8_t *weights,
@@ -121,8 +153,14 @@ void oracle_integer_conv(int8_t *codes, int32_t *sums, const int8_t *x, const in
                         }
                 const int64_t at = (int64_t)(oy * l->out_w + ox) * l->out_c + o;
                 sums[at] = (int32_t)sum;
-                codes[at] = requantized(
-                    sum, (double)l->in_scale * (double)scales[o] / (double)l->out_scale, l);
+                codes[at] =
+                    l->even
+                        ? even_code((double)narrow((double)sum) *
+                                        (double)oracle_even_factor(l->in_scale, scales[o], l),
+                                    l)
+                        : requantized(
+                              sum, (double)l->in_scale * (double)scales[o] / (double)l->out_scale,
+                              l);
             }
 }
 
@@ -138,13 +176,25 @@ void oracle_integer_dense(int8_t *codes, int32_t *sums, const int8_t *x, const i
         sums[o] = (int32_t)sum;
         volatile float rounded = l->in_scale * scales[o];
         const double product = per_channel ? (double)l->in_scale * (double)scales[o] : rounded;
-        codes[o] = requantized(sum, product / (double)l->out_scale, l);
+        codes[o] = l->even ? even_code((double)narrow((double)sum) *
+                                           (double)oracle_even_factor(l->in_scale, scales[o], l),
+                                       l)
+                           : requantized(sum, product / (double)l->out_scale, l);
     }
 }
 
 void oracle_integer_add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
                         float b_scale, int b_zero_point, int count, const struct oracle_layer *l)
 {
+    for (int i = 0; i < count && l->even; i++) {
+        const float left = narrow((double)l->in_scale * (a[i] - l->in_zero_point));
+        const float right = narrow((double)b_scale * (b[i] - b_zero_point));
+        const double sum = (double)narrow((double)left + (double)right);
+        sums[i] = (int32_t)nearest_even(narrow(sum / (double)l->out_scale));
+        codes[i] = even_code(sum / (double)l->out_scale, l);
+    }
+    if (l->even)
+        return;
     const double largest = (double)(l->in_scale > b_scale ? l->in_scale : b_scale);
     int32_t m[2], s[2];
     oracle_multiplier(&m[0], &s[0], (double)l->in_scale / (2.0 * largest), l->single);
@@ -179,6 +229,13 @@ void oracle_integer_mean(int8_t *codes, int32_t *sums, const int8_t *x,
             sum += x[i * l->out_c + c];
         sum -= (int64_t)n * l->in_zero_point;
         sums[c] = (int32_t)sum;
+        if (l->even) {
+            const float whole = narrow((double)l->out_scale * n);
+            codes[c] = even_code((double)narrow((double)sum) *
+                                     (double)narrow((double)l->in_scale / (double)whole),
+                                 l);
+            continue;
+        }
         codes[c] = clamp(oracle_requantize(sum, divided, s - k, l->single) + l->out_zero_point, l);
     }
 }
@@ -204,5 +261,8 @@ void oracle_integer_pool(int8_t *codes, const int8_t *x, bool average, const str
                 // magnitude for even n, and the nearest integer for odd n.
                 codes[(oy * l->out_w + ox) * l->out_c + c] = clamp(
                     average ? (int64_t)nearest_away(sum, taps) : best, l);
+                if (average && l->even)
+                    codes[(oy * l->out_w + ox) * l->out_c + c] = even_code(
+                        (double)(sum - taps * l->in_zero_point) / (double)taps, l);
             }
 }

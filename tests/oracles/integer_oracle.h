@@ -17,11 +17,15 @@ int64_t oracle_requantize(int64_t x, int32_t multiplier, int32_t shift, bool sin
 
 struct oracle_layer {
     bool single;  // rounding
+    bool even;    // one float32 factor, half to even, as ONNX Runtime; `single` is not looked at
     int in_h, in_w, in_c, out_h, out_w, out_c;
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     float in_scale, out_scale;
     int in_zero_point, out_zero_point, low, high;
 };
+
+// s_in * s_w / s_out, each operation rounded to float32.
+float oracle_even_factor(float in_scale, float weight_scale, const struct oracle_layer *layer);
 
 // sums: before requantization. scales: [out_c]. Depthwise: out_c is a multiple of in_c.
 void oracle_integer_conv(int8_t *codes, int32_t *sums, const int8_t *x, const int8_t *weights,

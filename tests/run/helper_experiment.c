@@ -134,7 +134,9 @@ void tiny_files(void)
     tiny_text(test_path("target.yaml"), "name: test\nprofile: tflm\n");
     snprintf(text, sizeof text, "name: tiny\n%s%s", head, stages);
     tiny_text(test_path("tiny.yaml"), text);
-    snprintf(text, sizeof text, "name: export\n%s%s  int8: {export: quantized}\n", head, stages);
+    snprintf(text, sizeof text,
+             "name: export\n%s%s  int8: {export: quantized, formats: [bundle, c, onnx]}\n", head,
+             stages);
     for (char *epochs; (epochs = strstr(text, "epochs: 3"));)
         epochs[8] = '1';
     tiny_text(test_path("export.yaml"), text);

@@ -106,22 +106,24 @@ static void add_losses(struct golden_network *n, float kd_temperature)
         dc_graph_add(n->graph, "loss.kd", &dc_op_kd, &kd, sizeof kd, soft, 2, &n->kd_loss, &error));
 }
 
-void golden_network_open(struct golden_network *n, const struct golden *golden, bool quantized,
-                         bool keep_values, float kd_temperature, int64_t rows)
+const struct dc_quantize_config golden_quantize = {.observer = DC_OBSERVER_MOVING_AVERAGE,
+                                                   .dense_per_tensor = true};
+
+void golden_network_open(struct golden_network *n, const struct golden *golden,
+                         const struct dc_quantize_config *quantize, bool keep_values,
+                         float kd_temperature, int64_t rows)
 {
     const struct dc_named_value width = {"width", 4};
-    const struct dc_quantize_config quantize = {.observer = DC_OBSERVER_MOVING_AVERAGE,
-                                                .dense_per_tensor = true};
     struct dc_model model;
     struct dc_graph *copy = NULL;
     golden_ok(
         dc_model_read(&model, DECANT_SOURCE_DIR "/configs/models/resnet8.yaml", &width, 1, &error));
     n->output = model.output;
-    if (quantized)
+    if (quantize)
         golden_ok(
-            dc_quantize_graph(&copy, &n->output, model.graph, model.output, &quantize, &error));
-    n->graph = quantized ? copy : model.graph;
-    if (quantized)
+            dc_quantize_graph(&copy, &n->output, model.graph, model.output, quantize, &error));
+    n->graph = quantize ? copy : model.graph;
+    if (quantize)
         dc_model_free(&model);
     n->image = dc_graph_find(n->graph, "image");
     add_losses(n, kd_temperature);

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "core/plan.h"
+#include "qat/quantize.h"
 
 enum { GOLDEN_LIST_MAX = 64, GOLDEN_CLASSES = 10, GOLDEN_IMAGE = 32 * 32 * 3 };
 
@@ -51,10 +52,12 @@ void *golden_bytes(const struct golden *golden, const char *name, enum dc_dtype 
                    int64_t *count);
 float *golden_row(const struct golden *golden, const char *name, int64_t row, int64_t *count);
 
-// quantized: runs dc_quantize_graph. keep_values: every value survives the step, so none is left to
-// a tail.
+// quantize: for dc_quantize_graph, or NULL; PyTorch's settings are golden_quantize. keep_values:
+// every value survives the step, so none is left to a tail.
+extern const struct dc_quantize_config golden_quantize;
 void golden_network_open(struct golden_network *network, const struct golden *golden,
-                         bool quantized, bool keep_values, float kd_temperature, int64_t rows);
+                         const struct dc_quantize_config *quantize, bool keep_values,
+                         float kd_temperature, int64_t rows);
 void golden_network_close(struct golden_network *network);
 
 // A flat vector into a buffer of dc_params (value, gradient, state): as many slices of the order as

@@ -144,6 +144,23 @@ static void quantized_without_a_teacher_too(void **state)
     every_way_gives_the_same_bytes("qat", more);
 }
 
+// Learned scales of 4-bit weights and activations, from a histogram's ranges, and weights that are
+// followed and frozen.
+static void learned_scales_too(void **state)
+{
+    (void)state;
+    const char *const more[] = {
+        teacher_epochs(), student_epochs(),
+        "stages.quantized.quantize={observer: mse, weights: 4, activations: 4, "
+        "weight_scale: learned, activation_scale: learned, "
+        "oscillation: {momentum: 0.2, dampening: 0.001, threshold: 0.1, freeze_start: 0}}"};
+    struct variant one = {"lsq-1", 1, dc_isa_detected(), {more[0], more[1], more[2]}, false};
+    struct variant three = {"lsq-3", 3, dc_isa_detected(), {more[0], more[1], more[2]}, false};
+    carry_out(&one);
+    carry_out(&three);
+    assert_same(&one, &three);
+}
+
 static void mixup_and_adamw_too(void **state)
 {
     (void)state;
@@ -205,6 +222,7 @@ int main(void)
         cmocka_unit_test(threads_and_loader_change_no_bit),
         cmocka_unit_test(quantized_without_a_teacher_too),
         cmocka_unit_test(mixup_and_adamw_too),
+        cmocka_unit_test(learned_scales_too),
         cmocka_unit_test(stopped_at_every_step),
         cmocka_unit_test(another_seed_differs),
     };

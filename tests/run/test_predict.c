@@ -194,11 +194,11 @@ static void other_data_of_the_same_images(void **state)
     }
 }
 
-static void exports_verify_under_both_profiles(void **state)
+static void exports_verify_under_every_profile(void **state)
 {
     (void)state;
-    static const char *const profiles[] = {"tflm", "ruy"};
-    for (int i = 0; i < 2; i++) {
+    static const char *const profiles[] = {"tflm", "ruy", "onnxruntime"};
+    for (int i = 0; i < 3; i++) {
         GOOD(NULL, "export", "run", "--stage", "quantized", "--profile", profiles[i], "--out",
              profiles[i]);
         GOOD(NULL, "verify", profiles[i], "--run", "run", "--json");
@@ -215,6 +215,33 @@ static void exports_verify_under_both_profiles(void **state)
     decant(NULL, (const char *const[]){"verify", "ruy", NULL});
     assert_int_equal(outcome.exit_code, 2);
     assert_non_null(strstr(outcome.err, "--run"));
+}
+
+// A float stage as ONNX gives the stage's logits when it is read again; a quantized stage's file is
+// the one that its export wrote, byte for byte.
+static void onnx_files_are_the_stages(void **state)
+{
+    (void)state;
+    static float before[TINY_TEST * TINY_CLASSES], after[TINY_TEST * TINY_CLASSES];
+    size_t sizes[2];
+    GOOD(NULL, "export", "run", "--stage", "student", "--out", "student.onnx");
+    tiny_text(test_path("again.yaml"),
+              "name: again\ndata: {source: idx, path: data, validation: 40}\n"
+              "stages:\n  student: {model: student.onnx}\n");
+    GOOD(NULL, "run", "again.yaml", "--run", "again");
+    GOOD(NULL, "predict", "run", "--stage", "student", "--split", "test", "--out", "some.h5");
+    assert_int_equal(read_rows(before, TINY_TEST * TINY_CLASSES, "some.h5"), TINY_TEST);
+    GOOD(NULL, "predict", "again", "--stage", "student", "--split", "test", "--out", "some.h5");
+    assert_int_equal(read_rows(after, TINY_TEST * TINY_CLASSES, "some.h5"), TINY_TEST);
+    for (int i = 0; i < TINY_TEST * TINY_CLASSES; i++)
+        assert_true(fabsf(before[i] - after[i]) <= 1e-4f * (1.0f + fabsf(before[i])));
+    GOOD(NULL, "export", "run", "--stage", "quantized", "--out", "quantized.onnx");
+    char *one = tiny_read(test_path("run/bundle/int8/tiny.onnx"), &sizes[0]);
+    char *other = tiny_read(test_path("quantized.onnx"), &sizes[1]);
+    assert_true(one && other && sizes[0] == sizes[1] && sizes[0] > 1000);
+    assert_memory_equal(one, other, sizes[0]);
+    free(one);
+    free(other);
 }
 
 // A bundle answers as the stage it was made from, and names its profile.
@@ -329,7 +356,8 @@ int main(void)
         cmocka_unit_test(eval_agrees_with_predict),
         cmocka_unit_test(the_quantization_report_agrees_with_eval),
         cmocka_unit_test(other_data_of_the_same_images),
-        cmocka_unit_test(exports_verify_under_both_profiles),
+        cmocka_unit_test(exports_verify_under_every_profile),
+        cmocka_unit_test(onnx_files_are_the_stages),
         cmocka_unit_test(a_bundle_predicts_too),
         cmocka_unit_test(a_changed_bundle_is_caught),
     };

@@ -63,8 +63,10 @@ static int assert_keys(const struct dc_schema *schema, const char *text)
 static void every_key_is_written(void **state)
 {
     (void)state;
-    const char *const cached = "stages.student.distill.cache={path: cache}";
-    struct dc_experiment *experiment = read_experiment(test_path("export.yaml"), &cached, 1);
+    static const char *const all[] = {"stages.student.distill.cache={path: cache}",
+                                      "stages.quantized.train=''",
+                                      "stages.quantized.quantize.adaround={}"};
+    struct dc_experiment *experiment = read_experiment(test_path("export.yaml"), all, 3);
     char *text = written(experiment);
     int count = assert_keys(&dc__experiment_schema, text);
     count += assert_keys(&dc__stage_schema, text);
@@ -121,6 +123,9 @@ static void resolved_reads_back(void **state)
         "stages.teacher.seed=77",
         "stages.student.train.init_from=teacher",
         "stages.quantized.train=''",
+        "stages.quantized.quantize.weights=4",
+        "stages.quantized.quantize.adaround.iterations=77",
+        "stages.quantized.quantize.layers={conv: {weights: 2}, fc: {activations: 4}}",
     };
     assert_reads_back(test_path("tiny.yaml"), many, (int)(sizeof many / sizeof many[0]));
 }

@@ -104,7 +104,8 @@ static void step_allocates_nothing(void **state)
     for (int m = 0; m < 4; m++) {
         struct golden_network n;
         const long before = allocations;
-        golden_network_open(&n, &golden, modes[m].quantized, false, modes[m].temperature, ROWS);
+        golden_network_open(&n, &golden, modes[m].quantized ? &golden_quantize : NULL, false,
+                            modes[m].temperature, ROWS);
         assert_true(allocations > before);  // the counter counts
         dc_params_init(n.params, 1);
         struct dc_loader *loader = open_loader();
@@ -127,7 +128,7 @@ static void plan_is_near_its_lower_bound(void **state)
     struct golden golden;
     struct golden_network n;
     golden_open(&golden, "resnet8_float.h5", dc_isa_detected());
-    golden_network_open(&n, &golden, false, false, 4.0f, 8);
+    golden_network_open(&n, &golden, NULL, false, 4.0f, 8);
     const double bytes = (double)dc_plan_bytes(n.plan);
     const double bound = (double)dc_plan_bytes_lower_bound(n.plan);
     print_message("plan of a float step: %.0f bytes, %.3f of its lower bound\n", bytes,

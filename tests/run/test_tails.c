@@ -61,16 +61,46 @@ static void same(const float *a, const float *b, int64_t count, const char *what
         fail_msg("%s, step %d: %s differ from the step with stored values", level, s, what);
 }
 
-static void compare(enum dc_isa isa, bool quantized)
+// Trained steps start from ranges that calibration would find; frozen: nothing before the first
+// quantizer is trained.
+static void start_steps(struct dc_params *params, bool frozen)
+{
+    for (int i = 0; i < params->count; i++) {
+        struct dc_slice *s = &params->slices[i];
+        float *v = params->value + s->offset;
+        if (strstr(s->name, ".range")) {
+            v[0] = strstr(s->name, "relu") ? 0.0f : -2.0f;
+            v[1] = 2.0f;
+            v[2] = 1.0f;
+        }
+        if (strstr(s->name, ".step") || strstr(s->name, ".scale"))
+            for (int64_t k = 0; k < s->count; k++)
+                v[k] = strstr(s->name, ".step") ? 0.25f : 0.06f;
+        s->frozen = frozen && (i < 6 || s->role == DC_ROLE_OBSERVER);
+    }
+}
+
+static void compare(enum dc_isa isa, const struct dc_quantize_config *quantize, bool frozen)
 {
     struct golden golden;
     struct golden_network n;
     golden_open(&golden, "resnet8_float.h5", isa);
-    golden_network_open(&n, &golden, quantized, false, 0.0f, ROWS);
+    golden_network_open(&n, &golden, quantize, false, 0.0f, ROWS);
     struct dc_params *params = NULL;
     golden_ok(dc_params_create(&params, n.graph, 2, false, &error));
     dc_params_init(n.params, 3);
     dc_params_init(params, 3);
+    if (quantize && quantize->activation_scaling) {
+        start_steps(n.params, frozen);
+        start_steps(params, frozen);
+        dc_plan_free(n.plan);
+        const struct dc_plan_config again = {.mode = DC_TRAINING,
+                                             .max_rows = ROWS,
+                                             .outputs = &n.output,
+                                             .output_count = 1,
+                                             .params = n.params};
+        golden_ok(dc_plan_create(&n.plan, golden.ctx, n.graph, &again, &error));
+    }
     const struct side tails = {n.plan, n.params},
                       stored = {stored_plan(&golden, &n, params), params};
     assert_true(dc_plan_bytes(tails.plan) < dc_plan_bytes(stored.plan) * 2 / 3);
@@ -103,14 +133,25 @@ static void float_steps_agree(void **state)
 {
     (void)state;
     for (int isa = 0; isa <= (int)dc_isa_detected(); isa++)
-        compare((enum dc_isa)isa, false);
+        compare((enum dc_isa)isa, NULL, false);
 }
 
 static void quantized_steps_agree(void **state)
 {
     (void)state;
     for (int isa = 0; isa <= (int)dc_isa_detected(); isa++)
-        compare((enum dc_isa)isa, true);
+        compare((enum dc_isa)isa, &golden_quantize, false);
+}
+
+static void learned_steps_agree(void **state)
+{
+    static const struct dc_quantize_config learned = {.activation_bits = 4,
+                                                      .weight_bits = 4,
+                                                      .weight_scaling = DC_SCALE_LEARNED,
+                                                      .activation_scaling = DC_STEP_LEARNED};
+    (void)state;
+    for (int isa = 0; isa <= 2 * (int)dc_isa_detected() + 1; isa++)
+        compare((enum dc_isa)(isa / 2), &learned, isa % 2);
 }
 
 int main(void)
@@ -118,6 +159,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(float_steps_agree),
         cmocka_unit_test(quantized_steps_agree),
+        cmocka_unit_test(learned_steps_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

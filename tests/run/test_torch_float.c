@@ -141,7 +141,7 @@ static void compare_steps(const struct step_case *c)
     snprintf(name, sizeof name, "%s/loss", c->name);
     const double *losses = golden_doubles(&golden, name, &count);
     assert_int_equal(count, STATES);
-    golden_network_open(&n, &golden, false, false, c->kd_temperature, BATCH);
+    golden_network_open(&n, &golden, NULL, false, c->kd_temperature, BATCH);
     for (int s = 0; s < STATES; s++) {
         load_state(&n, c, s);
         const int64_t done = (int64_t)(s + 1) * APART;
@@ -180,7 +180,7 @@ static void free_run_stays_near(void **state)
     const double *losses = golden_doubles(&golden, "free/loss", &count);
     const double *end = golden_doubles(&golden, "free/value", &total);
     assert_int_equal(count, FREE_STEPS);
-    golden_network_open(&n, &golden, false, false, 0.0f, BATCH);
+    golden_network_open(&n, &golden, NULL, false, 0.0f, BATCH);
     const float *start = golden_row(&golden, "value", STATES - 1, &total);
     golden_scatter(&golden, n.params, n.params->value, start, total);
     for (int s = 0; s < FREE_STEPS; s++) {

@@ -74,7 +74,7 @@ static void grids_are_pytorchs(void **state)
     (void)state;
     for (int i = 0; i < nodes.count; i++) {
         const struct node_record r = read_node(nodes.items[i]);
-        const struct dc_grid grid = dc_grid_of_range(r.range[0], r.range[1]);
+        const struct dc_grid grid = dc_grid_of_range(r.range[0], r.range[1], 8);
         if (grid.step != r.grid[0] || grid.zero_point != r.grid[1])
             fail_msg("%s: scale %.9g and zero point %g, not %.9g and %g", r.name, (double)grid.step,
                      (double)grid.zero_point, (double)r.grid[0], (double)r.grid[1]);
@@ -88,7 +88,7 @@ static void codes_and_masks_are_pytorchs(void **state)
     int64_t clamped = 0;
     for (int i = 0; i < nodes.count; i++) {
         const struct node_record r = read_node(nodes.items[i]);
-        const struct dc_grid grid = dc_grid_of_range(r.range[0], r.range[1]);
+        const struct dc_grid grid = dc_grid_of_range(r.range[0], r.range[1], 8);
         float *y = DC_NEW(golden.arena, float, r.count, NULL);
         float *pass = DC_NEW(golden.arena, float, r.count, NULL);
         assert_true(y && pass);
@@ -117,7 +117,8 @@ static void observers_are_pytorchs(void **state)
     (void)state;
     for (int i = 0; i < nodes.count; i++) {
         const struct node_record r = read_node(nodes.items[i]);
-        const struct dc_fake_quantize_attributes a = {DC_OBSERVER_MOVING_AVERAGE, 0.01f};
+        const struct dc_fake_quantize_attributes a = {
+            .observer = DC_OBSERVER_MOVING_AVERAGE, .constant = 0.01f, .bits = 8};
         const struct dc_shape shape = DC_SHAPE(DC_BATCH, r.count);
         const struct dc_step step = {.total_batch = 1};
         struct dc_graph *graph = NULL;
@@ -155,7 +156,7 @@ static void open_network(struct golden_network *n)
 {
     int64_t total;
     const float *value = golden_floats(&golden, "value", &total);
-    golden_network_open(n, &golden, true, true, 0.0f, ROWS);
+    golden_network_open(n, &golden, &golden_quantize, true, 0.0f, ROWS);
     golden_scatter(&golden, n->params, n->params->value, value, total);
     int found = 0;
     for (int i = 0; i < n->params->count; i++)
@@ -196,9 +197,10 @@ static void weight_codes_are_pytorchs(void **state)
         const int channels = (int)slice->shape.dims[slice->shape.rank - 1];
         const float *w = n.params->value + slice->offset;
         float scales[64];
-        dc_weight_scales(scales, w, count / channels, channels, per_channel);
+        const struct dc_weight_quantizer quantizer = {.per_channel = per_channel, .bits = 8};
+        dc_weight_scales(scales, w, count / channels, channels, &quantizer);
         for (int64_t k = 0; k < count; k++) {
-            const float code = dc_weight_code(w[k], scales[k % channels]);
+            const float code = dc_weight_code(w[k], scales[k % channels], 127.0f);
             if (code != (float)codes[k])
                 fail_msg("%s, weight %lld: code %g, not %d", name, (long long)k, (double)code,
                          codes[k]);
@@ -215,7 +217,7 @@ static void count_moved_codes(const struct golden_network *n)
         char name[128];
         snprintf(name, sizeof name, "%s.quant", nodes.items[i]);
         const struct node_record r = read_node(nodes.items[i]);
-        const struct dc_grid grid = dc_grid_of_range(r.range[0], r.range[1]);
+        const struct dc_grid grid = dc_grid_of_range(r.range[0], r.range[1], 8);
         const float *value = dc_plan_value(n->plan, dc_graph_find(n->graph, name));
         for (int64_t k = 0; k < r.count; k++) {
             const int off = abs(code_of(value[k], grid) - r.codes[k]);

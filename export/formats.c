@@ -1,0 +1,39 @@
+// Owns the list of formats. To add one: a row, and its name below.
+
+#include "export/formats.h"
+
+#include <string.h>
+
+#include "export/onnx.h"
+#include "export/tflite.h"
+#include "formats/onnx_write.h"
+
+static enum dc_status write_tflite(const char *path, const struct dc_imodel *model,
+                                   struct dc_error *error)
+{
+    return dc_tflite_write(path, model, model->provenance, error);
+}
+
+static const struct dc_export_format formats[] = {
+    {"onnx", dc_export_onnx, dc_onnx_write},
+    {"tflite", write_tflite, NULL},
+};
+
+const struct dc_export_format *dc_export_format_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
+        if (strcmp(formats[i].name, name) == 0)
+            return &formats[i];
+    return NULL;
+}
+
+const struct dc_export_format *dc_export_format_of_path(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot ? dc_export_format_find(dot + 1) : NULL;
+}
+
+const char *dc_export_format_names(void)
+{
+    return "onnx, tflite";
+}

@@ -1,0 +1,26 @@
+// Formats of single files that networks are written in, by the name that experiments use and that
+// such files end in. The bundle, with its C, is not among them: it is always written (bundle.h).
+
+#ifndef DC_EXPORT_FORMATS_H
+#define DC_EXPORT_FORMATS_H
+
+#include "core/graph.h"
+#include "qat/imodel.h"
+
+struct dc_export_format {
+    const char *name;  // in `formats: [...]`, and the file's ending
+    enum dc_status (*write)(const char *path, const struct dc_imodel *model,
+                            struct dc_error *error);
+    // A float network from node `input` to node `output`; NULL: this format takes integers only.
+    enum dc_status (*write_float)(const char *path, const struct dc_graph *graph,
+                                  const struct dc_params *params, int input, int output,
+                                  const char *name, const char *note, struct dc_error *error);
+};
+
+// NULL when there is none of this name, or none that the path's ending names.
+const struct dc_export_format *dc_export_format_find(const char *name);
+const struct dc_export_format *dc_export_format_of_path(const char *path);
+// "onnx, tflite"
+const char *dc_export_format_names(void);
+
+#endif

@@ -1,0 +1,351 @@
+// Owns the translation of integer layers to TFLite operators: which operator, padding, activation
+// and constants say exactly what a layer computes. The file's layout is formats/tflite.c's.
+
+#include "export/tflite.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "formats/tflite.h"
+
+struct writer {
+    struct dc_arena *arena;
+    struct dc_error *error;
+    const struct dc_imodel *model;
+    struct dc_tflite_file file;
+    struct dc_tflite_tensor *tensors;
+    struct dc_tflite_operator *operators;
+    int tensor_capacity, operator_capacity;
+    int *values;  // [layer]: its tensor
+};
+
+static enum dc_status add_tensor(struct writer *w, const struct dc_tflite_tensor *tensor,
+                                 int *index)
+{
+    int *count = &w->file.tensor_count;
+    if (*count == w->tensor_capacity)
+        w->tensors = dc_arena_grow(w->arena, w->tensors, *count, &w->tensor_capacity,
+                                   sizeof *tensor, w->error);
+    if (!w->tensors)
+        return DC_ERR_MEMORY;
+    w->tensors[*count] = *tensor;
+    *index = (*count)++;
+    return DC_OK;
+}
+
+static enum dc_status add_operator(struct writer *w, const struct dc_tflite_operator *operator)
+{
+    int *count = &w->file.operator_count;
+    if (*count == w->operator_capacity)
+        w->operators = dc_arena_grow(w->arena, w->operators, *count, &w->operator_capacity,
+                                     sizeof *operator, w->error);
+    if (!w->operators)
+        return DC_ERR_MEMORY;
+    w->operators[(*count)++] = *operator;
+    return DC_OK;
+}
+
+// A value of the layer's quantization; of its shape too, unless changed by the caller.
+static struct dc_tflite_tensor value_of(const struct dc_ilayer *l)
+{
+    return (struct dc_tflite_tensor){.name = l->name,
+                                     .type = DC_TFLITE_INT8,
+                                     .rank = 4,
+                                     .shape = {1, l->height, l->width, l->channels},
+                                     .scale_count = 1,
+                                     .scales = &l->scale,
+                                     .zero_point = l->zero_point,
+                                     .arena_offset = -1};
+}
+
+// An int32 constant of [rows] or [rows, columns], named after the layer.
+static enum dc_status add_integers(struct writer *w, const struct dc_ilayer *l, const char *what,
+                                   const int32_t *values, int rows, int columns, int *index)
+{
+    const int count = columns ? rows * columns : rows;
+    int32_t *copy = DC_NEW(w->arena, int32_t, count, w->error);
+    const char *name = dc_arena_printf(w->arena, w->error, "%s/%s", l->name, what);
+    if (!copy || !name)
+        return DC_ERR_MEMORY;
+    memcpy(copy, values, (size_t)count * sizeof *copy);
+    const struct dc_tflite_tensor tensor = {.name = name,
+                                            .type = DC_TFLITE_INT32,
+                                            .rank = columns ? 2 : 1,
+                                            .shape = {rows, columns},
+                                            .data = copy,
+                                            .bytes = 4 * (int64_t)count,
+                                            .arena_offset = -1};
+    return add_tensor(w, &tensor, index);
+}
+
+// Weights with a scale a channel (one where a fully connected layer has one: its multiplier is then
+// another), biases with the float32 products of scales.
+static enum dc_status add_weights(struct writer *w, const struct dc_ilayer *l,
+                                  struct dc_tflite_operator *o)
+{
+    const struct dc_ilayer *x = &w->model->layers[l->inputs[0]];
+    const bool dense = l->op == DC_I_FULLY_CONNECTED, depthwise = l->op == DC_I_DEPTHWISE_CONV2D;
+    const int count = dense && !l->per_channel ? 1 : l->channels;
+    float *scales = DC_NEW(w->arena, float, count, w->error);
+    const char *weights_name = dc_arena_printf(w->arena, w->error, "%s/weights", l->name);
+    const char *biases_name = dc_arena_printf(w->arena, w->error, "%s/biases", l->name);
+    if (!scales || !weights_name || !biases_name)
+        return DC_ERR_MEMORY;
+    for (int c = 0; c < count; c++)
+        scales[c] = x->scale * l->weight_scales[c];
+    struct dc_tflite_tensor t = {.name = weights_name,
+                                 .type = DC_TFLITE_INT8,
+                                 .rank = 4,
+                                 .shape = {l->channels, l->kernel_h, l->kernel_w, x->channels},
+                                 .scale_count = count,
+                                 .scales = l->weight_scales,
+                                 .axis = depthwise ? 3 : 0,
+                                 .data = l->weights,
+                                 .bytes = l->weight_count,
+                                 .arena_offset = -1};
+    if (depthwise) {
+        t.shape[0] = 1;
+        t.shape[3] = l->channels;
+    } else if (dense) {
+        t.rank = 2;
+        t.shape[1] = (int32_t)dc_ilayer_size(x);
+    }
+    DC_TRY(add_tensor(w, &t, &o->inputs[1]));
+    o->input_count = 3;
+    return add_tensor(w,
+                      &(struct dc_tflite_tensor){.name = biases_name,
+                                                 .type = DC_TFLITE_INT32,
+                                                 .rank = 1,
+                                                 .shape = {l->channels},
+                                                 .scale_count = count,
+                                                 .scales = scales,
+                                                 .data = l->biases,
+                                                 .bytes = 4 * (int64_t)l->channels,
+                                                 .arena_offset = -1},
+                      &o->inputs[2]);
+}
+
+// The activation whose clamp, as TFLite computes it, is the layer's.
+static enum dc_status find_activation(int64_t *activation, const struct dc_ilayer *l,
+                                      struct dc_error *error)
+{
+    static const float bounds[][2] = {[DC_TFLITE_NONE] = {-INFINITY, INFINITY},
+                                      [DC_TFLITE_RELU] = {0, INFINITY},
+                                      [DC_TFLITE_RELU_N1_TO_1] = {-1, 1},
+                                      [DC_TFLITE_RELU6] = {0, 6}};
+    for (int a = DC_TFLITE_NONE; a <= DC_TFLITE_RELU6; a++) {
+        const float low = roundf(bounds[a][0] / l->scale) + (float)l->zero_point;
+        const float high = roundf(bounds[a][1] / l->scale) + (float)l->zero_point;
+        *activation = a;
+        if ((low < -128 ? -128 : low) == (float)l->clamp_low &&
+            (high > 127 ? 127 : high) == (float)l->clamp_high)
+            return DC_OK;
+    }
+    return dc_fail(error, DC_ERR_DATA,
+                   "TFLite has no fused activation that clamps '%s' to codes %d to %d (scale %.9g, "
+                   "zero point %d)",
+                   l->name, l->clamp_low, l->clamp_high, (double)l->scale, l->zero_point);
+}
+
+static bool same_along(int in, int out, int kernel, int stride, int dilation, int before)
+{
+    const int total = (out - 1) * stride + (kernel - 1) * dilation + 1 - in;
+    return out == (in + stride - 1) / stride && before == (total > 0 ? total / 2 : 0);
+}
+
+// VALID without padding, SAME where TensorFlow's rule gives these pads, else an operator that pads.
+static enum dc_status pad_window(struct writer *w, const struct dc_ilayer *l,
+                                 struct dc_tflite_operator *o)
+{
+    const struct dc_ilayer *x = &w->model->layers[l->inputs[0]];
+    o->options[0] = DC_TFLITE_VALID;
+    if (l->pad_top == 0 && l->pad_bottom == 0 && l->pad_left == 0 && l->pad_right == 0)
+        return DC_OK;
+    if (same_along(x->height, l->height, l->kernel_h, l->stride_h, l->dilation_h, l->pad_top) &&
+        same_along(x->width, l->width, l->kernel_w, l->stride_w, l->dilation_w, l->pad_left)) {
+        o->options[0] = DC_TFLITE_SAME;
+        return DC_OK;
+    }
+    if (l->op == DC_I_AVERAGE_POOL)
+        return dc_fail(w->error, DC_ERR_DATA,
+                       "'%s' averages over a padded window that is not TFLite's SAME", l->name);
+    static const int8_t least = -128;
+    const int32_t pads[] = {0, 0, l->pad_top, l->pad_bottom, l->pad_left, l->pad_right, 0, 0};
+    struct dc_tflite_tensor padded = value_of(x);
+    struct dc_tflite_operator pad = {
+        .kind = DC_TFLITE_PAD, .input_count = 2, .inputs = {o->inputs[0]}};
+    padded.name = dc_arena_printf(w->arena, w->error, "%s/padded", l->name);
+    if (!padded.name)
+        return DC_ERR_MEMORY;
+    padded.shape[1] += l->pad_top + l->pad_bottom;
+    padded.shape[2] += l->pad_left + l->pad_right;
+    DC_TRY(add_integers(w, l, "pads", pads, 4, 2, &pad.inputs[1]));
+    if (l->op == DC_I_MAX_POOL) {
+        struct dc_tflite_tensor fill = value_of(x);
+        fill.name = padded.name;
+        fill.rank = 1;
+        fill.shape[0] = 1;
+        fill.data = &least;
+        fill.bytes = 1;
+        pad.kind = DC_TFLITE_PAD_VALUE;
+        pad.input_count = 3;
+        DC_TRY(add_tensor(w, &fill, &pad.inputs[2]));
+    }
+    DC_TRY(add_tensor(w, &padded, &pad.output));
+    o->inputs[0] = pad.output;
+    return add_operator(w, &pad);
+}
+
+static enum dc_status write_window(struct writer *w, const struct dc_ilayer *l,
+                                   struct dc_tflite_operator *o)
+{
+    const bool pool = !dc_ilayer_has_weights(l), depthwise = l->op == DC_I_DEPTHWISE_CONV2D;
+    int64_t *option = o->options + 1;
+    DC_TRY(pad_window(w, l, o));
+    *option++ = l->stride_w;
+    *option++ = l->stride_h;
+    if (pool) {
+        *option++ = l->kernel_w;
+        *option++ = l->kernel_h;
+    } else if (depthwise) {
+        *option++ = l->channels / w->model->layers[l->inputs[0]].channels;
+    }
+    DC_TRY(find_activation(option++, l, w->error));
+    if (pool && (l->dilation_h != 1 || l->dilation_w != 1))
+        return dc_fail(w->error, DC_ERR_DATA, "TFLite has no dilated pool ('%s')", l->name);
+    if (pool)
+        return DC_OK;
+    *option++ = l->dilation_w;
+    *option++ = l->dilation_h;
+    return add_weights(w, l, o);
+}
+
+// Images are flattened by a RESHAPE of their own; then rank 4 is kept, but for the network's
+// output.
+static enum dc_status write_dense(struct writer *w, const struct dc_ilayer *l,
+                                  struct dc_tflite_operator *o)
+{
+    const struct dc_ilayer *x = &w->model->layers[l->inputs[0]];
+    if (x->height * x->width > 1) {
+        const int32_t shape[] = {1, 1, 1, (int32_t)dc_ilayer_size(x)};
+        struct dc_tflite_tensor flat = value_of(x);
+        struct dc_tflite_operator reshape = {
+            .kind = DC_TFLITE_RESHAPE, .input_count = 2, .inputs = {o->inputs[0]}};
+        memcpy(flat.shape, shape, sizeof shape);
+        flat.name = dc_arena_printf(w->arena, w->error, "%s/flat", l->name);
+        if (!flat.name)
+            return DC_ERR_MEMORY;
+        DC_TRY(add_integers(w, l, "shape", shape, 4, 0, &reshape.inputs[1]));
+        DC_TRY(add_tensor(w, &flat, &reshape.output));
+        DC_TRY(add_operator(w, &reshape));
+        o->inputs[0] = reshape.output;
+    }
+    o->options[2] = l != dc_imodel_output(w->model);
+    DC_TRY(find_activation(&o->options[0], l, w->error));
+    return add_weights(w, l, o);
+}
+
+// Copies and means: what they need beside the value is integer constants.
+static enum dc_status write_move(struct writer *w, const struct dc_ilayer *l,
+                                 struct dc_tflite_operator *o)
+{
+    const struct dc_ilayer *x = &w->model->layers[l->inputs[0]];
+    if (l->op == DC_I_MEAN) {
+        o->options[0] = 1;
+        if (l->clamp_low != -128 || l->clamp_high != 127)
+            return dc_fail(w->error, DC_ERR_DATA, "TFLite's mean has no activation ('%s')",
+                           l->name);
+        o->input_count = 2;
+        return add_integers(w, l, "axes", (const int32_t[]){1, 2}, 2, 0, &o->inputs[1]);
+    }
+    if (l->op == DC_I_PAD) {
+        const int behind = l->channels - x->channels - l->first_channel;
+        const int32_t pads[] = {
+            0, 0, l->pad_top, l->pad_bottom, l->pad_left, l->pad_right, l->first_channel, behind};
+        o->input_count = 2;
+        return add_integers(w, l, "pads", pads, 4, 2, &o->inputs[1]);
+    }
+    const int32_t shape[] = {1, l->height, l->width, l->channels};
+    if (l->op == DC_I_RESHAPE) {
+        o->input_count = 2;
+        return add_integers(w, l, "shape", shape, 4, 0, &o->inputs[1]);
+    }
+    const int32_t begin[] = {0, l->pad_top, l->pad_left, l->first_channel};
+    const int32_t strides[] = {1, l->stride_h, l->stride_w, 1};
+    int32_t end[4];
+    for (int i = 0; i < 4; i++)
+        end[i] = begin[i] + (shape[i] - 1) * strides[i] + 1;
+    o->input_count = 4;
+    DC_TRY(add_integers(w, l, "begin", begin, 4, 0, &o->inputs[1]));
+    DC_TRY(add_integers(w, l, "end", end, 4, 0, &o->inputs[2]));
+    return add_integers(w, l, "strides", strides, 4, 0, &o->inputs[3]);
+}
+
+static enum dc_status write_layer(struct writer *w, int i, int64_t offset)
+{
+    static const enum dc_tflite_kind kinds[DC_IOP_COUNT] = {
+        [DC_I_CONV2D] = DC_TFLITE_CONV,
+        [DC_I_DEPTHWISE_CONV2D] = DC_TFLITE_DEPTHWISE_CONV,
+        [DC_I_FULLY_CONNECTED] = DC_TFLITE_FULLY_CONNECTED,
+        [DC_I_ADD] = DC_TFLITE_ADD,
+        [DC_I_AVERAGE_POOL] = DC_TFLITE_AVERAGE_POOL,
+        [DC_I_MAX_POOL] = DC_TFLITE_MAX_POOL,
+        [DC_I_MEAN] = DC_TFLITE_MEAN,
+        [DC_I_RESHAPE] = DC_TFLITE_RESHAPE,
+        [DC_I_PAD] = DC_TFLITE_PAD,
+        [DC_I_CONCAT] = DC_TFLITE_CONCATENATION,
+        [DC_I_SLICE] = DC_TFLITE_STRIDED_SLICE,
+    };
+    const struct dc_ilayer *l = &w->model->layers[i];
+    struct dc_tflite_operator o = {.kind = kinds[l->op], .input_count = l->input_count};
+    struct dc_tflite_tensor value = value_of(l);
+    for (int k = 0; k < l->input_count; k++)
+        o.inputs[k] = w->values[l->inputs[k]];
+    value.arena_offset = offset;
+    if (l->op == DC_I_FULLY_CONNECTED && l == dc_imodel_output(w->model)) {
+        value.rank = 2;
+        value.shape[1] = l->channels;
+    }
+    if (l->op == DC_I_FULLY_CONNECTED)
+        DC_TRY(write_dense(w, l, &o));
+    else if (dc_ilayer_has_weights(l) || l->op == DC_I_AVERAGE_POOL || l->op == DC_I_MAX_POOL)
+        DC_TRY(write_window(w, l, &o));
+    else if (l->op == DC_I_ADD)
+        DC_TRY(find_activation(&o.options[0], l, w->error));
+    else if (l->op == DC_I_CONCAT)
+        o.options[0] = 3;
+    else if (l->op != DC_I_INPUT)
+        DC_TRY(write_move(w, l, &o));
+    DC_TRY(add_tensor(w, &value, &w->values[i]));
+    o.output = w->values[i];
+    return l->op == DC_I_INPUT ? DC_OK : add_operator(w, &o);
+}
+
+static enum dc_status translate(struct writer *w, const char *path)
+{
+    int64_t *offsets = DC_NEW(w->arena, int64_t, w->model->count, w->error), bytes;
+    w->values = DC_NEW(w->arena, int, w->model->count, w->error);
+    if (!offsets || !w->values)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_imodel_place(offsets, &bytes, w->model, w->error));
+    for (int i = 0; i < w->model->count; i++)
+        DC_TRY(write_layer(w, i, offsets[i]));
+    w->file.tensors = w->tensors;
+    w->file.operators = w->operators;
+    w->file.input = w->values[0];
+    w->file.output = w->values[w->model->count - 1];
+    return dc_tflite_file_write(path, &w->file, w->error);
+}
+
+enum dc_status dc_tflite_write(const char *path, const struct dc_imodel *model,
+                               const char *normalization, struct dc_error *error)
+{
+    struct writer w = {.error = error, .model = model};
+    DC_TRY(dc_arena_create(&w.arena, error));
+    w.file.name = model->name;
+    w.file.description = model->provenance;
+    w.file.normalization = normalization;
+    const enum dc_status status = translate(&w, path);
+    dc_arena_free(w.arena);
+    return status;
+}

@@ -1,0 +1,60 @@
+// What the files of the ONNX writer share: onnx_write_graph.c (the rows, layers, functions of one
+// and two values) and onnx_write_shape.c (pooling, reductions, what moves values).
+
+#ifndef DC_FORMATS_ONNX_WRITE_INTERNAL_H
+#define DC_FORMATS_ONNX_WRITE_INTERNAL_H
+
+#include "core/ops/ops.h"
+#include "formats/onnx_write.h"
+
+struct dc_onnx_writing {
+    struct dc_onnx_writer *w;
+    const struct dc_graph *graph;
+    const struct dc_params *params;
+    const char **names;  // [graph->count]: of values in the file
+};
+
+// A node as operators of the file; `onnx` is the main one's name.
+typedef void dc_onnx_writing_op(struct dc_onnx_writing *t, const struct dc_node *node,
+                                const char *onnx);
+dc_onnx_writing_op dc__onnx_put_pool;
+dc_onnx_writing_op dc__onnx_put_global_pool;
+dc_onnx_writing_op dc__onnx_put_reduce;
+dc_onnx_writing_op dc__onnx_put_constant;
+dc_onnx_writing_op dc__onnx_put_same;
+dc_onnx_writing_op dc__onnx_put_reshape;
+dc_onnx_writing_op dc__onnx_put_pads;
+dc_onnx_writing_op dc__onnx_put_slice;
+dc_onnx_writing_op dc__onnx_put_transpose;
+
+static inline const char *in_of(const struct dc_onnx_writing *t, const struct dc_node *node, int i)
+{
+    return t->names[node->inputs[i]];
+}
+
+static inline const struct dc_shape *shape_in(const struct dc_onnx_writing *t,
+                                              const struct dc_node *node, int i)
+{
+    return &t->graph->nodes[node->inputs[i]].shape;
+}
+
+// The node's value by one operator without attributes.
+void dc__put_shaped(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx,
+                    const char *const *inputs);
+// Input i in the order of memory, and the value from an operator that gives it so.
+const char *dc__in_memory(struct dc_onnx_writing *t, const struct dc_node *node, int i);
+void dc__put_from_memory(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx,
+                         const char *const *inputs);
+// Constants "NODE/PART": dimensions for Reshape, one number.
+const char *dc__put_dims(struct dc_onnx_writing *t, const struct dc_node *node, const char *part,
+                         const struct dc_shape *shape);
+const char *dc__put_number(struct dc_onnx_writing *t, const struct dc_node *node, const char *part,
+                           float value);
+// Parameter k, turned from [outer, space, channels] to [outer, channels, space]; shape: as it is
+// then.
+const char *dc__put_param(struct dc_onnx_writing *t, const struct dc_node *node, int k,
+                          const struct dc_shape *shape, int64_t outer, int64_t space);
+// The axis of the file for an axis of memory.
+int dc__file_axis(int axis, int rank);
+
+#endif

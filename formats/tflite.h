@@ -1,0 +1,74 @@
+// TFLite files, schema version 3: one subgraph of tensors and operators, written as a FlatBuffer.
+//
+// Owns the schema: operator codes, versions, option tables and field numbers. What the operators
+// compute, and whether a network can be said in them, is export/tflite.h's business.
+
+#ifndef DC_FORMATS_TFLITE_H
+#define DC_FORMATS_TFLITE_H
+
+#include <stdint.h>
+
+#include "core/error.h"
+
+enum dc_tflite_type { DC_TFLITE_FLOAT32 = 0, DC_TFLITE_INT32 = 2, DC_TFLITE_INT8 = 9 };
+enum dc_tflite_padding { DC_TFLITE_SAME, DC_TFLITE_VALID };
+enum dc_tflite_activation {
+    DC_TFLITE_NONE,
+    DC_TFLITE_RELU,
+    DC_TFLITE_RELU_N1_TO_1,
+    DC_TFLITE_RELU6
+};
+
+// Options, in the order of dc_tflite_operator.options: see the table in tflite.c.
+enum dc_tflite_kind {
+    DC_TFLITE_ADD,              // activation
+    DC_TFLITE_AVERAGE_POOL,     // padding, stride w, stride h, filter w, filter h, activation
+    DC_TFLITE_CONCATENATION,    // axis, activation
+    DC_TFLITE_CONV,             // padding, stride w, stride h, activation, dilation w, dilation h
+    DC_TFLITE_DEPTHWISE_CONV,   // padding, stride w, stride h, multiplier, activation, dilations
+    DC_TFLITE_FULLY_CONNECTED,  // activation, weights format, keep dimensions
+    DC_TFLITE_MAX_POOL,         // as the average pool
+    DC_TFLITE_RESHAPE,
+    DC_TFLITE_PAD,
+    DC_TFLITE_PAD_VALUE,
+    DC_TFLITE_MEAN,  // keep dimensions
+    DC_TFLITE_STRIDED_SLICE,
+    DC_TFLITE_KIND_COUNT
+};
+
+enum { DC_TFLITE_INPUTS_MAX = 8, DC_TFLITE_OPTIONS_MAX = 7 };
+
+struct dc_tflite_tensor {
+    const char *name;
+    enum dc_tflite_type type;
+    int rank;
+    int32_t shape[4];
+    int scale_count;  // 0: not quantized; 1: whole tensor; more: along `axis`
+    const float *scales;
+    int zero_point, axis;
+    const void *data;  // little endian; NULL: computed when running
+    int64_t bytes;
+    int64_t arena_offset;  // of the offline memory plan; -1: the runtime chooses
+};
+
+struct dc_tflite_operator {
+    enum dc_tflite_kind kind;
+    int input_count, inputs[DC_TFLITE_INPUTS_MAX], output;
+    int64_t options[DC_TFLITE_OPTIONS_MAX];
+};
+
+struct dc_tflite_file {
+    const char *name, *description;
+    const char *normalization;  // metadata text on how inputs were normalized; NULL: none
+    const struct dc_tflite_tensor *tensors;
+    const struct dc_tflite_operator *operators;
+    int tensor_count, operator_count;
+    int input, output;  // tensors; "input" and "output" of the signature serving_default
+};
+
+// The file appears whole. Buffers are aligned to 16 bytes; arena offsets become the metadata
+// OfflineMemoryAllocation of TFLM.
+DC_MUST_USE enum dc_status dc_tflite_file_write(const char *path, const struct dc_tflite_file *file,
+                                                struct dc_error *error);
+
+#endif

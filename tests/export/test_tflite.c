@@ -1,0 +1,217 @@
+// TFLite files as bytes, read by a reader of its own that shares nothing with the writer: header,
+// alignment, quantization, constants, memory plan; and what the format cannot say. That runtimes
+// take the files and compute the engine's bytes is tests/interop/check_tflite's.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/file.h"
+#include "export/tflite.h"
+#include "tests/qat/helper_models.h"
+
+static char path[] = "/tmp/decant-tflite-XXXXXX";
+static const uint8_t *bytes;
+static size_t size;
+
+static uint32_t u32(uint32_t at)
+{
+    assert_true(at + 4 <= size && at % 4 == 0);
+    return bytes[at] | (uint32_t)bytes[at + 1] << 8 | (uint32_t)bytes[at + 2] << 16 |
+           (uint32_t)bytes[at + 3] << 24;
+}
+
+static uint32_t follow(uint32_t at)
+{
+    return at + u32(at);
+}
+
+// Where field `id` of the table lies; 0: absent.
+static uint32_t field(uint32_t table, uint32_t id)
+{
+    const uint32_t vtable = table - u32(table);
+    const uint32_t vtable_bytes = bytes[vtable] | (uint32_t)bytes[vtable + 1] << 8;
+    const uint32_t slot = 4 + 2 * id;
+    if (slot >= vtable_bytes)
+        return 0;
+    const uint32_t offset = bytes[vtable + slot] | (uint32_t)bytes[vtable + slot + 1] << 8;
+    return offset ? table + offset : 0;
+}
+
+static uint32_t item(uint32_t vector, uint32_t i)
+{
+    assert_true(i < u32(vector));
+    return vector + 4 + 4 * i;
+}
+
+// The vector that a field refers to; its first item follows 4 bytes of length.
+static uint32_t child(uint32_t table, uint32_t id)
+{
+    assert_int_not_equal(field(table, id), 0);
+    return follow(field(table, id));
+}
+
+static struct dc_imodel *conv_model(const struct dc_ilayer *conv)
+{
+    struct dc_random random;
+    dc_random_start(&random, 5, DC_PURPOSE_TEST, 0, 1);
+    return test_one_layer_model(dc_profile_find("tflm"), 9, 8, 3, conv, &random);
+}
+
+static const struct dc_ilayer same = {.op = DC_I_CONV2D,
+                                      .channels = 4,
+                                      .kernel_h = 3,
+                                      .kernel_w = 2,
+                                      .pad_top = 1,
+                                      .pad_bottom = 1,
+                                      .pad_right = 1,
+                                      .per_channel = true};
+
+static struct dc_arena *read_back(const struct dc_imodel *m)
+{
+    struct dc_arena *arena = NULL;
+    struct dc_error error;
+    char *text;
+    if (dc_tflite_write(path, m, "input = x / 255", &error) != DC_OK)
+        fail_msg("%s", error.message);
+    assert_int_equal(dc_arena_create(&arena, NULL), DC_OK);
+    assert_int_equal(dc_file_read(&text, &size, path, arena, NULL), DC_OK);
+    bytes = (const uint8_t *)text;
+    return arena;
+}
+
+static void a_convolution_is_one_operator(void **state)
+{
+    (void)state;
+    struct dc_imodel *m = conv_model(&same);
+    struct dc_arena *arena = read_back(m);
+    const struct dc_ilayer *l = &m->layers[1];
+    assert_memory_equal(bytes + 4, "TFL3", 4);
+    const uint32_t model = follow(0);
+    assert_int_equal(u32(field(model, 0)), 3);
+    const uint32_t code = follow(item(child(model, 1), 0));
+    assert_int_equal(bytes[field(code, 0)], 3);
+    assert_int_equal(u32(field(code, 3)), 3);
+    const uint32_t graph = follow(item(child(model, 2), 0));
+    assert_int_equal(u32(child(graph, 0)), 4);  // image, weights, biases, output
+    assert_int_equal(u32(child(graph, 3)), 1);
+    const uint32_t operation = follow(item(child(graph, 3), 0));
+    const uint32_t options = child(operation, 4);
+    assert_int_equal(bytes[field(operation, 3)], 1);
+    assert_int_equal(bytes[field(options, 0)], 0);  // SAME
+    const uint32_t weights = follow(item(child(graph, 0), u32(item(child(operation, 1), 1))));
+    const uint32_t scales = child(child(weights, 4), 2);
+    assert_int_equal(u32(scales), 4);
+    assert_memory_equal(bytes + scales + 4, l->weight_scales, 16);
+    const uint32_t biases = follow(item(child(graph, 0), u32(item(child(operation, 1), 2))));
+    for (uint32_t c = 0; c < 4; c++) {
+        const volatile float product = m->layers[0].scale * l->weight_scales[c];
+        float scale;
+        memcpy(&scale, bytes + child(child(biases, 4), 2) + 4 + 4 * c, 4);
+        assert_true(scale == product);
+    }
+    const uint32_t buffers = child(model, 4);
+    const uint32_t data = child(follow(item(buffers, u32(field(weights, 2)))), 0);
+    assert_int_equal(u32(data), l->weight_count);
+    assert_memory_equal(bytes + data + 4, l->weights, (size_t)l->weight_count);
+    assert_int_equal(field(follow(item(buffers, 0)), 0), 0);  // the empty one
+    for (uint32_t i = 1; i < u32(buffers); i++)
+        assert_int_equal((child(follow(item(buffers, i)), 0) + 4) % 16, 0);
+    const uint32_t plan = child(follow(item(buffers, u32(buffers) - 2)), 0) + 4;
+    assert_int_equal(u32(plan), 1);
+    assert_int_equal(u32(plan + 8), 4);
+    dc_arena_free(arena);
+    dc_imodel_free(m);
+}
+
+static void other_pads_are_an_operator(void **state)
+{
+    (void)state;
+    struct dc_ilayer conv = same;
+    conv.pad_top = 2;
+    struct dc_imodel *m = conv_model(&conv);
+    struct dc_arena *arena = read_back(m);
+    const uint32_t graph = follow(item(child(follow(0), 2), 0));
+    assert_int_equal(u32(child(graph, 3)), 2);
+    const uint32_t options = child(follow(item(child(graph, 3), 1)), 4);
+    assert_int_equal(bytes[field(options, 0)], 1);  // VALID
+    dc_arena_free(arena);
+    dc_imodel_free(m);
+}
+
+// A maximum is padded with what loses to every code, not with the zero point.
+static void a_maximum_is_padded_with_the_least_code(void **state)
+{
+    (void)state;
+    const struct dc_ilayer pool = {.op = DC_I_MAX_POOL,
+                                   .kernel_h = 3,
+                                   .kernel_w = 3,
+                                   .stride_h = 2,
+                                   .stride_w = 1,
+                                   .pad_top = 2,
+                                   .pad_left = 1};
+    struct dc_imodel *m = conv_model(&pool);
+    struct dc_arena *arena = read_back(m);
+    const uint32_t model = follow(0), graph = follow(item(child(model, 2), 0));
+    const uint32_t pad = follow(item(child(graph, 3), 0));
+    const uint32_t options = child(follow(item(child(graph, 3), 1)), 4);
+    const int32_t pads[] = {0, 0, 2, 0, 1, 0, 0, 0};
+    const uint32_t inputs = child(pad, 1), buffers = child(model, 4);
+    uint32_t data[3] = {0};
+    for (uint32_t i = 1; i < 3; i++) {
+        const uint32_t tensor = follow(item(child(graph, 0), u32(item(inputs, i))));
+        data[i] = child(follow(item(buffers, u32(field(tensor, 2)))), 0);
+    }
+    assert_int_equal(u32(data[1]), sizeof pads);
+    assert_memory_equal(bytes + data[1] + 4, pads, sizeof pads);
+    assert_int_equal(u32(data[2]), 1);
+    assert_int_equal((int8_t)bytes[data[2] + 4], -128);
+    assert_int_equal(u32(field(options, 1)), 1);  // stride: width, then height
+    assert_int_equal(u32(field(options, 2)), 2);
+    dc_arena_free(arena);
+    dc_imodel_free(m);
+}
+
+static void what_tflite_cannot_say_is_refused(void **state)
+{
+    (void)state;
+    struct dc_ilayer conv = same;
+    conv.clamp_low = -100;
+    conv.clamp_high = 99;
+    const struct dc_ilayer average = {.op = DC_I_AVERAGE_POOL,
+                                      .kernel_h = 3,
+                                      .kernel_w = 3,
+                                      .stride_h = 2,
+                                      .stride_w = 2,
+                                      .pad_top = 2};
+    const struct dc_ilayer *const layers[] = {&conv, &average};
+    const char *const reasons[] = {"clamps 'layer' to codes -100 to 99", "'layer' averages"};
+    for (int i = 0; i < 2; i++) {
+        struct dc_error error;
+        struct dc_imodel *m = conv_model(layers[i]);
+        assert_int_equal(dc_tflite_write(path, m, NULL, &error), DC_ERR_DATA);
+        assert_non_null(strstr(error.message, reasons[i]));
+        dc_imodel_free(m);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_convolution_is_one_operator),
+        cmocka_unit_test(other_pads_are_an_operator),
+        cmocka_unit_test(a_maximum_is_padded_with_the_least_code),
+        cmocka_unit_test(what_tflite_cannot_say_is_refused),
+    };
+    const int file = mkstemp(path);
+    if (file < 0)
+        return 1;
+    close(file);
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    unlink(path);
+    return failed;
+}

@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Random integer graphs, run by LiteRT and TFLM and compared with the engine's bytes.
+
+judge_tflite.py WRITER FOLDER [--count N] [--first SEED] [--judges NAME ...]. Exit 1 when a judge
+whose arithmetic the engine has (the gate) differs in a byte, or a file is not taken."""
+
+import argparse
+import collections
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+
+# Judge: the engine's profile, and whether every byte must be equal.
+JUDGES = {"tflm": ("tflm", True), "reference": ("tflm", False), "builtin": ("ruy", False),
+          "xnnpack": ("ruy", False)}
+ROWS = 160
+
+
+def run_tflm(path, rows):
+    from tflite_micro.python.tflite_micro import runtime
+    interpreter = runtime.Interpreter.from_file(str(path))
+    results = []
+    for row in rows:
+        interpreter.set_input(row[None], 0)
+        interpreter.invoke()
+        results.append(interpreter.get_output(0).reshape(-1).copy())
+    return np.stack(results)
+
+
+def run_litert(path, rows, resolver):
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    interpreter = Interpreter(str(path), num_threads=1,
+                              experimental_op_resolver_type=getattr(OpResolverType, resolver))
+    interpreter.allocate_tensors()
+    source, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    results = []
+    for row in rows:
+        interpreter.set_tensor(source["index"], row[None])
+        interpreter.invoke()
+        results.append(interpreter.get_tensor(result["index"]).reshape(-1).copy())
+    return np.stack(results)
+
+
+RUN = {
+    "tflm": run_tflm,
+    "reference": lambda path, rows: run_litert(path, rows, "BUILTIN_REF"),
+    "builtin": lambda path, rows: run_litert(path, rows, "BUILTIN_WITHOUT_DEFAULT_DELEGATES"),
+    "xnnpack": lambda path, rows: run_litert(path, rows, "AUTO"),
+}
+
+
+def input_shape(path):
+    from ai_edge_litert.interpreter import Interpreter
+    details = Interpreter(str(path)).get_input_details()[0]
+    return tuple(details["shape"][1:])
+
+
+def judge(args, name, seed, coverage):
+    """Bytes compared and differing of one graph under one judge."""
+    folder = args.folder / JUDGES[name][0]
+    folder.mkdir(parents=True, exist_ok=True)
+    made = subprocess.run([args.writer, folder, JUDGES[name][0], str(seed), str(ROWS)], check=True,
+                          capture_output=True, text=True)
+    if name == args.judges[0]:
+        coverage.update(made.stdout.splitlines())
+    path = folder / f"{seed}.tflite"
+    rows = np.fromfile(folder / f"{seed}.in", np.int8).reshape((ROWS,) + input_shape(path))
+    wanted = np.fromfile(folder / f"{seed}.out", np.int8).reshape(ROWS, -1)
+    got = RUN[name](path, rows)
+    if got.shape != wanted.shape:
+        raise ValueError(f"output shape {got.shape}, not {wanted.shape}")
+    apart = np.abs(got.astype(int) - wanted)
+    return wanted.size, int((apart > 0).sum()), int(apart.max())
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("writer")
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--judges", nargs="+", default=list(JUDGES), choices=list(JUDGES))
+    args = parser.parse_args()
+    coverage, failed = collections.Counter(), False
+    for name in args.judges:
+        total = differing = worst = whole = 0
+        for seed in range(args.first, args.first + args.count):
+            try:
+                compared, wrong, most = judge(args, name, seed, coverage)
+            except (subprocess.CalledProcessError, RuntimeError, ValueError) as error:
+                text = getattr(error, "stderr", None) or str(error)
+                print(f"{name}: graph {seed}: {text.strip().splitlines()[-1]}")
+                failed = True
+                continue
+            if wrong and JUDGES[name][1]:
+                print(f"{name}: graph {seed}: {wrong} of {compared} bytes differ, by up to {most}")
+            total += compared
+            differing += wrong
+            worst = max(worst, most)
+            whole += wrong == 0
+        failed |= JUDGES[name][1] and differing > 0
+        print(f"{name} beside the engine's {JUDGES[name][0]}: {whole} of {args.count} graphs equal; "
+              f"{total} bytes compared, {differing} differ, by at most {worst}"
+              f"{' (gate)' if JUDGES[name][1] else ''}")
+    for row, count in sorted(coverage.items()):
+        print(f"  {count:5d}  {row}")
+    sys.exit(failed)
+
+
+main()

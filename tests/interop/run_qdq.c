@@ -1,0 +1,311 @@
+// Writes what judge_qdq.py judges, into FOLDER, and one JSON line a file to stdout:
+//   run_qdq FOLDER float               the float networks of tests/formats
+//   run_qdq FOLDER ops COUNT           integer models of one op, with random scales and codes
+//   run_qdq FOLDER network MODEL.yaml  a model file with random weights, calibrated, as integers
+// Beside NAME.onnx stand NAME.in (float32, in the file's order) and NAME.out: float32, or the
+// engine's codes in the file's order.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/file.h"
+#include "core/plan.h"
+#include "export/onnx.h"
+#include "formats/onnx_write.h"
+#include "qat/calibrate.h"
+#include "qat/engine.h"
+#include "qat/lower.h"
+#include "qat/quantize.h"
+#include "run/model.h"
+#include "tests/formats/helper_networks.h"
+#include "tests/qat/helper_models.h"
+
+enum { FLOAT_ROWS = 5, OP_ROWS = 16, NETWORK_ROWS = 100, CALIBRATION_ROWS = 64, MOST = 1 << 16 };
+
+static enum dc_status write_part(const char *folder, const char *name, const char *ending,
+                                 const void *bytes, size_t size, struct dc_error *error)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s.%s", folder, name, ending);
+    return dc_file_write(path, bytes, size, error);
+}
+
+static enum dc_status write_floats(const char *folder, struct dc_error *error)
+{
+    static float input[MOST], output[MOST];
+    for (int i = 0;; i++) {
+        struct test_network n;
+        char path[4096];
+        if (!test_network_create(&n, i, error))
+            return DC_ERR_DATA;
+        if (!n.graph)
+            return DC_OK;
+        const int64_t in = FLOAT_ROWS * dc_shape_row(&n.graph->nodes[n.input].shape);
+        const int64_t out = FLOAT_ROWS * dc_shape_row(&n.graph->nodes[n.output].shape);
+        snprintf(path, sizeof path, "%s/%s.onnx", folder, n.name);
+        test_network_input(input, in);
+        DC_TRY(test_network_run(&n, output, input, FLOAT_ROWS, error));
+        DC_TRY(dc_onnx_write(path, n.graph, n.params, n.input, n.output, n.name, "", error));
+        DC_TRY(write_part(folder, n.name, "in", input, sizeof *input * (size_t)in, error));
+        DC_TRY(write_part(folder, n.name, "out", output, sizeof *output * (size_t)out, error));
+        printf("{\"name\": \"%s\", \"kind\": \"float\", \"rows\": %d}\n", n.name, FLOAT_ROWS);
+        test_network_free(&n);
+    }
+}
+
+// Runs the engine on these codes and writes all three files.
+static enum dc_status write_model(const char *folder, const char *name, const char *kind,
+                                  const struct dc_imodel *model, const int8_t *codes, int rows,
+                                  struct dc_error *error)
+{
+    const struct dc_ilayer *x = &model->layers[0], *y = dc_imodel_output(model);
+    const int64_t in = dc_ilayer_size(x), out = dc_ilayer_size(y);
+    const struct dc_ctx_config settings = {.threads = 1};
+    struct dc_ctx *ctx = NULL;
+    struct dc_engine *engine = NULL;
+    char path[4096];
+    int8_t *result = malloc((size_t)(rows * out)), *turned = malloc((size_t)(rows * out));
+    float *real = malloc(sizeof *real * (size_t)(rows * in));
+    float *input = malloc(sizeof *input * (size_t)(rows * in));
+    if (!result || !turned || !real || !input)
+        return dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    DC_TRY(dc_ctx_create(&ctx, &settings, error));
+    DC_TRY(dc_engine_create(&engine, ctx, model, error));
+    dc_engine_run(engine, result, codes, rows);
+    for (int64_t i = 0; i < rows * in; i++)
+        real[i] = x->scale * (float)(codes[i] - x->zero_point);
+    dc_onnx_channels_first(input, real, rows, (int64_t)x->height * x->width, x->channels,
+                           sizeof *input);
+    dc_onnx_channels_first(turned, result, rows, (int64_t)y->height * y->width, y->channels, 1);
+    snprintf(path, sizeof path, "%s/%s.onnx", folder, name);
+    DC_TRY(dc_export_onnx(path, model, error));
+    DC_TRY(write_part(folder, name, "in", input, sizeof *input * (size_t)(rows * in), error));
+    DC_TRY(write_part(folder, name, "out", turned, (size_t)(rows * out), error));
+    printf("{\"name\": \"%s\", \"kind\": \"%s\", \"rows\": %d, \"profile\": \"%s\", \"scale\": "
+           "%.9g, \"zero_point\": %d, \"weighted\": %d}\n",
+           name, kind, rows, model->profile->name, (double)y->scale, y->zero_point,
+           (int)dc_ilayer_has_weights(y));
+    free(input);
+    free(real);
+    free(turned);
+    free(result);
+    dc_engine_free(engine);
+    dc_ctx_free(ctx);
+    return DC_OK;
+}
+
+// Single ops.
+
+static const enum dc_iop ops[] = {DC_I_CONV2D,
+                                  DC_I_DEPTHWISE_CONV2D,
+                                  DC_I_FULLY_CONNECTED,
+                                  DC_I_ADD,
+                                  DC_I_AVERAGE_POOL,
+                                  DC_I_MAX_POOL,
+                                  DC_I_MEAN,
+                                  DC_I_RESHAPE,
+                                  DC_I_PAD,
+                                  DC_I_CONCAT,
+                                  DC_I_SLICE};
+enum { OPS = sizeof ops / sizeof ops[0] };
+
+static int any(struct dc_random *r, int low, int high)
+{
+    return low + (int)dc_random_below(r, (uint32_t)(high - low + 1));
+}
+
+// Random numbers that fit an input of 6 to 9 rows and columns.
+static struct dc_ilayer wanted(enum dc_iop op, int channels, struct dc_random *r)
+{
+    struct dc_ilayer l = {.op = op};
+    const int kernel = op == DC_I_PAD || op == DC_I_SLICE ? 2 : 4;
+    if (op == DC_I_FULLY_CONNECTED || op == DC_I_CONV2D)
+        l.channels = any(r, 1, 12);
+    if (op == DC_I_DEPTHWISE_CONV2D)
+        l.channels = channels * any(r, 1, 2);
+    if (op == DC_I_PAD)
+        l.channels = any(r, 0, 2);
+    l.kernel_h = any(r, 1, kernel);
+    l.kernel_w = any(r, 1, kernel);
+    l.stride_h = any(r, 1, 2);
+    l.stride_w = any(r, 1, 2);
+    l.pad_top = any(r, 0, l.kernel_h - 1);
+    l.pad_bottom = op == DC_I_SLICE ? 0 : any(r, 0, l.kernel_h - 1);
+    l.pad_left = any(r, 0, l.kernel_w - 1);
+    l.pad_right = op == DC_I_SLICE ? 0 : any(r, 0, l.kernel_w - 1);
+    l.first_channel = op == DC_I_PAD || op == DC_I_SLICE ? any(r, 0, channels - 1) : 0;
+    l.per_channel = any(r, 0, 3) > 0;
+    if ((op <= DC_I_ADD || op == DC_I_MEAN || op == DC_I_MAX_POOL) && any(r, 0, 1)) {
+        l.clamp_low = any(r, -128, -20);
+        l.clamp_high = any(r, 20, 127);
+    }
+    return l;
+}
+
+// The input's codes at another scale: a depthwise layer of one tap whose factor is exactly 1, so
+// that no rounding of its own comes before the addition's.
+static int other_scale(struct dc_imodel *m, struct dc_random *r)
+{
+    const struct dc_ilayer *x = &m->layers[0];
+    int8_t ones[64];
+    int32_t zeros[64] = {0};
+    float scales[64];
+    const float factor = dc_random_between(r, 0.3f, 3.0f);
+    for (int c = 0; c < x->channels; c++) {
+        ones[c] = 1;
+        scales[c] = factor;
+    }
+    struct dc_ilayer l = *x;
+    l.name = "other";
+    l.op = DC_I_DEPTHWISE_CONV2D;
+    l.input_count = l.kernel_h = l.kernel_w = l.stride_h = l.stride_w = l.dilation_h =
+        l.dilation_w = 1;
+    l.inputs[0] = 0;
+    l.scale = x->scale * factor;
+    l.zero_point = any(r, -128, 127);
+    l.weight_bits = 8;
+    l.per_channel = true;
+    l.weights = ones;
+    l.biases = zeros;
+    l.weight_scales = scales;
+    int index = -1;
+    assert_int_equal(dc_imodel_add(m, &l, &index, NULL), DC_OK);
+    return index;
+}
+
+static struct dc_imodel *one_op(const struct dc_profile *profile, enum dc_iop op,
+                                struct dc_random *r)
+{
+    struct dc_imodel *m = NULL;
+    const int extremes[] = {-128, 127, 0, any(r, -128, 127), any(r, -128, 127)};
+    const struct dc_ilayer input = {.name = "x",
+                                    .op = DC_I_INPUT,
+                                    .height = any(r, 6, 9),
+                                    .width = any(r, 6, 9),
+                                    .channels = any(r, 1, 9),
+                                    .scale = dc_random_between(r, 0.001f, 2.0f),
+                                    .bits = 8,
+                                    .zero_point = extremes[any(r, 0, 4)],
+                                    .clamp_low = -128,
+                                    .clamp_high = 127};
+    const struct dc_ilayer l = wanted(op, input.channels, r);
+    assert_int_equal(dc_imodel_create(&m, "one", "random", profile, NULL), DC_OK);
+    assert_int_equal(dc_imodel_add(m, &input, NULL, NULL), DC_OK);
+    const int second = op == DC_I_ADD ? other_scale(m, r) : op == DC_I_CONCAT ? 0 : -1;
+    test_add_layer(m, dc_iop_name(op), &l, 0, second, r);
+    return m;
+}
+
+static enum dc_status write_ops(const char *folder, int count, struct dc_error *error)
+{
+    static int8_t codes[MOST];
+    struct dc_random r;
+    dc_random_start(&r, 11, DC_PURPOSE_TEST, 0, 0);
+    for (int i = 0; i < count; i++) {
+        const enum dc_iop op = ops[i % OPS];
+        const struct dc_profile *const *profiles = dc_profile_table();
+        int known = 0;
+        while (profiles[known])
+            known++;
+        struct dc_imodel *m = one_op(profiles[i / OPS % known], op, &r);
+        char name[32];
+        const int64_t values = OP_ROWS * dc_ilayer_size(&m->layers[0]);
+        snprintf(name, sizeof name, "op%04d", i);
+        test_fill_codes(codes, values, &r);
+        memset(codes, -128, (size_t)values / OP_ROWS);
+        memset(codes + values / OP_ROWS, 127, (size_t)values / OP_ROWS);
+        DC_TRY(write_model(folder, name, dc_iop_name(op), m, codes, OP_ROWS, error));
+        dc_imodel_free(m);
+    }
+    return DC_OK;
+}
+
+// Whole networks.
+
+static enum dc_status lower_random(struct dc_imodel **model, const char *path,
+                                   struct dc_error *error)
+{
+    const struct dc_quantize_config config = {.observer = DC_OBSERVER_MIN_MAX};
+    const struct dc_ctx_config settings = {.threads = 1};
+    const struct dc_step step = dc_calibration_step();
+    struct dc_lower_report report;
+    struct dc_model m;
+    struct dc_graph *g = NULL;
+    struct dc_params *params = NULL;
+    struct dc_ctx *ctx = NULL;
+    struct dc_plan *plan = NULL;
+    int output = -1;
+    DC_TRY(dc_model_read(&m, path, NULL, 0, error));
+    DC_TRY(dc_quantize_graph(&g, &output, m.graph, m.output, &config, error));
+    DC_TRY(dc_params_create(&params, g, 0, false, error));
+    dc_params_init(params, 3);
+    const struct dc_plan_config plan_config = {
+        .mode = DC_INFERENCE, .max_rows = CALIBRATION_ROWS, .outputs = &output, .output_count = 1};
+    const int64_t count = CALIBRATION_ROWS * dc_shape_count(&m.sample);
+    float *x = malloc(sizeof *x * (size_t)count);
+    if (!x)
+        return dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    test_network_input(x, count);
+    DC_TRY(dc_ctx_create(&ctx, &settings, error));
+    DC_TRY(dc_plan_create(&plan, ctx, g, &plan_config, error));
+    const char *input = m.graph->nodes[m.input].name;
+    dc_plan_bind(plan, dc_graph_find(g, input), x);
+    DC_TRY(dc_plan_forward(plan, params, CALIBRATION_ROWS, &step, error));
+    DC_TRY(dc_lower(model, g, params, input, g->nodes[output].name, m.name, "random weights",
+                    dc_profile_find("tflm"), &report, error));
+    dc_plan_free(plan);
+    dc_ctx_free(ctx);
+    free(x);
+    dc_params_free(params);
+    dc_graph_free(g);
+    dc_model_free(&m);
+    return DC_OK;
+}
+
+static enum dc_status write_network(const char *folder, const char *path, struct dc_error *error)
+{
+    struct dc_imodel *model = NULL;
+    DC_TRY(lower_random(&model, path, error));
+    const int64_t count = NETWORK_ROWS * dc_ilayer_size(&model->layers[0]);
+    int8_t *codes = malloc((size_t)count);
+    if (!codes)
+        return dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    struct dc_random r;
+    dc_random_start(&r, 12, DC_PURPOSE_TEST, 0, 0);
+    test_fill_codes(codes, count, &r);
+    for (const struct dc_profile *const *p = dc_profile_table(); *p; p++) {
+        struct dc_imodel *same = NULL;
+        char name[128];
+        DC_TRY(dc_imodel_create(&same, model->name, model->provenance, *p, error));
+        for (int i = 0; i < model->count; i++)
+            DC_TRY(dc_imodel_add(same, &model->layers[i], NULL, error));
+        snprintf(name, sizeof name, "%s-%s", model->name, (*p)->name);
+        DC_TRY(write_model(folder, name, "network", same, codes, NETWORK_ROWS, error));
+        dc_imodel_free(same);
+    }
+    free(codes);
+    dc_imodel_free(model);
+    return DC_OK;
+}
+
+int main(int argc, char **argv)
+{
+    static struct dc_error error;
+    enum dc_status status;
+    if (argc == 3 && strcmp(argv[2], "float") == 0)
+        status = write_floats(argv[1], &error);
+    else if (argc == 4 && strcmp(argv[2], "ops") == 0)
+        status = write_ops(argv[1], atoi(argv[3]), &error);
+    else if (argc == 4 && strcmp(argv[2], "network") == 0)
+        status = write_network(argv[1], argv[3], &error);
+    else
+        return 2;
+    if (status != DC_OK)
+        fprintf(stderr, "run_qdq: %s\n", error.message);
+    return dc_exit_code(status);
+}

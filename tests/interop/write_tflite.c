@@ -1,0 +1,211 @@
+// Random integer models for the judge beside it (judge_tflite.py): write_tflite FOLDER PROFILE SEED
+// ROWS writes FOLDER/SEED.tflite, .in and .out (the engine's bytes), and prints a line a layer for
+// the coverage table: op, stride, padding, scale.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/file.h"
+#include "export/tflite.h"
+#include "qat/engine.h"
+#include "tests/qat/helper_models.h"
+
+enum { OPS_MIN = 4, OPS_MAX = 9, PATH_BYTES = 1024 };
+
+static const char *const scale_names[] = {"usual", "tiny", "large"};
+static const float scale_factors[] = {1.0f, 1.0f / 4096, 64.0f};
+
+static int pick(struct dc_random *random, int n)
+{
+    return (int)dc_random_below(random, (uint32_t)n);
+}
+
+// TensorFlow's SAME, or (not for averages) any pads below the kernel, or none.
+static const char *choose_pads(struct dc_ilayer *l, const struct dc_ilayer *x,
+                               struct dc_random *random)
+{
+    const int way = pick(random, l->op == DC_I_AVERAGE_POOL ? 2 : 3);
+    const int reach_h = (l->kernel_h - 1) * l->dilation_h,
+              reach_w = (l->kernel_w - 1) * l->dilation_w;
+    if (way == 0 && x->height > reach_h && x->width > reach_w)
+        return "valid";
+    if (way == 2 && dc_ilayer_has_weights(l) == (pick(random, 4) != 0)) {
+        l->pad_top = reach_h - reach_h / 2;
+        l->pad_bottom = reach_h;
+        l->pad_left = reach_w - reach_w / 2;
+        l->pad_right = reach_w;
+        return "explicit";
+    }
+    const int rows = (x->height - 1) / l->stride_h * l->stride_h + reach_h + 1 - x->height;
+    const int columns = (x->width - 1) / l->stride_w * l->stride_w + reach_w + 1 - x->width;
+    l->pad_top = rows > 0 ? rows / 2 : 0;
+    l->pad_bottom = rows > 0 ? rows - rows / 2 : 0;
+    l->pad_left = columns > 0 ? columns / 2 : 0;
+    l->pad_right = columns > 0 ? columns - columns / 2 : 0;
+    return "same";
+}
+
+static int same_shape(const struct dc_imodel *m, int i, struct dc_random *random)
+{
+    const struct dc_ilayer *x = &m->layers[i];
+    const int first = pick(random, i + 1);
+    for (int k = 0; k <= i; k++) {
+        const int j = (first + k) % (i + 1);
+        const struct dc_ilayer *y = &m->layers[j];
+        if (y->height == x->height && y->width == x->width && y->channels == x->channels)
+            return j;
+    }
+    return i;
+}
+
+static void add_random_layer(struct dc_imodel *m, struct dc_random *random)
+{
+    const int last = m->count - 1;
+    const struct dc_ilayer *x = &m->layers[last];
+    struct dc_ilayer l = {.op = (enum dc_iop)(DC_I_CONV2D + pick(random, DC_IOP_COUNT - 1)),
+                          .per_channel = pick(random, 4) != 0,
+                          .kernel_h = 1 + pick(random, 4),
+                          .kernel_w = 1 + pick(random, 4),
+                          .stride_h = 1 + pick(random, 2),
+                          .stride_w = 1 + pick(random, 2),
+                          .dilation_h = 1,
+                          .dilation_w = 1};
+    char name[32];
+    const char *padding = "-";
+    if (l.op == DC_I_MEAN || l.op == DC_I_RESHAPE || l.op == DC_I_FULLY_CONNECTED)
+        if (m->count <= OPS_MIN)  // these end the image: not at the start
+            l.op = DC_I_CONV2D;
+    if (l.op == DC_I_CONV2D || l.op == DC_I_DEPTHWISE_CONV2D) {
+        l.channels = l.op == DC_I_CONV2D ? 4 + pick(random, 20)
+                                         : x->channels * (1 + pick(random, 2));
+        if (pick(random, 4) == 0 && l.stride_h == 1 && l.stride_w == 1)
+            l.dilation_h = l.dilation_w = 2;
+    }
+    if (l.op == DC_I_CONV2D || l.op == DC_I_DEPTHWISE_CONV2D || l.op == DC_I_AVERAGE_POOL ||
+        l.op == DC_I_MAX_POOL)
+        padding = choose_pads(&l, x, random);
+    else
+        l.kernel_h = l.kernel_w = 0;
+    if (l.op == DC_I_FULLY_CONNECTED)
+        l.channels = 5 + pick(random, 40);
+    if (l.op == DC_I_PAD) {
+        l.pad_top = pick(random, 2);
+        l.pad_right = pick(random, 3);
+        l.first_channel = pick(random, 3);
+        l.channels = pick(random, 2);
+    }
+    if (l.op == DC_I_SLICE) {
+        l.pad_top = pick(random, x->height > 1 ? 2 : 1);
+        l.first_channel = pick(random, x->channels > 1 ? 2 : 1);
+    }
+    const int second = l.op == DC_I_ADD      ? same_shape(m, last, random)
+                       : l.op == DC_I_CONCAT ? last
+                                             : -1;
+    if (l.op != DC_I_CONV2D && l.op != DC_I_DEPTHWISE_CONV2D && l.op != DC_I_AVERAGE_POOL &&
+        l.op != DC_I_MAX_POOL && l.op != DC_I_SLICE)
+        l.stride_h = l.stride_w = 1;
+    snprintf(name, sizeof name, "layer%d", m->count);
+    test_add_layer(m, name, &l, last, second, random);
+    printf("%s stride%dx%d %s ", dc_iop_name(l.op), l.stride_h, l.stride_w, padding);
+    printf("%s\n", l.per_channel || !dc_ilayer_has_weights(&l) ? "-" : "per-tensor");
+}
+
+// The same layers with scales moved apart and fused activations.
+static struct dc_imodel *rescaled(const struct dc_imodel *from, struct dc_random *random)
+{
+    struct dc_imodel *m = NULL;
+    struct dc_error error;
+    assert_int_equal(dc_imodel_create(&m, "random", "random weights", from->profile, NULL), DC_OK);
+    for (int i = 0; i < from->count; i++) {
+        struct dc_ilayer l = from->layers[i];
+        const int which = pick(random, 6);
+        float *scales = calloc((size_t)l.channels, sizeof *scales);
+        assert_non_null(scales);
+        if (dc_ilayer_has_weights(&l)) {
+            for (int c = 0; c < l.channels; c++)
+                scales[c] = l.weight_scales[c] * scale_factors[which < 3 ? which : 0];
+            printf("%s scale %s -\n", dc_iop_name(l.op), scale_names[which < 3 ? which : 0]);
+            l.weight_scales = scales;
+        }
+        if ((dc_ilayer_has_weights(&l) || l.op == DC_I_ADD) && pick(random, 2) == 0)
+            l.clamp_low = l.zero_point;
+        if (dc_imodel_add(m, &l, NULL, &error) != DC_OK)
+            fail_msg("%s", error.message);
+        free(scales);
+    }
+    return m;
+}
+
+static struct dc_imodel *random_model(const char *profile, uint64_t seed, struct dc_random *random)
+{
+    struct dc_imodel *m = NULL;
+    dc_random_start(random, 11, DC_PURPOSE_TEST, 0, seed);
+    assert_non_null(dc_profile_find(profile));
+    assert_int_equal(dc_imodel_create(&m, "random", "", dc_profile_find(profile), NULL), DC_OK);
+    const struct dc_ilayer input = {.name = "x",
+                                    .op = DC_I_INPUT,
+                                    .height = 6 + pick(random, 12),
+                                    .width = 6 + pick(random, 12),
+                                    .channels = 1 + pick(random, 8),
+                                    .scale = dc_random_between(random, 0.002f, 0.2f),
+                                    .zero_point = pick(random, 256) - 128,
+                                    .bits = 8,
+                                    .clamp_low = -128,
+                                    .clamp_high = 127};
+    assert_int_equal(dc_imodel_add(m, &input, NULL, NULL), DC_OK);
+    const int ops = OPS_MIN + pick(random, OPS_MAX - OPS_MIN);
+    for (int i = 0; i < ops; i++)
+        add_random_layer(m, random);
+    struct dc_imodel *whole = rescaled(m, random);
+    dc_imodel_free(m);
+    return whole;
+}
+
+static void save(const char *folder, const char *name, const char *end, const void *bytes,
+                 int64_t size)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/%s.%s", folder, name, end);
+    assert_int_equal(dc_file_write(path, bytes, (size_t)size, NULL), DC_OK);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 5)
+        return 2;
+    struct dc_random random;
+    static struct dc_error error;
+    struct dc_ctx *ctx = NULL;
+    struct dc_engine *engine = NULL;
+    const struct dc_ctx_config config = {.threads = 1};
+    const int64_t rows = atoll(argv[4]);
+    char path[PATH_BYTES];
+    struct dc_imodel *m = random_model(argv[2], (uint64_t)atoll(argv[3]), &random);
+    const int64_t in = dc_ilayer_size(&m->layers[0]), out = dc_ilayer_size(dc_imodel_output(m));
+    int8_t *x = calloc((size_t)(rows * in), 1), *y = calloc((size_t)(rows * out), 1);
+    assert_true(x && y && rows > 3);
+    test_fill_codes(x, rows * in, &random);
+    memset(x, -128, (size_t)in);
+    memset(x + in, 127, (size_t)in);
+    memset(x + 2 * in, m->layers[0].zero_point, (size_t)in);
+    assert_int_equal(dc_ctx_create(&ctx, &config, NULL), DC_OK);
+    assert_int_equal(dc_engine_create(&engine, ctx, m, NULL), DC_OK);
+    dc_engine_run(engine, y, x, rows);
+    snprintf(path, sizeof path, "%s/%s.tflite", argv[1], argv[3]);
+    const enum dc_status status = dc_tflite_write(path, m, NULL, &error);
+    if (status != DC_OK)
+        fprintf(stderr, "%s\n", error.message);
+    save(argv[1], argv[3], "in", x, rows * in);
+    save(argv[1], argv[3], "out", y, rows * out);
+    dc_engine_free(engine);
+    dc_ctx_free(ctx);
+    dc_imodel_free(m);
+    free(x);
+    free(y);
+    return dc_exit_code(status);
+}
