@@ -108,7 +108,8 @@ static const struct dc_field train_fields[] = {
          "stage, or weights file (final.h5 of a run), to start from: layers of the same name"),
     TEXTS(dc_train_spec, "freeze", freeze, "[]", "layers that are not trained; NAME* is a prefix"),
     CUSTOM(dc_train_spec, "learning_rate_factors", learning_rate_factors, "{}", dc__decode_factors,
-           dc__write_named, "factor of the learning rate by layer: {NAME*: 0.1}"),
+           dc__write_named,
+           "factor of the learning rate by layer or role: {NAME*: 0.1, quantizer: 0.5}"),
 };
 const struct dc_schema dc__train_schema = DC_SCHEMA("train", train_fields);
 

@@ -297,13 +297,13 @@ void dc_training_graph_free(struct dc_training_graph *training)
 
 enum rule { NO_DECAY, FREEZE, FACTOR };
 
-// Returns how many slices the pattern names; of weight decay it may be a role.
+// Returns how many slices the pattern names; of weight decay and factors it may be a role.
 static int apply_rule(struct dc_params *params, enum rule rule, const char *pattern, double factor)
 {
     int matched = 0;
     for (int i = 0; i < params->count; i++) {
         struct dc_slice *slice = &params->slices[i];
-        const bool is_role = rule == NO_DECAY && !strcmp(pattern, dc_role_name(slice->role));
+        const bool is_role = rule != FREEZE && !strcmp(pattern, dc_role_name(slice->role));
         const bool excluded = rule == FREEZE && slice->role == DC_ROLE_OBSERVER;
         if (excluded || (!is_role && !dc_slice_matches(slice, pattern)))
             continue;  // observers are freeze_observers_epoch's

@@ -46,6 +46,13 @@ DC_MUST_USE enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *
 // Calibrates a trained network, or takes one in as it is: from ONNX or a weights file.
 DC_MUST_USE enum dc_status dc__untrained_stage(struct dc_run *run, struct dc_stage *stage,
                                                json_t *result, struct dc_error *error);
+// Ranges and scales of a stage that quantizes, and what it asks for before and after them.
+DC_MUST_USE enum dc_status dc__measure(struct dc_run *run, const struct dc_stage *stage,
+                                       struct dc_stage_network *network, struct dc_error *error);
+// Statistics of batch normalization, in the end, where the stage asks for it.
+DC_MUST_USE enum dc_status dc__re_estimate(struct dc_run *run, const struct dc_stage *stage,
+                                           struct dc_stage_network *network,
+                                           struct dc_error *error);
 // Fills what a stage starts from: init_from, else its own weights file, else from, else what came
 // with the model, else random numbers. ONNX weights are taken by name, or by order where no name is
 // the same.

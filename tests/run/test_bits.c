@@ -159,6 +159,9 @@ static void learned_scales_too(void **state)
     carry_out(&one);
     carry_out(&three);
     assert_same(&one, &three);
+    char *results = tiny_read(test_path("lsq-1/results.json"), NULL);
+    assert_true(results && strstr(results, "\"oscillating\"") && strstr(results, "\"frozen\""));
+    free(results);
 }
 
 // What is measured and changed without training.
