@@ -141,9 +141,10 @@ static void put_kernels(const struct source *s)
     if (even && (requantizes || adds))
         fputs(dc__c_factor, s->out);
     if (requantizes)
-        fputs(even                              ? dc__c_requantize_even
-              : strcmp(rounding, "single") == 0 ? dc__c_requantize_single
-                                                : dc__c_requantize_double,
+        fputs(even                                 ? dc__c_requantize_even
+              : strcmp(rounding, "single") == 0    ? dc__c_requantize_single
+              : strcmp(rounding, "half_even") == 0 ? dc__c_requantize_half_even
+                                                   : dc__c_requantize_double,
               s->out);
     if (clamps)
         fputs(dc__c_finish, s->out);

@@ -48,6 +48,18 @@ const char *const dc__c_requantize_single =
     "}\n"
     "\n";
 
+const char *const dc__c_requantize_half_even =
+    "/* x * multiplier * 2^(shift - 31), of two nearest integers the even one. The multiplier is\n"
+    "   2^30 where scales are powers of two. */\n"
+    "static int64_t requantize(int64_t x, int32_t multiplier, int32_t shift)\n"
+    "{\n"
+    "    const int right = 31 - shift;\n"
+    "    const int64_t half = (int64_t)1 << (right - 1);\n"
+    "    const int64_t y = (x * multiplier + half) >> right;\n"
+    "    return x * multiplier + half == y * 2 * half && y % 2 != 0 ? y - 1 : y;\n"
+    "}\n"
+    "\n";
+
 const char *const dc__c_nearest_even =
     "/* To the nearest integer, a half to the even one; beyond 1024 the clamp comes next anyway. "
     "*/\n"

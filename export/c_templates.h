@@ -8,6 +8,7 @@
 extern const char *const dc__c_layer_struct;
 extern const char *const dc__c_requantize_double;
 extern const char *const dc__c_requantize_single;
+extern const char *const dc__c_requantize_half_even;
 extern const char *const dc__c_requantize_even;
 extern const char *const dc__c_nearest_even;  // before it, and for averages
 extern const char *const dc__c_factor;        // before it, and for additions

@@ -24,16 +24,19 @@ float dc_power_of_two_near(float step)
     return ldexpf(1.0f, (double)fraction * (double)fraction > 0.5 ? exponent : exponent - 1);
 }
 
-static struct dc_grid range_grid(float minimum, float maximum, int bits, bool power_of_two)
+// Symmetric: zero point 0, and the larger end decides.
+static struct dc_grid range_grid(float minimum, float maximum, int bits, bool power_of_two,
+                                 bool symmetric)
 {
     const float low = minimum < 0.0f ? minimum : 0.0f;
     const float high = maximum > 0.0f ? maximum : 0.0f;
     struct dc_grid grid = {.low = (float)dc_code_low(bits), .high = (float)dc_code_high(bits)};
-    const float step = (high - low) / (grid.high - grid.low);
+    const float step = symmetric ? (-low > high ? -low : high) / grid.high
+                                 : (high - low) / (grid.high - grid.low);
     const float least = step < DC_STEP_FLOOR ? DC_STEP_FLOOR : step;
     grid.step = power_of_two ? dc_power_of_two_above(least) : least;
     grid.inverse_step = 1.0f / grid.step;
-    const float zero_point = grid.low - rintf(low / grid.step);
+    const float zero_point = symmetric ? 0.0f : grid.low - rintf(low / grid.step);
     grid.zero_point = zero_point < grid.low    ? grid.low
                       : zero_point > grid.high ? grid.high
                                                : zero_point;
@@ -42,7 +45,7 @@ static struct dc_grid range_grid(float minimum, float maximum, int bits, bool po
 
 struct dc_grid dc_grid_of_range(float minimum, float maximum, int bits)
 {
-    return range_grid(minimum, maximum, bits, false);
+    return range_grid(minimum, maximum, bits, false, false);
 }
 
 // The code that stands for the greatest value; for the least, where none is above 0.
@@ -56,7 +59,7 @@ static struct dc_grid grid_of(const struct dc_fake_quantize_attributes *a, const
                               const float *trained)
 {
     struct dc_grid grid = range_grid(range[DC_RANGE_MIN], range[DC_RANGE_MAX], a->bits,
-                                     a->power_of_two);
+                                     a->power_of_two, a->symmetric);
     if (a->scaling == DC_STEP_OF_RANGE)
         return grid;
     const float size = fabsf(*trained);
@@ -83,7 +86,7 @@ void dc_start_step(const struct dc_node *node, const struct dc_params *params)
     const struct dc_fake_quantize_attributes *a = node->attributes;
     const float *range = value_of(node, params, 0);
     const struct dc_grid grid = range_grid(range[DC_RANGE_MIN], range[DC_RANGE_MAX], a->bits,
-                                           a->power_of_two);
+                                           a->power_of_two, a->symmetric);
     if (a->scaling != DC_STEP_OF_RANGE)
         *value_of(node, params, 1) = a->scaling == DC_STEP_CLIPPED ? grid.step * top_code(grid)
                                                                    : grid.step;

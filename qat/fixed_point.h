@@ -52,6 +52,14 @@ static inline int32_t dc_requantize_single(int32_t x, int32_t multiplier, int32_
     return dc_saturate_int32((product + (INT64_C(1) << (30 - shift))) >> (31 - shift));
 }
 
+// Once, half to even, for targets that shift by powers of two (m = 2^30). shift in [-31, 30].
+static inline int32_t dc_requantize_half_even(int32_t x, int32_t multiplier, int32_t shift)
+{
+    const int64_t product = (int64_t)x * multiplier, unit = INT64_C(1) << (31 - shift);
+    const int64_t down = product >> (31 - shift), rest = product & (unit - 1);
+    return dc_saturate_int32(down + (rest > unit / 2 || (rest == unit / 2 && (down & 1))));
+}
+
 // The pair of a factor, multiplier rounded half away from zero. Below 2^-32 both are 0, and so for
 // factor 0. shift_max: where the rounding caps the shift (30 for single), the factor saturates.
 // factor must be finite and not negative.

@@ -339,6 +339,27 @@ static enum dc_status copy_layer(struct dc_imodel *model, struct dc_ilayer *l,
     return l->multipliers && l->shifts ? DC_OK : DC_ERR_MEMORY;
 }
 
+static bool is_power_of_two(float scale)
+{
+    int exponent;
+    return frexpf(scale, &exponent) == 0.5f;
+}
+
+static enum dc_status check_powers(const struct dc_ilayer *l, const struct dc_profile *profile,
+                                   struct dc_error *error)
+{
+    const int kernels = dc_ilayer_has_weights(l) ? l->channels : 0;
+    for (int c = -1; profile->power_of_two && c < kernels; c++) {
+        const float scale = c < 0 ? l->scale : l->weight_scales[c];
+        if (!is_power_of_two(scale))
+            return dc_fail(error, DC_ERR_DATA,
+                           "scale %.9g is no power of two, as profile %s needs: quantize with "
+                           "power_of_two: true",
+                           (double)scale, profile->name);
+    }
+    return DC_OK;
+}
+
 static enum dc_status add_layer(struct dc_imodel *model, struct dc_ilayer *l,
                                 struct dc_error *error)
 {
@@ -357,6 +378,7 @@ static enum dc_status add_layer(struct dc_imodel *model, struct dc_ilayer *l,
     if (l->op != DC_I_INPUT)
         DC_TRY(check_shapes(l, in, error));
     DC_TRY(check_sharing(l, in, error));
+    DC_TRY(check_powers(l, model->profile, error));
     DC_TRY(copy_layer(model, l, in[0], error));
     l->accumulator_low = l->accumulator_high = 0;
     if (dc_ilayer_has_weights(l))

@@ -94,8 +94,9 @@ void dc_imodel_free(struct dc_imodel *model);  // NULL is allowed
 
 // Copies *layer with all it points to, checks it against its inputs, and derives the rest.
 // DC_ERR_DATA says what does not fit: shapes, ranges of codes and clamps, scales that are not
-// finite and positive, ops whose input and output must share scale and zero point (pools, reshape,
-// pad, slice, concat), an accumulator that could leave int32.
+// finite and positive (or no powers of two where the profile shifts), ops whose input and output
+// must share scale and zero point (pools, reshape, pad, slice, concat), an accumulator that could
+// leave int32.
 DC_MUST_USE enum dc_status dc_imodel_add(struct dc_imodel *model, const struct dc_ilayer *layer,
                                          int *index, struct dc_error *error);
 

@@ -1,8 +1,8 @@
 // Owns the profiles `tflm` (TensorFlow Lite Micro's reference kernels, CMSIS-NN) and `ruy`
 // (TFLite's single rounding). They share every formula but the rounding of one requantization, so
 // each kernel is written once over it. Formulae: TFLite reference kernels conv, add, reduce (mean),
-// pooling. And `onnxruntime`: float32 factors, rounded half to even. Does not know about windows or
-// memory.
+// pooling. And `onnxruntime`: float32 factors, rounded half to even. And
+// `pot-...`: shifts alone. Does not know about windows or memory.
 
 #include "qat/profile.h"
 
@@ -142,6 +142,7 @@ static inline void derive(struct dc_ilayer *layer, const struct dc_ilayer *const
 
 DC_PROFILE_KERNELS(tflm, dc_requantize_double, SHIFT_MAX_DOUBLE)
 DC_PROFILE_KERNELS(ruy, dc_requantize_single, SHIFT_MAX_SINGLE)
+DC_PROFILE_KERNELS(half_even, dc_requantize_half_even, SHIFT_MAX_SINGLE)
 
 static const struct dc_profile profile_tflm = {
     .name = "tflm",
@@ -164,6 +165,27 @@ static const struct dc_profile profile_ruy = {
     .mean = ruy_mean,
     .average = average,
 };
+
+// Scales are powers of two, so that a requantization is one shift and an addition aligns its
+// operands without loss; only the rounding of that shift differs. Half upward is ruy's formula. A
+// mean over a number of positions that is no power of two multiplies by its reciprocal, as there.
+#define DC_SHIFTING_PROFILE(id, name_, rule, kernels, formula_)                                    \
+    static const struct dc_profile id = {                                                          \
+        .name = (name_),                                                                           \
+        .rounding = (rule),                                                                        \
+        .formula = (formula_),                                                                     \
+        .power_of_two = true,                                                                      \
+        .derive = kernels##_derive,                                                                \
+        .requantize = kernels##_requantize,                                                        \
+        .add = kernels##_add,                                                                      \
+        .mean = kernels##_mean,                                                                    \
+        .average = average,                                                                        \
+    }
+
+DC_SHIFTING_PROFILE(profile_pot_half_up, "pot-half-up", "single", ruy,
+                    "(x + 2^(n - 1)) >> n, n = 1 - s");
+DC_SHIFTING_PROFILE(profile_pot_half_even, "pot-half-even", "half_even", half_even,
+                    "half_to_even(x / 2^n), n = 1 - s");
 
 // ONNX Runtime: an integer sum becomes a float32, is multiplied by one float32 factor and rounded
 // half to even; additions and averages are those of QuantizeLinear over float32 values. A factor's
@@ -251,8 +273,9 @@ static const struct dc_profile profile_onnxruntime = {
     .average = even_average,
 };
 
-static const struct dc_profile *const profiles[] = {&profile_tflm, &profile_ruy,
-                                                    &profile_onnxruntime, NULL};
+static const struct dc_profile *const profiles[] = {&profile_tflm,          &profile_ruy,
+                                                    &profile_onnxruntime,   &profile_pot_half_up,
+                                                    &profile_pot_half_even, NULL};
 
 const struct dc_profile *const *dc_profile_table(void)
 {

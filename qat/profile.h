@@ -15,6 +15,7 @@ struct dc_profile {
     const char *name;      // in experiment files and manifests
     const char *rounding;  // name of the rounding rule
     const char *formula;   // of requantization, for people
+    bool power_of_two;     // every scale must be one: multipliers are 2^30, so that all is shifts
 
     // Fill layer->multipliers and shifts (dc_imodel allocated layer->rescales of each) from the
     // scales of the layer and of its inputs.

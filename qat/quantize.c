@@ -283,7 +283,8 @@ static enum dc_status add_quantizer(struct pass *p, int i, int *value)
         .percentile = p->config->percentile == 0.0 ? DEFAULT_PERCENTILE : p->config->percentile,
         .scaling = source ? DC_STEP_OF_RANGE : p->config->activation_scaling,
         .clip_decay = p->config->clip_decay,
-        .power_of_two = p->config->power_of_two};
+        .power_of_two = p->config->power_of_two,
+        .symmetric = p->config->symmetric};
     const char *full = dc_arena_printf(p->to->arena, p->error, "%s.quant", p->from->nodes[i].name);
     if (!full)
         return DC_ERR_MEMORY;

@@ -39,6 +39,7 @@ struct dc_quantize_config {
     enum dc_activation_scaling activation_scaling;  // the input's range is always observed
     float clip_decay;
     bool power_of_two;  // steps and scales
+    bool symmetric;     // activations have zero point 0
     // Batch normalization is going to be folded (fold.h), so that one scale for a kernel, or a
     // power of two, stays.
     bool folded;

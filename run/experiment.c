@@ -11,8 +11,8 @@
 #include "core/random.h"
 #include "data/open.h"
 #include "distill/cache.h"
-#include "qat/profile.h"
 #include "run/experiment_schema.h"
+#include "run/target.h"
 
 // A stage is never made by --set: a mistyped name would be one.
 static enum dc_status unknown_stage(const struct dc_yaml *stages, const char *text,
@@ -150,27 +150,6 @@ static enum dc_status read_stage(struct dc_experiment *experiment, const struct 
     return DC_OK;
 }
 
-static enum dc_status read_target(struct dc_experiment *experiment, struct dc_error *error)
-{
-    experiment->profile = experiment->target_name = "";
-    if (!experiment->target[0])
-        return DC_OK;
-    const struct dc_decoder decoder = {experiment->arena, NULL};
-    const struct dc_yaml *root = NULL;
-    DC_TRY(dc_yaml_read(&root, experiment->target, experiment->arena, error));
-    DC_TRY(dc_schema_decode(&dc__target_schema, experiment, root, "target", true, &decoder, error));
-    if (!dc_profile_find(experiment->profile)) {
-        char names[256] = "";
-        size_t used = 0;
-        for (const struct dc_profile *const *p = dc_profile_table(); *p && used < sizeof names; p++)
-            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "",
-                                     (*p)->name);
-        return dc_fail_yaml(error, dc_yaml_get(root, "profile"),
-                            "no arithmetic profile '%s'; there are %s", experiment->profile, names);
-    }
-    return DC_OK;
-}
-
 static enum dc_status check_source(const struct dc_experiment *experiment,
                                    const struct dc_yaml *root, struct dc_error *error)
 {
@@ -206,7 +185,7 @@ static enum dc_status read_all(struct dc_experiment *experiment, const char *con
     if (experiment->target[0] && !dc_file_exists(experiment->target))
         return dc_fail_yaml(error, dc_yaml_get(root, "target"), "there is no target file %s",
                             experiment->target);
-    DC_TRY(read_target(experiment, error));
+    DC_TRY(dc_target_read(experiment, error));
     const struct dc_yaml *stages = experiment->stage_list;
     if (stages->kind != DC_YAML_MAPPING || stages->count == 0 || stages->count > DC_STAGES_MAX)
         return dc_fail_yaml(error, stages, "stages must be a mapping of 1 to %d stages",

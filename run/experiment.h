@@ -88,6 +88,8 @@ struct dc_bits_list {
     } items[DC_LIST_MAX];
 };
 
+enum { DC_PER_TENSOR, DC_PER_CHANNEL };
+
 struct dc_quantize_spec {
     int observer;  // enum dc_observer
     double average_constant, percentile;
@@ -96,14 +98,15 @@ struct dc_quantize_spec {
     int weight_scale;      // auto, calibrated, learned
     int activation_scale;  // auto, learned, clipped
     double clip_decay;
-    bool power_of_two, fold_batch_norm;
+    bool power_of_two, symmetric, fold_batch_norm, correct_bias, re_estimate_batch_norm;
+    int64_t equalize;     // rounds
     int weight_observer;  // min_max, percentile, mse
     double weight_percentile;
     bool tracks;
     struct dc_oscillation_config oscillation;
     bool adarounds;
     struct dc_adaround_config adaround;
-    int conv_granularity, dense_granularity;  // per_tensor, per_channel
+    int conv_granularity, dense_granularity;  // DC_PER_TENSOR, DC_PER_CHANNEL
     int64_t calibration_samples;
     int64_t start_epoch, freeze_observers_epoch, freeze_batch_norm_epoch;  // -1: never
 };
@@ -129,6 +132,16 @@ struct dc_stage {
     struct dc_export_spec export;
 };
 
+// What a target can hold and compute (run/target.h). Empty names: there is none.
+struct dc_target_limits {
+    const char *name, *profile;
+    struct dc_numbers weight_bits, activation_bits;
+    bool per_tensor, symmetric, power_of_two;
+    int64_t bias_bits, accumulator_bits;
+    struct dc_texts formats;
+    int64_t flash, ram, macs;  // 0: any
+};
+
 struct dc_experiment {
     struct dc_arena *arena;
     const char *path, *name;
@@ -136,7 +149,7 @@ struct dc_experiment {
     struct dc_data_spec data;
     const char *target;   // file; "": none
     const char *profile;  // from the target
-    const char *target_name;
+    struct dc_target_limits limits;
     const struct dc_yaml *stage_list;
     int stage_count;
     struct dc_stage stages[DC_STAGES_MAX];

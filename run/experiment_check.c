@@ -9,6 +9,7 @@
 #include "qat/fake_quantize.h"
 #include "run/experiment_schema.h"
 #include "run/network.h"
+#include "run/target.h"
 
 enum dc_status dc__want_stage(struct dc_experiment *experiment, const struct dc_stage *stage,
                               const char *group, const char *key, const char *name,
@@ -229,6 +230,7 @@ static enum dc_status check_quantize(const struct dc_stage *stage, struct dc_err
                       : q->activation_scale             ? "activation_scale"
                       : q->power_of_two                 ? "power_of_two"
                       : q->fold_batch_norm              ? "fold_batch_norm"
+                      : q->equalize                     ? "equalize"
                       : dc_folds(q)                     ? "conv_granularity"
                                                         : NULL;
     if (key && !has_weights)
@@ -245,6 +247,15 @@ static enum dc_status check_quantize(const struct dc_stage *stage, struct dc_err
                             "stage '%s' folds batch normalization and keeps its statistics, which "
                             "peers would not survive",
                             stage->name);
+    if (q->correct_bias && stage->trains)
+        return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "correct_bias"),
+                            "stage '%s': correct_bias is for calibration, training learns its "
+                            "biases; leave out 'train'",
+                            stage->name);
+    if (q->re_estimate_batch_norm && dc_folds(q))
+        return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "re_estimate_batch_norm"),
+                            "stage '%s' folds batch normalization: there is none to estimate",
+                            stage->name);
     if (q->tracks && !stage->trains)
         return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "oscillation"),
                             "stage '%s': oscillation is of training, and there is no 'train'",
@@ -259,7 +270,10 @@ enum dc_status dc__check_stage(struct dc_experiment *experiment, struct dc_stage
                                struct dc_error *error)
 {
     if (stage->exports)
-        return check_export(experiment, stage, error);
+        DC_TRY(check_export(experiment, stage, error));
+    DC_TRY(dc_target_check_stage(experiment, stage, error));
+    if (stage->exports)
+        return DC_OK;
     DC_TRY(check_reconstruction(experiment, stage, error));
     if (!stage->model[0])
         return dc_fail_yaml(error, stage->where,

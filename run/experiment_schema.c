@@ -197,13 +197,22 @@ static const struct dc_field quantize_fields[] = {
          "of activation_scale clipped: the loss has this times each squared clip added"),
     BOOL(dc_quantize_spec, "power_of_two", power_of_two, "false",
          "all scales are powers of two; folds batch normalization"),
+    BOOL(dc_quantize_spec, "symmetric", symmetric, "false", "activations have zero point 0"),
     BOOL(dc_quantize_spec, "fold_batch_norm", fold_batch_norm, "false",
          "batch normalization moves into the layers before it, with its running statistics, before "
-         "anything is measured; power_of_two and conv_granularity per_tensor do so by themselves"),
+         "anything is measured; power_of_two, equalize and conv_granularity per_tensor do so by "
+         "themselves"),
     CHOICE(dc_quantize_spec, "weight_observer", weight_observer, "min_max", weight_observers,
            "how scales of weights are found"),
     REAL(dc_quantize_spec, "weight_percentile", weight_percentile, "0.9999", 0.5, 1,
          "share of a scale's weights that are not clipped, of weight_observer percentile"),
+    INT(dc_quantize_spec, "equalize", equalize, "0", 0, 1000,
+        "rounds of cross-layer equalization before anything is measured; folds batch "
+        "normalization"),
+    BOOL(dc_quantize_spec, "correct_bias", correct_bias, "false",
+         "calibration alone: biases take back what quantization moved on average"),
+    BOOL(dc_quantize_spec, "re_estimate_batch_norm", re_estimate_batch_norm, "false",
+         "batch normalization's statistics are measured anew under quantization, in the end"),
     OPTIONAL(dc_quantize_spec, "oscillation", oscillation, tracks, &oscillation_schema,
              "follow, dampen or freeze weights that oscillate between codes (qat/oscillation.h)"),
     OPTIONAL(dc_quantize_spec, "adaround", adaround, adarounds, &adaround_schema,
@@ -252,13 +261,7 @@ static const struct dc_field experiment_fields[] = {
     TEXT(dc_experiment, "name", name, NULL, "name of the experiment"),
     INT(dc_experiment, "seed", seed, "1", 0, SEED_MAX, "of initial weights and sample order"),
     DC_FIELD(dc_experiment, "data", GROUP, data, NULL, .group = &data_schema),
-    PATH(dc_experiment, "target", target, "", "target file: arithmetic profile"),
+    PATH(dc_experiment, "target", target, "", "target file: arithmetic and limits (run/target.h)"),
     DC_FIELD(dc_experiment, "stages", NODE, stage_list, NULL, .help = "what is done, in order"),
 };
 const struct dc_schema dc__experiment_schema = DC_SCHEMA("experiment", experiment_fields);
-
-static const struct dc_field target_fields[] = {
-    TEXT(dc_experiment, "name", target_name, NULL, "name of the target"),
-    TEXT(dc_experiment, "profile", profile, NULL, "arithmetic profile"),
-};
-const struct dc_schema dc__target_schema = DC_SCHEMA("target", target_fields);

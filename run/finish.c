@@ -12,6 +12,7 @@
 #include "run/quantization.h"
 #include "run/report.h"
 #include "run/run_internal.h"
+#include "run/target.h"
 
 static enum dc_status test_scores(json_t **scores_json, struct dc_run *run,
                                   const struct dc_stage *stage, const struct dc_view *view,
@@ -164,6 +165,8 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
     DC_TRY(dc_stage_network_open(&network, from, weights, error));
     enum dc_status status = dc_stage_lower(&model, run->ctx, &network, network.params, profile,
                                            provenance, error);
+    if (status == DC_OK && strcmp(profile, run->experiment->profile) == 0)
+        status = dc_target_check_model(&run->experiment->limits, model, error);
     if (status == DC_OK)
         status = write_and_verify(run, from, model, directory, formats, vectors, verify, result,
                                   error);
@@ -290,6 +293,10 @@ enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
             json_t *entry = json_object();
             dc_report_counts(entry, &network, stage->quantizes);
             json_object_set_new(*report, stage->name, entry);
+            if (stage->quantizes)
+                status = dc_target_check_counts(
+                    &experiment->limits, json_integer_value(json_object_get(entry, "macs")),
+                    json_integer_value(json_object_get(entry, "weight_bytes")), error);
         }
         dc_training_graph_free(&training);
         for (int t = 0; t < DC_TEACHERS_MAX; t++)

@@ -16,7 +16,8 @@
 
 bool dc_folds(const struct dc_quantize_spec *spec)
 {
-    return spec->fold_batch_norm || spec->power_of_two || spec->conv_granularity == 0;
+    return spec->fold_batch_norm || spec->power_of_two || spec->equalize > 0 ||
+           spec->conv_granularity == 0;
 }
 
 // layers: [DC_LIST_MAX], the config's.
@@ -45,6 +46,7 @@ static struct dc_quantize_config quantize_config(struct dc_layer_bits *layers,
         .activation_scaling = (enum dc_activation_scaling)spec->activation_scale,
         .clip_decay = (float)spec->clip_decay,
         .power_of_two = spec->power_of_two,
+        .symmetric = spec->symmetric,
         .folded = dc_folds(spec),
         .tracks = spec->tracks,
         .weight_observer = of_weights[spec->weight_observer],

@@ -210,7 +210,7 @@ static enum dc_status write_ops(const char *folder, int count, struct dc_error *
         const enum dc_iop op = ops[i % OPS];
         const struct dc_profile *const *profiles = dc_profile_table();
         int known = 0;
-        while (profiles[known])
+        while (profiles[known] && !profiles[known]->power_of_two)
             known++;
         struct dc_imodel *m = one_op(profiles[i / OPS % known], op, &r);
         char name[32];
@@ -281,6 +281,8 @@ static enum dc_status write_network(const char *folder, const char *path, struct
     for (const struct dc_profile *const *p = dc_profile_table(); *p; p++) {
         struct dc_imodel *same = NULL;
         char name[128];
+        if ((*p)->power_of_two)
+            continue;
         DC_TRY(dc_imodel_create(&same, model->name, model->provenance, *p, error));
         for (int i = 0; i < model->count; i++)
             DC_TRY(dc_imodel_add(same, &model->layers[i], NULL, error));

@@ -83,6 +83,16 @@ int64_t oracle_requantize(int64_t x, int32_t multiplier, int32_t shift, bool sin
     return r > INT32_MAX ? INT32_MAX : r < INT32_MIN ? INT32_MIN : (int64_t)r;
 }
 
+// As the layer's target rounds x * m * 2^(shift - 31).
+static int64_t rescaled(int64_t x, int32_t m, int32_t shift, const struct oracle_layer *l)
+{
+    if (!l->to_even)
+        return oracle_requantize(x, m, shift, l->single);
+    const wide a = (wide)x * m, b = power(31 - shift), below = floor_divide(a, b);
+    const wide twice = 2 * (a - below * b);
+    return (int64_t)(below + (twice > b || (twice == b && below % 2 != 0)));
+}
+
 static int8_t clamp(int64_t value, const struct oracle_layer *l)
 {
     return (int8_t)(value < l->low ? l->low : value > l->high ? l->high : value);
@@ -119,7 +129,7 @@ static int8_t requantized(int64_t sum, double factor, const struct oracle_layer 
 {
     int32_t m, s;
     oracle_multiplier(&m, &s, factor, l->single);
-    return clamp(oracle_requantize(sum, m, s, l->single) + l->out_zero_point, l);
+    return clamp(rescaled(sum, m, s, l) + l->out_zero_point, l);
 }
 
 float oracle_even_factor(float in_scale, float weight_scale, const struct oracle_layer *l)
@@ -202,8 +212,7 @@ void oracle_integer_add(int8_t *codes, int32_t *sums, const int8_t *a, const int
     for (int i = 0; i < count; i++) {
         const int64_t first = (int64_t)(a[i] - l->in_zero_point) * 1048576;
         const int64_t second = (int64_t)(b[i] - b_zero_point) * 1048576;
-        const int64_t sum = oracle_requantize(first, m[0], s[0], l->single) +
-                            oracle_requantize(second, m[1], s[1], l->single);
+        const int64_t sum = rescaled(first, m[0], s[0], l) + rescaled(second, m[1], s[1], l);
         sums[i] = (int32_t)sum;
         codes[i] = requantized(sum, 2.0 * largest / (1048576.0 * (double)l->out_scale), l);
     }
@@ -236,7 +245,7 @@ void oracle_integer_mean(int8_t *codes, int32_t *sums, const int8_t *x,
                                  l);
             continue;
         }
-        codes[c] = clamp(oracle_requantize(sum, divided, s - k, l->single) + l->out_zero_point, l);
+        codes[c] = clamp(rescaled(sum, divided, s - k, l) + l->out_zero_point, l);
     }
 }
 

@@ -1,5 +1,6 @@
 #include "tests/qat/helper_models.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -58,15 +59,22 @@ static void infer(struct dc_ilayer *l, const struct dc_imodel *model)
         l->channels = x->channels;
 }
 
+// The scale, or the power of two near it where the profile shifts.
+static float fit(const struct dc_imodel *model, float scale)
+{
+    return model->profile->power_of_two ? exp2f(rintf(log2f(scale))) : scale;
+}
+
 // Scales that give codes of a useful spread whatever the number of taps.
-static void choose_scales(struct dc_ilayer *l, const struct dc_ilayer *x, float *scales,
+static void choose_scales(struct dc_ilayer *l, const struct dc_imodel *model, float *scales,
                           int32_t *biases, int64_t taps, struct dc_random *random)
 {
-    l->scale = dc_random_between(random, 0.01f, 0.1f);
+    const struct dc_ilayer *x = &model->layers[l->inputs[0]];
+    l->scale = fit(model, dc_random_between(random, 0.01f, 0.1f));
     const float wanted = 40.0f / (5000.0f * (float)(taps + 4)) * 4.0f;
     for (int c = 0; c < l->channels; c++) {
         const float factor = wanted * dc_random_between(random, 0.2f, 2.0f);
-        scales[c] = l->per_channel || c == 0 ? factor * l->scale / x->scale : scales[0];
+        scales[c] = l->per_channel || c == 0 ? fit(model, factor * l->scale / x->scale) : scales[0];
         biases[c] = (int32_t)dc_random_below(random, 20000) - 10000;
     }
     l->weights = NULL;
@@ -105,7 +113,7 @@ int test_add_layer(struct dc_imodel *model, const char *name, const struct dc_il
         biases = calloc((size_t)l.channels, sizeof *biases);
         scales = calloc((size_t)l.channels, sizeof *scales);
         assert_true(weights && biases && scales);
-        choose_scales(&l, x, scales, biases, taps, random);
+        choose_scales(&l, model, scales, biases, taps, random);
         for (int64_t i = 0; i < count; i++)
             weights[i] = (int8_t)((int)dc_random_below(random, 255) - 127);
         l.weight_bits = 8;
@@ -116,7 +124,7 @@ int test_add_layer(struct dc_imodel *model, const char *name, const struct dc_il
     if (dc_ilayer_has_weights(&l) || l.op == DC_I_ADD || l.op == DC_I_MEAN) {
         l.zero_point = (int)dc_random_below(random, 256) - 128;
         if (!dc_ilayer_has_weights(&l))
-            l.scale = x->scale * dc_random_between(random, 0.6f, 1.4f);
+            l.scale = fit(model, x->scale * dc_random_between(random, 0.6f, 1.4f));
     }
     int index = -1;
     if (dc_imodel_add(model, &l, &index, &error) != DC_OK)
@@ -138,7 +146,7 @@ struct dc_imodel *test_one_layer_model(const struct dc_profile *profile, int hei
                                     .height = height,
                                     .width = width,
                                     .channels = channels,
-                                    .scale = 0.05f,
+                                    .scale = fit(m, 0.05f),
                                     .bits = 8,
                                     .zero_point = (int)dc_random_below(random, 256) - 128,
                                     .clamp_low = -128,
@@ -160,7 +168,7 @@ struct dc_imodel *test_every_op_model(const struct dc_profile *profile, uint64_t
                                     .height = 13,
                                     .width = 11,
                                     .channels = 3,
-                                    .scale = 0.02f,
+                                    .scale = fit(m, 0.02f),
                                     .zero_point = -5,
                                     .bits = 8,
                                     .clamp_low = -128,

@@ -25,10 +25,20 @@ static struct dc_ctx *context(int threads, enum dc_isa isa)
     return ctx;
 }
 
+static int profile_count(void)
+{
+    int count = 0;
+    while (dc_profile_table()[count])
+        count++;
+    return count;
+}
+
 static struct oracle_layer describe(const struct dc_imodel *m, const struct dc_ilayer *l)
 {
     const struct dc_ilayer *x = &m->layers[l->inputs[0]];
-    return (struct oracle_layer){.single = strcmp(m->profile->name, "ruy") == 0,
+    const bool shifts = strncmp(m->profile->name, "pot-", 4) == 0;
+    return (struct oracle_layer){.single = strcmp(m->profile->name, "ruy") == 0 || shifts,
+                                 .to_even = strcmp(m->profile->name, "pot-half-even") == 0,
                                  .even = strcmp(m->profile->name, "onnxruntime") == 0,
                                  .in_h = x->height,
                                  .in_w = x->width,
@@ -229,8 +239,8 @@ static void convolution_grid_matches_definition(void **state)
     struct dc_random random;
     dc_random_start(&random, 4, DC_PURPOSE_TEST, 0, 0);
     for (int trial = 0; trial < 300; trial++) {
-        const struct dc_profile *profile = dc_profile_table()[trial % 3];
-        const bool depthwise = trial % 3 == 0;
+        const struct dc_profile *profile = dc_profile_table()[trial % profile_count()];
+        const bool depthwise = trial / profile_count() % 3 == 0;
         const int in_channels = 1 + (int)dc_random_below(&random, 9);
         struct dc_ilayer wanted = {
             .op = depthwise ? DC_I_DEPTHWISE_CONV2D : DC_I_CONV2D,
@@ -282,6 +292,7 @@ static void kernel_grid_matches_definition(void **state)
     struct dc_random random;
     int kernels = 0;
     enum { TRIALS = 120 };
+    static const char *const names[] = {"tflm", "ruy", "pot-half-up"};
     dc_random_start(&random, 14, DC_PURPOSE_TEST, 0, 0);
     for (int trial = 0; trial < TRIALS; trial++) {
         const int kernel = trial % 4 == 0 ? 1 : 3, pad = (int)dc_random_below(&random, 2);
@@ -307,7 +318,7 @@ static void kernel_grid_matches_definition(void **state)
             .clamp_high = 127,
             .per_channel = true,
         };
-        struct dc_imodel *m = test_one_layer_model(dc_profile_table()[trial % 2], 5 + trial % 3,
+        struct dc_imodel *m = test_one_layer_model(dc_profile_find(names[trial % 3]), 5 + trial % 3,
                                                    5 + (int)dc_random_below(&random, 40), channels,
                                                    &wanted, &random);
         kernels += has_kernel(m);

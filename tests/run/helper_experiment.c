@@ -131,7 +131,8 @@ void tiny_files(void)
     write_split(test_path("data/t10k-images-idx3-ubyte"), test_path("data/t10k-labels-idx1-ubyte"),
                 TINY_TEST, 2);
     tiny_text(test_path("model.yaml"), model);
-    tiny_text(test_path("target.yaml"), "name: test\nprofile: tflm\n");
+    tiny_text(test_path("target.yaml"), "name: test\nprofile: tflm\nweight_bits: [8, 4, 3, 2]\n"
+                                        "activation_bits: [8, 4, 3, 2]\n");
     snprintf(text, sizeof text, "name: tiny\n%s%s", head, stages);
     tiny_text(test_path("tiny.yaml"), text);
     snprintf(text, sizeof text,

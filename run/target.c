@@ -1,0 +1,234 @@
+// Owns target files: their keys, and what of an experiment and of its integers they refuse.
+
+#include "run/target.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "export/formats.h"
+#include "qat/profile.h"
+
+#define KEY(key, type, member, standard, ...)                                                      \
+    DC_FIELD(dc_target_limits, key, type, member, standard, __VA_ARGS__)
+
+static const struct dc_field fields[] = {
+    KEY("name", TEXT, name, NULL, .help = "name of the target"),
+    KEY("profile", TEXT, profile, NULL, .help = "arithmetic profile"),
+    KEY("weight_bits", NUMBERS, weight_bits, "[8]", .minimum = 2, .maximum = 8,
+        .help = "bits that weights may have"),
+    KEY("activation_bits", NUMBERS, activation_bits, "[8]", .minimum = 2, .maximum = 8,
+        .help = "bits that activations may have"),
+    KEY("per_tensor", BOOL, per_tensor, "false", .help = "one weight scale a layer"),
+    KEY("symmetric", BOOL, symmetric, "false", .help = "zero point 0 everywhere"),
+    KEY("power_of_two", BOOL, power_of_two, "false", .help = "scales are powers of two"),
+    KEY("bias_bits", INT, bias_bits, "32", .minimum = 8, .maximum = 32, .help = "of biases"),
+    KEY("accumulator_bits", INT, accumulator_bits, "32", .minimum = 16, .maximum = 32,
+        .help = "of sums before requantization"),
+    KEY("formats", TEXTS, formats, "[]", .help = "what can be written for it; []: everything"),
+    KEY("flash", INT, flash, "0", .maximum = 1e15,
+        .help = "bytes for weights, biases and multipliers; 0: any"),
+    KEY("ram", INT, ram, "0", .maximum = 1e15, .help = "bytes for activations; 0: any"),
+    KEY("macs", INT, macs, "0", .maximum = 1e15, .help = "multiplications; 0: any"),
+};
+const struct dc_schema dc__target_schema = DC_SCHEMA("target", fields);
+
+static enum dc_status unknown_profile(const struct dc_yaml *root, const char *profile,
+                                      struct dc_error *error)
+{
+    const char *names[DC_LIST_MAX];
+    struct dc_text_buffer text = {0};
+    char hint[DC_HINT];
+    int count = 0;
+    for (const struct dc_profile *const *p = dc_profile_table(); *p && count < DC_LIST_MAX; p++) {
+        dc_text_append(&text, "%s%s", count ? ", " : "", (*p)->name);
+        names[count++] = (*p)->name;
+    }
+    const enum dc_status status = dc_fail_yaml(
+        error, dc_yaml_get(root, "profile"), "no arithmetic profile '%s'; there are %s%s", profile,
+        text.text ? text.text : "", dc_did_you_mean(hint, profile, names, count));
+    dc_text_free(&text);
+    return status;
+}
+
+enum dc_status dc_target_read(struct dc_experiment *experiment, struct dc_error *error)
+{
+    struct dc_target_limits *target = &experiment->limits;
+    const struct dc_decoder decoder = {experiment->arena, NULL};
+    const struct dc_yaml *root = NULL;
+    *target = (struct dc_target_limits){.name = "", .profile = ""};
+    experiment->profile = "";
+    if (!experiment->target[0])
+        return DC_OK;
+    DC_TRY(dc_yaml_read(&root, experiment->target, experiment->arena, error));
+    DC_TRY(dc_schema_defaults(&dc__target_schema, target, &decoder, error));
+    DC_TRY(dc_schema_decode(&dc__target_schema, target, root, "target", true, &decoder, error));
+    const struct dc_profile *profile = dc_profile_find(target->profile);
+    if (!profile)
+        return unknown_profile(root, target->profile, error);
+    if (profile->power_of_two && !target->power_of_two)
+        return dc_fail_yaml(error, dc_yaml_get(root, "profile"),
+                            "profile %s shifts and does not multiply: it needs power_of_two: true",
+                            target->profile);
+    experiment->profile = target->profile;
+    return DC_OK;
+}
+
+// "8 or 4"
+static const char *list_text(char text[64], const struct dc_numbers *list)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int i = 0; i < list->count && used < 64; i++)
+        used += (size_t)snprintf(text + used, 64 - used, "%s%.0f", i ? " or " : "", list->items[i]);
+    return text;
+}
+
+// What is looked at: the stage, and the target's name for messages.
+struct asked {
+    const struct dc_target_limits *target;
+    const struct dc_stage *stage;
+    struct dc_error *error;
+};
+
+static enum dc_status check_bits(const struct asked *a, const char *key, const char *what,
+                                 const struct dc_numbers *allowed, int64_t bits)
+{
+    char text[64];
+    for (int i = 0; i < allowed->count; i++)
+        if (bits == (int64_t)allowed->items[i])
+            return DC_OK;
+    return dc_fail_yaml(a->error, dc_stage_place(a->stage, "quantize", key),
+                        "stage '%s': target %s has %s of %s bits, not %lld", a->stage->name,
+                        a->target->name, what, list_text(text, allowed), (long long)bits);
+}
+
+static enum dc_status check_all_bits(const struct asked *a)
+{
+    const struct dc_target_limits *t = a->target;
+    const struct dc_quantize_spec *q = &a->stage->quantize;
+    DC_TRY(check_bits(a, "weights", "weights", &t->weight_bits, q->weights));
+    DC_TRY(check_bits(a, "activations", "activations", &t->activation_bits, q->activations));
+    if (q->first_last > 0) {
+        DC_TRY(check_bits(a, "first_last", "weights", &t->weight_bits, q->first_last));
+        DC_TRY(check_bits(a, "first_last", "activations", &t->activation_bits, q->first_last));
+    }
+    for (int i = 0; i < q->layers.count; i++) {
+        const struct dc_bits_entry *layer = &q->layers.items[i];
+        if (layer->weights > 0)
+            DC_TRY(check_bits(a, "layers", "weights", &t->weight_bits, layer->weights));
+        if (layer->activations > 0)
+            DC_TRY(check_bits(a, "layers", "activations", &t->activation_bits, layer->activations));
+    }
+    return DC_OK;
+}
+
+// A property that the target wants and the stage must ask for, as training feels it.
+static enum dc_status want(const struct asked *a, bool wanted, bool there, const char *key,
+                           const char *value, const char *why)
+{
+    if (!wanted || there)
+        return DC_OK;
+    return dc_fail_yaml(a->error, dc_stage_place(a->stage, "quantize", key),
+                        "stage '%s': target %s has %s; say quantize: {%s: %s}", a->stage->name,
+                        a->target->name, why, key, value);
+}
+
+static enum dc_status check_formats(const struct asked *a)
+{
+    const struct dc_texts *formats = &a->stage->export.formats, *allowed = &a->target->formats;
+    for (int i = 0; i < formats->count && allowed->count > 0; i++) {
+        bool found = false;
+        for (int k = 0; k < allowed->count; k++)
+            found = found || strcmp(formats->items[i], allowed->items[k]) == 0;
+        if (!found)
+            return dc_fail_yaml(a->error, dc_stage_place(a->stage, NULL, "formats"),
+                                "stage '%s': nothing is written as %s for target %s",
+                                a->stage->name, formats->items[i], a->target->name);
+    }
+    return DC_OK;
+}
+
+enum dc_status dc_target_check_stage(const struct dc_experiment *experiment,
+                                     const struct dc_stage *stage, struct dc_error *error)
+{
+    const struct dc_target_limits *t = &experiment->limits;
+    const struct dc_quantize_spec *q = &stage->quantize;
+    const struct asked a = {t, stage, error};
+    if (!t->profile[0])
+        return DC_OK;
+    if (stage->exports)
+        return check_formats(&a);
+    if (!stage->quantizes)
+        return DC_OK;
+    DC_TRY(check_all_bits(&a));
+    DC_TRY(want(&a, t->power_of_two, q->power_of_two, "power_of_two", "true",
+                "scales that are powers of two"));
+    DC_TRY(want(&a, t->symmetric, q->symmetric, "symmetric", "true", "no zero points"));
+    DC_TRY(want(&a, t->per_tensor, q->conv_granularity == DC_PER_TENSOR, "conv_granularity",
+                "per_tensor", "one weight scale a layer"));
+    return want(&a, t->per_tensor, q->dense_granularity == DC_PER_TENSOR, "dense_granularity",
+                "per_tensor", "one weight scale a layer");
+}
+
+static enum dc_status check_budget(const char *what, int64_t limit, int64_t used,
+                                   const struct dc_target_limits *target, struct dc_error *error)
+{
+    if (limit == 0 || used <= limit)
+        return DC_OK;
+    return dc_fail(error, DC_ERR_BUDGET, "%lld %s, and target %s has %lld", (long long)used, what,
+                   target->name, (long long)limit);
+}
+
+enum dc_status dc_target_check_counts(const struct dc_target_limits *target, int64_t macs,
+                                      int64_t bytes, struct dc_error *error)
+{
+    DC_TRY(check_budget("multiplications", target->macs, macs, target, error));
+    return check_budget("bytes of weights", target->flash, bytes, target, error);
+}
+
+// The bits of a two's complement integer that holds low and high.
+static int bits_for(int64_t low, int64_t high)
+{
+    int bits = 1;
+    while (low < -(INT64_C(1) << (bits - 1)) || high >= INT64_C(1) << (bits - 1))
+        bits++;
+    return bits;
+}
+
+static enum dc_status check_layer(const struct dc_target_limits *target, const struct dc_ilayer *l,
+                                  struct dc_error *error)
+{
+    const int sums = bits_for(l->accumulator_low, l->accumulator_high);
+    int biases = 1;
+    for (int c = 0; dc_ilayer_has_weights(l) && c < l->channels; c++) {
+        const int bits = bits_for(l->biases[c], l->biases[c]);
+        biases = bits > biases ? bits : biases;
+    }
+    if (biases > target->bias_bits)
+        return dc_fail(error, DC_ERR_BUDGET,
+                       "layer '%s' has a bias of %d bits, and target %s holds %lld", l->name,
+                       biases, target->name, (long long)target->bias_bits);
+    if (dc_ilayer_has_weights(l) && sums > target->accumulator_bits)
+        return dc_fail(error, DC_ERR_BUDGET,
+                       "layer '%s' can reach sums of %d bits, and target %s holds %lld", l->name,
+                       sums, target->name, (long long)target->accumulator_bits);
+    return DC_OK;
+}
+
+enum dc_status dc_target_check_model(const struct dc_target_limits *target,
+                                     const struct dc_imodel *model, struct dc_error *error)
+{
+    struct dc_imodel_cost cost;
+    if (!target->profile[0])
+        return DC_OK;
+    for (int i = 0; i < model->count; i++)
+        DC_TRY(check_layer(target, &model->layers[i], error));
+    DC_TRY(dc_imodel_cost(&cost, model, error));
+    DC_TRY(dc_target_check_counts(target, cost.macs,
+                                  cost.weight_bytes + cost.bias_bytes + cost.rescale_bytes, error));
+    return check_budget("bytes of activations", target->ram,
+                        cost.arena_bytes + dc_ilayer_size(&model->layers[0]) +
+                            dc_ilayer_size(dc_imodel_output(model)),
+                        target, error);
+}

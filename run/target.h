@@ -1,0 +1,43 @@
+// Targets: what hardware and its tools can hold and compute, as a file that experiments name.
+//
+//   name: esp32-s3
+//   profile: pot-half-up         # arithmetic, qat/profile.h
+//   weight_bits: [8]             # and activation_bits: what may be asked for
+//   per_tensor: true             # one weight scale a layer
+//   symmetric: true              # zero point 0 everywhere
+//   power_of_two: true           # scales
+//   bias_bits: 20                # and accumulator_bits: what a trained network must fit in
+//   formats: [bundle, c]         # what can be written for it
+//   flash: 4194304               # bytes of weights, biases and multipliers; ram: of activations;
+//   ram: 393216                  # macs: of one inference. 0: any
+//
+// Owns the two checks: of what an experiment asks for, before any data is read, and of the integers
+// that come out.
+
+#ifndef DC_RUN_TARGET_H
+#define DC_RUN_TARGET_H
+
+#include "qat/imodel.h"
+#include "run/experiment.h"
+
+extern const struct dc_schema dc__target_schema;  // struct dc_target_limits
+
+// Reads the experiment's target file; without one the target is empty and refuses nothing.
+DC_MUST_USE enum dc_status dc_target_read(struct dc_experiment *experiment, struct dc_error *error);
+
+// DC_ERR_CONFIG with the line of what the target cannot do, and what it can.
+DC_MUST_USE enum dc_status dc_target_check_stage(const struct dc_experiment *experiment,
+                                                 const struct dc_stage *stage,
+                                                 struct dc_error *error);
+
+// DC_ERR_BUDGET where a network from shapes alone is beyond the target.
+DC_MUST_USE enum dc_status dc_target_check_counts(const struct dc_target_limits *target,
+                                                  int64_t macs, int64_t bytes,
+                                                  struct dc_error *error);
+
+// Biases, sums and budgets of the finished integers: DC_ERR_BUDGET names the layer.
+DC_MUST_USE enum dc_status dc_target_check_model(const struct dc_target_limits *target,
+                                                 const struct dc_imodel *model,
+                                                 struct dc_error *error);
+
+#endif

@@ -1,0 +1,152 @@
+// Targets: what each refuses before any data is read, with line and reason; budgets of finished
+// integers; a network for a target that shifts, from training to its compiled C.
+
+#include <glob.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/core/helper_folder.h"
+#include "tests/run/helper_experiment.h"
+#include "tests/run/helper_process.h"
+
+static struct outcome outcome;
+static char root[512];
+
+#define SHIFTS "power_of_two: true, symmetric: true, conv_granularity: per_tensor"
+
+static const struct {
+    const char *limits, *quantize;
+    int exit_code;
+    const char *words[OUTCOME_WORDS];
+} cases[] = {
+    {"profile: tflm\nweight_bits: [8, 4]\n", "{weights: 4}", 0, {NULL}},
+    {"profile: tflm\n",
+     "{weights: 4}",
+     2,
+     {"--set stages.quantized.quantize:1:", "target small has weights of 8 bits, not 4"}},
+    {"profile: tflm\nweight_bits: [4, 2]\n", "{weights: 2}", 0, {NULL}},
+    {"profile: tflm\nweight_bits: [4, 2]\n",
+     "{weights: 2, first_last: 8}",
+     2,
+     {"weights of 4 or 2 bits, not 8"}},
+    {"profile: tflm\n", "{layers: {stem: {weights: 3}}}", 2, {"weights of 8 bits, not 3"}},
+    {"profile: tflm\n",
+     "{layers: {stem_relu: {activations: 4}}}",
+     2,
+     {"activations of 8 bits, not 4"}},
+    {"profile: tflm\nactivation_bits: [4]\n", "{}", 2, {"activations of 4 bits, not 8"}},
+    {"profile: tflm\npower_of_two: true\n",
+     "{}",
+     2,
+     {"scales that are powers of two; say quantize: {power_of_two: true}"}},
+    {"profile: tflm\nsymmetric: true\n", "{}", 2, {"no zero points", "{symmetric: true}"}},
+    {"profile: tflm\nper_tensor: true\n", "{}", 2, {"{conv_granularity: per_tensor}"}},
+    {"profile: tflm\nper_tensor: true\n",
+     "{conv_granularity: per_tensor, dense_granularity: per_channel}",
+     2,
+     {"{dense_granularity: per_tensor}"}},
+    {"profile: pot-half-up\n", "{}", 2, {"case.yaml:2:10: error:", "it needs power_of_two: true"}},
+    {"profile: tflm\nmacs: 1000\n", "{}", 3, {"multiplications, and target small has 1000"}},
+    {"profile: tflm\nflash: 100\n", "{}", 3, {"bytes of weights, and target small has 100"}},
+    {"profile: tflm\nformats: [bundle, c, onnx]\n", "{}", 0, {NULL}},
+    {"profile: tflm\nformats: [bundle, c]\n",
+     "{}",
+     2,
+     {"export.yaml:23:38: error:", "nothing is written as onnx for target small"}},
+    {"profile: tflm\nweight_bit: [8]\n", "{}", 2, {"case.yaml:3:1:", "'weight_bits'?"}},
+};
+
+static void what_does_not_fit_is_refused(void **state)
+{
+    (void)state;
+    const struct child here = {.folder = root};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[256], quantize[256];
+        snprintf(text, sizeof text, "name: small\n%s", cases[i].limits);
+        snprintf(quantize, sizeof quantize, "stages.quantized.quantize=%s", cases[i].quantize);
+        tiny_text(test_path("case.yaml"), text);
+        DECANT(&outcome, &here, "check", "export.yaml", "--set", "target=case.yaml", "--set",
+               quantize, "--set", "data.path=nowhere");
+        assert_outcome(&outcome, cases[i].limits, cases[i].exit_code, cases[i].words);
+    }
+}
+
+// Every target that is shipped takes what it asks for.
+static void shipped_targets_take_what_they_ask_for(void **state)
+{
+    (void)state;
+    const struct child here = {.folder = root};
+    glob_t found;
+    assert_int_equal(glob(DECANT_SOURCE_DIR "/configs/targets/*.yaml", 0, NULL, &found), 0);
+    assert_true(found.gl_pathc >= 11);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        char target[1024];
+        snprintf(target, sizeof target, "target=%s", found.gl_pathv[i]);
+        DECANT(&outcome, &here, "check", "export.yaml", "--set", target, "--set",
+               "stages.quantized.quantize={" SHIFTS "}", "--set",
+               "stages.int8.formats=[bundle, c]");
+        assert_outcome(&outcome, target, 0, (const char *const[OUTCOME_WORDS]){NULL});
+    }
+    globfree(&found);
+}
+
+// Trained with shifts alone, exported and verified; then the same integers are too large.
+static void integers_are_measured(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *limit, *message;
+    } limits[] = {
+        {"bias_bits: 8\n", "has a bias of"},
+        {"accumulator_bits: 16\n", "can reach sums of"},
+        {"ram: 100\n", "bytes of activations, and target small has 100"},
+    };
+    const struct child here = {.folder = root};
+    for (int i = -1; i < 3; i++) {
+        char text[256];
+        snprintf(
+            text, sizeof text,
+            "name: small\nprofile: %s\nper_tensor: true\nsymmetric: true\npower_of_two: true\n%s",
+            "pot-half-even", i < 0 ? "" : limits[i].limit);
+        tiny_text(test_path("case.yaml"), text);
+        DECANT(&outcome, &here, "run", "export.yaml", "--run", i < 0 ? "fits" : "large", "--set",
+               "target=case.yaml", "--set", "stages.quantized.quantize={" SHIFTS "}", "--set",
+               "stages.int8.formats=[bundle, c]");
+        assert_outcome(&outcome, text, i < 0 ? 0 : 3,
+                       (const char *const[OUTCOME_WORDS]){i < 0 ? NULL : limits[i].message});
+        if (i < 0)
+            assert_non_null(strstr(outcome.out, "equals the engine"));
+    }
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(root, sizeof root, "%s", test_folder());
+    tiny_files();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    test_folder_remove();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(shipped_targets_take_what_they_ask_for),
+        cmocka_unit_test(integers_are_measured),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
