@@ -54,12 +54,12 @@ static double variable(struct parser *p)
     return fail(p, "no parameter of this name");
 }
 
-// The multiple of 8 nearest to a width, at least 8, and not below nine tenths of it (torchvision's
+// The multiple of 8 nearest to a width, but not below nine tenths of it, so never 0 (torchvision's
 // and TensorFlow's rule for the channels of MobileNetV2).
 static double round8(double width)
 {
-    const double nearest = 8.0 * floor(width / 8.0 + 0.5), least = nearest < 8.0 ? 8.0 : nearest;
-    return least < 0.9 * width ? least + 8.0 : least;
+    const double nearest = 8.0 * floor(width / 8.0 + 0.5);
+    return nearest < 0.9 * width ? nearest + 8.0 : nearest;
 }
 
 static double primary(struct parser *p)

@@ -94,6 +94,7 @@ def mobilenet_v2(width, classes, strides):
 
 count("mobilenet_v2 1.0 224", mobilenet_v2(1.0, 1000, (2, 2)), 3, 224, 224)
 count("mobilenet_v2 1.4 224", mobilenet_v2(1.4, 1000, (2, 2)), 3, 224, 224)
+count("mobilenet_v2 0.1 96", mobilenet_v2(0.1, 2, (2, 2)), 3, 96, 96)
 count("mobilenet_v2 0.35 96", mobilenet_v2(0.35, 2, (2, 2)), 3, 96, 96)
 count("mobilenet_v2 0.5 cifar", mobilenet_v2(0.5, 10, (1, 1)), 3, 32, 32)
 count("wrn-16-2, 100", wide_resnet(16, 2, 100), 3, 32, 32)

@@ -45,6 +45,7 @@ static const struct count_case cases[] = {
      6108776,
      582195824},
     {"mobilenet-v2.yaml", {{0}}, 0, 398690, 10656688},
+    {"mobilenet-v2.yaml", {{"width", 0.1}}, 1, 88642, 4664128},  // no layer below 8 channels
     {"mobilenet-v2.yaml",
      {{"size", 32}, {"width", 0.5}, {"classes", 10}, {"stem_stride", 1}, {"stage2_stride", 1}},
      5,
