@@ -25,7 +25,7 @@ enum { FAR = 1000000000 };
 #define SEED_MAX 4294967295.0
 
 static const char *const losses[] = {"cross_entropy", "mean_squared_error", "binary_cross_entropy",
-                                     NULL};
+                                     "reconstruction", NULL};
 static const char *const optimizers[] = {"sgd", "adamw", NULL};
 static const char *const schedules[] = {"constant", "step", "multi_step", "cosine", NULL};
 static const char *const keeps[] = {"best", "last", NULL};
@@ -54,6 +54,8 @@ static const struct dc_field data_fields[] = {
     INT(dc_data_spec, "channels", channels, "0", 0, 4, "png: 1 or 3; 0: as the files are"),
     INT(dc_data_spec, "classes", classes, "0", 0, 65536,
         "number of classes; 0: as the training labels say"),
+    NUMBERS(dc_data_spec, "normal", normal, "[]", 0, 65535,
+            "labels trained on by loss reconstruction, which is to tell all others from them"),
     INT(dc_data_spec, "loader_depth", loader_depth, "4", 1, 1024, "batches held in memory"),
     INT(dc_data_spec, "loader_threads", loader_threads, "1", 1, 64, "threads that prepare them"),
 };
@@ -64,7 +66,8 @@ static const struct dc_field train_fields[] = {
         "passes over the training samples"),
     INT(dc_train_spec, "batch", config.batch, "128", 1, 65536, "samples a batch"),
     INT(dc_train_spec, "accumulate", config.accumulate, "1", 1, 1024, "batches an optimizer step"),
-    CHOICE(dc_train_spec, "loss", loss, "cross_entropy", losses, "loss on the labels"),
+    CHOICE(dc_train_spec, "loss", loss, "cross_entropy", losses,
+           "loss on the labels; reconstruction: squared error from the network's own input"),
     REAL(dc_train_spec, "label_smoothing", label_smoothing, "0", 0, 0.999,
          "share of the label spread over all classes"),
     NUMBERS(dc_train_spec, "class_weights", class_weights, "[]", 0, FAR,
@@ -105,7 +108,8 @@ static const struct dc_field train_fields[] = {
          "stage, or weights file (final.h5 of a run), to start from: layers of the same name"),
     TEXTS(dc_train_spec, "freeze", freeze, "[]", "layers that are not trained; NAME* is a prefix"),
     CUSTOM(dc_train_spec, "learning_rate_factors", learning_rate_factors, "{}", dc__decode_factors,
-           dc__write_named, "factor of the learning rate by layer: {NAME*: 0.1}"),
+           dc__write_named,
+           "factor of the learning rate by layer or role: {NAME*: 0.1, quantizer: 0.5}"),
 };
 const struct dc_schema dc__train_schema = DC_SCHEMA("train", train_fields);
 
@@ -197,11 +201,19 @@ static const struct dc_field quantize_fields[] = {
     BOOL(dc_quantize_spec, "symmetric", symmetric, "false", "activations have zero point 0"),
     BOOL(dc_quantize_spec, "fold_batch_norm", fold_batch_norm, "false",
          "batch normalization moves into the layers before it, with its running statistics, before "
-         "anything is measured; power_of_two and conv_granularity per_tensor do so by themselves"),
+         "anything is measured; power_of_two, equalize and conv_granularity per_tensor do so by "
+         "themselves"),
     CHOICE(dc_quantize_spec, "weight_observer", weight_observer, "min_max", weight_observers,
            "how scales of weights are found"),
     REAL(dc_quantize_spec, "weight_percentile", weight_percentile, "0.9999", 0.5, 1,
          "share of a scale's weights that are not clipped, of weight_observer percentile"),
+    INT(dc_quantize_spec, "equalize", equalize, "0", 0, 1000,
+        "rounds of cross-layer equalization before anything is measured; folds batch "
+        "normalization"),
+    BOOL(dc_quantize_spec, "correct_bias", correct_bias, "false",
+         "calibration alone: biases take back what quantization moved on average"),
+    BOOL(dc_quantize_spec, "re_estimate_batch_norm", re_estimate_batch_norm, "false",
+         "batch normalization's statistics are measured anew under quantization, in the end"),
     OPTIONAL(dc_quantize_spec, "oscillation", oscillation, tracks, &oscillation_schema,
              "follow, dampen or freeze weights that oscillate between codes (qat/oscillation.h)"),
     OPTIONAL(dc_quantize_spec, "adaround", adaround, adarounds, &adaround_schema,

@@ -22,6 +22,12 @@ DC_MUST_USE enum dc_status dc__evaluate(struct dc_scores *scores, float *logits,
                                         const struct dc_source *source, const int64_t *ids,
                                         int64_t count, struct dc_error *error);
 
+// Room for the scores of a stage's network (NULL: a classifier) over up to `samples` samples.
+DC_MUST_USE enum dc_status dc__scores_create(struct dc_scores **scores, const struct dc_run *run,
+                                             const struct dc_stage *stage,
+                                             const struct dc_predictor *predictor, int64_t samples,
+                                             struct dc_error *error);
+
 // The quantized stage that a bundle of this run was exported from, told by its folder's name; NULL
 // for a bundle elsewhere, which is taken to read the data as the experiment normalizes it.
 const struct dc_stage *dc__bundle_stage(struct dc_run *run, const char *bundle);
@@ -40,6 +46,13 @@ DC_MUST_USE enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *
 // Calibrates a trained network, or takes one in as it is: from ONNX or a weights file.
 DC_MUST_USE enum dc_status dc__untrained_stage(struct dc_run *run, struct dc_stage *stage,
                                                json_t *result, struct dc_error *error);
+// Ranges and scales of a stage that quantizes, and what it asks for before and after them.
+DC_MUST_USE enum dc_status dc__measure(struct dc_run *run, const struct dc_stage *stage,
+                                       struct dc_stage_network *network, struct dc_error *error);
+// Statistics of batch normalization, in the end, where the stage asks for it.
+DC_MUST_USE enum dc_status dc__re_estimate(struct dc_run *run, const struct dc_stage *stage,
+                                           struct dc_stage_network *network,
+                                           struct dc_error *error);
 // Fills what a stage starts from: init_from, else its own weights file, else from, else what came
 // with the model, else random numbers. ONNX weights are taken by name, or by order where no name is
 // the same.

@@ -8,8 +8,6 @@
 #include "core/passes.h"
 #include "export/bundle.h"
 #include "export/verify.h"
-#include "qat/calibrate.h"
-#include "qat/fold.h"
 #include "qat/profile.h"
 #include "run/teacher.h"
 #include "train/checkpoint.h"
@@ -26,7 +24,7 @@ static enum dc_status check_fits(const struct dc_run *run, const struct dc_stage
                             stage->name, stage->model, dc_shape_text(want, &network->model.sample),
                             run->experiment->data.path, dc_shape_text(have, &source->sample));
     DC_TRY_IN(dc_view_check(&view, source, error), error, "stage '%s'", stage->name);
-    if (network->classes != source->classes)
+    if (network->classes != source->classes && !dc_stage_reconstructs(stage))
         return dc_fail_yaml(
             error, dc_stage_place(stage, NULL, "model"),
             "stage '%s': the model %s has %d classes, the data in %s has %d; set the "
@@ -92,12 +90,13 @@ static enum dc_status validate(void *user, double *accuracy, struct dc_error *er
     const struct dc_predictor *predictor = integers ? &integers->predictor
                                                     : &v->predictor->predictor;
     const struct dc_view view = dc_run_view(run, v->stage, &v->network->model.sample);
-    enum dc_status status = dc_scores_create(&scores, predictor->classes, run->arena, error);
+    enum dc_status status = dc__scores_create(&scores, run, v->stage, predictor,
+                                              run->validation_count, error);
     if (status == DC_OK)
         status = dc__evaluate(scores, NULL, &view, predictor, run->train_source,
                               run->validation_ids, run->validation_count, error);
     dc_integer_predictor_free(integers);
-    *accuracy = status == DC_OK ? dc_accuracy(scores) : 0.0;
+    *accuracy = status == DC_OK ? dc_scores_measure(scores) : 0.0;
     return status;
 }
 
@@ -144,63 +143,13 @@ static void close_training(struct training *t)
     dc_stage_network_close(&t->network);
 }
 
-// One pass over the samples of a calibration, or of AdaRound where that is given.
-static enum dc_status calibrate_pass(struct dc_calibration *calibration,
-                                     struct dc_adaround *adaround, int64_t count,
-                                     struct dc_run *run, const struct dc_stage *stage,
-                                     const struct dc_stage_network *network, struct dc_error *error)
-{
-    struct dc_loader *loader = NULL;
-    const struct dc_view view = dc_run_view(run, stage, &network->model.sample);
-    enum dc_status status = dc__plain_loader(&loader, &view, run->train_source, run->train_ids,
-                                             count, DC_EVALUATION_BATCH, error);
-    while (status == DC_OK) {
-        struct dc_batch batch;
-        status = dc_loader_next(loader, &batch, error);
-        if (status != DC_OK || batch.rows == 0)
-            break;
-        status = adaround ? dc_adaround_add(adaround, batch.inputs, batch.rows, error)
-                          : dc_calibration_add(calibration, batch.inputs, batch.rows, error);
-    }
-    dc_loader_free(loader);
-    if (status != DC_OK)
-        return status;
-    return adaround ? dc_adaround_finish(adaround, error)
-                    : dc_calibration_end_pass(calibration, error);
-}
-
-static enum dc_status observe(struct dc_run *run, const struct dc_stage *stage,
-                              struct dc_stage_network *network, struct dc_error *error)
-{
-    struct dc_calibration *calibration = NULL;
-    struct dc_adaround *adaround = NULL;
-    int folded = 0;
-    if (dc_folds(&stage->quantize))
-        dc_fold_batch_norms(&folded, network->graph, network->params);
-    const int64_t wanted = stage->quantize.calibration_samples;
-    const int64_t count = wanted < run->train_count ? wanted : run->train_count;
-    DC_TRY(dc_calibration_create(&calibration, run->ctx, network->graph, network->params,
-                                 network->image, DC_EVALUATION_BATCH, error));
-    enum dc_status status = DC_OK;
-    for (int p = 0; status == DC_OK && p < dc_calibration_passes(calibration); p++)
-        status = calibrate_pass(calibration, NULL, count, run, stage, network, error);
-    dc_calibration_free(calibration);
-    if (status != DC_OK || !stage->quantize.adarounds)
-        return status;
-    DC_TRY(dc_adaround_create(&adaround, run->ctx, network->graph, network->params, network->image,
-                              DC_EVALUATION_BATCH, count, &stage->quantize.adaround, error));
-    status = calibrate_pass(NULL, adaround, count, run, stage, network, error);
-    dc_adaround_free(adaround);
-    return status;
-}
-
 // Ranges of a network that starts from trained weights are measured before the first step.
 static enum dc_status calibrate_first(struct training *t, struct dc_run *run,
                                       const struct dc_stage *stage, struct dc_error *error)
 {
     int copied = 0;
     DC_TRY(dc_params_copy_by_name(t->network.params, t->params, &copied, error));
-    DC_TRY(observe(run, stage, &t->network, error));
+    DC_TRY(dc__measure(run, stage, &t->network, error));
     for (int i = 0; i < t->network.params->count; i++) {
         const struct dc_slice *slice = &t->network.params->slices[i];
         if (slice->frozen)
@@ -352,6 +301,8 @@ enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage, json_
     int copied = 0;
     if (status == DC_OK)
         status = dc_params_copy_by_name(t.network.params, t.params, &copied, error);
+    if (status == DC_OK && stage->quantizes)
+        status = dc__re_estimate(run, stage, &t.network, error);
     if (status == DC_OK)
         status = dc_weights_write(weights, t.network.params, error);
     if (status == DC_OK)
@@ -367,8 +318,11 @@ enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage, json_
                                      (json_int_t)trained.steps, "plan_bytes",
                                      (json_int_t)trained.plan_bytes, "seconds", trained.seconds));
     if (trained.best_epoch >= 0)
-        json_object_update_new(result, json_pack("{s:i, s:f}", "best_epoch", trained.best_epoch + 1,
-                                                 "validation_accuracy", trained.best_accuracy));
+        json_object_update_new(
+            result,
+            json_pack("{s:i, s:f}", "best_epoch", trained.best_epoch + 1,
+                      dc_stage_reconstructs(stage) ? "validation_auc" : "validation_accuracy",
+                      trained.best_accuracy));
     return DC_OK;
 }
 
@@ -386,7 +340,9 @@ enum dc_status dc__untrained_stage(struct dc_run *run, struct dc_stage *stage, j
     DC_TRY(dc_stage_network_open(&network, stage, NULL, error));
     enum dc_status status = dc__start_weights(run, stage, &network.model, network.params, error);
     if (status == DC_OK && stage->quantizes)
-        status = observe(run, stage, &network, error);
+        status = dc__measure(run, stage, &network, error);
+    if (status == DC_OK && stage->quantizes)
+        status = dc__re_estimate(run, stage, &network, error);
     if (status == DC_OK)
         status = dc_weights_write(weights, network.params, error);
     json_object_set_new(result, "seconds", json_real(dc_seconds() - started));

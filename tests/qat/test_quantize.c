@@ -426,6 +426,21 @@ static void shifts_alone(const struct dc_imodel *m)
     }
 }
 
+// No zero points, and the input's step is its larger end over 127.
+static void zero_is_code_zero(const struct dc_imodel *m, const struct dc_params *p, bool powers)
+{
+    for (int i = 0; i < m->count; i++)
+        assert_int_equal(m->layers[i].zero_point, 0);
+    for (int i = 0; i < p->count && !powers; i++)
+        if (strcmp(p->slices[i].name, "image.quant.range") == 0) {
+            const float *range = p->value + p->slices[i].offset;
+            const double larger = fmax(fabs((double)range[0]), fabs((double)range[1]));
+            assert_true(fabs((double)m->layers[0].scale / (larger / 127.0) - 1.0) < 1e-6);
+            return;
+        }
+    assert_true(powers);
+}
+
 // Codes of the engine against the fake-quantized network's values: at most one code apart in logits
 // on nearly all, since each layer's rounding of a value near a tie may differ by one.
 static void compare_with_engine(const struct dc_quantize_config *config)
@@ -440,7 +455,8 @@ static void compare_with_engine(const struct dc_quantize_config *config)
     if (config->folded)
         dc_fold_batch_norms(&folded, q, p);
     assert_int_equal(folded, config->folded ? 2 : 0);
-    const bool coarse = config->weight_bits || config->activation_bits;
+    const bool coarse = config->weight_bits || config->activation_bits ||
+                        (config->power_of_two && config->symmetric);
     // Integer biases are rounded to steps that grow with those of the weights; training does not
     // know that, so that a network of few bits is compared without them.
     for (int i = 0; i < p->count && coarse; i++) {
@@ -476,6 +492,8 @@ static void compare_with_engine(const struct dc_quantize_config *config)
         assert_true(config->folded || report.floored_channels == 1);
         if (config->power_of_two)
             shifts_alone(m);
+        if (config->symmetric)
+            zero_is_code_zero(m, p, config->power_of_two);
         assert_int_equal(report.raised_channels, 0);
         must(dc_imodel_quantize_input(codes, m, x, ROWS * IN, &error));
         must(dc_engine_create(&engine, ctx, m, &error));
@@ -488,8 +506,16 @@ static void compare_with_engine(const struct dc_quantize_config *config)
             equal += apart == 0;
             most = apart > most ? apart : most;
         }
-        // Sums of few bits are often ties, which double rounding rounds twice.
-        const bool twice = coarse && strcmp((*profile)->rounding, "double") == 0;
+        // Sums of few bits are often ties, which double rounding rounds twice; of shifts without
+        // zero points most are, and only those that round a half to even are as in training: then
+        // every code is.
+        const bool even = strstr((*profile)->rounding, "even") &&
+                          !(*profile)->ops[DC_I_ADD].rounding;
+        const bool shifts = config->power_of_two && config->symmetric;
+        const bool twice = (coarse && strcmp((*profile)->rounding, "double") == 0) ||
+                           (shifts && !even);
+        if (shifts && even)
+            assert_int_equal(equal, ROWS * OUT);
         if (!twice && (most > (coarse ? 1 : 3) || equal < ROWS * OUT * 7 / 10))
             fail_msg("%s: %d of %d codes equal, %d apart", (*profile)->name, equal, ROWS * OUT,
                      most);
@@ -516,6 +542,9 @@ static void engine_gives_what_training_promised(void **state)
          .activation_scaling = DC_STEP_LEARNED},
         {.activation_scaling = DC_STEP_CLIPPED, .observer = DC_OBSERVER_MIN_MAX},
         {.power_of_two = true, .folded = true, .dense_per_tensor = true},
+        {.symmetric = true, .observer = DC_OBSERVER_MIN_MAX},
+        {.symmetric = true, .activation_scaling = DC_STEP_LEARNED},
+        {.symmetric = true, .power_of_two = true, .folded = true, .dense_per_tensor = true},
         {.power_of_two = true,
          .folded = true,
          .conv_per_tensor = true,

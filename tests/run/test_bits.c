@@ -159,6 +159,26 @@ static void learned_scales_too(void **state)
     carry_out(&one);
     carry_out(&three);
     assert_same(&one, &three);
+    char *results = tiny_read(test_path("lsq-1/results.json"), NULL);
+    assert_true(results && strstr(results, "\"oscillating\"") && strstr(results, "\"frozen\""));
+    free(results);
+}
+
+// What is measured and changed without training.
+static void calibration_alone_too(void **state)
+{
+    (void)state;
+    const char *const more[] = {teacher_epochs(), "stages.quantized.train=''",
+                                "stages.quantized.quantize={equalize: 2, power_of_two: true, "
+                                "correct_bias: true, observer: entropy}"};
+    struct variant one = {"ptq-1", 1, dc_isa_detected(), {more[0], more[1], more[2]}, false};
+    struct variant three = {"ptq-3", 3, dc_isa_detected(), {more[0], more[1], more[2]}, false};
+    char where[256] = "";
+    carry_out(&one);
+    carry_out(&three);
+    if (!tiny_same_arrays(test_path("ptq-1/checkpoints/quantized/final.h5"),
+                          test_path("ptq-3/checkpoints/quantized/final.h5"), where))
+        fail_msg("%s differs", where);
 }
 
 static void mixup_and_adamw_too(void **state)
@@ -223,6 +243,7 @@ int main(void)
         cmocka_unit_test(quantized_without_a_teacher_too),
         cmocka_unit_test(mixup_and_adamw_too),
         cmocka_unit_test(learned_scales_too),
+        cmocka_unit_test(calibration_alone_too),
         cmocka_unit_test(stopped_at_every_step),
         cmocka_unit_test(another_seed_differs),
     };

@@ -199,22 +199,28 @@ static void factors_scale_the_change(void **state)
         "stages.teacher.train={epochs: 1, batch: 260, momentum: 0, nesterov: false, "
         "weight_decay: 0, schedule: constant, learning_rate: 0.125, average_decay: 0, keep: last}"};
     dc_run_close(carry_out("plain", "teacher", overrides));
-    overrides[1] = "stages.teacher.train.learning_rate_factors={'logits*': 0.25}";
+    overrides[1] = "stages.teacher.train.learning_rate_factors={'logits*': 0.25, norm: 0.5}";
     dc_run_close(carry_out("factor", "teacher", overrides));
     overrides[1] = "stages.teacher.train.learning_rate=0";
     dc_run_close(carry_out("start", "teacher", overrides));
-    static const char *const names[] = {"logits.weight", "pointwise.weight"};
-    for (int i = 0; i < 2; i++) {
+    static const struct {
+        const char *name;
+        int64_t count;
+        double factor;
+    } slices[] = {{"logits.weight", 72 * 4, 0.25},
+                  {"pointwise.weight", 9 * 18, 1.0},
+                  {"stem_norm.beta", 9, 0.5}};
+    for (int i = 0; i < 3; i++) {
         float start_value[72 * 4], plain[72 * 4], factor[72 * 4];
-        const int64_t count = i ? 9 * 18 : 72 * 4;
-        read_slice(start_value, count, "start", "teacher/final.h5", names[i]);
-        read_slice(plain, count, "plain", "teacher/final.h5", names[i]);
-        read_slice(factor, count, "factor", "teacher/final.h5", names[i]);
+        const int64_t count = slices[i].count;
+        read_slice(start_value, count, "start", "teacher/final.h5", slices[i].name);
+        read_slice(plain, count, "plain", "teacher/final.h5", slices[i].name);
+        read_slice(factor, count, "factor", "teacher/final.h5", slices[i].name);
         double largest = 0.0;
         for (int k = 0; k < (int)count; k++) {
             const double change = (double)plain[k] - (double)start_value[k];
             const double scaled = (double)factor[k] - (double)start_value[k];
-            const double expected = i ? change : 0.25 * change;
+            const double expected = slices[i].factor * change;
             assert_true(fabs(scaled - expected) <= 2e-7 * fabs((double)plain[k]) + 2e-7);
             largest = fabs(change) > largest ? fabs(change) : largest;
         }

@@ -65,8 +65,10 @@ static void every_key_is_written(void **state)
     (void)state;
     static const char *const all[] = {"stages.student.distill.cache={path: cache}",
                                       "stages.quantized.train=''",
-                                      "stages.quantized.quantize.adaround={}"};
-    struct dc_experiment *experiment = read_experiment(test_path("export.yaml"), all, 3);
+                                      "stages.quantized.quantize.adaround={}",
+                                      "stages.student.quantize={oscillation: {}}",
+                                      "stages.quantized.quantize.oscillation=''"};
+    struct dc_experiment *experiment = read_experiment(test_path("export.yaml"), all, 5);
     char *text = written(experiment);
     int count = assert_keys(&dc__experiment_schema, text);
     count += assert_keys(&dc__stage_schema, text);
@@ -125,6 +127,8 @@ static void resolved_reads_back(void **state)
         "stages.quantized.train=''",
         "stages.quantized.quantize.weights=4",
         "stages.quantized.quantize.adaround.iterations=77",
+        "stages.quantized.quantize.equalize=3",
+        "stages.quantized.quantize.activation_scale=clipped",
         "stages.quantized.quantize.layers={conv: {weights: 2}, fc: {activations: 4}}",
     };
     assert_reads_back(test_path("tiny.yaml"), many, (int)(sizeof many / sizeof many[0]));
