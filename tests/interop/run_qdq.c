@@ -19,7 +19,7 @@
 #include "qat/engine.h"
 #include "tests/formats/helper_networks.h"
 #include "tests/qat/helper_models.h"
-#include "tests/qat/helper_network.h"
+#include "tests/interop/helper_network.h"
 
 enum { FLOAT_ROWS = 5, OP_ROWS = 16, NETWORK_ROWS = 100, MOST = 1 << 16 };
 

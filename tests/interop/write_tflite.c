@@ -17,7 +17,7 @@
 #include "export/tflite.h"
 #include "qat/engine.h"
 #include "tests/qat/helper_models.h"
-#include "tests/qat/helper_network.h"
+#include "tests/interop/helper_network.h"
 
 enum { OPS_MIN = 4, OPS_MAX = 9, PATH_BYTES = 1024, NAME_BYTES = 128 };
 

@@ -1,7 +1,7 @@
 // A model file with random weights, calibrated and lowered.
 
-#ifndef DC_TESTS_QAT_HELPER_NETWORK_H
-#define DC_TESTS_QAT_HELPER_NETWORK_H
+#ifndef DC_TESTS_INTEROP_HELPER_NETWORK_H
+#define DC_TESTS_INTEROP_HELPER_NETWORK_H
 
 #include "qat/profile.h"
 

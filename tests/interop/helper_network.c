@@ -1,7 +1,7 @@
 // Whole networks as integers, for the judges: their weights are random, their ranges those of
 // random inputs.
 
-#include "tests/qat/helper_network.h"
+#include "tests/interop/helper_network.h"
 
 #include <stdlib.h>
 
