@@ -34,7 +34,7 @@ static const struct option options[] = {
     {'p', "--split", "train|test", "which part of the data (default: test)", AT(SPLIT, split)},
     {'l', "--limit", "N", "only the first N samples", AT(COUNT, limit)},
     {'o', "--out", "FILE", "where the result goes", AT(TEXT, out)},
-    {'f', "--profile", "NAME", "arithmetic profile other than the experiment's: tflm or ruy",
+    {'f', "--profile", "NAME", "arithmetic profile other than the experiment's, as tflm",
      AT(TEXT, profile)},
     {'m', "--model", "NAME|FILE",
      "resnet8, dscnn, mobilenet_v1_025, resnet56 or a model file (default: resnet8)",

@@ -80,6 +80,16 @@ static void put_int32(FILE *out, const char *id, const char *what, const int32_t
     fputs("\n};\n", out);
 }
 
+// By which "double_away" multiplies; 17 digits give the double back exactly.
+static void put_factors(FILE *out, const char *id, const struct dc_ilayer *l,
+                        const struct dc_ilayer *x)
+{
+    fprintf(out, "static const double %s_factors[%d] = {", id, l->channels);
+    for (int c = 0; c < l->channels; c++)
+        fprintf(out, "%s%.17g,", c % 4 ? " " : "\n    ", dc_dense_factor(l, x, c));
+    fputs("\n};\n", out);
+}
+
 static void put_header(const struct source *s)
 {
     const struct dc_ilayer *in = &s->model->layers[0], *out = dc_imodel_output(s->model);
@@ -119,37 +129,48 @@ static void put_header(const struct source *s)
             s->name, s->upper, s->name);
 }
 
+// NULL: the op's usual text.
+static const char *variant_of(const struct dc_profile *profile, enum dc_iop op)
+{
+    const char *rounding = dc_profile_rounding(profile, op);
+    for (const struct dc__c_variant *v = dc__c_variants; v->text; v++) {
+        if (v->op == op && strcmp(v->rounding, rounding) == 0)
+            return v->text;
+    }
+    return NULL;
+}
+
 static void put_kernels(const struct source *s)
 {
     bool used[DC_IOP_COUNT] = {false};
-    bool requantizes = false, clamps = false, rounds = false, adds = false;
-    const char *rounding = s->model->profile->rounding;
-    const bool even = strcmp(rounding, "float_even") == 0;
+    bool requantizes = false, clamps = false, rounds = false, multiplies = false;
+    const struct dc_profile *profile = s->model->profile;
     for (int i = 1; i < s->model->count; i++) {
         const struct dc_ilayer *l = &s->model->layers[i];
+        const bool sums = dc_ilayer_has_accumulators(l), average = l->op == DC_I_AVERAGE_POOL;
+        const bool even = strncmp(dc_profile_rounding(profile, l->op), "float_even", 10) == 0;
         // A reshape within the arena is no code.
         used[l->op] = used[l->op] || l->op != DC_I_RESHAPE || i == s->model->count - 1;
-        clamps = clamps || dc_ilayer_has_accumulators(l) || l->op == DC_I_MAX_POOL;
-        rounds = rounds || dc_ilayer_has_accumulators(l);
-        adds = adds || l->op == DC_I_ADD;
-        requantizes = requantizes || (dc_ilayer_has_accumulators(l) && l->op != DC_I_AVERAGE_POOL &&
-                                      !(even && l->op == DC_I_ADD));
+        clamps = clamps || sums || l->op == DC_I_MAX_POOL;
+        rounds = rounds || (sums && even);
+        multiplies = multiplies || (sums && even && !average);
+        requantizes = requantizes || (sums && !average && !variant_of(profile, l->op));
     }
     fputs(dc__c_layer_struct, s->out);
-    if (even && rounds)
+    if (rounds)
         fputs(dc__c_nearest_even, s->out);
-    if (even && (requantizes || adds))
+    if (multiplies)
         fputs(dc__c_factor, s->out);
     if (requantizes)
-        fputs(even                                 ? dc__c_requantize_even
-              : strcmp(rounding, "single") == 0    ? dc__c_requantize_single
-              : strcmp(rounding, "half_even") == 0 ? dc__c_requantize_half_even
-                                                   : dc__c_requantize_double,
+        fputs(strcmp(profile->rounding, "float_even") == 0  ? dc__c_requantize_even
+              : strcmp(profile->rounding, "single") == 0    ? dc__c_requantize_single
+              : strcmp(profile->rounding, "half_even") == 0 ? dc__c_requantize_half_even
+                                                            : dc__c_requantize_double,
               s->out);
     if (clamps)
         fputs(dc__c_finish, s->out);
     for (int op = 0; op < DC_IOP_COUNT; op++) {
-        const char *other = even ? dc__c_kernels_even[op] : NULL;
+        const char *other = variant_of(profile, (enum dc_iop)op);
         if (used[op] && dc__c_kernels[op])
             fputs(other ? other : dc__c_kernels[op], s->out);
     }
@@ -178,6 +199,9 @@ static void put_layer(const struct source *s, int i)
         fputs("\n};\n", f);
         put_int32(f, id, "biases", l->biases, l->channels);
     }
+    const bool doubles = strcmp(dc_profile_rounding(s->model->profile, l->op), "double_away") == 0;
+    if (doubles)
+        put_factors(f, id, l, x);
     if (l->rescales > 0) {
         put_int32(f, id, "multipliers", l->multipliers, l->rescales);
         put_int32(f, id, "shifts", l->shifts, l->rescales);
@@ -197,6 +221,8 @@ static void put_layer(const struct source *s, int i)
         fprintf(f, "    .other_zero = %d,\n", s->model->layers[l->inputs[1]].zero_point);
     if (dc_ilayer_has_weights(l))
         fprintf(f, "    .weights = %s_weights, .biases = %s_biases,\n", id, id);
+    if (doubles)
+        fprintf(f, "    .factors = %s_factors,\n", id);
     if (l->rescales > 0)
         fprintf(f, "    .multipliers = %s_multipliers, .shifts = %s_shifts,\n", id, id);
     fputs("};\n\n", f);

@@ -16,6 +16,7 @@ const char *const dc__c_layer_struct =
     "    int other_zero;                               /* add: zero point of the second input */\n"
     "    const int8_t *weights;\n"
     "    const int32_t *biases, *multipliers, *shifts;\n"
+    "    const double *factors;                        /* where doubles multiply */\n"
     "};\n"
     "\n";
 
@@ -274,6 +275,69 @@ static const char average_pool_even[] =
     "}\n"
     "\n";
 
+static const char add_plane[] =
+    "/* Both inputs by integer multipliers, one shift with ties upward, as XNNPACK. */\n"
+    "static void add(int8_t *y, const int8_t *a, const int8_t *b, const struct layer *l)\n"
+    "{\n"
+    "    const int32_t *m = l->multipliers, shift = 1 - l->shifts[2];\n"
+    "    const int32_t count = (int32_t)l->out_h * l->out_w * l->out_c;\n"
+    "    int32_t i;\n"
+    "    for (i = 0; i < count; i++) {\n"
+    "        const int64_t sum = (int64_t)m[0] * (a[i] - l->in_zero) +\n"
+    "                            (int64_t)m[1] * (b[i] - l->other_zero);\n"
+    "        y[i] = finish(((sum + ((int64_t)1 << (shift - 1))) >> shift) + l->out_zero, l);\n"
+    "    }\n"
+    "}\n"
+    "\n";
+
+static const char mean_offset[] =
+    "/* Over height and width; the zero points' share is one float32, added before the rounding. "
+    "*/\n"
+    "static void mean(int8_t *y, const int8_t *x, const struct layer *l)\n"
+    "{\n"
+    "    const int32_t positions = (int32_t)l->in_h * l->in_w;\n"
+    "    const float f = factor(l->multipliers[0], l->shifts[0]);\n"
+    "    const volatile float zeros = (float)(positions * l->in_zero) * f;\n"
+    "    const volatile float offset = (float)l->out_zero - zeros;\n"
+    "    int32_t i;\n"
+    "    int c;\n"
+    "    for (c = 0; c < l->out_c; c++) {\n"
+    "        volatile float code;\n"
+    "        int32_t sum = 0;\n"
+    "        for (i = 0; i < positions; i++)\n"
+    "            sum += x[i * l->in_c + c];\n"
+    "        code = (float)sum * f;\n"
+    "        code = code + offset;\n"
+    "        y[c] = finish(nearest_even(code), l);\n"
+    "    }\n"
+    "}\n"
+    "\n";
+
+static const char fully_connected_away[] =
+    "/* Weights [out_c][inputs]. The product is a double (volatile: not fused, not wider), a half "
+    "goes\n"
+    "   away from zero, as in LiteRT's reference kernel; beyond 1024 the clamp comes next anyway. "
+    "*/\n"
+    "static void fully_connected(int8_t *y, const int8_t *x, const struct layer *l)\n"
+    "{\n"
+    "    const int32_t inputs = (int32_t)l->in_h * l->in_w * l->in_c;\n"
+    "    const int8_t *w = l->weights;\n"
+    "    int32_t i;\n"
+    "    int o;\n"
+    "    for (o = 0; o < l->out_c; o++, w += inputs) {\n"
+    "        volatile double value;\n"
+    "        double rest;\n"
+    "        int32_t sum = l->biases[o], whole;\n"
+    "        for (i = 0; i < inputs; i++)\n"
+    "            sum += w[i] * (x[i] - l->in_zero);\n"
+    "        value = (double)sum * l->factors[o];\n"
+    "        whole = value > 1024.0 ? 1024 : value < -1024.0 ? -1024 : (int32_t)value;\n"
+    "        rest = value - (double)whole;\n"
+    "        y[o] = finish(whole + (rest >= 0.5) - (rest <= -0.5) + l->out_zero, l);\n"
+    "    }\n"
+    "}\n"
+    "\n";
+
 static const char max_pool[] =
     "static void max_pool(int8_t *y, const int8_t *x, const struct layer *l)\n"
     "{\n"
@@ -380,7 +444,11 @@ const char *const dc__c_kernels[DC_IOP_COUNT] = {
     [DC_I_SLICE] = slice,
 };
 
-const char *const dc__c_kernels_even[DC_IOP_COUNT] = {
-    [DC_I_ADD] = add_even,
-    [DC_I_AVERAGE_POOL] = average_pool_even,
+const struct dc__c_variant dc__c_variants[] = {
+    {DC_I_ADD, "float_even", add_even},
+    {DC_I_ADD, "plane", add_plane},
+    {DC_I_AVERAGE_POOL, "float_even", average_pool_even},
+    {DC_I_MEAN, "float_even_offset", mean_offset},
+    {DC_I_FULLY_CONNECTED, "double_away", fully_connected_away},
+    {DC_I_INPUT, NULL, NULL},
 };

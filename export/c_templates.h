@@ -14,7 +14,12 @@ extern const char *const dc__c_nearest_even;  // before it, and for averages
 extern const char *const dc__c_factor;        // before it, and for additions
 extern const char *const dc__c_finish;
 extern const char *const dc__c_kernels[DC_IOP_COUNT];  // NULL: emits no kernel
-// Those that are others where sums are rounded half to even; NULL: the same.
-extern const char *const dc__c_kernels_even[DC_IOP_COUNT];
+// Those that are others where the profile rounds the op by this rule (dc_profile_rounding). Ends
+// with a NULL text.
+struct dc__c_variant {
+    enum dc_iop op;
+    const char *rounding, *text;
+};
+extern const struct dc__c_variant dc__c_variants[];
 
 #endif

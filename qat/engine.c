@@ -103,7 +103,8 @@ static void conv2d(const struct call *call)
             gather(call, oy, ox);
             for (int o = 0; o < l->channels; o++)
                 sums[o] = l->biases[o] + dot(call->window, call->wide + o * taps, taps);
-            call->profile->requantize(call->out + position * l->channels, sums, l);
+            call->profile->requantize(call->out + position * l->channels, sums, l,
+                                      call->in_layers[0]);
         }
     }
 }
@@ -116,7 +117,7 @@ static void fully_connected(const struct call *call)
         call->window[i] = (int16_t)(call->in[0][i] - call->in_layers[0]->zero_point);
     for (int o = 0; o < l->channels; o++)
         call->sums[o] = l->biases[o] + dot(call->window, call->wide + o * taps, taps);
-    call->profile->requantize(call->out, call->sums, l);
+    call->profile->requantize(call->out, call->sums, l, call->in_layers[0]);
 }
 
 // sum[c] = bias[c] + sum over ky, kx of w[ky][kx][c] * (x[ky][kx][c / multiplier] - zero point)
@@ -141,7 +142,8 @@ static void depthwise_conv2d(const struct call *call)
                         sums[c] += (int32_t)w[c] * x[c / multiplier];
                 }
             }
-            call->profile->requantize(call->out + position * l->channels, sums, l);
+            call->profile->requantize(call->out + position * l->channels, sums, l,
+                                      call->in_layers[0]);
         }
     }
 }
@@ -221,7 +223,7 @@ static void mean(const struct call *call)
         for (int c = 0; c < l->channels; c++)
             call->sums[c] += call->in[0][position * l->channels + c] - x->zero_point;
     }
-    call->profile->mean(call->out, call->sums, l);
+    call->profile->mean(call->out, call->sums, l, x);
 }
 
 static void reshape(const struct call *call)

@@ -30,8 +30,8 @@ static int64_t round_up(int64_t n, int64_t unit)
 static bool rescale_fits(const struct dc_ilayer *l, const struct dc_profile *profile)
 {
     const int64_t limit = INT64_C(1) << SUM_BITS;
-    const bool known = strcmp(profile->rounding, "double") == 0 ||
-                       strcmp(profile->rounding, "single") == 0;
+    const char *rounding = dc_profile_rounding(profile, l->op);
+    const bool known = strcmp(rounding, "double") == 0 || strcmp(rounding, "single") == 0;
     if (!known || l->accumulator_low <= -limit || l->accumulator_high >= limit)
         return false;
     for (int i = 0; i < l->rescales; i++) {

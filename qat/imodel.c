@@ -379,6 +379,10 @@ static enum dc_status add_layer(struct dc_imodel *model, struct dc_ilayer *l,
         DC_TRY(check_shapes(l, in, error));
     DC_TRY(check_sharing(l, in, error));
     DC_TRY(check_powers(l, model->profile, error));
+    const char *reason = model->profile->refuses ? model->profile->refuses(l, in) : NULL;
+    if (reason)
+        return dc_fail(error, DC_ERR_DATA, "profile %s does not take it: %s", model->profile->name,
+                       reason);
     DC_TRY(copy_layer(model, l, in[0], error));
     l->accumulator_low = l->accumulator_high = 0;
     if (dc_ilayer_has_weights(l))

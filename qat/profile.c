@@ -1,7 +1,7 @@
 // Owns the profiles `tflm` (TensorFlow Lite Micro's reference kernels, CMSIS-NN) and `ruy`
 // (TFLite's single rounding). They share every formula but the rounding of one requantization, so
 // each kernel is written once over it. Formulae: TFLite reference kernels conv, add, reduce (mean),
-// pooling. And `onnxruntime`: float32 factors, rounded half to even. And
+// pooling. And `onnxruntime`: float32 factors, rounded half to even; `litert-...`: LiteRT. And
 // `pot-...`: shifts alone. Does not know about windows or memory.
 
 #include "qat/profile.h"
@@ -124,8 +124,9 @@ static inline void derive(struct dc_ilayer *layer, const struct dc_ilayer *const
         derive(layer, inputs, shift_max);                                                          \
     }                                                                                              \
     static void name##_requantize(int8_t *codes, const int32_t *accumulators,                      \
-                                  const struct dc_ilayer *layer)                                   \
+                                  const struct dc_ilayer *layer, const struct dc_ilayer *input)    \
     {                                                                                              \
+        (void)input;                                                                               \
         requantize(codes, accumulators, layer, round);                                             \
     }                                                                                              \
     static void name##_add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,         \
@@ -135,8 +136,9 @@ static inline void derive(struct dc_ilayer *layer, const struct dc_ilayer *const
         add(codes, sums, a, b, layer, zero_point_a, zero_point_b, count, round);                   \
     }                                                                                              \
     static void name##_mean(int8_t *codes, const int32_t *accumulators,                            \
-                            const struct dc_ilayer *layer)                                         \
+                            const struct dc_ilayer *layer, const struct dc_ilayer *input)          \
     {                                                                                              \
+        (void)input;                                                                               \
         mean(codes, accumulators, layer, round);                                                   \
     }
 
@@ -225,8 +227,9 @@ static void even_derive(struct dc_ilayer *layer, const struct dc_ilayer *const *
 }
 
 static void even_requantize(int8_t *codes, const int32_t *accumulators,
-                            const struct dc_ilayer *layer)
+                            const struct dc_ilayer *layer, const struct dc_ilayer *input)
 {
+    (void)input;
     for (int c = 0; c < layer->channels; c++)
         codes[c] = finish(nearest_even((float)accumulators[c] * factor_of(layer, c)), layer);
 }
@@ -245,8 +248,10 @@ static void even_add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t
     }
 }
 
-static void even_mean(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer)
+static void even_mean(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer,
+                      const struct dc_ilayer *input)
 {
+    (void)input;
     const float factor = factor_of(layer, 0);
     for (int c = 0; c < layer->channels; c++)
         codes[c] = finish(nearest_even((float)accumulators[c] * factor), layer);
@@ -273,9 +278,143 @@ static const struct dc_profile profile_onnxruntime = {
     .average = even_average,
 };
 
-static const struct dc_profile *const profiles[] = {&profile_tflm,          &profile_ruy,
-                                                    &profile_onnxruntime,   &profile_pot_half_up,
-                                                    &profile_pot_half_even, NULL};
+// LiteRT's reference kernels: TFLM's arithmetic, but a fully connected layer multiplies by a double
+// and rounds half away from zero, with one weight scale or many. Formula: LiteRT
+// kernels/internal/reference/integer_ops/fully_connected.h.
+
+static void reference_requantize(int8_t *codes, const int32_t *accumulators,
+                                 const struct dc_ilayer *layer, const struct dc_ilayer *input)
+{
+    if (layer->op != DC_I_FULLY_CONNECTED) {
+        tflm_requantize(codes, accumulators, layer, input);
+        return;
+    }
+    for (int c = 0; c < layer->channels; c++) {
+        const double factor = dc_dense_factor(layer, input, c);
+        const double value = round(accumulators[c] * factor);
+        codes[c] = finish(value < -0x1p20  ? -(1 << 20)
+                          : value > 0x1p20 ? 1 << 20
+                                           : (int32_t)value,
+                          layer);
+    }
+}
+
+static const struct dc_profile profile_litert_reference = {
+    .name = "litert-reference",
+    .rounding = "double",
+    .formula = "RDivPOT(SRDHM(x * 2^max(s, 0), m), max(-s, 0)); fully connected: "
+               "round_half_away(x * s_in * s_w / s_out) in double",
+    .ops = {[DC_I_FULLY_CONNECTED] = {.rounding = "double_away"}},
+    .derive = tflm_derive,
+    .requantize = reference_requantize,
+    .add = tflm_add,
+    .mean = tflm_mean,
+    .average = average,
+};
+
+// LiteRT with its XNNPACK delegate. Weighted ops are as ONNX Runtime's. An addition is one plane of
+// integers, multipliers of about 21 bits, and one shift with ties upward. A mean adds its zero
+// point before it rounds, so that ties go to even codes, and takes the input's zero point off as a
+// float32. Averages are left to a built-in kernel. Formulae: XNNPACK src/microparams-init.c,
+// src/operators/reduce-nd.c, src/reference; the order of float32 operations was measured
+// (docs/integers.md).
+
+enum { PLANE_BITS = 20 };
+
+static const char *xnnpack_refuses(const struct dc_ilayer *layer,
+                                   const struct dc_ilayer *const *inputs)
+{
+    for (int c = 0; dc_ilayer_has_weights(layer) && c < layer->channels; c++) {
+        if (!(inputs[0]->scale * layer->weight_scales[c] / layer->scale < 256.0f))
+            return "LiteRT's XNNPACK delegate takes no factor s_in * s_w / s_out of 256 or more";
+    }
+    for (int i = 0; layer->op == DC_I_ADD && i < 2; i++) {
+        const float ratio = inputs[i]->scale / layer->scale;
+        if (!(ratio >= 0x1p-10f && ratio < 256.0f))
+            return "LiteRT's XNNPACK delegate adds where s_in / s_out lies in [2^-10, 2^8) alone";
+    }
+    return NULL;
+}
+
+static void xnnpack_derive(struct dc_ilayer *layer, const struct dc_ilayer *const *inputs)
+{
+    const struct dc_ilayer *x = inputs[0];
+    if (layer->op == DC_I_MEAN) {
+        const float share = 1.0f / (float)((int64_t)x->height * x->width);
+        dc_quantize_multiplier(&layer->multipliers[0], &layer->shifts[0],
+                               (double)(x->scale / layer->scale * share), SHIFT_MAX_EVEN);
+        return;
+    }
+    if (layer->op != DC_I_ADD) {
+        even_derive(layer, inputs);
+        return;
+    }
+    const float ratios[2] = {x->scale / layer->scale, inputs[1]->scale / layer->scale};
+    int exponent;
+    frexpf(ratios[0] < ratios[1] ? ratios[1] : ratios[0], &exponent);
+    const int shift = PLANE_BITS - (exponent - 1);
+    for (int i = 0; i < 2; i++) {
+        layer->multipliers[i] = (int32_t)rint(ldexp((double)ratios[i], shift));
+        layer->shifts[i] = 31 - shift;
+    }
+    layer->multipliers[2] = 1 << 30;  // a shift alone
+    layer->shifts[2] = 1 - shift;
+}
+
+static void xnnpack_add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
+                        const struct dc_ilayer *layer, int zero_point_a, int zero_point_b,
+                        int count)
+{
+    const int32_t *m = layer->multipliers, *s = layer->shifts;
+    for (int i = 0; i < count; i++) {
+        sums[i] = m[0] * (a[i] - zero_point_a) + m[1] * (b[i] - zero_point_b);
+        codes[i] = finish(dc_requantize_single(sums[i], m[2], s[2]), layer);
+    }
+}
+
+static void xnnpack_mean(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer,
+                         const struct dc_ilayer *input)
+{
+    const int32_t zero = input->height * input->width * input->zero_point;
+    const float factor = factor_of(layer, 0);
+    const float offset = (float)layer->zero_point - (float)zero * factor;
+    for (int c = 0; c < layer->channels; c++) {
+        const float scaled = (float)(accumulators[c] + zero) * factor;
+        codes[c] = finish(nearest_even(scaled + offset) - layer->zero_point, layer);
+    }
+}
+
+static const struct dc_profile profile_litert_xnnpack = {
+    .name = "litert-xnnpack",
+    .rounding = "float_even",
+    .formula = "half_to_even(float32(float32(x) * float32(m * 2^(s - 31))))",
+    .ops = {[DC_I_CONV2D] = {.by = "delegate"},
+            [DC_I_DEPTHWISE_CONV2D] = {.by = "delegate"},
+            [DC_I_FULLY_CONNECTED] = {.by = "delegate"},
+            [DC_I_ADD] = {.rounding = "plane", .by = "delegate"},
+            [DC_I_MEAN] = {.rounding = "float_even_offset", .by = "delegate"},
+            [DC_I_AVERAGE_POOL] = {.rounding = "half_away", .by = "built-in"}},
+    .refuses = xnnpack_refuses,
+    .derive = xnnpack_derive,
+    .requantize = even_requantize,
+    .add = xnnpack_add,
+    .mean = xnnpack_mean,
+    .average = average,
+};
+
+static const struct dc_profile *const profiles[] = {
+    &profile_tflm,        &profile_ruy,         &profile_litert_reference, &profile_litert_xnnpack,
+    &profile_onnxruntime, &profile_pot_half_up, &profile_pot_half_even,    NULL};
+
+double dc_dense_factor(const struct dc_ilayer *layer, const struct dc_ilayer *input, int channel)
+{
+    return (double)input->scale * (double)layer->weight_scales[channel] / (double)layer->scale;
+}
+
+const char *dc_profile_rounding(const struct dc_profile *profile, enum dc_iop op)
+{
+    return profile->ops[op].rounding ? profile->ops[op].rounding : profile->rounding;
+}
 
 const struct dc_profile *const *dc_profile_table(void)
 {

@@ -17,23 +17,41 @@ struct dc_profile {
     const char *formula;   // of requantization, for people
     bool power_of_two;     // every scale must be one: multipliers are 2^30, so that all is shifts
 
+    // Ops that round by another rule than `rounding`, and which part of the runtime computes an op
+    // where it has several. NULL: as the profile; nothing to say.
+    struct {
+        const char *rounding, *by;
+    } ops[DC_IOP_COUNT];
+
+    // Why the runtime does not take this layer, as the end of a sentence; NULL: it does. NULL
+    // instead of the function: it takes whatever dc_imodel does.
+    const char *(*refuses)(const struct dc_ilayer *layer, const struct dc_ilayer *const *inputs);
+
     // Fill layer->multipliers and shifts (dc_imodel allocated layer->rescales of each) from the
     // scales of the layer and of its inputs.
     void (*derive)(struct dc_ilayer *layer, const struct dc_ilayer *const *inputs);
 
     // codes[c] = clamp(requantize(accumulators[c]) + zero point): convolutions, fully connected.
-    void (*requantize)(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer);
+    void (*requantize)(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer,
+                       const struct dc_ilayer *input);
 
     // codes = a + b, elementwise; sums receives the sum before its requantization.
     void (*add)(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
                 const struct dc_ilayer *layer, int zero_point_a, int zero_point_b, int count);
 
     // accumulators[c]: sum of (code - zero point) over all positions.
-    void (*mean)(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer);
+    void (*mean)(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer,
+                 const struct dc_ilayer *input);
 
     // sums[c] over `taps` valid positions, zero point included.
     void (*average)(int8_t *codes, const int32_t *sums, const struct dc_ilayer *layer, int taps);
 };
+
+// The rule by which the profile rounds this op.
+const char *dc_profile_rounding(const struct dc_profile *profile, enum dc_iop op);
+
+// s_in * s_w / s_out in double, by which "double_away" multiplies.
+double dc_dense_factor(const struct dc_ilayer *layer, const struct dc_ilayer *input, int channel);
 
 // NULL when there is none of this name.
 const struct dc_profile *dc_profile_find(const char *name);

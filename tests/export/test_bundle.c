@@ -86,9 +86,10 @@ static void assert_layers_equal(const struct dc_ilayer *a, const struct dc_ilaye
 static void bundle_reads_back_and_verifies(void **state)
 {
     (void)state;
-    static const char *const profiles[] = {"tflm", "ruy", "onnxruntime", "pot-half-up",
-                                           "pot-half-even"};
-    for (uint64_t i = 0; i < 5; i++) {
+    static const char *const profiles[] = {"tflm",          "ruy",           "onnxruntime",
+                                           "pot-half-up",   "pot-half-even", "litert-reference",
+                                           "litert-xnnpack"};
+    for (uint64_t i = 0; i < sizeof profiles / sizeof *profiles; i++) {
         struct dc_error error;
         struct dc_imodel *again = NULL;
         struct dc_imodel *m = write_bundle("good", profiles[i], i);  // replaces the one before

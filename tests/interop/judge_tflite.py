@@ -13,8 +13,8 @@ import sys
 import numpy as np
 
 # Judge: the engine's profile, and whether every byte must be equal.
-JUDGES = {"tflm": ("tflm", True), "reference": ("tflm", False), "builtin": ("ruy", False),
-          "xnnpack": ("ruy", False)}
+JUDGES = {"tflm": ("tflm", True), "reference": ("litert-reference", True),
+          "xnnpack": ("litert-xnnpack", True), "builtin": ("ruy", False)}
 ROWS = 160
 
 
@@ -26,7 +26,26 @@ def run_tflm(path, rows):
         interpreter.set_input(row[None], 0)
         interpreter.invoke()
         results.append(interpreter.get_output(0).reshape(-1).copy())
-    return np.stack(results)
+    return np.stack(results), {}
+
+
+def delegated(interpreter):
+    """By the name of each result: does it come out of the delegate? An operator belongs to it when
+    its result leaves the delegate, or enters neither a delegate nor an operator that is left."""
+    operators = interpreter._get_ops_details()
+    names = {t["index"]: t["name"] for t in interpreter.get_tensor_details()}
+    parts = [o for o in operators if o["op_name"] == "DELEGATE"]
+    entering = {int(i) for part in parts for i in part["inputs"]}
+    leaving = {int(i) for part in parts for i in part["outputs"]}
+    left = {int(o["index"]) for o in interpreter.get_output_details()}
+    by_delegate = {}
+    for operator in reversed([o for o in operators if o["op_name"] != "DELEGATE"]):
+        output = int(operator["outputs"][0])
+        taken = output in leaving or not (output in entering or output in left)
+        by_delegate[names[output]] = taken
+        if not taken:
+            left |= {int(i) for i in operator["inputs"]}
+    return by_delegate
 
 
 def run_litert(path, rows, resolver):
@@ -40,7 +59,7 @@ def run_litert(path, rows, resolver):
         interpreter.set_tensor(source["index"], row[None])
         interpreter.invoke()
         results.append(interpreter.get_tensor(result["index"]).reshape(-1).copy())
-    return np.stack(results)
+    return np.stack(results), delegated(interpreter) if resolver == "AUTO" else {}
 
 
 RUN = {
@@ -61,14 +80,16 @@ def judge(args, name, seed, coverage):
     """Bytes compared and differing of one graph under one judge."""
     folder = args.folder / JUDGES[name][0]
     folder.mkdir(parents=True, exist_ok=True)
-    made = subprocess.run([args.writer, folder, JUDGES[name][0], str(seed), str(ROWS)], check=True,
-                          capture_output=True, text=True)
-    if name == args.judges[0]:
-        coverage.update(made.stdout.splitlines())
+    made = subprocess.run([args.writer, folder, JUDGES[name][0], str(seed), str(ROWS),
+                           *args.op], check=True, capture_output=True, text=True)
     path = folder / f"{seed}.tflite"
     rows = np.fromfile(folder / f"{seed}.in", np.int8).reshape((ROWS,) + input_shape(path))
     wanted = np.fromfile(folder / f"{seed}.out", np.int8).reshape(ROWS, -1)
-    got = RUN[name](path, rows)
+    got, by_delegate = RUN[name](path, rows)
+    for line in made.stdout.splitlines():
+        layer, row = line.split(" ", 1)
+        runner = {True: "delegate", False: "built-in"}[by_delegate[layer]] if by_delegate else name
+        coverage[row][runner] += 1
     if got.shape != wanted.shape:
         raise ValueError(f"output shape {got.shape}, not {wanted.shape}")
     apart = np.abs(got.astype(int) - wanted)
@@ -81,9 +102,10 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--op", default=[], nargs=1, help="one layer of this op a graph")
     parser.add_argument("--judges", nargs="+", default=list(JUDGES), choices=list(JUDGES))
     args = parser.parse_args()
-    coverage, failed = collections.Counter(), False
+    coverage, failed = collections.defaultdict(collections.Counter), False
     for name in args.judges:
         total = differing = worst = whole = 0
         for seed in range(args.first, args.first + args.count):
@@ -104,8 +126,11 @@ def main():
         print(f"{name} beside the engine's {JUDGES[name][0]}: {whole} of {args.count} graphs equal; "
               f"{total} bytes compared, {differing} differ, by at most {worst}"
               f"{' (gate)' if JUDGES[name][1] else ''}")
-    for row, count in sorted(coverage.items()):
-        print(f"  {count:5d}  {row}")
+    columns = [c for c in ("tflm", "reference", "delegate", "built-in", "builtin")
+               if any(counts[c] for counts in coverage.values())]
+    print(f"  {'layers run by':44s}" + "".join(f"{c:>10s}" for c in columns))
+    for row, counts in sorted(coverage.items()):
+        print(f"  {row:44s}" + "".join(f"{counts[c]:10d}" for c in columns))
     sys.exit(failed)
 
 

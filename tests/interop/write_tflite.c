@@ -1,7 +1,9 @@
 // Random integer models for the judge beside it (judge_tflite.py): write_tflite FOLDER PROFILE SEED
-// ROWS writes FOLDER/SEED.tflite, .in and .out (the engine's bytes), and prints a line a layer for
-// the coverage table: op, stride, padding, scale.
+// ROWS [OP] writes FOLDER/SEED.tflite, .in and .out (the engine's bytes), and prints lines for the
+// coverage table, each a layer's name and what it is: op, stride, padding; op, scale. OP: one layer
+// of it, instead of several of any.
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,8 +19,8 @@
 
 enum { OPS_MIN = 4, OPS_MAX = 9, PATH_BYTES = 1024 };
 
-static const char *const scale_names[] = {"usual", "tiny", "large"};
-static const float scale_factors[] = {1.0f, 1.0f / 4096, 64.0f};
+static const char *const scale_names[] = {"usual", "tiny", "large", "ties"};
+static const float scale_factors[] = {1.0f, 1.0f / 4096, 64.0f, 1.0f};
 
 static int pick(struct dc_random *random, int n)
 {
@@ -63,11 +65,13 @@ static int same_shape(const struct dc_imodel *m, int i, struct dc_random *random
     return i;
 }
 
-static void add_random_layer(struct dc_imodel *m, struct dc_random *random)
+// op: or DC_I_INPUT, for any.
+static void add_random_layer(struct dc_imodel *m, enum dc_iop op, struct dc_random *random)
 {
     const int last = m->count - 1;
     const struct dc_ilayer *x = &m->layers[last];
-    struct dc_ilayer l = {.op = (enum dc_iop)(DC_I_CONV2D + pick(random, DC_IOP_COUNT - 1)),
+    const enum dc_iop any = (enum dc_iop)(DC_I_CONV2D + pick(random, DC_IOP_COUNT - 1));
+    struct dc_ilayer l = {.op = op == DC_I_INPUT ? any : op,
                           .per_channel = pick(random, 4) != 0,
                           .kernel_h = 1 + pick(random, 4),
                           .kernel_w = 1 + pick(random, 4),
@@ -78,7 +82,7 @@ static void add_random_layer(struct dc_imodel *m, struct dc_random *random)
     char name[32];
     const char *padding = "-";
     if (l.op == DC_I_MEAN || l.op == DC_I_RESHAPE || l.op == DC_I_FULLY_CONNECTED)
-        if (m->count <= OPS_MIN)  // these end the image: not at the start
+        if (m->count <= OPS_MIN && op == DC_I_INPUT)  // these end the image: not at the start
             l.op = DC_I_CONV2D;
     if (l.op == DC_I_CONV2D || l.op == DC_I_DEPTHWISE_CONV2D) {
         l.channels = l.op == DC_I_CONV2D ? 4 + pick(random, 20)
@@ -103,6 +107,11 @@ static void add_random_layer(struct dc_imodel *m, struct dc_random *random)
         l.pad_top = pick(random, x->height > 1 ? 2 : 1);
         l.first_channel = pick(random, x->channels > 1 ? 2 : 1);
     }
+    const float positions = (float)x->height * (float)x->width;
+    if (l.op == DC_I_MEAN && pick(random, 2) == 0)
+        l.scale = x->scale * exp2f(rintf(log2f(positions))) / positions;
+    if (l.op == DC_I_ADD && pick(random, 2) == 0)
+        l.scale = 2 * x->scale;
     const int second = l.op == DC_I_ADD      ? same_shape(m, last, random)
                        : l.op == DC_I_CONCAT ? last
                                              : -1;
@@ -111,8 +120,15 @@ static void add_random_layer(struct dc_imodel *m, struct dc_random *random)
         l.stride_h = l.stride_w = 1;
     snprintf(name, sizeof name, "layer%d", m->count);
     test_add_layer(m, name, &l, last, second, random);
-    printf("%s stride%dx%d %s ", dc_iop_name(l.op), l.stride_h, l.stride_w, padding);
+    printf("%s %s stride%dx%d %s ", name, dc_iop_name(l.op), l.stride_h, l.stride_w, padding);
     printf("%s\n", l.per_channel || !dc_ilayer_has_weights(&l) ? "-" : "per-tensor");
+}
+
+// Factors that are a power of two but for the rounding of scales: many sums are near ties, and
+// which way they go shows in which order a runtime multiplies.
+static float tied(float scale, const struct dc_ilayer *l, const struct dc_ilayer *x)
+{
+    return exp2f(rintf(log2f(scale * x->scale / l->scale))) * l->scale / x->scale;
 }
 
 // The same layers with scales moved apart and fused activations.
@@ -123,13 +139,14 @@ static struct dc_imodel *rescaled(const struct dc_imodel *from, struct dc_random
     assert_int_equal(dc_imodel_create(&m, "random", "random weights", from->profile, NULL), DC_OK);
     for (int i = 0; i < from->count; i++) {
         struct dc_ilayer l = from->layers[i];
-        const int which = pick(random, 6);
+        const int which = pick(random, 6), kind = which < 4 ? which : 0;
         float *scales = calloc((size_t)l.channels, sizeof *scales);
         assert_non_null(scales);
         if (dc_ilayer_has_weights(&l)) {
             for (int c = 0; c < l.channels; c++)
-                scales[c] = l.weight_scales[c] * scale_factors[which < 3 ? which : 0];
-            printf("%s scale %s -\n", dc_iop_name(l.op), scale_names[which < 3 ? which : 0]);
+                scales[c] = kind == 3 ? tied(l.weight_scales[c], &l, &m->layers[l.inputs[0]])
+                                      : l.weight_scales[c] * scale_factors[kind];
+            printf("%s %s scale %s -\n", l.name, dc_iop_name(l.op), scale_names[kind]);
             l.weight_scales = scales;
         }
         if ((dc_ilayer_has_weights(&l) || l.op == DC_I_ADD) && pick(random, 2) == 0)
@@ -141,7 +158,9 @@ static struct dc_imodel *rescaled(const struct dc_imodel *from, struct dc_random
     return m;
 }
 
-static struct dc_imodel *random_model(const char *profile, uint64_t seed, struct dc_random *random)
+// Of several ops, or of one; an addition has a convolution before it, so that its scales differ.
+static struct dc_imodel *random_model(const char *profile, uint64_t seed, enum dc_iop op,
+                                      struct dc_random *random)
 {
     struct dc_imodel *m = NULL;
     dc_random_start(random, 11, DC_PURPOSE_TEST, 0, seed);
@@ -159,8 +178,20 @@ static struct dc_imodel *random_model(const char *profile, uint64_t seed, struct
                                     .clamp_high = 127};
     assert_int_equal(dc_imodel_add(m, &input, NULL, NULL), DC_OK);
     const int ops = OPS_MIN + pick(random, OPS_MAX - OPS_MIN);
-    for (int i = 0; i < ops; i++)
-        add_random_layer(m, random);
+    if (op == DC_I_ADD) {
+        const struct dc_ilayer *x = &m->layers[0];
+        const struct dc_ilayer scale = {.op = DC_I_DEPTHWISE_CONV2D,
+                                        .channels = x->channels,
+                                        .kernel_h = 1,
+                                        .kernel_w = 1,
+                                        .stride_h = 1,
+                                        .stride_w = 1,
+                                        .dilation_h = 1,
+                                        .dilation_w = 1};
+        test_add_layer(m, "scaled", &scale, 0, -1, random);
+    }
+    for (int i = 0; i < (op == DC_I_INPUT ? ops : 1); i++)
+        add_random_layer(m, op, random);
     struct dc_imodel *whole = rescaled(m, random);
     dc_imodel_free(m);
     return whole;
@@ -176,7 +207,8 @@ static void save(const char *folder, const char *name, const char *end, const vo
 
 int main(int argc, char **argv)
 {
-    if (argc != 5)
+    const int op = argc == 6 ? dc_iop_find(argv[5]) : DC_I_INPUT;
+    if (argc < 5 || argc > 6 || op < 0)
         return 2;
     struct dc_random random;
     static struct dc_error error;
@@ -185,7 +217,7 @@ int main(int argc, char **argv)
     const struct dc_ctx_config config = {.threads = 1};
     const int64_t rows = atoll(argv[4]);
     char path[PATH_BYTES];
-    struct dc_imodel *m = random_model(argv[2], (uint64_t)atoll(argv[3]), &random);
+    struct dc_imodel *m = random_model(argv[2], (uint64_t)atoll(argv[3]), (enum dc_iop)op, &random);
     const int64_t in = dc_ilayer_size(&m->layers[0]), out = dc_ilayer_size(dc_imodel_output(m));
     int8_t *x = calloc((size_t)(rows * in), 1), *y = calloc((size_t)(rows * out), 1);
     assert_true(x && y && rows > 3);
@@ -193,6 +225,8 @@ int main(int argc, char **argv)
     memset(x, -128, (size_t)in);
     memset(x + in, 127, (size_t)in);
     memset(x + 2 * in, m->layers[0].zero_point, (size_t)in);
+    for (int64_t i = 0; i < in; i++)
+        x[3 * in + i] = i % 2 ? 127 : -128;
     assert_int_equal(dc_ctx_create(&ctx, &config, NULL), DC_OK);
     assert_int_equal(dc_engine_create(&engine, ctx, m, NULL), DC_OK);
     dc_engine_run(engine, y, x, rows);

@@ -174,6 +174,28 @@ void oracle_integer_conv(int8_t *codes, int32_t *sums, const int8_t *x, const in
             }
 }
 
+// sum * factor, rounded to a double (53 bits, half to even), then half away from zero. factor > 0.
+static int64_t double_away(int64_t sum, double factor)
+{
+    uint64_t bits;
+    memcpy(&bits, &factor, sizeof bits);
+    const int exponent = (int)(bits >> 52 & 0x7ff) - 1075;
+    const wide mantissa = (wide)(bits & 0xfffffffffffffull) + power(52);
+    wide product = mantissa * (sum < 0 ? -sum : sum), unit = 1;
+    while (product >= unit * power(53))
+        unit *= 2;
+    wide kept = nearest_up(product, unit);
+    if (2 * (product - floor_divide(product, unit) * unit) == unit && kept % 2 != 0)
+        kept--;
+    product = kept * unit;
+    if (exponent < -100)
+        return 0;
+    const wide whole = exponent < 0 ? nearest_away(product, power(-exponent))
+                                    : product * power(exponent > 20 ? 20 : exponent);
+    const int64_t far = whole > 1000000 ? 1000000 : (int64_t)whole;
+    return sum < 0 ? -far : far;
+}
+
 void oracle_integer_dense(int8_t *codes, int32_t *sums, const int8_t *x, const int8_t *weights,
                           const int32_t *biases, const float *scales, bool per_channel, int inputs,
                           const struct oracle_layer *l)
@@ -186,6 +208,11 @@ void oracle_integer_dense(int8_t *codes, int32_t *sums, const int8_t *x, const i
         sums[o] = (int32_t)sum;
         volatile float rounded = l->in_scale * scales[o];
         const double product = per_channel ? (double)l->in_scale * (double)scales[o] : rounded;
+        if (l->dense_away) {
+            const double factor = (double)l->in_scale * (double)scales[o] / (double)l->out_scale;
+            codes[o] = clamp(double_away(sum, factor) + l->out_zero_point, l);
+            continue;
+        }
         codes[o] = l->even ? even_code((double)narrow((double)sum) *
                                            (double)oracle_even_factor(l->in_scale, scales[o], l),
                                        l)
@@ -193,9 +220,32 @@ void oracle_integer_dense(int8_t *codes, int32_t *sums, const int8_t *x, const i
     }
 }
 
+// Both ratios of scales in units of 2^-k, k such that the larger has 21 bits; a tie goes up.
+static void plane_add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b, float b_scale,
+                      int b_zero_point, int count, const struct oracle_layer *l)
+{
+    const double first = (double)narrow((double)l->in_scale / (double)l->out_scale);
+    const double second = (double)narrow((double)b_scale / (double)l->out_scale);
+    const double largest = first > second ? first : second;
+    int k = 0;
+    while (largest * (double)power(k) < 1048576.0)
+        k++;
+    const int64_t m = nearest_even(first * (double)power(k));
+    const int64_t n = nearest_even(second * (double)power(k));
+    for (int i = 0; i < count; i++) {
+        const int64_t sum = m * (a[i] - l->in_zero_point) + n * (b[i] - b_zero_point);
+        sums[i] = (int32_t)sum;
+        codes[i] = clamp((int64_t)nearest_up(sum, power(k)) + l->out_zero_point, l);
+    }
+}
+
 void oracle_integer_add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
                         float b_scale, int b_zero_point, int count, const struct oracle_layer *l)
 {
+    if (l->delegate) {
+        plane_add(codes, sums, a, b, b_scale, b_zero_point, count, l);
+        return;
+    }
     for (int i = 0; i < count && l->even; i++) {
         const float left = narrow((double)l->in_scale * (a[i] - l->in_zero_point));
         const float right = narrow((double)b_scale * (b[i] - b_zero_point));
@@ -238,6 +288,16 @@ void oracle_integer_mean(int8_t *codes, int32_t *sums, const int8_t *x,
             sum += x[i * l->out_c + c];
         sum -= (int64_t)n * l->in_zero_point;
         sums[c] = (int32_t)sum;
+        if (l->delegate) {  // codes summed as they are; the zero points' share is one float32
+            const float ratio = narrow((double)l->in_scale / (double)l->out_scale);
+            const float factor = narrow((double)ratio * (double)narrow(1.0 / n));
+            const float zeros = narrow((double)n * l->in_zero_point * (double)factor);
+            const float offset = narrow((double)l->out_zero_point - (double)zeros);
+            const int64_t plain = sum + (int64_t)n * l->in_zero_point;
+            const float share = narrow((double)plain * (double)factor);
+            codes[c] = clamp(nearest_even(narrow((double)share + (double)offset)), l);
+            continue;
+        }
         if (l->even) {
             const float whole = narrow((double)l->out_scale * n);
             codes[c] = even_code((double)narrow((double)sum) *
@@ -270,7 +330,7 @@ void oracle_integer_pool(int8_t *codes, const int8_t *x, bool average, const str
                 // magnitude for even n, and the nearest integer for odd n.
                 codes[(oy * l->out_w + ox) * l->out_c + c] = clamp(
                     average ? (int64_t)nearest_away(sum, taps) : best, l);
-                if (average && l->even)
+                if (average && l->even && !l->delegate)
                     codes[(oy * l->out_w + ox) * l->out_c + c] = even_code(
                         (double)(sum - taps * l->in_zero_point) / (double)taps, l);
             }

@@ -16,9 +16,11 @@ int64_t oracle_divide_pot(int64_t x, int exponent);
 int64_t oracle_requantize(int64_t x, int32_t multiplier, int32_t shift, bool single);
 
 struct oracle_layer {
-    bool single;   // rounding
-    bool to_even;  // or once, a half to the even integer
-    bool even;     // one float32 factor, half to even, as ONNX Runtime; `single` is not looked at
+    bool single;    // rounding
+    bool to_even;   // or once, a half to the even integer
+    bool even;      // one float32 factor, half to even, as ONNX Runtime; `single` is not looked at
+    bool delegate;  // with even: additions, means and averages as LiteRT computes them
+    bool dense_away;  // fully connected: one double factor, half away from zero
     int in_h, in_w, in_c, out_h, out_w, out_c;
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     float in_scale, out_scale;

@@ -124,7 +124,9 @@ int test_add_layer(struct dc_imodel *model, const char *name, const struct dc_il
     if (dc_ilayer_has_weights(&l) || l.op == DC_I_ADD || l.op == DC_I_MEAN) {
         l.zero_point = (int)dc_random_below(random, 256) - 128;
         if (!dc_ilayer_has_weights(&l))
-            l.scale = fit(model, x->scale * dc_random_between(random, 0.6f, 1.4f));
+            l.scale = wanted->scale > 0.0f
+                          ? wanted->scale
+                          : fit(model, x->scale * dc_random_between(random, 0.6f, 1.4f));
     }
     int index = -1;
     if (dc_imodel_add(model, &l, &index, &error) != DC_OK)

@@ -39,7 +39,10 @@ static struct oracle_layer describe(const struct dc_imodel *m, const struct dc_i
     const bool shifts = strncmp(m->profile->name, "pot-", 4) == 0;
     return (struct oracle_layer){.single = strcmp(m->profile->name, "ruy") == 0 || shifts,
                                  .to_even = strcmp(m->profile->name, "pot-half-even") == 0,
-                                 .even = strcmp(m->profile->name, "onnxruntime") == 0,
+                                 .even = strcmp(m->profile->name, "onnxruntime") == 0 ||
+                                         strcmp(m->profile->name, "litert-xnnpack") == 0,
+                                 .delegate = strcmp(m->profile->name, "litert-xnnpack") == 0,
+                                 .dense_away = strcmp(m->profile->name, "litert-reference") == 0,
                                  .in_h = x->height,
                                  .in_w = x->width,
                                  .in_c = x->channels,
