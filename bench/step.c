@@ -121,7 +121,8 @@ static enum dc_status open_step(struct work *w, struct dc_training_graph *t, str
     DC_TRY(dc_apply_parameter_rules(w->params, bench->stage, error));
     DC_TRY(make_plan(w, t->output, error));
     dc_plan_bind(w->plan, t->image, bench->images);
-    dc_plan_bind(w->plan, t->targets, bench->targets);
+    if (t->targets >= 0)
+        dc_plan_bind(w->plan, t->targets, bench->targets);
     const struct dc_terms *terms = &t->terms;
     for (int i = 0; i < terms->input_count; i++)  // the logits: layers need a teacher
         dc_plan_bind(w->plan, terms->inputs[i].input, bench->teacher);

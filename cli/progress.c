@@ -34,12 +34,17 @@ static const char *duration(char text[32], double seconds)
 
 static void show_epoch(const struct dc_progress *p)
 {
-    char spent[32], left[32], validation[48] = "";
-    if (p->validation >= 0.0)
+    char spent[32], left[32], train[48] = "", validation[48] = "";
+    const bool labels = p->accuracy >= 0.0;
+    if (labels)
+        snprintf(train, sizeof train, "  train %.2f %%", 100.0 * p->accuracy);
+    if (p->validation >= 0.0 && !labels)
+        snprintf(validation, sizeof validation, "  validation AUC %.4f", p->validation);
+    else if (p->validation >= 0.0)
         snprintf(validation, sizeof validation, "  validation %.2f %%", 100.0 * p->validation);
-    fprintf(stderr, "%s: epoch %d/%d  loss %.4f  train %.2f %%%s  %s, %s left\n", p->stage,
-            p->epoch, p->epochs, p->loss, 100.0 * p->accuracy, validation,
-            duration(spent, p->seconds), duration(left, p->seconds_left));
+    fprintf(stderr, "%s: epoch %d/%d  loss %.4f%s%s  %s, %s left\n", p->stage, p->epoch, p->epochs,
+            p->loss, train, validation, duration(spent, p->seconds),
+            duration(left, p->seconds_left));
 }
 
 static void draw(char bar[BAR + 1], int64_t done, int64_t total)
@@ -64,11 +69,13 @@ void dc_progress_show(void *user, const struct dc_progress *p)
         return;
     view->next = dc_seconds() + 0.2;
     view->bar_shown = true;
-    char bar[BAR + 1], left[32];
+    char bar[BAR + 1], left[32], train[32] = "";
+    if (p->accuracy >= 0.0)
+        snprintf(train, sizeof train, "%.1f %%  ", 100.0 * p->accuracy);
     draw(bar, p->step, p->steps);
-    fprintf(stderr, "\r%s [%s] %3d%%  epoch %d/%d  loss %.4f  %.1f %%  %s left   ", p->stage, bar,
-            p->steps > 0 ? (int)(100 * p->step / p->steps) : 0, p->epoch, p->epochs, p->loss,
-            100.0 * p->accuracy, duration(left, p->seconds_left));
+    fprintf(stderr, "\r%s [%s] %3d%%  epoch %d/%d  loss %.4f  %s%s left   ", p->stage, bar,
+            p->steps > 0 ? (int)(100 * p->step / p->steps) : 0, p->epoch, p->epochs, p->loss, train,
+            duration(left, p->seconds_left));
     fflush(stderr);
 }
 

@@ -1,5 +1,6 @@
 // `decant eval` and `decant predict`: a finished network on a data set.
 
+#include <math.h>
 #include <stdio.h>
 
 #include "cli/cli.h"
@@ -31,6 +32,28 @@ static enum dc_status open_run(struct dc_run **run, struct dc_predict_options *o
         return dc_fail(error, DC_ERR_USAGE, "%s is not a bundle: --run is for those", path);
     }
     return dc_cli_open_run(run, cli, path, error);
+}
+
+// A line of a figure that may not be there.
+static void print_figure(const char *name, double value)
+{
+    if (isfinite(value))
+        printf("%-10s %.6f\n", name, value);
+    else
+        printf("%-10s -\n", name);
+}
+
+static void print_reconstruction(const struct dc_prediction *p)
+{
+    const struct dc_reconstruction *r = p->scores->reconstruction;
+    printf("%s, %s arithmetic, %lld samples\n", p->stage, p->arithmetic,
+           (long long)p->scores->samples);
+    print_figure("MSE", p->scores->loss);
+    if (!r->normal)
+        return;
+    print_figure("normal", r->normal_error);
+    print_figure("anomalous", r->anomalous_error);
+    print_figure("AUC", r->auc);
 }
 
 static void print_scores(const struct dc_prediction *p, const struct dc_source *source)
@@ -101,6 +124,8 @@ static enum dc_status eval(const struct dc_cli *cli, struct dc_error *error)
         json_object_set_new(object, "arithmetic", json_string(prediction.arithmetic));
         status = dc_cli_print_json(object, error);
         json_decref(object);
+    } else if (status == DC_OK && prediction.scores->reconstruction) {
+        print_reconstruction(&prediction);
     } else if (status == DC_OK) {
         print_scores(&prediction, run->train_source);
     }
@@ -148,7 +173,8 @@ const struct dc_verb dc_verb_eval = {
         "accuracy of a network of a run, with its binomial error\n\n"
         "A quantized stage or a bundle is run by the integer engine. --quantization shows\n"
         "what rounding did to it: each layer's error, worst first, and the samples that only\n"
-        "the float network, or only the integers, get right.",
+        "the float network, or only the integers, get right. Of a network that gives back its\n"
+        "input: the mean squared error, and the AUC of data.normal against all others.",
     .options = "grdplfQtjq",
     .positionals_min = 1,
     .positionals_max = 1,

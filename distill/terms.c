@@ -222,7 +222,8 @@ static enum dc_status add_label(const struct builder *b, const struct dc_term_sp
                                 const char *name, struct dc_error *error)
 {
     static const struct dc_op *const ops[] = {&dc_op_cross_entropy, &dc_op_mean_squared_error,
-                                              &dc_op_binary_cross_entropy};
+                                              &dc_op_binary_cross_entropy,
+                                              &dc_op_mean_squared_error};
     const struct dc_binary_cross_entropy_attributes binary = {0.0f};
     const int inputs[2] = {b->output, b->targets};
     const void *attributes = b->label->kind == 0 ? (const void *)&b->label->attributes : &binary;

@@ -56,8 +56,12 @@ extern const struct dc_term_kind dc_term_kinds[DC_LOSS_KIND_COUNT];
 // Whether a temperature of 0 stands for what the stage chooses.
 bool dc_term_default_temperature(int kind);
 
+enum { DC_LABEL_RECONSTRUCTION = 3 };
+
 struct dc_label_loss {
-    int kind;  // cross_entropy, mean_squared_error, binary_cross_entropy
+    // cross_entropy, mean_squared_error, binary_cross_entropy, reconstruction: mean_squared_error,
+    // with the network's input for targets
+    int kind;
     struct dc_cross_entropy_attributes attributes;
 };
 

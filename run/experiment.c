@@ -93,6 +93,11 @@ const struct dc_yaml *dc_stage_place(const struct dc_stage *stage, const char *g
     return node ? node : stage->where;
 }
 
+bool dc_stage_reconstructs(const struct dc_stage *stage)
+{
+    return stage->train.loss == DC_LABEL_RECONSTRUCTION;
+}
+
 struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const char *name)
 {
     for (int i = 0; i < experiment->stage_count; i++)

@@ -35,6 +35,7 @@ struct dc_data_spec {
     struct dc_numbers resize;
     struct dc_texts class_names;
     int64_t channels, classes, loader_depth, loader_threads;
+    struct dc_numbers normal;  // classes that are trained on; empty: all
 };
 
 struct dc_loss_list {
@@ -49,7 +50,7 @@ struct dc_named_values {
 
 struct dc_train_spec {
     struct dc_train_config config;  // what the keys say; run/stage.c adds what they imply
-    int loss;                       // as dc_label_loss.kind
+    int loss;                       // as dc_label_loss.kind (distill/terms.h)
     double label_smoothing;
     struct dc_numbers class_weights;
     struct dc_texts decay_exclude;  // roles or slice patterns
@@ -174,6 +175,9 @@ int dc_stage_teachers(const char *names[DC_TEACHERS_MAX], double weights[DC_TEAC
 // The stage whose network a teacher of this name is: of the average the stage itself; NULL: a file.
 const struct dc_stage *dc_teacher_stage(struct dc_experiment *experiment,
                                         const struct dc_stage *stage, const char *name);
+
+// Whether the stage's network is to give back its input (train.loss reconstruction).
+bool dc_stage_reconstructs(const struct dc_stage *stage);
 
 struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const char *name);
 

@@ -187,6 +187,37 @@ static enum dc_status check_distill(struct dc_experiment *experiment, struct dc_
     return DC_OK;
 }
 
+// What loss reconstruction has no use for, and the others for normal classes.
+static enum dc_status check_reconstruction(const struct dc_experiment *experiment,
+                                           const struct dc_stage *stage, struct dc_error *error)
+{
+    const struct dc_data_spec *data = &experiment->data;
+    const struct dc_loss_list *losses = &stage->distill.losses;
+    if (!stage->trains)
+        return DC_OK;
+    if (!dc_stage_reconstructs(stage))
+        return data->normal.count == 0
+                   ? DC_OK
+                   : dc_fail_yaml(error, dc_stage_place(stage, "train", "loss"),
+                                  "stage '%s' learns labels, of which data.normal leaves only "
+                                  "some: it is for loss reconstruction",
+                                  stage->name);
+    if (data->validation > 0 && data->normal.count == 0)
+        return dc_fail_yaml(error, dc_stage_place(stage, "train", "loss"),
+                            "stage '%s': a reconstruction is validated by what it tells from "
+                            "data.normal: name these classes, or set data.validation to 0",
+                            stage->name);
+    for (int i = 0; stage->distills && i < losses->count; i++) {
+        const int kind = losses->items[i].kind;
+        if (kind != DC_LOSS_LABEL && !dc_term_kinds[kind].features)
+            return dc_fail_yaml(error, dc_stage_place(stage, "distill", "losses"),
+                                "stage '%s': loss '%s' compares class scores, a reconstruction "
+                                "has none; label and losses on layers can be used",
+                                stage->name, dc_term_kinds[kind].name);
+    }
+    return DC_OK;
+}
+
 // What calibration fixes needs weights to calibrate.
 static enum dc_status check_quantize(const struct dc_stage *stage, struct dc_error *error)
 {
@@ -243,6 +274,7 @@ enum dc_status dc__check_stage(struct dc_experiment *experiment, struct dc_stage
     DC_TRY(dc_target_check_stage(experiment, stage, error));
     if (stage->exports)
         return DC_OK;
+    DC_TRY(check_reconstruction(experiment, stage, error));
     if (!stage->model[0])
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' needs a 'model', a 'from' or an 'export'", stage->name);

@@ -25,7 +25,7 @@ enum { FAR = 1000000000 };
 #define SEED_MAX 4294967295.0
 
 static const char *const losses[] = {"cross_entropy", "mean_squared_error", "binary_cross_entropy",
-                                     NULL};
+                                     "reconstruction", NULL};
 static const char *const optimizers[] = {"sgd", "adamw", NULL};
 static const char *const schedules[] = {"constant", "step", "multi_step", "cosine", NULL};
 static const char *const keeps[] = {"best", "last", NULL};
@@ -54,6 +54,8 @@ static const struct dc_field data_fields[] = {
     INT(dc_data_spec, "channels", channels, "0", 0, 4, "png: 1 or 3; 0: as the files are"),
     INT(dc_data_spec, "classes", classes, "0", 0, 65536,
         "number of classes; 0: as the training labels say"),
+    NUMBERS(dc_data_spec, "normal", normal, "[]", 0, 65535,
+            "labels trained on by loss reconstruction, which is to tell all others from them"),
     INT(dc_data_spec, "loader_depth", loader_depth, "4", 1, 1024, "batches held in memory"),
     INT(dc_data_spec, "loader_threads", loader_threads, "1", 1, 64, "threads that prepare them"),
 };
@@ -64,7 +66,8 @@ static const struct dc_field train_fields[] = {
         "passes over the training samples"),
     INT(dc_train_spec, "batch", config.batch, "128", 1, 65536, "samples a batch"),
     INT(dc_train_spec, "accumulate", config.accumulate, "1", 1, 1024, "batches an optimizer step"),
-    CHOICE(dc_train_spec, "loss", loss, "cross_entropy", losses, "loss on the labels"),
+    CHOICE(dc_train_spec, "loss", loss, "cross_entropy", losses,
+           "loss on the labels; reconstruction: squared error from the network's own input"),
     REAL(dc_train_spec, "label_smoothing", label_smoothing, "0", 0, 0.999,
          "share of the label spread over all classes"),
     NUMBERS(dc_train_spec, "class_weights", class_weights, "[]", 0, FAR,

@@ -54,16 +54,28 @@ static double variable(struct parser *p)
     return fail(p, "no parameter of this name");
 }
 
+// The multiple of 8 nearest to a width, but not below nine tenths of it, so never 0 (torchvision's
+// and TensorFlow's rule for the channels of MobileNetV2).
+static double round8(double width)
+{
+    const double nearest = 8.0 * floor(width / 8.0 + 0.5);
+    return nearest < 0.9 * width ? nearest + 8.0 : nearest;
+}
+
 static double primary(struct parser *p)
 {
     skip_spaces(p);
     if (++p->nesting > NESTING_MAX)
         return fail(p, "nested too deeply");
     double value = 0.0;
+    const bool rounded = accept(p, "round8");
     if (accept(p, "(")) {
         value = comparison(p);
+        value = rounded ? round8(value) : value;
         if (!accept(p, ")"))
             fail(p, "')' is missing");
+    } else if (rounded) {
+        fail(p, "'(' is expected after round8");
     } else if (accept(p, "-")) {
         value = -primary(p);
     } else if (accept(p, "$")) {

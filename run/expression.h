@@ -1,4 +1,5 @@
-// Small arithmetic for model files: numbers, $names, + - * / ( ), comparisons, which give 0 or 1.
+// Small arithmetic for model files: numbers, $names, + - * / ( ), comparisons, which give 0 or 1,
+// and round8(width), the multiple of 8 that MobileNetV2 takes for it.
 
 #ifndef DC_RUN_EXPRESSION_H
 #define DC_RUN_EXPRESSION_H

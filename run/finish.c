@@ -15,11 +15,11 @@
 #include "run/target.h"
 
 static enum dc_status test_scores(json_t **scores_json, struct dc_run *run,
-                                  const struct dc_view *view, const struct dc_predictor *predictor,
-                                  struct dc_error *error)
+                                  const struct dc_stage *stage, const struct dc_view *view,
+                                  const struct dc_predictor *predictor, struct dc_error *error)
 {
     struct dc_scores *scores = NULL;
-    DC_TRY(dc_scores_create(&scores, predictor->classes, run->arena, error));
+    DC_TRY(dc__scores_create(&scores, run, stage, predictor, run->test_source->count, error));
     DC_TRY(dc__evaluate(scores, NULL, view, predictor, run->test_source, NULL, INT64_MAX, error));
     *scores_json = dc_report_scores(scores);
     return DC_OK;
@@ -33,7 +33,8 @@ static enum dc_status test_float(json_t **scores, struct dc_run *run, const stru
     const struct dc_view view = dc_run_view(run, stage, sample);
     DC_TRY(dc_float_predictor_create(&predictor, run->ctx, graph, params, input, output,
                                      DC_EVALUATION_BATCH, error));
-    const enum dc_status status = test_scores(scores, run, &view, &predictor->predictor, error);
+    const enum dc_status status = test_scores(scores, run, stage, &view, &predictor->predictor,
+                                              error);
     dc_float_predictor_free(predictor);
     return status;
 }
@@ -47,7 +48,7 @@ enum dc_status dc__test_stage(struct dc_run *run, struct dc_stage *stage,
     dc_report_counts(result, network, stage->quantizes);
     if (stage->quantizes)
         return dc_quantization_report(result, run, stage, network, run->experiment->profile,
-                                      run->test_source, INT64_MAX, error);
+                                      run->test_source, INT64_MAX, false, error);
     DC_TRY(test_float(&scores, run, stage, network->graph, network->params, network->image,
                       network->output, &network->model.sample, error));
     json_object_set_new(result, "float", scores);

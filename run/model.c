@@ -268,7 +268,7 @@ struct model_file {
 static const struct dc_field model_fields[] = {
     DC_FIELD(model_file, "name", TEXT, name, NULL, .help = "name of the network"),
     DC_FIELD(model_file, "input", NUMBERS, input, NULL, .minimum = 1, .maximum = 65536,
-             .help = "[height, width, channels] or [values]"),
+             .help = "[height, width, channels] or [values], which parameters may set"),
     DC_FIELD(model_file, "parameters", NODE, parameters, "{}",
              .help = "numbers that layers use as $name"),
     DC_FIELD(model_file, "blocks", NODE, blocks, "{}", .help = "named lists of layers"),
@@ -292,19 +292,20 @@ static enum dc_status build(struct dc_model *model, const struct dc_yaml *root,
                             struct dc_arena *arena, struct dc_error *error)
 {
     struct model_file file = {0};
-    const struct dc_decoder decoder = {arena, NULL};
-    DC_TRY(dc_schema_defaults(&model_schema, &file, &decoder, error));
-    DC_TRY(dc_schema_decode(&model_schema, &file, root, "model", true, &decoder, error));
     const char *names[PARAMETERS_MAX];
     double values[PARAMETERS_MAX];
     struct dc_variables variables;
-    DC_TRY(read_parameters(&variables, names, values, file.parameters, NULL, error));
+    const struct dc_decoder decoder = {arena, &variables};
+    DC_TRY(
+        read_parameters(&variables, names, values, dc_yaml_get(root, "parameters"), NULL, error));
     for (int i = 0; i < count; i++) {
         const int at = index_of(&variables, overrides[i].name);
         if (at < 0)
             return unknown_parameter(root->where.file, overrides[i].name, &variables, error);
         values[at] = overrides[i].value;
     }
+    DC_TRY(dc_schema_defaults(&model_schema, &file, &decoder, error));
+    DC_TRY(dc_schema_decode(&model_schema, &file, root, "model", true, &decoder, error));
     if (file.input.count != 1 && file.input.count != 3)
         return dc_fail_yaml(error, dc_yaml_get(root, "input"),
                             "input is [height, width, channels] or [values]");

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/ops/ops.h"
 #include "qat/engine.h"
 #include "qat/lower.h"
 #include "qat/profile.h"
@@ -73,6 +74,11 @@ static enum dc_status open_graph(struct dc_stage_network *network, const struct 
                        "behind a flatten or a global_average_pool",
                        stage->model, dc_shape_text(text, shape));
     }
+    if (dc_stage_reconstructs(stage) && network->classes != dc_shape_count(&model->sample))
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "%s: with loss reconstruction the last layer must give as many values as a "
+                       "sample has, %lld, not %d",
+                       stage->model, (long long)dc_shape_count(&model->sample), network->classes);
     if (!stage->quantizes)
         return DC_OK;
     struct dc_layer_bits layers[DC_LIST_MAX];
@@ -177,10 +183,23 @@ static enum dc_status add_peer_terms(struct dc_training_graph *t, const struct d
             sources.prefix = dc_arena_printf(t->graph->arena, error, "peer%d.", s);
         if (s > 0 && !sources.prefix)
             return DC_ERR_MEMORY;
-        DC_TRY_IN(dc_terms_build(&t->terms, t->graph, network_nodes, outputs[s], t->targets,
+        DC_TRY_IN(dc_terms_build(&t->terms, t->graph, network_nodes, outputs[s], t->compared,
                                  losses->items, losses->count, label, &sources, error),
                   error, "stage '%s'", stage->name);
     }
+    return DC_OK;
+}
+
+// Labels are bound to an input; a reconstruction is compared with the image as a row of values.
+static enum dc_status add_targets(struct dc_training_graph *t, const struct dc_stage *stage,
+                                  const struct dc_shape *shape, struct dc_error *error)
+{
+    t->targets = -1;
+    if (dc_stage_reconstructs(stage))
+        return dc_graph_add(t->graph, "targets", &dc_op_flatten, NULL, 0, &t->image, 1,
+                            &t->compared, error);
+    DC_TRY(dc_graph_add_input(t->graph, "targets", DC_F32, shape, &t->targets, error));
+    t->compared = t->targets;
     return DC_OK;
 }
 
@@ -206,11 +225,11 @@ static enum dc_status build_training(struct dc_training_graph *t,
     for (int p = 0; p < peers; p++)
         DC_TRY_IN(add_peer(t, &outputs[p + 1], stage, &shape, error), error, "stage '%s'",
                   stage->name);
-    DC_TRY(dc_graph_add_input(t->graph, "targets", DC_F32, &shape, &t->targets, error));
+    DC_TRY(add_targets(t, stage, &shape, error));
     DC_TRY(label_loss(&label, t->graph->arena, stage, network->classes, error));
     if (peers > 0)
         return add_peer_terms(t, stage, &label, outputs, network->graph->count, error);
-    DC_TRY_IN(dc_terms_build(&t->terms, t->graph, network->graph->count, t->output, t->targets,
+    DC_TRY_IN(dc_terms_build(&t->terms, t->graph, network->graph->count, t->output, t->compared,
                              stage->distills ? losses->items : &labels,
                              stage->distills ? losses->count : 1, &label, sources ? sources : &none,
                              error),

@@ -30,7 +30,9 @@ void dc_stage_network_close(struct dc_stage_network *network);
 // the terms read of a teacher.
 struct dc_training_graph {
     struct dc_graph *graph;
-    int image, output, targets;  // nodes
+    int image, output;  // nodes
+    int targets;        // the input for labels; -1: the network is to give back its own input
+    int compared;       // what the loss on labels compares the output with
     struct dc_terms terms;
     struct dc_model peers[DC_TEACHERS_MAX];  // students trained along; their layers are named
     int peer_count;                          // "peerN.LAYER"

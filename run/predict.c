@@ -99,8 +99,8 @@ static enum dc_status open_bundle(struct any_predictor *p, struct dc_prediction 
 }
 
 static enum dc_status predict(struct dc_prediction *out, struct dc_run *run,
-                              const struct any_predictor *p, const struct dc_source *source,
-                              int64_t limit, struct dc_error *error)
+                              const struct any_predictor *p, const struct dc_stage *stage,
+                              const struct dc_source *source, int64_t limit, struct dc_error *error)
 {
     char want[DC_SHAPE_TEXT], have[DC_SHAPE_TEXT];
     if (!dc_shape_equal(&p->view.sample, &source->sample) && !p->network.model.onnx)
@@ -111,9 +111,10 @@ static enum dc_status predict(struct dc_prediction *out, struct dc_run *run,
     out->logits = DC_NEW(run->arena, float, out->samples * out->classes, error);
     if (!out->logits)
         return DC_ERR_MEMORY;
-    const bool labelled = source->labels && source->classes == out->classes;
-    if (labelled)
-        DC_TRY(dc_scores_create(&out->scores, out->classes, run->arena, error));
+    const bool reconstructs = stage && dc_stage_reconstructs(stage);
+    if (reconstructs ? !run->normal || source->labels
+                     : source->labels && source->classes == out->classes)
+        DC_TRY(dc__scores_create(&out->scores, run, stage, p->predictor, out->samples, error));
     return dc__evaluate(out->scores, out->logits, &p->view, p->predictor, source, NULL,
                         out->samples, error);
 }
@@ -154,7 +155,9 @@ enum dc_status dc_run_predict(struct dc_prediction *prediction, struct dc_run *r
         prediction->arithmetic = stage->quantizes ? profile : "float32";
     }
     if (status == DC_OK)
-        status = predict(prediction, run, &p, source, options->limit, error);
+        status = predict(prediction, run, &p,
+                         stage ? stage : dc__bundle_stage(run, options->bundle), source,
+                         options->limit, error);
     close_predictor(&p);
     dc_source_free(other);
     return status;
@@ -172,15 +175,17 @@ static enum dc_status report_stage(json_t *report, struct dc_run *run, const str
     const int64_t count = options->limit > 0 && options->limit < source->count ? options->limit
                                                                                : source->count;
     enum dc_status status = DC_OK;
-    if (!source->labels || source->classes != network.classes)
+    if (dc_stage_reconstructs(stage) ? run->normal && !source->labels
+                                     : !source->labels || source->classes != network.classes)
         status = dc_fail(error, DC_ERR_DATA, "the data has no labels for %d classes",
                          network.classes);
     json_object_set_new(report, "stage", json_string(stage->name));
     json_object_set_new(report, "samples", json_integer(count));
     if (status == DC_OK)
-        status = dc_quantization_report(
-            report, run, stage, &network,
-            options->profile ? options->profile : run->experiment->profile, source, count, error);
+        status = dc_quantization_report(report, run, stage, &network,
+                                        options->profile ? options->profile
+                                                         : run->experiment->profile,
+                                        source, count, true, error);
     dc_stage_network_close(&network);
     return status;
 }

@@ -8,25 +8,31 @@
 #include <string.h>
 
 #include "qat/compare.h"
+#include "qat/oscillation.h"
 #include "qat/profile.h"
 #include "run/report.h"
 #include "run/run_internal.h"
+#include "run/sensitivity.h"
 #include "train/mcnemar.h"
 
-enum { COMPARED_SAMPLES = 128, COMPARED_ROWS = 16 };
+enum { COMPARED_SAMPLES = 128, COMPARED_ROWS = 16, SENSITIVITY_SAMPLES = 1000 };
 
 // Everything the report is made from.
 struct work {
     struct dc_run *run;
+    const struct dc_stage *stage;
     const struct dc_source *source;
     struct dc_view view;
     int64_t count;
+    bool tries_layers;
     int classes;
-    struct dc_stage_network plain;  // the unrounded network
-    struct dc_float_predictor *floats;
+    const struct dc_stage_network *network;  // with simulated rounding
+    struct dc_stage_network plain;           // the unrounded network
+    struct dc_float_predictor *floats, *simulation;
     struct dc_integer_predictor *integers;
-    float *logits;  // [count, classes], of one of the two
-    bool *right;    // [count]: the float network gets the sample right
+    float *logits;     // [count, classes], of one of them
+    float *simulated;  // the same, of the simulation
+    bool *right;       // [count]: the float network gets the sample right
 };
 
 static enum dc_status open_both(struct work *w, const struct dc_stage *stage,
@@ -41,6 +47,8 @@ static enum dc_status open_both(struct work *w, const struct dc_stage *stage,
     DC_TRY(dc_params_copy_by_name(w->plain.params, network->params, &copied, error));
     DC_TRY(dc_float_predictor_create(&w->floats, w->run->ctx, w->plain.graph, w->plain.params,
                                      w->plain.image, w->plain.output, DC_EVALUATION_BATCH, error));
+    DC_TRY(dc_float_predictor_create(&w->simulation, w->run->ctx, network->graph, network->params,
+                                     network->image, network->output, DC_EVALUATION_BATCH, error));
     DC_TRY(dc_stage_lower(&model, w->run->ctx, network, network->params, profile, "", error));
     DC_TRY(
         dc_integer_predictor_create(&w->integers, w->run->ctx, model, DC_EVALUATION_BATCH, error));
@@ -48,25 +56,28 @@ static enum dc_status open_both(struct work *w, const struct dc_stage *stage,
     w->classes = network->classes;
     w->logits = dc_alloc(sizeof *w->logits * (size_t)(w->count * w->classes), error);
     w->right = dc_alloc((size_t)w->count * sizeof *w->right, error);
-    return w->logits && w->right ? DC_OK : DC_ERR_MEMORY;
+    w->simulated = dc_alloc(sizeof *w->logits * (size_t)(w->count * w->classes), error);
+    return w->logits && w->simulated && w->right ? DC_OK : DC_ERR_MEMORY;
 }
 
 static void close_both(struct work *w)
 {
     dc_float_predictor_free(w->floats);
+    dc_float_predictor_free(w->simulation);
     dc_integer_predictor_free(w->integers);
     dc_stage_network_close(&w->plain);
     free(w->logits);
+    free(w->simulated);
     free(w->right);
 }
 
-static enum dc_status evaluate(json_t **scores_json, const struct work *w,
+static enum dc_status evaluate(json_t *object, const char *key, float *logits, const struct work *w,
                                const struct dc_predictor *predictor, struct dc_error *error)
 {
     struct dc_scores *scores = NULL;
-    DC_TRY(dc_scores_create(&scores, w->classes, w->run->arena, error));
-    DC_TRY(dc__evaluate(scores, w->logits, &w->view, predictor, w->source, NULL, w->count, error));
-    *scores_json = dc_report_scores(scores);
+    DC_TRY(dc__scores_create(&scores, w->run, w->stage, predictor, w->count, error));
+    DC_TRY(dc__evaluate(scores, logits, &w->view, predictor, w->source, NULL, w->count, error));
+    json_object_set_new(object, key, dc_report_scores(scores));
     return DC_OK;
 }
 
@@ -179,27 +190,76 @@ static enum dc_status compare(struct dc_comparison *comparison, const struct wor
     return status;
 }
 
+// Of networks that classify.
+static enum dc_status add_sensitivity(json_t *all, const struct work *w, struct dc_error *error)
+{
+    int64_t ids[SENSITIVITY_SAMPLES];
+    const int64_t samples = w->count < SENSITIVITY_SAMPLES ? w->count : SENSITIVITY_SAMPLES;
+    if (!w->tries_layers || dc_stage_reconstructs(w->stage))
+        return DC_OK;
+    for (int64_t i = 0; i < samples; i++)
+        ids[i] = i * w->count / samples;
+    return dc_add_sensitivity(all, w->run, &w->view, w->network, w->source, ids, samples, error);
+}
+
+static void add_oscillation(const json_t *all, const struct work *w)
+{
+    size_t i;
+    json_t *layer;
+    json_array_foreach(all, i, layer)
+    {
+        struct dc_oscillation_share share;
+        const int at = dc_graph_find(w->network->graph,
+                                     json_string_value(json_object_get(layer, "layer")));
+        if (at < 0 || !dc_oscillation_of(&share, &w->network->graph->nodes[at], w->network->params,
+                                         w->stage->quantize.oscillation.reported_frequency))
+            continue;
+        json_object_set_new(layer, "oscillating", json_real(share.oscillating));
+        json_object_set_new(layer, "frozen", json_real(share.frozen));
+    }
+}
+
+// How often simulated rounding and the integers disagree: outputs, and codes at most.
+static json_t *apart_from_simulation(const struct work *w)
+{
+    const int64_t outputs = w->count * w->classes;
+    const double scale = (double)dc_imodel_output(w->integers->model)->scale;
+    int64_t different = 0;
+    double most = 0.0;
+    for (int64_t i = 0; i < outputs; i++) {
+        const double apart = fabs((double)w->simulated[i] - (double)w->logits[i]) / scale;
+        different += apart >= 0.5;
+        most = apart > most ? apart : most;
+    }
+    return json_pack("{s:I, s:I, s:I}", "outputs", (json_int_t)outputs, "different",
+                     (json_int_t)different, "furthest", (json_int_t)lrint(most));
+}
+
 static enum dc_status report(json_t *object, struct work *w, struct dc_error *error)
 {
-    json_t *scores = NULL;
-    DC_TRY(evaluate(&scores, w, &w->floats->predictor, error));
-    json_object_set_new(object, "float", scores);
-    for (int64_t i = 0; i < w->count; i++)
+    DC_TRY(evaluate(object, "float", w->logits, w, &w->floats->predictor, error));
+    const bool classifies = !dc_stage_reconstructs(w->stage);
+    for (int64_t i = 0; classifies && i < w->count; i++)
         w->right[i] = is_right(w, i);
-    DC_TRY(evaluate(&scores, w, &w->integers->predictor, error));
-    json_object_set_new(object, "int8", scores);
+    DC_TRY(evaluate(object, "simulated", w->simulated, w, &w->simulation->predictor, error));
+    DC_TRY(evaluate(object, "int8", w->logits, w, &w->integers->predictor, error));
 
     const struct dc_imodel *model = w->integers->model;
     const int64_t samples = w->count < COMPARED_SAMPLES ? w->count : COMPARED_SAMPLES;
     struct dc_comparison *comparison = NULL;
     DC_TRY(dc_comparison_create(&comparison, w->run->ctx, model, w->plain.graph, w->plain.params,
                                 w->plain.image, error));
-    const enum dc_status status = compare(comparison, w, samples, error);
+    enum dc_status status = compare(comparison, w, samples, error);
+    json_t *all = status == DC_OK ? layers(comparison, model) : NULL;
     if (status == DC_OK)
-        json_object_set_new(object, "quantization",
-                            json_pack("{s:s, s:o, s:I, s:o}", "profile", model->profile->name,
-                                      "flips", flips(w), "compared_samples", (json_int_t)samples,
-                                      "layers", layers(comparison, model)));
+        status = add_sensitivity(all, w, error);
+    if (status == DC_OK)
+        add_oscillation(all, w);
+    json_object_set_new(object, "quantization",
+                        json_pack("{s:s, s:o*, s:o, s:I, s:o*}", "profile", model->profile->name,
+                                  "flips", classifies ? flips(w) : NULL, "simulation",
+                                  apart_from_simulation(w), "compared_samples", (json_int_t)samples,
+                                  "layers", all));
     dc_comparison_free(comparison);
     return status;
 }
@@ -208,10 +268,14 @@ enum dc_status dc_quantization_report(json_t *object, struct dc_run *run,
                                       const struct dc_stage *stage,
                                       const struct dc_stage_network *network, const char *profile,
                                       const struct dc_source *source, int64_t count,
-                                      struct dc_error *error)
+                                      bool tries_layers, struct dc_error *error)
 {
-    struct work w = {
-        .run = run, .source = source, .count = count < source->count ? count : source->count};
+    struct work w = {.run = run,
+                     .stage = stage,
+                     .source = source,
+                     .network = network,
+                     .tries_layers = tries_layers,
+                     .count = count < source->count ? count : source->count};
     enum dc_status status = open_both(&w, stage, network, profile, error);
     if (status == DC_OK)
         status = report(object, &w, error);
@@ -232,6 +296,16 @@ static const char *decibels(char text[16], const json_t *layer, const char *key)
         snprintf(text, 16, "exact");
     else
         snprintf(text, 16, "%.1f", json_real_value(value));
+    return text;
+}
+
+static const char *percent(char text[16], const json_t *layer, const char *key)
+{
+    const json_t *value = json_object_get(layer, key);
+    if (value)
+        snprintf(text, 16, "%.2f %%", 100.0 * json_real_value(value));
+    else
+        snprintf(text, 16, "-");
     return text;
 }
 
@@ -292,32 +366,45 @@ void dc_quantization_text(struct dc_text_buffer *out, const json_t *report)
                    json_string_value(json_object_get(report, "stage")),
                    json_string_value(json_object_get(q, "profile")),
                    (long long)json_integer_value(json_object_get(report, "samples")));
-    dc_text_append(out, "float      %.2f %%\nint8       %.2f %%\n",
-                   100.0 * real_at(report, "float", "accuracy"),
-                   100.0 * real_at(report, "int8", "accuracy"));
-    dc_text_append(out, "flips      %.0f lost, %.0f won; McNemar's p = %.3g\n",
-                   real_at(some, "lost", NULL), real_at(some, "won", NULL),
-                   real_at(some, "p", NULL));
+    char float_text[32], simulated_text[32], int8_text[32];
+    const json_t *simulation = json_object_get(q, "simulation");
+    dc_text_append(out, "float      %s\nsimulated  %s; ",
+                   dc_report_measure(float_text, json_object_get(report, "float")),
+                   dc_report_measure(simulated_text, json_object_get(report, "simulated")));
     dc_text_append(out,
-                   "\nworst layer first, over %.0f samples; SQNR in dB, alone: of this layer by "
-                   "itself\n",
-                   real_at(q, "compared_samples", NULL));
+                   "%.0f of %.0f outputs are other codes than the integers', %.0f apart at most\n",
+                   real_at(simulation, "different", NULL), real_at(simulation, "outputs", NULL),
+                   real_at(simulation, "furthest", NULL));
+    dc_text_append(out, "int8       %s\n",
+                   dc_report_measure(int8_text, json_object_get(report, "int8")));
+    if (some)
+        dc_text_append(out, "flips      %.0f lost, %.0f won; McNemar's p = %.3g\n",
+                       real_at(some, "lost", NULL), real_at(some, "won", NULL),
+                       real_at(some, "p", NULL));
+    dc_text_append(
+        out,
+        "\nworst layer first, over %.0f samples; SQNR in dB, alone: of this layer by "
+        "itself;\nonly, but: accuracy with this layer alone quantized, and alone float\n",
+        real_at(q, "compared_samples", NULL));
     const json_t *all = json_object_get(q, "layers");
     const int name_width = longest_name(all);
-    dc_text_append(out, "%-*s %-18s %6s %6s %8s %9s %10s %5s %9s %9s\n", name_width, "layer", "op",
-                   "SQNR", "alone", "clipped", "saturated", "scale", "zero", "shifts", "sum bits");
+    dc_text_append(out, "%-*s %-18s %6s %6s %7s %7s %8s %9s %10s %5s %9s %9s %9s\n", name_width,
+                   "layer", "op", "SQNR", "alone", "only", "but", "clipped", "saturated", "scale",
+                   "zero", "shifts", "sum bits", "oscillate");
     size_t i;
     const json_t *layer;
     json_array_foreach(all, i, layer)
     {
-        char sqnr[16], alone[16], shifts[32], bits[32];
+        char sqnr[16], alone[16], only[16], but[16], oscillating[16], shifts[32], bits[32];
         dc_text_append(
-            out, "%-*s %-18s %6s %6s %6.2f %% %7.2f %% %10.4g %5.0f %9s %9s\n", name_width,
-            json_string_value(json_object_get(layer, "layer")),
+            out, "%-*s %-18s %6s %6s %7s %7s %6.2f %% %7.2f %% %10.4g %5.0f %9s %9s %9s\n",
+            name_width, json_string_value(json_object_get(layer, "layer")),
             json_string_value(json_object_get(layer, "op")), decibels(sqnr, layer, "sqnr"),
-            decibels(alone, layer, "sqnr_alone"), 100.0 * real_at(layer, "clipped", NULL),
+            decibels(alone, layer, "sqnr_alone"), percent(only, layer, "accuracy_only"),
+            percent(but, layer, "accuracy_but"), 100.0 * real_at(layer, "clipped", NULL),
             100.0 * real_at(layer, "saturated", NULL), real_at(layer, "scale", NULL),
             real_at(layer, "zero_point", NULL),
-            range_text(shifts, json_object_get(layer, "shifts")), bits_text(bits, layer));
+            range_text(shifts, json_object_get(layer, "shifts")), bits_text(bits, layer),
+            percent(oscillating, layer, "oscillating"));
     }
 }

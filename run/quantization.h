@@ -1,15 +1,22 @@
 // What rounding a network to integers did: to its accuracy, to each sample, to each layer.
 //
 // Adds to an object:
-//   "float", "int8"   scores of the unrounded network and of the integer engine
-//   "quantization"    {profile, flips, compared_samples, layers}
-//     flips           {lost, won, p, lost_samples, won_samples}: samples that only the float
+//   "float", "simulated", "int8"   scores of the unrounded network, of simulated rounding as in
+//                   training, and of the integer engine
+//   "quantization"    {profile, flips, simulation, compared_samples, layers}
+//     simulation      {outputs, different, furthest}: outputs that simulated rounding and the
+//                     engine give other codes, and by how many at most
+//     flips           of classifiers: {lost, won, p, lost_samples, won_samples}: samples that only
+//     the float
 //                     network, or only the integers, get right; p of McNemar's test
 //                     (train/mcnemar.h)
 //     layers          worst first: {layer, op, sqnr, sqnr_alone, clipped, saturated, scale,
 //                     zero_point, multipliers, shifts, largest_sum, sum_range}, qat/compare.h's
 //                     figures over samples spread evenly; pairs are [least, most]; sqnr null:
 //                     nothing differs
+//                     accuracy_only, accuracy_but: over 1,000 samples at most, this layer alone
+//                     quantized, this layer alone float (run/sensitivity.h); oscillating, frozen:
+//                     shares of weights, where training followed them (qat/oscillation.h)
 // Sample ids are those of the data set.
 
 #ifndef DC_RUN_QUANTIZATION_H
@@ -22,10 +29,14 @@
 #include "run/schema.h"
 
 // network: an opened quantized stage; count: of the source's first samples, which have labels.
-DC_MUST_USE enum dc_status
-dc_quantization_report(json_t *object, struct dc_run *run, const struct dc_stage *stage,
-                       const struct dc_stage_network *network, const char *profile,
-                       const struct dc_source *source, int64_t count, struct dc_error *error);
+// tries_layers: also with each layer alone quantized and alone float, which takes an evaluation
+// each.
+DC_MUST_USE enum dc_status dc_quantization_report(json_t *object, struct dc_run *run,
+                                                  const struct dc_stage *stage,
+                                                  const struct dc_stage_network *network,
+                                                  const char *profile,
+                                                  const struct dc_source *source, int64_t count,
+                                                  bool tries_layers, struct dc_error *error);
 
 void dc_quantization_text(struct dc_text_buffer *out, const json_t *report);
 

@@ -2,6 +2,7 @@
 
 #include "run/report.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,8 +38,28 @@ void dc_report_counts(json_t *object, const struct dc_stage_network *network, bo
     json_object_set_new(object, "weight_bytes", json_integer(bytes));
 }
 
+static json_t *number_or_null(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *reconstruction(const struct dc_scores *scores)
+{
+    const struct dc_reconstruction *r = scores->reconstruction;
+    json_t *object = json_pack("{s:I, s:f}", "samples", (json_int_t)scores->samples, "loss",
+                               scores->loss);
+    if (r->normal)
+        json_object_update_new(object, json_pack("{s:o, s:o, s:o}", "normal_error",
+                                                 number_or_null(r->normal_error), "anomalous_error",
+                                                 number_or_null(r->anomalous_error), "auc",
+                                                 number_or_null(r->auc)));
+    return object;
+}
+
 json_t *dc_report_scores(const struct dc_scores *scores)
 {
+    if (scores->reconstruction)
+        return reconstruction(scores);
     json_t *per_class = json_array(), *confusion = json_array();
     const int n = scores->classes;
     for (int label = 0; label < n; label++) {
@@ -73,11 +94,16 @@ static const char *with_commas(char text[32], int64_t value)
     return text;
 }
 
-static const char *percent(char text[32], const json_t *stage, const char *key)
+const char *dc_report_measure(char text[32], const json_t *scores)
 {
-    const json_t *accuracy = json_object_get(json_object_get(stage, key), "accuracy");
+    const json_t *accuracy = json_object_get(scores, "accuracy");
+    const json_t *auc = json_object_get(scores, "auc"), *loss = json_object_get(scores, "loss");
     if (accuracy)
         snprintf(text, 32, "%.2f %%", 100.0 * json_real_value(accuracy));
+    else if (json_is_real(auc))
+        snprintf(text, 32, "AUC %.4f", json_real_value(auc));
+    else if (loss)
+        snprintf(text, 32, "MSE %.4f", json_real_value(loss));
     else
         snprintf(text, 32, "-");
     return text;
@@ -99,7 +125,8 @@ void dc_report_table(struct dc_text_buffer *out, const struct dc_experiment *exp
             with_commas(parameters, json_integer_value(json_object_get(stage, "parameters"))),
             with_commas(macs, json_integer_value(json_object_get(stage, "macs"))),
             with_commas(bytes, json_integer_value(json_object_get(stage, "weight_bytes"))),
-            percent(float_text, stage, "float"), percent(int8_text, stage, "int8"),
+            dc_report_measure(float_text, json_object_get(stage, "float")),
+            dc_report_measure(int8_text, json_object_get(stage, "int8")),
             json_real_value(json_object_get(stage, "seconds")));
     }
 }

@@ -12,11 +12,15 @@
 struct dc_stage_network;
 void dc_report_counts(json_t *object, const struct dc_stage_network *network, bool quantized);
 
-// {samples, accuracy, accuracy_error, top5, loss, per_class: [...], confusion: [[...]]}
+// {samples, accuracy, accuracy_error, top5, loss, per_class: [...], confusion: [[...]]}; of a
+// reconstruction {samples, loss, and where classes are said to be normal: normal_error,
+// anomalous_error, auc}, null where no sample is of that kind.
 json_t *dc_report_scores(const struct dc_scores *scores);
+// The one figure of them for a table: "91.30 %", "AUC 0.9312", "MSE 0.1234"; "-" of NULL.
+const char *dc_report_measure(char text[32], const json_t *scores);
 
-// network, parameters, MACs, bytes, float accuracy, int8 accuracy, seconds: a line a stage that is
-// done and is not an export.
+// network, parameters, MACs, bytes, what float and int8 reach, seconds: a line a stage that is done
+// and is not an export.
 void dc_report_table(struct dc_text_buffer *out, const struct dc_experiment *experiment,
                      const json_t *results);
 

@@ -53,6 +53,7 @@ struct dc_run {
     struct dc_source *train_source, *test_source;  // opened when first needed
     int64_t *train_ids, *validation_ids;
     int64_t train_count, validation_count;
+    bool *normal;  // [classes]: data.normal; NULL: not said
     struct dc_normalization normalization;
     json_t *results;  // {"experiment": name, "stages": {...}}
 };

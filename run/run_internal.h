@@ -22,6 +22,12 @@ DC_MUST_USE enum dc_status dc__evaluate(struct dc_scores *scores, float *logits,
                                         const struct dc_source *source, const int64_t *ids,
                                         int64_t count, struct dc_error *error);
 
+// Room for the scores of a stage's network (NULL: a classifier) over up to `samples` samples.
+DC_MUST_USE enum dc_status dc__scores_create(struct dc_scores **scores, const struct dc_run *run,
+                                             const struct dc_stage *stage,
+                                             const struct dc_predictor *predictor, int64_t samples,
+                                             struct dc_error *error);
+
 // The quantized stage that a bundle of this run was exported from, told by its folder's name; NULL
 // for a bundle elsewhere, which is taken to read the data as the experiment normalizes it.
 const struct dc_stage *dc__bundle_stage(struct dc_run *run, const char *bundle);

@@ -83,6 +83,45 @@ struct dc_loader_config dc_run_training_samples(const struct dc_run *run, int64_
     };
 }
 
+// Training keeps the samples of normal classes; validation keeps all, to tell them apart.
+static enum dc_status keep_normal(struct dc_run *run, struct dc_error *error)
+{
+    const struct dc_numbers *normal = &run->experiment->data.normal;
+    const struct dc_source *source = run->train_source;
+    int64_t kept = 0;
+    int listed = 0;
+    if (normal->count == 0)
+        return DC_OK;
+    run->normal = DC_NEW(run->arena, bool, source->classes, error);
+    if (!run->normal)
+        return DC_ERR_MEMORY;
+    for (int i = 0; i < normal->count; i++) {
+        const int label = (int)normal->items[i];
+        if (label >= source->classes || (double)label != normal->items[i])
+            return dc_fail(error, DC_ERR_CONFIG, "normal: there is no label %g, labels are 0 to %d",
+                           normal->items[i], source->classes - 1);
+        listed += !run->normal[label];
+        run->normal[label] = true;
+    }
+    if (!source->labels || listed == source->classes)
+        return dc_fail(error, DC_ERR_CONFIG, "normal: no sample is of another class");
+    for (int64_t i = 0; i < run->train_count; i++)
+        if (run->normal[source->labels[run->train_ids[i]]])
+            run->train_ids[kept++] = run->train_ids[i];
+    run->train_count = kept;
+    return kept > 0 ? DC_OK
+                    : dc_fail(error, DC_ERR_DATA, "normal: no training sample is of these classes");
+}
+
+enum dc_status dc__scores_create(struct dc_scores **scores, const struct dc_run *run,
+                                 const struct dc_stage *stage, const struct dc_predictor *predictor,
+                                 int64_t samples, struct dc_error *error)
+{
+    if (stage && dc_stage_reconstructs(stage))
+        return dc_scores_create_reconstruction(scores, run->normal, samples, run->arena, error);
+    return dc_scores_create(scores, predictor->classes, run->arena, error);
+}
+
 enum dc_status dc_run_need_train_data(struct dc_run *run, struct dc_error *error)
 {
     if (run->train_source)
@@ -93,6 +132,7 @@ enum dc_status dc_run_need_train_data(struct dc_run *run, struct dc_error *error
                                   &run->validation_count, run->train_source, data->validation,
                                   (uint32_t)data->split_seed, run->arena, error),
               error, "%s: data", run->experiment->path);
+    DC_TRY_IN(keep_normal(run, error), error, "%s: data", run->experiment->path);
     DC_TRY_IN(set_normalization(run, error), error, "%s: data", run->experiment->path);
     return DC_OK;
 }

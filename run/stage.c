@@ -24,7 +24,7 @@ static enum dc_status check_fits(const struct dc_run *run, const struct dc_stage
                             stage->name, stage->model, dc_shape_text(want, &network->model.sample),
                             run->experiment->data.path, dc_shape_text(have, &source->sample));
     DC_TRY_IN(dc_view_check(&view, source, error), error, "stage '%s'", stage->name);
-    if (network->classes != source->classes)
+    if (network->classes != source->classes && !dc_stage_reconstructs(stage))
         return dc_fail_yaml(
             error, dc_stage_place(stage, NULL, "model"),
             "stage '%s': the model %s has %d classes, the data in %s has %d; set the "
@@ -90,12 +90,13 @@ static enum dc_status validate(void *user, double *accuracy, struct dc_error *er
     const struct dc_predictor *predictor = integers ? &integers->predictor
                                                     : &v->predictor->predictor;
     const struct dc_view view = dc_run_view(run, v->stage, &v->network->model.sample);
-    enum dc_status status = dc_scores_create(&scores, predictor->classes, run->arena, error);
+    enum dc_status status = dc__scores_create(&scores, run, v->stage, predictor,
+                                              run->validation_count, error);
     if (status == DC_OK)
         status = dc__evaluate(scores, NULL, &view, predictor, run->train_source,
                               run->validation_ids, run->validation_count, error);
     dc_integer_predictor_free(integers);
-    *accuracy = status == DC_OK ? dc_accuracy(scores) : 0.0;
+    *accuracy = status == DC_OK ? dc_scores_measure(scores) : 0.0;
     return status;
 }
 
@@ -317,8 +318,11 @@ enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage, json_
                                      (json_int_t)trained.steps, "plan_bytes",
                                      (json_int_t)trained.plan_bytes, "seconds", trained.seconds));
     if (trained.best_epoch >= 0)
-        json_object_update_new(result, json_pack("{s:i, s:f}", "best_epoch", trained.best_epoch + 1,
-                                                 "validation_accuracy", trained.best_accuracy));
+        json_object_update_new(
+            result,
+            json_pack("{s:i, s:f}", "best_epoch", trained.best_epoch + 1,
+                      dc_stage_reconstructs(stage) ? "validation_auc" : "validation_accuracy",
+                      trained.best_accuracy));
     return DC_OK;
 }
 

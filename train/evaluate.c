@@ -20,6 +20,11 @@ double dc_accuracy_error(const struct dc_scores *scores)
     return scores->samples ? sqrt(p * (1.0 - p) / (double)scores->samples) : 0.0;
 }
 
+double dc_scores_measure(const struct dc_scores *scores)
+{
+    return scores->reconstruction ? scores->reconstruction->auc : dc_accuracy(scores);
+}
+
 enum dc_status dc_scores_create(struct dc_scores **out, int classes, struct dc_arena *arena,
                                 struct dc_error *error)
 {
@@ -30,6 +35,14 @@ enum dc_status dc_scores_create(struct dc_scores **out, int classes, struct dc_a
     *scores = (struct dc_scores){.classes = classes, .confusion = confusion};
     *out = scores;
     return DC_OK;
+}
+
+enum dc_status dc_scores_create_reconstruction(struct dc_scores **scores, const bool *normal,
+                                               int64_t capacity, struct dc_arena *arena,
+                                               struct dc_error *error)
+{
+    DC_TRY(dc_scores_create(scores, 0, arena, error));
+    return dc_reconstruction_create(&(*scores)->reconstruction, normal, capacity, arena, error);
 }
 
 enum dc_status dc_scores_add(struct dc_scores *scores, const float *logits, const int32_t *labels,
@@ -56,6 +69,20 @@ enum dc_status dc_scores_add(struct dc_scores *scores, const float *logits, cons
     return DC_OK;
 }
 
+static enum dc_status add_batch(struct dc_scores *scores, const float *out,
+                                const struct dc_predictor *predictor, const struct dc_batch *batch,
+                                struct dc_error *error)
+{
+    double sum = 0.0;
+    if (!scores->reconstruction)
+        return dc_scores_add(scores, out, batch->labels, batch->rows, error);
+    DC_TRY(dc_reconstruction_add(scores->reconstruction, &sum, out, batch->inputs, batch->labels,
+                                 batch->rows, predictor->classes, error));
+    scores->samples += batch->rows;
+    scores->loss += sum;
+    return DC_OK;
+}
+
 enum dc_status dc_evaluate(struct dc_scores *scores, float *logits,
                            const struct dc_predictor *predictor, struct dc_loader *loader,
                            struct dc_error *error)
@@ -73,12 +100,14 @@ enum dc_status dc_evaluate(struct dc_scores *scores, float *logits,
         float *out = logits ? logits + done * predictor->classes : room;
         status = predictor->predict(predictor->user, out, batch.inputs, batch.rows, error);
         if (status == DC_OK && scores)
-            status = dc_scores_add(scores, out, batch.labels, batch.rows, error);
+            status = add_batch(scores, out, predictor, &batch, error);
         done += batch.rows;
     }
     free(room);
     if (status == DC_OK && scores && scores->samples)
         scores->loss /= (double)scores->samples;
+    if (status == DC_OK && scores && scores->reconstruction)
+        status = dc_reconstruction_finish(scores->reconstruction, error);
     return status;
 }
 

@@ -6,6 +6,7 @@
 #include "core/graph.h"
 #include "core/params.h"
 #include "core/source.h"
+#include "train/reconstruction.h"
 
 struct dc_scores {
     int64_t samples;
@@ -13,14 +14,24 @@ struct dc_scores {
     int64_t correct, correct5;  // top-1; top-5 (of fewer classes: all)
     double loss;                // mean cross-entropy without smoothing
     int64_t *confusion;         // [classes][classes]: [label][prediction]
+    // Of a network that gives back its input; then samples and loss, the mean squared error, are
+    // all that counts of the above. Else NULL.
+    struct dc_reconstruction *reconstruction;
 };
 
 double dc_accuracy(const struct dc_scores *scores);  // in [0, 1]
 // sqrt(p (1 - p) / n): the standard error of a binomial proportion
 double dc_accuracy_error(const struct dc_scores *scores);
+// What training goes by, in [0, 1], more is better: the accuracy, or the AUC of reconstruction.
+double dc_scores_measure(const struct dc_scores *scores);
 
 DC_MUST_USE enum dc_status dc_scores_create(struct dc_scores **scores, int classes,
                                             struct dc_arena *arena, struct dc_error *error);
+// For a network that gives back its input (train/reconstruction.h).
+DC_MUST_USE enum dc_status dc_scores_create_reconstruction(struct dc_scores **scores,
+                                                           const bool *normal, int64_t capacity,
+                                                           struct dc_arena *arena,
+                                                           struct dc_error *error);
 // logits: [rows, classes]. The prediction is the first of the largest logits. NaN is
 // DC_ERR_NUMERIC and names the row.
 DC_MUST_USE enum dc_status dc_scores_add(struct dc_scores *scores, const float *logits,

@@ -25,13 +25,17 @@ static json_t *epoch_object(const struct dc_train_job *job, const struct dc_coun
                             json_real(counters->norm_sums[t] / (double)counters->batch));
         total += weight * value;
     }
-    json_t *object = json_pack("{s:s, s:i, s:I, s:f, s:f, s:o, s:o, s:o, s:f}", "stage", job->stage,
+    json_t *object = json_pack("{s:s, s:i, s:I, s:f, s:f, s:o, s:o, s:o}", "stage", job->stage,
                                "epoch", epoch + 1, "step", (json_int_t)counters->step,
                                "learning_rate", learning_rate, "loss", total, "terms", terms,
-                               "weights", weights, "gradient_norms", norms, "train_accuracy",
-                               counters->correct / counters->samples);
+                               "weights", weights, "gradient_norms", norms);
+    const bool labels = dc_train_has_labels(job);
+    if (object && labels)
+        json_object_set_new(object, "train_accuracy",
+                            json_real(counters->correct / counters->samples));
     if (object && job->hooks.evaluate)
-        json_object_set_new(object, "validation_accuracy", json_real(counters->last_accuracy));
+        json_object_set_new(object, labels ? "validation_accuracy" : "validation_auc",
+                            json_real(counters->last_accuracy));
     if (object)
         json_object_set_new(object, "seconds", json_real(counters->seconds));
     return object;

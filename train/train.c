@@ -113,6 +113,14 @@ static struct dc_step step_state(const struct trainer *t, int64_t total_batch, c
     };
 }
 
+bool dc_train_has_labels(const struct dc_train_job *job)
+{
+    for (int n = 0; n < job->network_count; n++)
+        if (job->networks[n].targets >= 0)
+            return true;
+    return false;
+}
+
 static void bind_network(struct trainer *t, int n, const struct dc_batch *batch)
 {
     const struct dc_network *network = &t->job->networks[n];
@@ -158,7 +166,7 @@ static void count_correct(struct trainer *t, const struct dc_network *network, i
 {
     const int64_t classes = dc_shape_row(&network->graph->nodes[network->output].shape);
     const float *logits = dc_plan_value(t->plans[n], network->output);
-    for (int64_t r = 0; batch->labels && r < batch->rows; r++) {
+    for (int64_t r = 0; network->targets >= 0 && batch->labels && r < batch->rows; r++) {
         const float *z = logits + r * classes;
         int64_t best = 0;
         for (int64_t c = 1; c < classes; c++)
@@ -254,7 +262,9 @@ static void report(struct trainer *t, bool epoch_done)
         .step = c->step,
         .steps = total,
         .loss = loss,
-        .accuracy = c->samples > 0.0 ? c->correct / c->samples : 0.0,
+        .accuracy = !dc_train_has_labels(t->job) ? -1.0
+                    : c->samples > 0.0           ? c->correct / c->samples
+                                                 : 0.0,
         .validation = c->last_accuracy,
         .seconds = t->seconds_before + spent,
         .seconds_left = here > 0 ? spent / (double)here * (double)(total - c->step) : -1.0,

@@ -75,14 +75,15 @@ struct dc_progress {
     const char *stage;
     int epoch, epochs;
     int64_t step, steps;  // of the whole stage
-    double loss, accuracy;
-    double validation;  // of the last epoch; negative: none yet
+    double loss;
+    double accuracy;    // negative: no labels are trained on
+    double validation;  // accuracy or AUC of the last epoch; negative: none yet
     double seconds, seconds_left;
     bool epoch_done;
 };
 
 struct dc_train_hooks {
-    // Accuracy in [0, 1] of the trained networks as they are now; NULL: no validation.
+    // Accuracy, or AUC, in [0, 1] of the trained networks as they are now; NULL: no validation.
     enum dc_status (*evaluate)(void *user, double *accuracy, struct dc_error *error);
     void *evaluate_user;
     // Around every optimizer step: once gradients are whole, and once weights are new. progress:
@@ -118,6 +119,9 @@ struct dc_train_result {
     int64_t steps;
     size_t plan_bytes;
 };
+
+// Whether labels are trained on: accuracies make sense, not so of networks that reconstruct.
+bool dc_train_has_labels(const struct dc_train_job *job);
 
 // Trains, or resumes from directory/last.h5 where there is one. On return the parameters are the
 // stage's result (best or last, averaged if asked for). DC_ERR_STOPPED after a checkpoint where the

@@ -164,7 +164,17 @@ static void the_quantization_report_agrees_with_eval(void **state)
         const double now = json_is_null(alone) ? INFINITY : json_real_value(alone);
         assert_true(now >= before && now > 0.0);
         before = now;
+        const char *op = json_string_value(json_object_get(layer, "op"));
+        const double only = json_real_value(json_object_get(layer, "accuracy_only"));
+        const double but = json_real_value(json_object_get(layer, "accuracy_but"));
+        const bool copies = strcmp(op, "reshape") == 0 || strstr(op, "pool");
+        assert_true(copies || (only > 0.25 && only <= 1.0 && but > 0.25 && but <= 1.0));
     }
+    const json_t *simulation = json_object_get(q, "simulation");
+    assert_int_equal(json_integer_value(json_object_get(simulation, "outputs")),
+                     TINY_TEST * TINY_CLASSES);
+    assert_true(json_integer_value(json_object_get(simulation, "different")) <
+                TINY_TEST * TINY_CLASSES);
     GOOD(NULL, "eval", "run", "--stage", "quantized", "--quantization");
     assert_non_null(strstr(outcome.out, "worst layer first"));
     assert_non_null(strstr(outcome.out, "McNemar"));
