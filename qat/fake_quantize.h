@@ -103,11 +103,30 @@ struct dc_weight_quantizer {
     enum dc_observer observer;  // of KEPT and LEARNED: min_max, percentile or mse
     double percentile;          // of |w|, in (0, 1]
     bool power_of_two;          // scales are, as steps of activations
+    // Of scales of weights: they grow until sums of a channel, over inputs of input_bits, fit three
+    // quarters of the accumulator; the rest is the bias's. 0: 32 bits, nothing grows.
+    int accumulator_bits, input_bits;
     // Behind all other parameters stands "oscillation" (role observer; oscillation.h).
     bool tracks;
 };
 
-// scale = max |w| / high, at least the floor. weights: [taps, channels]; scales: [channels].
+// What sum |code| of a channel, and its bias, may be; 0 for 32 bits.
+static inline double dc_sum_limit(const struct dc_weight_quantizer *quantizer)
+{
+    return quantizer->accumulator_bits == 0
+               ? 0.0
+               : 0.75 * (double)(INT64_C(1) << (quantizer->accumulator_bits - 1)) /
+                     (double)((1 << quantizer->input_bits) - 1);
+}
+static inline double dc_bias_limit(const struct dc_weight_quantizer *quantizer)
+{
+    return quantizer->accumulator_bits == 0
+               ? 0.0
+               : 0.25 * (double)(INT64_C(1) << (quantizer->accumulator_bits - 1)) - 1.0;
+}
+
+// scale = max |w| / high, at least the floor and what the accumulator asks for. weights: [taps,
+// channels]; scales: [channels].
 void dc_weight_scales(float *scales, const float *weights, int64_t taps, int channels,
                       const struct dc_weight_quantizer *quantizer);
 // The code of a weight under its scale: rint(w * (1 / scale)), clamped to +-high.

@@ -378,15 +378,15 @@ static enum dc_status add_layer(struct dc_imodel *model, struct dc_ilayer *l,
     if (l->op != DC_I_INPUT)
         DC_TRY(check_shapes(l, in, error));
     DC_TRY(check_sharing(l, in, error));
+    DC_TRY(copy_layer(model, l, in[0], error));
+    l->accumulator_low = l->accumulator_high = 0;
+    if (dc_ilayer_has_weights(l))
+        DC_TRY(check_weights(l, in[0], error));
     DC_TRY(check_powers(l, model->profile, error));
     const char *reason = model->profile->refuses ? model->profile->refuses(l, in) : NULL;
     if (reason)
         return dc_fail(error, DC_ERR_DATA, "profile %s does not take it: %s", model->profile->name,
                        reason);
-    DC_TRY(copy_layer(model, l, in[0], error));
-    l->accumulator_low = l->accumulator_high = 0;
-    if (dc_ilayer_has_weights(l))
-        DC_TRY(check_weights(l, in[0], error));
     model->profile->derive(l, in);
     return bound_sums(l, in, model->profile, error);
 }

@@ -62,7 +62,8 @@ static enum dc_status fold(struct folding *f, struct dc_arena *arena, const stru
 static void raise_scales(struct folding *f, double input_scale, struct dc_lower_report *report)
 {
     const double most_sum = (double)f->taps * (double)f->high * 255.0;
-    const double room = fmax(0x1p20, (double)INT32_MAX - most_sum);
+    const double room = f->quantizer->accumulator_bits ? dc_bias_limit(f->quantizer)
+                                                       : fmax(0x1p20, (double)INT32_MAX - most_sum);
     double largest = 0.0;
     for (int c = 0; c < f->channels; c++) {
         if (f->scales[c] < (double)DC_STEP_FLOOR) {

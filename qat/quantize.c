@@ -230,6 +230,25 @@ static enum dc_status check_layers(const struct pass *p)
     return DC_OK;
 }
 
+// Of the codes that a layer reads.
+static int input_bits(const struct pass *p, int i)
+{
+    int input = p->from->nodes[i].inputs[0];
+    while (input > 0 && keeps_quantizer(p, input))
+        input = p->from->nodes[input].inputs[0];
+    return p->bits[input];
+}
+
+static int64_t taps_of(const struct pass *p, int i)
+{
+    const struct dc_node *node = &p->from->nodes[i];
+    const struct dc_shape *in = &p->from->nodes[node->inputs[0]].shape;
+    if (node->op != &dc_op_conv)
+        return dc_shape_row(in);
+    const struct dc_conv_attributes *a = node->attributes;
+    return (int64_t)a->kernel_h * a->kernel_w * in->dims[in->rank - 1] / a->groups;
+}
+
 static struct dc_weight_quantizer weight_quantizer(const struct pass *p, int i, bool per_channel)
 {
     const struct dc_quantize_config *config = p->config;
@@ -240,6 +259,8 @@ static struct dc_weight_quantizer weight_quantizer(const struct pass *p, int i, 
         .bits = choose_bits(own ? own->weights : 0, edge ? config->first_last_bits : 0,
                             config->weight_bits),
         .scaling = config->weight_scaling,
+        .accumulator_bits = config->accumulator_bits < 32 ? config->accumulator_bits : 0,
+        .input_bits = input_bits(p, i),
         .power_of_two = config->power_of_two,
         .tracks = config->tracks,
         .observer = config->weight_observer == DC_OBSERVER_MOVING_AVERAGE ? DC_OBSERVER_MIN_MAX
@@ -254,6 +275,9 @@ static enum dc_status add_weighted(struct pass *p, int i, int *added)
     const int input = p->map[node->inputs[0]];
     const int reader = goes_on(p, i) ? only_reader(p, i) : -1;
     const bool normalized = reader >= 0 && kind_of(p, reader) == NORM;
+    const struct dc_weight_quantizer plain = weight_quantizer(p, i, true);
+    if (plain.accumulator_bits > 0 && dc_sum_limit(&plain) < (double)taps_of(p, i))
+        return refuse(p, i, "its kernel has too many taps for so narrow an accumulator");
     if (node->op == &dc_op_conv) {
         if (normalized && p->config->conv_per_tensor && !p->config->folded)
             return refuse(p, i,

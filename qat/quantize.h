@@ -38,8 +38,11 @@ struct dc_quantize_config {
     enum dc_weight_scaling weight_scaling;
     enum dc_activation_scaling activation_scaling;  // the input's range is always observed
     float clip_decay;
-    bool power_of_two;  // steps and scales
-    bool symmetric;     // activations have zero point 0
+    bool power_of_two;     // steps and scales
+    bool symmetric;        // activations have zero point 0
+    int accumulator_bits;  // kernels' sums stay within so many, a quarter of the range left to
+                           // biases; 0: 32. With DC_SCALE_OF_WEIGHTS alone; refused where a layer
+                           // has too many taps
     // Batch normalization is going to be folded (fold.h), so that one scale for a kernel, or a
     // power of two, stays.
     bool folded;

@@ -8,6 +8,16 @@
 #include "qat/fake_quantize.h"
 #include "qat/oscillation.h"
 
+// The scale under which sum |code| stays within the limit, though each code may be half a step more
+// than its weight.
+static float least_scale(const float *weights, int64_t taps, int channels, int c, double limit)
+{
+    double sum = 0.0;
+    for (int64_t t = 0; limit > 0.0 && t < taps; t++)
+        sum += fabs((double)weights[t * channels + c]);
+    return limit > 0.0 ? (float)(sum * (1.0 + 0x1p-20) / (limit - 0.5 * (double)taps)) : 0.0f;
+}
+
 void dc_weight_scales(float *scales, const float *weights, int64_t taps, int channels,
                       const struct dc_weight_quantizer *quantizer)
 {
@@ -18,12 +28,16 @@ void dc_weight_scales(float *scales, const float *weights, int64_t taps, int cha
             scales[c] = scales[c] > v ? scales[c] : v;  // NaN wins, once there
         }
     }
+    for (int c = 0; c < channels; c++) {
+        const float least = least_scale(weights, taps, channels, c, dc_sum_limit(quantizer));
+        scales[c] /= (float)dc_code_high(quantizer->bits);
+        scales[c] = scales[c] < least ? least : scales[c];
+    }
     float largest = 0.0f;
     for (int c = 0; c < channels; c++)
         largest = largest > scales[c] ? largest : scales[c];
     for (int c = 0; c < channels; c++) {
-        const float scale = (quantizer->per_channel ? scales[c] : largest) /
-                            (float)dc_code_high(quantizer->bits);
+        const float scale = quantizer->per_channel ? scales[c] : largest;
         scales[c] = scale < DC_STEP_FLOOR ? DC_STEP_FLOOR : scale;
         if (quantizer->power_of_two)
             scales[c] = dc_power_of_two_above(scales[c]);

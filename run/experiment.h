@@ -95,6 +95,7 @@ struct dc_quantize_spec {
     double average_constant, percentile;
     int64_t weights, activations, first_last;  // bits
     struct dc_bits_list layers;
+    int64_t accumulator_bits;
     int weight_scale;      // auto, calibrated, learned
     int activation_scale;  // auto, learned, clipped
     double clip_decay;

@@ -260,6 +260,11 @@ static enum dc_status check_quantize(const struct dc_stage *stage, struct dc_err
         return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "oscillation"),
                             "stage '%s': oscillation is of training, and there is no 'train'",
                             stage->name);
+    if (q->accumulator_bits < 32 && (q->weight_scale || q->weight_observer || q->adarounds))
+        return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "accumulator_bits"),
+                            "stage '%s': accumulator_bits needs weight_scale auto and no other "
+                            "weight_observer or adaround: scales must follow the weights",
+                            stage->name);
     if (q->first_last == 1)
         return dc_fail_yaml(error, dc_stage_place(stage, "quantize", "first_last"),
                             "stage '%s': first_last is 2 to 8 bits, or 0", stage->name);

@@ -198,6 +198,8 @@ static const struct dc_field quantize_fields[] = {
          "of activation_scale clipped: the loss has this times each squared clip added"),
     BOOL(dc_quantize_spec, "power_of_two", power_of_two, "false",
          "all scales are powers of two; folds batch normalization"),
+    INT(dc_quantize_spec, "accumulator_bits", accumulator_bits, "32", 16, 32,
+        "weights are scaled down until no sum can leave so many bits; with weight_scale auto"),
     BOOL(dc_quantize_spec, "symmetric", symmetric, "false", "activations have zero point 0"),
     BOOL(dc_quantize_spec, "fold_batch_norm", fold_batch_norm, "false",
          "batch normalization moves into the layers before it, with its running statistics, before "

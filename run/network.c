@@ -47,6 +47,7 @@ static struct dc_quantize_config quantize_config(struct dc_layer_bits *layers,
         .clip_decay = (float)spec->clip_decay,
         .power_of_two = spec->power_of_two,
         .symmetric = spec->symmetric,
+        .accumulator_bits = (int)spec->accumulator_bits,
         .folded = dc_folds(spec),
         .tracks = spec->tracks,
         .weight_observer = of_weights[spec->weight_observer],
@@ -364,7 +365,7 @@ enum dc_status dc_stage_lower(struct dc_imodel **model, const struct dc_ctx *ctx
         const char *what;
     } notes[] = {
         {report.raised_channels,
-         "had a bias outside int32; their scale was raised and codes rounded anew"},
+         "had a bias outside the accumulator; their scale was raised and codes rounded anew"},
         {report.floored_channels, "have a scale near 0 and were given the least step"},
         {report.shifted_channels,
          "have a multiplier above 1 that can leave int32 on some runtimes"},

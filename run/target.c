@@ -211,8 +211,10 @@ static enum dc_status check_layer(const struct dc_target_limits *target, const s
                        biases, target->name, (long long)target->bias_bits);
     if (dc_ilayer_has_weights(l) && sums > target->accumulator_bits)
         return dc_fail(error, DC_ERR_BUDGET,
-                       "layer '%s' can reach sums of %d bits, and target %s holds %lld", l->name,
-                       sums, target->name, (long long)target->accumulator_bits);
+                       "layer '%s' can reach sums of %d bits, and target %s holds %lld; "
+                       "quantize: {accumulator_bits: %lld} keeps them within",
+                       l->name, sums, target->name, (long long)target->accumulator_bits,
+                       (long long)target->accumulator_bits);
     return DC_OK;
 }
 

@@ -426,6 +426,18 @@ static void shifts_alone(const struct dc_imodel *m)
     }
 }
 
+// Sums of kernels fit the accumulator, biases included, and one that was not limited would not.
+static void sums_fit(const struct dc_imodel *m, int bits)
+{
+    for (int i = 0; i < m->count; i++) {
+        const struct dc_ilayer *l = &m->layers[i];
+        if (!dc_ilayer_has_weights(l))
+            continue;
+        assert_true(l->accumulator_low >= -(INT64_C(1) << (bits - 1)));
+        assert_true(l->accumulator_high < INT64_C(1) << (bits - 1));
+    }
+}
+
 // No zero points, and the input's step is its larger end over 127.
 static void zero_is_code_zero(const struct dc_imodel *m, const struct dc_params *p, bool powers)
 {
@@ -492,9 +504,11 @@ static void compare_with_engine(const struct dc_quantize_config *config)
         assert_true(config->folded || report.floored_channels == 1);
         if (config->power_of_two)
             shifts_alone(m);
+        if (config->accumulator_bits)
+            sums_fit(m, config->accumulator_bits);
         if (config->symmetric)
             zero_is_code_zero(m, p, config->power_of_two);
-        assert_int_equal(report.raised_channels, 0);
+        assert_int_equal(report.raised_channels, config->accumulator_bits ? 1 : 0);  // the floored
         must(dc_imodel_quantize_input(codes, m, x, ROWS * IN, &error));
         must(dc_engine_create(&engine, ctx, m, &error));
         dc_engine_run(engine, got, codes, ROWS);
@@ -509,8 +523,7 @@ static void compare_with_engine(const struct dc_quantize_config *config)
         // Sums of few bits are often ties, which double rounding rounds twice; of shifts without
         // zero points most are, and only those that round a half to even are as in training: then
         // every code is.
-        const bool even = strstr((*profile)->rounding, "even") &&
-                          !(*profile)->ops[DC_I_ADD].rounding;
+        const bool even = strstr(dc_profile_rounding(*profile, DC_I_ADD), "even");
         const bool shifts = config->power_of_two && config->symmetric;
         const bool twice = (coarse && strcmp((*profile)->rounding, "double") == 0) ||
                            (shifts && !even);
@@ -543,6 +556,7 @@ static void engine_gives_what_training_promised(void **state)
         {.activation_scaling = DC_STEP_CLIPPED, .observer = DC_OBSERVER_MIN_MAX},
         {.power_of_two = true, .folded = true, .dense_per_tensor = true},
         {.symmetric = true, .observer = DC_OBSERVER_MIN_MAX},
+        {.accumulator_bits = 18, .observer = DC_OBSERVER_MIN_MAX},
         {.symmetric = true, .activation_scaling = DC_STEP_LEARNED},
         {.symmetric = true, .power_of_two = true, .folded = true, .dense_per_tensor = true},
         {.power_of_two = true,

@@ -63,11 +63,10 @@ static int assert_keys(const struct dc_schema *schema, const char *text)
 static void every_key_is_written(void **state)
 {
     (void)state;
-    static const char *const all[] = {"stages.student.distill.cache={path: cache}",
-                                      "stages.quantized.train=''",
-                                      "stages.quantized.quantize.adaround={}",
-                                      "stages.student.quantize={oscillation: {}}",
-                                      "stages.quantized.quantize.oscillation=''"};
+    static const char *const all[] = {
+        "stages.student.distill.cache={path: cache}", "stages.quantized.train=''",
+        "stages.quantized.quantize.adaround={}", "stages.student.quantize={oscillation: {}}",
+        "stages.quantized.quantize.oscillation=''"};
     struct dc_experiment *experiment = read_experiment(test_path("export.yaml"), all, 5);
     char *text = written(experiment);
     int count = assert_keys(&dc__experiment_schema, text);

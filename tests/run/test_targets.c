@@ -105,7 +105,7 @@ static void integers_are_measured(void **state)
         const char *limit, *message;
     } limits[] = {
         {"bias_bits: 8\n", "has a bias of"},
-        {"accumulator_bits: 16\n", "can reach sums of"},
+        {"accumulator_bits: 17\n", "{accumulator_bits: 17} keeps them within"},
         {"ram: 100\n", "bytes of activations, and target small has 100"},
     };
     const struct child here = {.folder = root};
