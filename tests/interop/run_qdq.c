@@ -18,8 +18,8 @@
 #include "formats/onnx_write.h"
 #include "qat/engine.h"
 #include "tests/formats/helper_networks.h"
-#include "tests/qat/helper_models.h"
 #include "tests/interop/helper_network.h"
+#include "tests/qat/helper_models.h"
 
 enum { FLOAT_ROWS = 5, OP_ROWS = 16, NETWORK_ROWS = 100, MOST = 1 << 16 };
 

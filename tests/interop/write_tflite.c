@@ -16,8 +16,8 @@
 #include "core/file.h"
 #include "export/tflite.h"
 #include "qat/engine.h"
-#include "tests/qat/helper_models.h"
 #include "tests/interop/helper_network.h"
+#include "tests/qat/helper_models.h"
 
 enum { OPS_MIN = 4, OPS_MAX = 9, PATH_BYTES = 1024, NAME_BYTES = 128 };
 
@@ -133,6 +133,21 @@ static float tied(float scale, const struct dc_ilayer *l, const struct dc_ilayer
     return exp2f(rintf(log2f(scale * x->scale / l->scale))) * l->scale / x->scale;
 }
 
+// A fused activation in codes: RELU, RELU6, RELU_N1_TO_1, or none.
+static void fuse(struct dc_ilayer *l, int which)
+{
+    static const float bounds[][2] = {{0, 1e6f}, {0, 1e6f}, {0, 6}, {-1, 1}};
+    static const char *const names[] = {"relu", "relu", "relu6", "relu_n1_to_1", "none", "none"};
+    printf("%s %s activation %s\n", l->name, dc_iop_name(l->op), names[which]);
+    if (which > 3)
+        return;
+    const float zero = (float)l->zero_point;
+    const float low = roundf(bounds[which][0] / l->scale) + zero;
+    const float high = roundf(bounds[which][1] / l->scale) + zero;
+    l->clamp_low = low < -128 ? -128 : (int)low;
+    l->clamp_high = high > 127 ? 127 : (int)high;
+}
+
 // The same layers with scales moved apart and fused activations.
 static struct dc_imodel *rescaled(const struct dc_imodel *from, struct dc_random *random)
 {
@@ -151,8 +166,8 @@ static struct dc_imodel *rescaled(const struct dc_imodel *from, struct dc_random
             printf("%s %s scale %s -\n", l.name, dc_iop_name(l.op), scale_names[kind]);
             l.weight_scales = scales;
         }
-        if ((dc_ilayer_has_weights(&l) || l.op == DC_I_ADD) && pick(random, 2) == 0)
-            l.clamp_low = l.zero_point;
+        if (dc_ilayer_has_weights(&l) || l.op == DC_I_ADD)
+            fuse(&l, pick(random, 6));
         if (dc_imodel_add(m, &l, NULL, &error) != DC_OK)
             fail_msg("%s", error.message);
         free(scales);

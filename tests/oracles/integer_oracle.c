@@ -329,7 +329,7 @@ void oracle_integer_pool(int8_t *codes, const int8_t *x, bool average, const str
                 // (sum + n/2) / n in truncating integer division is half away from zero on the
                 // magnitude for even n, and the nearest integer for odd n.
                 codes[(oy * l->out_w + ox) * l->out_c + c] = clamp(
-                    average ? (int64_t)nearest_away(sum, taps) : best, l);
+                    average ? (int64_t)nearest_away(sum, taps > 0 ? taps : 1) : best, l);
                 if (average && l->even && !l->delegate)
                     codes[(oy * l->out_w + ox) * l->out_c + c] = even_code(
                         (double)(sum - taps * l->in_zero_point) / (double)taps, l);
