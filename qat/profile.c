@@ -64,11 +64,13 @@ static void average(int8_t *codes, const int32_t *sums, const struct dc_ilayer *
     }
 }
 
-// Convolutions multiply scales in double. Fully connected layers with one weight scale round the
-// product s_in * s_w to float32 first, as TFLite's Prepare() does.
+// Scales are multiplied in double. ruy alone rounds the product s_in * s_w of fully connected
+// layers with one weight scale to float32 first, as LiteRT's built-in kernel does, and as TFLM's
+// did once.
 static void derive_weighted(struct dc_ilayer *layer, const struct dc_ilayer *input, int shift_max)
 {
-    const bool product_in_float = layer->op == DC_I_FULLY_CONNECTED && !layer->per_channel;
+    const bool product_in_float = shift_max == SHIFT_MAX_SINGLE &&
+                                  layer->op == DC_I_FULLY_CONNECTED && !layer->per_channel;
     for (int c = 0; c < layer->channels; c++) {
         const float in_float = input->scale * layer->weight_scales[c];
         const double product = product_in_float

@@ -207,7 +207,8 @@ void oracle_integer_dense(int8_t *codes, int32_t *sums, const int8_t *x, const i
         sum += biases[o];
         sums[o] = (int32_t)sum;
         volatile float rounded = l->in_scale * scales[o];
-        const double product = per_channel ? (double)l->in_scale * (double)scales[o] : rounded;
+        const double product = per_channel || !l->single ? (double)l->in_scale * (double)scales[o]
+                                                         : (double)rounded;
         if (l->dense_away) {
             const double factor = (double)l->in_scale * (double)scales[o] / (double)l->out_scale;
             codes[o] = clamp(double_away(sum, factor) + l->out_zero_point, l);

@@ -65,11 +65,12 @@ static struct oracle_layer describe(const struct dc_imodel *m, const struct dc_i
                                  .high = l->clamp_high};
 }
 
-// The product of scales is rounded to float32 for fully connected layers with one weight scale, and
-// only there. Codes seldom show it, so the multipliers are compared themselves.
+// The product of scales is rounded to float32 for fully connected layers with one weight scale
+// under single rounding, and only there. Codes seldom show it, so the multipliers are compared
+// themselves.
 static void check_multipliers(const struct dc_ilayer *l, const struct oracle_layer *o)
 {
-    const bool in_float = l->op == DC_I_FULLY_CONNECTED && !l->per_channel;
+    const bool in_float = o->single && l->op == DC_I_FULLY_CONNECTED && !l->per_channel;
     for (int c = 0; c < l->channels; c++) {
         int32_t m, s;
         volatile float rounded = o->in_scale * l->weight_scales[c];
