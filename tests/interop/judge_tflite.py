@@ -6,6 +6,8 @@ whose arithmetic the engine has (the gate) differs in a byte, or a file is not t
 
 import argparse
 import collections
+import lzma
+import os
 import pathlib
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import numpy as np
 JUDGES = {"tflm": ("tflm", True), "reference": ("litert-reference", True),
           "xnnpack": ("litert-xnnpack", True), "builtin": ("ruy", False)}
 ROWS = 160
+REAL = 100
 
 
 def run_tflm(path, rows):
@@ -76,15 +79,40 @@ def input_shape(path):
     return tuple(details["shape"][1:])
 
 
-def judge(args, name, seed, coverage):
-    """Bytes compared and differing of one graph under one judge."""
+def real_codes(model):
+    """Rows of real data as int8 codes, where DECANT_DATA has some for this model: CIFAR-10's first
+    test images, MLPerf Tiny's first keywords."""
+    data = pathlib.Path(os.environ.get("DECANT_DATA", "none"))
+    packed, words = data / "cifar10/test_batch.bin.xz", data / "mlperf_tiny/kws01"
+    if model.stem.startswith("resnet8") and packed.exists():
+        records = np.frombuffer(lzma.open(packed).read(REAL * 3073), np.uint8).reshape(REAL, 3073)
+        planes = records[:, 1:].reshape(REAL, 3, 32, 32).transpose(0, 2, 3, 1)
+        return (planes.astype(int) - 128).astype(np.int8).tobytes()
+    if model.stem == "ds-cnn" and words.is_dir():
+        return b"".join(f.read_bytes() for f in sorted(words.glob("*.bin"))[:REAL])
+    return b""
+
+
+def judge(args, name, network, coverage):
+    """Bytes compared and differing of one network, a seed or a model file, under one judge."""
     folder = args.folder / JUDGES[name][0]
     folder.mkdir(parents=True, exist_ok=True)
-    made = subprocess.run([args.writer, folder, JUDGES[name][0], str(seed), str(ROWS),
-                           *args.op], check=True, capture_output=True, text=True)
+    count, more = ROWS, args.op
+    if isinstance(network, pathlib.Path):
+        codes = real_codes(network)
+        count = 4 + REAL
+        more = [folder / "codes"] if codes else []
+        (folder / "codes").write_bytes(codes)
+        seed = network.stem
+        if name == args.judges[0]:
+            print(f"{seed}: {REAL if codes else 0} real inputs, {0 if codes else REAL} random")
+    else:
+        seed = network
+    made = subprocess.run([args.writer, folder, JUDGES[name][0], str(network), str(count), *more],
+                          check=True, capture_output=True, text=True)
     path = folder / f"{seed}.tflite"
-    rows = np.fromfile(folder / f"{seed}.in", np.int8).reshape((ROWS,) + input_shape(path))
-    wanted = np.fromfile(folder / f"{seed}.out", np.int8).reshape(ROWS, -1)
+    rows = np.fromfile(folder / f"{seed}.in", np.int8).reshape((count,) + input_shape(path))
+    wanted = np.fromfile(folder / f"{seed}.out", np.int8).reshape(count, -1)
     got, by_delegate = RUN[name](path, rows)
     for line in made.stdout.splitlines():
         layer, row = line.split(" ", 1)
@@ -102,13 +130,15 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--networks", nargs="+", type=pathlib.Path, help="model files instead")
     parser.add_argument("--op", default=[], nargs=1, help="one layer of this op a graph")
     parser.add_argument("--judges", nargs="+", default=list(JUDGES), choices=list(JUDGES))
     args = parser.parse_args()
     coverage, failed = collections.defaultdict(collections.Counter), False
+    networks = args.networks or range(args.first, args.first + args.count)
     for name in args.judges:
         total = differing = worst = whole = 0
-        for seed in range(args.first, args.first + args.count):
+        for seed in networks:
             try:
                 compared, wrong, most = judge(args, name, seed, coverage)
             except (subprocess.CalledProcessError, RuntimeError, ValueError) as error:
@@ -123,9 +153,11 @@ def main():
             worst = max(worst, most)
             whole += wrong == 0
         failed |= JUDGES[name][1] and differing > 0
-        print(f"{name} beside the engine's {JUDGES[name][0]}: {whole} of {args.count} graphs equal; "
+        print(f"{name} beside the engine's {JUDGES[name][0]}: {whole} of {len(networks)} graphs equal; "
               f"{total} bytes compared, {differing} differ, by at most {worst}"
               f"{' (gate)' if JUDGES[name][1] else ''}")
+    if not coverage:
+        sys.exit(failed)
     columns = [c for c in ("tflm", "reference", "delegate", "built-in", "builtin")
                if any(counts[c] for counts in coverage.values())]
     print(f"  {'layers run by':44s}" + "".join(f"{c:>10s}" for c in columns))

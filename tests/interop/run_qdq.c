@@ -14,18 +14,14 @@
 #include <cmocka.h>
 
 #include "core/file.h"
-#include "core/plan.h"
 #include "export/onnx.h"
 #include "formats/onnx_write.h"
-#include "qat/calibrate.h"
 #include "qat/engine.h"
-#include "qat/lower.h"
-#include "qat/quantize.h"
-#include "run/model.h"
 #include "tests/formats/helper_networks.h"
 #include "tests/qat/helper_models.h"
+#include "tests/interop/helper_network.h"
 
-enum { FLOAT_ROWS = 5, OP_ROWS = 16, NETWORK_ROWS = 100, CALIBRATION_ROWS = 64, MOST = 1 << 16 };
+enum { FLOAT_ROWS = 5, OP_ROWS = 16, NETWORK_ROWS = 100, MOST = 1 << 16 };
 
 static enum dc_status write_part(const char *folder, const char *name, const char *ending,
                                  const void *bytes, size_t size, struct dc_error *error)
@@ -227,50 +223,10 @@ static enum dc_status write_ops(const char *folder, int count, struct dc_error *
 
 // Whole networks.
 
-static enum dc_status lower_random(struct dc_imodel **model, const char *path,
-                                   struct dc_error *error)
-{
-    const struct dc_quantize_config config = {.observer = DC_OBSERVER_MIN_MAX};
-    const struct dc_ctx_config settings = {.threads = 1};
-    const struct dc_step step = dc_calibration_step();
-    struct dc_lower_report report;
-    struct dc_model m;
-    struct dc_graph *g = NULL;
-    struct dc_params *params = NULL;
-    struct dc_ctx *ctx = NULL;
-    struct dc_plan *plan = NULL;
-    int output = -1;
-    DC_TRY(dc_model_read(&m, path, NULL, 0, error));
-    DC_TRY(dc_quantize_graph(&g, &output, m.graph, m.output, &config, error));
-    DC_TRY(dc_params_create(&params, g, 0, false, error));
-    dc_params_init(params, 3);
-    const struct dc_plan_config plan_config = {
-        .mode = DC_INFERENCE, .max_rows = CALIBRATION_ROWS, .outputs = &output, .output_count = 1};
-    const int64_t count = CALIBRATION_ROWS * dc_shape_count(&m.sample);
-    float *x = malloc(sizeof *x * (size_t)count);
-    if (!x)
-        return dc_fail(error, DC_ERR_MEMORY, "out of memory");
-    test_network_input(x, count);
-    DC_TRY(dc_ctx_create(&ctx, &settings, error));
-    DC_TRY(dc_plan_create(&plan, ctx, g, &plan_config, error));
-    const char *input = m.graph->nodes[m.input].name;
-    dc_plan_bind(plan, dc_graph_find(g, input), x);
-    DC_TRY(dc_plan_forward(plan, params, CALIBRATION_ROWS, &step, error));
-    DC_TRY(dc_lower(model, g, params, input, g->nodes[output].name, m.name, "random weights",
-                    dc_profile_find("tflm"), &report, error));
-    dc_plan_free(plan);
-    dc_ctx_free(ctx);
-    free(x);
-    dc_params_free(params);
-    dc_graph_free(g);
-    dc_model_free(&m);
-    return DC_OK;
-}
-
 static enum dc_status write_network(const char *folder, const char *path, struct dc_error *error)
 {
     struct dc_imodel *model = NULL;
-    DC_TRY(lower_random(&model, path, error));
+    DC_TRY(test_lower_random(&model, path, dc_profile_find("tflm"), error));
     const int64_t count = NETWORK_ROWS * dc_ilayer_size(&model->layers[0]);
     int8_t *codes = malloc((size_t)count);
     if (!codes)

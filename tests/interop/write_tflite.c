@@ -1,7 +1,8 @@
-// Random integer models for the judge beside it (judge_tflite.py): write_tflite FOLDER PROFILE SEED
-// ROWS [OP] writes FOLDER/SEED.tflite, .in and .out (the engine's bytes), and prints lines for the
-// coverage table, each a layer's name and what it is: op, stride, padding; op, scale. OP: one layer
-// of it, instead of several of any.
+// What judge_tflite.py judges. write_tflite FOLDER PROFILE NETWORK ROWS [OP | CODES] writes
+// FOLDER/NAME.tflite, .in and .out (the engine's bytes). NETWORK is the seed of a random graph (of
+// one layer of OP, where OP is given), or a model file, which gets random weights; CODES: a file of
+// rows among its inputs. Of a random graph it prints lines for the coverage table, each a layer's
+// name and what it is: op, stride, padding; op, scale.
 
 #include <math.h>
 #include <setjmp.h>
@@ -16,8 +17,9 @@
 #include "export/tflite.h"
 #include "qat/engine.h"
 #include "tests/qat/helper_models.h"
+#include "tests/interop/helper_network.h"
 
-enum { OPS_MIN = 4, OPS_MAX = 9, PATH_BYTES = 1024 };
+enum { OPS_MIN = 4, OPS_MAX = 9, PATH_BYTES = 1024, NAME_BYTES = 128 };
 
 static const char *const scale_names[] = {"usual", "tiny", "large", "ties"};
 static const float scale_factors[] = {1.0f, 1.0f / 4096, 64.0f, 1.0f};
@@ -205,41 +207,84 @@ static void save(const char *folder, const char *name, const char *end, const vo
     assert_int_equal(dc_file_write(path, bytes, (size_t)size, NULL), DC_OK);
 }
 
-int main(int argc, char **argv)
+// The rows that every network gets: all lowest, all highest, all zero point, alternating; then the
+// codes of the file, if any (whole rows), then random ones.
+static int8_t *make_input(const struct dc_imodel *m, int64_t rows, const char *file,
+                          struct dc_random *random)
 {
-    const int op = argc == 6 ? dc_iop_find(argv[5]) : DC_I_INPUT;
-    if (argc < 5 || argc > 6 || op < 0)
-        return 2;
-    struct dc_random random;
-    static struct dc_error error;
-    struct dc_ctx *ctx = NULL;
-    struct dc_engine *engine = NULL;
-    const struct dc_ctx_config config = {.threads = 1};
-    const int64_t rows = atoll(argv[4]);
-    char path[PATH_BYTES];
-    struct dc_imodel *m = random_model(argv[2], (uint64_t)atoll(argv[3]), (enum dc_iop)op, &random);
-    const int64_t in = dc_ilayer_size(&m->layers[0]), out = dc_ilayer_size(dc_imodel_output(m));
-    int8_t *x = calloc((size_t)(rows * in), 1), *y = calloc((size_t)(rows * out), 1);
-    assert_true(x && y && rows > 3);
-    test_fill_codes(x, rows * in, &random);
+    const int64_t in = dc_ilayer_size(&m->layers[0]);
+    int8_t *x = calloc((size_t)(rows * in), 1);
+    assert_true(x && rows > 3);
+    test_fill_codes(x, rows * in, random);
     memset(x, -128, (size_t)in);
     memset(x + in, 127, (size_t)in);
     memset(x + 2 * in, m->layers[0].zero_point, (size_t)in);
     for (int64_t i = 0; i < in; i++)
         x[3 * in + i] = i % 2 ? 127 : -128;
+    if (file) {
+        struct dc_arena *arena = NULL;
+        char *codes = NULL;
+        size_t size = 0;
+        assert_int_equal(dc_arena_create(&arena, NULL), DC_OK);
+        assert_int_equal(dc_file_read(&codes, &size, file, arena, NULL), DC_OK);
+        assert_true((int64_t)size <= (rows - 4) * in && (int64_t)size % in == 0);
+        memcpy(x + 4 * in, codes, size);
+        dc_arena_free(arena);
+    }
+    return x;
+}
+
+static enum dc_status write_files(const char *folder, const char *name, const struct dc_imodel *m,
+                                  const int8_t *x, int64_t rows, struct dc_error *error)
+{
+    struct dc_ctx *ctx = NULL;
+    struct dc_engine *engine = NULL;
+    const struct dc_ctx_config config = {.threads = 1};
+    const int64_t in = dc_ilayer_size(&m->layers[0]), out = dc_ilayer_size(dc_imodel_output(m));
+    char path[PATH_BYTES];
+    int8_t *y = calloc((size_t)(rows * out), 1);
+    assert_non_null(y);
     assert_int_equal(dc_ctx_create(&ctx, &config, NULL), DC_OK);
     assert_int_equal(dc_engine_create(&engine, ctx, m, NULL), DC_OK);
     dc_engine_run(engine, y, x, rows);
-    snprintf(path, sizeof path, "%s/%s.tflite", argv[1], argv[3]);
-    const enum dc_status status = dc_tflite_write(path, m, NULL, &error);
-    if (status != DC_OK)
-        fprintf(stderr, "%s\n", error.message);
-    save(argv[1], argv[3], "in", x, rows * in);
-    save(argv[1], argv[3], "out", y, rows * out);
+    save(folder, name, "in", x, rows * in);
+    save(folder, name, "out", y, rows * out);
+    free(y);
     dc_engine_free(engine);
     dc_ctx_free(ctx);
+    snprintf(path, sizeof path, "%s/%.*s.tflite", folder, NAME_BYTES, name);
+    return dc_tflite_write(path, m, NULL, error);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 5 || argc > 6)
+        return 2;
+    struct dc_random random;
+    static struct dc_error error;
+    struct dc_imodel *m = NULL;
+    const char *end = strstr(argv[3], ".yaml"), *slash = strrchr(argv[3], '/');
+    const int64_t rows = atoll(argv[4]);
+    const char *first = slash ? slash + 1 : argv[3];
+    char name[NAME_BYTES];
+    enum dc_status status = DC_OK;
+    snprintf(name, sizeof name, "%.*s", end ? (int)(end - first) : NAME_BYTES - 1, first);
+    if (end) {
+        dc_random_start(&random, 12, DC_PURPOSE_TEST, 0, 0);
+        status = test_lower_random(&m, argv[3], dc_profile_find(argv[2]), &error);
+    } else {
+        const int op = argc == 6 ? dc_iop_find(argv[5]) : DC_I_INPUT;
+        if (op < 0)
+            return 2;
+        m = random_model(argv[2], (uint64_t)atoll(argv[3]), (enum dc_iop)op, &random);
+    }
+    if (status == DC_OK) {
+        int8_t *x = make_input(m, rows, end && argc == 6 ? argv[5] : NULL, &random);
+        status = write_files(argv[1], name, m, x, rows, &error);
+        free(x);
+    }
+    if (status != DC_OK)
+        fprintf(stderr, "%s\n", error.message);
     dc_imodel_free(m);
-    free(x);
-    free(y);
     return dc_exit_code(status);
 }

@@ -1,0 +1,12 @@
+// A model file with random weights, calibrated and lowered.
+
+#ifndef DC_TESTS_INTEROP_HELPER_NETWORK_H
+#define DC_TESTS_INTEROP_HELPER_NETWORK_H
+
+#include "qat/profile.h"
+
+DC_MUST_USE enum dc_status test_lower_random(struct dc_imodel **model, const char *path,
+                                             const struct dc_profile *profile,
+                                             struct dc_error *error);
+
+#endif
