@@ -91,6 +91,14 @@ struct asked {
     struct dc_error *error;
 };
 
+// Where the stage says it, or where it says how it quantizes.
+static const struct dc_yaml *place_of(const struct dc_stage *stage, const char *key)
+{
+    const struct dc_yaml *group = dc_yaml_get(stage->where, "quantize");
+    const struct dc_yaml *node = group ? dc_yaml_get(group, key) : NULL;
+    return node ? node : dc_stage_place(stage, NULL, "quantize");
+}
+
 static enum dc_status check_bits(const struct asked *a, const char *key, const char *what,
                                  const struct dc_numbers *allowed, int64_t bits)
 {
@@ -98,7 +106,7 @@ static enum dc_status check_bits(const struct asked *a, const char *key, const c
     for (int i = 0; i < allowed->count; i++)
         if (bits == (int64_t)allowed->items[i])
             return DC_OK;
-    return dc_fail_yaml(a->error, dc_stage_place(a->stage, "quantize", key),
+    return dc_fail_yaml(a->error, place_of(a->stage, key),
                         "stage '%s': target %s has %s of %s bits, not %lld", a->stage->name,
                         a->target->name, what, list_text(text, allowed), (long long)bits);
 }
@@ -129,7 +137,7 @@ static enum dc_status want(const struct asked *a, bool wanted, bool there, const
 {
     if (!wanted || there)
         return DC_OK;
-    return dc_fail_yaml(a->error, dc_stage_place(a->stage, "quantize", key),
+    return dc_fail_yaml(a->error, place_of(a->stage, key),
                         "stage '%s': target %s has %s; say quantize: {%s: %s}", a->stage->name,
                         a->target->name, why, key, value);
 }
