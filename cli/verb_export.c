@@ -64,7 +64,8 @@ const struct dc_verb dc_verb_export = {
     .summary =
         "write a quantized stage as a bundle, and prove it on the test split\n\n"
         "Into FILE.onnx: the network of any stage as ONNX, floats or, of a quantized stage,\n"
-        "int8 codes between QuantizeLinear and DequantizeLinear. Into FILE.tflite: int8.",
+        "int8 codes between QuantizeLinear and DequantizeLinear. Into FILE.tflite: the same as\n"
+        "TFLite.",
     .options = "goftq",
     .positionals_min = 1,
     .positionals_max = 1,

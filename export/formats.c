@@ -7,6 +7,7 @@
 #include "export/onnx.h"
 #include "export/tflite.h"
 #include "formats/onnx_write.h"
+#include "formats/tflite_float.h"
 
 static enum dc_status write_tflite(const char *path, const struct dc_imodel *model,
                                    struct dc_error *error)
@@ -16,7 +17,7 @@ static enum dc_status write_tflite(const char *path, const struct dc_imodel *mod
 
 static const struct dc_export_format formats[] = {
     {"onnx", dc_export_onnx, dc_onnx_write},
-    {"tflite", write_tflite, NULL},
+    {"tflite", write_tflite, dc_tflite_write_float},
 };
 
 const struct dc_export_format *dc_export_format_find(const char *name)

@@ -6,44 +6,15 @@
 #include <math.h>
 #include <string.h>
 
-#include "formats/tflite.h"
+#include "formats/tflite_build.h"
 
 struct writer {
+    struct dc_tflite_builder build;
     struct dc_arena *arena;
     struct dc_error *error;
     const struct dc_imodel *model;
-    struct dc_tflite_file file;
-    struct dc_tflite_tensor *tensors;
-    struct dc_tflite_operator *operators;
-    int tensor_capacity, operator_capacity;
     int *values;  // [layer]: its tensor
 };
-
-static enum dc_status add_tensor(struct writer *w, const struct dc_tflite_tensor *tensor,
-                                 int *index)
-{
-    int *count = &w->file.tensor_count;
-    if (*count == w->tensor_capacity)
-        w->tensors = dc_arena_grow(w->arena, w->tensors, *count, &w->tensor_capacity,
-                                   sizeof *tensor, w->error);
-    if (!w->tensors)
-        return DC_ERR_MEMORY;
-    w->tensors[*count] = *tensor;
-    *index = (*count)++;
-    return DC_OK;
-}
-
-static enum dc_status add_operator(struct writer *w, const struct dc_tflite_operator *operator)
-{
-    int *count = &w->file.operator_count;
-    if (*count == w->operator_capacity)
-        w->operators = dc_arena_grow(w->arena, w->operators, *count, &w->operator_capacity,
-                                     sizeof *operator, w->error);
-    if (!w->operators)
-        return DC_ERR_MEMORY;
-    w->operators[(*count)++] = *operator;
-    return DC_OK;
-}
 
 // A value of the layer's quantization; of its shape too, unless changed by the caller.
 static struct dc_tflite_tensor value_of(const struct dc_ilayer *l)
@@ -56,26 +27,6 @@ static struct dc_tflite_tensor value_of(const struct dc_ilayer *l)
                                      .scales = &l->scale,
                                      .zero_point = l->zero_point,
                                      .arena_offset = -1};
-}
-
-// An int32 constant of [rows] or [rows, columns], named after the layer.
-static enum dc_status add_integers(struct writer *w, const struct dc_ilayer *l, const char *what,
-                                   const int32_t *values, int rows, int columns, int *index)
-{
-    const int count = columns ? rows * columns : rows;
-    int32_t *copy = DC_NEW(w->arena, int32_t, count, w->error);
-    const char *name = dc_arena_printf(w->arena, w->error, "%s/%s", l->name, what);
-    if (!copy || !name)
-        return DC_ERR_MEMORY;
-    memcpy(copy, values, (size_t)count * sizeof *copy);
-    const struct dc_tflite_tensor tensor = {.name = name,
-                                            .type = DC_TFLITE_INT32,
-                                            .rank = columns ? 2 : 1,
-                                            .shape = {rows, columns},
-                                            .data = copy,
-                                            .bytes = 4 * (int64_t)count,
-                                            .arena_offset = -1};
-    return add_tensor(w, &tensor, index);
 }
 
 // Weights with a scale a channel (one where a fully connected layer has one: its multiplier is then
@@ -110,19 +61,19 @@ static enum dc_status add_weights(struct writer *w, const struct dc_ilayer *l,
         t.rank = 2;
         t.shape[1] = (int32_t)dc_ilayer_size(x);
     }
-    DC_TRY(add_tensor(w, &t, &o->inputs[1]));
+    DC_TRY(dc_tflite_add_tensor(&w->build, &t, &o->inputs[1]));
     o->input_count = 3;
-    return add_tensor(w,
-                      &(struct dc_tflite_tensor){.name = biases_name,
-                                                 .type = DC_TFLITE_INT32,
-                                                 .rank = 1,
-                                                 .shape = {l->channels},
-                                                 .scale_count = count,
-                                                 .scales = scales,
-                                                 .data = l->biases,
-                                                 .bytes = 4 * (int64_t)l->channels,
-                                                 .arena_offset = -1},
-                      &o->inputs[2]);
+    return dc_tflite_add_tensor(&w->build,
+                                &(struct dc_tflite_tensor){.name = biases_name,
+                                                           .type = DC_TFLITE_INT32,
+                                                           .rank = 1,
+                                                           .shape = {l->channels},
+                                                           .scale_count = count,
+                                                           .scales = scales,
+                                                           .data = l->biases,
+                                                           .bytes = 4 * (int64_t)l->channels,
+                                                           .arena_offset = -1},
+                                &o->inputs[2]);
 }
 
 // The activation whose clamp, as TFLite computes it, is the layer's.
@@ -147,12 +98,6 @@ static enum dc_status find_activation(int64_t *activation, const struct dc_ilaye
                    l->name, l->clamp_low, l->clamp_high, (double)l->scale, l->zero_point);
 }
 
-static bool same_along(int in, int out, int kernel, int stride, int dilation, int before)
-{
-    const int total = (out - 1) * stride + (kernel - 1) * dilation + 1 - in;
-    return out == (in + stride - 1) / stride && before == (total > 0 ? total / 2 : 0);
-}
-
 // VALID without padding, SAME where TensorFlow's rule gives these pads, else an operator that pads.
 static enum dc_status pad_window(struct writer *w, const struct dc_ilayer *l,
                                  struct dc_tflite_operator *o)
@@ -161,8 +106,10 @@ static enum dc_status pad_window(struct writer *w, const struct dc_ilayer *l,
     o->options[0] = DC_TFLITE_VALID;
     if (l->pad_top == 0 && l->pad_bottom == 0 && l->pad_left == 0 && l->pad_right == 0)
         return DC_OK;
-    if (same_along(x->height, l->height, l->kernel_h, l->stride_h, l->dilation_h, l->pad_top) &&
-        same_along(x->width, l->width, l->kernel_w, l->stride_w, l->dilation_w, l->pad_left)) {
+    if (dc_tflite_is_same(x->height, l->height, l->kernel_h, l->stride_h, l->dilation_h,
+                          l->pad_top) &&
+        dc_tflite_is_same(x->width, l->width, l->kernel_w, l->stride_w, l->dilation_w,
+                          l->pad_left)) {
         o->options[0] = DC_TFLITE_SAME;
         return DC_OK;
     }
@@ -179,7 +126,7 @@ static enum dc_status pad_window(struct writer *w, const struct dc_ilayer *l,
         return DC_ERR_MEMORY;
     padded.shape[1] += l->pad_top + l->pad_bottom;
     padded.shape[2] += l->pad_left + l->pad_right;
-    DC_TRY(add_integers(w, l, "pads", pads, 4, 2, &pad.inputs[1]));
+    DC_TRY(dc_tflite_add_integers(&w->build, l->name, "pads", pads, 4, 2, &pad.inputs[1]));
     if (l->op == DC_I_MAX_POOL) {
         struct dc_tflite_tensor fill = value_of(x);
         fill.name = padded.name;
@@ -189,11 +136,11 @@ static enum dc_status pad_window(struct writer *w, const struct dc_ilayer *l,
         fill.bytes = 1;
         pad.kind = DC_TFLITE_PAD_VALUE;
         pad.input_count = 3;
-        DC_TRY(add_tensor(w, &fill, &pad.inputs[2]));
+        DC_TRY(dc_tflite_add_tensor(&w->build, &fill, &pad.inputs[2]));
     }
-    DC_TRY(add_tensor(w, &padded, &pad.output));
+    DC_TRY(dc_tflite_add_tensor(&w->build, &padded, &pad.output));
     o->inputs[0] = pad.output;
-    return add_operator(w, &pad);
+    return dc_tflite_add_operator(&w->build, &pad);
 }
 
 static enum dc_status write_window(struct writer *w, const struct dc_ilayer *l,
@@ -235,9 +182,10 @@ static enum dc_status write_dense(struct writer *w, const struct dc_ilayer *l,
         flat.name = dc_arena_printf(w->arena, w->error, "%s/flat", l->name);
         if (!flat.name)
             return DC_ERR_MEMORY;
-        DC_TRY(add_integers(w, l, "shape", shape, 4, 0, &reshape.inputs[1]));
-        DC_TRY(add_tensor(w, &flat, &reshape.output));
-        DC_TRY(add_operator(w, &reshape));
+        DC_TRY(
+            dc_tflite_add_integers(&w->build, l->name, "shape", shape, 4, 0, &reshape.inputs[1]));
+        DC_TRY(dc_tflite_add_tensor(&w->build, &flat, &reshape.output));
+        DC_TRY(dc_tflite_add_operator(&w->build, &reshape));
         o->inputs[0] = reshape.output;
     }
     o->options[2] = l != dc_imodel_output(w->model);
@@ -256,19 +204,20 @@ static enum dc_status write_move(struct writer *w, const struct dc_ilayer *l,
             return dc_fail(w->error, DC_ERR_DATA, "TFLite's mean has no activation ('%s')",
                            l->name);
         o->input_count = 2;
-        return add_integers(w, l, "axes", (const int32_t[]){1, 2}, 2, 0, &o->inputs[1]);
+        return dc_tflite_add_integers(&w->build, l->name, "axes", (const int32_t[]){1, 2}, 2, 0,
+                                      &o->inputs[1]);
     }
     if (l->op == DC_I_PAD) {
         const int behind = l->channels - x->channels - l->first_channel;
         const int32_t pads[] = {
             0, 0, l->pad_top, l->pad_bottom, l->pad_left, l->pad_right, l->first_channel, behind};
         o->input_count = 2;
-        return add_integers(w, l, "pads", pads, 4, 2, &o->inputs[1]);
+        return dc_tflite_add_integers(&w->build, l->name, "pads", pads, 4, 2, &o->inputs[1]);
     }
     const int32_t shape[] = {1, l->height, l->width, l->channels};
     if (l->op == DC_I_RESHAPE) {
         o->input_count = 2;
-        return add_integers(w, l, "shape", shape, 4, 0, &o->inputs[1]);
+        return dc_tflite_add_integers(&w->build, l->name, "shape", shape, 4, 0, &o->inputs[1]);
     }
     const int32_t begin[] = {0, l->pad_top, l->pad_left, l->first_channel};
     const int32_t strides[] = {1, l->stride_h, l->stride_w, 1};
@@ -276,9 +225,9 @@ static enum dc_status write_move(struct writer *w, const struct dc_ilayer *l,
     for (int i = 0; i < 4; i++)
         end[i] = begin[i] + (shape[i] - 1) * strides[i] + 1;
     o->input_count = 4;
-    DC_TRY(add_integers(w, l, "begin", begin, 4, 0, &o->inputs[1]));
-    DC_TRY(add_integers(w, l, "end", end, 4, 0, &o->inputs[2]));
-    return add_integers(w, l, "strides", strides, 4, 0, &o->inputs[3]);
+    DC_TRY(dc_tflite_add_integers(&w->build, l->name, "begin", begin, 4, 0, &o->inputs[1]));
+    DC_TRY(dc_tflite_add_integers(&w->build, l->name, "end", end, 4, 0, &o->inputs[2]));
+    return dc_tflite_add_integers(&w->build, l->name, "strides", strides, 4, 0, &o->inputs[3]);
 }
 
 static enum dc_status write_layer(struct writer *w, int i, int64_t offset)
@@ -316,9 +265,9 @@ static enum dc_status write_layer(struct writer *w, int i, int64_t offset)
         o.options[0] = 3;
     else if (l->op != DC_I_INPUT)
         DC_TRY(write_move(w, l, &o));
-    DC_TRY(add_tensor(w, &value, &w->values[i]));
+    DC_TRY(dc_tflite_add_tensor(&w->build, &value, &w->values[i]));
     o.output = w->values[i];
-    return l->op == DC_I_INPUT ? DC_OK : add_operator(w, &o);
+    return l->op == DC_I_INPUT ? DC_OK : dc_tflite_add_operator(&w->build, &o);
 }
 
 static enum dc_status translate(struct writer *w, const char *path)
@@ -330,11 +279,9 @@ static enum dc_status translate(struct writer *w, const char *path)
     DC_TRY(dc_imodel_place(offsets, &bytes, w->model, w->error));
     for (int i = 0; i < w->model->count; i++)
         DC_TRY(write_layer(w, i, offsets[i]));
-    w->file.tensors = w->tensors;
-    w->file.operators = w->operators;
-    w->file.input = w->values[0];
-    w->file.output = w->values[w->model->count - 1];
-    return dc_tflite_file_write(path, &w->file, w->error);
+    w->build.file.input = w->values[0];
+    w->build.file.output = w->values[w->model->count - 1];
+    return dc_tflite_save(&w->build, path);
 }
 
 enum dc_status dc_tflite_write(const char *path, const struct dc_imodel *model,
@@ -342,9 +289,11 @@ enum dc_status dc_tflite_write(const char *path, const struct dc_imodel *model,
 {
     struct writer w = {.error = error, .model = model};
     DC_TRY(dc_arena_create(&w.arena, error));
-    w.file.name = model->name;
-    w.file.description = model->provenance;
-    w.file.normalization = normalization;
+    w.build = (struct dc_tflite_builder){.arena = w.arena,
+                                         .error = error,
+                                         .file = {.name = model->name,
+                                                  .description = model->provenance,
+                                                  .normalization = normalization}};
     const enum dc_status status = translate(&w, path);
     dc_arena_free(w.arena);
     return status;

@@ -23,7 +23,8 @@ static const char metadata_fields[] = "ri";  // name, buffer
 static const char signature_fields[] = "rrr-i";  // inputs, outputs, key, subgraph
 static const char map_fields[] = "ri";           // name, tensor
 
-// Builtin code, least version that knows int8, number in the union of options, option fields.
+// Builtin code, least version that knows int8 (of float ones: the first), number in the union of
+// options, option fields.
 static const struct {
     uint8_t code, version, options_type;
     const char *options;
@@ -40,6 +41,13 @@ static const struct {
     [DC_TFLITE_PAD_VALUE] = {60, 2, 0, NULL},
     [DC_TFLITE_MEAN] = {40, 2, 27, "b"},
     [DC_TFLITE_STRIDED_SLICE] = {45, 2, 32, ""},
+    [DC_TFLITE_MULTIPLY] = {18, 1, 21, "b"},
+    [DC_TFLITE_RELU_OF] = {19, 1, 0, NULL},
+    [DC_TFLITE_RELU6_OF] = {21, 1, 0, NULL},
+    [DC_TFLITE_LOGISTIC] = {14, 1, 0, NULL},
+    [DC_TFLITE_TANH] = {28, 1, 0, NULL},
+    [DC_TFLITE_HARD_SWISH] = {117, 1, 0, NULL},
+    [DC_TFLITE_SOFTMAX] = {25, 1, 9, "i"},
 };
 static_assert(sizeof kinds / sizeof kinds[0] == DC_TFLITE_KIND_COUNT, "a row for every kind");
 

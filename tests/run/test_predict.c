@@ -252,6 +252,10 @@ static void onnx_files_are_the_stages(void **state)
     assert_memory_equal(one, other, sizes[0]);
     free(one);
     free(other);
+    GOOD(NULL, "export", "run", "--stage", "student", "--out", "student.tflite");
+    one = tiny_read(test_path("student.tflite"), &sizes[0]);
+    assert_true(one && sizes[0] > 1000 && memcmp(one + 4, "TFL3", 4) == 0);
+    free(one);
 }
 
 // A bundle answers as the stage it was made from, and names its profile.
