@@ -11,6 +11,7 @@
 #include "export/bundle.h"
 #include "export/bundle_format.h"
 #include "qat/profile.h"
+#include "qat/table.h"
 
 enum { VECTORS_MAX = 1 << 20, DIMENSION_MAX = 1 << 16 };
 
@@ -148,6 +149,18 @@ static enum dc_status check_derived(const struct reader *r, int i, const json_t 
     return DC_OK;
 }
 
+static enum dc_status check_table(const struct reader *r, int i, const json_t *layer)
+{
+    const struct dc_ilayer *l = &r->model->layers[i];
+    const json_t *codes = json_object_get(layer, "table");
+    for (int c = 0; l->table && c < DC_TABLE_CODES; c++)
+        if (json_integer_value(json_array_get(codes, (size_t)c)) != l->table[c])
+            return dc_fail(r->error, DC_ERR_DATA,
+                           "%s/manifest.json: the table of '%s' is not its function's",
+                           r->directory, l->name);
+    return DC_OK;
+}
+
 static enum dc_status read_layer(const struct reader *r, int i, json_t *layer)
 {
     struct dc_ilayer l = {0};
@@ -164,6 +177,9 @@ static enum dc_status read_layer(const struct reader *r, int i, json_t *layer)
                            r->directory, i);
         input = &r->model->layers[l.inputs[0]];
     }
+    if (l.op == DC_I_TABLE)  // -1, none, is refused when the layer is added
+        l.function = (enum dc_ifunction)dc_ifunction_find(
+            json_string_value(json_object_get(layer, "function")));
     if (dc_ilayer_has_weights(&l)) {
         l.weight_bits = (int)json_integer_value(json_object_get(layer, "weight_bits"));
         l.per_channel = json_is_true(json_object_get(layer, "per_channel"));
@@ -181,6 +197,7 @@ static enum dc_status read_layer(const struct reader *r, int i, json_t *layer)
             l.weight_scales = d.tensor.data;
     }
     DC_TRY_IN(dc_imodel_add(r->model, &l, NULL, r->error), r->error, "%s", r->directory);
+    DC_TRY(check_table(r, i, layer));
     return check_derived(r, i, arrays);
 }
 

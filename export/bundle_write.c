@@ -16,6 +16,7 @@
 #include "export/c_source.h"
 #include "export/formats.h"
 #include "qat/profile.h"
+#include "qat/table.h"
 
 static json_t *scale_json(float scale)
 {
@@ -79,6 +80,13 @@ static json_t *layer_json(const struct dc_imodel *model, int i)
         return NULL;
     if (l->op == DC_I_SLICE || l->op == DC_I_PAD)
         json_object_set_new(layer, "first_channel", json_integer(l->first_channel));
+    if (l->op == DC_I_TABLE) {
+        json_t *codes = json_array();
+        for (int c = 0; c < DC_TABLE_CODES; c++)
+            json_array_append_new(codes, json_integer(l->table[c]));
+        json_object_set_new(layer, "function", json_string(dc_ifunction_name(l->function)));
+        json_object_set_new(layer, "table", codes);
+    }
     if (dc_ilayer_has_accumulators(l))
         json_object_set_new(layer, "accumulator",
                             json_pack("{s:s, s:I, s:I}", "type", "int32", "low",

@@ -12,6 +12,7 @@
 #include "core/file.h"
 #include "export/c_templates.h"
 #include "qat/profile.h"
+#include "qat/table.h"
 
 enum { EMBEDDED_VECTORS = 5, NUMBERS_PER_LINE = 16 };
 
@@ -202,6 +203,11 @@ static void put_layer(const struct source *s, int i)
     const bool doubles = strcmp(dc_profile_rounding(s->model->profile, l->op), "double_away") == 0;
     if (doubles)
         put_factors(f, id, l, x);
+    if (l->table) {
+        fprintf(f, "static const int8_t %s_table[%d] = {", id, DC_TABLE_CODES);
+        put_int8(f, l->table, DC_TABLE_CODES);
+        fputs("\n};\n", f);
+    }
     if (l->rescales > 0) {
         put_int32(f, id, "multipliers", l->multipliers, l->rescales);
         put_int32(f, id, "shifts", l->shifts, l->rescales);
@@ -221,6 +227,8 @@ static void put_layer(const struct source *s, int i)
         fprintf(f, "    .other_zero = %d,\n", s->model->layers[l->inputs[1]].zero_point);
     if (dc_ilayer_has_weights(l))
         fprintf(f, "    .weights = %s_weights, .biases = %s_biases,\n", id, id);
+    if (l->table)
+        fprintf(f, "    .table = %s_table,\n", id);
     if (doubles)
         fprintf(f, "    .factors = %s_factors,\n", id);
     if (l->rescales > 0)

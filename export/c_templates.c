@@ -14,7 +14,7 @@ const char *const dc__c_layer_struct =
     "    int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;\n"
     "    int first_channel;                            /* pad, slice */\n"
     "    int other_zero;                               /* add: zero point of the second input */\n"
-    "    const int8_t *weights;\n"
+    "    const int8_t *weights, *table;                /* table: output of code c at [c + 128] */\n"
     "    const int32_t *biases, *multipliers, *shifts;\n"
     "    const double *factors;                        /* where doubles multiply */\n"
     "};\n"
@@ -429,6 +429,16 @@ static const char concat[] = "/* One input of a concatenation: its channels go t
                              "}\n"
                              "\n";
 
+static const char table[] = "/* A function of each code. */\n"
+                            "static void table(int8_t *y, const int8_t *x, const struct layer *l)\n"
+                            "{\n"
+                            "    const int32_t size = (int32_t)l->out_h * l->out_w * l->out_c;\n"
+                            "    int32_t i;\n"
+                            "    for (i = 0; i < size; i++)\n"
+                            "        y[i] = l->table[x[i] + 128];\n"
+                            "}\n"
+                            "\n";
+
 const char *const dc__c_kernels[DC_IOP_COUNT] = {
     [DC_I_INPUT] = NULL,
     [DC_I_CONV2D] = conv2d,
@@ -442,6 +452,7 @@ const char *const dc__c_kernels[DC_IOP_COUNT] = {
     [DC_I_PAD] = pad,
     [DC_I_CONCAT] = concat,
     [DC_I_SLICE] = slice,
+    [DC_I_TABLE] = table,
 };
 
 const struct dc__c_variant dc__c_variants[] = {

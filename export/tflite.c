@@ -246,7 +246,12 @@ static enum dc_status write_layer(struct writer *w, int i, int64_t offset)
         [DC_I_SLICE] = DC_TFLITE_STRIDED_SLICE,
     };
     const struct dc_ilayer *l = &w->model->layers[i];
-    struct dc_tflite_operator o = {.kind = kinds[l->op], .input_count = l->input_count};
+    static const enum dc_tflite_kind functions[] = {[DC_F_SIGMOID] = DC_TFLITE_LOGISTIC,
+                                                    [DC_F_TANH] = DC_TFLITE_TANH,
+                                                    [DC_F_H_SWISH] = DC_TFLITE_HARD_SWISH};
+    struct dc_tflite_operator o = {.kind = l->op == DC_I_TABLE ? functions[l->function]
+                                                               : kinds[l->op],
+                                   .input_count = l->input_count};
     struct dc_tflite_tensor value = value_of(l);
     for (int k = 0; k < l->input_count; k++)
         o.inputs[k] = w->values[l->inputs[k]];
@@ -263,7 +268,7 @@ static enum dc_status write_layer(struct writer *w, int i, int64_t offset)
         DC_TRY(find_activation(&o.options[0], l, w->error));
     else if (l->op == DC_I_CONCAT)
         o.options[0] = 3;
-    else if (l->op != DC_I_INPUT)
+    else if (l->op != DC_I_INPUT && l->op != DC_I_TABLE)
         DC_TRY(write_move(w, l, &o));
     DC_TRY(dc_tflite_add_tensor(&w->build, &value, &w->values[i]));
     o.output = w->values[i];

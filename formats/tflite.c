@@ -44,8 +44,8 @@ static const struct {
     [DC_TFLITE_MULTIPLY] = {18, 1, 21, "b"},
     [DC_TFLITE_RELU_OF] = {19, 1, 0, NULL},
     [DC_TFLITE_RELU6_OF] = {21, 1, 0, NULL},
-    [DC_TFLITE_LOGISTIC] = {14, 1, 0, NULL},
-    [DC_TFLITE_TANH] = {28, 1, 0, NULL},
+    [DC_TFLITE_LOGISTIC] = {14, 2, 0, NULL},
+    [DC_TFLITE_TANH] = {28, 2, 0, NULL},
     [DC_TFLITE_HARD_SWISH] = {117, 1, 0, NULL},
     [DC_TFLITE_SOFTMAX] = {25, 1, 9, "i"},
 };

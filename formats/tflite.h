@@ -33,12 +33,12 @@ enum dc_tflite_kind {
     DC_TFLITE_PAD_VALUE,
     DC_TFLITE_MEAN,  // keep dimensions
     DC_TFLITE_STRIDED_SLICE,
-    DC_TFLITE_MULTIPLY,  // activation
-    DC_TFLITE_RELU_OF,   // the rest: float networks alone
-    DC_TFLITE_RELU6_OF,
     DC_TFLITE_LOGISTIC,
     DC_TFLITE_TANH,
     DC_TFLITE_HARD_SWISH,
+    DC_TFLITE_MULTIPLY,  // activation
+    DC_TFLITE_RELU_OF,   // the rest: float networks alone
+    DC_TFLITE_RELU6_OF,
     DC_TFLITE_SOFTMAX,  // beta, the bits of a float32
     DC_TFLITE_KIND_COUNT
 };

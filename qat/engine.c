@@ -271,6 +271,13 @@ static void concat(const struct call *call)
     }
 }
 
+static void table(const struct call *call)
+{
+    const int64_t size = dc_ilayer_size(call->layer);
+    for (int64_t i = 0; i < size; i++)
+        call->out[i] = call->layer->table[call->in[0][i] + 128];
+}
+
 static void (*const kernels[DC_IOP_COUNT])(const struct call *) = {
     [DC_I_CONV2D] = conv2d,
     [DC_I_DEPTHWISE_CONV2D] = depthwise_conv2d,
@@ -283,6 +290,7 @@ static void (*const kernels[DC_IOP_COUNT])(const struct call *) = {
     [DC_I_PAD] = pad,
     [DC_I_CONCAT] = concat,
     [DC_I_SLICE] = slice,
+    [DC_I_TABLE] = table,
 };
 
 // The same bytes by the level's kernels; add's last codes by the plain loop.

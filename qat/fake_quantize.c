@@ -200,7 +200,11 @@ static enum dc_status observe_batch(float *minimum, float *maximum, const struct
 static void move_range(float *range, const struct dc_fake_quantize_attributes *a, float minimum,
                        float maximum)
 {
-    if (range[DC_RANGE_SEEN] == 0.0f) {
+    if (a->fixed_low < a->fixed_high) {
+        range[DC_RANGE_MIN] = a->fixed_low;
+        range[DC_RANGE_MAX] = a->fixed_high;
+        range[DC_RANGE_SEEN] = 1.0f;
+    } else if (range[DC_RANGE_SEEN] == 0.0f) {
         range[DC_RANGE_MIN] = minimum;
         range[DC_RANGE_MAX] = maximum;
         range[DC_RANGE_SEEN] = 1.0f;

@@ -75,7 +75,8 @@ struct dc_fake_quantize_attributes {
     // The step is a power of two: of a range, that above, of a trained one the nearest; gradients
     // are those of the step that is used.
     bool power_of_two;
-    bool symmetric;  // zero point 0, step = max |range| / largest code
+    float fixed_low, fixed_high;  // a range that is not observed; equal: there is none
+    bool symmetric;               // zero point 0, step = max |range| / largest code
 };
 enum { DC_RANGE_MIN, DC_RANGE_MAX, DC_RANGE_SEEN, DC_RANGE_COUNT };
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "qat/profile.h"
+#include "qat/table.h"
 
 enum { DIMENSION_MAX = 1 << 16 };
 
@@ -26,6 +27,7 @@ static const char *const op_names[] = {
     [DC_I_RESHAPE] = "reshape",
     [DC_I_PAD] = "pad",
     [DC_I_SLICE] = "slice",
+    [DC_I_TABLE] = "table",
     [DC_I_CONCAT] = "concat",
 };
 static_assert(sizeof op_names / sizeof op_names[0] == DC_IOP_COUNT, "a name for every op");
@@ -181,6 +183,8 @@ static enum dc_status check_shapes(const struct dc_ilayer *l, const struct dc_il
         fits = x->height == l->height && x->width == l->width && x->channels == l->channels &&
                in[1]->height == l->height && in[1]->width == l->width &&
                in[1]->channels == l->channels;
+    } else if (l->op == DC_I_TABLE) {
+        fits = x->height == l->height && x->width == l->width && x->channels == l->channels;
     } else if (l->op == DC_I_MEAN) {
         fits = l->height == 1 && l->width == 1 && x->channels == l->channels;
     } else if (l->op == DC_I_RESHAPE) {
@@ -228,6 +232,28 @@ static enum dc_status check_sharing(const struct dc_ilayer *l, const struct dc_i
     const int low = -(1 << (l->bits - 1));
     if (copies && (l->clamp_low != low || l->clamp_high != -low - 1))
         return dc_fail(error, DC_ERR_DATA, "%s has no clamp", dc_iop_name(l->op));
+    return DC_OK;
+}
+
+static enum dc_status set_table(struct dc_imodel *model, struct dc_ilayer *l,
+                                const struct dc_ilayer *input, struct dc_error *error)
+{
+    int zero_point;
+    l->table = NULL;
+    if (l->op != DC_I_TABLE)
+        return DC_OK;
+    if (!within((int)l->function, 0, DC_IFUNCTION_COUNT - 1))
+        return dc_fail(error, DC_ERR_DATA, "there is no function %d", (int)l->function);
+    const float scale = dc_ifunction_scale(l->function, &zero_point);
+    if (scale > 0.0f && l->bits == 8 && (l->scale != scale || l->zero_point != zero_point))
+        return dc_fail(error, DC_ERR_DATA, "%s gives scale %.9g and zero point %d, not %.9g and %d",
+                       dc_ifunction_name(l->function), (double)scale, zero_point, (double)l->scale,
+                       l->zero_point);
+    int8_t *table = DC_NEW(model->arena, int8_t, DC_TABLE_CODES, error);
+    if (!table)
+        return DC_ERR_MEMORY;
+    dc_fill_table(table, l, input);
+    l->table = table;
     return DC_OK;
 }
 
@@ -388,6 +414,7 @@ static enum dc_status add_layer(struct dc_imodel *model, struct dc_ilayer *l,
         return dc_fail(error, DC_ERR_DATA, "profile %s does not take it: %s", model->profile->name,
                        reason);
     model->profile->derive(l, in);
+    DC_TRY(set_table(model, l, in[0], error));
     return bound_sums(l, in, model->profile, error);
 }
 

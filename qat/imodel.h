@@ -37,8 +37,11 @@ enum dc_iop {
     DC_I_PAD,     // zero point on four sides, and before and after the channels
     DC_I_CONCAT,  // along channels
     DC_I_SLICE,   // every stride-th row and column, some of the channels
+    DC_I_TABLE,   // a function of each code
     DC_IOP_COUNT
 };
+
+enum dc_ifunction { DC_F_SIGMOID, DC_F_TANH, DC_F_H_SWISH, DC_IFUNCTION_COUNT };
 
 enum { DC_I_INPUTS_MAX = 8 };
 
@@ -60,6 +63,9 @@ struct dc_ilayer {
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     int pad_top, pad_bottom, pad_left, pad_right;
     int first_channel;
+
+    enum dc_ifunction function;  // of a table
+    const int8_t *table;         // derived (table.h): output of code c at [c + 128]; else NULL
 
     // Convolutions and fully connected layers.
     int weight_bits;   // 2 to 8

@@ -206,7 +206,7 @@ static enum dc_status set_slice(const struct lowering *w, int i, struct dc_ilaye
 static enum dc_status lower_simple(struct lowering *w, int i, struct dc_ilayer *l)
 {
     const struct dc_node *node = &w->graph->nodes[i];
-    const bool arithmetic = l->op == DC_I_ADD || l->op == DC_I_MEAN;
+    const bool arithmetic = l->op == DC_I_ADD || l->op == DC_I_MEAN || l->op == DC_I_TABLE;
     const bool pools = l->op == DC_I_MAX_POOL || l->op == DC_I_AVERAGE_POOL;
     const int relu = l->op == DC_I_ADD || pools ? relu_behind(w, i) : NONE;
     const int end = relu == NONE ? i : relu;
@@ -220,6 +220,10 @@ static enum dc_status lower_simple(struct lowering *w, int i, struct dc_ilayer *
         l->zero_point = w->model->layers[input].zero_point;
         l->bits = w->model->layers[input].bits;
     }
+    if (l->op == DC_I_TABLE)
+        l->function = node->op == &dc_op_sigmoid ? DC_F_SIGMOID
+                      : node->op == &dc_op_tanh  ? DC_F_TANH
+                                                 : DC_F_H_SWISH;
     if (pools)
         set_window(l, node->attributes);
     if (l->op == DC_I_PAD) {
@@ -255,7 +259,8 @@ static enum dc_status lower_node(struct lowering *w, int i)
         {&dc_op_max_pool, DC_I_MAX_POOL}, {&dc_op_average_pool, DC_I_AVERAGE_POOL},
         {&dc_op_flatten, DC_I_RESHAPE},   {&dc_op_reshape, DC_I_RESHAPE},
         {&dc_op_pad, DC_I_PAD},           {&dc_op_concat, DC_I_CONCAT},
-        {&dc_op_slice, DC_I_SLICE},
+        {&dc_op_slice, DC_I_SLICE},       {&dc_op_sigmoid, DC_I_TABLE},
+        {&dc_op_tanh, DC_I_TABLE},        {&dc_op_h_swish, DC_I_TABLE},
     };
     struct dc_ilayer l = {0};
     if (w->layer_of[i] != NONE)

@@ -9,7 +9,7 @@
 #define DEFAULT_CONSTANT   0.01f
 #define DEFAULT_PERCENTILE 0.9999
 
-enum kind { REFUSED, SOURCE, WEIGHTED, NORM, CLAMP, SUM, KEEPS, JOINS };
+enum kind { REFUSED, SOURCE, WEIGHTED, NORM, CLAMP, SUM, TABLE, KEEPS, JOINS };
 
 static bool is_pool(const struct dc_node *node)
 {
@@ -72,6 +72,7 @@ static enum kind kind_of(const struct pass *p, int i)
         {&dc_op_add, SUM},         {&dc_op_average_pool, KEEPS}, {&dc_op_max_pool, KEEPS},
         {&dc_op_flatten, KEEPS},   {&dc_op_reshape, KEEPS},      {&dc_op_pad, KEEPS},
         {&dc_op_dropout, KEEPS},   {&dc_op_concat, JOINS},       {&dc_op_slice, KEEPS},
+        {&dc_op_sigmoid, TABLE},   {&dc_op_tanh, TABLE},         {&dc_op_h_swish, TABLE},
     };
     if (is_mean(p, i))
         return SUM;
@@ -297,10 +298,22 @@ static enum dc_status add_weighted(struct pass *p, int i, int *added)
                         p->error);
 }
 
+// Sigmoid and tanh have the grids that runtimes demand: steps 1/256 and 1/128.
+static void fix_range(struct dc_fake_quantize_attributes *a, const struct dc_op *op)
+{
+    if ((op != &dc_op_sigmoid && op != &dc_op_tanh) || a->bits != 8)
+        return;
+    a->observer = DC_OBSERVER_MIN_MAX;
+    a->scaling = DC_STEP_OF_RANGE;
+    a->symmetric = false;
+    a->fixed_low = op == &dc_op_tanh ? -1.0f : 0.0f;
+    a->fixed_high = op == &dc_op_tanh ? 127.0f / 128.0f : 255.0f / 256.0f;
+}
+
 static enum dc_status add_quantizer(struct pass *p, int i, int *value)
 {
     const bool source = kind_of(p, i) == SOURCE;
-    const struct dc_fake_quantize_attributes a = {
+    struct dc_fake_quantize_attributes a = {
         .observer = p->config->observer,
         .constant = p->config->constant == 0.0f ? DEFAULT_CONSTANT : p->config->constant,
         .bits = p->bits[i],
@@ -309,6 +322,7 @@ static enum dc_status add_quantizer(struct pass *p, int i, int *value)
         .clip_decay = p->config->clip_decay,
         .power_of_two = p->config->power_of_two,
         .symmetric = p->config->symmetric};
+    fix_range(&a, p->from->nodes[i].op);
     const char *full = dc_arena_printf(p->to->arena, p->error, "%s.quant", p->from->nodes[i].name);
     if (!full)
         return DC_ERR_MEMORY;

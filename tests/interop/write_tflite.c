@@ -16,6 +16,7 @@
 #include "core/file.h"
 #include "export/tflite.h"
 #include "qat/engine.h"
+#include "qat/table.h"
 #include "tests/interop/helper_network.h"
 #include "tests/qat/helper_models.h"
 
@@ -99,6 +100,8 @@ static void add_random_layer(struct dc_imodel *m, enum dc_iop op, struct dc_rand
         l.kernel_h = l.kernel_w = 0;
     if (l.op == DC_I_FULLY_CONNECTED)
         l.channels = 5 + pick(random, 40);
+    if (l.op == DC_I_TABLE)
+        l.function = (enum dc_ifunction)pick(random, DC_IFUNCTION_COUNT);
     if (l.op == DC_I_PAD) {
         l.pad_top = pick(random, 2);
         l.pad_right = pick(random, 3);
@@ -122,7 +125,9 @@ static void add_random_layer(struct dc_imodel *m, enum dc_iop op, struct dc_rand
         l.stride_h = l.stride_w = 1;
     snprintf(name, sizeof name, "layer%d", m->count);
     test_add_layer(m, name, &l, last, second, random);
-    printf("%s %s stride%dx%d %s ", name, dc_iop_name(l.op), l.stride_h, l.stride_w, padding);
+    printf("%s %s stride%dx%d %s ", name,
+           l.op == DC_I_TABLE ? dc_ifunction_name(l.function) : dc_iop_name(l.op), l.stride_h,
+           l.stride_w, padding);
     printf("%s\n", l.per_channel || !dc_ilayer_has_weights(&l) ? "-" : "per-tensor");
 }
 

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "qat/table.h"
+
 void test_fill_codes(int8_t *codes, int64_t count, struct dc_random *random)
 {
     for (int64_t i = 0; i < count; i++)
@@ -28,6 +30,7 @@ static void infer(struct dc_ilayer *l, const struct dc_imodel *model)
         l->height = l->width = 1;
         break;
     case DC_I_ADD:
+    case DC_I_TABLE:
     case DC_I_CONCAT:
         l->height = x->height;
         l->width = x->width;
@@ -127,6 +130,12 @@ int test_add_layer(struct dc_imodel *model, const char *name, const struct dc_il
             l.scale = wanted->scale > 0.0f
                           ? wanted->scale
                           : fit(model, x->scale * dc_random_between(random, 0.6f, 1.4f));
+    }
+    if (l.op == DC_I_TABLE && dc_ifunction_scale(l.function, &l.zero_point) > 0.0f) {
+        l.scale = dc_ifunction_scale(l.function, &l.zero_point);
+    } else if (l.op == DC_I_TABLE) {
+        l.scale = fit(model, x->scale * dc_random_between(random, 0.6f, 1.4f));
+        l.zero_point = (int)dc_random_below(random, 256) - 128;
     }
     int index = -1;
     if (dc_imodel_add(model, &l, &index, &error) != DC_OK)

@@ -1,0 +1,22 @@
+// Functions of one code as tables of 256: sigmoid, tanh, h-swish.
+//
+// table[code + 128] = clamp(round(f(s_in * (code - z_in)) / s_out) + z_out), halves away from zero,
+// in double. Outputs of sigmoid are at scale 1/256, zero point -128, those of tanh at 1/128 and 0,
+// as TensorFlow Lite has them.
+
+#ifndef DC_QAT_TABLE_H
+#define DC_QAT_TABLE_H
+
+#include "qat/imodel.h"
+
+enum { DC_TABLE_CODES = 256 };
+
+// table: [DC_TABLE_CODES], of a layer whose function, grid and clamps are set.
+void dc_fill_table(int8_t *table, const struct dc_ilayer *layer, const struct dc_ilayer *input);
+
+const char *dc_ifunction_name(enum dc_ifunction function);
+int dc_ifunction_find(const char *name);  // -1: none
+// 0: any grid; else the scale that the function's output must have, and its zero point.
+float dc_ifunction_scale(enum dc_ifunction function, int *zero_point);
+
+#endif
