@@ -150,6 +150,7 @@ DC_PROFILE_KERNELS(half_even, dc_requantize_half_even, SHIFT_MAX_SINGLE)
 
 static const struct dc_profile profile_tflm = {
     .name = "tflm",
+    .h_swish_in_16_bits = true,
     .rounding = "double",
     .formula = "RDivPOT(SRDHM(x * 2^max(s, 0), m), max(-s, 0))",
     .derive = tflm_derive,
@@ -161,6 +162,7 @@ static const struct dc_profile profile_tflm = {
 
 static const struct dc_profile profile_ruy = {
     .name = "ruy",
+    .h_swish_in_16_bits = true,
     .rounding = "single",
     .formula = "(x * m + 2^(30 - s)) >> (31 - s)",
     .derive = ruy_derive,
@@ -303,6 +305,7 @@ static void reference_requantize(int8_t *codes, const int32_t *accumulators,
 
 static const struct dc_profile profile_litert_reference = {
     .name = "litert-reference",
+    .h_swish_in_16_bits = true,
     .rounding = "double",
     .formula = "RDivPOT(SRDHM(x * 2^max(s, 0), m), max(-s, 0)); fully connected: "
                "round_half_away(x * s_in * s_w / s_out) in double",
@@ -388,6 +391,7 @@ static void xnnpack_mean(int8_t *codes, const int32_t *accumulators, const struc
 
 static const struct dc_profile profile_litert_xnnpack = {
     .name = "litert-xnnpack",
+    .h_swish_in_16_bits = true,
     .rounding = "float_even",
     .formula = "half_to_even(float32(float32(x) * float32(m * 2^(s - 31))))",
     .ops = {[DC_I_CONV2D] = {.by = "delegate"},

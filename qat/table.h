@@ -11,8 +11,10 @@
 
 enum { DC_TABLE_CODES = 256 };
 
-// table: [DC_TABLE_CODES], of a layer whose function, grid and clamps are set.
-void dc_fill_table(int8_t *table, const struct dc_ilayer *layer, const struct dc_ilayer *input);
+// table: [DC_TABLE_CODES], of a layer whose function, grid and clamps are set. as_tflite: h-swish
+// by TFLite's 16-bit arithmetic, up to one code from the nearest.
+void dc_fill_table(int8_t *table, const struct dc_ilayer *layer, const struct dc_ilayer *input,
+                   bool as_tflite);
 
 const char *dc_ifunction_name(enum dc_ifunction function);
 int dc_ifunction_find(const char *name);  // -1: none
