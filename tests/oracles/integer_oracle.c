@@ -2,6 +2,7 @@
 
 #include "integer_oracle.h"
 
+#include <math.h>
 #include <string.h>
 
 __extension__ typedef __int128 wide;
@@ -335,4 +336,66 @@ void oracle_integer_pool(int8_t *codes, const int8_t *x, bool average, const str
                     codes[(oy * l->out_w + ox) * l->out_c + c] = even_code(
                         (double)(sum - taps * l->in_zero_point) / (double)taps, l);
             }
+}
+
+int8_t oracle_function_code(bool *doubtful, enum oracle_function function, int code,
+                            const struct oracle_layer *l)
+{
+    const long double x = (long double)l->in_scale * (code - l->in_zero_point);
+    const long double gate = x < -3 ? 0 : x > 3 ? 6 : x + 3;
+    const long double y = function == ORACLE_SIGMOID ? 1 / (1 + expl(-x))
+                          : function == ORACLE_TANH  ? tanhl(x)
+                                                     : x * gate / 6;
+    const long double steps = y / (long double)l->out_scale, size = fabsl(steps);
+    const long double whole = floorl(size), rest = size - whole;
+    *doubtful = fabsl(rest - 0.5L) < 1e-9L;
+    const int64_t nearest = (int64_t)whole + (rest >= 0.5L);
+    return clamp((steps < 0 ? -nearest : nearest) + l->out_zero_point, l);
+}
+
+static wide toward_zero(wide a, wide b)  // b > 0
+{
+    return a < 0 ? -(-a / b) : a / b;
+}
+
+static wide within16(wide x)
+{
+    return x > 32767 ? 32767 : x < -32768 ? -32768 : x;
+}
+
+// A 32-bit multiplier's upper half, rounded; 2^15 does not fit.
+static wide half_multiplier(int32_t *shift, double factor)
+{
+    int32_t m;
+    oracle_multiplier(&m, shift, factor, false);
+    const wide upper = floor_divide((wide)m + power(15), power(16));
+    return upper > 32767 ? 32767 : upper;
+}
+
+static wide product16(wide a, wide b)
+{
+    const wide ab = a * b;
+    return within16(toward_zero(ab >= 0 ? ab + power(14) : ab + 1 - power(14), power(15)));
+}
+
+int8_t oracle_h_swish16(int code, const struct oracle_layer *l)
+{
+    volatile float fine = l->in_scale / 128.0f;  // exact: a power of two
+    volatile float unit = 3.0f / 32768.0f;
+    int32_t out_shift, gate_shift;
+    const wide out = half_multiplier(&out_shift, (double)fine / (double)l->out_scale);
+    const wide gate = half_multiplier(&gate_shift, (double)fine / (double)unit);
+    const wide x = ((wide)code - l->in_zero_point) * 128;
+    wide share = x;
+    if (gate_shift > 0)
+        share = within16(share * power(gate_shift > 40 ? 39 : gate_shift - 1));
+    share = product16(share, gate);
+    if (gate_shift > 0)
+        share = within16(share * 2);
+    if (gate_shift < 0)
+        share = nearest_away(share, power(-gate_shift));
+    share = floor_divide(share + power(15), 2);
+    const wide product = toward_zero(share * product16(x, out), power(15));
+    const wide steps = nearest_away(product, power(out_shift < 0 ? -out_shift : 0));
+    return clamp((int64_t)steps + l->out_zero_point, l);
 }

@@ -225,7 +225,11 @@ struct dc_imodel *test_every_op_model(const struct dc_profile *profile, uint64_t
     const int wider = test_add_layer(
         m, "channels", LAYER(.op = DC_I_PAD, .first_channel = 2, .channels = 5, .pad_left = 1),
         part, -1, &random);
-    const int gap = test_add_layer(m, "mean", LAYER(.op = DC_I_MEAN), wider, -1, &random);
+    const int swish = test_add_layer(
+        m, "h_swish", LAYER(.op = DC_I_TABLE, .function = DC_F_H_SWISH), wider, -1, &random);
+    const int bent = test_add_layer(m, "tanh", LAYER(.op = DC_I_TABLE, .function = DC_F_TANH),
+                                    swish, -1, &random);
+    const int gap = test_add_layer(m, "mean", LAYER(.op = DC_I_MEAN), bent, -1, &random);
     const int wide = test_add_layer(
         m, "hidden", LAYER(.op = DC_I_FULLY_CONNECTED, .channels = 12, .per_channel = true), gap,
         -1, &random);

@@ -150,6 +150,16 @@ static void check_layer(const struct dc_imodel *m, int i, const struct dc_itrace
     } else if (l->op == DC_I_AVERAGE_POOL || l->op == DC_I_MAX_POOL) {
         oracle_integer_pool(codes, x, l->op == DC_I_AVERAGE_POOL, &o);
         has_sums = false;
+    } else if (l->op == DC_I_TABLE) {
+        for (int64_t k = 0; k < size; k++) {
+            bool doubtful = false;
+            codes[k] = l->function == DC_F_H_SWISH && m->profile->h_swish_in_16_bits
+                           ? oracle_h_swish16(x[k], &o)
+                           : oracle_function_code(&doubtful, (enum oracle_function)l->function,
+                                                  x[k], &o);
+            codes[k] = doubtful ? trace->outputs[i][k] : codes[k];
+        }
+        has_sums = false;
     } else {
         copy_by_hand(codes, m, l, trace);
         has_sums = false;
@@ -268,6 +278,66 @@ static void convolution_grid_matches_definition(void **state)
         check_model(m, 1, &random);
         dc_imodel_free(m);
     }
+}
+
+// All codes of all functions, over scales from where tables are steps to where they are flat.
+static void tables_match_definition(void **state)
+{
+    (void)state;
+    struct dc_random random;
+    dc_random_start(&random, 15, DC_PURPOSE_TEST, 0, 0);
+    for (int trial = 0; trial < 400; trial++) {
+        const struct dc_profile *profile = dc_profile_table()[trial % profile_count()];
+        const struct dc_ilayer wanted = {.op = DC_I_TABLE,
+                                         .function = (enum dc_ifunction)(trial / 8 % 3)};
+        struct dc_imodel *m = NULL;
+        const float exponent = dc_random_between(&random, -12.0f, 2.0f);
+        struct dc_ilayer input = {
+            .name = "x",
+            .op = DC_I_INPUT,
+            .height = 1,
+            .width = 16,
+            .channels = 16,
+            .scale = exp2f(profile->power_of_two ? rintf(exponent) : exponent),
+            .bits = 8,
+            .zero_point = (int)dc_random_below(&random, 256) - 128,
+            .clamp_low = -128,
+            .clamp_high = 127};
+        assert_int_equal(dc_imodel_create(&m, "table", "", profile, NULL), DC_OK);
+        assert_int_equal(dc_imodel_add(m, &input, NULL, NULL), DC_OK);
+        test_add_layer(m, "table", &wanted, 0, -1, &random);
+        check_model(m, 8, &random);
+        const struct oracle_layer o = describe(m, &m->layers[1]);
+        for (int code = -128; code < 128; code++) {
+            bool doubtful = false;
+            const int8_t have = m->layers[1].table[code + 128];
+            const int8_t nearest = oracle_function_code(
+                &doubtful, (enum oracle_function)wanted.function, code, &o);
+            assert_true(doubtful || abs(have - nearest) <= (wanted.function == DC_F_H_SWISH));
+            if (wanted.function == DC_F_H_SWISH && profile->h_swish_in_16_bits)
+                assert_int_equal(have, oracle_h_swish16(code, &o));
+        }
+        dc_imodel_free(m);
+    }
+}
+
+// A sigmoid's grid is fixed: another is refused.
+static void other_grids_of_tables_are_refused(void **state)
+{
+    (void)state;
+    struct dc_random random;
+    struct dc_error error;
+    dc_random_start(&random, 16, DC_PURPOSE_TEST, 0, 0);
+    const struct dc_ilayer wanted = {.op = DC_I_TABLE, .function = DC_F_TANH};
+    struct dc_imodel *m = test_one_layer_model(dc_profile_find("tflm"), 2, 2, 3, &wanted, &random);
+    struct dc_ilayer again = m->layers[1];
+    again.scale *= 2;
+    assert_int_equal(dc_imodel_add(m, &again, NULL, &error), DC_ERR_DATA);
+    assert_non_null(strstr(error.message, "tanh gives scale 0.0078125 and zero point 0"));
+    again = m->layers[1];
+    again.function = DC_IFUNCTION_COUNT;
+    assert_int_equal(dc_imodel_add(m, &again, NULL, &error), DC_ERR_DATA);
+    dc_imodel_free(m);
 }
 
 // Whether the level of this machine has a kernel for the model's last layer.
@@ -540,6 +610,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_op_matches_definition),
+        cmocka_unit_test(tables_match_definition),
+        cmocka_unit_test(other_grids_of_tables_are_refused),
         cmocka_unit_test(convolution_grid_matches_definition),
         cmocka_unit_test(kernel_grid_matches_definition),
         cmocka_unit_test(kernel_rescale_matches_definition),
