@@ -248,6 +248,65 @@ static void average_over_a_map_is_a_mean(void **state)
     }
 }
 
+// Sigmoid and tanh have the grids that runtimes demand, whatever was observed; the integers are the
+// simulated codes but for sums near ties.
+static void functions_are_tables(void **state)
+{
+    (void)state;
+    enum { OUT = 3 * 36 };
+    static const struct dc_quantize_config configs[] = {
+        {.observer = DC_OBSERVER_MIN_MAX},
+        {.symmetric = true},
+        {.activation_scaling = DC_STEP_LEARNED},
+    };
+    for (size_t c = 0; c < sizeof configs / sizeof configs[0]; c++) {
+        struct dc_graph *g = start(6, 6, 2), *q = NULL;
+        int at;
+        int y = add(g, "gate", &dc_op_sigmoid, NULL, add_conv(g, "a", 0, 4, 3, 1, 1, true), -1);
+        y = add(g, "bent", &dc_op_tanh, NULL, add_conv(g, "b", y, 4, 3, 1, 1, true), -1);
+        y = add(g, "swish", &dc_op_h_swish, NULL, add_conv(g, "c", y, 4, 3, 1, 1, true), -1);
+        const int output = add_conv(g, "out", y, 3, 1, 1, 1, true);
+        must(dc_quantize_graph(&q, &at, g, output, &configs[c], &error));
+        expect_quantizers(q, (const char *const[]){"image.quant", "a.quant", "gate.quant",
+                                                   "b.quant", "bent.quant", "c.quant",
+                                                   "swish.quant", "out.quant", NULL});
+        struct dc_params *p = random_params(q);
+        static float images[ROWS * 72], simulated[ROWS * OUT];
+        static int8_t codes[ROWS * 72], got[ROWS * OUT];
+        fill(images, ROWS * 72, 2);
+        run(q, p, at, images, dc_calibration_step(), NULL);
+        must(dc_calibrate_scales(q, p, &error));
+        const struct dc_step step = {0};
+        run(q, p, at, images, step, simulated);
+        struct dc_imodel *m = NULL;
+        struct dc_engine *engine = NULL;
+        struct dc_lower_report report;
+        must(dc_lower(&m, q, p, "image", "out", "tables", "", dc_profile_find("onnxruntime"),
+                      &report, &error));
+        assert_int_equal(m->count, 8);
+        assert_int_equal(m->layers[2].op, DC_I_TABLE);
+        assert_true(m->layers[2].scale == 1.0f / 256 && m->layers[2].zero_point == -128);
+        assert_true(m->layers[4].scale == 1.0f / 128 && m->layers[4].zero_point == 0);
+        assert_int_equal(m->layers[6].function, DC_F_H_SWISH);
+        must(dc_imodel_quantize_input(codes, m, images, ROWS * 72, &error));
+        must(dc_engine_create(&engine, ctx, m, &error));
+        dc_engine_run(engine, got, codes, ROWS);
+        int equal = 0;
+        for (int i = 0; i < ROWS * OUT; i++) {
+            const int promised = (int)lrintf(simulated[i] / dc_imodel_output(m)->scale) +
+                                 dc_imodel_output(m)->zero_point;
+            equal += promised == got[i];
+            assert_true(abs(promised - got[i]) <= 2);
+        }
+        assert_true(equal >= ROWS * OUT * 9 / 10);
+        dc_engine_free(engine);
+        dc_imodel_free(m);
+        dc_params_free(p);
+        dc_graph_free(g);
+        dc_graph_free(q);
+    }
+}
+
 static void concat_inputs_share_one_quantizer(void **state)
 {
     (void)state;
@@ -298,7 +357,7 @@ static void what_has_no_integers_is_refused(void **state)
         const int conv = add_conv(g, "conv", 0, 2, 1, 1, 1, false);
         int output;
         if (trial == 0)
-            output = add(g, "bad", &dc_op_tanh, NULL, conv, -1);
+            output = add(g, "bad", &dc_op_softmax, NULL, conv, -1);
         else if (trial == 1)
             output = add_norm(g, "bad", 0);
         else
@@ -708,6 +767,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quantizers_stand_where_the_rules_say),
         cmocka_unit_test(average_over_a_map_is_a_mean),
+        cmocka_unit_test(functions_are_tables),
         cmocka_unit_test(concat_inputs_share_one_quantizer),
         cmocka_unit_test(what_has_no_integers_is_refused),
         cmocka_unit_test(rounding_takes_the_nearest_code),
