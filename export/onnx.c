@@ -266,6 +266,22 @@ static void put_reshape(struct writing *t, int i)
     finish(t, i, REAL(t, i, "Transpose", DC_ONNX_IN(real), "perm=[0,3,1,2]"));
 }
 
+static void put_table(struct writing *t, int i)
+{
+    const struct dc_ilayer *l = &t->model->layers[i];
+    t->vector[i] = t->vector[l->inputs[0]];
+    const char *in = real_input(t, i, 0, t->vector[i]);
+    if (l->function != DC_F_H_SWISH) {
+        finish(t, i,
+               REAL(t, i, l->function == DC_F_TANH ? "Tanh" : "Sigmoid", DC_ONNX_IN(in), "%s", ""));
+        return;
+    }
+    const struct dc_shape shape = shape_of(l, t->vector[i]);
+    const char *gate = dc_onnx_put(t->w, "HardSigmoid", name_of(t, i, "gate"), DC_ONNX_F32, &shape,
+                                   DC_ONNX_IN(in), "alpha~%.9g beta~0.5", 1.0 / 6.0);
+    finish(t, i, REAL(t, i, "Mul", DC_ONNX_IN(in, gate), "%s", ""));
+}
+
 static void put_input(struct writing *t, int i)
 {
     const struct dc_ilayer *l = &t->model->layers[i];
@@ -288,6 +304,7 @@ static void (*const put[DC_IOP_COUNT])(struct writing *, int) = {
     [DC_I_PAD] = put_pad,
     [DC_I_CONCAT] = put_several,
     [DC_I_SLICE] = put_slice,
+    [DC_I_TABLE] = put_table,
 };
 
 static void put_layers(struct writing *t)

@@ -12,7 +12,7 @@
 // network.
 //
 // Run it on the network before losses are appended. What has no integer form is DC_ERR_CONFIG and
-// names the layer: softmax and other activations, slice, batch_norm or relu apart from a chain.
+// names the layer: softmax and most functions, batch_norm or relu apart from a chain.
 
 #ifndef DC_QAT_QUANTIZE_H
 #define DC_QAT_QUANTIZE_H

@@ -107,7 +107,8 @@ static const enum dc_iop ops[] = {DC_I_CONV2D,
                                   DC_I_RESHAPE,
                                   DC_I_PAD,
                                   DC_I_CONCAT,
-                                  DC_I_SLICE};
+                                  DC_I_SLICE,
+                                  DC_I_TABLE};
 enum { OPS = sizeof ops / sizeof ops[0] };
 
 static int any(struct dc_random *r, int low, int high)
@@ -124,6 +125,8 @@ static struct dc_ilayer wanted(enum dc_iop op, int channels, struct dc_random *r
         l.channels = any(r, 1, 12);
     if (op == DC_I_DEPTHWISE_CONV2D)
         l.channels = channels * any(r, 1, 2);
+    if (op == DC_I_TABLE)
+        l.function = (enum dc_ifunction)any(r, 0, DC_IFUNCTION_COUNT - 1);
     if (op == DC_I_PAD)
         l.channels = any(r, 0, 2);
     l.kernel_h = any(r, 1, kernel);
