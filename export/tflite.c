@@ -8,6 +8,8 @@
 
 #include "formats/tflite_build.h"
 
+enum { ARENA_ALIGNMENT = 16 };  // what TFLM gives its own plans
+
 struct writer {
     struct dc_tflite_builder build;
     struct dc_arena *arena;
@@ -281,7 +283,7 @@ static enum dc_status translate(struct writer *w, const char *path)
     w->values = DC_NEW(w->arena, int, w->model->count, w->error);
     if (!offsets || !w->values)
         return DC_ERR_MEMORY;
-    DC_TRY(dc_imodel_place(offsets, &bytes, w->model, w->error));
+    DC_TRY(dc_imodel_place(offsets, &bytes, w->model, ARENA_ALIGNMENT, w->error));
     for (int i = 0; i < w->model->count; i++)
         DC_TRY(write_layer(w, i, offsets[i]));
     w->build.file.input = w->values[0];

@@ -171,7 +171,7 @@ static void write_buffer(struct dc_flatbuffer *flat, uint32_t slot, const void *
     (void)dc_flat_vector(flat, slots[0], data, bytes, 1, BUFFER_ALIGNMENT);
 }
 
-// plan: version 1, subgraph 0, tensors, an offset each.
+// plan: version 1, 1 subgraph, tensors, an offset each.
 static void write_buffers(struct dc_flatbuffer *flat, uint32_t slot, int constants,
                           const int32_t *plan, const struct dc_tflite_file *file)
 {
@@ -193,7 +193,7 @@ static enum dc_status write_model(const char *path, const struct dc_tflite_file 
     if (!plan)
         return DC_ERR_MEMORY;
     int constants = 0;
-    plan[0] = 1;
+    plan[0] = plan[1] = 1;
     plan[2] = file->tensor_count;
     for (int i = 0; i < file->tensor_count; i++) {
         plan[3 + i] = (int32_t)file->tensors[i].arena_offset;

@@ -55,7 +55,7 @@ struct dc_tflite_tensor {
     int zero_point, axis;
     const void *data;  // little endian; NULL: computed when running
     int64_t bytes;
-    int64_t arena_offset;  // of the offline memory plan; -1: the runtime chooses
+    int64_t arena_offset;  // in the offline memory plan, a multiple of 16; -1: the runtime chooses
 };
 
 struct dc_tflite_operator {
