@@ -10,7 +10,12 @@
 
 #include "core/error.h"
 
-enum dc_tflite_type { DC_TFLITE_FLOAT32 = 0, DC_TFLITE_INT32 = 2, DC_TFLITE_INT8 = 9 };
+enum dc_tflite_type {
+    DC_TFLITE_FLOAT32 = 0,
+    DC_TFLITE_INT32 = 2,
+    DC_TFLITE_INT8 = 9,
+    DC_TFLITE_INT4 = 17  // two a byte, the first in the low half
+};
 enum dc_tflite_padding { DC_TFLITE_SAME, DC_TFLITE_VALID };
 enum dc_tflite_activation {
     DC_TFLITE_NONE,
