@@ -17,7 +17,7 @@ import numpy as np
 # Judge: the engine's profile, and whether every byte must be equal.
 JUDGES = {"tflm": ("tflm", True), "reference": ("litert-reference", True),
           "xnnpack": ("litert-xnnpack", True), "builtin": ("ruy", False)}
-ROWS = 160
+ROWS = 180
 REAL = 100
 
 
