@@ -252,7 +252,7 @@ static enum dc_status set_table(struct dc_imodel *model, struct dc_ilayer *l,
     int8_t *table = DC_NEW(model->arena, int8_t, DC_TABLE_CODES, error);
     if (!table)
         return DC_ERR_MEMORY;
-    dc_fill_table(table, l, input, model->profile->h_swish_in_16_bits);
+    dc_fill_table(table, l, input, model->profile);
     l->table = table;
     return DC_OK;
 }

@@ -151,6 +151,7 @@ DC_PROFILE_KERNELS(half_even, dc_requantize_half_even, SHIFT_MAX_SINGLE)
 static const struct dc_profile profile_tflm = {
     .name = "tflm",
     .h_swish_in_16_bits = true,
+    .sigmoid_in_32_bits = true,
     .rounding = "double",
     .formula = "RDivPOT(SRDHM(x * 2^max(s, 0), m), max(-s, 0))",
     .derive = tflm_derive,

@@ -12,10 +12,11 @@
 #include "qat/imodel.h"
 
 struct dc_profile {
-    const char *name;         // in experiment files and manifests
-    const char *rounding;     // name of the rounding rule
-    const char *formula;      // of requantization, for people
-    bool h_swish_in_16_bits;  // TFLite's (table.h); else the nearest code
+    const char *name;                             // in experiment files and manifests
+    const char *rounding;                         // name of the rounding rule
+    const char *formula;                          // of requantization, for people
+    bool h_swish_in_16_bits, sigmoid_in_32_bits;  // TFLite's, TFLM's (table.h); else the nearest
+                                                  // code. tanh is as sigmoid
     bool power_of_two;  // every scale must be one: multipliers are 2^30, so that all is shifts
 
     // Ops that round by another rule than `rounding`, and which part of the runtime computes an op

@@ -7,14 +7,14 @@
 #ifndef DC_QAT_TABLE_H
 #define DC_QAT_TABLE_H
 
-#include "qat/imodel.h"
+#include "qat/profile.h"
 
 enum { DC_TABLE_CODES = 256 };
 
-// table: [DC_TABLE_CODES], of a layer whose function, grid and clamps are set. as_tflite: h-swish
-// by TFLite's 16-bit arithmetic, up to one code from the nearest.
+// table: [DC_TABLE_CODES], of a layer whose function, grid and clamps are set. Profiles whose
+// runtime computes in fixed point say so (profile.h): its codes are up to one from the nearest.
 void dc_fill_table(int8_t *table, const struct dc_ilayer *layer, const struct dc_ilayer *input,
-                   bool as_tflite);
+                   const struct dc_profile *profile);
 
 const char *dc_ifunction_name(enum dc_ifunction function);
 int dc_ifunction_find(const char *name);  // -1: none

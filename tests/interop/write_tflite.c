@@ -195,7 +195,9 @@ static struct dc_imodel *random_model(const char *profile, uint64_t seed, enum d
                                     .height = 6 + pick(random, 12),
                                     .width = 6 + pick(random, 12),
                                     .channels = 1 + pick(random, 8),
-                                    .scale = dc_random_between(random, 0.002f, 0.2f),
+                                    .scale = op == DC_I_TABLE && seed % 2
+                                                 ? exp2f((float)(pick(random, 7) - 10))
+                                                 : dc_random_between(random, 0.002f, 0.2f),
                                     .zero_point = pick(random, 256) - 128,
                                     .bits = 8,
                                     .clamp_low = -128,

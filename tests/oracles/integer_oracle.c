@@ -338,7 +338,7 @@ void oracle_integer_pool(int8_t *codes, const int8_t *x, bool average, const str
             }
 }
 
-int8_t oracle_function_code(bool *doubtful, enum oracle_function function, int code,
+int8_t oracle_function_code(bool *doubtful, enum oracle_function function, int code, double close,
                             const struct oracle_layer *l)
 {
     const long double x = (long double)l->in_scale * (code - l->in_zero_point);
@@ -348,7 +348,7 @@ int8_t oracle_function_code(bool *doubtful, enum oracle_function function, int c
                                                      : x * gate / 6;
     const long double steps = y / (long double)l->out_scale, size = fabsl(steps);
     const long double whole = floorl(size), rest = size - whole;
-    *doubtful = fabsl(rest - 0.5L) < 1e-9L;
+    *doubtful = fabsl(rest - 0.5L) < (long double)close;
     const int64_t nearest = (int64_t)whole + (rest >= 0.5L);
     return clamp((steps < 0 ? -nearest : nearest) + l->out_zero_point, l);
 }

@@ -48,9 +48,9 @@ void oracle_integer_pool(int8_t *codes, const int8_t *x, bool average,
 
 // Functions of one code.
 enum oracle_function { ORACLE_SIGMOID, ORACLE_TANH, ORACLE_H_SWISH };
-// The nearest code, of two the one further from zero; *doubtful: the exact value lies so close to a
-// half that the last bit of a function could decide.
-int8_t oracle_function_code(bool *doubtful, enum oracle_function function, int code,
+// The nearest code, of two the one further from zero; *doubtful: the exact value lies within
+// `close` of a half, so that an error of the function could decide.
+int8_t oracle_function_code(bool *doubtful, enum oracle_function function, int code, double close,
                             const struct oracle_layer *layer);
 // TFLite's h-swish in 16 bits, from its definition.
 int8_t oracle_h_swish16(int code, const struct oracle_layer *layer);
