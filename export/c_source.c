@@ -359,7 +359,7 @@ static enum dc_status write_pair(struct source *s, const char *directory,
         return DC_ERR_MEMORY;
     for (char *c = s->upper; *c; c++)
         *c = (char)toupper((unsigned char)*c);
-    DC_TRY(dc_imodel_place(s->offsets, &arena_bytes, s->model, error));
+    DC_TRY(dc_imodel_place(s->offsets, &arena_bytes, s->model, DC_I_ALIGNMENT, error));
     DC_TRY(dc_imodel_cost(&s->cost, s->model, error));
     DC_TRY(write_one(s, directory, "h", vectors, arena, error));
     return write_one(s, directory, "c", vectors, arena, error);

@@ -7,6 +7,9 @@
 #include <string.h>
 
 #include "formats/tflite_build.h"
+#include "qat/profile.h"
+
+enum { ARENA_ALIGNMENT = 16 };  // what TFLM gives its own plans
 
 struct writer {
     struct dc_tflite_builder build;
@@ -27,6 +30,33 @@ static struct dc_tflite_tensor value_of(const struct dc_ilayer *l)
                                      .scales = &l->scale,
                                      .zero_point = l->zero_point,
                                      .arena_offset = -1};
+}
+
+// Where the profile's runtime computes the same from weights of 4 bits. Elsewhere they are written
+// as int8: the runtime refuses them, or leaves them to kernels that round otherwise (what was tried
+// is in docs/integers.md).
+static bool takes_int4(const struct dc_imodel *model, const struct dc_ilayer *l)
+{
+    const char *profile = model->profile->name;
+    const bool dense = l->op == DC_I_FULLY_CONNECTED;
+    if (l->weight_bits > 4)
+        return false;
+    if (strcmp(profile, "tflm") == 0)
+        return !(dense && l->per_channel);
+    if (strcmp(profile, "litert-reference") == 0)
+        return l->op != DC_I_DEPTHWISE_CONV2D;
+    return strcmp(profile, "litert-xnnpack") == 0 && dense &&
+           dc_ilayer_size(&model->layers[l->inputs[0]]) % 2 == 0;
+}
+
+// Two codes a byte, the first in the low half. NULL: no memory.
+static const uint8_t *pack(struct dc_arena *arena, const int8_t *codes, int64_t count,
+                           struct dc_error *error)
+{
+    uint8_t *packed = DC_NEW(arena, uint8_t, (count + 1) / 2, error);
+    for (int64_t i = 0; packed && i < count; i++)
+        packed[i / 2] |= (uint8_t)((codes[i] & 15) << (i % 2 * 4));
+    return packed;
 }
 
 // Weights with a scale a channel (one where a fully connected layer has one: its multiplier is then
@@ -61,6 +91,13 @@ static enum dc_status add_weights(struct writer *w, const struct dc_ilayer *l,
         t.rank = 2;
         t.shape[1] = (int32_t)dc_ilayer_size(x);
     }
+    if (takes_int4(w->model, l)) {
+        t.type = DC_TFLITE_INT4;
+        t.data = pack(w->arena, l->weights, l->weight_count, w->error);
+        t.bytes = (l->weight_count + 1) / 2;
+    }
+    if (!t.data)
+        return DC_ERR_MEMORY;
     DC_TRY(dc_tflite_add_tensor(&w->build, &t, &o->inputs[1]));
     o->input_count = 3;
     return dc_tflite_add_tensor(&w->build,
@@ -281,7 +318,7 @@ static enum dc_status translate(struct writer *w, const char *path)
     w->values = DC_NEW(w->arena, int, w->model->count, w->error);
     if (!offsets || !w->values)
         return DC_ERR_MEMORY;
-    DC_TRY(dc_imodel_place(offsets, &bytes, w->model, w->error));
+    DC_TRY(dc_imodel_place(offsets, &bytes, w->model, ARENA_ALIGNMENT, w->error));
     for (int i = 0; i < w->model->count; i++)
         DC_TRY(write_layer(w, i, offsets[i]));
     w->build.file.input = w->values[0];

@@ -5,6 +5,9 @@
 // PADV2 of -128) before them. TFLite derives its multipliers from the scales and has its own
 // arithmetic on every runtime, so the model's profile should be the runtime's.
 //
+// Weights of at most 4 bits are INT4 where the profile's runtime computes the same from them, else
+// INT8 (docs/integers.md).
+//
 // What TFLite cannot say is refused with layer and reason: clamps that are no fused activation, an
 // average over a padded window that is not SAME.
 

@@ -24,17 +24,18 @@ static const char signature_fields[] = "rrr-i";  // inputs, outputs, key, subgra
 static const char map_fields[] = "ri";           // name, tensor
 
 // Builtin code, least version that knows int8 (of float ones: the first), number in the union of
-// options, option fields.
+// options, option fields, least version that knows int4 weights.
 static const struct {
     uint8_t code, version, options_type;
     const char *options;
+    uint8_t version_int4;
 } kinds[] = {
     [DC_TFLITE_ADD] = {0, 2, 11, "b"},
     [DC_TFLITE_AVERAGE_POOL] = {1, 2, 5, "biiiib"},
     [DC_TFLITE_CONCATENATION] = {2, 2, 10, "ib"},
-    [DC_TFLITE_CONV] = {3, 3, 1, "biibii"},
-    [DC_TFLITE_DEPTHWISE_CONV] = {4, 3, 2, "biiibii"},
-    [DC_TFLITE_FULLY_CONNECTED] = {9, 5, 8, "bbb"},
+    [DC_TFLITE_CONV] = {3, 3, 1, "biibii", 7},
+    [DC_TFLITE_DEPTHWISE_CONV] = {4, 3, 2, "biiibii", 7},
+    [DC_TFLITE_FULLY_CONNECTED] = {9, 5, 8, "bbb", 10},
     [DC_TFLITE_MAX_POOL] = {17, 2, 5, "biiiib"},
     [DC_TFLITE_RESHAPE] = {22, 1, 17, ""},
     [DC_TFLITE_PAD] = {34, 2, 22, ""},
@@ -55,21 +56,27 @@ enum { SLOTS_MAX = 8, BUFFER_ALIGNMENT = 16, VERSION = 3 };
 
 struct codes {
     int index[DC_TFLITE_KIND_COUNT];  // -1: unused
+    bool int4[DC_TFLITE_KIND_COUNT];
     int count;
 };
 
 static void write_codes(struct dc_flatbuffer *flat, uint32_t slot, struct codes *codes,
                         const struct dc_tflite_file *file)
 {
-    memset(codes, -1, sizeof *codes);
-    codes->count = 0;
+    *codes = (struct codes){.count = 0};
+    memset(codes->index, -1, sizeof codes->index);
     for (int i = 0; i < file->operator_count; i++) {
-        int *index = &codes->index[file->operators[i].kind];
+        const struct dc_tflite_operator *o = &file->operators[i];
+        int *index = &codes->index[o->kind];
         *index = *index < 0 ? codes->count++ : *index;
+        for (int k = 0; k < o->input_count; k++)
+            codes->int4[o->kind] |= file->tensors[o->inputs[k]].type == DC_TFLITE_INT4;
     }
     const uint32_t items = dc_flat_vector(flat, slot, NULL, codes->count, 4, 4);
     for (int k = 0; k < DC_TFLITE_KIND_COUNT; k++) {
-        const int64_t values[] = {kinds[k].code, 0, kinds[k].version, kinds[k].code};
+        const int64_t values[] = {kinds[k].code, 0,
+                                  codes->int4[k] ? kinds[k].version_int4 : kinds[k].version,
+                                  kinds[k].code};
         if (codes->index[k] >= 0)
             dc_flat_table(flat, items + 4 * (uint32_t)codes->index[k], code_fields, values, NULL);
     }
@@ -171,7 +178,7 @@ static void write_buffer(struct dc_flatbuffer *flat, uint32_t slot, const void *
     (void)dc_flat_vector(flat, slots[0], data, bytes, 1, BUFFER_ALIGNMENT);
 }
 
-// plan: version 1, subgraph 0, tensors, an offset each.
+// plan: version 1, 1 subgraph, tensors, an offset each.
 static void write_buffers(struct dc_flatbuffer *flat, uint32_t slot, int constants,
                           const int32_t *plan, const struct dc_tflite_file *file)
 {
@@ -193,7 +200,7 @@ static enum dc_status write_model(const char *path, const struct dc_tflite_file 
     if (!plan)
         return DC_ERR_MEMORY;
     int constants = 0;
-    plan[0] = 1;
+    plan[0] = plan[1] = 1;
     plan[2] = file->tensor_count;
     for (int i = 0; i < file->tensor_count; i++) {
         plan[3 + i] = (int32_t)file->tensors[i].arena_offset;

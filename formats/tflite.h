@@ -10,7 +10,12 @@
 
 #include "core/error.h"
 
-enum dc_tflite_type { DC_TFLITE_FLOAT32 = 0, DC_TFLITE_INT32 = 2, DC_TFLITE_INT8 = 9 };
+enum dc_tflite_type {
+    DC_TFLITE_FLOAT32 = 0,
+    DC_TFLITE_INT32 = 2,
+    DC_TFLITE_INT8 = 9,
+    DC_TFLITE_INT4 = 17  // two a byte, the first in the low half
+};
 enum dc_tflite_padding { DC_TFLITE_SAME, DC_TFLITE_VALID };
 enum dc_tflite_activation {
     DC_TFLITE_NONE,
@@ -55,7 +60,7 @@ struct dc_tflite_tensor {
     int zero_point, axis;
     const void *data;  // little endian; NULL: computed when running
     int64_t bytes;
-    int64_t arena_offset;  // of the offline memory plan; -1: the runtime chooses
+    int64_t arena_offset;  // in the offline memory plan, a multiple of 16; -1: the runtime chooses
 };
 
 struct dc_tflite_operator {

@@ -126,11 +126,14 @@ struct dc_imodel_cost {
 DC_MUST_USE enum dc_status dc_imodel_cost(struct dc_imodel_cost *cost,
                                           const struct dc_imodel *model, struct dc_error *error);
 
-// Where values live. offsets[i]: bytes into one activation arena, aligned to 4; -1 for the input
-// and the output, which are the caller's, and for a reshape of the input. A reshape shares its
-// input's bytes. Values that are alive together never overlap. offsets: [model->count].
+enum { DC_I_ALIGNMENT = 4 };  // of values in the engine's arena and in exported C
+
+// Where values live. offsets[i]: bytes into one activation arena, multiples of `alignment`; -1 for
+// the input and the output, which are the caller's, and for a reshape of the input. A reshape
+// shares its input's bytes. Values that are alive together never overlap. offsets: [model->count].
 DC_MUST_USE enum dc_status dc_imodel_place(int64_t *offsets, int64_t *bytes,
-                                           const struct dc_imodel *model, struct dc_error *error);
+                                           const struct dc_imodel *model, int alignment,
+                                           struct dc_error *error);
 
 // codes = clamp(round(x / scale) + zero_point, -128, 127), half away from zero, float32 division
 // (TFLite's QUANTIZE). NaN is DC_ERR_NUMERIC. count: values, any number of samples.

@@ -7,8 +7,6 @@
 
 #include "qat/imodel.h"
 
-enum { ALIGNMENT = 4 };
-
 struct value {
     int first, last;  // layers during which it is alive: written by first, last read by last
     int64_t bytes, offset;
@@ -42,7 +40,7 @@ static int64_t lowest_free(const struct value *values, int count, const struct v
 }
 
 enum dc_status dc_imodel_place(int64_t *offsets, int64_t *bytes, const struct dc_imodel *model,
-                               struct dc_error *error)
+                               int alignment, struct dc_error *error)
 {
     const int count = model->count;
     struct value *values = dc_alloc((size_t)count * sizeof *values, error);
@@ -51,7 +49,7 @@ enum dc_status dc_imodel_place(int64_t *offsets, int64_t *bytes, const struct dc
     for (int i = 0; i < count; i++) {
         values[i].first = values[i].last = i;
         const int64_t size = dc_ilayer_size(&model->layers[i]);
-        values[i].bytes = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        values[i].bytes = (size + alignment - 1) / alignment * alignment;
         for (int k = 0; k < model->layers[i].input_count; k++)
             values[root_of(model, model->layers[i].inputs[k])].last = i;
     }
@@ -91,7 +89,8 @@ enum dc_status dc_imodel_cost(struct dc_imodel_cost *cost, const struct dc_imode
     int64_t *offsets = dc_alloc((size_t)model->count * sizeof *offsets, error);
     if (!offsets)
         return DC_ERR_MEMORY;
-    const enum dc_status status = dc_imodel_place(offsets, &cost->arena_bytes, model, error);
+    const enum dc_status status = dc_imodel_place(offsets, &cost->arena_bytes, model,
+                                                  DC_I_ALIGNMENT, error);
     free(offsets);
     return status;
 }

@@ -121,11 +121,181 @@ static void a_convolution_is_one_operator(void **state)
     assert_int_equal(field(follow(item(buffers, 0)), 0), 0);  // the empty one
     for (uint32_t i = 1; i < u32(buffers); i++)
         assert_int_equal((child(follow(item(buffers, i)), 0) + 4) % 16, 0);
-    const uint32_t plan = child(follow(item(buffers, u32(buffers) - 2)), 0) + 4;
-    assert_int_equal(u32(plan), 1);
-    assert_int_equal(u32(plan + 8), 4);
     dc_arena_free(arena);
     dc_imodel_free(m);
+}
+
+// The buffer of the metadata of this name.
+static uint32_t metadata(uint32_t model, const char *name)
+{
+    const uint32_t entries = child(model, 6), buffers = child(model, 4);
+    for (uint32_t i = 0; i < u32(entries); i++) {
+        const uint32_t entry = follow(item(entries, i)), text = child(entry, 0);
+        if (u32(text) == strlen(name) && memcmp(bytes + text + 4, name, strlen(name)) == 0)
+            return child(follow(item(buffers, u32(field(entry, 1)))), 0);
+    }
+    fail_msg("no metadata '%s'", name);
+    return 0;
+}
+
+enum { VALUES = 32 };
+
+// When each value lives, from the operators of the file: [first, last]; -1 where it never does.
+static void find_lives(int lives[][2], uint32_t graph)
+{
+    const uint32_t operators = child(graph, 3);
+    memset(lives, -1, VALUES * sizeof *lives);
+    for (uint32_t o = 0; o < u32(operators); o++) {
+        const uint32_t operation = follow(item(operators, o)), inputs = child(operation, 1);
+        const uint32_t output = u32(item(child(operation, 2), 0));
+        assert_true(output < VALUES);
+        lives[output][0] = lives[output][1] = (int)o;
+        for (uint32_t i = 0; i < u32(inputs); i++)
+            lives[u32(item(inputs, i))][1] = (int)o;
+    }
+}
+
+static int64_t bytes_of(uint32_t tensor)
+{
+    const uint32_t shape = child(tensor, 0);
+    int64_t count = 1;
+    for (uint32_t i = 0; i < u32(shape); i++)
+        count *= u32(item(shape, i));
+    return count;
+}
+
+// One subgraph; every value between input and output has a place, aligned to 16 bytes, and shares
+// no byte with one alive at the same time, but shares bytes with others.
+static void the_memory_plan_keeps_values_apart(void **state)
+{
+    (void)state;
+    struct dc_random random;
+    struct dc_imodel *m = conv_model(&same);
+    dc_random_start(&random, 6, DC_PURPOSE_TEST, 0, 1);
+    struct dc_ilayer odd = same;
+    odd.channels = 5;
+    for (int i = 1; i < 4; i++)
+        (void)test_add_layer(m, "more", &odd, i, -1, &random);
+    (void)test_add_layer(m, "sum", &(const struct dc_ilayer){.op = DC_I_ADD}, 2, 4, &random);
+    (void)test_add_layer(m, "last", &odd, 5, -1, &random);
+    struct dc_arena *arena = read_back(m);
+    const uint32_t model = follow(0), graph = follow(item(child(model, 2), 0));
+    const uint32_t tensors = child(graph, 0), plan = metadata(model, "OfflineMemoryAllocation") + 4;
+    int lives[VALUES][2], planned = 0;
+    int64_t end = 0, sum = 0;
+    find_lives(lives, graph);
+    assert_true(u32(tensors) <= VALUES);
+    assert_int_equal(u32(plan + 4), 1);
+    assert_int_equal(u32(plan + 8), u32(tensors));
+    for (uint32_t i = 0; i < u32(tensors); i++) {
+        const int64_t at = (int32_t)u32(plan + 12 + 4 * i);
+        const int64_t size_i = bytes_of(follow(item(tensors, i)));
+        if (at < 0)
+            continue;
+        assert_true(lives[i][0] >= 0 && lives[i][1] > lives[i][0]);
+        assert_int_equal(at % 16, 0);
+        planned++;
+        sum += size_i;
+        end = at + size_i > end ? at + size_i : end;
+        for (uint32_t k = 0; k < i; k++) {
+            const int64_t other = (int32_t)u32(plan + 12 + 4 * k);
+            if (other >= 0 && lives[k][0] <= lives[i][1] && lives[i][0] <= lives[k][1])
+                assert_true(other >= at + size_i ||
+                            at >= other + bytes_of(follow(item(tensors, k))));
+        }
+    }
+    assert_int_equal(planned, 5);
+    assert_true(end < sum);
+    dc_arena_free(arena);
+    dc_imodel_free(m);
+}
+
+static void assert_text(uint32_t vector, const char *text)
+{
+    assert_int_equal(u32(vector), strlen(text));
+    assert_memory_equal(bytes + vector + 4, text, strlen(text));
+}
+
+static void the_signature_names_input_and_output(void **state)
+{
+    (void)state;
+    struct dc_imodel *m = conv_model(&same);
+    struct dc_arena *arena = read_back(m);
+    const uint32_t model = follow(0), graph = follow(item(child(model, 2), 0));
+    const uint32_t signature = follow(item(child(model, 7), 0));
+    assert_text(child(signature, 2), "serving_default");
+    for (uint32_t i = 0; i < 2; i++) {
+        const uint32_t map = follow(item(child(signature, i), 0));
+        assert_text(child(map, 0), i == 0 ? "input" : "output");
+        assert_int_equal(u32(field(map, 1)), u32(item(child(graph, 1 + i), 0)));
+    }
+    assert_text(metadata(model, "normalization"), "input = x / 255");
+    dc_arena_free(arena);
+    dc_imodel_free(m);
+}
+
+// The weights of the last operator as the file holds them, whatever their type.
+static int weight_of(uint32_t model, int64_t i, int type)
+{
+    const uint32_t graph = follow(item(child(model, 2), 0)), operators = child(graph, 3);
+    const uint32_t operation = follow(item(operators, u32(operators) - 1));
+    const uint32_t weights = follow(item(child(graph, 0), u32(item(child(operation, 1), 1))));
+    const uint32_t data = child(follow(item(child(model, 4), u32(field(weights, 2)))), 0);
+    const int64_t count = bytes_of(weights);
+    assert_int_equal(bytes[field(weights, 1)], type);
+    assert_int_equal(u32(data), type == 17 ? (count + 1) / 2 : count);
+    if (type == 9)
+        return (int8_t)bytes[data + 4 + i];
+    const int half = bytes[data + 4 + i / 2] / (i % 2 ? 16 : 1) % 16;
+    return half > 7 ? half - 16 : half;
+}
+
+// Weights of at most 4 bits are INT4 (type 17) where the profile's runtime computes the engine's
+// bytes from them, which tests/interop/check_tflite judges; else INT8 (9). The operator's version
+// says so: 7 of convolutions, 10 of fully connected layers.
+static void weights_of_four_bits_are_packed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *profile;
+        enum dc_iop op;
+        int bits, width;
+        bool per_channel;
+        uint32_t type, version;
+    } cases[] = {{"tflm", DC_I_CONV2D, 4, 8, true, 17, 7},
+                 {"tflm", DC_I_CONV2D, 2, 8, false, 17, 7},
+                 {"tflm", DC_I_CONV2D, 5, 8, true, 9, 3},
+                 {"tflm", DC_I_DEPTHWISE_CONV2D, 4, 8, true, 17, 7},
+                 {"tflm", DC_I_FULLY_CONNECTED, 4, 7, false, 17, 10},
+                 {"tflm", DC_I_FULLY_CONNECTED, 4, 8, true, 9, 5},
+                 {"litert-reference", DC_I_CONV2D, 3, 8, true, 17, 7},
+                 {"litert-reference", DC_I_DEPTHWISE_CONV2D, 4, 8, true, 9, 3},
+                 {"litert-reference", DC_I_FULLY_CONNECTED, 4, 7, true, 17, 10},
+                 {"litert-xnnpack", DC_I_CONV2D, 4, 8, true, 9, 3},
+                 {"litert-xnnpack", DC_I_DEPTHWISE_CONV2D, 4, 8, true, 9, 3},
+                 {"litert-xnnpack", DC_I_FULLY_CONNECTED, 4, 8, true, 17, 10},
+                 {"litert-xnnpack", DC_I_FULLY_CONNECTED, 4, 7, true, 9, 5},
+                 {"ruy", DC_I_CONV2D, 4, 8, true, 9, 3}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct dc_random random;
+        const bool dense = cases[i].op == DC_I_FULLY_CONNECTED;
+        const struct dc_ilayer layer = {.op = cases[i].op,
+                                        .channels = 3,
+                                        .kernel_h = dense ? 0 : 3,
+                                        .kernel_w = dense ? 0 : 3,
+                                        .per_channel = cases[i].per_channel,
+                                        .weight_bits = cases[i].bits};
+        dc_random_start(&random, 7, DC_PURPOSE_TEST, 0, i);
+        struct dc_imodel *m = test_one_layer_model(dc_profile_find(cases[i].profile), 9,
+                                                   cases[i].width, 3, &layer, &random);
+        struct dc_arena *arena = read_back(m);
+        const uint32_t model = follow(0), codes = child(model, 1);
+        for (int64_t k = 0; k < m->layers[1].weight_count; k++)
+            assert_int_equal(weight_of(model, k, (int)cases[i].type), m->layers[1].weights[k]);
+        assert_int_equal(u32(field(follow(item(codes, u32(codes) - 1)), 2)), cases[i].version);
+        dc_arena_free(arena);
+        dc_imodel_free(m);
+    }
 }
 
 static void other_pads_are_an_operator(void **state)
@@ -203,6 +373,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_convolution_is_one_operator),
+        cmocka_unit_test(the_memory_plan_keeps_values_apart),
+        cmocka_unit_test(the_signature_names_input_and_output),
+        cmocka_unit_test(weights_of_four_bits_are_packed),
         cmocka_unit_test(other_pads_are_an_operator),
         cmocka_unit_test(a_maximum_is_padded_with_the_least_code),
         cmocka_unit_test(what_tflite_cannot_say_is_refused),

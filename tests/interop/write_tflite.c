@@ -100,6 +100,7 @@ static void add_random_layer(struct dc_imodel *m, enum dc_iop op, struct dc_rand
         l.kernel_h = l.kernel_w = 0;
     if (l.op == DC_I_FULLY_CONNECTED)
         l.channels = 5 + pick(random, 40);
+    l.weight_bits = (l.channels + m->count) % 3 == 0 ? 4 : 8;
     if (l.op == DC_I_TABLE)
         l.function = (enum dc_ifunction)pick(random, DC_IFUNCTION_COUNT);
     if (l.op == DC_I_PAD) {
@@ -128,7 +129,8 @@ static void add_random_layer(struct dc_imodel *m, enum dc_iop op, struct dc_rand
     printf("%s %s stride%dx%d %s ", name,
            l.op == DC_I_TABLE ? dc_ifunction_name(l.function) : dc_iop_name(l.op), l.stride_h,
            l.stride_w, padding);
-    printf("%s\n", l.per_channel || !dc_ilayer_has_weights(&l) ? "-" : "per-tensor");
+    printf("%s", l.per_channel || !dc_ilayer_has_weights(&l) ? "-" : "per-tensor");
+    printf("%s\n", dc_ilayer_has_weights(&l) && l.weight_bits == 4 ? " 4 bits" : "");
 }
 
 // Factors that are a power of two but for the rounding of scales: many sums are near ties, and

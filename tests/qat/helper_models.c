@@ -116,10 +116,13 @@ int test_add_layer(struct dc_imodel *model, const char *name, const struct dc_il
         biases = calloc((size_t)l.channels, sizeof *biases);
         scales = calloc((size_t)l.channels, sizeof *scales);
         assert_true(weights && biases && scales);
+        l.weight_bits = wanted->weight_bits ? wanted->weight_bits : 8;
+        const int limit = (1 << (l.weight_bits - 1)) - 1;
         choose_scales(&l, model, scales, biases, taps, random);
         for (int64_t i = 0; i < count; i++)
-            weights[i] = (int8_t)((int)dc_random_below(random, 255) - 127);
-        l.weight_bits = 8;
+            weights[i] = (int8_t)((int)dc_random_below(random, 2 * (uint32_t)limit + 1) - limit);
+        for (int c = 0; c < l.channels; c++)
+            scales[c] *= 128.0f / (float)(limit + 1);
         l.weights = weights;
         l.biases = biases;
         l.weight_scales = scales;

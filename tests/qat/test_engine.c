@@ -597,7 +597,7 @@ static void placement_and_threads(void **state)
     (void)state;
     struct dc_imodel *m = test_every_op_model(dc_profile_find("tflm"), 1);
     int64_t offsets[32], bytes = 0, sum = 0;
-    assert_int_equal(dc_imodel_place(offsets, &bytes, m, NULL), DC_OK);
+    assert_int_equal(dc_imodel_place(offsets, &bytes, m, DC_I_ALIGNMENT, NULL), DC_OK);
     for (int i = 1; i < m->count - 1; i++) {
         assert_true(offsets[i] >= 0 && offsets[i] + dc_ilayer_size(&m->layers[i]) <= bytes);
         sum += dc_ilayer_size(&m->layers[i]);
