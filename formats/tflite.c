@@ -24,18 +24,17 @@ static const char signature_fields[] = "rrr-i";  // inputs, outputs, key, subgra
 static const char map_fields[] = "ri";           // name, tensor
 
 // Builtin code, least version that knows int8 (of float ones: the first), number in the union of
-// options, option fields, least version that knows int4 weights.
+// options, option fields.
 static const struct {
     uint8_t code, version, options_type;
     const char *options;
-    uint8_t version_int4;
 } kinds[] = {
     [DC_TFLITE_ADD] = {0, 2, 11, "b"},
     [DC_TFLITE_AVERAGE_POOL] = {1, 2, 5, "biiiib"},
     [DC_TFLITE_CONCATENATION] = {2, 2, 10, "ib"},
-    [DC_TFLITE_CONV] = {3, 3, 1, "biibii", 7},
-    [DC_TFLITE_DEPTHWISE_CONV] = {4, 3, 2, "biiibii", 7},
-    [DC_TFLITE_FULLY_CONNECTED] = {9, 5, 8, "bbb", 10},
+    [DC_TFLITE_CONV] = {3, 3, 1, "biibii"},
+    [DC_TFLITE_DEPTHWISE_CONV] = {4, 3, 2, "biiibii"},
+    [DC_TFLITE_FULLY_CONNECTED] = {9, 5, 8, "bbb"},
     [DC_TFLITE_MAX_POOL] = {17, 2, 5, "biiiib"},
     [DC_TFLITE_RESHAPE] = {22, 1, 17, ""},
     [DC_TFLITE_PAD] = {34, 2, 22, ""},
@@ -51,6 +50,10 @@ static const struct {
     [DC_TFLITE_SOFTMAX] = {25, 1, 9, "i"},
 };
 static_assert(sizeof kinds / sizeof kinds[0] == DC_TFLITE_KIND_COUNT, "a row for every kind");
+
+// Least versions that know int4 weights.
+static const uint8_t int4_versions[DC_TFLITE_KIND_COUNT] = {
+    [DC_TFLITE_CONV] = 7, [DC_TFLITE_DEPTHWISE_CONV] = 7, [DC_TFLITE_FULLY_CONNECTED] = 10};
 
 enum { SLOTS_MAX = 8, BUFFER_ALIGNMENT = 16, VERSION = 3 };
 
@@ -74,9 +77,8 @@ static void write_codes(struct dc_flatbuffer *flat, uint32_t slot, struct codes 
     }
     const uint32_t items = dc_flat_vector(flat, slot, NULL, codes->count, 4, 4);
     for (int k = 0; k < DC_TFLITE_KIND_COUNT; k++) {
-        const int64_t values[] = {kinds[k].code, 0,
-                                  codes->int4[k] ? kinds[k].version_int4 : kinds[k].version,
-                                  kinds[k].code};
+        const int64_t values[] = {
+            kinds[k].code, 0, codes->int4[k] ? int4_versions[k] : kinds[k].version, kinds[k].code};
         if (codes->index[k] >= 0)
             dc_flat_table(flat, items + 4 * (uint32_t)codes->index[k], code_fields, values, NULL);
     }
