@@ -10,6 +10,7 @@
 #include "qat/compare.h"
 #include "qat/oscillation.h"
 #include "qat/profile.h"
+#include "qat/simulate.h"
 #include "run/report.h"
 #include "run/run_internal.h"
 #include "run/sensitivity.h"
@@ -26,9 +27,11 @@ struct work {
     int64_t count;
     bool tries_layers;
     int classes;
-    const struct dc_stage_network *network;  // with simulated rounding
+    const struct dc_stage_network *network;  // as training simulates it
     struct dc_stage_network plain;           // the unrounded network
-    struct dc_float_predictor *floats, *simulation;
+    struct dc_graph *shipped;                // as what ships is simulated
+    struct dc_params *shipped_params;
+    struct dc_float_predictor *floats, *in_training, *simulation;
     struct dc_integer_predictor *integers;
     float *logits;     // [count, classes], of one of them
     float *simulated;  // the same, of the simulation
@@ -41,17 +44,21 @@ static enum dc_status open_both(struct work *w, const struct dc_stage *stage,
 {
     struct dc_stage plain = *stage;
     struct dc_imodel *model = NULL;
-    int copied = 0;
+    int copied = 0, input, output;
     plain.quantizes = false;
     DC_TRY(dc_stage_network_open(&w->plain, &plain, NULL, error));
     DC_TRY(dc_params_copy_by_name(w->plain.params, network->params, &copied, error));
     DC_TRY(dc_float_predictor_create(&w->floats, w->run->ctx, w->plain.graph, w->plain.params,
                                      w->plain.image, w->plain.output, DC_EVALUATION_BATCH, error));
-    DC_TRY(dc_float_predictor_create(&w->simulation, w->run->ctx, network->graph, network->params,
+    DC_TRY(dc_float_predictor_create(&w->in_training, w->run->ctx, network->graph, network->params,
                                      network->image, network->output, DC_EVALUATION_BATCH, error));
     DC_TRY(dc_stage_lower(&model, w->run->ctx, network, network->params, profile, "", error));
     DC_TRY(
         dc_integer_predictor_create(&w->integers, w->run->ctx, model, DC_EVALUATION_BATCH, error));
+    DC_TRY(dc_simulate(&w->shipped, &w->shipped_params, &input, &output, model,
+                       &w->plain.graph->nodes[w->plain.image].shape, error));
+    DC_TRY(dc_float_predictor_create(&w->simulation, w->run->ctx, w->shipped, w->shipped_params,
+                                     input, output, DC_EVALUATION_BATCH, error));
     w->view = dc_run_view(w->run, stage, &w->plain.model.sample);
     w->classes = network->classes;
     w->logits = dc_alloc(sizeof *w->logits * (size_t)(w->count * w->classes), error);
@@ -63,7 +70,10 @@ static enum dc_status open_both(struct work *w, const struct dc_stage *stage,
 static void close_both(struct work *w)
 {
     dc_float_predictor_free(w->floats);
+    dc_float_predictor_free(w->in_training);
     dc_float_predictor_free(w->simulation);
+    dc_params_free(w->shipped_params);
+    dc_graph_free(w->shipped);
     dc_integer_predictor_free(w->integers);
     dc_stage_network_close(&w->plain);
     free(w->logits);
@@ -219,7 +229,7 @@ static void add_oscillation(const json_t *all, const struct work *w)
     }
 }
 
-// How often simulated rounding and the integers disagree: outputs, and codes at most.
+// How often the simulation of what ships and the integers disagree: outputs, and codes at most.
 static json_t *apart_from_simulation(const struct work *w)
 {
     const int64_t outputs = w->count * w->classes;
@@ -241,6 +251,7 @@ static enum dc_status report(json_t *object, struct work *w, struct dc_error *er
     const bool classifies = !dc_stage_reconstructs(w->stage);
     for (int64_t i = 0; classifies && i < w->count; i++)
         w->right[i] = is_right(w, i);
+    DC_TRY(evaluate(object, "in_training", NULL, w, &w->in_training->predictor, error));
     DC_TRY(evaluate(object, "simulated", w->simulated, w, &w->simulation->predictor, error));
     DC_TRY(evaluate(object, "int8", w->logits, w, &w->integers->predictor, error));
 
@@ -366,19 +377,21 @@ void dc_quantization_text(struct dc_text_buffer *out, const json_t *report)
                    json_string_value(json_object_get(report, "stage")),
                    json_string_value(json_object_get(q, "profile")),
                    (long long)json_integer_value(json_object_get(report, "samples")));
-    char float_text[32], simulated_text[32], int8_text[32];
+    static const char *const networks[][2] = {{"float", "float"},
+                                              {"in training", "in_training"},
+                                              {"simulated", "simulated"},
+                                              {"int8", "int8"}};
     const json_t *simulation = json_object_get(q, "simulation");
-    dc_text_append(out, "float      %s\nsimulated  %s; ",
-                   dc_report_measure(float_text, json_object_get(report, "float")),
-                   dc_report_measure(simulated_text, json_object_get(report, "simulated")));
-    dc_text_append(out,
-                   "%.0f of %.0f outputs are other codes than the integers', %.0f apart at most\n",
+    for (int i = 0; i < 4; i++) {
+        char text[32];
+        const json_t *scores = json_object_get(report, networks[i][1]);
+        dc_text_append(out, "%-12s %s\n", networks[i][0], dc_report_measure(text, scores));
+    }
+    dc_text_append(out, "differing    %.0f of %.0f outputs, simulated and int8, by %.0f at most\n",
                    real_at(simulation, "different", NULL), real_at(simulation, "outputs", NULL),
                    real_at(simulation, "furthest", NULL));
-    dc_text_append(out, "int8       %s\n",
-                   dc_report_measure(int8_text, json_object_get(report, "int8")));
     if (some)
-        dc_text_append(out, "flips      %.0f lost, %.0f won; McNemar's p = %.3g\n",
+        dc_text_append(out, "flips        %.0f lost, %.0f won; McNemar's p = %.3g\n",
                        real_at(some, "lost", NULL), real_at(some, "won", NULL),
                        real_at(some, "p", NULL));
     dc_text_append(

@@ -1,14 +1,15 @@
 // What rounding a network to integers did: to its accuracy, to each sample, to each layer.
 //
 // Adds to an object:
-//   "float", "simulated", "int8"   scores of the unrounded network, of simulated rounding as in
-//                   training, and of the integer engine
+//   "float", "in_training", "simulated", "int8"   scores of the unrounded network; as training
+//                   simulates it, where biases and folded batch normalization are not rounded; of
+//                   what ships, simulated in float32 (qat/simulate.h); and of the integer engine
 //   "quantization"    {profile, flips, simulation, compared_samples, layers}
-//     simulation      {outputs, different, furthest}: outputs that simulated rounding and the
-//                     engine give other codes, and by how many at most
+//     simulation      {outputs, different, furthest}: outputs that the simulation of what ships
+//                     and the engine give other codes, and by how many at most; none under profile
+//                     litert-xnnpack
 //     flips           of classifiers: {lost, won, p, lost_samples, won_samples}: samples that only
-//     the float
-//                     network, or only the integers, get right; p of McNemar's test
+//                     the float network, or only the integers, get right; p of McNemar's test
 //                     (train/mcnemar.h)
 //     layers          worst first: {layer, op, sqnr, sqnr_alone, clipped, saturated, scale,
 //                     zero_point, multipliers, shifts, largest_sum, sum_range}, qat/compare.h's

@@ -1,0 +1,255 @@
+// Fake-quantized evaluation in float32 against the integer engine: every op, random networks, and
+// scales that put sums on exact ties. Under litert-xnnpack no byte differs; under another profile
+// the ties do.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/plan.h"
+#include "helper_models.h"
+#include "qat/engine.h"
+#include "qat/simulate.h"
+
+enum { ROWS = 24, SEEDS = 40 };
+
+static struct dc_ctx *ctx;
+static struct dc_error error;
+
+static int set_up(void **state)
+{
+    (void)state;
+    const struct dc_ctx_config config = {.threads = 2};
+    return dc_ctx_create(&ctx, &config, &error);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    dc_ctx_free(ctx);
+    return 0;
+}
+
+static void must(enum dc_status status)
+{
+    if (status != DC_OK)
+        fail_msg("%s", error.message);
+}
+
+// y: [ROWS, outputs] of the simulation, x: [ROWS, inputs] reals.
+static void simulate(float *y, const struct dc_imodel *model, const float *x)
+{
+    const struct dc_ilayer *in = &model->layers[0];
+    const struct dc_shape sample = DC_SHAPE(DC_BATCH, in->height, in->width, in->channels);
+    struct dc_graph *graph = NULL;
+    struct dc_params *params = NULL;
+    struct dc_plan *plan = NULL;
+    int input, output;
+    must(dc_simulate(&graph, &params, &input, &output, model, &sample, &error));
+    const struct dc_plan_config config = {
+        .mode = DC_INFERENCE, .max_rows = ROWS, .outputs = &output, .output_count = 1};
+    const struct dc_step step = {.total_batch = ROWS};
+    must(dc_plan_create(&plan, ctx, graph, &config, &error));
+    dc_plan_bind(plan, input, x);
+    must(dc_plan_forward(plan, params, ROWS, &step, &error));
+    memcpy(y, dc_plan_value(plan, output),
+           sizeof *y * (size_t)(ROWS * dc_ilayer_size(dc_imodel_output(model))));
+    dc_plan_free(plan);
+    dc_params_free(params);
+    dc_graph_free(graph);
+}
+
+// How many of the network's outputs differ from the engine's, on random codes; frees the model.
+static int count_different(struct dc_imodel *model, struct dc_random *random)
+{
+    const int64_t inputs = ROWS * dc_ilayer_size(&model->layers[0]);
+    const int64_t outputs = ROWS * dc_ilayer_size(dc_imodel_output(model));
+    int8_t *codes = malloc((size_t)(inputs + outputs));
+    float *x = malloc(sizeof *x * (size_t)(inputs + 2 * outputs)), *y = x + inputs;
+    struct dc_engine *engine = NULL;
+    int different = 0;
+    assert_true(codes && x);
+    test_fill_codes(codes, inputs, random);
+    for (int64_t i = 0; i < inputs; i++)
+        x[i] = model->layers[0].scale * (float)(codes[i] - model->layers[0].zero_point);
+    must(dc_engine_create(&engine, ctx, model, &error));
+    dc_engine_run(engine, codes + inputs, codes, ROWS);
+    dc_imodel_dequantize_output(y, model, codes + inputs, outputs);
+    simulate(y + outputs, model, x);
+    for (int64_t i = 0; i < outputs; i++)
+        different += y[i] != y[outputs + i];
+    dc_engine_free(engine);
+    free(codes);
+    free(x);
+    dc_imodel_free(model);
+    return different;
+}
+
+static void every_op_equals_the_engine(void **state)
+{
+    (void)state;
+    struct dc_random random;
+    dc_random_start(&random, 11, DC_PURPOSE_TEST, 0, 0);
+    for (uint64_t seed = 0; seed < SEEDS; seed++)
+        assert_int_equal(
+            count_different(test_every_op_model(dc_profile_find("litert-xnnpack"), seed), &random),
+            0);
+}
+
+// Layers by themselves, so that no later rounding hides a difference.
+static const struct dc_ilayer alone[] = {
+    {.op = DC_I_CONV2D, .channels = 9, .kernel_h = 3, .kernel_w = 3, .per_channel = true},
+    {.op = DC_I_CONV2D, .channels = 6, .kernel_h = 2, .kernel_w = 3, .pad_left = 2, .stride_h = 2},
+    {.op = DC_I_CONV2D, .channels = 5, .kernel_h = 1, .kernel_w = 1, .weight_bits = 2},
+    {.op = DC_I_DEPTHWISE_CONV2D,
+     .channels = 8,
+     .kernel_h = 3,
+     .kernel_w = 3,
+     .dilation_h = 2,
+     .pad_bottom = 3,
+     .per_channel = true},
+    {.op = DC_I_FULLY_CONNECTED, .channels = 17, .clamp_low = -60, .clamp_high = 90},
+    {.op = DC_I_AVERAGE_POOL, .kernel_h = 3, .kernel_w = 2, .pad_top = 2, .stride_w = 2},
+    {.op = DC_I_MAX_POOL,
+     .kernel_h = 2,
+     .kernel_w = 3,
+     .pad_right = 1,
+     .clamp_low = -20,
+     .clamp_high = 99},
+    {.op = DC_I_MEAN},
+    {.op = DC_I_PAD, .pad_top = 2, .pad_right = 1, .first_channel = 1, .channels = 2},
+    {.op = DC_I_SLICE,
+     .pad_top = 2,
+     .pad_left = 1,
+     .stride_h = 3,
+     .first_channel = 1,
+     .channels = 2},
+    {.op = DC_I_TABLE, .function = DC_F_SIGMOID},
+    {.op = DC_I_TABLE, .function = DC_F_H_SWISH},
+};
+
+static void each_layer_alone_equals_the_engine(void **state)
+{
+    (void)state;
+    const struct dc_profile *profile = dc_profile_find("litert-xnnpack");
+    struct dc_random random;
+    dc_random_start(&random, 12, DC_PURPOSE_TEST, 0, 0);
+    for (size_t k = 0; k < sizeof alone / sizeof alone[0]; k++)
+        for (int seed = 0; seed < SEEDS; seed++)
+            assert_int_equal(
+                count_different(test_one_layer_model(profile, 9, 8, 4, &alone[k], &random),
+                                &random),
+                0);
+}
+
+// One layer whose factors are powers of two: every other sum of an odd kind lies on a tie.
+static struct dc_imodel *ties(const char *profile, enum dc_iop op, float input_scale,
+                              struct dc_random *random)
+{
+    struct dc_imodel *m = NULL;
+    must(dc_imodel_create(&m, "ties", "", dc_profile_find(profile), &error));
+    const struct dc_ilayer input = {.name = "x",
+                                    .op = DC_I_INPUT,
+                                    .height = 4,
+                                    .width = 4,
+                                    .channels = 8,
+                                    .scale = input_scale,
+                                    .bits = 8,
+                                    .zero_point = 3,
+                                    .clamp_low = -128,
+                                    .clamp_high = 127};
+    int8_t weights[8 * 8];
+    int32_t biases[8];
+    float scales[8];
+    struct dc_ilayer l = {.name = "layer",
+                          .op = op,
+                          .input_count = op == DC_I_ADD ? 2 : 1,
+                          .height = op == DC_I_MEAN ? 1 : 4,
+                          .width = op == DC_I_MEAN ? 1 : 4,
+                          .channels = 8,
+                          .kernel_h = 1,
+                          .kernel_w = 1,
+                          .stride_h = 1,
+                          .stride_w = 1,
+                          .dilation_h = 1,
+                          .dilation_w = 1,
+                          .per_channel = true,
+                          .weight_bits = 8,
+                          .weights = weights,
+                          .biases = biases,
+                          .weight_scales = scales,
+                          .scale = op == DC_I_CONV2D ? 8.0f : 0.5f,
+                          .zero_point = -7,
+                          .bits = 8,
+                          .clamp_low = -128,
+                          .clamp_high = 127};
+    for (int i = 0; i < 64; i++)
+        weights[i] = (int8_t)((int)dc_random_below(random, 61) - 30);
+    for (int c = 0; c < 8; c++) {
+        biases[c] = (int32_t)dc_random_below(random, 200);
+        scales[c] = 0.5f;
+    }
+    must(dc_imodel_add(m, &input, NULL, &error));
+    must(dc_imodel_add(m, &l, NULL, &error));
+    return m;
+}
+
+static void ties_are_the_profiles(void **state)
+{
+    (void)state;
+    static const enum dc_iop ops[] = {DC_I_CONV2D, DC_I_ADD, DC_I_MEAN};
+    struct dc_random random;
+    dc_random_start(&random, 13, DC_PURPOSE_TEST, 0, 0);
+    for (int k = 0; k < 3; k++)
+        assert_int_equal(count_different(ties("litert-xnnpack", ops[k], 0.125f, &random), &random),
+                         0);
+    assert_true(count_different(ties("tflm", DC_I_CONV2D, 0.125f, &random), &random) > 0);
+    assert_true(count_different(ties("onnxruntime", DC_I_ADD, 0.125f, &random), &random) > 0);
+}
+
+// x + x of code k lies next to a tie; what its multiplier keeps of the ratio decides.
+static void additions_keep_as_many_bits(void **state)
+{
+    (void)state;
+    struct dc_random random;
+    dc_random_start(&random, 14, DC_PURPOSE_TEST, 0, 0);
+    for (int k = 3; k < 128; k += 2) {
+        const float scale = (float)(0.5 * 2.5 / k / 2.0);
+        assert_int_equal(count_different(ties("litert-xnnpack", DC_I_ADD, scale, &random), &random),
+                         0);
+    }
+}
+
+static void other_samples_are_refused(void **state)
+{
+    (void)state;
+    struct dc_imodel *model = test_every_op_model(dc_profile_find("tflm"), 1);
+    const struct dc_shape sample = DC_SHAPE(DC_BATCH, 13, 11, 1);
+    struct dc_graph *graph = NULL;
+    struct dc_params *params = NULL;
+    int input, output;
+    assert_int_equal(dc_simulate(&graph, &params, &input, &output, model, &sample, &error),
+                     DC_ERR_CONFIG);
+    assert_non_null(strstr(error.message, "143 values"));
+    assert_null(graph);
+    assert_null(params);
+    dc_imodel_free(model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_op_equals_the_engine),
+        cmocka_unit_test(each_layer_alone_equals_the_engine),
+        cmocka_unit_test(ties_are_the_profiles),
+        cmocka_unit_test(additions_keep_as_many_bits),
+        cmocka_unit_test(other_samples_are_refused),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
