@@ -85,6 +85,12 @@ static inline vec v_add64(vec a, vec b)
     return _mm512_add_epi64(a, b);
 }
 
+// Half to even of float32 products; factor holds floats.
+static inline vec v_scale(vec x, vec factor)
+{
+    return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(x), _mm512_castsi512_ps(factor)));
+}
+
 // Products of the even lanes.
 static inline vec v_mul64(vec a, vec b)
 {

@@ -8,7 +8,9 @@
 //   code = (((x * multiplier + round) >> 31) - (x < 0 and sign)) >> R
 // double: round = 2^30 + 2^(R + 30); sign: ties of the second rounding go away from 0
 // single: round = 2^(R + 30); no sign. R = 0, both: round = 2^30, no sign.
-// It needs factors below 1 and |x| < 2^30; other layers are left to the plain loops.
+// Profiles that round float32 products have a second: code = half_to_even(float(x) * factor), which
+// is also the half to even of a shift while |x| <= 2^24, where no conversion rounds.
+// Both need factors below 1 and |x| < 2^30; other layers are left to the plain loops.
 
 #ifndef DC_QAT_ENGINE_KERNELS_H
 #define DC_QAT_ENGINE_KERNELS_H
@@ -18,6 +20,7 @@
 
 // A vector's channels lie together; channels behind the last are 0.
 struct dc__rescale {
+    const float *factors;  // NULL: by integers, which follow
     const int32_t *multipliers;
     const int64_t *rounds;  // of a vector's even channels, then of its odd ones
     const int32_t *sign;    // shifts x right, as unsigned, to its sign: 31, or 32: none

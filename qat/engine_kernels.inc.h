@@ -13,6 +13,8 @@
 enum { BLOCK = 4 };  // vectors that v_codes packs at once; PART is a multiple of it
 
 struct rescale {
+    bool floats;
+    vec factor;
     vec multiplier, multiplier_odd, round, round_odd, sign, right;
 };
 
@@ -30,6 +32,8 @@ static inline vec v_codes(vec r0, vec r1, vec r2, vec r3, const struct clamps *k
 
 static inline struct rescale load_rescale(const struct dc__rescale *r, int64_t at)
 {
+    if (r->factors)
+        return (struct rescale){.floats = true, .factor = v_load(r->factors + at)};
     const vec m = v_load(r->multipliers + at);
     return (struct rescale){.multiplier = m,
                             .multiplier_odd = v_high64(m),
@@ -92,8 +96,10 @@ static ALWAYS_INLINE void finish(int8_t *out, vec s0, vec s1, vec s2, vec s3, in
                                  const struct dc_ilayer *l, const struct rescale *k,
                                  const struct clamps *clamps)
 {
-    const vec codes = v_codes(rescale(s0, k), rescale(s1, k), rescale(s2, k), rescale(s3, k),
-                              clamps);
+    const vec codes = k->floats ? v_codes(v_scale(s0, k->factor), v_scale(s1, k->factor),
+                                          v_scale(s2, k->factor), v_scale(s3, k->factor), clamps)
+                                : v_codes(rescale(s0, k), rescale(s1, k), rescale(s2, k),
+                                          rescale(s3, k), clamps);
     const int left = l->channels - group * LANES;
     if (left < LANES || pixels < BLOCK)
         store_some(out, codes, l->channels, pixels, left < LANES ? left : LANES);

@@ -3,12 +3,13 @@
 // rescale. Invariant: a layer that gets a kernel has factors below 1 and sums below 2^30, so that
 // the kernels' arithmetic is exact. Computes no codes.
 
+#include <math.h>
 #include <string.h>
 
 #include "qat/engine_kernels.h"
 #include "qat/profile.h"
 
-enum { SUM_BITS = 30, SLACK_BYTES = 64, CODE_OFFSET = 128 };
+enum { SUM_BITS = 30, EXACT_BITS = 24, SLACK_BYTES = 64, CODE_OFFSET = 128 };
 
 const struct dc__engine_kernels *dc__engine_kernels_for(enum dc_isa isa)
 {
@@ -27,25 +28,54 @@ static int64_t round_up(int64_t n, int64_t unit)
     return (n + unit - 1) / unit * unit;
 }
 
-static bool rescale_fits(const struct dc_ilayer *l, const struct dc_profile *profile)
+// The rounding rules that kernels know, and the bits that sums may have.
+struct way {
+    const char *rounding;
+    int sum_bits;
+    bool floats, twice;
+};
+static const struct way ways[] = {{"double", SUM_BITS, false, true},
+                                  {"single", SUM_BITS, false, false},
+                                  {"float_even", SUM_BITS, true, false},
+                                  {"half_even", EXACT_BITS, true, false}};
+
+// NULL: none for this layer.
+static const struct way *find_way(const struct dc_ilayer *l, const struct dc_profile *profile)
 {
-    const int64_t limit = INT64_C(1) << SUM_BITS;
     const char *rounding = dc_profile_rounding(profile, l->op);
-    const bool known = strcmp(rounding, "double") == 0 || strcmp(rounding, "single") == 0;
-    if (!known || l->accumulator_low <= -limit || l->accumulator_high >= limit)
-        return false;
+    const struct way *way = NULL;
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
+        way = strcmp(ways[i].rounding, rounding) == 0 ? &ways[i] : way;
+    if (!way || l->accumulator_low <= -(INT64_C(1) << way->sum_bits) ||
+        l->accumulator_high >= INT64_C(1) << way->sum_bits)
+        return NULL;
     for (int i = 0; i < l->rescales; i++) {
         if (l->shifts[i] > 0)
-            return false;
+            return NULL;
     }
-    return true;
+    return way;
+}
+
+static enum dc_status prepare_factors(struct dc__rescale *rescale, struct dc_arena *arena,
+                                      const struct dc_ilayer *l, int64_t padded,
+                                      struct dc_error *error)
+{
+    float *factors = DC_NEW(arena, float, padded, error);
+    if (!factors)
+        return DC_ERR_MEMORY;
+    for (int c = 0; c < l->rescales; c++)
+        factors[c] = ldexpf((float)l->multipliers[c], l->shifts[c] - 31);
+    rescale->factors = factors;
+    return DC_OK;
 }
 
 static enum dc_status prepare_rescale(struct dc__rescale *rescale, struct dc_arena *arena,
-                                      const struct dc_ilayer *l, bool twice, int groups, int lanes,
-                                      struct dc_error *error)
+                                      const struct dc_ilayer *l, const struct way *way, int groups,
+                                      int lanes, struct dc_error *error)
 {
     const int64_t padded = (int64_t)groups * lanes;
+    if (way->floats)
+        return prepare_factors(rescale, arena, l, padded, error);
     int32_t *m = DC_NEW(arena, int32_t, padded, error);
     int64_t *rounds = DC_NEW(arena, int64_t, padded, error);
     int32_t *sign = DC_NEW(arena, int32_t, padded, error);
@@ -57,11 +87,11 @@ static enum dc_status prepare_rescale(struct dc__rescale *rescale, struct dc_are
         int64_t *round = rounds + c - lane + lane % 2 * (lanes / 2) + lane / 2;
         m[c] = l->multipliers[c];
         right[c] = shift;
-        sign[c] = twice && shift > 0 ? 31 : 32;
-        *round = (twice || shift == 0 ? INT64_C(1) << 30 : 0) +
+        sign[c] = way->twice && shift > 0 ? 31 : 32;
+        *round = (way->twice || shift == 0 ? INT64_C(1) << 30 : 0) +
                  (shift > 0 ? INT64_C(1) << (shift + 30) : 0);
     }
-    *rescale = (struct dc__rescale){m, rounds, sign, right};
+    *rescale = (struct dc__rescale){NULL, m, rounds, sign, right};
     return DC_OK;
 }
 
@@ -165,13 +195,13 @@ static enum dc_status fold_zero_point(struct dc__fast_layer *f, struct dc_arena 
 }
 
 static enum dc_status prepare_weighted(struct dc__fast_layer *f, struct dc_arena *arena,
-                                       const struct dc__engine_kernels *kernels, bool twice,
-                                       struct dc_error *error)
+                                       const struct dc__engine_kernels *kernels,
+                                       const struct way *way, struct dc_error *error)
 {
     const struct dc_ilayer *l = f->layer;
     int runs = 0;
     f->groups = (int)(round_up(l->channels, kernels->lanes) / kernels->lanes);
-    DC_TRY(prepare_rescale(&f->rescale, arena, l, twice, f->groups, kernels->lanes, error));
+    DC_TRY(prepare_rescale(&f->rescale, arena, l, way, f->groups, kernels->lanes, error));
     DC_TRY(fold_zero_point(f, arena, kernels->lanes, error));
     DC_TRY(prepare_window(f, &runs, arena, kernels->taps, error));
     if (l->op == DC_I_DEPTHWISE_CONV2D)
@@ -185,10 +215,10 @@ enum dc_status dc__fast_layer_create(struct dc__fast_layer **fast, struct dc_are
                                      struct dc_error *error)
 {
     const struct dc_ilayer *l = &model->layers[index], *x = &model->layers[l->inputs[0]];
-    const bool twice = strcmp(model->profile->rounding, "double") == 0;
     const bool convolution = dc_ilayer_has_weights(l) &&
                              (l->op != DC_I_DEPTHWISE_CONV2D || l->channels == x->channels);
-    bool fits = convolution && rescale_fits(l, model->profile);
+    const struct way *way = convolution ? find_way(l, model->profile) : NULL;
+    bool fits = way != NULL;
     struct dc__add_line line = {0};
     *fast = NULL;
     if (!kernels)
@@ -204,8 +234,8 @@ enum dc_status dc__fast_layer_create(struct dc__fast_layer **fast, struct dc_are
     f->layer = l;
     f->input = x;
     f->line = line;
-    if (convolution)
-        DC_TRY(prepare_weighted(f, arena, kernels, twice, error));
+    if (way)
+        DC_TRY(prepare_weighted(f, arena, kernels, way, error));
     *fast = f;
     return DC_OK;
 }
