@@ -248,10 +248,14 @@ static enum dc_status read_all(struct reader *r, struct dc_vectors **vectors)
 {
     const char *name, *provenance, *profile_name;
     json_t *layers;
+    int alignment = DC_I_ALIGNMENT;
     DC_TRY(read_manifest(r));
-    if (json_unpack(r->root, "{s:s, s:s, s:s, s:o}", "name", &name, "provenance", &provenance,
-                    "profile", &profile_name, "layers", &layers) != 0)
+    if (json_unpack(r->root, "{s:s, s:s, s:s, s:o, s?i}", "name", &name, "provenance", &provenance,
+                    "profile", &profile_name, "layers", &layers, "alignment", &alignment) != 0)
         return bad_manifest(r, "lacks name, provenance, profile or layers");
+    if (alignment < DC_I_ALIGNMENT || alignment > DC_I_ALIGNMENT_MAX ||
+        (alignment & (alignment - 1)) != 0)
+        return bad_manifest(r, "has an alignment that is no power of two from 4 to 256");
     const struct dc_profile *profile = dc_profile_find(profile_name);
     if (!profile)
         return dc_fail(r->error, DC_ERR_DATA, "%s/manifest.json: unknown profile '%s'",
@@ -264,6 +268,7 @@ static enum dc_status read_all(struct reader *r, struct dc_vectors **vectors)
         return DC_ERR_MEMORY;
     DC_TRY(dc_h5_open(&r->file, path, r->error));
     DC_TRY(dc_imodel_create(&r->model, name, provenance, profile, r->error));
+    r->model->alignment = alignment;
     for (size_t i = 0; i < json_array_size(layers); i++)
         DC_TRY(read_layer(r, (int)i, json_array_get(layers, i)));
     return vectors ? read_vectors(r, vectors) : DC_OK;

@@ -221,14 +221,14 @@ static enum dc_status fill_directory(const char *directory, const struct dc_imod
         return DC_ERR_MEMORY;
     json_t *files = json_object(), *layers = json_array();
     json_t *root = json_pack(
-        "{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:{s:I, s:i, "
+        "{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:{s:I, s:i, "
         "s:[s,s,s]}, s:o, s:o}",
         "bundle_version", DC_BUNDLE_VERSION, "writer", "Decant " DECANT_VERSION, "name",
         model->name, "provenance", model->provenance, "profile", model->profile->name, "rounding",
         model->profile->rounding, "requantize", model->profile->formula, "endianness", "little",
-        "cost", dc_bundle_cost(&cost), "vectors", "count", (json_int_t)vectors->count,
-        "corner_cases", DC_VECTOR_CORNERS, "corners", "all -128", "all 127", "all zero point",
-        "files", files, "layers", layers);
+        "alignment", model->alignment, "cost", dc_bundle_cost(&cost), "vectors", "count",
+        (json_int_t)vectors->count, "corner_cases", DC_VECTOR_CORNERS, "corners", "all -128",
+        "all 127", "all zero point", "files", files, "layers", layers);
     if (!root)
         return dc_fail(error, DC_ERR_MEMORY, "no memory for the manifest");
     enum dc_status status = write_arrays(layers, h5, model, vectors, error);

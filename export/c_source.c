@@ -195,7 +195,7 @@ static void put_layer(const struct source *s, int i)
                 l->accumulator_high);
     fputs(". */\n", f);
     if (dc_ilayer_has_weights(l)) {
-        fprintf(f, "static const int8_t %s_weights[%" PRId64 "] = {", id, l->weight_count);
+        fprintf(f, "static const ALIGNED int8_t %s_weights[%" PRId64 "] = {", id, l->weight_count);
         put_int8(f, l->weights, l->weight_count);
         fputs("\n};\n", f);
         put_int32(f, id, "biases", l->biases, l->channels);
@@ -310,11 +310,19 @@ static void put_code(const struct source *s, const struct dc_vectors *vectors)
             "   Biases do not include the input's zero point. C99, no allocation. */\n\n"
             "#include \"%s.h\"\n\n",
             s->model->profile->name, s->model->profile->formula, s->name);
+    fprintf(f,
+            "/* Weights and the arena's values lie at multiples of %d bytes, for kernels that want "
+            "it;\n"
+            "   those below do not. */\n"
+            "#if defined(__GNUC__)\n#define ALIGNED __attribute__((aligned(%d)))\n"
+            "#elif __STDC_VERSION__ >= 201112L\n#define ALIGNED _Alignas(%d)\n"
+            "#else\n#define ALIGNED\n#endif\n\n",
+            s->model->alignment, s->model->alignment, s->model->alignment);
     put_kernels(s);
     for (int i = 1; i < s->model->count; i++)
         put_layer(s, i);
     if (s->cost.arena_bytes > 0)
-        fprintf(f, "static int8_t arena[%s_ARENA_BYTES];\n\n", s->upper);
+        fprintf(f, "static ALIGNED int8_t arena[%s_ARENA_BYTES];\n\n", s->upper);
     fprintf(f, "void %s_run(const int8_t *input, int8_t *output)\n{\n", s->name);
     for (int i = 1; i < s->model->count; i++)
         put_call(s, i);
@@ -359,7 +367,7 @@ static enum dc_status write_pair(struct source *s, const char *directory,
         return DC_ERR_MEMORY;
     for (char *c = s->upper; *c; c++)
         *c = (char)toupper((unsigned char)*c);
-    DC_TRY(dc_imodel_place(s->offsets, &arena_bytes, s->model, DC_I_ALIGNMENT, error));
+    DC_TRY(dc_imodel_place(s->offsets, &arena_bytes, s->model, s->model->alignment, error));
     DC_TRY(dc_imodel_cost(&s->cost, s->model, error));
     DC_TRY(write_one(s, directory, "h", vectors, arena, error));
     return write_one(s, directory, "c", vectors, arena, error);

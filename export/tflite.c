@@ -318,7 +318,9 @@ static enum dc_status translate(struct writer *w, const char *path)
     w->values = DC_NEW(w->arena, int, w->model->count, w->error);
     if (!offsets || !w->values)
         return DC_ERR_MEMORY;
-    DC_TRY(dc_imodel_place(offsets, &bytes, w->model, ARENA_ALIGNMENT, w->error));
+    const int alignment = w->model->alignment > ARENA_ALIGNMENT ? w->model->alignment
+                                                                : ARENA_ALIGNMENT;
+    DC_TRY(dc_imodel_place(offsets, &bytes, w->model, alignment, w->error));
     for (int i = 0; i < w->model->count; i++)
         DC_TRY(write_layer(w, i, offsets[i]));
     w->build.file.input = w->values[0];

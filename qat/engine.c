@@ -481,7 +481,7 @@ static enum dc_status fill_engine(struct dc_engine *engine, struct dc_error *err
     engine->fast = DC_NEW(engine->memory, struct dc__fast_layer *, model->count, error);
     if (!engine->offsets || !engine->wide || !engine->workspaces || !engine->fast)
         return DC_ERR_MEMORY;
-    DC_TRY(dc_imodel_place(engine->offsets, &bytes, model, DC_I_ALIGNMENT, error));
+    DC_TRY(dc_imodel_place(engine->offsets, &bytes, model, model->alignment, error));
     for (int i = 1; i < model->count; i++) {
         DC_TRY(dc__fast_layer_create(&engine->fast[i], engine->memory, engine->kernels, model, i,
                                      error));

@@ -83,11 +83,15 @@ struct dc_ilayer {
     int64_t accumulator_low, accumulator_high;
 };
 
+enum { DC_I_ALIGNMENT = 4, DC_I_ALIGNMENT_MAX = 256 };  // powers of two
+
 struct dc_imodel {
     struct dc_arena *arena;
     const char *name;
     const char *provenance;  // where the weights came from, free text
     const struct dc_profile *profile;
+    int alignment;  // in bytes, of values and weights in memory: DC_I_ALIGNMENT, or what a target
+                    // wants, set before it is used
     struct dc_ilayer *layers;
     int count, capacity;
 };
@@ -126,9 +130,8 @@ struct dc_imodel_cost {
 DC_MUST_USE enum dc_status dc_imodel_cost(struct dc_imodel_cost *cost,
                                           const struct dc_imodel *model, struct dc_error *error);
 
-enum { DC_I_ALIGNMENT = 4 };  // of values in the engine's arena and in exported C
-
-// Where values live. offsets[i]: bytes into one activation arena, multiples of `alignment`; -1 for
+// Where values live. offsets[i]: bytes into one activation arena, multiples of `alignment` (the
+// model's, or a runtime's); -1 for
 // the input and the output, which are the caller's, and for a reshape of the input. A reshape
 // shares its input's bytes. Values that are alive together never overlap. offsets: [model->count].
 DC_MUST_USE enum dc_status dc_imodel_place(int64_t *offsets, int64_t *bytes,

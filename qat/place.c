@@ -90,7 +90,7 @@ enum dc_status dc_imodel_cost(struct dc_imodel_cost *cost, const struct dc_imode
     if (!offsets)
         return DC_ERR_MEMORY;
     const enum dc_status status = dc_imodel_place(offsets, &cost->arena_bytes, model,
-                                                  DC_I_ALIGNMENT, error);
+                                                  model->alignment, error);
     free(offsets);
     return status;
 }

@@ -140,6 +140,8 @@ struct dc_target_limits {
     bool per_tensor, symmetric, power_of_two;
     int64_t bias_bits, accumulator_bits;
     struct dc_texts formats;
+    struct dc_texts functions;
+    int64_t alignment;
     int64_t flash, ram, macs;  // 0: any
 };
 

@@ -165,8 +165,10 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
     DC_TRY(dc_stage_network_open(&network, from, weights, error));
     enum dc_status status = dc_stage_lower(&model, run->ctx, &network, network.params, profile,
                                            provenance, error);
-    if (status == DC_OK && strcmp(profile, run->experiment->profile) == 0)
+    if (status == DC_OK && strcmp(profile, run->experiment->limits.profile) == 0) {
+        model->alignment = (int)run->experiment->limits.alignment;
         status = dc_target_check_model(&run->experiment->limits, model, error);
+    }
     if (status == DC_OK)
         status = write_and_verify(run, from, model, directory, formats, vectors, verify, result,
                                   error);
@@ -294,8 +296,9 @@ enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
             dc_report_counts(entry, &network, stage->quantizes);
             json_object_set_new(*report, stage->name, entry);
             if (stage->quantizes)
-                status = dc_target_check_counts(
-                    &experiment->limits, json_integer_value(json_object_get(entry, "macs")),
+                status = dc_target_check_network(
+                    &experiment->limits, network.graph,
+                    json_integer_value(json_object_get(entry, "macs")),
                     json_integer_value(json_object_get(entry, "weight_bytes")), error);
         }
         dc_training_graph_free(&training);

@@ -8,6 +8,7 @@
 
 #include "export/formats.h"
 #include "qat/profile.h"
+#include "qat/table.h"
 
 #define KEY(key, type, member, standard, ...)                                                      \
     DC_FIELD(dc_target_limits, key, type, member, standard, __VA_ARGS__)
@@ -25,6 +26,10 @@ static const struct dc_field fields[] = {
     KEY("bias_bits", INT, bias_bits, "32", .minimum = 8, .maximum = 32, .help = "of biases"),
     KEY("accumulator_bits", INT, accumulator_bits, "32", .minimum = 16, .maximum = 32,
         .help = "of sums before requantization"),
+    KEY("functions", TEXTS, functions, "[sigmoid, tanh, h_swish]",
+        .help = "functions of codes that it has, as tables or by itself"),
+    KEY("alignment", INT, alignment, "4", .minimum = DC_I_ALIGNMENT, .maximum = DC_I_ALIGNMENT_MAX,
+        .help = "bytes, a power of two, of weights and values in memory"),
     KEY("formats", TEXTS, formats, "[]", .help = "what can be written for it; []: everything"),
     KEY("flash", INT, flash, "0", .maximum = 1e15,
         .help = "bytes for weights, biases and multipliers; 0: any"),
@@ -70,6 +75,13 @@ enum dc_status dc_target_read(struct dc_experiment *experiment, struct dc_error 
         return dc_fail_yaml(error, dc_yaml_get(root, "profile"),
                             "profile %s shifts and does not multiply: it needs power_of_two: true",
                             target->profile);
+    if ((target->alignment & (target->alignment - 1)) != 0)
+        return dc_fail_yaml(error, dc_yaml_get(root, "alignment"),
+                            "alignments are powers of two, not %lld", (long long)target->alignment);
+    for (int i = 0; i < target->functions.count; i++)
+        if (dc_ifunction_find(target->functions.items[i]) < 0)
+            return dc_fail_yaml(error, dc_yaml_get(root, "functions"),
+                                "there is no function '%s' of codes", target->functions.items[i]);
     experiment->profile = target->profile;
     return DC_OK;
 }
@@ -188,11 +200,30 @@ static enum dc_status check_budget(const char *what, int64_t limit, int64_t used
                    target->name, (long long)limit);
 }
 
-enum dc_status dc_target_check_counts(const struct dc_target_limits *target, int64_t macs,
-                                      int64_t bytes, struct dc_error *error)
+static enum dc_status check_budgets(const struct dc_target_limits *target, int64_t macs,
+                                    int64_t bytes, struct dc_error *error)
 {
     DC_TRY(check_budget("multiplications", target->macs, macs, target, error));
     return check_budget("bytes of weights", target->flash, bytes, target, error);
+}
+
+static bool has_function(const struct dc_target_limits *target, const char *name)
+{
+    bool found = dc_ifunction_find(name) < 0;
+    for (int i = 0; i < target->functions.count; i++)
+        found = found || strcmp(target->functions.items[i], name) == 0;
+    return found;
+}
+
+enum dc_status dc_target_check_network(const struct dc_target_limits *target,
+                                       const struct dc_graph *graph, int64_t macs, int64_t bytes,
+                                       struct dc_error *error)
+{
+    for (int i = 0; target->profile[0] && i < graph->count; i++)
+        if (!has_function(target, graph->nodes[i].op->name))
+            return dc_fail(error, DC_ERR_CONFIG, "layer '%s': target %s has no %s",
+                           graph->nodes[i].name, target->name, graph->nodes[i].op->name);
+    return check_budgets(target, macs, bytes, error);
 }
 
 // The bits of a two's complement integer that holds low and high.
@@ -235,8 +266,8 @@ enum dc_status dc_target_check_model(const struct dc_target_limits *target,
     for (int i = 0; i < model->count; i++)
         DC_TRY(check_layer(target, &model->layers[i], error));
     DC_TRY(dc_imodel_cost(&cost, model, error));
-    DC_TRY(dc_target_check_counts(target, cost.macs,
-                                  cost.weight_bytes + cost.bias_bytes + cost.rescale_bytes, error));
+    DC_TRY(check_budgets(target, cost.macs,
+                         cost.weight_bytes + cost.bias_bytes + cost.rescale_bytes, error));
     return check_budget("bytes of activations", target->ram,
                         cost.arena_bytes + dc_ilayer_size(&model->layers[0]) +
                             dc_ilayer_size(dc_imodel_output(model)),

@@ -7,6 +7,8 @@
 //   symmetric: true              # zero point 0 everywhere
 //   power_of_two: true           # scales
 //   bias_bits: 20                # and accumulator_bits: what a trained network must fit in
+//   functions: [sigmoid]         # of codes, as tables or by itself; all where it is not said
+//   alignment: 16                # bytes, of weights and values in memory
 //   formats: [bundle, c]         # what can be written for it
 //   flash: 4194304               # bytes of weights, biases and multipliers; ram: of activations;
 //   ram: 393216                  # macs: of one inference. 0: any
@@ -17,6 +19,7 @@
 #ifndef DC_RUN_TARGET_H
 #define DC_RUN_TARGET_H
 
+#include "core/graph.h"
 #include "qat/imodel.h"
 #include "run/experiment.h"
 
@@ -30,10 +33,11 @@ DC_MUST_USE enum dc_status dc_target_check_stage(const struct dc_experiment *exp
                                                  const struct dc_stage *stage,
                                                  struct dc_error *error);
 
-// DC_ERR_BUDGET where a network from shapes alone is beyond the target.
-DC_MUST_USE enum dc_status dc_target_check_counts(const struct dc_target_limits *target,
-                                                  int64_t macs, int64_t bytes,
-                                                  struct dc_error *error);
+// DC_ERR_CONFIG where the target has no such function as a layer needs, DC_ERR_BUDGET where a
+// network from shapes alone is beyond it.
+DC_MUST_USE enum dc_status dc_target_check_network(const struct dc_target_limits *target,
+                                                   const struct dc_graph *graph, int64_t macs,
+                                                   int64_t bytes, struct dc_error *error);
 
 // Biases, sums and budgets of the finished integers: DC_ERR_BUDGET names the layer.
 DC_MUST_USE enum dc_status dc_target_check_model(const struct dc_target_limits *target,

@@ -62,6 +62,7 @@ static struct dc_imodel *write_bundle(const char *name, const char *profile, uin
     struct dc_error error;
     struct dc_vectors *vectors = NULL;
     struct dc_imodel *m = test_every_op_model(dc_profile_find(profile), seed);
+    m->alignment = 4 << seed % 3;
     must(dc_vectors_create(&vectors, ctx, m, inputs, 3, &error), &error);
     must(dc_bundle_write(in_work(name), m, vectors, NULL, &error), &error);
     dc_vectors_free(vectors);
@@ -98,6 +99,7 @@ static void bundle_reads_back_and_verifies(void **state)
         assert_string_equal(again->provenance, m->provenance);
         assert_ptr_equal(again->profile, m->profile);
         assert_int_equal(again->count, m->count);
+        assert_int_equal(again->alignment, m->alignment);
         for (int k = 0; k < m->count; k++)
             assert_layers_equal(&again->layers[k], &m->layers[k]);
         struct dc_verify_report report;

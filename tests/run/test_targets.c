@@ -60,6 +60,11 @@ static const struct {
      "{}",
      2,
      {"export.yaml:23:38: error:", "nothing is written as onnx for target small"}},
+    {"profile: tflm\nalignment: 24\n", "{}", 2, {"case.yaml:3:12: error:", "not 24"}},
+    {"profile: tflm\nfunctions: [softplus]\n",
+     "{}",
+     2,
+     {"case.yaml:3:12: error:", "no function 'softplus'"}},
     {"profile: tflm\nweight_bit: [8]\n", "{}", 2, {"case.yaml:3:1:", "'weight_bits'?"}},
 };
 
@@ -126,6 +131,49 @@ static void integers_are_measured(void **state)
     }
 }
 
+// A network with a function that the target has not; and one that it has.
+static void functions_are_the_targets(void **state)
+{
+    (void)state;
+    const struct child here = {.folder = root};
+    tiny_text(test_path("bent.yaml"), "name: bent\ninput: [12, 12, 1]\nlayers:\n"
+                                      "  - flatten: {}\n"
+                                      "  - dense: {name: hidden, units: 8}\n"
+                                      "  - tanh: {name: bend}\n"
+                                      "  - dense: {units: 4}\n");
+    for (int has = 0; has < 2; has++) {
+        tiny_text(test_path("case.yaml"), has ? "name: small\nprofile: tflm\nfunctions: [tanh]\n"
+                                              : "name: small\nprofile: tflm\nfunctions: []\n");
+        DECANT(&outcome, &here, "check", "export.yaml", "--set", "target=case.yaml", "--set",
+               "stages.student.model=bent.yaml", "--set", "data.path=nowhere");
+        assert_outcome(&outcome, "functions", has ? 0 : 2,
+                       (const char *const[OUTCOME_WORDS]){
+                           has ? NULL : "layer 'bend': target small has no tanh"});
+    }
+}
+
+// Weights and the arena of the compiled C, which is verified as ever, stand as the target wants.
+static void alignment_is_the_targets(void **state)
+{
+    (void)state;
+    const struct child here = {.folder = root};
+    tiny_text(test_path("case.yaml"), "name: small\nprofile: tflm\nalignment: 32\n");
+    DECANT(&outcome, &here, "run", "export.yaml", "--run", "aligned", "--set", "target=case.yaml");
+    assert_outcome(&outcome, "alignment", 0, (const char *const[OUTCOME_WORDS]){NULL});
+    assert_non_null(strstr(outcome.out, "equals the engine"));
+    char *code = tiny_read(test_path("aligned/bundle/int8/tiny.c"), NULL);
+    assert_non_null(code);
+    assert_non_null(strstr(code, "__attribute__((aligned(32)))"));
+    assert_non_null(strstr(code, "static ALIGNED int8_t arena["));
+    int places = 0;
+    for (const char *at = code; (at = strstr(at, "arena + ")); places++) {
+        at += strlen("arena + ");
+        assert_int_equal(strtol(at, NULL, 10) % 32, 0);
+    }
+    assert_true(places > 4);
+    free(code);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -147,6 +195,8 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(shipped_targets_take_what_they_ask_for),
         cmocka_unit_test(integers_are_measured),
+        cmocka_unit_test(functions_are_the_targets),
+        cmocka_unit_test(alignment_is_the_targets),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
