@@ -11,6 +11,7 @@
 #include "export/bundle.h"
 #include "export/bundle_format.h"
 #include "qat/profile.h"
+#include "qat/softmax.h"
 #include "qat/table.h"
 
 enum { VECTORS_MAX = 1 << 20, DIMENSION_MAX = 1 << 16 };
@@ -149,7 +150,7 @@ static enum dc_status check_derived(const struct reader *r, int i, const json_t 
     return DC_OK;
 }
 
-static enum dc_status check_table(const struct reader *r, int i, const json_t *layer)
+static enum dc_status check_tables(const struct reader *r, int i, const json_t *layer)
 {
     const struct dc_ilayer *l = &r->model->layers[i];
     const json_t *codes = json_object_get(layer, "table");
@@ -157,6 +158,12 @@ static enum dc_status check_table(const struct reader *r, int i, const json_t *l
         if (json_integer_value(json_array_get(codes, (size_t)c)) != l->table[c])
             return dc_fail(r->error, DC_ERR_DATA,
                            "%s/manifest.json: the table of '%s' is not its function's",
+                           r->directory, l->name);
+    const json_t *powers = json_object_get(layer, "exponentials");
+    for (int c = 0; l->exponentials && c < DC_EXPONENTIALS; c++)
+        if (json_real_value(json_array_get(powers, (size_t)c)) != l->exponentials[c])
+            return dc_fail(r->error, DC_ERR_DATA,
+                           "%s/manifest.json: the exponentials of '%s' are not those of its scale",
                            r->directory, l->name);
     return DC_OK;
 }
@@ -197,7 +204,7 @@ static enum dc_status read_layer(const struct reader *r, int i, json_t *layer)
             l.weight_scales = d.tensor.data;
     }
     DC_TRY_IN(dc_imodel_add(r->model, &l, NULL, r->error), r->error, "%s", r->directory);
-    DC_TRY(check_table(r, i, layer));
+    DC_TRY(check_tables(r, i, layer));
     return check_derived(r, i, arrays);
 }
 

@@ -16,6 +16,7 @@
 #include "export/c_source.h"
 #include "export/formats.h"
 #include "qat/profile.h"
+#include "qat/softmax.h"
 #include "qat/table.h"
 
 static json_t *scale_json(float scale)
@@ -86,6 +87,12 @@ static json_t *layer_json(const struct dc_imodel *model, int i)
             json_array_append_new(codes, json_integer(l->table[c]));
         json_object_set_new(layer, "function", json_string(dc_ifunction_name(l->function)));
         json_object_set_new(layer, "table", codes);
+    }
+    if (l->exponentials) {
+        json_t *exponentials = json_array();
+        for (int d = 0; d < DC_EXPONENTIALS; d++)
+            json_array_append_new(exponentials, json_real(l->exponentials[d]));
+        json_object_set_new(layer, "exponentials", exponentials);
     }
     if (dc_ilayer_has_accumulators(l))
         json_object_set_new(layer, "accumulator",

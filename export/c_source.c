@@ -12,6 +12,7 @@
 #include "core/file.h"
 #include "export/c_templates.h"
 #include "qat/profile.h"
+#include "qat/softmax.h"
 #include "qat/table.h"
 
 enum { EMBEDDED_VECTORS = 5, NUMBERS_PER_LINE = 16 };
@@ -152,7 +153,7 @@ static void put_kernels(const struct source *s)
         const bool even = strncmp(dc_profile_rounding(profile, l->op), "float_even", 10) == 0;
         // A reshape within the arena is no code.
         used[l->op] = used[l->op] || l->op != DC_I_RESHAPE || i == s->model->count - 1;
-        clamps = clamps || sums || l->op == DC_I_MAX_POOL;
+        clamps = clamps || sums || l->op == DC_I_MAX_POOL || l->op == DC_I_SOFTMAX;
         rounds = rounds || (sums && even);
         multiplies = multiplies || (sums && even && !average);
         requantizes = requantizes || (sums && !average && !variant_of(profile, l->op));
@@ -175,6 +176,22 @@ static void put_kernels(const struct source *s)
         if (used[op] && dc__c_kernels[op])
             fputs(other ? other : dc__c_kernels[op], s->out);
     }
+}
+
+// Integers where softmax computes in fixed point.
+static void put_exponentials(const struct source *s, const char *id, const struct dc_ilayer *l)
+{
+    int32_t integers[DC_EXPONENTIALS];
+    if (variant_of(s->model->profile, DC_I_SOFTMAX)) {
+        for (int i = 0; i < DC_EXPONENTIALS; i++)
+            integers[i] = (int32_t)l->exponentials[i];
+        put_int32(s->out, id, "exponentials", integers, DC_EXPONENTIALS);
+        return;
+    }
+    fprintf(s->out, "static const float %s_exponentials[%d] = {", id, DC_EXPONENTIALS);
+    for (int i = 0; i < DC_EXPONENTIALS; i++)
+        fprintf(s->out, "%s%.8ef,", i % 4 ? " " : "\n    ", l->exponentials[i]);
+    fputs("\n};\n", s->out);
 }
 
 static void put_layer(const struct source *s, int i)
@@ -208,6 +225,8 @@ static void put_layer(const struct source *s, int i)
         put_int8(f, l->table, DC_TABLE_CODES);
         fputs("\n};\n", f);
     }
+    if (l->exponentials)
+        put_exponentials(s, id, l);
     if (l->rescales > 0) {
         put_int32(f, id, "multipliers", l->multipliers, l->rescales);
         put_int32(f, id, "shifts", l->shifts, l->rescales);
@@ -229,6 +248,9 @@ static void put_layer(const struct source *s, int i)
         fprintf(f, "    .weights = %s_weights, .biases = %s_biases,\n", id, id);
     if (l->table)
         fprintf(f, "    .table = %s_table,\n", id);
+    if (l->exponentials)
+        fprintf(f, "    .%sexponentials = %s_exponentials,\n",
+                variant_of(s->model->profile, DC_I_SOFTMAX) ? "" : "float_", id);
     if (doubles)
         fprintf(f, "    .factors = %s_factors,\n", id);
     if (l->rescales > 0)

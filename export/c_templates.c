@@ -17,6 +17,9 @@ const char *const dc__c_layer_struct =
     "    const int8_t *weights, *table;                /* table: output of code c at [c + 128] */\n"
     "    const int32_t *biases, *multipliers, *shifts;\n"
     "    const double *factors;                        /* where doubles multiply */\n"
+    "    const int32_t *exponentials;                  /* softmax: of code - largest at [255 + "
+    "difference] */\n"
+    "    const float *float_exponentials;\n"
     "};\n"
     "\n";
 
@@ -439,6 +442,82 @@ static const char table[] = "/* A function of each code. */\n"
                             "}\n"
                             "\n";
 
+static const char softmax[] =
+    "/* Over the channels, in float32 (volatile: not fused, not wider), a half upward. */\n"
+    "static void softmax(int8_t *y, const int8_t *x, const struct layer *l)\n"
+    "{\n"
+    "    const int32_t positions = (int32_t)l->out_h * l->out_w;\n"
+    "    int32_t i;\n"
+    "    int c;\n"
+    "    for (i = 0; i < positions; i++, x += l->out_c, y += l->out_c) {\n"
+    "        const float *e;\n"
+    "        volatile float sum = 0.0f, part, share;\n"
+    "        int most = -128;\n"
+    "        for (c = 0; c < l->out_c; c++)\n"
+    "            most = x[c] > most ? x[c] : most;\n"
+    "        e = l->float_exponentials + 255 - most;\n"
+    "        for (c = 0; c < l->out_c; c++)\n"
+    "            sum += e[x[c]];\n"
+    "        part = sum * 0.00390625f;\n"
+    "        part = 1.0f / part;\n"
+    "        for (c = 0; c < l->out_c; c++) {\n"
+    "            share = e[x[c]] * part;\n"
+    "            y[c] = finish((int64_t)((double)share + 0.5) + l->out_zero, l);\n"
+    "        }\n"
+    "    }\n"
+    "}\n"
+    "\n";
+
+static const char softmax_fixed[] =
+    "/* round(a * b / 2^31), ties upward. */\n"
+    "static int32_t high_product(int32_t a, int32_t b)\n"
+    "{\n"
+    "    return (int32_t)(((int64_t)a * b + ((int64_t)1 << 30)) >> 31);\n"
+    "}\n"
+    "\n"
+    "/* 1 / (1 + a), both fractions of 2^31, by Newton's steps. */\n"
+    "static int32_t reciprocal(int32_t a)\n"
+    "{\n"
+    "    const int32_t half = (int32_t)(((int64_t)a + ((int64_t)1 << 31)) / 2);\n"
+    "    int64_t x = 1515870810 + (int64_t)high_product(half, -1010580540);\n"
+    "    int k;\n"
+    "    for (k = 0; k < 3; k++)\n"
+    "        x += 4 * (int64_t)high_product((int32_t)x, ((int32_t)1 << 29) - high_product(half, "
+    "(int32_t)x));\n"
+    "    return x > INT32_MAX / 2 ? INT32_MAX : (int32_t)(2 * x);\n"
+    "}\n"
+    "\n"
+    "/* Over the channels, in fixed point: exponentials are fractions of 2^31, their sum counts "
+    "2^-19,\n"
+    "   as TensorFlow Lite Micro and CMSIS-NN. */\n"
+    "static void softmax(int8_t *y, const int8_t *x, const struct layer *l)\n"
+    "{\n"
+    "    const int32_t positions = (int32_t)l->out_h * l->out_w;\n"
+    "    int32_t i;\n"
+    "    int c;\n"
+    "    for (i = 0; i < positions; i++, x += l->out_c, y += l->out_c) {\n"
+    "        const int32_t *e;\n"
+    "        int64_t sum = 0;\n"
+    "        int32_t inverse;\n"
+    "        int most = -128, right = 35;\n"
+    "        for (c = 0; c < l->out_c; c++)\n"
+    "            most = x[c] > most ? x[c] : most;\n"
+    "        e = l->exponentials + 255 - most;\n"
+    "        for (c = 0; c < l->out_c; c++)\n"
+    "            sum += ((int64_t)e[x[c]] + 2048) >> 12;\n"
+    "        for (; sum < (int64_t)1 << 31; right--)\n"
+    "            sum *= 2;\n"
+    "        inverse = reciprocal((int32_t)(sum - ((int64_t)1 << 31)));\n"
+    "        for (c = 0; c < l->out_c; c++) {\n"
+    "            const int64_t share = high_product(inverse, e[x[c]]);\n"
+    "            const int64_t code = right > 31 ? 0 : (share + ((int64_t)1 << (right - 1))) >> "
+    "right;\n"
+    "            y[c] = finish(code + l->out_zero, l);\n"
+    "        }\n"
+    "    }\n"
+    "}\n"
+    "\n";
+
 const char *const dc__c_kernels[DC_IOP_COUNT] = {
     [DC_I_INPUT] = NULL,
     [DC_I_CONV2D] = conv2d,
@@ -453,6 +532,7 @@ const char *const dc__c_kernels[DC_IOP_COUNT] = {
     [DC_I_CONCAT] = concat,
     [DC_I_SLICE] = slice,
     [DC_I_TABLE] = table,
+    [DC_I_SOFTMAX] = softmax,
 };
 
 const struct dc__c_variant dc__c_variants[] = {
@@ -461,5 +541,6 @@ const struct dc__c_variant dc__c_variants[] = {
     {DC_I_AVERAGE_POOL, "float_even", average_pool_even},
     {DC_I_MEAN, "float_even_offset", mean_offset},
     {DC_I_FULLY_CONNECTED, "double_away", fully_connected_away},
+    {DC_I_SOFTMAX, "fixed_point", softmax_fixed},
     {DC_I_INPUT, NULL, NULL},
 };

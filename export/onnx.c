@@ -282,6 +282,14 @@ static void put_table(struct writing *t, int i)
     finish(t, i, REAL(t, i, "Mul", DC_ONNX_IN(in, gate), "%s", ""));
 }
 
+// Over the channels, which are axis 1 in either rank.
+static void put_softmax(struct writing *t, int i)
+{
+    t->vector[i] = t->vector[t->model->layers[i].inputs[0]];
+    const char *in = real_input(t, i, 0, t->vector[i]);
+    finish(t, i, REAL(t, i, "Softmax", DC_ONNX_IN(in), "axis=%d", 1));
+}
+
 static void put_input(struct writing *t, int i)
 {
     const struct dc_ilayer *l = &t->model->layers[i];
@@ -305,6 +313,7 @@ static void (*const put[DC_IOP_COUNT])(struct writing *, int) = {
     [DC_I_CONCAT] = put_several,
     [DC_I_SLICE] = put_slice,
     [DC_I_TABLE] = put_table,
+    [DC_I_SOFTMAX] = put_softmax,
 };
 
 static void put_layers(struct writing *t)

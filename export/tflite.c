@@ -9,7 +9,10 @@
 #include "formats/tflite_build.h"
 #include "qat/profile.h"
 
-enum { ARENA_ALIGNMENT = 16 };  // what TFLM gives its own plans
+enum {
+    ARENA_ALIGNMENT = 16,   // what TFLM gives its own plans
+    FLOAT_ONE = 0x3f800000  // softmax's factor beta
+};
 
 struct writer {
     struct dc_tflite_builder build;
@@ -281,6 +284,7 @@ static enum dc_status write_layer(struct writer *w, int i, int64_t offset)
         [DC_I_PAD] = DC_TFLITE_PAD,
         [DC_I_CONCAT] = DC_TFLITE_CONCATENATION,
         [DC_I_SLICE] = DC_TFLITE_STRIDED_SLICE,
+        [DC_I_SOFTMAX] = DC_TFLITE_SOFTMAX,
     };
     const struct dc_ilayer *l = &w->model->layers[i];
     static const enum dc_tflite_kind functions[] = {[DC_F_SIGMOID] = DC_TFLITE_LOGISTIC,
@@ -305,6 +309,8 @@ static enum dc_status write_layer(struct writer *w, int i, int64_t offset)
         DC_TRY(find_activation(&o.options[0], l, w->error));
     else if (l->op == DC_I_CONCAT)
         o.options[0] = 3;
+    else if (l->op == DC_I_SOFTMAX)
+        o.options[0] = FLOAT_ONE;
     else if (l->op != DC_I_INPUT && l->op != DC_I_TABLE)
         DC_TRY(write_move(w, l, &o));
     DC_TRY(dc_tflite_add_tensor(&w->build, &value, &w->values[i]));

@@ -158,9 +158,7 @@ enum dc_status dc_observers_check(const struct dc_graph *graph, const struct dc_
         const struct dc_node *node = &graph->nodes[i];
         if (node->op != &dc_op_fake_quantize)
             continue;
-        const float *range = params->value + params->slices[node->params[0]].offset;
-        if (!(range[DC_RANGE_SEEN] > 0.0f) || !isfinite(range[DC_RANGE_MIN]) ||
-            !isfinite(range[DC_RANGE_MAX]))
+        if (!dc_has_range(node, params))
             return dc_fail(error, DC_ERR_NUMERIC, "'%s' has no finite range: train or calibrate",
                            node->name);
     }

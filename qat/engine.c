@@ -17,6 +17,7 @@
 #include "core/parallel.h"
 #include "qat/engine_kernels.h"
 #include "qat/profile.h"
+#include "qat/softmax.h"
 
 enum { TAPS_BLOCK = 16, ROWS_BLOCK = 4 };
 
@@ -278,6 +279,13 @@ static void table(const struct call *call)
         call->out[i] = call->layer->table[call->in[0][i] + 128];
 }
 
+static void softmax(const struct call *call)
+{
+    const struct dc_ilayer *l = call->layer;
+    for (int64_t at = 0; at < dc_ilayer_size(l); at += l->channels)
+        dc_softmax(call->out + at, call->in[0] + at, l, call->profile);
+}
+
 static void (*const kernels[DC_IOP_COUNT])(const struct call *) = {
     [DC_I_CONV2D] = conv2d,
     [DC_I_DEPTHWISE_CONV2D] = depthwise_conv2d,
@@ -291,6 +299,7 @@ static void (*const kernels[DC_IOP_COUNT])(const struct call *) = {
     [DC_I_CONCAT] = concat,
     [DC_I_SLICE] = slice,
     [DC_I_TABLE] = table,
+    [DC_I_SOFTMAX] = softmax,
 };
 
 // The same bytes by the level's kernels; add's last codes by the plain loop.

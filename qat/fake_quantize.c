@@ -54,11 +54,17 @@ static float top_code(struct dc_grid grid)
     return grid.high > grid.zero_point ? grid.high - grid.zero_point : grid.zero_point - grid.low;
 }
 
+static bool is_fixed(const struct dc_fake_quantize_attributes *a)
+{
+    return a->fixed_low < a->fixed_high;
+}
+
 // range, trained: values of the node's parameters; trained NULL: it has none.
 static struct dc_grid grid_of(const struct dc_fake_quantize_attributes *a, const float *range,
                               const float *trained)
 {
-    struct dc_grid grid = range_grid(range[DC_RANGE_MIN], range[DC_RANGE_MAX], a->bits,
+    struct dc_grid grid = range_grid(is_fixed(a) ? a->fixed_low : range[DC_RANGE_MIN],
+                                     is_fixed(a) ? a->fixed_high : range[DC_RANGE_MAX], a->bits,
                                      a->power_of_two, a->symmetric);
     if (a->scaling == DC_STEP_OF_RANGE)
         return grid;
@@ -74,6 +80,17 @@ static float *value_of(const struct dc_node *node, const struct dc_params *param
 {
     return which < node->param_count ? params->value + params->slices[node->params[which]].offset
                                      : NULL;
+}
+
+static bool has_range(const struct dc_fake_quantize_attributes *a, const float *range)
+{
+    return is_fixed(a) || (range[DC_RANGE_SEEN] > 0.0f && isfinite(range[DC_RANGE_MIN]) &&
+                           isfinite(range[DC_RANGE_MAX]));
+}
+
+bool dc_has_range(const struct dc_node *node, const struct dc_params *params)
+{
+    return has_range(node->attributes, value_of(node, params, 0));
 }
 
 struct dc_grid dc_grid_of_node(const struct dc_node *node, const struct dc_params *params)
@@ -200,11 +217,9 @@ static enum dc_status observe_batch(float *minimum, float *maximum, const struct
 static void move_range(float *range, const struct dc_fake_quantize_attributes *a, float minimum,
                        float maximum)
 {
-    if (a->fixed_low < a->fixed_high) {
-        range[DC_RANGE_MIN] = a->fixed_low;
-        range[DC_RANGE_MAX] = a->fixed_high;
-        range[DC_RANGE_SEEN] = 1.0f;
-    } else if (range[DC_RANGE_SEEN] == 0.0f) {
+    if (is_fixed(a))
+        return;
+    if (range[DC_RANGE_SEEN] == 0.0f) {
         range[DC_RANGE_MIN] = minimum;
         range[DC_RANGE_MAX] = maximum;
         range[DC_RANGE_SEEN] = 1.0f;
@@ -232,7 +247,7 @@ static enum dc_status extend(struct dc_tail *tail, const struct dc_op_call *call
         return DC_OK;
     const struct dc_fake_quantize_attributes *a = call->node->attributes;
     const bool trained = a->scaling != DC_STEP_OF_RANGE;
-    if (!(range[DC_RANGE_SEEN] > 0.0f) || (trained && *call->param[1] == 0.0f))
+    if (!has_range(a, range) || (trained && *call->param[1] == 0.0f))
         return dc_fail(error, DC_ERR_NUMERIC,
                        "'%s' has no range: nothing was observed, so train or calibrate first",
                        call->node->name);

@@ -81,7 +81,9 @@ struct dc_fake_quantize_attributes {
 enum { DC_RANGE_MIN, DC_RANGE_MAX, DC_RANGE_SEEN, DC_RANGE_COUNT };
 
 struct dc_params;
-// The grid of a fake_quantize node as its parameters are; the range must have been seen.
+// Whether the range is fixed, or was seen and is finite.
+bool dc_has_range(const struct dc_node *node, const struct dc_params *params);
+// The grid of a fake_quantize node as its parameters are; it must have a range.
 struct dc_grid dc_grid_of_node(const struct dc_node *node, const struct dc_params *params);
 // Starts a trained step or clip from the range; nothing for other nodes.
 void dc_start_step(const struct dc_node *node, const struct dc_params *params);

@@ -60,6 +60,17 @@ static inline int32_t dc_requantize_half_even(int32_t x, int32_t multiplier, int
     return dc_saturate_int32(down + (rest > unit / 2 || (rest == unit / 2 && (down & 1))));
 }
 
+static inline int32_t dc_shift_left(int32_t x, int bits)
+{
+    return dc_saturate_int32((int64_t)x * (INT64_C(1) << bits));
+}
+
+// exp(a) as a fraction of 2^31; a <= 0 in units of 2^(integer_bits - 31), integer_bits at most 5.
+int32_t dc_exp_of_negative(int32_t a, int integer_bits);
+
+// 2 / (1 + a) in units of 2^-29, by three of Newton's steps; a >= 0: a fraction of 2^31.
+int32_t dc_reciprocal(int32_t a);
+
 // The pair of a factor, multiplier rounded half away from zero. Below 2^-32 both are 0, and so for
 // factor 0. shift_max: where the rounding caps the shift (30 for single), the factor saturates.
 // factor must be finite and not negative.

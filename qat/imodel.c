@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "qat/profile.h"
+#include "qat/softmax.h"
 #include "qat/table.h"
 
 enum { DIMENSION_MAX = 1 << 16 };
@@ -28,6 +29,7 @@ static const char *const op_names[] = {
     [DC_I_PAD] = "pad",
     [DC_I_SLICE] = "slice",
     [DC_I_TABLE] = "table",
+    [DC_I_SOFTMAX] = "softmax",
     [DC_I_CONCAT] = "concat",
 };
 static_assert(sizeof op_names / sizeof op_names[0] == DC_IOP_COUNT, "a name for every op");
@@ -184,7 +186,7 @@ static enum dc_status check_shapes(const struct dc_ilayer *l, const struct dc_il
         fits = x->height == l->height && x->width == l->width && x->channels == l->channels &&
                in[1]->height == l->height && in[1]->width == l->width &&
                in[1]->channels == l->channels;
-    } else if (l->op == DC_I_TABLE) {
+    } else if (l->op == DC_I_TABLE || l->op == DC_I_SOFTMAX) {
         fits = x->height == l->height && x->width == l->width && x->channels == l->channels;
     } else if (l->op == DC_I_MEAN) {
         fits = l->height == 1 && l->width == 1 && x->channels == l->channels;
@@ -255,6 +257,28 @@ static enum dc_status set_table(struct dc_imodel *model, struct dc_ilayer *l,
         return DC_ERR_MEMORY;
     dc_fill_table(table, l, input, model->profile);
     l->table = table;
+    return DC_OK;
+}
+
+static enum dc_status set_exponentials(struct dc_imodel *model, struct dc_ilayer *l,
+                                       const struct dc_ilayer *input, struct dc_error *error)
+{
+    l->exponentials = NULL;
+    if (l->op != DC_I_SOFTMAX)
+        return DC_OK;
+    if (l->scale != DC_SOFTMAX_SCALE || l->zero_point != DC_SOFTMAX_ZERO_POINT || l->bits != 8)
+        return dc_fail(error, DC_ERR_DATA,
+                       "softmax gives 8 bits, scale %.9g and zero point %d, not %d, %.9g and %d",
+                       (double)DC_SOFTMAX_SCALE, DC_SOFTMAX_ZERO_POINT, l->bits, (double)l->scale,
+                       l->zero_point);
+    if (l->channels > DC_SOFTMAX_CHANNELS_MAX)
+        return dc_fail(error, DC_ERR_DATA, "softmax is over %d channels at most, not %d",
+                       DC_SOFTMAX_CHANNELS_MAX, l->channels);
+    double *exponentials = DC_NEW(model->arena, double, DC_EXPONENTIALS, error);
+    if (!exponentials)
+        return DC_ERR_MEMORY;
+    dc_fill_exponentials(exponentials, input, model->profile);
+    l->exponentials = exponentials;
     return DC_OK;
 }
 
@@ -416,6 +440,7 @@ static enum dc_status add_layer(struct dc_imodel *model, struct dc_ilayer *l,
                        reason);
     model->profile->derive(l, in);
     DC_TRY(set_table(model, l, in[0], error));
+    DC_TRY(set_exponentials(model, l, in[0], error));
     return bound_sums(l, in, model->profile, error);
 }
 

@@ -34,10 +34,11 @@ enum dc_iop {
     DC_I_MAX_POOL,
     DC_I_MEAN,  // over height and width
     DC_I_RESHAPE,
-    DC_I_PAD,     // zero point on four sides, and before and after the channels
-    DC_I_CONCAT,  // along channels
-    DC_I_SLICE,   // every stride-th row and column, some of the channels
-    DC_I_TABLE,   // a function of each code
+    DC_I_PAD,      // zero point on four sides, and before and after the channels
+    DC_I_CONCAT,   // along channels
+    DC_I_SLICE,    // every stride-th row and column, some of the channels
+    DC_I_TABLE,    // a function of each code
+    DC_I_SOFTMAX,  // over channels
     DC_IOP_COUNT
 };
 
@@ -66,6 +67,7 @@ struct dc_ilayer {
 
     enum dc_ifunction function;  // of a table
     const int8_t *table;         // derived (table.h): output of code c at [c + 128]; else NULL
+    const double *exponentials;  // of softmax, derived (softmax.h); else NULL
 
     // Convolutions and fully connected layers.
     int weight_bits;   // 2 to 8

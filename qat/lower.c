@@ -61,9 +61,7 @@ static enum dc_status find_grid(const struct lowering *w, int i, struct dc_ilaye
     }
     if (at == NONE)
         return no_form(w, i, "no quantizer follows it");
-    const float *range = w->params->value + w->params->slices[w->graph->nodes[at].params[0]].offset;
-    if (!(range[DC_RANGE_SEEN] > 0.0f) || !isfinite(range[DC_RANGE_MIN]) ||
-        !isfinite(range[DC_RANGE_MAX]))
+    if (!dc_has_range(&w->graph->nodes[at], w->params))
         return dc_fail(w->error, DC_ERR_NUMERIC, "'%s' has no finite range: train or calibrate",
                        w->graph->nodes[at].name);
     const struct dc_fake_quantize_attributes *a = w->graph->nodes[at].attributes;
@@ -206,7 +204,8 @@ static enum dc_status set_slice(const struct lowering *w, int i, struct dc_ilaye
 static enum dc_status lower_simple(struct lowering *w, int i, struct dc_ilayer *l)
 {
     const struct dc_node *node = &w->graph->nodes[i];
-    const bool arithmetic = l->op == DC_I_ADD || l->op == DC_I_MEAN || l->op == DC_I_TABLE;
+    const bool arithmetic = l->op == DC_I_ADD || l->op == DC_I_MEAN || l->op == DC_I_TABLE ||
+                            l->op == DC_I_SOFTMAX;
     const bool pools = l->op == DC_I_MAX_POOL || l->op == DC_I_AVERAGE_POOL;
     const int relu = l->op == DC_I_ADD || pools ? relu_behind(w, i) : NONE;
     const int end = relu == NONE ? i : relu;
@@ -261,6 +260,7 @@ static enum dc_status lower_node(struct lowering *w, int i)
         {&dc_op_pad, DC_I_PAD},           {&dc_op_concat, DC_I_CONCAT},
         {&dc_op_slice, DC_I_SLICE},       {&dc_op_sigmoid, DC_I_TABLE},
         {&dc_op_tanh, DC_I_TABLE},        {&dc_op_h_swish, DC_I_TABLE},
+        {&dc_op_softmax, DC_I_SOFTMAX},
     };
     struct dc_ilayer l = {0};
     if (w->layer_of[i] != NONE)

@@ -73,6 +73,7 @@ static enum kind kind_of(const struct pass *p, int i)
         {&dc_op_flatten, KEEPS},   {&dc_op_reshape, KEEPS},      {&dc_op_pad, KEEPS},
         {&dc_op_dropout, KEEPS},   {&dc_op_concat, JOINS},       {&dc_op_slice, KEEPS},
         {&dc_op_sigmoid, TABLE},   {&dc_op_tanh, TABLE},         {&dc_op_h_swish, TABLE},
+        {&dc_op_softmax, TABLE},
     };
     if (is_mean(p, i))
         return SUM;
@@ -130,7 +131,7 @@ static enum dc_status check(const struct pass *p, int i)
     const int input = node->input_count ? node->inputs[0] : -1;
     const enum kind kind = kind_of(p, i);
     if (kind == REFUSED)
-        return refuse(p, i, "it has no integer form; a network ends with its logits");
+        return refuse(p, i, "it has no integer form");
     if (kind == SOURCE && node->dtype != DC_F32)
         return refuse(p, i, "inputs are float32");
     if (kind == NORM && !goes_on(p, input))
@@ -142,6 +143,11 @@ static enum dc_status check(const struct pass *p, int i)
         return refuse(p, i,
                       "it needs a convolution, dense layer, add or pool before it that "
                       "nothing else reads");
+    if (node->op == &dc_op_softmax) {
+        const struct dc_softmax_attributes *a = node->attributes;
+        if (a && a->axis > 0 && a->axis != node->shape.rank - 1)
+            return refuse(p, i, "the integer softmax is over channels");
+    }
     if (node->op == &dc_op_add && node->input_count != 2)
         return refuse(p, i, "the integer add has two inputs");
     if (node->op == &dc_op_average_pool) {
@@ -298,10 +304,12 @@ static enum dc_status add_weighted(struct pass *p, int i, int *added)
                         p->error);
 }
 
-// Sigmoid and tanh have the grids that runtimes demand: steps 1/256 and 1/128.
+// Sigmoid, softmax and tanh have the grids that runtimes demand: steps 1/256 and 1/128.
 static void fix_range(struct dc_fake_quantize_attributes *a, const struct dc_op *op)
 {
-    if ((op != &dc_op_sigmoid && op != &dc_op_tanh) || a->bits != 8)
+    if (op == &dc_op_softmax)
+        a->bits = 8;
+    if ((op != &dc_op_sigmoid && op != &dc_op_tanh && op != &dc_op_softmax) || a->bits != 8)
         return;
     a->observer = DC_OBSERVER_MIN_MAX;
     a->scaling = DC_STEP_OF_RANGE;

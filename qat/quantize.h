@@ -3,7 +3,7 @@
 // A fake_quantize node named NODE.quant is placed
 //   - behind every float input,
 //   - behind each chain conv | dense (+ batch_norm) (+ relu | relu6), whose weights are quantized,
-//   - behind sigmoid and tanh (fixed steps of 1/256 and 1/128) and h_swish,
+//   - behind sigmoid, softmax over channels (fixed steps of 1/256), tanh (1/128) and h_swish,
 //   - behind add (+ relu | relu6), global_average_pool, an average_pool over a whole map, and
 //   concat.
 // max_pool, other average_pools, flatten, reshape, pad, dropout, and relu behind a pool keep the
@@ -12,7 +12,7 @@
 // network.
 //
 // Run it on the network before losses are appended. What has no integer form is DC_ERR_CONFIG and
-// names the layer: softmax and most functions, batch_norm or relu apart from a chain.
+// names the layer: most functions, batch_norm or relu apart from a chain.
 
 #ifndef DC_QAT_QUANTIZE_H
 #define DC_QAT_QUANTIZE_H

@@ -111,6 +111,24 @@ static void look_up(const struct layer_call *call)
     }
 }
 
+static void share(const struct layer_call *call)
+{
+    const struct dc_ilayer *l = call->layer;
+    for (int64_t at = 0; at < dc_ilayer_size(l); at += l->channels) {
+        const float *x = call->x[0] + at;
+        float largest = x[0], sum = 0.0f;
+        for (int c = 1; c < l->channels; c++)
+            largest = x[c] > largest ? x[c] : largest;
+        for (int c = 0; c < l->channels; c++)
+            sum += (float)l->exponentials[255 + (int)(x[c] - largest)];
+        const float inverse = 1.0f / (sum * l->scale);
+        for (int c = 0; c < l->channels; c++) {
+            const float e = (float)l->exponentials[255 + (int)(x[c] - largest)];
+            call->y[at + c] = clamp_value(l, (float)floor((double)(e * inverse) + 0.5));
+        }
+    }
+}
+
 static void clamp_all(const struct layer_call *call)
 {
     for (int64_t i = 0; i < dc_ilayer_size(call->layer); i++)
@@ -127,6 +145,7 @@ static void (*const rounding_of[DC_IOP_COUNT])(const struct layer_call *) = {
     [DC_I_AVERAGE_POOL] = round_average,
     [DC_I_MAX_POOL] = clamp_all,
     [DC_I_TABLE] = look_up,
+    [DC_I_SOFTMAX] = share,
 };
 
 static void to_reals(const struct layer_call *call)

@@ -8,6 +8,7 @@
 //   add       half_up(m_a * a + m_b * b), m = s_in / s_out with 20 to 21 bits
 //   mean      half_to_even(sum * (s_in / s_out / positions) + zero point), sum: of codes
 //   average   half_away(sum of codes / valid taps)
+//   softmax   half_up(e / (sum of e / 256)), e: the model's exponentials
 // A function is the model's table. These are the formulae of profile litert-xnnpack, under which
 // the graph gives the engine's bytes (tests/qat/test_simulate.c); under another profile what
 // differs is that profile's rounding.

@@ -65,43 +65,7 @@ static double h_swish_tflite(const struct dc_ilayer *layer, const struct dc_ilay
 }
 
 // TFLM's sigmoid and tanh in 32 bits, which miss the nearest code where the exact value is within
-// 1e-6 of a half. Formulae: TFLite kernels/internal/reference/integer_ops logistic.h and tanh.h,
-// gemmlowp fixedpoint/fixedpoint.h.
-
-static int32_t shift_left(int32_t x, int bits)
-{
-    return dc_saturate_int32((int64_t)x * (INT64_C(1) << bits));
-}
-
-// exp(a) as a fraction of 2^31; a <= 0 in units of 2^(integer_bits - 31).
-static int32_t exp_of_negative(int32_t a, int integer_bits)
-{
-    static const int32_t powers[] = {1672461947, 1302514674, 790015084, 290630308,
-                                     39332535,   720401,     242};  // exp(-2^k), k from -2
-    const int fraction = 31 - integer_bits;
-    const int32_t quarter = 1 << (fraction - 2);
-    const int32_t within = (a & (quarter - 1)) - quarter, rest = within - a;
-    const int32_t base = 1895147668, third = 715827883;  // exp(-1/8), 1/3
-    const int32_t x = shift_left(within, integer_bits) + (1 << 28);
-    const int32_t x2 = dc_srdhm(x, x), x3 = dc_srdhm(x2, x), x4 = dc_srdhm(x2, x2);
-    const int32_t series = dc_rounding_divide_pot(
-        dc_srdhm(dc_rounding_divide_pot(x4, 2) + x3, third) + x2, 1);
-    int32_t result = dc_saturate_int32((int64_t)base + dc_srdhm(base, x + series));
-    for (int k = -2; k < integer_bits; k++)
-        if (rest & (1 << (fraction + k)))
-            result = dc_srdhm(result, powers[k + 2]);
-    return a == 0 ? INT32_MAX : result;
-}
-
-// 2 / (1 + a) in units of 2^-29, by Newton's steps; a: a fraction of 2^31.
-static int32_t reciprocal(int32_t a)
-{
-    const int32_t half = (int32_t)(((int64_t)a + INT32_MAX + 1) / 2);
-    int32_t x = 1515870810 + dc_srdhm(half, -1010580540);
-    for (int i = 0; i < 3; i++)
-        x += shift_left(dc_srdhm(x, (1 << 29) - dc_srdhm(half, x)), 2);
-    return x;
-}
+// 1e-6 of a half. Formulae: TFLite kernels/internal/reference/integer_ops logistic.h and tanh.h.
 
 static double in_32_bits(const struct dc_ilayer *layer, const struct dc_ilayer *input, int code)
 {
@@ -116,11 +80,11 @@ static double in_32_bits(const struct dc_ilayer *layer, const struct dc_ilayer *
     const int32_t fixed = dc_requantize_double(x, multiplier, shift);
     const int32_t size = fixed < 0 ? -fixed : fixed;
     if (tanh_wanted) {
-        const int32_t power = exp_of_negative(-size, INTEGER_BITS + 1);
-        const int32_t y = fixed == 0 ? 0 : shift_left(reciprocal(power) - (1 << 29), 2);
+        const int32_t power = dc_exp_of_negative(-size, INTEGER_BITS + 1);
+        const int32_t y = fixed == 0 ? 0 : dc_shift_left(dc_reciprocal(power) - (1 << 29), 2);
         return (double)dc_rounding_divide_pot(fixed < 0 ? -y : y, 24);
     }
-    const int32_t y = shift_left(reciprocal(exp_of_negative(-size, INTEGER_BITS)), 1);
+    const int32_t y = dc_shift_left(dc_reciprocal(dc_exp_of_negative(-size, INTEGER_BITS)), 1);
     return (double)dc_rounding_divide_pot(fixed == 0 ? 1 << 30 : fixed < 0 ? INT32_MAX - y : y, 23);
 }
 

@@ -57,6 +57,15 @@ static struct dc_quantize_config quantize_config(struct dc_layer_bits *layers,
     };
 }
 
+// Behind the softmax of a quantized network stands its quantizer.
+static int logits_of(const struct dc_graph *graph, int output)
+{
+    const struct dc_node *node = &graph->nodes[output];
+    if (node->op == &dc_op_fake_quantize && graph->nodes[node->inputs[0]].op == &dc_op_softmax)
+        node = &graph->nodes[node->inputs[0]];
+    return node->op == &dc_op_softmax ? node->inputs[0] : output;
+}
+
 static enum dc_status open_graph(struct dc_stage_network *network, const struct dc_stage *stage,
                                  struct dc_error *error)
 {
@@ -80,6 +89,7 @@ static enum dc_status open_graph(struct dc_stage_network *network, const struct 
                        "%s: with loss reconstruction the last layer must give as many values as a "
                        "sample has, %lld, not %d",
                        stage->model, (long long)dc_shape_count(&model->sample), network->classes);
+    network->logits = logits_of(model->graph, model->output);
     if (!stage->quantizes)
         return DC_OK;
     struct dc_layer_bits layers[DC_LIST_MAX];
@@ -88,6 +98,7 @@ static enum dc_status open_graph(struct dc_stage_network *network, const struct 
                                 &config, error),
               error, "model %s", stage->model);
     network->graph = network->quantized;
+    network->logits = logits_of(network->graph, network->output);
     network->image = dc_graph_find(network->graph, model->graph->nodes[model->input].name);
     return DC_OK;
 }
@@ -164,7 +175,7 @@ static enum dc_status add_peer(struct dc_training_graph *t, int *output,
         if (i != model->input)
             DC_TRY(dc_graph_add_copy_as(t->graph, name, model->graph, i, map, &map[i], error));
     }
-    *output = map[model->output];
+    *output = map[logits_of(model->graph, model->output)];
     return DC_OK;
 }
 
@@ -216,7 +227,7 @@ static enum dc_status build_training(struct dc_training_graph *t,
         return DC_ERR_MEMORY;
     DC_TRY(dc_graph_add_all(t->graph, network->graph, map, error));
     t->image = map[network->image];
-    t->output = map[network->output];
+    t->output = map[network->logits];
     const struct dc_shape shape = DC_SHAPE(DC_BATCH, network->classes);
     const struct dc_term_spec labels = {.kind = DC_LOSS_LABEL, .weight = 1.0};
     const struct dc_loss_list *losses = &stage->distill.losses;
@@ -283,7 +294,7 @@ enum dc_status dc_stage_sources(struct dc_terms_sources *sources, struct dc_stag
         DC_TRY_IN(dc_stage_network_open(&networks[i], from, NULL, error), error, "teacher '%s'",
                   names[i]);
         teacher->graph = networks[i].graph;
-        teacher->output = networks[i].output;
+        teacher->output = networks[i].logits;
     }
     return DC_OK;
 }
@@ -399,7 +410,13 @@ enum dc_status dc_integer_predictor_create(struct dc_integer_predictor **out,
     p->model = model;
     p->input_codes = dc_ilayer_size(&model->layers[0]);
     const int64_t classes = dc_ilayer_size(dc_imodel_output(model));
-    p->predictor = (struct dc_predictor){predict_integer, p, (int)classes, max_rows};
+    const struct dc_ilayer *last = dc_imodel_output(model);
+    p->predictor = (struct dc_predictor){
+        .predict = predict_integer,
+        .user = p,
+        .classes = (int)classes,
+        .max_rows = max_rows,
+        .least_probability = last->op == DC_I_SOFTMAX ? 0.5f * last->scale : 0.0f};
     p->inputs = dc_alloc((size_t)(max_rows * p->input_codes), error);
     p->outputs = dc_alloc((size_t)(max_rows * classes), error);
     const enum dc_status status = p->inputs && p->outputs

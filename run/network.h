@@ -13,6 +13,7 @@ struct dc_stage_network {
     struct dc_graph *quantized;    // of a stage that quantizes, else NULL
     const struct dc_graph *graph;  // quantized, or the model's
     int image, output;             // nodes of graph
+    int logits;  // what losses compare and teachers give: output, or what a softmax there reads
     int classes;
     struct dc_params *params;  // values alone
 };

@@ -59,6 +59,8 @@ static enum dc_status open_both(struct work *w, const struct dc_stage *stage,
                        &w->plain.graph->nodes[w->plain.image].shape, error));
     DC_TRY(dc_float_predictor_create(&w->simulation, w->run->ctx, w->shipped, w->shipped_params,
                                      input, output, DC_EVALUATION_BATCH, error));
+    w->in_training->predictor.least_probability = w->integers->predictor.least_probability;
+    w->simulation->predictor.least_probability = w->integers->predictor.least_probability;
     w->view = dc_run_view(w->run, stage, &w->plain.model.sample);
     w->classes = network->classes;
     w->logits = dc_alloc(sizeof *w->logits * (size_t)(w->count * w->classes), error);

@@ -26,7 +26,7 @@ static const struct dc_field fields[] = {
     KEY("bias_bits", INT, bias_bits, "32", .minimum = 8, .maximum = 32, .help = "of biases"),
     KEY("accumulator_bits", INT, accumulator_bits, "32", .minimum = 16, .maximum = 32,
         .help = "of sums before requantization"),
-    KEY("functions", TEXTS, functions, "[sigmoid, tanh, h_swish]",
+    KEY("functions", TEXTS, functions, "[sigmoid, tanh, h_swish, softmax]",
         .help = "functions of codes that it has, as tables or by itself"),
     KEY("alignment", INT, alignment, "4", .minimum = DC_I_ALIGNMENT, .maximum = DC_I_ALIGNMENT_MAX,
         .help = "bytes, a power of two, of weights and values in memory"),
@@ -37,6 +37,11 @@ static const struct dc_field fields[] = {
     KEY("macs", INT, macs, "0", .maximum = 1e15, .help = "multiplications; 0: any"),
 };
 const struct dc_schema dc__target_schema = DC_SCHEMA("target", fields);
+
+static bool is_function(const char *name)
+{
+    return dc_ifunction_find(name) >= 0 || strcmp(name, dc_iop_name(DC_I_SOFTMAX)) == 0;
+}
 
 static enum dc_status unknown_profile(const struct dc_yaml *root, const char *profile,
                                       struct dc_error *error)
@@ -79,7 +84,7 @@ enum dc_status dc_target_read(struct dc_experiment *experiment, struct dc_error 
         return dc_fail_yaml(error, dc_yaml_get(root, "alignment"),
                             "alignments are powers of two, not %lld", (long long)target->alignment);
     for (int i = 0; i < target->functions.count; i++)
-        if (dc_ifunction_find(target->functions.items[i]) < 0)
+        if (!is_function(target->functions.items[i]))
             return dc_fail_yaml(error, dc_yaml_get(root, "functions"),
                                 "there is no function '%s' of codes", target->functions.items[i]);
     experiment->profile = target->profile;
@@ -209,7 +214,7 @@ static enum dc_status check_budgets(const struct dc_target_limits *target, int64
 
 static bool has_function(const struct dc_target_limits *target, const char *name)
 {
-    bool found = dc_ifunction_find(name) < 0;
+    bool found = !is_function(name);
     for (int i = 0; i < target->functions.count; i++)
         found = found || strcmp(target->functions.items[i], name) == 0;
     return found;

@@ -12,7 +12,7 @@ enum { TEACHER_BATCH = 256 };
 // What the terms read of teacher number t: its logits and the layers they name.
 static void gather_outputs(struct dc_stage_teacher *t, int number, const struct dc_terms *terms)
 {
-    const int logits = t->network.graph ? t->network.output : -1;
+    const int logits = t->network.graph ? t->network.logits : -1;
     t->outputs[0] = logits;
     t->inputs[0] = -1;
     t->teacher.output_count = 1;
@@ -236,7 +236,7 @@ struct dc_terms_sources dc__teachers_sources(const struct dc_stage_teachers *tea
         const struct dc_stage_teacher *t = &teachers->items[i];
         sources.teachers[i] = (struct dc_term_teacher){.name = t->name,
                                                        .graph = t->network.graph,
-                                                       .output = t->network.output,
+                                                       .output = t->network.logits,
                                                        .weight = t->weight};
     }
     return sources;

@@ -2,9 +2,12 @@
 
 #include "train/evaluate.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
+#include "core/math.h"
+#include "core/ops/ops.h"
 #include "core/plan.h"
 #include "data/loader.h"
 #include "train/row_loss.h"
@@ -45,8 +48,16 @@ enum dc_status dc_scores_create_reconstruction(struct dc_scores **scores, const 
     return dc_reconstruction_create(&(*scores)->reconstruction, normal, capacity, arena, error);
 }
 
-enum dc_status dc_scores_add(struct dc_scores *scores, const float *logits, const int32_t *labels,
-                             int64_t rows, struct dc_error *error)
+// Cross-entropy of one sample.
+static double loss_of(const float *z, int label, float least_probability, int classes)
+{
+    if (least_probability == 0.0f)
+        return dc_log_sum_exp(NULL, z, 1.0, classes) - (double)z[label];
+    return -dc_ln((double)(z[label] < least_probability ? least_probability : z[label]));
+}
+
+enum dc_status dc_scores_add(struct dc_scores *scores, const float *logits, float least_probability,
+                             const int32_t *labels, int64_t rows, struct dc_error *error)
 {
     const int classes = scores->classes;
     for (int64_t r = 0; r < rows; r++) {
@@ -63,7 +74,7 @@ enum dc_status dc_scores_add(struct dc_scores *scores, const float *logits, cons
         scores->correct += best == label;
         scores->correct5 += ahead < 5;
         scores->confusion[label * classes + best]++;
-        scores->loss += dc_log_sum_exp(NULL, z, 1.0, classes) - (double)z[label];
+        scores->loss += loss_of(z, label, least_probability, classes);
     }
     scores->samples += rows;
     return DC_OK;
@@ -75,7 +86,8 @@ static enum dc_status add_batch(struct dc_scores *scores, const float *out,
 {
     double sum = 0.0;
     if (!scores->reconstruction)
-        return dc_scores_add(scores, out, batch->labels, batch->rows, error);
+        return dc_scores_add(scores, out, predictor->least_probability, batch->labels, batch->rows,
+                             error);
     DC_TRY(dc_reconstruction_add(scores->reconstruction, &sum, out, batch->inputs, batch->labels,
                                  batch->rows, predictor->classes, error));
     scores->samples += batch->rows;
@@ -136,7 +148,12 @@ enum dc_status dc_float_predictor_create(struct dc_float_predictor **out, const 
     const struct dc_shape *shape = &graph->nodes[output].shape;
     *p = (struct dc_float_predictor){
         .params = params, .input = input, .output = output, .classes = (int)dc_shape_row(shape)};
-    p->predictor = (struct dc_predictor){predict_float, p, p->classes, max_rows};
+    const bool shares = graph->nodes[output].op == &dc_op_softmax;
+    p->predictor = (struct dc_predictor){.predict = predict_float,
+                                         .user = p,
+                                         .classes = p->classes,
+                                         .max_rows = max_rows,
+                                         .least_probability = shares ? FLT_MIN : 0.0f};
     const struct dc_plan_config config = {
         .mode = DC_INFERENCE, .max_rows = max_rows, .outputs = &output, .output_count = 1};
     const enum dc_status status = dc_plan_create(&p->plan, ctx, graph, &config, error);

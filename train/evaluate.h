@@ -33,10 +33,10 @@ DC_MUST_USE enum dc_status dc_scores_create_reconstruction(struct dc_scores **sc
                                                            struct dc_arena *arena,
                                                            struct dc_error *error);
 // logits: [rows, classes]. The prediction is the first of the largest logits. NaN is
-// DC_ERR_NUMERIC and names the row.
+// DC_ERR_NUMERIC and names the row. least_probability: 0, or as a predictor has it.
 DC_MUST_USE enum dc_status dc_scores_add(struct dc_scores *scores, const float *logits,
-                                         const int32_t *labels, int64_t rows,
-                                         struct dc_error *error);
+                                         float least_probability, const int32_t *labels,
+                                         int64_t rows, struct dc_error *error);
 
 // How a network is asked for logits: float plan, integer engine, ONNX file.
 struct dc_predictor {
@@ -46,6 +46,8 @@ struct dc_predictor {
     void *user;
     int classes;
     int64_t max_rows;
+    // Outputs are probabilities, behind a softmax: in the loss, none counts as less. 0: logits.
+    float least_probability;
 };
 
 struct dc_loader;

@@ -108,7 +108,8 @@ static const enum dc_iop ops[] = {DC_I_CONV2D,
                                   DC_I_PAD,
                                   DC_I_CONCAT,
                                   DC_I_SLICE,
-                                  DC_I_TABLE};
+                                  DC_I_TABLE,
+                                  DC_I_SOFTMAX};
 enum { OPS = sizeof ops / sizeof ops[0] };
 
 static int any(struct dc_random *r, int low, int high)

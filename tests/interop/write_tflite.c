@@ -20,6 +20,7 @@
 #include "tests/interop/helper_network.h"
 #include "tests/qat/helper_models.h"
 
+enum { SHARES_MAX = 511 };  // 512 largest ones of a softmax end TFLM, in an assertion
 enum { OPS_MIN = 4, OPS_MAX = 9, PATH_BYTES = 1024, NAME_BYTES = 128 };
 
 static const char *const scale_names[] = {"usual", "tiny", "large", "ties"};
@@ -87,6 +88,8 @@ static void add_random_layer(struct dc_imodel *m, enum dc_iop op, struct dc_rand
     if (l.op == DC_I_MEAN || l.op == DC_I_RESHAPE || l.op == DC_I_FULLY_CONNECTED)
         if (m->count <= OPS_MIN && op == DC_I_INPUT)  // these end the image: not at the start
             l.op = DC_I_CONV2D;
+    if (l.op == DC_I_SOFTMAX && x->channels > SHARES_MAX)
+        l.op = DC_I_TABLE;
     if (l.op == DC_I_CONV2D || l.op == DC_I_DEPTHWISE_CONV2D) {
         l.channels = l.op == DC_I_CONV2D ? 4 + pick(random, 20)
                                          : x->channels * (1 + pick(random, 2));
@@ -190,18 +193,20 @@ static struct dc_imodel *random_model(const char *profile, uint64_t seed, enum d
     dc_random_start(random, 11, DC_PURPOSE_TEST, 0, seed);
     assert_non_null(dc_profile_find(profile));
     assert_int_equal(dc_imodel_create(&m, "random", "", dc_profile_find(profile), NULL), DC_OK);
-    const struct dc_ilayer input = {.name = "x",
-                                    .op = DC_I_INPUT,
-                                    .height = 6 + pick(random, 12),
-                                    .width = 6 + pick(random, 12),
-                                    .channels = 1 + pick(random, 8),
-                                    .scale = op == DC_I_TABLE && seed % 2
-                                                 ? exp2f((float)(pick(random, 7) - 10))
-                                                 : dc_random_between(random, 0.002f, 0.2f),
-                                    .zero_point = pick(random, 256) - 128,
-                                    .bits = 8,
-                                    .clamp_low = -128,
-                                    .clamp_high = 127};
+    const int least = op == DC_I_SOFTMAX ? 2 : 6;  // TFLM's memory is short
+    const struct dc_ilayer input = {
+        .name = "x",
+        .op = DC_I_INPUT,
+        .height = least + pick(random, 2 * least),
+        .width = least + pick(random, 2 * least),
+        .channels = op == DC_I_SOFTMAX ? 2 + pick(random, 60) : 1 + pick(random, 8),
+        .scale = op == DC_I_TABLE && seed % 2 ? exp2f((float)(pick(random, 7) - 10))
+                 : op == DC_I_SOFTMAX         ? exp2f(dc_random_between(random, -10.0f, 2.0f))
+                                              : dc_random_between(random, 0.002f, 0.2f),
+        .zero_point = pick(random, 256) - 128,
+        .bits = 8,
+        .clamp_low = -128,
+        .clamp_high = 127};
     assert_int_equal(dc_imodel_add(m, &input, NULL, NULL), DC_OK);
     const int ops = OPS_MIN + pick(random, OPS_MAX - OPS_MIN);
     if (op == DC_I_ADD) {

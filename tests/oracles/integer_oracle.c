@@ -399,3 +399,66 @@ int8_t oracle_h_swish16(int code, const struct oracle_layer *l)
     const wide steps = nearest_away(product, power(out_shift < 0 ? -out_shift : 0));
     return clamp((int64_t)steps + l->out_zero_point, l);
 }
+
+static int64_t fraction_power(int64_t z)  // exp(z / 2^26) * 2^31, z <= 0
+{
+    // Of exp(-1/4), exp(-1/2), exp(-1) ... exp(-16), each of 31 bits.
+    static const int64_t steps[] = {1672461947, 1302514674, 790015084, 290630308,
+                                    39332535,   720401,     242};
+    if (z == 0)
+        return INT32_MAX;
+    const wide quarter = power(24);
+    const wide within = z - floor_divide(z, quarter) * quarter - quarter;  // [-1/4, 0)
+    const int64_t x = (int64_t)(within * 32 + power(28));  // exp(-1/8) (1 + x + x^2/2 + ...)
+    const int64_t x2 = oracle_srdhm(x, x), x3 = oracle_srdhm(x2, x), x4 = oracle_srdhm(x2, x2);
+    const int64_t thirds = oracle_srdhm(oracle_divide_pot(x4, 2) + x3, 715827883) + x2;
+    int64_t y = 1895147668;
+    y += oracle_srdhm(y, x + oracle_divide_pot(thirds, 1));
+    wide rest = floor_divide(within - z, quarter);  // in quarters
+    for (int k = 0; k < 7; k++) {
+        if (rest % 2 != 0)
+            y = oracle_srdhm(y, steps[k]);
+        rest /= 2;
+    }
+    return y;
+}
+
+void oracle_integer_softmax(int8_t *codes, const int8_t *x, const struct oracle_layer *l)
+{
+    int32_t m, shift;
+    int largest = x[0], bits = 0;
+    int64_t e[4096], sum = 0;
+    const double factor = (double)l->in_scale * 67108864.0;
+    oracle_multiplier(&m, &shift, factor > 2147483647.0 ? 2147483647.0 : factor, false);
+    const int64_t least = -(int64_t)floor(31.0 * 67108864.0 / exp2(shift));
+    for (int c = 0; c < l->in_c; c++)
+        largest = x[c] > largest ? x[c] : largest;
+    for (int c = 0; c < l->in_c; c++) {
+        const int64_t d = x[c] - largest;
+        e[c] = d < least ? 0 : fraction_power(oracle_requantize(d, m, shift, false));
+        sum += oracle_divide_pot(e[c], 12);
+    }
+    while ((wide)sum >= power(bits + 1))
+        bits++;  // sum in [2^bits, 2^(bits + 1))
+    const int64_t f = (int64_t)((wide)sum * power(31 - bits) - power(31));
+    const int64_t half = (int64_t)nearest_away((wide)f + power(31) - 1, 2);  // (1 + f) / 2
+    int64_t inverse = 1515870810 + oracle_srdhm(half, -1010580540);
+    for (int k = 0; k < 3; k++)
+        inverse += 4 * oracle_srdhm(inverse, (int64_t)power(29) - oracle_srdhm(half, inverse));
+    inverse = 2 * inverse > INT32_MAX ? INT32_MAX : 2 * inverse;
+    for (int c = 0; c < l->in_c; c++)
+        codes[c] = clamp(oracle_divide_pot(oracle_srdhm(inverse, e[c]), bits + 4) - 128, l);
+}
+
+void oracle_share_codes(int8_t *codes, bool *doubtful, const int8_t *x, double close,
+                        const struct oracle_layer *l)
+{
+    for (int c = 0; c < l->in_c; c++) {
+        long double sum = 0;
+        for (int k = 0; k < l->in_c; k++)
+            sum += expl((long double)l->in_scale * (x[k] - x[c]));
+        const long double steps = 256 / sum;
+        doubtful[c] = fabsl(steps + 0.5L - roundl(steps + 0.5L)) < (long double)close;
+        codes[c] = clamp((int64_t)floorl(steps + 0.5L) - 128, l);
+    }
+}

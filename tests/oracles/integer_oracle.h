@@ -52,6 +52,11 @@ enum oracle_function { ORACLE_SIGMOID, ORACLE_TANH, ORACLE_H_SWISH };
 // `close` of a half, so that an error of the function could decide.
 int8_t oracle_function_code(bool *doubtful, enum oracle_function function, int code, double close,
                             const struct oracle_layer *layer);
+// Softmax over in_c codes. In fixed point, from its definition; of exact reals, floor(256 p + 1/2),
+// and doubtful[c] where an error of `close` steps could decide.
+void oracle_integer_softmax(int8_t *codes, const int8_t *x, const struct oracle_layer *layer);
+void oracle_share_codes(int8_t *codes, bool *doubtful, const int8_t *x, double close,
+                        const struct oracle_layer *layer);
 // TFLite's h-swish in 16 bits, from its definition.
 int8_t oracle_h_swish16(int code, const struct oracle_layer *layer);
 

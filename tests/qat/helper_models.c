@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "qat/softmax.h"
 #include "qat/table.h"
 
 void test_fill_codes(int8_t *codes, int64_t count, struct dc_random *random)
@@ -31,6 +32,7 @@ static void infer(struct dc_ilayer *l, const struct dc_imodel *model)
         break;
     case DC_I_ADD:
     case DC_I_TABLE:
+    case DC_I_SOFTMAX:
     case DC_I_CONCAT:
         l->height = x->height;
         l->width = x->width;
@@ -140,6 +142,10 @@ int test_add_layer(struct dc_imodel *model, const char *name, const struct dc_il
         l.scale = fit(model, x->scale * dc_random_between(random, 0.6f, 1.4f));
         l.zero_point = (int)dc_random_below(random, 256) - 128;
     }
+    if (l.op == DC_I_SOFTMAX) {
+        l.scale = DC_SOFTMAX_SCALE;
+        l.zero_point = DC_SOFTMAX_ZERO_POINT;
+    }
     int index = -1;
     if (dc_imodel_add(model, &l, &index, &error) != DC_OK)
         fail_msg("%s", error.message);
@@ -237,8 +243,9 @@ struct dc_imodel *test_every_op_model(const struct dc_profile *profile, uint64_t
         m, "hidden", LAYER(.op = DC_I_FULLY_CONNECTED, .channels = 12, .per_channel = true), gap,
         -1, &random);
     const int flat = test_add_layer(m, "reshape", LAYER(.op = DC_I_RESHAPE), wide, -1, &random);
-    test_add_layer(m, "logits", LAYER(.op = DC_I_FULLY_CONNECTED, .channels = 7), flat, -1,
-                   &random);
+    const int logits = test_add_layer(m, "logits", LAYER(.op = DC_I_FULLY_CONNECTED, .channels = 7),
+                                      flat, -1, &random);
+    test_add_layer(m, "softmax", LAYER(.op = DC_I_SOFTMAX), logits, -1, &random);
 #undef LAYER
     return m;
 }

@@ -168,6 +168,16 @@ static void check_layer(const struct dc_imodel *m, int i, const struct dc_itrace
             codes[k] = doubtful ? trace->outputs[i][k] : codes[k];
         }
         has_sums = false;
+    } else if (l->op == DC_I_SOFTMAX) {
+        bool doubtful[64] = {false};
+        assert_true(size == l->channels && size <= 64);
+        if (strcmp(dc_profile_rounding(m->profile, l->op), "fixed_point") == 0)
+            oracle_integer_softmax(codes, x, &o);
+        else
+            oracle_share_codes(codes, doubtful, x, 256.0 * 0x1p-24 * (double)(size + 5), &o);
+        for (int64_t k = 0; k < size; k++)
+            codes[k] = doubtful[k] ? trace->outputs[i][k] : codes[k];
+        has_sums = false;
     } else {
         copy_by_hand(codes, m, l, trace);
         has_sums = false;

@@ -357,7 +357,8 @@ static void what_has_no_integers_is_refused(void **state)
         const int conv = add_conv(g, "conv", 0, 2, 1, 1, 1, false);
         int output;
         if (trial == 0)
-            output = add(g, "bad", &dc_op_softmax, NULL, conv, -1);
+            output = add(g, "bad", &dc_op_softmax, &(struct dc_softmax_attributes){.axis = 1}, conv,
+                         -1);
         else if (trial == 1)
             output = add_norm(g, "bad", 0);
         else
