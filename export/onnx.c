@@ -28,11 +28,17 @@ static struct dc_shape shape_of(const struct dc_ilayer *l, bool vector)
                   : DC_SHAPE(DC_BATCH, l->channels, l->height, l->width);
 }
 
+// Codes of at most 4 bits are INT4.
+static enum dc_onnx_type type_of(int bits)
+{
+    return bits <= 4 ? DC_ONNX_I4 : DC_ONNX_I8;
+}
+
 // Float x to codes at layer i's scale.
 static const char *quantize(struct writing *t, int i, const char *name, const char *x,
                             const struct dc_shape *shape)
 {
-    return dc_onnx_put(t->w, "QuantizeLinear", name, DC_ONNX_I8, shape,
+    return dc_onnx_put(t->w, "QuantizeLinear", name, type_of(t->model->layers[i].bits), shape,
                        DC_ONNX_IN(x, t->scales[i], t->zero_points[i]), "%s", "");
 }
 
@@ -69,21 +75,22 @@ static const char *real_input(struct writing *t, int i, int k, bool vector)
     return dequantize(t, j, name_of(t, i, part), codes, &shape);
 }
 
-// Layer i's codes from its float value, clamped where int8's range does not do it.
+// Layer i's codes from its float value, clamped where their type's range does not do it.
 static void finish(struct writing *t, int i, const char *real)
 {
     const struct dc_ilayer *l = &t->model->layers[i];
     const struct dc_shape shape = shape_of(l, t->vector[i]);
-    if (l->clamp_low == -128 && l->clamp_high == 127) {
+    const int high_code = type_of(l->bits) == DC_ONNX_I4 ? 7 : 127, low_code = -high_code - 1;
+    if (l->clamp_low == low_code && l->clamp_high == high_code) {
         t->codes[i] = quantize(t, i, l->name, real, &shape);
         return;
     }
     const float low = l->scale * (float)(l->clamp_low - l->zero_point);
     const float high = l->scale * (float)(l->clamp_high - l->zero_point);
     const char *limits[2] = {"", NULL};
-    if (l->clamp_low > -128)
+    if (l->clamp_low > low_code)
         limits[0] = dc_onnx_put_float(t->w, name_of(t, i, "low"), low);
-    if (l->clamp_high < 127)
+    if (l->clamp_high < high_code)
         limits[1] = dc_onnx_put_float(t->w, name_of(t, i, "high"), high);
     const char *codes = quantize(t, i, name_of(t, i, "unclamped"), real, &shape);
     const char *x = dequantize(t, i, name_of(t, i, "unclamped_real"), codes, &shape);
@@ -119,12 +126,13 @@ static const char *put_weights(struct writing *t, int i)
                                         : DC_SHAPE(l->channels, in, l->kernel_h, l->kernel_w);
     const struct dc_shape scales = l->per_channel ? DC_SHAPE(l->channels) : (struct dc_shape){0};
     int8_t *zeros = dc_alloc((size_t)l->channels, NULL);
-    const char *w = dc_onnx_put_tensor(t->w, name_of(t, i, "weight"), DC_ONNX_I8, &shape, turned);
+    const enum dc_onnx_type type = type_of(l->weight_bits);
+    const char *w = dc_onnx_put_tensor(t->w, name_of(t, i, "weight"), type, &shape, turned);
     const char *s = dc_onnx_put_tensor(t->w, name_of(t, i, "weight_scale"), DC_ONNX_F32, &scales,
                                        l->weight_scales);
     if (!zeros)
         dc_onnx_refuse(t->w, DC_ERR_MEMORY, "out of memory");
-    const char *z = zeros ? dc_onnx_put_tensor(t->w, name_of(t, i, "weight_zero_point"), DC_ONNX_I8,
+    const char *z = zeros ? dc_onnx_put_tensor(t->w, name_of(t, i, "weight_zero_point"), type,
                                                &scales, zeros)
                           : "";
     free(zeros);
@@ -323,7 +331,7 @@ static void put_layers(struct writing *t)
         const struct dc_ilayer *l = &t->model->layers[i];
         const int8_t zero_point = (int8_t)l->zero_point;
         t->scales[i] = dc_onnx_put_float(t->w, name_of(t, i, "scale"), l->scale);
-        t->zero_points[i] = dc_onnx_put_tensor(t->w, name_of(t, i, "zero_point"), DC_ONNX_I8,
+        t->zero_points[i] = dc_onnx_put_tensor(t->w, name_of(t, i, "zero_point"), type_of(l->bits),
                                                &(struct dc_shape){0}, &zero_point);
         if (put[l->op])
             put[l->op](t, i);

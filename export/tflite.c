@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "formats/int4.h"
 #include "formats/tflite_build.h"
 #include "qat/profile.h"
 
@@ -52,16 +53,6 @@ static bool takes_int4(const struct dc_imodel *model, const struct dc_ilayer *l)
            dc_ilayer_size(&model->layers[l->inputs[0]]) % 2 == 0;
 }
 
-// Two codes a byte, the first in the low half. NULL: no memory.
-static const uint8_t *pack(struct dc_arena *arena, const int8_t *codes, int64_t count,
-                           struct dc_error *error)
-{
-    uint8_t *packed = DC_NEW(arena, uint8_t, (count + 1) / 2, error);
-    for (int64_t i = 0; packed && i < count; i++)
-        packed[i / 2] |= (uint8_t)((codes[i] & 15) << (i % 2 * 4));
-    return packed;
-}
-
 // Weights with a scale a channel (one where a fully connected layer has one: its multiplier is then
 // another), biases with the float32 products of scales.
 static enum dc_status add_weights(struct writer *w, const struct dc_ilayer *l,
@@ -95,12 +86,14 @@ static enum dc_status add_weights(struct writer *w, const struct dc_ilayer *l,
         t.shape[1] = (int32_t)dc_ilayer_size(x);
     }
     if (takes_int4(w->model, l)) {
+        uint8_t *packed = DC_NEW(w->arena, uint8_t, dc_int4_bytes(l->weight_count), w->error);
+        if (!packed)
+            return DC_ERR_MEMORY;
+        dc_int4_pack(packed, l->weights, l->weight_count);
         t.type = DC_TFLITE_INT4;
-        t.data = pack(w->arena, l->weights, l->weight_count, w->error);
-        t.bytes = (l->weight_count + 1) / 2;
+        t.data = packed;
+        t.bytes = dc_int4_bytes(l->weight_count);
     }
-    if (!t.data)
-        return DC_ERR_MEMORY;
     DC_TRY(dc_tflite_add_tensor(&w->build, &t, &o->inputs[1]));
     o->input_count = 3;
     return dc_tflite_add_tensor(&w->build,

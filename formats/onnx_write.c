@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/int4.h"
 #include "formats/onnx_internal.h"
 
-enum { IR_VERSION = 7, OPSET = 13, ATTRIBUTES_MOST = 8, ATTRIBUTE_TEXT = 512 };
+enum { IR_VERSION = 7, OPSET = 13, IR_VERSION_INT4 = 10, OPSET_INT4 = 21 };
+enum { ATTRIBUTES_MOST = 8, ATTRIBUTE_TEXT = 512 };
 
 struct dc_onnx_writer {
     struct dc_arena *arena;
@@ -194,7 +196,9 @@ static size_t bytes_of(enum dc_onnx_type type)
 const char *dc_onnx_put_tensor(struct dc_onnx_writer *w, const char *name, enum dc_onnx_type type,
                                const struct dc_shape *shape, const void *values)
 {
-    const size_t bytes = (size_t)dc_shape_count(shape) * bytes_of(type);
+    const int64_t count = dc_shape_count(shape);
+    const size_t bytes = type == DC_ONNX_I4 ? (size_t)dc_int4_bytes(count)
+                                            : (size_t)count * bytes_of(type);
     Onnx__TensorProto *t = allocate(w, sizeof *t);
     int64_t *dims = allocate(w, sizeof shape->dims);
     uint8_t *data = allocate(w, bytes);
@@ -202,7 +206,13 @@ const char *dc_onnx_put_tensor(struct dc_onnx_writer *w, const char *name, enum 
         return "";
     onnx__tensor_proto__init(t);
     memcpy(dims, shape->dims, sizeof shape->dims);
-    memcpy(data, values, bytes);
+    if (type == DC_ONNX_I4) {
+        dc_int4_pack(data, values, count);
+        w->model.ir_version = IR_VERSION_INT4;
+        w->set.version = OPSET_INT4;
+    } else {
+        memcpy(data, values, bytes);
+    }
     t->n_dims = (size_t)shape->rank;
     t->dims = dims;
     t->data_type = (int32_t)type;

@@ -1,4 +1,4 @@
-// ONNX files to be written: operator set 13, IR version 7.
+// ONNX files to be written: operator set 13, IR version 7; with a tensor of 4 bits 21 and 10.
 //
 // Owns the file's messages while nodes are put one by one, and a float network as a file. What is
 // written is in the file's conventions: images [batch, channels, height, width], weights OIHW; the
@@ -14,7 +14,13 @@
 struct dc_onnx_writer;
 
 // Element types by the format's numbers.
-enum dc_onnx_type { DC_ONNX_F32 = 1, DC_ONNX_I8 = 3, DC_ONNX_I32 = 6, DC_ONNX_I64 = 7 };
+enum dc_onnx_type {
+    DC_ONNX_F32 = 1,
+    DC_ONNX_I8 = 3,
+    DC_ONNX_I32 = 6,
+    DC_ONNX_I64 = 7,
+    DC_ONNX_I4 = 22  // int8 codes in memory, packed in the file
+};
 
 // note: free text for the file's documentation field.
 DC_MUST_USE enum dc_status dc_onnx_writer_create(struct dc_onnx_writer **writer, const char *name,

@@ -21,21 +21,26 @@
 static struct dc_imodel *model;
 static Onnx__ModelProto *file;
 
-static int set_up(void **state)
+static Onnx__ModelProto *written(const char *name, const struct dc_imodel *m)
 {
     struct dc_error error;
     struct dc_arena *arena = NULL;
     char *bytes = NULL;
     size_t size = 0;
-    (void)state;
-    const char *path = test_folder() ? test_path("every_op.onnx") : "";
-    model = test_every_op_model(dc_profile_find("ruy"), 3);
-    if (dc_export_onnx(path, model, &error) != DC_OK)
+    if (dc_export_onnx(test_path(name), m, &error) != DC_OK)
         fail_msg("%s", error.message);
     assert_int_equal(dc_arena_create(&arena, &error), DC_OK);
-    assert_int_equal(dc_file_read(&bytes, &size, path, arena, &error), DC_OK);
-    file = onnx__model_proto__unpack(NULL, size, (const uint8_t *)bytes);
+    assert_int_equal(dc_file_read(&bytes, &size, test_path(name), arena, &error), DC_OK);
+    Onnx__ModelProto *read = onnx__model_proto__unpack(NULL, size, (const uint8_t *)bytes);
     dc_arena_free(arena);
+    return read;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    model = test_every_op_model(dc_profile_find("ruy"), 3);
+    file = test_folder() ? written("every_op.onnx", model) : NULL;
     return file ? 0 : 1;
 }
 
@@ -151,10 +156,47 @@ static void formats_are_found(void **state)
     assert_null(dc_export_format_find("onn"));
 }
 
+static int low_half_first(const Onnx__TensorProto *t, int64_t i)
+{
+    const int half = t->raw_data.data[i / 2] / (i % 2 ? 16 : 1) % 16;
+    return half > 7 ? half - 16 : half;
+}
+
+// Weights of 4 bits and less, and codes: INT4, two a byte, and the operator set that knows them.
+static void four_bits_are_packed(void **state)
+{
+    (void)state;
+    Onnx__ModelProto *every = file;
+    struct dc_random random;
+    const struct dc_ilayer layer = {
+        .op = DC_I_FULLY_CONNECTED, .channels = 5, .weight_bits = 3, .bits = 4};
+    dc_random_start(&random, 31, DC_PURPOSE_TEST, 0, 0);
+    struct dc_imodel *m = test_one_layer_model(dc_profile_find("ruy"), 1, 1, 7, &layer, &random);
+    assert_int_equal(every->opset_import[0]->version, 13);
+    assert_int_equal(every->ir_version, 7);
+    file = written("low.onnx", m);
+    assert_non_null(file);
+    assert_int_equal(file->opset_import[0]->version, 21);
+    assert_int_equal(file->ir_version, 10);
+    const Onnx__TensorProto *weights = tensor("layer", "weight");
+    assert_int_equal(weights->data_type, 22);
+    assert_int_equal(weights->raw_data.len, 18);  // of 35 codes
+    for (int64_t i = 0; i < 35; i++)
+        assert_int_equal(low_half_first(weights, i), m->layers[1].weights[i]);
+    assert_int_equal(tensor("layer", "weight_zero_point")->data_type, 22);
+    assert_int_equal(tensor("layer", "zero_point")->data_type, 22);
+    assert_int_equal(low_half_first(tensor("layer", "zero_point"), 0), m->layers[1].zero_point);
+    assert_int_equal(tensor("x", "zero_point")->data_type, 3);
+    onnx__model_proto__free_unpacked(file, NULL);
+    dc_imodel_free(m);
+    file = every;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_are_there), cmocka_unit_test(every_value_is_quantized),
-        cmocka_unit_test(shapes_are_the_files), cmocka_unit_test(formats_are_found)};
+        cmocka_unit_test(shapes_are_the_files), cmocka_unit_test(formats_are_found),
+        cmocka_unit_test(four_bits_are_packed)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

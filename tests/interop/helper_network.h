@@ -1,4 +1,5 @@
-// A model file with random weights, calibrated and lowered.
+// A model file with random weights, calibrated and lowered. bits: of weights and activations but the
+// first and last ones; 0: 8.
 
 #ifndef DC_TESTS_INTEROP_HELPER_NETWORK_H
 #define DC_TESTS_INTEROP_HELPER_NETWORK_H
@@ -6,7 +7,7 @@
 #include "qat/profile.h"
 
 DC_MUST_USE enum dc_status test_lower_random(struct dc_imodel **model, const char *path,
-                                             const struct dc_profile *profile,
+                                             const struct dc_profile *profile, int bits,
                                              struct dc_error *error);
 
 #endif

@@ -4,7 +4,8 @@
 Every file must pass the checker with strict shape inference. Float networks agree within 1e-4 of the
 largest value. Models of one op, optimization off, agree with the engine within one code. Of whole
 networks the rate of equal outputs is printed, with optimization off and on, and how many integer
-operators ONNX Runtime made of them; there must be some."""
+operators ONNX Runtime made of them; with 8 bits all that have weights. It makes none of weights and
+activations of 4 bits."""
 
 import collections
 import json
@@ -65,7 +66,7 @@ def judge(folder, case):
         print(f"{case['name']:24} float, relative error {error:.2e}")
         return error < ERROR
     want = np.fromfile(folder / (case["name"] + ".out"), np.int8).reshape(off.shape).astype(int)
-    if case["kind"] != "network":
+    if "network" not in case["kind"]:
         case["difference"] = np.abs(codes_of(off, case) - want)
         case["distinct"] = np.unique(want).size
         return case["difference"].max() <= CODES
@@ -84,7 +85,7 @@ def judge_network(folder, case, path, values, want):
         print(f"{case['name']:26} {name:11} codes equal {np.mean(difference == 0):8.3%}, samples "
               f"{np.mean(rows == 0):7.2%}, largest difference {difference.max():2}, {made:2} of "
               f"{weighted} weighted layers fused, {sum(fused.values()) - made} others")
-    return made == weighted
+    return made == weighted or case["kind"] == "low network"
 
 
 def report_ops(cases):
@@ -100,14 +101,14 @@ def report_ops(cases):
 
 def main():
     program, folder, ops, *models = sys.argv[1:]
-    calls = [["float"], ["ops", ops]] + [["network", m] for m in models]
+    calls = [["float"], ["ops", ops]] + [[kind, m] for kind in ("network", "low") for m in models]
     lines = []
     for call in calls:
         lines += subprocess.run([program, folder] + call, check=True, text=True,
                                 stdout=subprocess.PIPE).stdout.splitlines()
     cases = [json.loads(line) for line in lines]
     good = [judge(pathlib.Path(folder), case) for case in cases]
-    report_ops([c for c in cases if c["kind"] not in ("float", "network")])
+    report_ops([c for c in cases if c["kind"] not in ("float", "network", "low network")])
     for case, fine in zip(cases, good):
         if not fine:
             print(f"FAILED: {case['name']} ({case['kind']})")

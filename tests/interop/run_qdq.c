@@ -140,6 +140,11 @@ static struct dc_ilayer wanted(enum dc_iop op, int channels, struct dc_random *r
     l.pad_right = op == DC_I_SLICE ? 0 : any(r, 0, l.kernel_w - 1);
     l.first_channel = op == DC_I_PAD || op == DC_I_SLICE ? any(r, 0, channels - 1) : 0;
     l.per_channel = any(r, 0, 3) > 0;
+    l.weight_bits = any(r, 0, 2) ? 8 : any(r, 2, 4);
+    const bool computes = op <= DC_I_ADD || op == DC_I_MEAN;
+    l.bits = computes && any(r, 0, 3) == 0 ? any(r, 2, 4) : 8;
+    if (l.bits < 8)
+        return l;
     if ((op <= DC_I_ADD || op == DC_I_MEAN || op == DC_I_MAX_POOL) && any(r, 0, 1)) {
         l.clamp_low = any(r, -128, -20);
         l.clamp_high = any(r, 20, 127);
@@ -213,13 +218,17 @@ static enum dc_status write_ops(const char *folder, int count, struct dc_error *
         while (profiles[known] && !profiles[known]->power_of_two)
             known++;
         struct dc_imodel *m = one_op(profiles[i / OPS % known], op, &r);
-        char name[32];
+        char name[32], kind[64];
+        const struct dc_ilayer *last = dc_imodel_output(m);
+        const bool low_weights = dc_ilayer_has_weights(last) && last->weight_bits <= 4;
+        snprintf(kind, sizeof kind, "%s%s%s", dc_iop_name(op), low_weights ? " w4" : "",
+                 last->bits <= 4 ? " a4" : "");
         const int64_t values = OP_ROWS * dc_ilayer_size(&m->layers[0]);
         snprintf(name, sizeof name, "op%04d", i);
         test_fill_codes(codes, values, &r);
         memset(codes, -128, (size_t)values / OP_ROWS);
         memset(codes + values / OP_ROWS, 127, (size_t)values / OP_ROWS);
-        DC_TRY(write_model(folder, name, dc_iop_name(op), m, codes, OP_ROWS, error));
+        DC_TRY(write_model(folder, name, kind, m, codes, OP_ROWS, error));
         dc_imodel_free(m);
     }
     return DC_OK;
@@ -227,10 +236,11 @@ static enum dc_status write_ops(const char *folder, int count, struct dc_error *
 
 // Whole networks.
 
-static enum dc_status write_network(const char *folder, const char *path, struct dc_error *error)
+static enum dc_status write_network(const char *folder, const char *path, int bits,
+                                    struct dc_error *error)
 {
     struct dc_imodel *model = NULL;
-    DC_TRY(test_lower_random(&model, path, dc_profile_find("tflm"), error));
+    DC_TRY(test_lower_random(&model, path, dc_profile_find("tflm"), bits, error));
     const int64_t count = NETWORK_ROWS * dc_ilayer_size(&model->layers[0]);
     int8_t *codes = malloc((size_t)count);
     if (!codes)
@@ -246,8 +256,9 @@ static enum dc_status write_network(const char *folder, const char *path, struct
         DC_TRY(dc_imodel_create(&same, model->name, model->provenance, *p, error));
         for (int i = 0; i < model->count; i++)
             DC_TRY(dc_imodel_add(same, &model->layers[i], NULL, error));
-        snprintf(name, sizeof name, "%s-%s", model->name, (*p)->name);
-        DC_TRY(write_model(folder, name, "network", same, codes, NETWORK_ROWS, error));
+        snprintf(name, sizeof name, "%s%s-%s", model->name, bits == 8 ? "" : "-low", (*p)->name);
+        DC_TRY(write_model(folder, name, bits == 8 ? "network" : "low network", same, codes,
+                           NETWORK_ROWS, error));
         dc_imodel_free(same);
     }
     free(codes);
@@ -264,7 +275,9 @@ int main(int argc, char **argv)
     else if (argc == 4 && strcmp(argv[2], "ops") == 0)
         status = write_ops(argv[1], atoi(argv[3]), &error);
     else if (argc == 4 && strcmp(argv[2], "network") == 0)
-        status = write_network(argv[1], argv[3], &error);
+        status = write_network(argv[1], argv[3], 8, &error);
+    else if (argc == 4 && strcmp(argv[2], "low") == 0)
+        status = write_network(argv[1], argv[3], 4, &error);
     else
         return 2;
     if (status != DC_OK)

@@ -300,7 +300,7 @@ int main(int argc, char **argv)
     snprintf(name, sizeof name, "%.*s", end ? (int)(end - first) : NAME_BYTES - 1, first);
     if (end) {
         dc_random_start(&random, 12, DC_PURPOSE_TEST, 0, 0);
-        status = test_lower_random(&m, argv[3], dc_profile_find(argv[2]), &error);
+        status = test_lower_random(&m, argv[3], dc_profile_find(argv[2]), 0, &error);
     } else {
         const int op = argc == 6 ? dc_iop_find(argv[5]) : DC_I_INPUT;
         if (op < 0)

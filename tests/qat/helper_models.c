@@ -24,7 +24,7 @@ static int extent(int in, int before, int after, int kernel, int stride, int dil
 static void infer(struct dc_ilayer *l, const struct dc_imodel *model)
 {
     const struct dc_ilayer *x = &model->layers[l->inputs[0]];
-    l->bits = 8;
+    l->bits = l->bits ? l->bits : 8;
     switch (l->op) {
     case DC_I_FULLY_CONNECTED:
     case DC_I_MEAN:
@@ -103,9 +103,10 @@ int test_add_layer(struct dc_imodel *model, const char *name, const struct dc_il
     l.dilation_w = l.dilation_w ? l.dilation_w : 1;
     infer(&l, model);
     const struct dc_ilayer *x = &model->layers[input];
+    const int codes = 1 << l.bits;
     if (l.clamp_low == 0 && l.clamp_high == 0) {
-        l.clamp_low = -128;
-        l.clamp_high = 127;
+        l.clamp_low = -codes / 2;
+        l.clamp_high = codes / 2 - 1;
     }
     l.scale = x->scale;
     l.zero_point = x->zero_point;
@@ -130,7 +131,7 @@ int test_add_layer(struct dc_imodel *model, const char *name, const struct dc_il
         l.weight_scales = scales;
     }
     if (dc_ilayer_has_weights(&l) || l.op == DC_I_ADD || l.op == DC_I_MEAN) {
-        l.zero_point = (int)dc_random_below(random, 256) - 128;
+        l.zero_point = (int)dc_random_below(random, (uint32_t)codes) - codes / 2;
         if (!dc_ilayer_has_weights(&l))
             l.scale = wanted->scale > 0.0f
                           ? wanted->scale

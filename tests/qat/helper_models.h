@@ -10,8 +10,8 @@
 void test_fill_codes(int8_t *codes, int64_t count, struct dc_random *random);
 
 // Add a layer with random weights, biases and scales over `input`; the output shape follows. Only
-// op, kernel, stride, pads, channels, clamps and weight_bits (0: 8) of *wanted are read. Returns
-// its index, asserts on failure.
+// op, kernel, stride, pads, channels, clamps, bits and weight_bits (0: 8) of *wanted are read.
+// Returns its index, asserts on failure.
 int test_add_layer(struct dc_imodel *model, const char *name, const struct dc_ilayer *wanted,
                    int input, int second, struct dc_random *random);
 
