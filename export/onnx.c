@@ -126,7 +126,7 @@ static const char *put_weights(struct writing *t, int i)
                                         : DC_SHAPE(l->channels, in, l->kernel_h, l->kernel_w);
     const struct dc_shape scales = l->per_channel ? DC_SHAPE(l->channels) : (struct dc_shape){0};
     int8_t *zeros = dc_alloc((size_t)l->channels, NULL);
-    const enum dc_onnx_type type = type_of(l->weight_bits);
+    const enum dc_onnx_type type = type_of(t->model->wide_weights ? 8 : l->weight_bits);
     const char *w = dc_onnx_put_tensor(t->w, name_of(t, i, "weight"), type, &shape, turned);
     const char *s = dc_onnx_put_tensor(t->w, name_of(t, i, "weight_scale"), DC_ONNX_F32, &scales,
                                        l->weight_scales);

@@ -43,7 +43,7 @@ static bool takes_int4(const struct dc_imodel *model, const struct dc_ilayer *l)
 {
     const char *profile = model->profile->name;
     const bool dense = l->op == DC_I_FULLY_CONNECTED;
-    if (l->weight_bits > 4)
+    if (l->weight_bits > 4 || model->wide_weights)
         return false;
     if (strcmp(profile, "tflm") == 0)
         return !(dense && l->per_channel);

@@ -92,8 +92,9 @@ struct dc_imodel {
     const char *name;
     const char *provenance;  // where the weights came from, free text
     const struct dc_profile *profile;
-    int alignment;  // in bytes, of values and weights in memory: DC_I_ALIGNMENT, or what a target
-                    // wants, set before it is used
+    // What a target wants, set before the model is used.
+    int alignment;      // in bytes, of values and weights in memory; DC_I_ALIGNMENT
+    bool wide_weights;  // those of 4 bits and less are int8 in files that could pack them
     struct dc_ilayer *layers;
     int count, capacity;
 };

@@ -142,6 +142,7 @@ struct dc_target_limits {
     struct dc_texts formats;
     struct dc_texts functions;
     int64_t alignment;
+    bool packed_weights;
     int64_t flash, ram, macs;  // 0: any
 };
 

@@ -165,10 +165,10 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
     DC_TRY(dc_stage_network_open(&network, from, weights, error));
     enum dc_status status = dc_stage_lower(&model, run->ctx, &network, network.params, profile,
                                            provenance, error);
-    if (status == DC_OK && strcmp(profile, run->experiment->limits.profile) == 0) {
-        model->alignment = (int)run->experiment->limits.alignment;
+    if (status == DC_OK)
+        dc_target_apply(model, &run->experiment->limits);
+    if (status == DC_OK && strcmp(profile, run->experiment->profile) == 0)
         status = dc_target_check_model(&run->experiment->limits, model, error);
-    }
     if (status == DC_OK)
         status = write_and_verify(run, from, model, directory, formats, vectors, verify, result,
                                   error);
@@ -197,9 +197,11 @@ enum dc_status dc_run_export_file(struct dc_run *run, const struct dc_stage *fro
     if (from->quantizes)
         status = dc_stage_lower(&model, run->ctx, &network, network.params, profile, provenance,
                                 error);
-    if (status == DC_OK && from->quantizes)
+    if (status == DC_OK && from->quantizes) {
+        dc_target_apply(model, &run->experiment->limits);
         status = format->write(path, model, error);
-    else if (status == DC_OK)
+    }
+    if (status == DC_OK && !from->quantizes)
         status = format->write_float(path, network.graph, network.params, network.image,
                                      network.output, network.model.name, provenance, error);
     dc_imodel_free(model);

@@ -30,6 +30,8 @@ static const struct dc_field fields[] = {
         .help = "functions of codes that it has, as tables or by itself"),
     KEY("alignment", INT, alignment, "4", .minimum = DC_I_ALIGNMENT, .maximum = DC_I_ALIGNMENT_MAX,
         .help = "bytes, a power of two, of weights and values in memory"),
+    KEY("packed_weights", BOOL, packed_weights, "true",
+        .help = "its tools read weights of 4 bits in TFLite and ONNX; else they are int8 there"),
     KEY("formats", TEXTS, formats, "[]", .help = "what can be written for it; []: everything"),
     KEY("flash", INT, flash, "0", .maximum = 1e15,
         .help = "bytes for weights, biases and multipliers; 0: any"),
@@ -260,6 +262,14 @@ static enum dc_status check_layer(const struct dc_target_limits *target, const s
                        l->name, sums, target->name, (long long)target->accumulator_bits,
                        (long long)target->accumulator_bits);
     return DC_OK;
+}
+
+void dc_target_apply(struct dc_imodel *model, const struct dc_target_limits *target)
+{
+    if (strcmp(model->profile->name, target->profile) != 0)
+        return;
+    model->alignment = (int)target->alignment;
+    model->wide_weights = !target->packed_weights;
 }
 
 enum dc_status dc_target_check_model(const struct dc_target_limits *target,

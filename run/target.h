@@ -9,6 +9,7 @@
 //   bias_bits: 20                # and accumulator_bits: what a trained network must fit in
 //   functions: [sigmoid]         # of codes, as tables or by itself; all where it is not said
 //   alignment: 16                # bytes, of weights and values in memory
+//   packed_weights: false        # TFLite and ONNX hold weights of 4 bits as int8
 //   formats: [bundle, c]         # what can be written for it
 //   flash: 4194304               # bytes of weights, biases and multipliers; ram: of activations;
 //   ram: 393216                  # macs: of one inference. 0: any
@@ -38,6 +39,9 @@ DC_MUST_USE enum dc_status dc_target_check_stage(const struct dc_experiment *exp
 DC_MUST_USE enum dc_status dc_target_check_network(const struct dc_target_limits *target,
                                                    const struct dc_graph *graph, int64_t macs,
                                                    int64_t bytes, struct dc_error *error);
+
+// Sets what the target wants of memory and files, where the model has its arithmetic.
+void dc_target_apply(struct dc_imodel *model, const struct dc_target_limits *target);
 
 // Biases, sums and budgets of the finished integers: DC_ERR_BUDGET names the layer.
 DC_MUST_USE enum dc_status dc_target_check_model(const struct dc_target_limits *target,

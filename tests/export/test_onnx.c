@@ -188,6 +188,11 @@ static void four_bits_are_packed(void **state)
     assert_int_equal(low_half_first(tensor("layer", "zero_point"), 0), m->layers[1].zero_point);
     assert_int_equal(tensor("x", "zero_point")->data_type, 3);
     onnx__model_proto__free_unpacked(file, NULL);
+    m->wide_weights = true;  // as a target may want
+    file = written("wide.onnx", m);
+    assert_int_equal(tensor("layer", "weight")->data_type, 3);
+    assert_int_equal(tensor("layer", "weight")->raw_data.len, 35);
+    onnx__model_proto__free_unpacked(file, NULL);
     dc_imodel_free(m);
     file = every;
 }

@@ -289,10 +289,18 @@ static void weights_of_four_bits_are_packed(void **state)
         struct dc_imodel *m = test_one_layer_model(dc_profile_find(cases[i].profile), 9,
                                                    cases[i].width, 3, &layer, &random);
         struct dc_arena *arena = read_back(m);
-        const uint32_t model = follow(0), codes = child(model, 1);
+        uint32_t model = follow(0), codes = child(model, 1);
         for (int64_t k = 0; k < m->layers[1].weight_count; k++)
             assert_int_equal(weight_of(model, k, (int)cases[i].type), m->layers[1].weights[k]);
         assert_int_equal(u32(field(follow(item(codes, u32(codes) - 1)), 2)), cases[i].version);
+        dc_arena_free(arena);
+        m->wide_weights = true;  // as a target may want
+        arena = read_back(m);
+        model = follow(0);
+        codes = child(model, 1);
+        for (int64_t k = 0; k < m->layers[1].weight_count; k++)
+            assert_int_equal(weight_of(model, k, 9), m->layers[1].weights[k]);
+        assert_in_range(u32(field(follow(item(codes, u32(codes) - 1)), 2)), 3, 5);
         dc_arena_free(arena);
         dc_imodel_free(m);
     }

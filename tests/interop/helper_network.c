@@ -15,11 +15,12 @@
 enum { CALIBRATION_ROWS = 64 };
 
 enum dc_status test_lower_random(struct dc_imodel **model, const char *path,
-                                 const struct dc_profile *profile, int bits, struct dc_error *error)
+                                 const struct dc_profile *profile, int weight_bits,
+                                 int activation_bits, struct dc_error *error)
 {
     const struct dc_quantize_config config = {.observer = DC_OBSERVER_MIN_MAX,
-                                              .weight_bits = bits,
-                                              .activation_bits = bits,
+                                              .weight_bits = weight_bits,
+                                              .activation_bits = activation_bits,
                                               .first_last_bits = 8};
     const struct dc_ctx_config settings = {.threads = 1};
     const struct dc_step step = dc_calibration_step();

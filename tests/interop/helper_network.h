@@ -1,5 +1,4 @@
-// A model file with random weights, calibrated and lowered. bits: of weights and activations but the
-// first and last ones; 0: 8.
+// A model file with random weights, calibrated and lowered. Bits of the first and last layer are 8.
 
 #ifndef DC_TESTS_INTEROP_HELPER_NETWORK_H
 #define DC_TESTS_INTEROP_HELPER_NETWORK_H
@@ -7,7 +6,7 @@
 #include "qat/profile.h"
 
 DC_MUST_USE enum dc_status test_lower_random(struct dc_imodel **model, const char *path,
-                                             const struct dc_profile *profile, int bits,
+                                             const struct dc_profile *profile, int weight_bits, int activation_bits,
                                              struct dc_error *error);
 
 #endif

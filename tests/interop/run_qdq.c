@@ -240,7 +240,7 @@ static enum dc_status write_network(const char *folder, const char *path, int bi
                                     struct dc_error *error)
 {
     struct dc_imodel *model = NULL;
-    DC_TRY(test_lower_random(&model, path, dc_profile_find("tflm"), bits, error));
+    DC_TRY(test_lower_random(&model, path, dc_profile_find("tflm"), bits, bits, error));
     const int64_t count = NETWORK_ROWS * dc_ilayer_size(&model->layers[0]);
     int8_t *codes = malloc((size_t)count);
     if (!codes)

@@ -1,8 +1,8 @@
 // What judge_tflite.py judges. write_tflite FOLDER PROFILE NETWORK ROWS [OP | CODES] writes
 // FOLDER/NAME.tflite, .in and .out (the engine's bytes). NETWORK is the seed of a random graph (of
 // one layer of OP, where OP is given), or a model file, which gets random weights; CODES: a file of
-// rows among its inputs. Of a random graph it prints lines for the coverage table, each a layer's
-// name and what it is: op, stride, padding; op, scale.
+// rows among its inputs, or "wide": weights of 4 bits in int8. Of a random graph it prints lines
+// for the coverage table, each a layer's name and what it is: op, stride, padding; op, scale.
 
 #include <math.h>
 #include <setjmp.h>
@@ -294,13 +294,16 @@ int main(int argc, char **argv)
     struct dc_imodel *m = NULL;
     const char *end = strstr(argv[3], ".yaml"), *slash = strrchr(argv[3], '/');
     const int64_t rows = atoll(argv[4]);
+    const bool wide = argc == 6 && strcmp(argv[5], "wide") == 0;
     const char *first = slash ? slash + 1 : argv[3];
     char name[NAME_BYTES];
     enum dc_status status = DC_OK;
     snprintf(name, sizeof name, "%.*s", end ? (int)(end - first) : NAME_BYTES - 1, first);
     if (end) {
         dc_random_start(&random, 12, DC_PURPOSE_TEST, 0, 0);
-        status = test_lower_random(&m, argv[3], dc_profile_find(argv[2]), 0, &error);
+        status = test_lower_random(&m, argv[3], dc_profile_find(argv[2]), wide ? 4 : 8, 8, &error);
+        if (status == DC_OK)
+            m->wide_weights = wide;
     } else {
         const int op = argc == 6 ? dc_iop_find(argv[5]) : DC_I_INPUT;
         if (op < 0)
@@ -308,7 +311,7 @@ int main(int argc, char **argv)
         m = random_model(argv[2], (uint64_t)atoll(argv[3]), (enum dc_iop)op, &random);
     }
     if (status == DC_OK) {
-        int8_t *x = make_input(m, rows, end && argc == 6 ? argv[5] : NULL, &random);
+        int8_t *x = make_input(m, rows, end && argc == 6 && !wide ? argv[5] : NULL, &random);
         status = write_files(argv[1], name, m, x, rows, &error);
         free(x);
     }
