@@ -14,6 +14,9 @@
 #include "run/run_internal.h"
 #include "run/target.h"
 
+// What a run's own report may spend on each layer alone: seconds, of networks for microcontrollers.
+#define TRIED_MACS 5e11
+
 static enum dc_status test_scores(json_t **scores_json, struct dc_run *run,
                                   const struct dc_stage *stage, const struct dc_view *view,
                                   const struct dc_predictor *predictor, struct dc_error *error)
@@ -48,7 +51,7 @@ enum dc_status dc__test_stage(struct dc_run *run, struct dc_stage *stage,
     dc_report_counts(result, network, stage->quantizes);
     if (stage->quantizes)
         return dc_quantization_report(result, run, stage, network, run->experiment->profile,
-                                      run->test_source, INT64_MAX, false, error);
+                                      run->test_source, INT64_MAX, TRIED_MACS, error);
     DC_TRY(test_float(&scores, run, stage, network->graph, network->params, network->image,
                       network->output, &network->model.sample, error));
     json_object_set_new(result, "float", scores);

@@ -2,6 +2,7 @@
 
 #include "run/predict.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "core/h5.h"
@@ -185,7 +186,7 @@ static enum dc_status report_stage(json_t *report, struct dc_run *run, const str
         status = dc_quantization_report(report, run, stage, &network,
                                         options->profile ? options->profile
                                                          : run->experiment->profile,
-                                        source, count, true, error);
+                                        source, count, INFINITY, error);
     dc_stage_network_close(&network);
     return status;
 }

@@ -16,7 +16,8 @@
 #include "run/sensitivity.h"
 #include "train/mcnemar.h"
 
-enum { COMPARED_SAMPLES = 128, COMPARED_ROWS = 16, SENSITIVITY_SAMPLES = 1000 };
+enum { COMPARED_SAMPLES = 128, COMPARED_ROWS = 16 };
+enum { SENSITIVITY_SAMPLES = 1000, SENSITIVITY_LEAST = 100 };
 
 // Everything the report is made from.
 struct work {
@@ -25,7 +26,8 @@ struct work {
     const struct dc_source *source;
     struct dc_view view;
     int64_t count;
-    bool tries_layers;
+    double most_macs;
+    int64_t tried;  // samples with each layer alone
     int classes;
     const struct dc_stage_network *network;  // as training simulates it
     struct dc_stage_network plain;           // the unrounded network
@@ -202,16 +204,22 @@ static enum dc_status compare(struct dc_comparison *comparison, const struct wor
     return status;
 }
 
-// Of networks that classify.
-static enum dc_status add_sensitivity(json_t *all, const struct work *w, struct dc_error *error)
+// Of networks that classify, on as many samples as may be; on none rather than on few.
+static enum dc_status add_sensitivity(json_t *all, struct work *w, struct dc_error *error)
 {
     int64_t ids[SENSITIVITY_SAMPLES];
     const int64_t samples = w->count < SENSITIVITY_SAMPLES ? w->count : SENSITIVITY_SAMPLES;
-    if (!w->tries_layers || dc_stage_reconstructs(w->stage))
+    const double macs = 2.0 * (double)dc_tried_layers(w->network->graph) *
+                        (double)dc_graph_macs(w->network->graph);
+    const double affordable = floor(w->most_macs / macs);
+    w->tried = affordable < (double)samples ? (int64_t)affordable : samples;
+    if (dc_stage_reconstructs(w->stage) || (w->tried < SENSITIVITY_LEAST && w->tried < samples))
+        w->tried = 0;
+    for (int64_t i = 0; i < w->tried; i++)
+        ids[i] = i * w->count / w->tried;
+    if (w->tried == 0)
         return DC_OK;
-    for (int64_t i = 0; i < samples; i++)
-        ids[i] = i * w->count / samples;
-    return dc_add_sensitivity(all, w->run, &w->view, w->network, w->source, ids, samples, error);
+    return dc_add_sensitivity(all, w->run, &w->view, w->network, w->source, ids, w->tried, error);
 }
 
 static void add_oscillation(const json_t *all, const struct work *w)
@@ -269,9 +277,10 @@ static enum dc_status report(json_t *object, struct work *w, struct dc_error *er
     if (status == DC_OK)
         add_oscillation(all, w);
     json_object_set_new(object, "quantization",
-                        json_pack("{s:s, s:o*, s:o, s:I, s:o*}", "profile", model->profile->name,
-                                  "flips", classifies ? flips(w) : NULL, "simulation",
-                                  apart_from_simulation(w), "compared_samples", (json_int_t)samples,
+                        json_pack("{s:s, s:o*, s:o, s:I, s:I, s:o*}", "profile",
+                                  model->profile->name, "flips", classifies ? flips(w) : NULL,
+                                  "simulation", apart_from_simulation(w), "compared_samples",
+                                  (json_int_t)samples, "tried_samples", (json_int_t)w->tried,
                                   "layers", all));
     dc_comparison_free(comparison);
     return status;
@@ -281,13 +290,13 @@ enum dc_status dc_quantization_report(json_t *object, struct dc_run *run,
                                       const struct dc_stage *stage,
                                       const struct dc_stage_network *network, const char *profile,
                                       const struct dc_source *source, int64_t count,
-                                      bool tries_layers, struct dc_error *error)
+                                      double most_macs, struct dc_error *error)
 {
     struct work w = {.run = run,
                      .stage = stage,
                      .source = source,
                      .network = network,
-                     .tries_layers = tries_layers,
+                     .most_macs = most_macs,
                      .count = count < source->count ? count : source->count};
     enum dc_status status = open_both(&w, stage, network, profile, error);
     if (status == DC_OK)
@@ -396,11 +405,11 @@ void dc_quantization_text(struct dc_text_buffer *out, const json_t *report)
         dc_text_append(out, "flips        %.0f lost, %.0f won; McNemar's p = %.3g\n",
                        real_at(some, "lost", NULL), real_at(some, "won", NULL),
                        real_at(some, "p", NULL));
-    dc_text_append(
-        out,
-        "\nworst layer first, over %.0f samples; SQNR in dB, alone: of this layer by "
-        "itself;\nonly, but: accuracy with this layer alone quantized, and alone float\n",
-        real_at(q, "compared_samples", NULL));
+    dc_text_append(out,
+                   "\nworst layer first, over %.0f samples; SQNR in dB, alone: of this layer by "
+                   "itself;\nonly, but: accuracy with this layer alone quantized, and alone float, "
+                   "over %.0f\n",
+                   real_at(q, "compared_samples", NULL), real_at(q, "tried_samples", NULL));
     const json_t *all = json_object_get(q, "layers");
     const int name_width = longest_name(all);
     dc_text_append(out, "%-*s %-18s %6s %6s %7s %7s %8s %9s %10s %5s %9s %9s %9s\n", name_width,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "qat/fake_quantize.h"
 #include "qat/partial.h"
 #include "run/run_internal.h"
 
@@ -61,6 +62,14 @@ static enum dc_status try_layer(json_t *entry, struct dc_run *run, const struct 
     dc_params_free(params);
     dc_graph_free(graph);
     return status;
+}
+
+int dc_tried_layers(const struct dc_graph *quantized)
+{
+    int count = 0;
+    for (int i = 0; i < quantized->count; i++)
+        count += quantized->nodes[i].op == &dc_op_fake_quantize;
+    return count;
 }
 
 enum dc_status dc_add_sensitivity(json_t *layers, struct dc_run *run, const struct dc_view *view,

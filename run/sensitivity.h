@@ -10,6 +10,9 @@
 #include "run/network.h"
 #include "run/run.h"
 
+// How many layers there are to try, each in two evaluations.
+int dc_tried_layers(const struct dc_graph *quantized);
+
 // Adds "accuracy_only" and "accuracy_but" to those objects of `layers` whose "layer" names a layer
 // that is quantized.
 DC_MUST_USE enum dc_status dc_add_sensitivity(json_t *layers, struct dc_run *run,

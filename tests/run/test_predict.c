@@ -197,6 +197,13 @@ static void the_quantization_report_agrees_with_eval(void **state)
     }
     assert_true(json_real_value(
                     json_object_get(json_object_get(report, "in_training"), "accuracy")) > 0.25);
+    assert_int_equal(json_integer_value(json_object_get(q, "tried_samples")), TINY_TEST);
+    // The run's own record has the same report.
+    json_t *results = json_load_file(test_path("run/results.json"), 0, NULL);
+    const json_t *stage = json_object_get(json_object_get(results, "stages"), "quantized");
+    assert_non_null(stage);
+    assert_true(json_equal(json_object_get(stage, "quantization"), q));
+    json_decref(results);
     GOOD(NULL, "eval", "run", "--stage", "quantized", "--quantization");
     assert_non_null(strstr(outcome.out, "worst layer first"));
     assert_non_null(strstr(outcome.out, "McNemar"));
