@@ -9,6 +9,7 @@
 
 struct dc_export_format {
     const char *name;  // in `formats: [...]`, and the file's ending
+    int least_activation_bits;
     enum dc_status (*write)(const char *path, const struct dc_imodel *model,
                             struct dc_error *error);
     // A float network from node `input` to node `output`; NULL: this format takes integers only.

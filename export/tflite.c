@@ -287,6 +287,9 @@ static enum dc_status write_layer(struct writer *w, int i, int64_t offset)
                                                                : kinds[l->op],
                                    .input_count = l->input_count};
     struct dc_tflite_tensor value = value_of(l);
+    if (l->bits < 8)
+        return dc_fail(w->error, DC_ERR_DATA, "TFLite has no activations of %d bits, as '%s' has",
+                       l->bits, l->name);
     for (int k = 0; k < l->input_count; k++)
         o.inputs[k] = w->values[l->inputs[k]];
     value.arena_offset = offset;

@@ -54,6 +54,18 @@ static bool is_always_written(const char *format)
     return strcmp(format, "bundle") == 0 || strcmp(format, "c") == 0;
 }
 
+// The fewest bits that a stage asks of any activation.
+static int64_t least_activation_bits(const struct dc_quantize_spec *q)
+{
+    int64_t least = q->first_last > 0 && q->first_last < q->activations ? q->first_last
+                                                                        : q->activations;
+    for (int i = 0; i < q->layers.count; i++) {
+        const int64_t bits = q->layers.items[i].activations;
+        least = bits > 0 && bits < least ? bits : least;
+    }
+    return least;
+}
+
 static enum dc_status check_export(struct dc_experiment *experiment, const struct dc_stage *stage,
                                    struct dc_error *error)
 {
@@ -62,16 +74,23 @@ static enum dc_status check_export(struct dc_experiment *experiment, const struc
     const struct dc_yaml *place = given ? given : stage->where;
     int always = 0;
     DC_TRY(dc__want_stage(experiment, stage, NULL, "export", stage->export.stage, error));
-    if (!dc_experiment_stage(experiment, stage->export.stage)->quantizes)
+    const struct dc_stage *from = dc_experiment_stage(experiment, stage->export.stage);
+    if (!from->quantizes)
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' exports '%s', which is not "
                             "quantized; give that stage a 'quantize' or export another",
                             stage->name, stage->export.stage);
     for (int i = 0; i < formats->count; i++) {
         const char *name = formats->items[i];
-        if (!is_always_written(name) && !dc_export_format_find(name))
+        const struct dc_export_format *format = dc_export_format_find(name);
+        if (!is_always_written(name) && !format)
             return dc_fail_yaml(error, place, "formats are bundle, c, %s, not '%s'",
                                 dc_export_format_names(), name);
+        if (format && least_activation_bits(&from->quantize) < format->least_activation_bits)
+            return dc_fail_yaml(error, place,
+                                "%s has activations of %d bits and more, stage '%s' asks for %lld",
+                                name, format->least_activation_bits, from->name,
+                                (long long)least_activation_bits(&from->quantize));
         always += is_always_written(name);
     }
     if (always != 2)

@@ -131,6 +131,24 @@ static void integers_are_measured(void **state)
     }
 }
 
+// What a file format cannot hold is refused as well, whatever the target.
+static void formats_hold_what_they_can(void **state)
+{
+    (void)state;
+    static const char *const quantize[] = {"{activations: 4}", "{first_last: 4}",
+                                           "{layers: {stem_relu: {activations: 3}}}", "{}"};
+    const struct child here = {.folder = root};
+    for (int i = 0; i < 4; i++) {
+        char text[256];
+        snprintf(text, sizeof text, "stages.quantized.quantize=%s", quantize[i]);
+        DECANT(&outcome, &here, "check", "export.yaml", "--set", text, "--set",
+               "stages.int8.formats=[bundle, c, tflite]");
+        assert_outcome(&outcome, text, i < 3 ? 2 : 0,
+                       (const char *const[OUTCOME_WORDS]){
+                           i < 3 ? "tflite has activations of 8 bits and more" : NULL});
+    }
+}
+
 // A network with a function that the target has not; and one that it has.
 static void functions_are_the_targets(void **state)
 {
@@ -195,6 +213,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(shipped_targets_take_what_they_ask_for),
         cmocka_unit_test(integers_are_measured),
+        cmocka_unit_test(formats_hold_what_they_can),
         cmocka_unit_test(functions_are_the_targets),
         cmocka_unit_test(alignment_is_the_targets),
     };
