@@ -6,7 +6,7 @@
 #include "qat/profile.h"
 
 DC_MUST_USE enum dc_status test_lower_random(struct dc_imodel **model, const char *path,
-                                             const struct dc_profile *profile, int weight_bits, int activation_bits,
-                                             struct dc_error *error);
+                                             const struct dc_profile *profile, int weight_bits,
+                                             int activation_bits, struct dc_error *error);
 
 #endif
