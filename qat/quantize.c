@@ -143,11 +143,6 @@ static enum dc_status check(const struct pass *p, int i)
         return refuse(p, i,
                       "it needs a convolution, dense layer, add or pool before it that "
                       "nothing else reads");
-    if (node->op == &dc_op_softmax) {
-        const struct dc_softmax_attributes *a = node->attributes;
-        if (a && a->axis > 0 && a->axis != node->shape.rank - 1)
-            return refuse(p, i, "the integer softmax is over channels");
-    }
     if (node->op == &dc_op_add && node->input_count != 2)
         return refuse(p, i, "the integer add has two inputs");
     if (node->op == &dc_op_average_pool) {
@@ -169,6 +164,9 @@ static enum dc_status check(const struct pass *p, int i)
         if (!ends_in_concat(p, origin) || kind_of(p, origin) == SOURCE)
             return refuse(p, i, "its inputs share its quantizer, so nothing else may read them");
     }
+    const struct dc_softmax_attributes *a = node->op == &dc_op_softmax ? node->attributes : NULL;
+    if (a && a->axis != 0 && a->axis != -1 && a->axis != node->shape.rank - 1)
+        return refuse(p, i, "the integer softmax is over channels");
     return DC_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include "qat/simulate.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -172,6 +173,7 @@ static void forward_rows(const struct dc_op_call *call, struct dc_rows rows)
     const struct simulated_attributes *a = call->node->attributes;
     const struct dc_ilayer *l = &a->model->layers[a->layer];
     struct layer_call one = {.layer = l};
+    assert(call->node->input_count > 0);
     for (int64_t r = rows.first; r < rows.first + rows.count; r++) {
         for (int i = 0; i < call->node->input_count; i++) {
             one.x[i] = dc_f32(&call->in[i]) + r * dc_shape_row(&call->in[i].shape);
@@ -308,7 +310,7 @@ static enum dc_status append_layer(struct translation *t, int layer)
 {
     static const struct dc_concat_attributes last_axis = {-1};
     const struct dc_ilayer *l = &t->model->layers[layer];
-    int inputs[DC_I_INPUTS_MAX], *at = &t->values[layer];
+    int inputs[DC_I_INPUTS_MAX] = {0}, *at = &t->values[layer];
     for (int i = 0; i < l->input_count; i++)
         inputs[i] = t->values[l->inputs[i]];
     if (l->op == DC_I_CONCAT)
