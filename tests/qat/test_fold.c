@@ -22,60 +22,11 @@
 #include "qat/fake_quantize.h"
 #include "qat/fold.h"
 #include "qat/quantize.h"
+#include "tests/qat/helper_graphs.h"
 
 static struct dc_step run_step;
 
 enum { ROWS = 6, IN = 9 * 8 * 3, OUT = 5 };
-
-static struct dc_ctx *ctx;
-static struct dc_error error;
-
-static int set_up(void **state)
-{
-    (void)state;
-    const struct dc_ctx_config config = {.threads = 2};
-    return dc_ctx_create(&ctx, &config, NULL) != DC_OK;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    dc_ctx_free(ctx);
-    return 0;
-}
-
-static void must(enum dc_status status)
-{
-    if (status != DC_OK)
-        fail_msg("%s", error.message);
-}
-
-static int add(struct dc_graph *g, const char *name, const struct dc_op *op, const void *a, int x,
-               int y)
-{
-    const int inputs[2] = {x, y};
-    int node = -1;
-    must(dc_graph_add(g, name, op, a, op->attribute_bytes, inputs, y < 0 ? 1 : 2, &node, &error));
-    return node;
-}
-
-static int add_conv(struct dc_graph *g, const char *name, int x, int filters, int groups, bool bias)
-{
-    const struct dc_conv_attributes a = {.filters = filters,
-                                         .kernel_h = 3,
-                                         .kernel_w = 3,
-                                         .stride_h = 1,
-                                         .stride_w = 1,
-                                         .dilation_h = 1,
-                                         .dilation_w = 1,
-                                         .groups = groups,
-                                         .pad_top = 1,
-                                         .pad_bottom = 1,
-                                         .pad_left = 1,
-                                         .pad_right = 1,
-                                         .bias = bias};
-    return add(g, name, &dc_op_conv, &a, x, -1);
-}
 
 // conv (bias) - bn - relu - depthwise - bn - relu6 - conv - relu - conv - bn + relu6 - gap - dense
 static struct dc_graph *network(int *output)
@@ -84,25 +35,23 @@ static struct dc_graph *network(int *output)
     int image;
     const struct dc_batch_norm_attributes norm = {1e-3f, 0.1f};
     const struct dc_dense_attributes dense = {OUT, true};
-    must(dc_graph_create(&g, &error));
-    must(dc_graph_add_input(g, "image", DC_F32, &DC_SHAPE(DC_BATCH, 9, 8, 3), &image, &error));
-    int x = add(g, "bn", &dc_op_batch_norm, &norm, add_conv(g, "conv", image, 8, 1, true), -1);
-    x = add(g, "relu", &dc_op_relu, NULL, x, -1);
-    x = add(g, "bn2", &dc_op_batch_norm, &norm, add_conv(g, "depthwise", x, 8, 8, false), -1);
-    const int r = add(g, "relu6", &dc_op_relu6, NULL, x, -1);
-    x = add(g, "relu_again", &dc_op_relu, NULL, add_conv(g, "plain", r, 7, 1, true), -1);
-    x = add(g, "bn3", &dc_op_batch_norm, &norm, add_conv(g, "last", x, 8, 1, false), -1);
-    x = add(g, "gap", &dc_op_global_average_pool, NULL, add(g, "sum", &dc_op_add, NULL, x, r), -1);
-    *output = add(g, "logits", &dc_op_dense, &dense, x, -1);
+    test_must(dc_graph_create(&g, &test_error));
+    test_must(
+        dc_graph_add_input(g, "image", DC_F32, &DC_SHAPE(DC_BATCH, 9, 8, 3), &image, &test_error));
+    int x = test_add(g, "bn", &dc_op_batch_norm, &norm,
+                     test_add_conv(g, "conv", image, 8, 3, 1, 1, true), -1);
+    x = test_add(g, "relu", &dc_op_relu, NULL, x, -1);
+    x = test_add(g, "bn2", &dc_op_batch_norm, &norm,
+                 test_add_conv(g, "depthwise", x, 8, 3, 1, 8, false), -1);
+    const int r = test_add(g, "relu6", &dc_op_relu6, NULL, x, -1);
+    x = test_add(g, "relu_again", &dc_op_relu, NULL, test_add_conv(g, "plain", r, 7, 3, 1, 1, true),
+                 -1);
+    x = test_add(g, "bn3", &dc_op_batch_norm, &norm, test_add_conv(g, "last", x, 8, 3, 1, 1, false),
+                 -1);
+    x = test_add(g, "gap", &dc_op_global_average_pool, NULL,
+                 test_add(g, "sum", &dc_op_add, NULL, x, r), -1);
+    *output = test_add(g, "logits", &dc_op_dense, &dense, x, -1);
     return g;
-}
-
-static float *values_of(struct dc_params *p, const char *name)
-{
-    struct dc_slice *slice = dc_params_find(p, name);
-    if (!slice)
-        fail_msg("no slice '%s'", name);
-    return p->value + slice->offset;
 }
 
 static void fill(float *x, int64_t count, uint64_t id, float low, float high)
@@ -116,7 +65,7 @@ static void fill(float *x, int64_t count, uint64_t id, float low, float high)
 static struct dc_params *random_params_of(const struct dc_graph *g, bool odd)
 {
     struct dc_params *p = NULL;
-    must(dc_params_create(&p, g, 0, false, &error));
+    test_must(dc_params_create(&p, g, 0, false, &test_error));
     for (int i = 0; i < p->count; i++) {
         const struct dc_slice *s = &p->slices[i];
         const bool positive = strstr(s->name, "variance") || strstr(s->name, "gamma");
@@ -124,8 +73,8 @@ static struct dc_params *random_params_of(const struct dc_graph *g, bool odd)
              positive ? 2.0f : 0.5f);
     }
     if (odd) {
-        values_of(p, "bn.gamma")[3] = -0.7f;
-        values_of(p, "bn.gamma")[6] = 0.0f;
+        test_values(p, "bn.gamma")[3] = -0.7f;
+        test_values(p, "bn.gamma")[6] = 0.0f;
     }
     return p;
 }
@@ -142,9 +91,9 @@ static void run(float *y, const struct dc_graph *g, struct dc_params *p, int nod
     struct dc_plan *plan = NULL;
     const struct dc_plan_config config = {
         .mode = DC_INFERENCE, .max_rows = ROWS, .outputs = &node, .output_count = 1};
-    must(dc_plan_create(&plan, ctx, g, &config, &error));
+    test_must(dc_plan_create(&plan, test_ctx, g, &config, &test_error));
     dc_plan_bind(plan, 0, x);
-    must(dc_plan_forward(plan, p, ROWS, &run_step, &error));
+    test_must(dc_plan_forward(plan, p, ROWS, &run_step, &test_error));
     memcpy(y, dc_plan_value(plan, node), sizeof *y * count);
     dc_plan_free(plan);
 }
@@ -170,12 +119,12 @@ static void folding_keeps_the_function(void **state)
     float x[ROWS * IN], before[ROWS * OUT], after[ROWS * OUT];
     fill(x, ROWS * IN, 900, -1.0f, 1.0f);
     run(before, g, p, output, x);
-    const float plain = values_of(p, "plain.weight")[5];
+    const float plain = test_values(p, "plain.weight")[5];
     dc_fold_batch_norms(&folded, g, p);
     assert_int_equal(folded, 3);
     run(after, g, p, output, x);
     same_function(before, after);
-    assert_true(plain == values_of(p, "plain.weight")[5]);
+    assert_true(plain == test_values(p, "plain.weight")[5]);
     for (int i = 0; i < p->count; i++) {
         const struct dc_slice *s = &p->slices[i];
         assert_true(s->frozen == (strstr(s->name, ".gamma") != NULL));
@@ -200,12 +149,14 @@ static void shared_layers_stay(void **state)
     struct dc_graph *g = NULL;
     int image, folded;
     const struct dc_batch_norm_attributes norm = {1e-3f, 0.1f};
-    must(dc_graph_create(&g, &error));
-    must(dc_graph_add_input(g, "image", DC_F32, &DC_SHAPE(DC_BATCH, 9, 8, 3), &image, &error));
-    const int conv = add_conv(g, "conv", image, 4, 1, false);
-    add(g, "sum", &dc_op_add, NULL, add(g, "bn", &dc_op_batch_norm, &norm, conv, -1), conv);
+    test_must(dc_graph_create(&g, &test_error));
+    test_must(
+        dc_graph_add_input(g, "image", DC_F32, &DC_SHAPE(DC_BATCH, 9, 8, 3), &image, &test_error));
+    const int conv = test_add_conv(g, "conv", image, 4, 3, 1, 1, false);
+    test_add(g, "sum", &dc_op_add, NULL, test_add(g, "bn", &dc_op_batch_norm, &norm, conv, -1),
+             conv);
     struct dc_params *p = NULL;
-    must(dc_params_create(&p, g, 0, false, &error));
+    test_must(dc_params_create(&p, g, 0, false, &test_error));
     dc_fold_batch_norms(&folded, g, p);
     assert_int_equal(folded, 0);
     dc_params_free(p);
@@ -220,12 +171,16 @@ static struct dc_graph *flat_network(int *output)
     const struct dc_pool_attributes pool = {
         .kernel_h = 2, .kernel_w = 2, .stride_h = 2, .stride_w = 2};
     const struct dc_dense_attributes hidden = {11, true}, dense = {OUT, false};
-    must(dc_graph_create(&g, &error));
-    must(dc_graph_add_input(g, "image", DC_F32, &DC_SHAPE(DC_BATCH, 9, 8, 3), &image, &error));
-    int x = add(g, "relu", &dc_op_relu, NULL, add_conv(g, "conv", image, 6, 1, true), -1);
-    x = add(g, "flat", &dc_op_flatten, NULL, add(g, "pool", &dc_op_max_pool, &pool, x, -1), -1);
-    x = add(g, "relu2", &dc_op_relu, NULL, add(g, "hidden", &dc_op_dense, &hidden, x, -1), -1);
-    *output = add(g, "logits", &dc_op_dense, &dense, x, -1);
+    test_must(dc_graph_create(&g, &test_error));
+    test_must(
+        dc_graph_add_input(g, "image", DC_F32, &DC_SHAPE(DC_BATCH, 9, 8, 3), &image, &test_error));
+    int x = test_add(g, "relu", &dc_op_relu, NULL,
+                     test_add_conv(g, "conv", image, 6, 3, 1, 1, true), -1);
+    x = test_add(g, "flat", &dc_op_flatten, NULL,
+                 test_add(g, "pool", &dc_op_max_pool, &pool, x, -1), -1);
+    x = test_add(g, "relu2", &dc_op_relu, NULL, test_add(g, "hidden", &dc_op_dense, &hidden, x, -1),
+                 -1);
+    *output = test_add(g, "logits", &dc_op_dense, &dense, x, -1);
     return g;
 }
 
@@ -324,11 +279,11 @@ static struct dc_graph *quantized(struct dc_params **p, const float *x)
     struct dc_graph *g = network(&output), *q = NULL;
     const struct dc_quantize_config config = {.weight_bits = 3, .activation_bits = 4};
     struct dc_calibration *calibration = NULL;
-    must(dc_quantize_graph(&q, &at, g, output, &config, &error));
+    test_must(dc_quantize_graph(&q, &at, g, output, &config, &test_error));
     *p = random_params(q);
-    must(dc_calibration_create(&calibration, ctx, q, *p, 0, ROWS, &error));
-    must(dc_calibration_add(calibration, x, ROWS, &error));
-    must(dc_calibration_end_pass(calibration, &error));
+    test_must(dc_calibration_create(&calibration, test_ctx, q, *p, 0, ROWS, &test_error));
+    test_must(dc_calibration_add(calibration, x, ROWS, &test_error));
+    test_must(dc_calibration_end_pass(calibration, &test_error));
     dc_calibration_free(calibration);
     dc_graph_free(g);
     return q;
@@ -338,12 +293,12 @@ static void carry_out(const struct dc_graph *q, struct dc_params *p, const float
                       enum dc_correction_kind kind, int passes)
 {
     struct dc_correction *c = NULL;
-    must(dc_correction_create(&c, ctx, q, p, 0, 4, kind, &error));
+    test_must(dc_correction_create(&c, test_ctx, q, p, 0, 4, kind, &test_error));
     assert_int_equal(dc_correction_passes(c), passes);
     for (int pass = 0; pass < passes; pass++) {
-        must(dc_correction_add(c, x, 4, &error));  // in two parts
-        must(dc_correction_add(c, x + 4 * IN, ROWS - 4, &error));
-        must(dc_correction_end_pass(c, &error));
+        test_must(dc_correction_add(c, x, 4, &test_error));  // in two parts
+        test_must(dc_correction_add(c, x + 4 * IN, ROWS - 4, &test_error));
+        test_must(dc_correction_end_pass(c, &test_error));
     }
     dc_correction_free(c);
 }
@@ -358,7 +313,7 @@ static void corrected_biases_give_float_means(void **state)
     fill(x, ROWS * IN, 902, -1.0f, 1.0f);
     struct dc_params *p = NULL;
     struct dc_graph *q = quantized(&p, x);
-    const float low = values_of(p, "relu.quant.range")[0];
+    const float low = test_values(p, "relu.quant.range")[0];
     for (int k = 0; k < 5; k++) {
         run_step = (struct dc_step){.quantizers_off = true, .freeze_observers = true};
         moments_of(wanted[k], variance, q, p, ends[k], x);
@@ -375,7 +330,7 @@ static void corrected_biases_give_float_means(void **state)
             if (!(fabs(mean[k][c] - wanted[k][c]) < 1e-5))  // values up to 10, in floats
                 fail_msg("%s, channel %d: %.9g, not %.9g", ends[k], c, mean[k][c], wanted[k][c]);
     }
-    assert_true(low == values_of(p, "relu.quant.range")[0]);
+    assert_true(low == test_values(p, "relu.quant.range")[0]);
     dc_params_free(p);
     dc_graph_free(q);
 }
@@ -395,9 +350,9 @@ static void statistics_are_those_under_quantization(void **state)
         double mean[8], variance[8];
         moments_of(mean, variance, q, p, layers[k][0], x);
         snprintf(name, sizeof name, "%s.mean", layers[k][1]);
-        const float *running = values_of(p, name);
+        const float *running = test_values(p, name);
         snprintf(name, sizeof name, "%s.variance", layers[k][1]);
-        const float *spread = values_of(p, name);
+        const float *spread = test_values(p, name);
         for (int c = 0; c < 8; c++) {
             assert_true(fabs((double)running[c] - mean[c]) <= 1e-6 * (1.0 + fabs(mean[c])));
             assert_true(fabs((double)spread[c] - variance[c]) <= 1e-6 * (1.0 + variance[c]));
@@ -441,5 +396,5 @@ int main(void)
         cmocka_unit_test(statistics_are_those_under_quantization),
         cmocka_unit_test(powers_of_two_are_the_nearest),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, test_set_up, test_tear_down);
 }

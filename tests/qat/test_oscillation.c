@@ -15,32 +15,11 @@
 #include "core/random.h"
 #include "qat/fake_quantize.h"
 #include "qat/oscillation.h"
+#include "tests/qat/helper_graphs.h"
 
 enum { INPUTS = 5, UNITS = 3, WEIGHTS = INPUTS * UNITS, STEPS = 60 };
 
-static struct dc_ctx *ctx;
-static struct dc_error error;
 static const double scales[UNITS] = {0.125, 0.25, 0.1875};
-
-static int set_up(void **state)
-{
-    (void)state;
-    const struct dc_ctx_config config = {.threads = 2};
-    return dc_ctx_create(&ctx, &config, NULL) != DC_OK;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    dc_ctx_free(ctx);
-    return 0;
-}
-
-static void must(enum dc_status status)
-{
-    if (status != DC_OK)
-        fail_msg("%s", error.message);
-}
 
 struct net {
     struct dc_graph *graph;
@@ -55,11 +34,12 @@ static void open_net(struct net *n, const struct dc_oscillation_config *config)
     int image, node;
     const struct dc_quantized_dense_attributes a = {
         {UNITS, false}, {.per_channel = true, .bits = 4, .scaling = DC_SCALE_KEPT, .tracks = true}};
-    must(dc_graph_create(&n->graph, &error));
-    must(dc_graph_add_input(n->graph, "x", DC_F32, &DC_SHAPE(DC_BATCH, INPUTS), &image, &error));
-    must(dc_graph_add(n->graph, "fc", &dc_op_quantized_dense, &a, sizeof a, &image, 1, &node,
-                      &error));
-    must(dc_params_create(&n->params, n->graph, 1, true, &error));
+    test_must(dc_graph_create(&n->graph, &test_error));
+    test_must(dc_graph_add_input(n->graph, "x", DC_F32, &DC_SHAPE(DC_BATCH, INPUTS), &image,
+                                 &test_error));
+    test_must(dc_graph_add(n->graph, "fc", &dc_op_quantized_dense, &a, sizeof a, &image, 1, &node,
+                           &test_error));
+    test_must(dc_params_create(&n->params, n->graph, 1, true, &test_error));
     assert_string_equal(n->params->slices[n->params->count - 1].name, "fc.oscillation");
     for (int c = 0; c < UNITS; c++)
         n->params->value[dc_params_find(n->params, "fc.scale")->offset + c] = (float)scales[c];
@@ -67,7 +47,8 @@ static void open_net(struct net *n, const struct dc_oscillation_config *config)
     n->w = n->params->value + w->offset;
     n->gradient = n->params->gradient + w->offset;
     n->average = n->params->average + w->offset;
-    must(dc_oscillation_create(&n->oscillation, ctx, n->graph, n->params, config, &error));
+    test_must(
+        dc_oscillation_create(&n->oscillation, test_ctx, n->graph, n->params, config, &test_error));
 }
 
 static void close_net(struct net *n)
@@ -209,5 +190,5 @@ int main(void)
         cmocka_unit_test(codes_are_followed),
         cmocka_unit_test(dampening_is_its_gradient),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, test_set_up, test_tear_down);
 }

@@ -13,34 +13,12 @@
 #include <cmocka.h>
 
 #include "core/plan.h"
-#include "helper_models.h"
 #include "qat/engine.h"
 #include "qat/simulate.h"
+#include "tests/qat/helper_graphs.h"
+#include "tests/qat/helper_models.h"
 
 enum { ROWS = 24, SEEDS = 40 };
-
-static struct dc_ctx *ctx;
-static struct dc_error error;
-
-static int set_up(void **state)
-{
-    (void)state;
-    const struct dc_ctx_config config = {.threads = 2};
-    return dc_ctx_create(&ctx, &config, &error);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    dc_ctx_free(ctx);
-    return 0;
-}
-
-static void must(enum dc_status status)
-{
-    if (status != DC_OK)
-        fail_msg("%s", error.message);
-}
 
 // y: [ROWS, outputs] of the simulation, x: [ROWS, inputs] reals.
 static void simulate(float *y, const struct dc_imodel *model, const float *x)
@@ -51,13 +29,13 @@ static void simulate(float *y, const struct dc_imodel *model, const float *x)
     struct dc_params *params = NULL;
     struct dc_plan *plan = NULL;
     int input, output;
-    must(dc_simulate(&graph, &params, &input, &output, model, &sample, &error));
+    test_must(dc_simulate(&graph, &params, &input, &output, model, &sample, &test_error));
     const struct dc_plan_config config = {
         .mode = DC_INFERENCE, .max_rows = ROWS, .outputs = &output, .output_count = 1};
     const struct dc_step step = {.total_batch = ROWS};
-    must(dc_plan_create(&plan, ctx, graph, &config, &error));
+    test_must(dc_plan_create(&plan, test_ctx, graph, &config, &test_error));
     dc_plan_bind(plan, input, x);
-    must(dc_plan_forward(plan, params, ROWS, &step, &error));
+    test_must(dc_plan_forward(plan, params, ROWS, &step, &test_error));
     memcpy(y, dc_plan_value(plan, output),
            sizeof *y * (size_t)(ROWS * dc_ilayer_size(dc_imodel_output(model))));
     dc_plan_free(plan);
@@ -78,7 +56,7 @@ static int count_different(struct dc_imodel *model, struct dc_random *random)
     test_fill_codes(codes, inputs, random);
     for (int64_t i = 0; i < inputs; i++)
         x[i] = model->layers[0].scale * (float)(codes[i] - model->layers[0].zero_point);
-    must(dc_engine_create(&engine, ctx, model, &error));
+    test_must(dc_engine_create(&engine, test_ctx, model, &test_error));
     dc_engine_run(engine, codes + inputs, codes, ROWS);
     dc_imodel_dequantize_output(y, model, codes + inputs, outputs);
     simulate(y + outputs, model, x);
@@ -153,7 +131,7 @@ static struct dc_imodel *ties(const char *profile, enum dc_iop op, float input_s
                               struct dc_random *random)
 {
     struct dc_imodel *m = NULL;
-    must(dc_imodel_create(&m, "ties", "", dc_profile_find(profile), &error));
+    test_must(dc_imodel_create(&m, "ties", "", dc_profile_find(profile), &test_error));
     const struct dc_ilayer input = {.name = "x",
                                     .op = DC_I_INPUT,
                                     .height = 4,
@@ -195,8 +173,8 @@ static struct dc_imodel *ties(const char *profile, enum dc_iop op, float input_s
         biases[c] = (int32_t)dc_random_below(random, 200);
         scales[c] = 0.5f;
     }
-    must(dc_imodel_add(m, &input, NULL, &error));
-    must(dc_imodel_add(m, &l, NULL, &error));
+    test_must(dc_imodel_add(m, &input, NULL, &test_error));
+    test_must(dc_imodel_add(m, &l, NULL, &test_error));
     return m;
 }
 
@@ -234,9 +212,9 @@ static void other_samples_are_refused(void **state)
     struct dc_graph *graph = NULL;
     struct dc_params *params = NULL;
     int input, output;
-    assert_int_equal(dc_simulate(&graph, &params, &input, &output, model, &sample, &error),
+    assert_int_equal(dc_simulate(&graph, &params, &input, &output, model, &sample, &test_error),
                      DC_ERR_CONFIG);
-    assert_non_null(strstr(error.message, "143 values"));
+    assert_non_null(strstr(test_error.message, "143 values"));
     assert_null(graph);
     assert_null(params);
     dc_imodel_free(model);
@@ -251,5 +229,5 @@ int main(void)
         cmocka_unit_test(additions_keep_as_many_bits),
         cmocka_unit_test(other_samples_are_refused),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, test_set_up, test_tear_down);
 }
