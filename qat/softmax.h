@@ -3,14 +3,13 @@
 //
 // With the largest code taken off, an exponential depends on one difference of codes alone, so that
 // 256 of them serve a layer: exponentials[255 + d] = exp(s_in * d), d = code - largest <= 0.
-//   "fixed_point"   (dc_profile_rounding) fractions of 2^31, summed in units of 2^-19, divided by
-//   Newton's steps: TFLM,
-//                   CMSIS-NN, LiteRT's reference kernels (TFLite kernels/internal/reference
-//                   softmax.h, gemmlowp). Below exp(-31 or less) an exponential is 0.
-//   else float32    e * (1 / (sum / 256)), sum in order of the channels, a half upward: LiteRT's
-//                   built-in kernel (kernels/internal/optimized/optimized_ops.h), which also serves
-//                   its XNNPACK delegate. Of profiles that have no runtime's code of their own,
-//                   too.
+//
+// Where dc_profile_rounding is "fixed_point", they are fractions of 2^31, summed in units of 2^-19
+// and divided by Newton's steps; below about exp(-31) they are 0. So TFLM, CMSIS-NN and LiteRT's
+// reference kernels (TFLite kernels/internal/reference/softmax.h, gemmlowp fixedpoint.h).
+// Elsewhere they are float32: e * (1 / (sum / 256)), the sum in order of the channels, a half
+// upward. So LiteRT's built-in kernel (kernels/internal/optimized/optimized_ops.h), which also
+// serves its XNNPACK delegate; and profiles that no runtime's code is known of.
 
 #ifndef DC_QAT_SOFTMAX_H
 #define DC_QAT_SOFTMAX_H
