@@ -134,9 +134,9 @@ DC_MUST_USE enum dc_status dc_imodel_cost(struct dc_imodel_cost *cost,
                                           const struct dc_imodel *model, struct dc_error *error);
 
 // Where values live. offsets[i]: bytes into one activation arena, multiples of `alignment` (the
-// model's, or a runtime's); -1 for
-// the input and the output, which are the caller's, and for a reshape of the input. A reshape
-// shares its input's bytes. Values that are alive together never overlap. offsets: [model->count].
+// model's, or a runtime's); -1 for the input and the output, which are the caller's, and for a
+// reshape of the input. A reshape shares its input's bytes. Values that are alive together never
+// overlap. offsets: [model->count].
 DC_MUST_USE enum dc_status dc_imodel_place(int64_t *offsets, int64_t *bytes,
                                            const struct dc_imodel *model, int alignment,
                                            struct dc_error *error);
