@@ -19,6 +19,7 @@
 #include "qat/table.h"
 #include "tests/interop/helper_network.h"
 #include "tests/qat/helper_models.h"
+#include "tests/qat/helper_simulate.h"
 
 enum { SHARES_MAX = 511 };  // 512 largest ones of a softmax end TFLM, in an assertion
 enum { OPS_MIN = 4, OPS_MAX = 9, PATH_BYTES = 1024, NAME_BYTES = 128 };
@@ -276,6 +277,8 @@ static enum dc_status write_files(const char *folder, const char *name, const st
     assert_int_equal(dc_ctx_create(&ctx, &config, NULL), DC_OK);
     assert_int_equal(dc_engine_create(&engine, ctx, m, NULL), DC_OK);
     dc_engine_run(engine, y, x, rows);
+    if (strcmp(m->profile->name, "litert-xnnpack") == 0)
+        assert_int_equal(test_simulation_apart(ctx, m, x, y, rows), 0);
     save(folder, name, "in", x, rows * in);
     save(folder, name, "out", y, rows * out);
     free(y);

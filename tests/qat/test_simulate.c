@@ -12,36 +12,13 @@
 
 #include <cmocka.h>
 
-#include "core/plan.h"
 #include "qat/engine.h"
 #include "qat/simulate.h"
 #include "tests/qat/helper_graphs.h"
 #include "tests/qat/helper_models.h"
+#include "tests/qat/helper_simulate.h"
 
 enum { ROWS = 24, SEEDS = 40 };
-
-// y: [ROWS, outputs] of the simulation, x: [ROWS, inputs] reals.
-static void simulate(float *y, const struct dc_imodel *model, const float *x)
-{
-    const struct dc_ilayer *in = &model->layers[0];
-    const struct dc_shape sample = DC_SHAPE(DC_BATCH, in->height, in->width, in->channels);
-    struct dc_graph *graph = NULL;
-    struct dc_params *params = NULL;
-    struct dc_plan *plan = NULL;
-    int input, output;
-    test_must(dc_simulate(&graph, &params, &input, &output, model, &sample, &test_error));
-    const struct dc_plan_config config = {
-        .mode = DC_INFERENCE, .max_rows = ROWS, .outputs = &output, .output_count = 1};
-    const struct dc_step step = {.total_batch = ROWS};
-    test_must(dc_plan_create(&plan, test_ctx, graph, &config, &test_error));
-    dc_plan_bind(plan, input, x);
-    test_must(dc_plan_forward(plan, params, ROWS, &step, &test_error));
-    memcpy(y, dc_plan_value(plan, output),
-           sizeof *y * (size_t)(ROWS * dc_ilayer_size(dc_imodel_output(model))));
-    dc_plan_free(plan);
-    dc_params_free(params);
-    dc_graph_free(graph);
-}
 
 // How many of the network's outputs differ from the engine's, on random codes; frees the model.
 static int count_different(struct dc_imodel *model, struct dc_random *random)
@@ -49,24 +26,16 @@ static int count_different(struct dc_imodel *model, struct dc_random *random)
     const int64_t inputs = ROWS * dc_ilayer_size(&model->layers[0]);
     const int64_t outputs = ROWS * dc_ilayer_size(dc_imodel_output(model));
     int8_t *codes = malloc((size_t)(inputs + outputs));
-    float *x = malloc(sizeof *x * (size_t)(inputs + 2 * outputs)), *y = x + inputs;
     struct dc_engine *engine = NULL;
-    int different = 0;
-    assert_true(codes && x);
+    assert_non_null(codes);
     test_fill_codes(codes, inputs, random);
-    for (int64_t i = 0; i < inputs; i++)
-        x[i] = model->layers[0].scale * (float)(codes[i] - model->layers[0].zero_point);
     test_must(dc_engine_create(&engine, test_ctx, model, &test_error));
     dc_engine_run(engine, codes + inputs, codes, ROWS);
-    dc_imodel_dequantize_output(y, model, codes + inputs, outputs);
-    simulate(y + outputs, model, x);
-    for (int64_t i = 0; i < outputs; i++)
-        different += y[i] != y[outputs + i];
+    const int64_t apart = test_simulation_apart(test_ctx, model, codes, codes + inputs, ROWS);
     dc_engine_free(engine);
     free(codes);
-    free(x);
     dc_imodel_free(model);
-    return different;
+    return (int)apart;
 }
 
 static void every_op_equals_the_engine(void **state)
