@@ -142,10 +142,30 @@ static const char *variant_of(const struct dc_profile *profile, enum dc_iop op)
     return NULL;
 }
 
+static const char *requantize_of(const struct dc_profile *profile)
+{
+    static const struct {
+        const char *rounding, *const *text;
+    } texts[] = {{"double", &dc__c_requantize_double},
+                 {"double_up", &dc__c_requantize_double_up},
+                 {"single", &dc__c_requantize_single},
+                 {"half_even", &dc__c_requantize_half_even},
+                 {"float_even", &dc__c_requantize_even}};
+    size_t i = 0;
+    while (strcmp(texts[i].rounding, profile->rounding) != 0)
+        i++;
+    return *texts[i].text;
+}
+
+static bool rounds_upward(const struct dc_profile *profile, enum dc_iop op)
+{
+    return strcmp(dc_profile_rounding(profile, op), "double_up") == 0;
+}
+
 static void put_kernels(const struct source *s)
 {
     bool used[DC_IOP_COUNT] = {false};
-    bool requantizes = false, clamps = false, rounds = false, multiplies = false;
+    bool requantizes = false, clamps = false, rounds = false, multiplies = false, twice = false;
     const struct dc_profile *profile = s->model->profile;
     for (int i = 1; i < s->model->count; i++) {
         const struct dc_ilayer *l = &s->model->layers[i];
@@ -157,18 +177,17 @@ static void put_kernels(const struct source *s)
         rounds = rounds || (sums && even);
         multiplies = multiplies || (sums && even && !average);
         requantizes = requantizes || (sums && !average && !variant_of(profile, l->op));
+        twice = twice || (sums && !average && strcmp(profile->rounding, "double_up") == 0);
     }
     fputs(dc__c_layer_struct, s->out);
     if (rounds)
         fputs(dc__c_nearest_even, s->out);
     if (multiplies)
         fputs(dc__c_factor, s->out);
+    if (twice)
+        fputs(dc__c_round_twice, s->out);
     if (requantizes)
-        fputs(strcmp(profile->rounding, "float_even") == 0  ? dc__c_requantize_even
-              : strcmp(profile->rounding, "single") == 0    ? dc__c_requantize_single
-              : strcmp(profile->rounding, "half_even") == 0 ? dc__c_requantize_half_even
-                                                            : dc__c_requantize_double,
-              s->out);
+        fputs(requantize_of(profile), s->out);
     if (clamps)
         fputs(dc__c_finish, s->out);
     for (int op = 0; op < DC_IOP_COUNT; op++) {
@@ -194,9 +213,48 @@ static void put_exponentials(const struct source *s, const char *id, const struc
     fputs("\n};\n", s->out);
 }
 
+static bool has_biases(const struct dc_profile *profile, const struct dc_ilayer *l)
+{
+    return dc_ilayer_has_weights(l) || (l->op == DC_I_MEAN && rounds_upward(profile, l->op));
+}
+
+static bool multiplies_doubles(const struct dc_profile *profile, const struct dc_ilayer *l)
+{
+    return strcmp(dc_profile_rounding(profile, l->op), "double_away") == 0;
+}
+
+static void put_arrays(const struct source *s, const char *id, const struct dc_ilayer *l,
+                       const struct dc_ilayer *x)
+{
+    const struct dc_profile *profile = s->model->profile;
+    FILE *f = s->out;
+    if (dc_ilayer_has_weights(l)) {
+        fprintf(f, "static const ALIGNED int8_t %s_weights[%" PRId64 "] = {", id, l->weight_count);
+        put_int8(f, l->weights, l->weight_count);
+        fputs("\n};\n", f);
+        put_int32(f, id, "biases", l->biases, l->channels);
+    } else if (has_biases(profile, l)) {
+        put_int32(f, id, "biases", (const int32_t[]){dc_mean_offset(l, x)}, 1);
+    }
+    if (multiplies_doubles(profile, l))
+        put_factors(f, id, l, x);
+    if (l->table) {
+        fprintf(f, "static const int8_t %s_table[%d] = {", id, DC_TABLE_CODES);
+        put_int8(f, l->table, DC_TABLE_CODES);
+        fputs("\n};\n", f);
+    }
+    if (l->exponentials)
+        put_exponentials(s, id, l);
+    if (l->rescales > 0) {
+        put_int32(f, id, "multipliers", l->multipliers, l->rescales);
+        put_int32(f, id, "shifts", l->shifts, l->rescales);
+    }
+}
+
 static void put_layer(const struct source *s, int i)
 {
     const struct dc_ilayer *l = &s->model->layers[i], *x = &s->model->layers[l->inputs[0]];
+    const struct dc_profile *profile = s->model->profile;
     char id[96];
     FILE *f = s->out;
     if (l->op == DC_I_RESHAPE)
@@ -211,26 +269,7 @@ static void put_layer(const struct source *s, int i)
         fprintf(f, ".\n   Its sums stay within [%" PRId64 ", %" PRId64 "]", l->accumulator_low,
                 l->accumulator_high);
     fputs(". */\n", f);
-    if (dc_ilayer_has_weights(l)) {
-        fprintf(f, "static const ALIGNED int8_t %s_weights[%" PRId64 "] = {", id, l->weight_count);
-        put_int8(f, l->weights, l->weight_count);
-        fputs("\n};\n", f);
-        put_int32(f, id, "biases", l->biases, l->channels);
-    }
-    const bool doubles = strcmp(dc_profile_rounding(s->model->profile, l->op), "double_away") == 0;
-    if (doubles)
-        put_factors(f, id, l, x);
-    if (l->table) {
-        fprintf(f, "static const int8_t %s_table[%d] = {", id, DC_TABLE_CODES);
-        put_int8(f, l->table, DC_TABLE_CODES);
-        fputs("\n};\n", f);
-    }
-    if (l->exponentials)
-        put_exponentials(s, id, l);
-    if (l->rescales > 0) {
-        put_int32(f, id, "multipliers", l->multipliers, l->rescales);
-        put_int32(f, id, "shifts", l->shifts, l->rescales);
-    }
+    put_arrays(s, id, l, x);
     fprintf(f,
             "static const struct layer %s = {\n    .in_h = %d, .in_w = %d, .in_c = %d, .in_zero = "
             "%d,\n    .out_h = %d, .out_w = %d, .out_c = %d, .out_zero = %d, .low = %d, .high = "
@@ -245,16 +284,20 @@ static void put_layer(const struct source *s, int i)
     if (l->op == DC_I_ADD)
         fprintf(f, "    .other_zero = %d,\n", s->model->layers[l->inputs[1]].zero_point);
     if (dc_ilayer_has_weights(l))
-        fprintf(f, "    .weights = %s_weights, .biases = %s_biases,\n", id, id);
+        fprintf(f, "    .weights = %s_weights,\n", id);
+    if (has_biases(profile, l))
+        fprintf(f, "    .biases = %s_biases,\n", id);
     if (l->table)
         fprintf(f, "    .table = %s_table,\n", id);
     if (l->exponentials)
         fprintf(f, "    .%sexponentials = %s_exponentials,\n",
-                variant_of(s->model->profile, DC_I_SOFTMAX) ? "" : "float_", id);
-    if (doubles)
+                variant_of(profile, DC_I_SOFTMAX) ? "" : "float_", id);
+    if (multiplies_doubles(profile, l))
         fprintf(f, "    .factors = %s_factors,\n", id);
     if (l->rescales > 0)
         fprintf(f, "    .multipliers = %s_multipliers, .shifts = %s_shifts,\n", id, id);
+    if (l->rescales > 0 && rounds_upward(profile, l->op))
+        fprintf(f, "    .upward = %d,\n", dc_upward_channels(l));
     fputs("};\n\n", f);
 }
 

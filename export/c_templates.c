@@ -20,6 +20,7 @@ const char *const dc__c_layer_struct =
     "    const int32_t *exponentials;                  /* softmax: of code - largest at [255 + "
     "difference] */\n"
     "    const float *float_exponentials;\n"
+    "    int upward;                                   /* channels below it round ties upward */\n"
     "};\n"
     "\n";
 
@@ -27,8 +28,9 @@ const char *const dc__c_requantize_double =
     "/* x * multiplier * 2^(shift - 31), rounded twice: the high half of the product with ties\n"
     "   upward, then the right shift with ties away from zero. As TensorFlow Lite Micro and "
     "CMSIS-NN. */\n"
-    "static int64_t requantize(int64_t x, int32_t multiplier, int32_t shift)\n"
+    "static int64_t requantize(int64_t x, const struct layer *l, int i)\n"
     "{\n"
+    "    const int32_t multiplier = l->multipliers[i], shift = l->shifts[i];\n"
     "    int64_t y;\n"
     "    if (shift > 0) {\n"
     "        x *= (int64_t)1 << (shift < 31 ? shift : 31);\n"
@@ -43,10 +45,33 @@ const char *const dc__c_requantize_double =
     "}\n"
     "\n";
 
+const char *const dc__c_round_twice =
+    "/* x * multiplier * 2^(shift - 31), rounded twice: the high half of the product with ties\n"
+    "   upward, then the right shift, with ties upward or away from zero. */\n"
+    "static int64_t round_twice(int64_t x, int32_t multiplier, int32_t shift, int upward)\n"
+    "{\n"
+    "    const int right = shift < 0 ? -shift : 0;\n"
+    "    const int64_t half = right > 0 ? (int64_t)1 << (right - 1) : 0;\n"
+    "    x *= (int64_t)1 << (shift < 0 ? 0 : shift < 31 ? shift : 31);\n"
+    "    x = x > INT32_MAX ? INT32_MAX : x < INT32_MIN ? INT32_MIN : x;\n"
+    "    x = (x * multiplier + ((int64_t)1 << 30)) >> 31;\n"
+    "    return x < 0 && !upward ? -((half - x) >> right) : (half + x) >> right;\n"
+    "}\n"
+    "\n";
+
+const char *const dc__c_requantize_double_up =
+    "/* As LiteRT's built-in kernels, whose vectors round upward. */\n"
+    "static int64_t requantize(int64_t x, const struct layer *l, int i)\n"
+    "{\n"
+    "    return round_twice(x, l->multipliers[i], l->shifts[i], i < l->upward);\n"
+    "}\n"
+    "\n";
+
 const char *const dc__c_requantize_single =
     "/* x * multiplier * 2^(shift - 31), rounded once with ties upward, as ruy does. */\n"
-    "static int64_t requantize(int64_t x, int32_t multiplier, int32_t shift)\n"
+    "static int64_t requantize(int64_t x, const struct layer *l, int i)\n"
     "{\n"
+    "    const int32_t multiplier = l->multipliers[i], shift = l->shifts[i];\n"
     "    const int right = 31 - shift;\n"
     "    return (x * multiplier + ((int64_t)1 << (right - 1))) >> right;\n"
     "}\n"
@@ -55,8 +80,9 @@ const char *const dc__c_requantize_single =
 const char *const dc__c_requantize_half_even =
     "/* x * multiplier * 2^(shift - 31), of two nearest integers the even one. The multiplier is\n"
     "   2^30 where scales are powers of two. */\n"
-    "static int64_t requantize(int64_t x, int32_t multiplier, int32_t shift)\n"
+    "static int64_t requantize(int64_t x, const struct layer *l, int i)\n"
     "{\n"
+    "    const int32_t multiplier = l->multipliers[i], shift = l->shifts[i];\n"
     "    const int right = 31 - shift;\n"
     "    const int64_t half = (int64_t)1 << (right - 1);\n"
     "    const int64_t y = (x * multiplier + half) >> right;\n"
@@ -99,8 +125,9 @@ const char *const dc__c_factor = "/* multiplier * 2^(shift - 31): a float32 to i
 const char *const dc__c_requantize_even =
     "/* The product in float32 (volatile: not fused, not wider), then half to even, as ONNX "
     "Runtime. */\n"
-    "static int64_t requantize(int64_t x, int32_t multiplier, int32_t shift)\n"
+    "static int64_t requantize(int64_t x, const struct layer *l, int i)\n"
     "{\n"
+    "    const int32_t multiplier = l->multipliers[i], shift = l->shifts[i];\n"
     "    const volatile float y = (float)x * factor(multiplier, shift);\n"
     "    return nearest_even(y);\n"
     "}\n"
@@ -140,8 +167,7 @@ static const char conv2d[] =
     "                        }\n"
     "                    }\n"
     "                }\n"
-    "                *y++ = finish(requantize(sum, l->multipliers[o], l->shifts[o]) + l->out_zero, "
-    "l);\n"
+    "                *y++ = finish(requantize(sum, l, o) + l->out_zero, l);\n"
     "            }\n"
     "}\n"
     "\n";
@@ -168,8 +194,7 @@ static const char depthwise_conv2d[] =
     "-\n"
     "                                    l->in_zero);\n"
     "                    }\n"
-    "                *y++ = finish(requantize(sum, l->multipliers[o], l->shifts[o]) + l->out_zero, "
-    "l);\n"
+    "                *y++ = finish(requantize(sum, l, o) + l->out_zero, l);\n"
     "            }\n"
     "}\n"
     "\n";
@@ -186,7 +211,7 @@ static const char fully_connected[] =
     "        int32_t sum = l->biases[o];\n"
     "        for (i = 0; i < inputs; i++)\n"
     "            sum += w[i] * (x[i] - l->in_zero);\n"
-    "        y[o] = finish(requantize(sum, l->multipliers[o], l->shifts[o]) + l->out_zero, l);\n"
+    "        y[o] = finish(requantize(sum, l, o) + l->out_zero, l);\n"
     "    }\n"
     "}\n"
     "\n";
@@ -196,14 +221,12 @@ static const char add[] =
     "(2). */\n"
     "static void add(int8_t *y, const int8_t *a, const int8_t *b, const struct layer *l)\n"
     "{\n"
-    "    const int32_t *m = l->multipliers, *s = l->shifts;\n"
     "    const int32_t count = (int32_t)l->out_h * l->out_w * l->out_c;\n"
     "    int32_t i;\n"
     "    for (i = 0; i < count; i++) {\n"
-    "        const int64_t sum = requantize((int64_t)(a[i] - l->in_zero) * 1048576, m[0], s[0]) +\n"
-    "                            requantize((int64_t)(b[i] - l->other_zero) * 1048576, m[1], "
-    "s[1]);\n"
-    "        y[i] = finish(requantize(sum, m[2], s[2]) + l->out_zero, l);\n"
+    "        const int64_t sum = requantize((int64_t)(a[i] - l->in_zero) * 1048576, l, 0) +\n"
+    "                            requantize((int64_t)(b[i] - l->other_zero) * 1048576, l, 1);\n"
+    "        y[i] = finish(requantize(sum, l, 2) + l->out_zero, l);\n"
     "    }\n"
     "}\n"
     "\n";
@@ -363,8 +386,26 @@ static const char max_pool[] =
     "}\n"
     "\n";
 
-static const char mean[] =
-    "/* Over height and width; the multiplier holds the division. */\n"
+static const char mean[] = "/* Over height and width; the multiplier holds the division. */\n"
+                           "static void mean(int8_t *y, const int8_t *x, const struct layer *l)\n"
+                           "{\n"
+                           "    const int32_t positions = (int32_t)l->in_h * l->in_w;\n"
+                           "    int32_t i;\n"
+                           "    int c;\n"
+                           "    for (c = 0; c < l->out_c; c++) {\n"
+                           "        int32_t sum = 0;\n"
+                           "        for (i = 0; i < positions; i++)\n"
+                           "            sum += x[i * l->in_c + c];\n"
+                           "        sum -= positions * l->in_zero;\n"
+                           "        y[c] = finish(requantize(sum, l, 0) + l->out_zero, l);\n"
+                           "    }\n"
+                           "}\n"
+                           "\n";
+
+static const char mean_codes[] =
+    "/* Over height and width; codes are summed as they are, biases[0] holds the zero points' "
+    "share. "
+    "*/\n"
     "static void mean(int8_t *y, const int8_t *x, const struct layer *l)\n"
     "{\n"
     "    const int32_t positions = (int32_t)l->in_h * l->in_w;\n"
@@ -374,8 +415,8 @@ static const char mean[] =
     "        int32_t sum = 0;\n"
     "        for (i = 0; i < positions; i++)\n"
     "            sum += x[i * l->in_c + c];\n"
-    "        sum -= positions * l->in_zero;\n"
-    "        y[c] = finish(requantize(sum, l->multipliers[0], l->shifts[0]) + l->out_zero, l);\n"
+    "        y[c] = finish(round_twice(sum, l->multipliers[0], l->shifts[0], c < l->upward) + "
+    "l->biases[0], l);\n"
     "    }\n"
     "}\n"
     "\n";
@@ -540,6 +581,7 @@ const struct dc__c_variant dc__c_variants[] = {
     {DC_I_ADD, "plane", add_plane},
     {DC_I_AVERAGE_POOL, "float_even", average_pool_even},
     {DC_I_MEAN, "float_even_offset", mean_offset},
+    {DC_I_MEAN, "double_up", mean_codes},
     {DC_I_FULLY_CONNECTED, "double_away", fully_connected_away},
     {DC_I_SOFTMAX, "fixed_point", softmax_fixed},
     {DC_I_INPUT, NULL, NULL},

@@ -7,6 +7,8 @@
 
 extern const char *const dc__c_layer_struct;
 extern const char *const dc__c_requantize_double;
+extern const char *const dc__c_requantize_double_up;
+extern const char *const dc__c_round_twice;  // before it, and for means
 extern const char *const dc__c_requantize_single;
 extern const char *const dc__c_requantize_half_even;
 extern const char *const dc__c_requantize_even;

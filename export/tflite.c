@@ -47,6 +47,8 @@ static bool takes_int4(const struct dc_imodel *model, const struct dc_ilayer *l)
         return false;
     if (strcmp(profile, "tflm") == 0)
         return !(dense && l->per_channel);
+    if (strcmp(profile, "litert-builtin") == 0)
+        return true;
     if (strcmp(profile, "litert-reference") == 0)
         return l->op != DC_I_DEPTHWISE_CONV2D;
     return strcmp(profile, "litert-xnnpack") == 0 && dense &&
@@ -263,6 +265,25 @@ static enum dc_status write_move(struct writer *w, const struct dc_ilayer *l,
     return dc_tflite_add_integers(&w->build, l->name, "strides", strides, 4, 0, &o->inputs[3]);
 }
 
+// Runtimes that round twice shift a sum left first where its factor is 1 or more. Their int32
+// wraps, the engine saturates.
+static enum dc_status check_shifts(const struct writer *w, const struct dc_ilayer *l)
+{
+    const char *rounding = dc_profile_rounding(w->model->profile, l->op);
+    const double most = (double)(-l->accumulator_low > l->accumulator_high ? -l->accumulator_low
+                                                                           : l->accumulator_high);
+    if (strcmp(rounding, "double") != 0 && strcmp(rounding, "double_up") != 0)
+        return DC_OK;
+    for (int i = 0; i < l->rescales; i++) {
+        if (l->shifts[i] > 0 && ldexp(most, l->shifts[i]) >= 0x1p31)
+            return dc_fail(w->error, DC_ERR_DATA,
+                           "sums of '%s' can reach %.0f, which TFLite's runtimes shift left by %d "
+                           "bits, beyond int32: its output scale %.3g is too small for them",
+                           l->name, most, l->shifts[i], (double)l->scale);
+    }
+    return DC_OK;
+}
+
 static enum dc_status write_layer(struct writer *w, int i, int64_t offset)
 {
     static const enum dc_tflite_kind kinds[DC_IOP_COUNT] = {
@@ -290,6 +311,7 @@ static enum dc_status write_layer(struct writer *w, int i, int64_t offset)
     if (l->bits < 8)
         return dc_fail(w->error, DC_ERR_DATA, "TFLite has no activations of %d bits, as '%s' has",
                        l->bits, l->name);
+    DC_TRY(check_shifts(w, l));
     for (int k = 0; k < l->input_count; k++)
         o.inputs[k] = w->values[l->inputs[k]];
     value.arena_offset = offset;

@@ -1,9 +1,9 @@
 // The integer engine: the one definition of what an exported network computes.
 //
 // Plain loops in textbook order over a dc_imodel, and on newer machines kernels that give the same
-// bytes faster; where targets round differently, the model's
-// arithmetic profile decides (qat/profile.h). Every exported form is checked against this, bit for
-// bit. Samples are independent of each other, of the batch and of the number of threads.
+// bytes faster; where targets round differently, the model's arithmetic profile decides
+// (qat/profile.h). Every exported form is checked against this, bit for bit. Samples are
+// independent of each other, of the batch and of the number of threads.
 
 #ifndef DC_QAT_ENGINE_H
 #define DC_QAT_ENGINE_H

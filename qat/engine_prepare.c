@@ -28,16 +28,18 @@ static int64_t round_up(int64_t n, int64_t unit)
     return (n + unit - 1) / unit * unit;
 }
 
-// The rounding rules that kernels know, and the bits that sums may have.
+// The rounding rules that kernels know, and the bits that sums may have. upward: of rounding twice.
 struct way {
     const char *rounding;
     int sum_bits;
-    bool floats, twice;
+    bool floats, twice, upward;
 };
-static const struct way ways[] = {{"double", SUM_BITS, false, true},
-                                  {"single", SUM_BITS, false, false},
-                                  {"float_even", SUM_BITS, true, false},
-                                  {"half_even", EXACT_BITS, true, false}};
+static const struct way ways[] = {
+    {.rounding = "double", .sum_bits = SUM_BITS, .twice = true},
+    {.rounding = "double_up", .sum_bits = SUM_BITS, .twice = true, .upward = true},
+    {.rounding = "single", .sum_bits = SUM_BITS},
+    {.rounding = "float_even", .sum_bits = SUM_BITS, .floats = true},
+    {.rounding = "half_even", .sum_bits = EXACT_BITS, .floats = true}};
 
 // NULL: none for this layer.
 static const struct way *find_way(const struct dc_ilayer *l, const struct dc_profile *profile)
@@ -82,12 +84,13 @@ static enum dc_status prepare_rescale(struct dc__rescale *rescale, struct dc_are
     int32_t *right = DC_NEW(arena, int32_t, padded, error);
     if (!m || !rounds || !sign || !right)
         return DC_ERR_MEMORY;
+    const int upward = way->upward ? dc_upward_channels(l) : 0;
     for (int c = 0; c < l->rescales; c++) {
         const int shift = -l->shifts[c], lane = c % lanes;
         int64_t *round = rounds + c - lane + lane % 2 * (lanes / 2) + lane / 2;
         m[c] = l->multipliers[c];
         right[c] = shift;
-        sign[c] = way->twice && shift > 0 ? 31 : 32;
+        sign[c] = way->twice && shift > 0 && c >= upward ? 31 : 32;
         *round = (way->twice || shift == 0 ? INT64_C(1) << 30 : 0) +
                  (shift > 0 ? INT64_C(1) << (shift + 30) : 0);
     }

@@ -1,12 +1,15 @@
 // Fixed-point primitives of the TFLite family.
 //
 // A real factor M > 0 is a pair: M = multiplier * 2^(shift - 31), multiplier in [2^30, 2^31).
-// Two roundings are live. TFLM's kernels and CMSIS-NN round twice, ruy once:
-//   double  RDivPOT(SRDHM(x * 2^max(s, 0), m), max(-s, 0))
-//   single  (x * m + 2^(30 - s)) >> (31 - s)
-// Definitions: gemmlowp fixedpoint/fixedpoint.h; TFLite kernels/internal/common.h.
+// Three roundings are live. TFLM's kernels and CMSIS-NN round twice; so does today's ruy, the
+// second time with ties upward; ruy of 2020, and TFLite built for it, rounded once:
+//   double     RDivPOT(SRDHM(x * 2^max(s, 0), m), n), n = max(-s, 0)
+//   double_up  (SRDHM(x * 2^max(s, 0), m) + 2^(n - 1)) >> n
+//   single     (x * m + 2^(30 - s)) >> (31 - s)
+// Definitions: gemmlowp fixedpoint/fixedpoint.h; TFLite kernels/internal/common.h; ruy
+// kernel_avx512.cc.
 //
-// Both are total here: where TFLM's left shift would overflow int32 (undefined in C), the shifted
+// All are total here: where TFLM's left shift would overflow int32 (undefined in C), the shifted
 // value saturates. A left shift means M >= 1, so the code is clamped to its int8 bound either way:
 // after the clamp, the result is the one of infinite precision.
 
@@ -43,6 +46,14 @@ static inline int32_t dc_requantize_double(int32_t x, int32_t multiplier, int32_
     const int32_t right = shift < 0 ? -shift : 0;
     const int32_t shifted = dc_saturate_int32((int64_t)x * (INT64_C(1) << left));
     return dc_rounding_divide_pot(dc_srdhm(shifted, multiplier), right);
+}
+
+// shift in [-31, 1024].
+static inline int32_t dc_requantize_double_up(int32_t x, int32_t multiplier, int32_t shift)
+{
+    const int32_t right = shift < 0 ? -shift : 0;
+    const int64_t high = dc_requantize_double(x, multiplier, shift < 0 ? 0 : shift);
+    return (int32_t)((high + ((INT64_C(1) << right) >> 1)) >> right);
 }
 
 // shift in [-31, 30].

@@ -64,13 +64,14 @@ static void average(int8_t *codes, const int32_t *sums, const struct dc_ilayer *
     }
 }
 
-// Scales are multiplied in double. ruy alone rounds the product s_in * s_w of fully connected
-// layers with one weight scale to float32 first, as LiteRT's built-in kernel does, and as TFLM's
-// did once.
-static void derive_weighted(struct dc_ilayer *layer, const struct dc_ilayer *input, int shift_max)
+// Scales are multiplied in double. LiteRT's built-in kernel, and ruy's profile, round the product
+// s_in * s_w of fully connected layers with one weight scale to float32 first (float_product), as
+// TFLM did once.
+static void derive_weighted(struct dc_ilayer *layer, const struct dc_ilayer *input, int shift_max,
+                            bool float_product)
 {
-    const bool product_in_float = shift_max == SHIFT_MAX_SINGLE &&
-                                  layer->op == DC_I_FULLY_CONNECTED && !layer->per_channel;
+    const bool product_in_float = float_product && layer->op == DC_I_FULLY_CONNECTED &&
+                                  !layer->per_channel;
     for (int c = 0; c < layer->channels; c++) {
         const float in_float = input->scale * layer->weight_scales[c];
         const double product = product_in_float
@@ -112,7 +113,7 @@ static inline void derive(struct dc_ilayer *layer, const struct dc_ilayer *const
                           int shift_max)
 {
     if (dc_ilayer_has_weights(layer))
-        derive_weighted(layer, inputs[0], shift_max);
+        derive_weighted(layer, inputs[0], shift_max, shift_max == SHIFT_MAX_SINGLE);
     else if (layer->op == DC_I_ADD)
         derive_add(layer, inputs[0], inputs[1], shift_max);
     else if (layer->op == DC_I_MEAN)
@@ -412,9 +413,109 @@ static const struct dc_profile profile_litert_xnnpack = {
     .average = average,
 };
 
-static const struct dc_profile *const profiles[] = {
-    &profile_tflm,        &profile_ruy,         &profile_litert_reference, &profile_litert_xnnpack,
-    &profile_onnxruntime, &profile_pot_half_up, &profile_pot_half_even,    NULL};
+// LiteRT's built-in kernels, which run where it is given no delegate, on x86. TFLM's arithmetic,
+// but the second rounding of a sum sends ties upward where vectors compute it: in all of a
+// convolution or a fully connected layer (ruy), in whole blocks of 8 channels of a depthwise
+// convolution and of 16 of a mean. A mean adds up codes as they are; the zero points' share is one
+// rounded integer. Formulae: ruy ruy/kernel_avx512.cc; LiteRT
+// kernels/internal/optimized/integer_ops; which channels are in blocks was measured
+// (docs/integers.md).
+
+enum { DEPTHWISE_BLOCK = 8, MEAN_BLOCK = 16 };
+
+int dc_upward_channels(const struct dc_ilayer *layer)
+{
+    const int block = layer->op == DC_I_DEPTHWISE_CONV2D ? DEPTHWISE_BLOCK
+                      : layer->op == DC_I_MEAN           ? MEAN_BLOCK
+                                                         : 1;
+    return layer->channels / block * block;
+}
+
+int dc_mean_offset(const struct dc_ilayer *layer, const struct dc_ilayer *input)
+{
+    const float share = (float)input->zero_point * input->scale / layer->scale;
+    const float limited = share < -0x1p20f ? -0x1p20f : share > 0x1p20f ? 0x1p20f : share;
+    return layer->zero_point - (int)(limited > 0.0f ? limited + 0.5f : limited - 0.5f);
+}
+
+// Sums are narrowed to 16 bits before they are clamped.
+static const char *builtin_refuses(const struct dc_ilayer *layer,
+                                   const struct dc_ilayer *const *inputs)
+{
+    double most = 128.0;
+    for (int i = 0; layer->op == DC_I_ADD && i < 2; i++) {
+        const int zero = inputs[i]->zero_point, widest = zero < 0 ? 127 - zero : 128 + zero;
+        most += widest * (double)inputs[i]->scale / (double)layer->scale;
+    }
+    return most < 0x1p15 ? NULL : "LiteRT's built-in addition wraps sums beyond 16 bits";
+}
+
+static void builtin_derive(struct dc_ilayer *layer, const struct dc_ilayer *const *inputs)
+{
+    const struct dc_ilayer *x = inputs[0];
+    if (layer->op == DC_I_FULLY_CONNECTED) {
+        derive_weighted(layer, x, SHIFT_MAX_DOUBLE, true);
+    } else if (layer->op == DC_I_MEAN) {
+        const float positions = (float)((int64_t)x->height * x->width);
+        dc_quantize_multiplier(&layer->multipliers[0], &layer->shifts[0],
+                               (double)(x->scale / (positions * layer->scale)), SHIFT_MAX_DOUBLE);
+    } else {
+        tflm_derive(layer, inputs);
+    }
+}
+
+static inline int32_t round_twice(int32_t x, const struct dc_ilayer *layer, int entry, bool upward)
+{
+    const int32_t m = layer->multipliers[entry], s = layer->shifts[entry];
+    return upward ? dc_requantize_double_up(x, m, s) : dc_requantize_double(x, m, s);
+}
+
+static void builtin_requantize(int8_t *codes, const int32_t *accumulators,
+                               const struct dc_ilayer *layer, const struct dc_ilayer *input)
+{
+    (void)input;
+    const int upward = dc_upward_channels(layer);
+    for (int c = 0; c < layer->channels; c++)
+        codes[c] = finish(round_twice(accumulators[c], layer, c, c < upward), layer);
+}
+
+static void builtin_mean(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer,
+                         const struct dc_ilayer *input)
+{
+    const int32_t zero = input->height * input->width * input->zero_point;
+    const int upward = dc_upward_channels(layer);
+    const int32_t offset = dc_mean_offset(layer, input) - layer->zero_point;
+    for (int c = 0; c < layer->channels; c++)
+        codes[c] = finish(
+            dc_saturate_int32((int64_t)round_twice(accumulators[c] + zero, layer, 0, c < upward) +
+                              offset),
+            layer);
+}
+
+static const struct dc_profile profile_litert_builtin = {
+    .name = "litert-builtin",
+    .h_swish_in_16_bits = true,
+    .rounding = "double_up",
+    .formula = "(SRDHM(x * 2^max(s, 0), m) + 2^(n - 1)) >> n, n = max(-s, 0); channels behind "
+               "whole blocks of 8 (depthwise) or 16 (mean): RDivPOT(SRDHM(x * 2^max(s, 0), m), n)",
+    .ops = {[DC_I_ADD] = {.rounding = "double"}},
+    .refuses = builtin_refuses,
+    .derive = builtin_derive,
+    .requantize = builtin_requantize,
+    .add = tflm_add,
+    .mean = builtin_mean,
+    .average = average,
+};
+
+static const struct dc_profile *const profiles[] = {&profile_tflm,
+                                                    &profile_ruy,
+                                                    &profile_litert_reference,
+                                                    &profile_litert_xnnpack,
+                                                    &profile_litert_builtin,
+                                                    &profile_onnxruntime,
+                                                    &profile_pot_half_up,
+                                                    &profile_pot_half_even,
+                                                    NULL};
 
 double dc_dense_factor(const struct dc_ilayer *layer, const struct dc_ilayer *input, int channel)
 {

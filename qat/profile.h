@@ -55,6 +55,13 @@ const char *dc_profile_rounding(const struct dc_profile *profile, enum dc_iop op
 // s_in * s_w / s_out in double, by which "double_away" multiplies.
 double dc_dense_factor(const struct dc_ilayer *layer, const struct dc_ilayer *input, int channel);
 
+// Where ops round by "double_up": how many of the first channels send the ties of their second
+// rounding upward; the others send them away from zero.
+int dc_upward_channels(const struct dc_ilayer *layer);
+
+// What "double_up" adds to the rescaled sum of a mean's codes.
+int dc_mean_offset(const struct dc_ilayer *layer, const struct dc_ilayer *input);
+
 // NULL when there is none of this name.
 const struct dc_profile *dc_profile_find(const char *name);
 // NULL-terminated.

@@ -275,6 +275,8 @@ static void weights_of_four_bits_are_packed(void **state)
                  {"litert-xnnpack", DC_I_DEPTHWISE_CONV2D, 4, 8, true, 9, 3},
                  {"litert-xnnpack", DC_I_FULLY_CONNECTED, 4, 8, true, 17, 10},
                  {"litert-xnnpack", DC_I_FULLY_CONNECTED, 4, 7, true, 9, 5},
+                 {"litert-builtin", DC_I_DEPTHWISE_CONV2D, 4, 8, true, 17, 7},
+                 {"litert-builtin", DC_I_FULLY_CONNECTED, 4, 7, true, 17, 10},
                  {"ruy", DC_I_CONV2D, 4, 8, true, 9, 3}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct dc_random random;
@@ -377,6 +379,52 @@ static void what_tflite_cannot_say_is_refused(void **state)
     }
 }
 
+// A bias of 2^20 and a factor of 2^10, shift 11: 2^31 where runtimes round twice.
+static void sums_that_wrap_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *profile;
+        int32_t bias;
+        bool refused;
+    } cases[] = {{"tflm", 1 << 20, true},
+                 {"tflm", (1 << 20) - 200, false},
+                 {"tflm", -(1 << 20), true},
+                 {"litert-builtin", 1 << 20, true},
+                 {"litert-reference", 1 << 20, false},  // doubles
+                 {"ruy", 1 << 20, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct dc_error error = {0};
+        struct dc_imodel *m = NULL;
+        struct dc_ilayer l = {.name = "x",
+                              .op = DC_I_INPUT,
+                              .height = 1,
+                              .width = 1,
+                              .channels = 1,
+                              .scale = 1024.0f,
+                              .bits = 8,
+                              .clamp_low = -128,
+                              .clamp_high = 127};
+        assert_int_equal(
+            dc_imodel_create(&m, "wrap", "", dc_profile_find(cases[i].profile), &error), DC_OK);
+        assert_int_equal(dc_imodel_add(m, &l, NULL, &error), DC_OK);
+        l.name = "logits";
+        l.op = DC_I_FULLY_CONNECTED;
+        l.input_count = 1;
+        l.scale = 1.0f;
+        l.weight_bits = 8;
+        l.weights = (const int8_t[]){1};
+        l.biases = &cases[i].bias;
+        l.weight_scales = (const float[]){1.0f};
+        assert_int_equal(dc_imodel_add(m, &l, NULL, &error), DC_OK);
+        assert_int_equal(dc_tflite_write(path, m, NULL, &error),
+                         cases[i].refused ? DC_ERR_DATA : DC_OK);
+        if (cases[i].refused)
+            assert_non_null(strstr(error.message, "sums of 'logits' can reach"));
+        dc_imodel_free(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,6 +435,7 @@ int main(void)
         cmocka_unit_test(other_pads_are_an_operator),
         cmocka_unit_test(a_maximum_is_padded_with_the_least_code),
         cmocka_unit_test(what_tflite_cannot_say_is_refused),
+        cmocka_unit_test(sums_that_wrap_are_refused),
     };
     const int file = mkstemp(path);
     if (file < 0)

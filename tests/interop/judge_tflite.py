@@ -16,7 +16,7 @@ import numpy as np
 
 # Judge: the engine's profile, and whether every byte must be equal.
 JUDGES = {"tflm": ("tflm", True), "reference": ("litert-reference", True),
-          "xnnpack": ("litert-xnnpack", True), "builtin": ("ruy", False)}
+          "xnnpack": ("litert-xnnpack", True), "builtin": ("litert-builtin", True)}
 ROWS = 180
 REAL = 100
 

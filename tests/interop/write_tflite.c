@@ -194,13 +194,15 @@ static struct dc_imodel *random_model(const char *profile, uint64_t seed, enum d
     dc_random_start(random, 11, DC_PURPOSE_TEST, 0, seed);
     assert_non_null(dc_profile_find(profile));
     assert_int_equal(dc_imodel_create(&m, "random", "", dc_profile_find(profile), NULL), DC_OK);
-    const int least = op == DC_I_SOFTMAX ? 2 : 6;  // TFLM's memory is short
+    const bool wide = op == DC_I_SOFTMAX || op == DC_I_MEAN;
+    const int least = wide ? 2 : 6;  // TFLM's memory is short
     const struct dc_ilayer input = {
         .name = "x",
         .op = DC_I_INPUT,
         .height = least + pick(random, 2 * least),
         .width = least + pick(random, 2 * least),
-        .channels = op == DC_I_SOFTMAX ? 2 + pick(random, 60) : 1 + pick(random, 8),
+        .channels = wide ? 2 + pick(random, 60)
+                         : 1 + pick(random, op == DC_I_DEPTHWISE_CONV2D ? 24 : 8),
         .scale = op == DC_I_TABLE && seed % 2 ? exp2f((float)(pick(random, 7) - 10))
                  : op == DC_I_SOFTMAX         ? exp2f(dc_random_between(random, -10.0f, 2.0f))
                                               : dc_random_between(random, 0.002f, 0.2f),

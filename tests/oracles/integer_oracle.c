@@ -84,6 +84,14 @@ int64_t oracle_requantize(int64_t x, int32_t multiplier, int32_t shift, bool sin
     return r > INT32_MAX ? INT32_MAX : r < INT32_MIN ? INT32_MIN : (int64_t)r;
 }
 
+// Twice, and a tie of the second goes up as well.
+int64_t oracle_requantize_up(int64_t x, int32_t multiplier, int32_t shift)
+{
+    const wide high = nearest_up((wide)x * power(shift > 0 ? shift : 0) * multiplier, power(31));
+    const wide r = nearest_up(high, power(shift < 0 ? -shift : 0));
+    return r > INT32_MAX ? INT32_MAX : r < INT32_MIN ? INT32_MIN : (int64_t)r;
+}
+
 // As the layer's target rounds x * m * 2^(shift - 31).
 static int64_t rescaled(int64_t x, int32_t m, int32_t shift, const struct oracle_layer *l)
 {
@@ -133,6 +141,18 @@ static int8_t requantized(int64_t sum, double factor, const struct oracle_layer 
     return clamp(rescaled(sum, m, s, l) + l->out_zero_point, l);
 }
 
+// Of channel c, where vectors compute `block` channels at a time.
+static int8_t requantized_in_blocks(int64_t sum, double factor, int c, int block,
+                                    const struct oracle_layer *l)
+{
+    int32_t m, s;
+    oracle_multiplier(&m, &s, factor, false);
+    return clamp((c < l->out_c - l->out_c % block ? oracle_requantize_up(sum, m, s)
+                                                  : oracle_requantize(sum, m, s, false)) +
+                     l->out_zero_point,
+                 l);
+}
+
 float oracle_even_factor(float in_scale, float weight_scale, const struct oracle_layer *l)
 {
     return narrow((double)narrow((double)in_scale * (double)weight_scale) / (double)l->out_scale);
@@ -164,14 +184,16 @@ void oracle_integer_conv(int8_t *codes, int32_t *sums, const int8_t *x, const in
                         }
                 const int64_t at = (int64_t)(oy * l->out_w + ox) * l->out_c + o;
                 sums[at] = (int32_t)sum;
-                codes[at] =
-                    l->even
-                        ? even_code((double)narrow((double)sum) *
-                                        (double)oracle_even_factor(l->in_scale, scales[o], l),
-                                    l)
-                        : requantized(
-                              sum, (double)l->in_scale * (double)scales[o] / (double)l->out_scale,
-                              l);
+                const double factor = (double)l->in_scale * (double)scales[o] /
+                                      (double)l->out_scale;
+                if (l->even)
+                    codes[at] = even_code((double)narrow((double)sum) *
+                                              (double)oracle_even_factor(l->in_scale, scales[o], l),
+                                          l);
+                else if (l->vectors)
+                    codes[at] = requantized_in_blocks(sum, factor, o, depthwise ? 8 : 1, l);
+                else
+                    codes[at] = requantized(sum, factor, l);
             }
 }
 
@@ -208,11 +230,16 @@ void oracle_integer_dense(int8_t *codes, int32_t *sums, const int8_t *x, const i
         sum += biases[o];
         sums[o] = (int32_t)sum;
         volatile float rounded = l->in_scale * scales[o];
-        const double product = per_channel || !l->single ? (double)l->in_scale * (double)scales[o]
-                                                         : (double)rounded;
+        const double product = per_channel || !(l->single || l->vectors)
+                                   ? (double)l->in_scale * (double)scales[o]
+                                   : (double)rounded;
         if (l->dense_away) {
             const double factor = (double)l->in_scale * (double)scales[o] / (double)l->out_scale;
             codes[o] = clamp(double_away(sum, factor) + l->out_zero_point, l);
+            continue;
+        }
+        if (l->vectors) {
+            codes[o] = requantized_in_blocks(sum, product / (double)l->out_scale, o, 1, l);
             continue;
         }
         codes[o] = l->even ? even_code((double)narrow((double)sum) *
@@ -298,6 +325,18 @@ void oracle_integer_mean(int8_t *codes, int32_t *sums, const int8_t *x,
             const int64_t plain = sum + (int64_t)n * l->in_zero_point;
             const float share = narrow((double)plain * (double)factor);
             codes[c] = clamp(nearest_even(narrow((double)share + (double)offset)), l);
+            continue;
+        }
+        if (l->vectors) {  // codes summed as they are; the zero points' share is one integer
+            const float whole = narrow((double)n * (double)l->out_scale);
+            const double zero = (double)narrow((double)l->in_zero_point * (double)l->in_scale);
+            const double share = (double)narrow(zero / (double)l->out_scale);
+            struct oracle_layer moved = *l;
+            moved.out_zero_point -= (int)(share < 0 ? -floor((double)narrow(0.5 - share))
+                                                    : floor((double)narrow(share + 0.5)));
+            codes[c] = requantized_in_blocks(sum + (int64_t)n * l->in_zero_point,
+                                             (double)narrow((double)l->in_scale / (double)whole), c,
+                                             16, &moved);
             continue;
         }
         if (l->even) {

@@ -14,6 +14,7 @@ void oracle_multiplier(int32_t *multiplier, int32_t *shift, double factor, bool 
 int64_t oracle_srdhm(int64_t a, int64_t b);
 int64_t oracle_divide_pot(int64_t x, int exponent);
 int64_t oracle_requantize(int64_t x, int32_t multiplier, int32_t shift, bool single);
+int64_t oracle_requantize_up(int64_t x, int32_t multiplier, int32_t shift);
 
 struct oracle_layer {
     bool single;    // rounding
@@ -21,6 +22,8 @@ struct oracle_layer {
     bool even;      // one float32 factor, half to even, as ONNX Runtime; `single` is not looked at
     bool delegate;  // with even: additions, means and averages as LiteRT computes them
     bool dense_away;  // fully connected: one double factor, half away from zero
+    bool vectors;     // twice, the second time with ties up in the channels that vectors compute:
+                      // all, of depthwise in blocks of 8, of means in blocks of 16; not additions
     int in_h, in_w, in_c, out_h, out_w, out_c;
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     float in_scale, out_scale;

@@ -39,6 +39,7 @@ struct oracle_layer test_describe(const struct dc_imodel *m, const struct dc_ila
                                          strcmp(m->profile->name, "litert-xnnpack") == 0,
                                  .delegate = strcmp(m->profile->name, "litert-xnnpack") == 0,
                                  .dense_away = strcmp(m->profile->name, "litert-reference") == 0,
+                                 .vectors = strcmp(m->profile->name, "litert-builtin") == 0,
                                  .in_h = x->height,
                                  .in_w = x->width,
                                  .in_c = x->channels,
@@ -62,11 +63,12 @@ struct oracle_layer test_describe(const struct dc_imodel *m, const struct dc_ila
 }
 
 // The product of scales is rounded to float32 for fully connected layers with one weight scale
-// under single rounding, and only there. Codes seldom show it, so the multipliers are compared
-// themselves.
+// under single rounding and in LiteRT's built-in kernels, and only there. Codes seldom show it, so
+// the multipliers are compared themselves.
 static void check_multipliers(const struct dc_ilayer *l, const struct oracle_layer *o)
 {
-    const bool in_float = o->single && l->op == DC_I_FULLY_CONNECTED && !l->per_channel;
+    const bool in_float = (o->single || o->vectors) && l->op == DC_I_FULLY_CONNECTED &&
+                          !l->per_channel;
     for (int c = 0; c < l->channels; c++) {
         int32_t m, s;
         volatile float rounded = o->in_scale * l->weight_scales[c];

@@ -39,9 +39,10 @@ static void kernel_grid_matches_definition(void **state)
     (void)state;
     struct dc_random random;
     int kernels = 0, wide = 0;
-    enum { TRIALS = 120, PROFILES = 6 };
-    static const char *const names[PROFILES] = {"tflm",        "ruy",         "litert-xnnpack",
-                                                "onnxruntime", "pot-half-up", "pot-half-even"};
+    enum { TRIALS = 140, PROFILES = 7 };
+    static const char *const names[PROFILES] = {"tflm",          "ruy",         "litert-xnnpack",
+                                                "onnxruntime",   "pot-half-up", "pot-half-even",
+                                                "litert-builtin"};
     dc_random_start(&random, 14, DC_PURPOSE_TEST, 0, 0);
     for (int trial = 0; trial < TRIALS; trial++) {
         const int kernel = trial % 4 == 0 ? 1 : 3, pad = (int)dc_random_below(&random, 2);
@@ -68,7 +69,7 @@ static void kernel_grid_matches_definition(void **state)
             .per_channel = true,
         };
         struct dc_imodel *m = test_one_layer_model(
-            dc_profile_find(names[(trial + trial / 7) % PROFILES]), 5 + trial % 3,
+            dc_profile_find(names[(trial + trial / 6) % PROFILES]), 5 + trial % 3,
             5 + (int)dc_random_below(&random, 40), channels, &wanted, &random);
         // Half to even of a shift is the float's while float32 holds the sum.
         wide += strcmp(m->profile->name, "pot-half-even") == 0 &&
@@ -111,11 +112,13 @@ static void kernel_rescale_matches_definition(void **state)
 {
     (void)state;
     struct dc_random random;
-    enum { CHANNELS = 96, INPUTS = 3 };
-    static const char *const names[4] = {"tflm", "ruy", "onnxruntime", "litert-xnnpack"};
+    enum { CHANNELS = 96, INPUTS = 3, TRIALS = 40, LEFT = 30, PROFILES = 5 };
+    static const char *const names[PROFILES] = {"tflm", "ruy", "onnxruntime", "litert-xnnpack",
+                                                "litert-builtin"};
     dc_random_start(&random, 15, DC_PURPOSE_TEST, 0, 0);
-    for (int trial = 0; trial < 32; trial++) {
-        const bool too_wide = trial >= 24 && trial % 4 < 2, above_one = trial >= 24 && !too_wide;
+    for (int trial = 0; trial < TRIALS; trial++) {
+        const bool too_wide = trial >= LEFT && trial % 4 < 2;
+        const bool above_one = trial >= LEFT && !too_wide;
         int8_t weights[CHANNELS * INPUTS];
         int32_t biases[CHANNELS];
         float scales[CHANNELS];
@@ -144,13 +147,14 @@ static void kernel_rescale_matches_definition(void **state)
                                         .width = 1,
                                         .channels = INPUTS,
                                         .scale = 1.0f,
-                                        .zero_point = trial * 8 - 128,
+                                        .zero_point = trial * 6 - 128,
                                         .bits = 8,
                                         .clamp_low = -128,
                                         .clamp_high = 127};
         const struct dc_ilayer l = dense_layer(CHANNELS, weights, biases, scales);
         assert_int_equal(dc_imodel_create(&m, "rescale", "",
-                                          dc_profile_find(names[(trial + trial / 4) % 4]), NULL),
+                                          dc_profile_find(names[(trial + trial / 5) % PROFILES]),
+                                          NULL),
                          DC_OK);
         assert_int_equal(dc_imodel_add(m, &input, NULL, NULL), DC_OK);
         assert_int_equal(dc_imodel_add(m, &l, NULL, NULL), DC_OK);

@@ -73,10 +73,14 @@ static int64_t clamped(int64_t x)  // what any code sees: beyond +-1000 all valu
 static void check_requantize(int32_t x, int32_t m, int32_t s)
 {
     const int64_t by_two = oracle_requantize(x, m, s, false);
-    if (s <= 0)
+    const int64_t upward = oracle_requantize_up(x, m, s);
+    if (s <= 0) {
         assert_int_equal(dc_requantize_double(x, m, s), by_two);
-    else
+        assert_int_equal(dc_requantize_double_up(x, m, s), upward);
+    } else {
         assert_int_equal(clamped(dc_requantize_double(x, m, s)), clamped(by_two));
+        assert_int_equal(clamped(dc_requantize_double_up(x, m, s)), clamped(upward));
+    }
     if (s <= 30)
         assert_int_equal(dc_requantize_single(x, m, s), oracle_requantize(x, m, s, true));
 }
@@ -103,18 +107,23 @@ static void requantize_matches_definition(void **state)
     }
 }
 
-// The two roundings are different rules: an input where they part.
+// The roundings are different rules: inputs where they part.
 static void roundings_differ(void **state)
 {
     (void)state;
-    int differences = 0;
-    for (int32_t x = -4096; x < 4096; x++)
-        differences += dc_requantize_double(x, 1431655765, -3) !=
-                       dc_requantize_single(x, 1431655765, -3);
-    assert_true(differences > 0);
+    const int32_t third = 1431655765;  // of 2^32, rounded down: times 6 and 2^-4 nearly a half
+    static const struct {
+        int32_t x, twice, twice_up, once;
+    } cases[] = {{-6, -1, 0, 0}, {6, 1, 1, 0}, {-30, -3, -2, -2}, {30, 3, 3, 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(dc_requantize_double(cases[i].x, third, -3), cases[i].twice);
+        assert_int_equal(dc_requantize_double_up(cases[i].x, third, -3), cases[i].twice_up);
+        assert_int_equal(dc_requantize_single(cases[i].x, third, -3), cases[i].once);
+    }
     assert_int_equal(dc_requantize_double(-1, 1 << 30, 0), 0);
-    assert_int_equal(dc_requantize_double(-2, 1 << 30, -1), -1);  // -0.5 away from zero
-    assert_int_equal(dc_requantize_single(-2, 1 << 30, -1), 0);   // -0.5 up
+    assert_int_equal(dc_requantize_double(-2, 1 << 30, -1), -1);    // -0.5 away from zero
+    assert_int_equal(dc_requantize_double_up(-2, 1 << 30, -1), 0);  // up
+    assert_int_equal(dc_requantize_single(-2, 1 << 30, -1), 0);
 }
 
 static void check_multiplier(double factor)

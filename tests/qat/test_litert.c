@@ -14,17 +14,22 @@
 
 enum { SUMS = 11 };
 
-static int8_t run_one(const struct dc_imodel *m, const int8_t *input)
+static void run(int8_t *codes, const struct dc_imodel *m, const int8_t *input)
 {
     const struct dc_ctx_config config = {.threads = 1};
     struct dc_ctx *ctx = NULL;
     struct dc_engine *engine = NULL;
-    int8_t code;
     assert_int_equal(dc_ctx_create(&ctx, &config, NULL), DC_OK);
     assert_int_equal(dc_engine_create(&engine, ctx, m, NULL), DC_OK);
-    dc_engine_run(engine, &code, input, 1);
+    dc_engine_run(engine, codes, input, 1);
     dc_engine_free(engine);
     dc_ctx_free(ctx);
+}
+
+static int8_t run_one(const struct dc_imodel *m, const int8_t *input)
+{
+    int8_t code;
+    run(&code, m, input);
     return code;
 }
 
@@ -88,8 +93,10 @@ static void dense_ties_go_two_ways(void **state)
     static const struct {
         const char *profile;
         int8_t codes[2];
-    } cases[] = {{"litert-reference", {-38, 15}}, {"litert-xnnpack", {-37, 15}}};
-    for (size_t k = 0; k < 2; k++) {
+    } cases[] = {{"litert-reference", {-38, 15}},
+                 {"litert-xnnpack", {-37, 15}},
+                 {"litert-builtin", {-37, 15}}};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         for (int i = 0; i < 2; i++) {
             const int32_t bias = i == 0 ? -2080 : 1248;
             const int8_t weight = 1;
@@ -107,6 +114,80 @@ static void dense_ties_go_two_ways(void **state)
     }
 }
 
+// The built-in kernels: -2080 / 64 = -32.5 in each channel, zero point -5. The vectors' 8 channels
+// go up, the ninth away from zero.
+static void vectors_send_ties_up(void **state)
+{
+    (void)state;
+    enum { CHANNELS = 9 };
+    static const int8_t weights[CHANNELS] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
+    int32_t biases[CHANNELS];
+    float scales[CHANNELS];
+    for (int c = 0; c < CHANNELS; c++) {
+        biases[c] = -2080;
+        scales[c] = 0x1p-7f;
+    }
+    for (int depthwise = 0; depthwise < 2; depthwise++) {
+        struct dc_imodel *m = start("litert-builtin", 1, depthwise ? CHANNELS : 1, 0.5f);
+        struct dc_ilayer l = layer(depthwise ? DC_I_DEPTHWISE_CONV2D : DC_I_CONV2D, 0.25f, -5);
+        l.channels = CHANNELS;
+        l.kernel_h = l.kernel_w = l.stride_h = l.stride_w = l.dilation_h = l.dilation_w = 1;
+        l.weight_bits = 8;
+        l.per_channel = true;
+        l.weights = weights;
+        l.biases = biases;
+        l.weight_scales = scales;
+        assert_int_equal(dc_imodel_add(m, &l, NULL, NULL), DC_OK);
+        int8_t codes[CHANNELS];
+        run(codes, m, (const int8_t[CHANNELS]){0});
+        for (int c = 0; c < CHANNELS; c++)
+            assert_int_equal(codes[c], depthwise && c == 8 ? -38 : -37);
+        dc_imodel_free(m);
+    }
+}
+
+// The built-in mean of the codes -3, -3, 0, 0 is -1.5: up in the vectors' 16 channels, away in the
+// seventeenth. Zero points 3 and 7 at scales 3 and 4 share round(9 / 4) = 2, not 2.25, and
+// 6 * 3 / 8 = 2.25 rounds twice, to 3.
+static void built_in_means_round_two_ways(void **state)
+{
+    (void)state;
+    enum { CHANNELS = 17 };
+    int8_t x[4 * CHANNELS] = {0}, codes[CHANNELS];
+    for (int c = 0; c < 2 * CHANNELS; c++)
+        x[c] = -3;
+    struct dc_imodel *m = start("litert-builtin", 4, CHANNELS, 0.25f);
+    struct dc_ilayer mean = layer(DC_I_MEAN, 0.25f, 0);
+    mean.channels = CHANNELS;
+    assert_int_equal(dc_imodel_add(m, &mean, NULL, NULL), DC_OK);
+    run(codes, m, x);
+    for (int c = 0; c < CHANNELS; c++)
+        assert_int_equal(codes[c], c < 16 ? -1 : -2);
+    dc_imodel_free(m);
+    struct dc_ilayer input = {.name = "x",
+                              .op = DC_I_INPUT,
+                              .height = 2,
+                              .width = 1,
+                              .channels = 1,
+                              .scale = 3.0f,
+                              .zero_point = 3,
+                              .bits = 8,
+                              .clamp_low = -128,
+                              .clamp_high = 127};
+    assert_int_equal(dc_imodel_create(&m, "litert", "", dc_profile_find("litert-builtin"), NULL),
+                     DC_OK);
+    assert_int_equal(dc_imodel_add(m, &input, NULL, NULL), DC_OK);
+    mean = layer(DC_I_MEAN, 4.0f, 7);
+    assert_int_equal(dc_imodel_add(m, &mean, NULL, NULL), DC_OK);
+    static const int8_t inputs[][2] = {{5, 6}, {3, 3}, {2, 2}};
+    static const int8_t wanted[] = {9, 8, 7};  // exact: 8.875, 7, 6.25
+    for (int i = 0; i < 3; i++) {
+        run(codes, m, inputs[i]);
+        assert_int_equal(codes[0], wanted[i]);
+    }
+    dc_imodel_free(m);
+}
+
 static void refused(const char *profile, float in_scale, const struct dc_ilayer *l,
                     const char *because)
 {
@@ -118,7 +199,7 @@ static void refused(const char *profile, float in_scale, const struct dc_ilayer 
     dc_imodel_free(m);
 }
 
-static void what_the_delegate_leaves_is_refused(void **state)
+static void what_kernels_leave_is_refused(void **state)
 {
     (void)state;
     const int8_t weight = 1;
@@ -138,6 +219,8 @@ static void what_the_delegate_leaves_is_refused(void **state)
     refused("litert-xnnpack", 256.0f, &l, "[2^-10, 2^8)");
     refused("litert-xnnpack", 0x1p-10f, &l, NULL);
     refused("litert-reference", 0x1p-11f, &l, NULL);
+    refused("litert-builtin", 127.5f, &l, "16 bits");
+    refused("litert-builtin", 127.4f, &l, NULL);
 }
 
 int main(void)
@@ -145,7 +228,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(means_end_on_even_codes),
         cmocka_unit_test(dense_ties_go_two_ways),
-        cmocka_unit_test(what_the_delegate_leaves_is_refused),
+        cmocka_unit_test(vectors_send_ties_up),
+        cmocka_unit_test(built_in_means_round_two_ways),
+        cmocka_unit_test(what_kernels_leave_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
