@@ -16,8 +16,8 @@ static enum dc_status write_tflite(const char *path, const struct dc_imodel *mod
 }
 
 static const struct dc_export_format formats[] = {
-    {"onnx", 2, dc_export_onnx, dc_onnx_write},
-    {"tflite", 8, write_tflite, dc_tflite_write_float},
+    {"onnx", 2, dc_export_onnx, dc_onnx_write, NULL},
+    {"tflite", 8, write_tflite, dc_tflite_write_float, dc_tflite_unpacked},
 };
 
 const struct dc_export_format *dc_export_format_find(const char *name)

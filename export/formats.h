@@ -16,6 +16,9 @@ struct dc_export_format {
     enum dc_status (*write_float)(const char *path, const struct dc_graph *graph,
                                   const struct dc_params *params, int input, int output,
                                   const char *name, const char *note, struct dc_error *error);
+    // How many layers' weights of at most 4 bits are written as int8 because the runtime of the
+    // model's profile would not compute the same from packed ones; NULL: never any.
+    int (*unpacked)(const struct dc_imodel *model);
 };
 
 // NULL when there is none of this name, or none that the path's ending names.

@@ -43,8 +43,6 @@ static bool takes_int4(const struct dc_imodel *model, const struct dc_ilayer *l)
 {
     const char *profile = model->profile->name;
     const bool dense = l->op == DC_I_FULLY_CONNECTED;
-    if (l->weight_bits > 4 || model->wide_weights)
-        return false;
     if (strcmp(profile, "tflm") == 0)
         return !(dense && l->per_channel);
     if (strcmp(profile, "litert-builtin") == 0)
@@ -53,6 +51,16 @@ static bool takes_int4(const struct dc_imodel *model, const struct dc_ilayer *l)
         return l->op != DC_I_DEPTHWISE_CONV2D;
     return strcmp(profile, "litert-xnnpack") == 0 && dense &&
            dc_ilayer_size(&model->layers[l->inputs[0]]) % 2 == 0;
+}
+
+int dc_tflite_unpacked(const struct dc_imodel *model)
+{
+    int count = 0;
+    for (int i = 1; i < model->count && !model->wide_weights; i++) {
+        const struct dc_ilayer *l = &model->layers[i];
+        count += dc_ilayer_has_weights(l) && l->weight_bits <= 4 && !takes_int4(model, l);
+    }
+    return count;
 }
 
 // Weights with a scale a channel (one where a fully connected layer has one: its multiplier is then
@@ -87,7 +95,7 @@ static enum dc_status add_weights(struct writer *w, const struct dc_ilayer *l,
         t.rank = 2;
         t.shape[1] = (int32_t)dc_ilayer_size(x);
     }
-    if (takes_int4(w->model, l)) {
+    if (l->weight_bits <= 4 && !w->model->wide_weights && takes_int4(w->model, l)) {
         uint8_t *packed = DC_NEW(w->arena, uint8_t, dc_int4_bytes(l->weight_count), w->error);
         if (!packed)
             return DC_ERR_MEMORY;

@@ -21,4 +21,8 @@
 DC_MUST_USE enum dc_status dc_tflite_write(const char *path, const struct dc_imodel *model,
                                            const char *normalization, struct dc_error *error);
 
+// How many layers have weights of at most 4 bits that dc_tflite_write writes as INT8 though the
+// model does not ask for it.
+int dc_tflite_unpacked(const struct dc_imodel *model);
+
 #endif

@@ -9,6 +9,7 @@
 #include "export/bundle.h"
 #include "export/formats.h"
 #include "export/verify.h"
+#include "qat/profile.h"
 #include "run/quantization.h"
 #include "run/report.h"
 #include "run/run_internal.h"
@@ -154,6 +155,17 @@ static char *describe(struct dc_run *run, const struct dc_stage *from, struct dc
     return copy;
 }
 
+static void warn_of_wide_weights(const struct dc_run *run, const struct dc_export_format *format,
+                                 const struct dc_imodel *model)
+{
+    const int count = format && format->unpacked ? format->unpacked(model) : 0;
+    if (count > 0)
+        dc_log(run->ctx, DC_LOG_WARNING,
+               "%s: 4-bit weights of %d layers are written as int8: the runtime of profile %s does "
+               "not compute the same from packed ones (docs/integers.md)",
+               format->name, count, model->profile->name);
+}
+
 enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, const char *profile,
                              const char *directory, const struct dc_texts *formats, int64_t vectors,
                              bool verify, json_t *result, struct dc_error *error)
@@ -175,6 +187,8 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
     if (status == DC_OK)
         status = write_and_verify(run, from, model, directory, formats, vectors, verify, result,
                                   error);
+    for (int i = 0; status == DC_OK && formats && i < formats->count; i++)
+        warn_of_wide_weights(run, dc_export_format_find(formats->items[i]), model);
     dc_imodel_free(model);
     dc_stage_network_close(&network);
     return status;
@@ -203,6 +217,7 @@ enum dc_status dc_run_export_file(struct dc_run *run, const struct dc_stage *fro
     if (status == DC_OK && from->quantizes) {
         dc_target_apply(model, &run->experiment->limits);
         status = format->write(path, model, error);
+        warn_of_wide_weights(run, format, model);
     }
     if (status == DC_OK && !from->quantizes)
         status = format->write_float(path, network.graph, network.params, network.image,

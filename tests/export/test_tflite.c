@@ -292,11 +292,13 @@ static void weights_of_four_bits_are_packed(void **state)
                                                    cases[i].width, 3, &layer, &random);
         struct dc_arena *arena = read_back(m);
         uint32_t model = follow(0), codes = child(model, 1);
+        assert_int_equal(dc_tflite_unpacked(m), cases[i].bits <= 4 && cases[i].type == 9);
         for (int64_t k = 0; k < m->layers[1].weight_count; k++)
             assert_int_equal(weight_of(model, k, (int)cases[i].type), m->layers[1].weights[k]);
         assert_int_equal(u32(field(follow(item(codes, u32(codes) - 1)), 2)), cases[i].version);
         dc_arena_free(arena);
         m->wide_weights = true;  // as a target may want
+        assert_int_equal(dc_tflite_unpacked(m), 0);
         arena = read_back(m);
         model = follow(0);
         codes = child(model, 1);

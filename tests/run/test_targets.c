@@ -192,6 +192,25 @@ static void alignment_is_the_targets(void **state)
     free(code);
 }
 
+// 4-bit weights that a file holds as int8 are said, unless the target asks for that.
+static void weights_that_are_not_packed_are_said(void **state)
+{
+    (void)state;
+    const struct child here = {.folder = root};
+    for (int packed = 0; packed < 2; packed++) {
+        tiny_text(test_path("case.yaml"),
+                  packed ? "name: small\nprofile: litert-xnnpack\nweight_bits: [4]\n"
+                         : "name: small\nprofile: litert-xnnpack\nweight_bits: [4]\n"
+                           "packed_weights: false\n");
+        DECANT(&outcome, &here, "run", "export.yaml", "--run", packed ? "packed" : "wide", "--set",
+               "target=case.yaml", "--set", "stages.quantized.quantize={weights: 4}", "--set",
+               "stages.int8.formats=[bundle, c, tflite]");
+        assert_outcome(&outcome, "weights of 4 bits", 0, (const char *const[OUTCOME_WORDS]){NULL});
+        assert_true(packed == (strstr(outcome.err, "layers are written as int8: the runtime of "
+                                                   "profile litert-xnnpack") != NULL));
+    }
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -216,6 +235,7 @@ int main(void)
         cmocka_unit_test(formats_hold_what_they_can),
         cmocka_unit_test(functions_are_the_targets),
         cmocka_unit_test(alignment_is_the_targets),
+        cmocka_unit_test(weights_that_are_not_packed_are_said),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
