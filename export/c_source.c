@@ -197,11 +197,10 @@ static void put_kernels(const struct source *s)
     }
 }
 
-// Integers where softmax computes in fixed point.
 static void put_exponentials(const struct source *s, const char *id, const struct dc_ilayer *l)
 {
     int32_t integers[DC_EXPONENTIALS];
-    if (variant_of(s->model->profile, DC_I_SOFTMAX)) {
+    if (dc_softmax_of_integers(s->model->profile)) {
         for (int i = 0; i < DC_EXPONENTIALS; i++)
             integers[i] = (int32_t)l->exponentials[i];
         put_int32(s->out, id, "exponentials", integers, DC_EXPONENTIALS);
@@ -291,7 +290,7 @@ static void put_layer(const struct source *s, int i)
         fprintf(f, "    .table = %s_table,\n", id);
     if (l->exponentials)
         fprintf(f, "    .%sexponentials = %s_exponentials,\n",
-                variant_of(profile, DC_I_SOFTMAX) ? "" : "float_", id);
+                dc_softmax_of_integers(profile) ? "" : "float_", id);
     if (multiplies_doubles(profile, l))
         fprintf(f, "    .factors = %s_factors,\n", id);
     if (l->rescales > 0)

@@ -254,116 +254,6 @@ static const char average_pool[] =
     "}\n"
     "\n";
 
-static const char add_even[] =
-    "/* Both inputs as float32 values (factors 0 and 1), their sum in steps of the output (2). */\n"
-    "static void add(int8_t *y, const int8_t *a, const int8_t *b, const struct layer *l)\n"
-    "{\n"
-    "    const int32_t *m = l->multipliers, *s = l->shifts;\n"
-    "    const float first = factor(m[0], s[0]), second = factor(m[1], s[1]), step = factor(m[2], "
-    "s[2]);\n"
-    "    const int32_t count = (int32_t)l->out_h * l->out_w * l->out_c;\n"
-    "    int32_t i;\n"
-    "    for (i = 0; i < count; i++) {\n"
-    "        const volatile float left = first * (float)(a[i] - l->in_zero);\n"
-    "        const volatile float right = second * (float)(b[i] - l->other_zero);\n"
-    "        const volatile float sum = left + right;\n"
-    "        const volatile float steps = sum / step;\n"
-    "        y[i] = finish(nearest_even(steps) + l->out_zero, l);\n"
-    "    }\n"
-    "}\n"
-    "\n";
-
-static const char average_pool_even[] =
-    "/* The mean of the taps inside the input; a half goes to the even step from the zero point. "
-    "*/\n"
-    "static void average_pool(int8_t *y, const int8_t *x, const struct layer *l)\n"
-    "{\n"
-    "    int oy, ox, c, ky, kx;\n"
-    "    for (oy = 0; oy < l->out_h; oy++)\n"
-    "        for (ox = 0; ox < l->out_w; ox++)\n"
-    "            for (c = 0; c < l->out_c; c++) {\n"
-    "                int32_t sum = 0, taps = 0;\n"
-    "                for (ky = 0; ky < l->kernel_h; ky++)\n"
-    "                    for (kx = 0; kx < l->kernel_w; kx++) {\n"
-    "                        const int iy = oy * l->stride_h + ky - l->pad_top;\n"
-    "                        const int ix = ox * l->stride_w + kx - l->pad_left;\n"
-    "                        if (iy >= 0 && iy < l->in_h && ix >= 0 && ix < l->in_w) {\n"
-    "                            sum += x[((int32_t)iy * l->in_w + ix) * l->in_c + c] - "
-    "l->in_zero;\n"
-    "                            taps++;\n"
-    "                        }\n"
-    "                    }\n"
-    "                {\n"
-    "                    const volatile float mean = (float)sum / (float)taps;\n"
-    "                    *y++ = finish(nearest_even(mean) + l->out_zero, l);\n"
-    "                }\n"
-    "            }\n"
-    "}\n"
-    "\n";
-
-static const char add_plane[] =
-    "/* Both inputs by integer multipliers, one shift with ties upward, as XNNPACK. */\n"
-    "static void add(int8_t *y, const int8_t *a, const int8_t *b, const struct layer *l)\n"
-    "{\n"
-    "    const int32_t *m = l->multipliers, shift = 1 - l->shifts[2];\n"
-    "    const int32_t count = (int32_t)l->out_h * l->out_w * l->out_c;\n"
-    "    int32_t i;\n"
-    "    for (i = 0; i < count; i++) {\n"
-    "        const int64_t sum = (int64_t)m[0] * (a[i] - l->in_zero) +\n"
-    "                            (int64_t)m[1] * (b[i] - l->other_zero);\n"
-    "        y[i] = finish(((sum + ((int64_t)1 << (shift - 1))) >> shift) + l->out_zero, l);\n"
-    "    }\n"
-    "}\n"
-    "\n";
-
-static const char mean_offset[] =
-    "/* Over height and width; the zero points' share is one float32, added before the rounding. "
-    "*/\n"
-    "static void mean(int8_t *y, const int8_t *x, const struct layer *l)\n"
-    "{\n"
-    "    const int32_t positions = (int32_t)l->in_h * l->in_w;\n"
-    "    const float f = factor(l->multipliers[0], l->shifts[0]);\n"
-    "    const volatile float zeros = (float)(positions * l->in_zero) * f;\n"
-    "    const volatile float offset = (float)l->out_zero - zeros;\n"
-    "    int32_t i;\n"
-    "    int c;\n"
-    "    for (c = 0; c < l->out_c; c++) {\n"
-    "        volatile float code;\n"
-    "        int32_t sum = 0;\n"
-    "        for (i = 0; i < positions; i++)\n"
-    "            sum += x[i * l->in_c + c];\n"
-    "        code = (float)sum * f;\n"
-    "        code = code + offset;\n"
-    "        y[c] = finish(nearest_even(code), l);\n"
-    "    }\n"
-    "}\n"
-    "\n";
-
-static const char fully_connected_away[] =
-    "/* Weights [out_c][inputs]. The product is a double (volatile: not fused, not wider), a half "
-    "goes\n"
-    "   away from zero, as in LiteRT's reference kernel; beyond 1024 the clamp comes next anyway. "
-    "*/\n"
-    "static void fully_connected(int8_t *y, const int8_t *x, const struct layer *l)\n"
-    "{\n"
-    "    const int32_t inputs = (int32_t)l->in_h * l->in_w * l->in_c;\n"
-    "    const int8_t *w = l->weights;\n"
-    "    int32_t i;\n"
-    "    int o;\n"
-    "    for (o = 0; o < l->out_c; o++, w += inputs) {\n"
-    "        volatile double value;\n"
-    "        double rest;\n"
-    "        int32_t sum = l->biases[o], whole;\n"
-    "        for (i = 0; i < inputs; i++)\n"
-    "            sum += w[i] * (x[i] - l->in_zero);\n"
-    "        value = (double)sum * l->factors[o];\n"
-    "        whole = value > 1024.0 ? 1024 : value < -1024.0 ? -1024 : (int32_t)value;\n"
-    "        rest = value - (double)whole;\n"
-    "        y[o] = finish(whole + (rest >= 0.5) - (rest <= -0.5) + l->out_zero, l);\n"
-    "    }\n"
-    "}\n"
-    "\n";
-
 static const char max_pool[] =
     "static void max_pool(int8_t *y, const int8_t *x, const struct layer *l)\n"
     "{\n"
@@ -401,25 +291,6 @@ static const char mean[] = "/* Over height and width; the multiplier holds the d
                            "    }\n"
                            "}\n"
                            "\n";
-
-static const char mean_codes[] =
-    "/* Over height and width; codes are summed as they are, biases[0] holds the zero points' "
-    "share. "
-    "*/\n"
-    "static void mean(int8_t *y, const int8_t *x, const struct layer *l)\n"
-    "{\n"
-    "    const int32_t positions = (int32_t)l->in_h * l->in_w;\n"
-    "    int32_t i;\n"
-    "    int c;\n"
-    "    for (c = 0; c < l->out_c; c++) {\n"
-    "        int32_t sum = 0;\n"
-    "        for (i = 0; i < positions; i++)\n"
-    "            sum += x[i * l->in_c + c];\n"
-    "        y[c] = finish(round_twice(sum, l->multipliers[0], l->shifts[0], c < l->upward) + "
-    "l->biases[0], l);\n"
-    "    }\n"
-    "}\n"
-    "\n";
 
 static const char reshape[] = "static void copy(int8_t *y, const int8_t *x, int32_t count)\n"
                               "{\n"
@@ -509,56 +380,6 @@ static const char softmax[] =
     "}\n"
     "\n";
 
-static const char softmax_fixed[] =
-    "/* round(a * b / 2^31), ties upward. */\n"
-    "static int32_t high_product(int32_t a, int32_t b)\n"
-    "{\n"
-    "    return (int32_t)(((int64_t)a * b + ((int64_t)1 << 30)) >> 31);\n"
-    "}\n"
-    "\n"
-    "/* 1 / (1 + a), both fractions of 2^31, by Newton's steps. */\n"
-    "static int32_t reciprocal(int32_t a)\n"
-    "{\n"
-    "    const int32_t half = (int32_t)(((int64_t)a + ((int64_t)1 << 31)) / 2);\n"
-    "    int64_t x = 1515870810 + (int64_t)high_product(half, -1010580540);\n"
-    "    int k;\n"
-    "    for (k = 0; k < 3; k++)\n"
-    "        x += 4 * (int64_t)high_product((int32_t)x, ((int32_t)1 << 29) - high_product(half, "
-    "(int32_t)x));\n"
-    "    return x > INT32_MAX / 2 ? INT32_MAX : (int32_t)(2 * x);\n"
-    "}\n"
-    "\n"
-    "/* Over the channels, in fixed point: exponentials are fractions of 2^31, their sum counts "
-    "2^-19,\n"
-    "   as TensorFlow Lite Micro and CMSIS-NN. */\n"
-    "static void softmax(int8_t *y, const int8_t *x, const struct layer *l)\n"
-    "{\n"
-    "    const int32_t positions = (int32_t)l->out_h * l->out_w;\n"
-    "    int32_t i;\n"
-    "    int c;\n"
-    "    for (i = 0; i < positions; i++, x += l->out_c, y += l->out_c) {\n"
-    "        const int32_t *e;\n"
-    "        int64_t sum = 0;\n"
-    "        int32_t inverse;\n"
-    "        int most = -128, right = 35;\n"
-    "        for (c = 0; c < l->out_c; c++)\n"
-    "            most = x[c] > most ? x[c] : most;\n"
-    "        e = l->exponentials + 255 - most;\n"
-    "        for (c = 0; c < l->out_c; c++)\n"
-    "            sum += ((int64_t)e[x[c]] + 2048) >> 12;\n"
-    "        for (; sum < (int64_t)1 << 31; right--)\n"
-    "            sum *= 2;\n"
-    "        inverse = reciprocal((int32_t)(sum - ((int64_t)1 << 31)));\n"
-    "        for (c = 0; c < l->out_c; c++) {\n"
-    "            const int64_t share = high_product(inverse, e[x[c]]);\n"
-    "            const int64_t code = right > 31 ? 0 : (share + ((int64_t)1 << (right - 1))) >> "
-    "right;\n"
-    "            y[c] = finish(code + l->out_zero, l);\n"
-    "        }\n"
-    "    }\n"
-    "}\n"
-    "\n";
-
 const char *const dc__c_kernels[DC_IOP_COUNT] = {
     [DC_I_INPUT] = NULL,
     [DC_I_CONV2D] = conv2d,
@@ -574,15 +395,4 @@ const char *const dc__c_kernels[DC_IOP_COUNT] = {
     [DC_I_SLICE] = slice,
     [DC_I_TABLE] = table,
     [DC_I_SOFTMAX] = softmax,
-};
-
-const struct dc__c_variant dc__c_variants[] = {
-    {DC_I_ADD, "float_even", add_even},
-    {DC_I_ADD, "plane", add_plane},
-    {DC_I_AVERAGE_POOL, "float_even", average_pool_even},
-    {DC_I_MEAN, "float_even_offset", mean_offset},
-    {DC_I_MEAN, "double_up", mean_codes},
-    {DC_I_FULLY_CONNECTED, "double_away", fully_connected_away},
-    {DC_I_SOFTMAX, "fixed_point", softmax_fixed},
-    {DC_I_INPUT, NULL, NULL},
 };

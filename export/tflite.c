@@ -49,8 +49,8 @@ static bool takes_int4(const struct dc_imodel *model, const struct dc_ilayer *l)
         return true;
     if (strcmp(profile, "litert-reference") == 0)
         return l->op != DC_I_DEPTHWISE_CONV2D;
-    return strcmp(profile, "litert-xnnpack") == 0 && dense &&
-           dc_ilayer_size(&model->layers[l->inputs[0]]) % 2 == 0;
+    return (strcmp(profile, "litert-xnnpack") == 0 || strcmp(profile, "litert-arm64") == 0) &&
+           dense && dc_ilayer_size(&model->layers[l->inputs[0]]) % 2 == 0;
 }
 
 int dc_tflite_unpacked(const struct dc_imodel *model)

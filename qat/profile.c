@@ -393,25 +393,30 @@ static void xnnpack_mean(int8_t *codes, const int32_t *accumulators, const struc
     }
 }
 
-static const struct dc_profile profile_litert_xnnpack = {
-    .name = "litert-xnnpack",
-    .h_swish_in_16_bits = true,
-    .rounding = "float_even",
-    .formula = "half_to_even(float32(float32(x) * float32(m * 2^(s - 31))))",
-    .ops = {[DC_I_CONV2D] = {.by = "delegate"},
-            [DC_I_DEPTHWISE_CONV2D] = {.by = "delegate"},
-            [DC_I_FULLY_CONNECTED] = {.by = "delegate"},
-            [DC_I_ADD] = {.rounding = "plane", .by = "delegate"},
-            [DC_I_MEAN] = {.rounding = "float_even_offset", .by = "delegate"},
-            [DC_I_AVERAGE_POOL] = {.rounding = "half_away", .by = "built-in"},
-            [DC_I_SOFTMAX] = {.by = "built-in"}},
-    .refuses = xnnpack_refuses,
-    .derive = xnnpack_derive,
-    .requantize = even_requantize,
-    .add = xnnpack_add,
-    .mean = xnnpack_mean,
-    .average = average,
-};
+// The built-in softmax is another on 64-bit ARM.
+#define DC_XNNPACK_PROFILE(id, name_, softmax)                                                     \
+    static const struct dc_profile id = {                                                          \
+        .name = (name_),                                                                           \
+        .h_swish_in_16_bits = true,                                                                \
+        .rounding = "float_even",                                                                  \
+        .formula = "half_to_even(float32(float32(x) * float32(m * 2^(s - 31))))",                  \
+        .ops = {[DC_I_CONV2D] = {.by = "delegate"},                                                \
+                [DC_I_DEPTHWISE_CONV2D] = {.by = "delegate"},                                      \
+                [DC_I_FULLY_CONNECTED] = {.by = "delegate"},                                       \
+                [DC_I_ADD] = {.rounding = "plane", .by = "delegate"},                              \
+                [DC_I_MEAN] = {.rounding = "float_even_offset", .by = "delegate"},                 \
+                [DC_I_AVERAGE_POOL] = {.rounding = "half_away", .by = "built-in"},                 \
+                [DC_I_SOFTMAX] = {.rounding = (softmax), .by = "built-in"}},                       \
+        .refuses = xnnpack_refuses,                                                                \
+        .derive = xnnpack_derive,                                                                  \
+        .requantize = even_requantize,                                                             \
+        .add = xnnpack_add,                                                                        \
+        .mean = xnnpack_mean,                                                                      \
+        .average = average,                                                                        \
+    }
+
+DC_XNNPACK_PROFILE(profile_litert_xnnpack, "litert-xnnpack", NULL);
+DC_XNNPACK_PROFILE(profile_litert_arm64, "litert-arm64", "16_bits");
 
 // LiteRT's built-in kernels, which run where it is given no delegate, on x86. TFLM's arithmetic,
 // but the second rounding of a sum sends ties upward where vectors compute it: in all of a
@@ -511,6 +516,7 @@ static const struct dc_profile *const profiles[] = {&profile_tflm,
                                                     &profile_ruy,
                                                     &profile_litert_reference,
                                                     &profile_litert_xnnpack,
+                                                    &profile_litert_arm64,
                                                     &profile_litert_builtin,
                                                     &profile_onnxruntime,
                                                     &profile_pot_half_up,

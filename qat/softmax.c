@@ -1,4 +1,4 @@
-// Owns the two softmaxes of runtimes, from a layer's table of exponentials.
+// Owns the three softmaxes of runtimes, from a layer's table of exponentials.
 
 #include "qat/softmax.h"
 
@@ -8,11 +8,18 @@
 #include "core/math.h"
 #include "qat/fixed_point.h"
 
-enum { INTEGER_BITS = 5, SUM_BITS = 12, HIGHEST = DC_EXPONENTIALS - 1 };
+enum { INTEGER_BITS = 5, SUM_BITS = 12, HIGHEST = DC_EXPONENTIALS - 1, MOST_16_BITS = 65535 };
 
-static bool is_fixed(const struct dc_profile *profile)
+static double float_exponential(int difference, float scale)
 {
-    return strcmp(dc_profile_rounding(profile, DC_I_SOFTMAX), "fixed_point") == 0;
+    const float x = scale * (float)difference;
+    return (double)(float)dc_exp((double)x);
+}
+
+static double short_exponential(int difference, float scale)
+{
+    const float e = (float)float_exponential(difference, scale) * MOST_16_BITS;
+    return floor((double)e + 0.5);
 }
 
 static double fixed_exponential(int difference, float scale)
@@ -27,16 +34,6 @@ static double fixed_exponential(int difference, float scale)
                                       INTEGER_BITS);
 }
 
-void dc_fill_exponentials(double *exponentials, const struct dc_ilayer *input,
-                          const struct dc_profile *profile)
-{
-    for (int i = 0; i < DC_EXPONENTIALS; i++) {
-        const float x = input->scale * (float)(i - HIGHEST);
-        exponentials[i] = is_fixed(profile) ? fixed_exponential(i - HIGHEST, input->scale)
-                                            : (double)(float)dc_exp((double)x);
-    }
-}
-
 static int8_t finish(int64_t code, const struct dc_ilayer *layer)
 {
     return (int8_t)(code < layer->clamp_low    ? layer->clamp_low
@@ -44,8 +41,34 @@ static int8_t finish(int64_t code, const struct dc_ilayer *layer)
                                                : code);
 }
 
-// e: the exponential of code 0. A shift of more than 31 bits, which only sums of 2^28 and more ask
-// for, is undefined in TFLite; what it divides is 0 then.
+// e: the exponential of code 0, here and below.
+static void in_float32(int8_t *codes, const int8_t *x, const struct dc_ilayer *layer,
+                       const double *e)
+{
+    float sum = 0.0f;
+    for (int c = 0; c < layer->channels; c++)
+        sum += (float)e[x[c]];
+    const float inverse = 1.0f / (sum * layer->scale);
+    for (int c = 0; c < layer->channels; c++)
+        codes[c] = finish((int64_t)((double)((float)e[x[c]] * inverse) + 0.5) + layer->zero_point,
+                          layer);
+}
+
+static void in_16_bits(int8_t *codes, const int8_t *x, const struct dc_ilayer *layer,
+                       const double *e)
+{
+    int32_t sum = 0, multiplier, shift;
+    for (int c = 0; c < layer->channels; c++)
+        sum += (int32_t)e[x[c]];
+    const float inverse = 1.0f / ((float)sum * layer->scale);
+    dc_quantize_multiplier(&multiplier, &shift, (double)inverse, 0);
+    for (int c = 0; c < layer->channels; c++)
+        codes[c] = finish(
+            dc_requantize_double((int32_t)e[x[c]], multiplier, shift) + layer->zero_point, layer);
+}
+
+// A shift of more than 31 bits, which only sums of 2^28 and more ask for, is undefined in TFLite;
+// what it divides is 0 then.
 static void in_fixed_point(int8_t *codes, const int8_t *x, const struct dc_ilayer *layer,
                            const double *e)
 {
@@ -65,16 +88,36 @@ static void in_fixed_point(int8_t *codes, const int8_t *x, const struct dc_ilaye
     }
 }
 
-static void in_float32(int8_t *codes, const int8_t *x, const struct dc_ilayer *layer,
-                       const double *e)
+struct arithmetic {
+    const char *rounding;  // NULL: any other
+    bool integers;
+    double (*exponential)(int difference, float scale);
+    void (*share)(int8_t *codes, const int8_t *x, const struct dc_ilayer *layer, const double *e);
+};
+static const struct arithmetic arithmetics[] = {
+    {"fixed_point", true, fixed_exponential, in_fixed_point},
+    {"16_bits", true, short_exponential, in_16_bits},
+    {NULL, false, float_exponential, in_float32}};
+
+static const struct arithmetic *arithmetic_of(const struct dc_profile *profile)
 {
-    float sum = 0.0f;
-    for (int c = 0; c < layer->channels; c++)
-        sum += (float)e[x[c]];
-    const float inverse = 1.0f / (sum * layer->scale);
-    for (int c = 0; c < layer->channels; c++)
-        codes[c] = finish((int64_t)((double)((float)e[x[c]] * inverse) + 0.5) + layer->zero_point,
-                          layer);
+    const char *rounding = dc_profile_rounding(profile, DC_I_SOFTMAX);
+    const struct arithmetic *a = arithmetics;
+    while (a->rounding && strcmp(a->rounding, rounding) != 0)
+        a++;
+    return a;
+}
+
+bool dc_softmax_of_integers(const struct dc_profile *profile)
+{
+    return arithmetic_of(profile)->integers;
+}
+
+void dc_fill_exponentials(double *exponentials, const struct dc_ilayer *input,
+                          const struct dc_profile *profile)
+{
+    for (int i = 0; i < DC_EXPONENTIALS; i++)
+        exponentials[i] = arithmetic_of(profile)->exponential(i - HIGHEST, input->scale);
 }
 
 void dc_softmax(int8_t *codes, const int8_t *x, const struct dc_ilayer *layer,
@@ -83,6 +126,5 @@ void dc_softmax(int8_t *codes, const int8_t *x, const struct dc_ilayer *layer,
     int largest = x[0];
     for (int c = 1; c < layer->channels; c++)
         largest = x[c] > largest ? x[c] : largest;
-    const double *e = layer->exponentials + HIGHEST - largest;
-    (is_fixed(profile) ? in_fixed_point : in_float32)(codes, x, layer, e);
+    arithmetic_of(profile)->share(codes, x, layer, layer->exponentials + HIGHEST - largest);
 }

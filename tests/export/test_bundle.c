@@ -87,9 +87,11 @@ static void assert_layers_equal(const struct dc_ilayer *a, const struct dc_ilaye
 static void bundle_reads_back_and_verifies(void **state)
 {
     (void)state;
-    static const char *const profiles[] = {"tflm",           "ruy",           "onnxruntime",
-                                           "pot-half-up",    "pot-half-even", "litert-reference",
-                                           "litert-xnnpack", "litert-builtin"};
+    static const char *const profiles[] = {"tflm",           "ruy",
+                                           "onnxruntime",    "pot-half-up",
+                                           "pot-half-even",  "litert-reference",
+                                           "litert-xnnpack", "litert-builtin",
+                                           "litert-arm64"};
     for (uint64_t i = 0; i < sizeof profiles / sizeof *profiles; i++) {
         struct dc_error error;
         struct dc_imodel *again = NULL;

@@ -9,6 +9,7 @@ import collections
 import lzma
 import os
 import pathlib
+import platform
 import subprocess
 import sys
 
@@ -17,6 +18,9 @@ import numpy as np
 # Judge: the engine's profile, and whether every byte must be equal.
 JUDGES = {"tflm": ("tflm", True), "reference": ("litert-reference", True),
           "xnnpack": ("litert-xnnpack", True), "builtin": ("litert-builtin", True)}
+ARM64 = {"xnnpack": ("litert-arm64", True), "reference": ("litert-reference", True)}
+if platform.machine() == "aarch64":
+    JUDGES = ARM64
 ROWS = 180
 REAL = 100
 

@@ -489,6 +489,30 @@ void oracle_integer_softmax(int8_t *codes, const int8_t *x, const struct oracle_
         codes[c] = clamp(oracle_divide_pot(oracle_srdhm(inverse, e[c]), bits + 4) - 128, l);
 }
 
+void oracle_short_softmax(int8_t *codes, bool *doubtful, const int8_t *x,
+                          const struct oracle_layer *l)
+{
+    int32_t m, shift;
+    int largest = -128;
+    int64_t e[4096], sum = 0;
+    bool any = false;
+    for (int c = 0; c < l->in_c; c++)
+        largest = x[c] > largest ? x[c] : largest;
+    for (int c = 0; c < l->in_c; c++) {
+        const float d = narrow((double)l->in_scale * (x[c] - largest));
+        const long double share = 65535.0L * expl((long double)d), whole = floorl(share);
+        e[c] = (int64_t)whole + (share - whole >= 0.5L);
+        any = any || fabsl(share - whole - 0.5L) < 65535.0L * 0x1p-22L;  // some units of float32
+        sum += e[c];
+    }
+    const float part = narrow((double)narrow((double)sum) / 256.0);
+    oracle_multiplier(&m, &shift, (double)narrow(1.0 / (double)part), false);
+    for (int c = 0; c < l->in_c; c++) {
+        codes[c] = clamp(oracle_requantize(e[c], m, shift, false) - 128, l);
+        doubtful[c] = any;
+    }
+}
+
 void oracle_share_codes(int8_t *codes, bool *doubtful, const int8_t *x, double close,
                         const struct oracle_layer *l)
 {

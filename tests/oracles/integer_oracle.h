@@ -60,6 +60,9 @@ int8_t oracle_function_code(bool *doubtful, enum oracle_function function, int c
 void oracle_integer_softmax(int8_t *codes, const int8_t *x, const struct oracle_layer *layer);
 void oracle_share_codes(int8_t *codes, bool *doubtful, const int8_t *x, double close,
                         const struct oracle_layer *layer);
+// With exponentials of 16 bits, from its definition; doubtful[c]: where float32's exp could decide.
+void oracle_short_softmax(int8_t *codes, bool *doubtful, const int8_t *x,
+                          const struct oracle_layer *layer);
 // TFLite's h-swish in 16 bits, from its definition.
 int8_t oracle_h_swish16(int code, const struct oracle_layer *layer);
 

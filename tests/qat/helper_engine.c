@@ -33,11 +33,12 @@ struct oracle_layer test_describe(const struct dc_imodel *m, const struct dc_ila
 {
     const struct dc_ilayer *x = &m->layers[l->inputs[0]];
     const bool shifts = strncmp(m->profile->name, "pot-", 4) == 0;
+    const bool delegate = strcmp(m->profile->name, "litert-xnnpack") == 0 ||
+                          strcmp(m->profile->name, "litert-arm64") == 0;
     return (struct oracle_layer){.single = strcmp(m->profile->name, "ruy") == 0 || shifts,
                                  .to_even = strcmp(m->profile->name, "pot-half-even") == 0,
-                                 .even = strcmp(m->profile->name, "onnxruntime") == 0 ||
-                                         strcmp(m->profile->name, "litert-xnnpack") == 0,
-                                 .delegate = strcmp(m->profile->name, "litert-xnnpack") == 0,
+                                 .even = strcmp(m->profile->name, "onnxruntime") == 0 || delegate,
+                                 .delegate = delegate,
                                  .dense_away = strcmp(m->profile->name, "litert-reference") == 0,
                                  .vectors = strcmp(m->profile->name, "litert-builtin") == 0,
                                  .in_h = x->height,
@@ -168,6 +169,8 @@ static void check_layer(const struct dc_imodel *m, int i, const struct dc_itrace
         assert_true(size == l->channels && size <= 64);
         if (strcmp(dc_profile_rounding(m->profile, l->op), "fixed_point") == 0)
             oracle_integer_softmax(codes, x, &o);
+        else if (strcmp(dc_profile_rounding(m->profile, l->op), "16_bits") == 0)
+            oracle_short_softmax(codes, doubtful, x, &o);
         else
             oracle_share_codes(codes, doubtful, x, 256.0 * 0x1p-24 * (double)(size + 5), &o);
         for (int64_t k = 0; k < size; k++)
