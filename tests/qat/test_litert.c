@@ -188,6 +188,40 @@ static void built_in_means_round_two_ways(void **state)
     dc_imodel_free(m);
 }
 
+// The same file on x86 and on 64-bit ARM: softmax at an input scale of 1/16.
+static void phones_have_another_softmax(void **state)
+{
+    (void)state;
+    enum { CHANNELS = 4 };
+    static const int8_t inputs[][CHANNELS] = {
+        {8, -24, -10, 28}, {-28, -28, 29, 27}, {-11, 24, -14, -16}, {-21, -27, 10, -2}};
+    static const struct {
+        const char *profile;
+        int8_t codes[4][CHANNELS];
+    } cases[] = {{"litert-xnnpack",
+                  {{-76, -121, -111, 52},
+                   {-124, -124, 4, -12},
+                   {-106, 71, -110, -112},
+                   {-107, -113, 21, -58}}},
+                 {"litert-arm64",
+                  {{-76, -121, -111, 53},
+                   {-124, -124, 4, -11},
+                   {-106, 71, -109, -112},
+                   {-106, -113, 21, -58}}}};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        struct dc_imodel *m = start(cases[k].profile, 1, CHANNELS, 0x1p-4f);
+        struct dc_ilayer softmax = layer(DC_I_SOFTMAX, 0x1p-8f, -128);
+        softmax.channels = CHANNELS;
+        assert_int_equal(dc_imodel_add(m, &softmax, NULL, NULL), DC_OK);
+        for (int i = 0; i < 4; i++) {
+            int8_t codes[CHANNELS];
+            run(codes, m, inputs[i]);
+            assert_memory_equal(codes, cases[k].codes[i], CHANNELS);
+        }
+        dc_imodel_free(m);
+    }
+}
+
 static void refused(const char *profile, float in_scale, const struct dc_ilayer *l,
                     const char *because)
 {
@@ -230,6 +264,7 @@ int main(void)
         cmocka_unit_test(dense_ties_go_two_ways),
         cmocka_unit_test(vectors_send_ties_up),
         cmocka_unit_test(built_in_means_round_two_ways),
+        cmocka_unit_test(phones_have_another_softmax),
         cmocka_unit_test(what_kernels_leave_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
