@@ -203,7 +203,8 @@ enum dc_status dc_cli_print_json(const json_t *json, struct dc_error *error)
 enum dc_status dc_cli_open_run(struct dc_run **run, const struct dc_cli *cli, const char *directory,
                                struct dc_error *error)
 {
-    const struct dc_run_options how = {.directory = directory, .context = dc_cli_context(cli)};
+    struct dc_run_options how = {.directory = directory, .context = dc_cli_context(cli)};
+    how.context.stop = dc_cli_stop();
     return dc_run_open(run, &how, error);
 }
 

@@ -56,8 +56,11 @@ DC_MUST_USE enum dc_status dc_cli_run_of_bundle(char *run, size_t size, const st
 // `decant verify` of a soft-target cache.
 DC_MUST_USE enum dc_status dc_cli_verify_cache(const struct dc_cli *cli, struct dc_error *error);
 
-// Context settings of the options: threads, log to stderr unless quiet, and the stop flag that
-// SIGINT, SIGTERM and SIGUSR1 raise.
+// Context settings of the options: threads, and a log to stderr unless quiet.
 struct dc_ctx_config dc_cli_context(const struct dc_cli *cli);
+
+// The flag that SIGINT, SIGTERM, SIGUSR1 and SIGHUP raise from now on, for work that ends in order;
+// what the caller's parent ignores, as nohup ignores SIGHUP, stays ignored.
+const volatile sig_atomic_t *dc_cli_stop(void);
 
 #endif

@@ -16,6 +16,8 @@ enum { VERBS = sizeof verbs / sizeof verbs[0] };
 
 static volatile sig_atomic_t stop_requested;
 
+static const int stop_signals[] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP};
+
 static void request_stop(int signal_number)
 {
     (void)signal_number;
@@ -29,18 +31,23 @@ static void log_to_stderr(void *user, enum dc_log_level level, const char *line)
         fprintf(stderr, "%s%s\n", level == DC_LOG_WARNING ? "warning: " : "", line);
 }
 
-struct dc_ctx_config dc_cli_context(const struct dc_cli *cli)
+const volatile sig_atomic_t *dc_cli_stop(void)
 {
-    struct dc_ctx_config config = {.threads = (int)cli->threads, .stop = &stop_requested};
-    if (!cli->quiet)
-        config.log.write = log_to_stderr;
-    struct sigaction action;
+    struct sigaction action, before;
     memset(&action, 0, sizeof action);
     action.sa_handler = request_stop;
     action.sa_flags = (int)(SA_RESETHAND | SA_RESTART);  // a second signal ends the program at once
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL);
+    for (size_t i = 0; i < sizeof stop_signals / sizeof stop_signals[0]; i++)
+        if (sigaction(stop_signals[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaction(stop_signals[i], &action, NULL);
+    return &stop_requested;
+}
+
+struct dc_ctx_config dc_cli_context(const struct dc_cli *cli)
+{
+    struct dc_ctx_config config = {.threads = (int)cli->threads};
+    if (!cli->quiet)
+        config.log.write = log_to_stderr;
     return config;
 }
 

@@ -57,7 +57,8 @@ static enum dc_status inspect_split(struct dc_source **source, const struct dc_c
                                     struct dc_error *error)
 {
     struct dc_source_summary summary;
-    const struct dc_source_spec spec = dc_source_spec_of(cli->positionals[0], split);
+    struct dc_source_spec spec = dc_source_spec_of(cli->positionals[0], split);
+    spec.stop = dc_cli_stop();
     DC_TRY(dc_source_open(source, &spec, error));
     if (cli->out)
         return DC_OK;

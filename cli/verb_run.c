@@ -26,6 +26,7 @@ struct dc_run_options dc_cli_run_options(const struct dc_cli *cli, struct dc_pro
         .context = dc_cli_context(cli),
         .hooks = {view, dc_progress_show, dc_progress_stage, dc_progress_teach},
     };
+    options.context.stop = dc_cli_stop();
     options.context.log = (struct dc_log_sink){log_line, view};
     return options;
 }

@@ -140,6 +140,13 @@ bool dc_stop_requested(const struct dc_ctx *ctx)
     return ctx->stop && *ctx->stop;
 }
 
+enum dc_status dc_check_stop(const volatile sig_atomic_t *stop, struct dc_error *error)
+{
+    if (!stop || !*stop)
+        return DC_OK;
+    return dc_fail(error, DC_ERR_STOPPED, "stopped; what was done before stays, start again");
+}
+
 struct dc_rows dc_chunk_rows(int64_t batch, int chunks, int chunk)
 {
     const int64_t first = batch * chunk / chunks;

@@ -59,6 +59,9 @@ void dc_log(const struct dc_ctx *ctx, enum dc_log_level level, const char *forma
     DC_PRINTF(3, 4);
 
 bool dc_stop_requested(const struct dc_ctx *ctx);
+// DC_ERR_STOPPED where the flag (or NULL) is raised. For loops that have nothing of their own to
+// keep: what earlier stages and checkpoints hold stays.
+DC_MUST_USE enum dc_status dc_check_stop(const volatile sig_atomic_t *stop, struct dc_error *error);
 
 // Rows of a batch that belong to chunk c: [first, first + count). A pure function of the batch
 // size: boundaries do not know about threads. Chunks may be empty.

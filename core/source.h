@@ -7,6 +7,7 @@
 #ifndef DC_CORE_SOURCE_H
 #define DC_CORE_SOURCE_H
 
+#include "core/context.h"
 #include "core/tensor.h"
 
 struct dc_source;
@@ -23,12 +24,13 @@ struct dc_source_ops {
 struct dc_source {
     const struct dc_source_ops *ops;
     int64_t count;
-    struct dc_shape sample;          // [height, width, channels] or [values]; no batch dimension
-    enum dc_dtype dtype;             // DC_U8 or DC_F32
-    int classes;                     // 0: no labels
-    const char *const *class_names;  // [classes], or NULL
-    const int32_t *labels;           // [count] in [0, classes), or NULL
-    uint64_t hash;                   // of the content, for env.json and caches
+    struct dc_shape sample;             // [height, width, channels] or [values]; no batch dimension
+    enum dc_dtype dtype;                // DC_U8 or DC_F32
+    int classes;                        // 0: no labels
+    const char *const *class_names;     // [classes], or NULL
+    const int32_t *labels;              // [count] in [0, classes), or NULL
+    uint64_t hash;                      // of the content, for env.json and caches
+    const volatile sig_atomic_t *stop;  // raised: passes over the whole source end; or NULL
 };
 
 DC_MUST_USE static inline enum dc_status dc_source_read(const struct dc_source *source, int64_t id,

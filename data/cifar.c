@@ -76,6 +76,7 @@ static enum dc_status load(struct dc__memory *memory, const struct dc_source_spe
     for (const char *const *base = dc__is_test(spec) ? layout->test : layout->train; *base;
          base++) {
         struct dc_arena *scratch = NULL;  // one for each file: the decoded bytes go at once
+        DC_TRY(dc_check_stop(spec->stop, error));
         DC_TRY(dc_arena_create(&scratch, error));
         const enum dc_status status = load_file(memory, spec->path, *base, layout, scratch, error);
         dc_arena_free(scratch);

@@ -19,6 +19,7 @@ static enum dc_status write_inputs(struct dc_h5 *file, const char *name,
     for (int64_t first = 0; first < source->count; first += rows) {
         const int64_t left = source->count - first;
         const int64_t n = left < rows ? left : rows;
+        DC_TRY(dc_check_stop(source->stop, error));
         for (int64_t i = 0; i < n; i++)
             DC_TRY_IN(dc_source_read(source, first + i, block + (size_t)i * bytes, error), error,
                       "sample %" PRId64, first + i);

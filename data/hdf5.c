@@ -202,6 +202,7 @@ static enum dc_status scan_rows(struct stream *stream, const char *path, struct 
     const int64_t values = dc_shape_count(&source->sample);
     uint64_t hash = dc__hash_start(source);
     for (int64_t i = 0; i < source->count; i++) {
+        DC_TRY(dc_check_stop(source->stop, error));
         if (i % stream->block_rows == 0)
             DC_TRY(read_block(stream, i, error));
         const uint8_t *sample = stream->block + (size_t)(i - stream->first) * bytes;
@@ -258,6 +259,7 @@ static enum dc_status open_hdf5(struct dc_source **source, const struct dc_sourc
     if (!stream)
         return dc_fail(error, DC_ERR_MEMORY, "out of memory");
     stream->source.ops = &streamed;
+    stream->source.stop = spec->stop;
     pthread_mutex_init(&stream->lock, NULL);
     const enum dc_status status = prepare(stream, spec, error);
     if (status == DC_OK)

@@ -18,6 +18,7 @@ enum dc_status dc_source_inspect(struct dc_source_summary *summary, const struct
         ids[id] = id;
         if (source->labels)
             counts[source->labels[id]]++;
+        DC_TRY(dc_check_stop(source->stop, error));
         DC_TRY(dc_source_read(source, id, raw, error));
         dc_values_to_float(x, raw, source->dtype, values);
         if (id == 0)

@@ -335,6 +335,7 @@ enum dc_status dc_loader_next(struct dc_loader *loader, struct dc_batch *batch,
     const struct dc_source *source = loader->config.source;
     enum dc_status status = DC_OK;
     *batch = (struct dc_batch){0};
+    DC_TRY(dc_check_stop(loader->config.stop, error));
     pthread_mutex_lock(&loader->lock);
     if (loader->held >= 0) {
         loader->slots[loader->held % loader->config.depth].state = FREE;

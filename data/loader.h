@@ -30,6 +30,9 @@ struct dc_loader_config {
     int view_count;
     int depth;    // batches in memory, at least 1; the one in use counts, so 2 work ahead by one
     int threads;  // at least 1
+    // Raised: dc_loader_next fails with DC_ERR_STOPPED. NULL for a caller who stops where its work
+    // can go on.
+    const volatile sig_atomic_t *stop;
 };
 
 // All memory is allocated here, none later. Wrong augmentations or normalization: DC_ERR_CONFIG.

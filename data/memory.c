@@ -56,15 +56,18 @@ void dc__memory_free(struct dc_source *source)
     free(memory);
 }
 
-static void finish(struct dc__memory *memory)
+static enum dc_status finish(struct dc__memory *memory, struct dc_error *error)
 {
     struct dc_source *source = &memory->source;
     const size_t bytes = dc__sample_bytes(source);
     source->labels = source->classes ? memory->labels : NULL;
     source->hash = dc__hash_start(source);
-    for (int64_t i = 0; i < source->count; i++)
+    for (int64_t i = 0; i < source->count; i++) {
+        DC_TRY(dc_check_stop(source->stop, error));
         source->hash = dc__hash_sample(source->hash, memory->values + (size_t)i * bytes, bytes,
                                        source->labels ? source->labels[i] : 0);
+    }
+    return DC_OK;
 }
 
 enum dc_status dc__memory_open(struct dc_source **source, const struct dc__source_kind *kind,
@@ -75,16 +78,17 @@ enum dc_status dc__memory_open(struct dc_source **source, const struct dc__sourc
         return dc_fail(error, DC_ERR_MEMORY, "out of memory");
     memory->source.ops = &kind->ops;
     memory->source.dtype = DC_U8;
+    memory->source.stop = spec->stop;
     enum dc_status status = dc_arena_create(&memory->arena, error);
     if (status == DC_OK)
         status = kind->load(memory, spec, error);
-    if (status != DC_OK) {
+    if (status == DC_OK)
+        status = finish(memory, error);
+    if (status == DC_OK)
+        *source = &memory->source;
+    else
         dc__memory_free(&memory->source);
-        return status;
-    }
-    finish(memory);
-    *source = &memory->source;
-    return DC_OK;
+    return status;
 }
 
 static uint64_t fold(uint64_t hash, uint64_t word)

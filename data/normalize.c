@@ -84,6 +84,7 @@ static enum dc_status add_samples(struct sums *sums, uint8_t *raw, float *x,
 {
     const int64_t values = dc_shape_count(&source->sample);
     for (int64_t i = 0; i < count; i++) {
+        DC_TRY(dc_check_stop(source->stop, error));
         DC_TRY(dc_source_read(source, ids[i], raw, error));
         dc_values_to_float(x, raw, source->dtype, values);
         if (!add_sample(sums, x, values / channels, channels))

@@ -27,12 +27,13 @@
 struct dc_source_spec {
     const char *kind;  // NULL or "auto": told from what lies at `path`
     const char *path;
-    const char *split;                // "train" or "test"
-    int resize_height, resize_width;  // png only, both or none; 0: as the files are
-    int channels;                     // png only: 1 or 3; 0: as the files are
-    const char *const *class_names;   // [class_count] or NULL; copied
-    int class_count;                  // 0: as said above. May be given without names
-    int64_t memory_limit;             // hdf5: larger arrays are streamed; 0: 512 MiB
+    const char *split;                  // "train" or "test"
+    int resize_height, resize_width;    // png only, both or none; 0: as the files are
+    int channels;                       // png only: 1 or 3; 0: as the files are
+    const char *const *class_names;     // [class_count] or NULL; copied
+    int class_count;                    // 0: as said above. May be given without names
+    int64_t memory_limit;               // hdf5: larger arrays are streamed; 0: 512 MiB
+    const volatile sig_atomic_t *stop;  // raised: opening ends with DC_ERR_STOPPED; or NULL
 };
 
 // What is wrong with the spec is DC_ERR_CONFIG; what is wrong with files is DC_ERR_DATA, and the

@@ -131,6 +131,7 @@ static enum dc_status load_class(struct dc__memory *memory, int64_t *capacity, i
     DC_TRY(list_folder(&files, folder, arena, error));
     for (int i = 0; i < files.count; i++) {
         struct dc_arena *scratch = NULL;  // one for each file, so that memory stays small
+        DC_TRY(dc_check_stop(spec->stop, error));
         const char *path = dc_arena_printf(arena, error, "%s/%s", folder, files.list[i]);
         if (!path)
             return DC_ERR_MEMORY;

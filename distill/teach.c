@@ -116,10 +116,7 @@ static enum dc_status run_pass(struct run *run, float *rows, int64_t stride,
         run->done += batch.rows;
         run->computed += batch.rows;
         report(run, epoch);
-        if (dc_stop_requested(run->job->ctx))
-            return dc_fail(error, DC_ERR_STOPPED,
-                           "stopped; what is done stays, start again to go "
-                           "on");
+        DC_TRY(dc_check_stop(run->job->ctx->stop, error));
     }
 }
 

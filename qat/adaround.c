@@ -86,7 +86,8 @@ static void step(struct filter *f, int64_t iteration, const struct dc_adaround_c
 }
 
 void dc_adaround_filter(double *weights, double scale, double high, const double *gram,
-                        double *work, int64_t taps, const struct dc_adaround_config *config)
+                        double *work, int64_t taps, const struct dc_adaround_config *config,
+                        const volatile sig_atomic_t *stop)
 {
     struct filter f = {.w = weights,
                        .gram = gram,
@@ -105,8 +106,11 @@ void dc_adaround_filter(double *weights, double scale, double high, const double
         f.v[t] = dc_ln(p / (1.0 - p));
         nearest[t] = clamped(rint(real), high) * scale;
     }
-    for (int64_t i = 0; i < config->iterations; i++)
+    for (int64_t i = 0; i < config->iterations; i++) {
+        if (stop && *stop)
+            return;
         step(&f, i, config);
+    }
     for (int64_t t = 0; t < taps; t++) {
         double slope;
         const double up = rectified(f.v[t], &slope) >= 0.5 ? 1.0 : 0.0;
@@ -267,7 +271,7 @@ static void add_moments(void *arg, int index, int thread)
     const int64_t positions = (int64_t)l->out_h * l->out_w;
     const float *x = dc_plan_value(a->plan, a->graph->nodes[l->node].inputs[0]);
     (void)thread;
-    for (int64_t p = 0; p < a->rows * positions; p++) {
+    for (int64_t p = 0; p < a->rows * positions && !dc_stop_requested(a->ctx); p++) {
         if (l->seen++ % l->every != 0)
             continue;
         const float *image = x + p / positions * l->height * l->width * l->in;
@@ -294,7 +298,7 @@ enum dc_status dc_adaround_add(struct dc_adaround *a, const float *x, int64_t ro
     dc_plan_bind(a->plan, a->input, x);
     DC_TRY(dc_plan_forward(a->plan, a->params, rows, &calibration, error));
     dc_parallel_for(a->ctx, a->layer_count, add_moments, a);
-    return DC_OK;
+    return dc_check_stop(a->ctx->stop, error);
 }
 
 static void optimize(void *arg, int filter, int thread)
@@ -312,7 +316,8 @@ static void optimize(void *arg, int filter, int thread)
     for (int64_t t = 0; t < l->taps; t++)
         real[t] = (double)w[t * filters];
     dc_adaround_filter(real, (double)scale, (double)dc_code_high(quantizer->bits),
-                       l->gram + group * l->taps * l->taps, work, l->taps, &a->config);
+                       l->gram + group * l->taps * l->taps, work, l->taps, &a->config,
+                       a->ctx->stop);
     for (int64_t t = 0; t < l->taps; t++)
         w[t * filters] = (float)real[t];
 }
@@ -326,6 +331,7 @@ enum dc_status dc_adaround_finish(struct dc_adaround *a, struct dc_error *error)
         for (int64_t i = 0; i < l->window.groups * l->taps * l->taps; i++)
             l->gram[i] /= (double)l->count;
         dc_parallel_for(a->ctx, l->window.filters, optimize, a);
+        DC_TRY(dc_check_stop(a->ctx->stop, error));
     }
     return DC_OK;
 }

@@ -14,6 +14,7 @@
 #ifndef DC_QAT_ADAROUND_H
 #define DC_QAT_ADAROUND_H
 
+#include "core/context.h"
 #include "core/graph.h"
 #include "core/params.h"
 
@@ -27,9 +28,11 @@ struct dc_adaround_config {
 };
 
 // weights, scales: [taps] of one filter and its scale; the weights are replaced. gram: [taps][taps]
-// E[x x^T]. work: [5 * taps] doubles. high: the largest code.
+// E[x x^T]. work: [5 * taps] doubles. high: the largest code. stop, or NULL: raised, it ends and
+// leaves the weights as they were.
 void dc_adaround_filter(double *weights, double scale, double high, const double *gram,
-                        double *work, int64_t taps, const struct dc_adaround_config *config);
+                        double *work, int64_t taps, const struct dc_adaround_config *config,
+                        const volatile sig_atomic_t *stop);
 
 struct dc_adaround;
 
@@ -44,7 +47,7 @@ void dc_adaround_free(struct dc_adaround *adaround);  // NULL is allowed
 // x: [rows, input values].
 DC_MUST_USE enum dc_status dc_adaround_add(struct dc_adaround *adaround, const float *x,
                                            int64_t rows, struct dc_error *error);
-// Rounds the weights in params.
+// Rounds the weights in params. A stop is DC_ERR_STOPPED: some weights are rounded, others not.
 DC_MUST_USE enum dc_status dc_adaround_finish(struct dc_adaround *adaround, struct dc_error *error);
 
 #endif

@@ -36,7 +36,7 @@ static enum dc_status test_float(json_t **scores, struct dc_run *run, const stru
     struct dc_float_predictor *predictor = NULL;
     const struct dc_view view = dc_run_view(run, stage, sample);
     DC_TRY(dc_float_predictor_create(&predictor, run->ctx, graph, params, input, output,
-                                     DC_EVALUATION_BATCH, error));
+                                     dc__evaluation_rows(dc_graph_macs(graph)), error));
     const enum dc_status status = test_scores(scores, run, stage, &view, &predictor->predictor,
                                               error);
     dc_float_predictor_free(predictor);

@@ -35,6 +35,11 @@ static int64_t calibration_samples(const struct dc_run *run, const struct dc_sta
     return wanted < run->train_count ? wanted : run->train_count;
 }
 
+static int64_t rows_of(const struct dc_stage_network *network)
+{
+    return dc__evaluation_rows(dc_graph_macs(network->graph));
+}
+
 static enum dc_status measure(const struct measuring *m, int passes, struct dc_run *run,
                               const struct dc_stage *stage, const struct dc_stage_network *network,
                               struct dc_error *error)
@@ -44,8 +49,8 @@ static enum dc_status measure(const struct measuring *m, int passes, struct dc_r
         struct dc_loader *loader = NULL;
         struct dc_batch batch = {.rows = 1};
         enum dc_status status = dc__plain_loader(&loader, &view, run->train_source, run->train_ids,
-                                                 calibration_samples(run, stage),
-                                                 DC_EVALUATION_BATCH, error);
+                                                 calibration_samples(run, stage), rows_of(network),
+                                                 error);
         while (status == DC_OK && batch.rows > 0) {
             status = dc_loader_next(loader, &batch, error);
             if (status == DC_OK && batch.rows > 0)
@@ -64,7 +69,7 @@ static enum dc_status correct(struct dc_run *run, const struct dc_stage *stage,
 {
     struct measuring m = {0};
     DC_TRY(dc_correction_create(&m.correction, run->ctx, network->graph, network->params,
-                                network->image, DC_EVALUATION_BATCH, kind, error));
+                                network->image, rows_of(network), kind, error));
     const int passes = dc_correction_passes(m.correction);
     if (passes == 0)
         dc_log(run->ctx, DC_LOG_WARNING, "%s: no layer has %s to correct", stage->name,
@@ -87,13 +92,13 @@ enum dc_status dc__measure(struct dc_run *run, const struct dc_stage *stage,
         dc_log(run->ctx, pairs > 0 ? DC_LOG_INFO : DC_LOG_WARNING,
                "%s: %d pairs of layers equalized", stage->name, pairs);
     DC_TRY(dc_calibration_create(&calibration.calibration, run->ctx, network->graph,
-                                 network->params, network->image, DC_EVALUATION_BATCH, error));
+                                 network->params, network->image, rows_of(network), error));
     enum dc_status status = measure(&calibration, dc_calibration_passes(calibration.calibration),
                                     run, stage, network, error);
     dc_calibration_free(calibration.calibration);
     if (status == DC_OK && q->adarounds)
         status = dc_adaround_create(&adaround.adaround, run->ctx, network->graph, network->params,
-                                    network->image, DC_EVALUATION_BATCH,
+                                    network->image, rows_of(network),
                                     calibration_samples(run, stage), &q->adaround, error);
     if (status == DC_OK && q->adarounds)
         status = measure(&adaround, 1, run, stage, network, error);

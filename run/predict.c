@@ -42,6 +42,7 @@ static enum dc_status open_data(struct dc_source **source, struct dc_run *run,
     struct dc_source_spec spec = dc_source_spec_of(options->data, options->split);
     spec.class_count = run->train_source->classes;
     spec.class_names = run->train_source->class_names;
+    spec.stop = run->ctx->stop;
     return dc_source_open(source, &spec, error);
 }
 
@@ -69,17 +70,17 @@ static enum dc_status open_predictor(struct any_predictor *p, struct dc_run *run
     if (!weights)
         return DC_ERR_MEMORY;
     DC_TRY(dc_stage_network_open(&p->network, stage, weights, error));
+    const int64_t rows = dc__evaluation_rows(dc_graph_macs(p->network.graph));
     p->view = dc_run_view(run, stage, &p->network.model.sample);
     if (!stage->quantizes) {
         DC_TRY(dc_float_predictor_create(&p->floats, run->ctx, p->network.graph, p->network.params,
-                                         p->network.image, p->network.output, DC_EVALUATION_BATCH,
-                                         error));
+                                         p->network.image, p->network.output, rows, error));
         p->predictor = &p->floats->predictor;
         return DC_OK;
     }
     struct dc_imodel *model = NULL;
     DC_TRY(dc_stage_lower(&model, run->ctx, &p->network, p->network.params, profile, "", error));
-    DC_TRY(dc_integer_predictor_create(&p->integers, run->ctx, model, DC_EVALUATION_BATCH, error));
+    DC_TRY(dc_integer_predictor_create(&p->integers, run->ctx, model, rows, error));
     p->predictor = &p->integers->predictor;
     return DC_OK;
 }
@@ -88,13 +89,17 @@ static enum dc_status open_bundle(struct any_predictor *p, struct dc_prediction 
                                   struct dc_run *run, const char *bundle, struct dc_error *error)
 {
     struct dc_imodel *model = NULL;
+    int64_t macs = 0;
     DC_TRY(dc_bundle_read(&model, NULL, bundle, error));
+    for (int i = 0; i < model->count; i++)
+        macs += dc_ilayer_macs(model, i);
     const struct dc_ilayer *input = &model->layers[0];
     const struct dc_shape sample = DC_SHAPE(input->height, input->width, input->channels);
     p->view = dc_run_view(run, dc__bundle_stage(run, bundle), &sample);
     out->stage = bundle;
     out->arithmetic = model->profile->name;
-    DC_TRY(dc_integer_predictor_create(&p->integers, run->ctx, model, DC_EVALUATION_BATCH, error));
+    DC_TRY(dc_integer_predictor_create(&p->integers, run->ctx, model, dc__evaluation_rows(macs),
+                                       error));
     p->predictor = &p->integers->predictor;
     return DC_OK;
 }

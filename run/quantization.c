@@ -47,20 +47,20 @@ static enum dc_status open_both(struct work *w, const struct dc_stage *stage,
     struct dc_stage plain = *stage;
     struct dc_imodel *model = NULL;
     int copied = 0, input, output;
+    const int64_t rows = dc__evaluation_rows(dc_graph_macs(network->graph));
     plain.quantizes = false;
     DC_TRY(dc_stage_network_open(&w->plain, &plain, NULL, error));
     DC_TRY(dc_params_copy_by_name(w->plain.params, network->params, &copied, error));
     DC_TRY(dc_float_predictor_create(&w->floats, w->run->ctx, w->plain.graph, w->plain.params,
-                                     w->plain.image, w->plain.output, DC_EVALUATION_BATCH, error));
+                                     w->plain.image, w->plain.output, rows, error));
     DC_TRY(dc_float_predictor_create(&w->in_training, w->run->ctx, network->graph, network->params,
-                                     network->image, network->output, DC_EVALUATION_BATCH, error));
+                                     network->image, network->output, rows, error));
     DC_TRY(dc_stage_lower(&model, w->run->ctx, network, network->params, profile, "", error));
-    DC_TRY(
-        dc_integer_predictor_create(&w->integers, w->run->ctx, model, DC_EVALUATION_BATCH, error));
+    DC_TRY(dc_integer_predictor_create(&w->integers, w->run->ctx, model, rows, error));
     DC_TRY(dc_simulate(&w->shipped, &w->shipped_params, &input, &output, model,
                        &w->plain.graph->nodes[w->plain.image].shape, error));
     DC_TRY(dc_float_predictor_create(&w->simulation, w->run->ctx, w->shipped, w->shipped_params,
-                                     input, output, DC_EVALUATION_BATCH, error));
+                                     input, output, rows, error));
     w->in_training->predictor.least_probability = w->integers->predictor.least_probability;
     w->simulation->predictor.least_probability = w->integers->predictor.least_probability;
     w->view = dc_run_view(w->run, stage, &w->plain.model.sample);

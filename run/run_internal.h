@@ -7,10 +7,17 @@
 #include "run/network.h"
 #include "run/run.h"
 
+enum { DC_EVALUATION_BATCH = 256 };
+
+// Samples of a batch where nothing is trained: DC_EVALUATION_BATCH, fewer of a large network, so
+// that a stop is obeyed within seconds. macs: of one sample.
+int64_t dc__evaluation_rows(int64_t macs);
+
 // DIRECTORY/NAME.
 DC_MUST_USE char *dc__path(const struct dc_run *run, const char *name, struct dc_error *error);
 
-// A pass over samples of a source in order, without augmentation, started. ids NULL: the first.
+// A pass over samples of a source in order, without augmentation, started; a stop ends it. ids
+// NULL: the first.
 DC_MUST_USE enum dc_status dc__plain_loader(struct dc_loader **loader, const struct dc_view *view,
                                             const struct dc_source *source, const int64_t *ids,
                                             int64_t count, int64_t batch, struct dc_error *error);
@@ -81,7 +88,5 @@ DC_MUST_USE enum dc_status dc__test_peer(struct dc_run *run, const struct dc_sta
 DC_MUST_USE enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error);
 // Refuses to go on with other training data than the directory's; warns of another instruction set.
 DC_MUST_USE enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error);
-
-enum { DC_EVALUATION_BATCH = 256 };
 
 #endif

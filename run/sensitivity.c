@@ -52,7 +52,7 @@ static enum dc_status try_layer(json_t *entry, struct dc_run *run, const struct 
         status = dc_params_copy_by_name(params, network->params, &copied, error);
     if (status == DC_OK)
         status = dc_float_predictor_create(&predictor, run->ctx, graph, params, input, output,
-                                           DC_EVALUATION_BATCH, error);
+                                           dc__evaluation_rows(dc_graph_macs(graph)), error);
     if (status == DC_OK)
         status = accuracy_of(&accuracy, run, view, &predictor->predictor, source, ids, samples,
                              error);

@@ -30,6 +30,7 @@ static enum dc_status open_split(struct dc_source **source, const struct dc_run 
         .channels = (int)data->channels,
         .class_names = data->class_names.count ? data->class_names.items : NULL,
         .class_count = data->class_names.count ? data->class_names.count : (int)data->classes,
+        .stop = run->ctx->stop,
     };
     DC_TRY_IN(dc_source_open(source, &spec, error), error, "%s: data", run->experiment->path);
     return DC_OK;
@@ -143,6 +144,13 @@ enum dc_status dc_run_need_test_data(struct dc_run *run, struct dc_error *error)
     return run->test_source ? DC_OK : open_split(&run->test_source, run, "test", error);
 }
 
+int64_t dc__evaluation_rows(int64_t macs)
+{
+    const int64_t batch_macs = 50000000000;  // a second or a few
+    const int64_t rows = batch_macs / (macs > 0 ? macs : 1);
+    return rows < 1 ? 1 : rows < DC_EVALUATION_BATCH ? rows : DC_EVALUATION_BATCH;
+}
+
 enum dc_status dc__plain_loader(struct dc_loader **loader, const struct dc_view *view,
                                 const struct dc_source *source, const int64_t *ids, int64_t count,
                                 int64_t batch, struct dc_error *error)
@@ -162,6 +170,7 @@ enum dc_status dc__plain_loader(struct dc_loader **loader, const struct dc_view 
         .view_count = 1,
         .depth = 2,
         .threads = 1,
+        .stop = source->stop,
     };
     const enum dc_status status = dc_loader_create(loader, &config, error);
     free(all);

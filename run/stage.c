@@ -73,6 +73,7 @@ struct validation {
     const struct dc_stage_network *network;
     struct dc_params *params;  // of the training graph: the network's slices come first
     struct dc_float_predictor *predictor;
+    int64_t rows;  // of a batch
 };
 
 static enum dc_status validate(void *user, double *accuracy, struct dc_error *error)
@@ -85,7 +86,7 @@ static enum dc_status validate(void *user, double *accuracy, struct dc_error *er
     if (v->stage->quantizes) {
         DC_TRY(dc_stage_lower(&model, NULL, v->network, v->params, run->experiment->profile, "",
                               error));
-        DC_TRY(dc_integer_predictor_create(&integers, run->ctx, model, DC_EVALUATION_BATCH, error));
+        DC_TRY(dc_integer_predictor_create(&integers, run->ctx, model, v->rows, error));
     }
     const struct dc_predictor *predictor = integers ? &integers->predictor
                                                     : &v->predictor->predictor;
@@ -181,11 +182,15 @@ static enum dc_status open_training(struct training *t, struct dc_run *run,
     dc__teachers_join(&t->parts, &t->teachers);
     DC_TRY(dc_loader_create(&t->loader, loading, error));
     t->validation = (struct validation){
-        .run = run, .stage = stage, .network = &t->network, .params = t->params};
+        .run = run,
+        .stage = stage,
+        .network = &t->network,
+        .params = t->params,
+        .rows = dc__evaluation_rows(dc_graph_macs(t->network.graph))};
     if (!stage->quantizes && run->validation_count > 0)
         DC_TRY(dc_float_predictor_create(&t->validation.predictor, run->ctx, t->graph.graph,
                                          t->params, t->graph.image, t->graph.output,
-                                         DC_EVALUATION_BATCH, error));
+                                         t->validation.rows, error));
     return DC_OK;
 }
 

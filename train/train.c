@@ -315,10 +315,22 @@ static enum dc_status validate(struct trainer *t, struct dc_error *error)
     return DC_OK;
 }
 
+// With a checkpoint of the last update, from which training goes on.
+static enum dc_status stop(struct trainer *t, struct dc_error *error)
+{
+    DC_TRY(write_last(t, error));
+    return dc_fail(error, DC_ERR_STOPPED,
+                   "stage '%s' stopped at step %lld with a checkpoint; start again to go on",
+                   t->job->stage, (long long)t->counters.step);
+}
+
 static enum dc_status end_epoch(struct trainer *t, struct dc_error *error)
 {
     struct dc_counters *c = &t->counters;
-    DC_TRY(validate(t, error));
+    const enum dc_status validated = validate(t, error);
+    if (validated == DC_ERR_STOPPED)
+        return stop(t, error);  // behind the epoch's last batch: it goes on with the validation
+    DC_TRY(validated);
     c->seconds = t->seconds_before + dc_seconds() - t->started;
     DC_TRY(dc_metrics_append(t->job->metrics_path, t->job, c, (int)c->epoch,
                              learning_rate(t, c->step - 1), error));
@@ -356,13 +368,8 @@ static enum dc_status run_epoch(struct trainer *t, struct dc_error *error)
             continue;
         DC_TRY(update(t, error));
         report(t, false);
-        if (dc_stop_requested(t->ctx)) {
-            DC_TRY(write_last(t, error));
-            return dc_fail(
-                error, DC_ERR_STOPPED,
-                "stage '%s' stopped at step %lld with a checkpoint; start again to go on",
-                t->job->stage, (long long)c->step);
-        }
+        if (dc_stop_requested(t->ctx))
+            return stop(t, error);
     }
 }
 

@@ -79,7 +79,7 @@ static void comes_near_the_best_of_all_roundings(void **state)
                 q[t] = fmin(fmax(floor(w[t] / scale) + (bits >> t & 1), -HIGH), HIGH) * scale;
             best = fmin(best, loss(w, q, gram));
         }
-        dc_adaround_filter(ours, scale, HIGH, gram, work, TAPS, &config);
+        dc_adaround_filter(ours, scale, HIGH, gram, work, TAPS, &config, NULL);
         for (int t = 0; t < TAPS; t++) {
             const double code = ours[t] / scale;
             assert_true(code == nearbyint(code) && fabs(code) <= HIGH);
@@ -102,14 +102,14 @@ static void known_cases(void **state)
         gram[t * TAPS + t] = 1.0 + t;
         w[t] = 0.3 * t - 1.13;
     }
-    dc_adaround_filter(w, 0.25, HIGH, gram, work, TAPS, &config);
+    dc_adaround_filter(w, 0.25, HIGH, gram, work, TAPS, &config, NULL);
     for (int t = 0; t < TAPS; t++)
         assert_true(w[t] == nearbyint((0.3 * t - 1.13) / 0.25) * 0.25);
     for (int i = 0; i < TAPS * TAPS; i++)
         gram[i] = 1.0;
     for (int t = 0; t < TAPS; t++)
         w[t] = 0.25 * (t - 4) + 0.1 + 0.001 * t;
-    dc_adaround_filter(w, 0.25, HIGH, gram, work, TAPS, &config);
+    dc_adaround_filter(w, 0.25, HIGH, gram, work, TAPS, &config, NULL);
     for (int t = 0; t < TAPS; t++)
         sum += w[t] - (0.25 * (t - 4) + 0.1 + 0.001 * t);
     assert_true(fabs(sum) <= 0.25);  // to nearest: -0.936
@@ -179,7 +179,7 @@ static void expect_textbook(const float *rounded, const float *weights, const fl
         textbook_gram(gram, x, groups, groups == 6 ? f : 0);
         for (int t = 0; t < taps; t++)
             w[t] = (double)weights[t * 6 + f];
-        dc_adaround_filter(w, (double)scales[f], HIGH, gram, work, taps, &config);
+        dc_adaround_filter(w, (double)scales[f], HIGH, gram, work, taps, &config, NULL);
         for (int t = 0; t < taps; t++)
             assert_true((float)w[t] == rounded[t * 6 + f]);
     }

@@ -1,0 +1,159 @@
+// Every long phase ends in order when a signal asks for it: exit code 85, the state on disk such
+// that starting again ends in the same bits. Training itself is in test_kill.c; here are the phases
+// around it. A phase is made so long that a signal sent at a share of it lands inside.
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/core/helper_folder.h"
+#include "tests/run/helper_experiment.h"
+#include "tests/run/helper_process.h"
+
+static const int signals[] = {SIGTERM, SIGHUP, SIGINT, SIGUSR1};
+enum { SIGNALS = sizeof signals / sizeof signals[0] };
+
+static struct outcome outcome;
+static double whole_seconds;
+
+// 340 million multiplications a sample: 20 are trained on, 280 validated.
+static const char heavy_model[] =
+    "name: heavy\n"
+    "input: [12, 12, 1]\n"
+    "layers:\n"
+    "  - conv: {filters: 256, kernel: 1}\n"
+    "  - repeat: {count: 4, layers: [{conv: {filters: 256, kernel: 3, padding: same}}, relu]}\n"
+    "  - global_average_pool\n"
+    "  - flatten\n"
+    "  - dense: {units: 4}\n";
+
+static const char experiment[] =
+    "name: stop\n"
+    "seed: 3\n"
+    "data: {source: idx, path: data, validation: 280}\n"
+    "target: target.yaml\n"
+    "stages:\n"
+    "  heavy: {model: heavy.yaml, train: {epochs: 1, batch: 20, learning_rate: 0.01}}\n"
+    "  light: {model: model.yaml, train: {epochs: 1, batch: 20, learning_rate: 0.01}}\n"
+    "  rounded: {from: light, quantize: {adaround: {iterations: 1000000000}}}\n";
+
+static void train(const struct child *how, const char *stage, const char *directory)
+{
+    DECANT(&outcome, how, "train", test_path("stop.yaml"), stage, "--run", test_path(directory),
+           "--quiet");
+}
+
+static void evaluate_training_split(const struct child *how)
+{
+    DECANT(&outcome, how, "eval", test_path("whole"), "--stage", "heavy", "--split", "train");
+}
+
+// A signal `share` of the phase's time after its start. False: it came too early or too late.
+static bool was_stopped(void)
+{
+    if (outcome.exit_code == 85)
+        return true;
+    if (outcome.exit_code > 0)
+        fail_msg("exit %d: %s", outcome.exit_code, outcome.err);
+    return false;
+}
+
+static struct child after(int number, double seconds)
+{
+    return (struct child){.signal = signals[number % SIGNALS], .delay = (long)(1e6 * seconds) + 1};
+}
+
+static void validation_stops_and_goes_on(void **state)
+{
+    (void)state;
+    int stops = 0;
+    for (int i = 0; i < 6 && stops < 2; i++) {
+        const struct child how = after(i, whole_seconds * (0.8 - 0.1 * i));
+        train(&how, "heavy", "stopped");
+        if (outcome.exit_code == 0)
+            break;
+        stops += was_stopped();
+    }
+    assert_true(stops > 0);
+    train(NULL, "heavy", "stopped");
+    assert_int_equal(outcome.exit_code, 0);
+    char paths[2][512], where[256];
+    snprintf(paths[0], sizeof paths[0], "%s/checkpoints/heavy/final.h5", test_path("whole"));
+    snprintf(paths[1], sizeof paths[1], "%s/checkpoints/heavy/final.h5", test_path("stopped"));
+    assert_true(tiny_same_arrays(paths[0], paths[1], where));
+    snprintf(paths[0], sizeof paths[0], "%s/metrics.jsonl", test_path("whole"));
+    snprintf(paths[1], sizeof paths[1], "%s/metrics.jsonl", test_path("stopped"));
+    assert_true(tiny_same_metrics(paths[0], paths[1]));
+}
+
+static void evaluation_stops(void **state)
+{
+    (void)state;
+    evaluate_training_split(NULL);
+    assert_int_equal(outcome.exit_code, 0);
+    const double seconds = outcome.seconds;
+    int stops = 0;
+    for (int i = 0; i < SIGNALS && stops == 0; i++) {
+        const struct child how = after(i + 1, seconds * (0.6 - 0.1 * i));
+        evaluate_training_split(&how);
+        stops += was_stopped();
+    }
+    assert_true(stops > 0);
+    assert_non_null(strstr(outcome.err, "stopped"));
+}
+
+// It would take days; each of the signals ends it.
+static void adaround_stops(void **state)
+{
+    (void)state;
+    train(NULL, "light", "whole");
+    assert_int_equal(outcome.exit_code, 0);
+    for (int i = 0; i < SIGNALS; i++) {
+        bool stopped = false;
+        for (double seconds = 0.5; !stopped && seconds < 60.0; seconds *= 2.0) {
+            const struct child how = after(i, seconds);
+            train(&how, "rounded", "whole");
+            assert_int_not_equal(outcome.exit_code, 0);
+            stopped = was_stopped();
+        }
+        assert_true(stopped);
+    }
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    test_folder();
+    tiny_files();
+    tiny_text(test_path("heavy.yaml"), heavy_model);
+    tiny_text(test_path("stop.yaml"), experiment);
+    train(NULL, "heavy", "whole");
+    whole_seconds = outcome.seconds;
+    if (outcome.exit_code)
+        fprintf(stderr, "%s", outcome.err);
+    return outcome.exit_code;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    test_folder_remove();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(validation_stops_and_goes_on),
+        cmocka_unit_test(evaluation_stops),
+        cmocka_unit_test(adaround_stops),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
