@@ -101,8 +101,7 @@ int main(int argc, char **argv)
         else if (status == DC_OK)
             status = verbs[i]->run(&cli, &error);
         if (status != DC_OK)
-            fprintf(stderr, "%s%s\n",
-                    strstr(error.message, ": error: ") ? "" : "decant: ", error.message);
+            fprintf(stderr, "%s%s\n", dc_error_has_place(&error) ? "" : "decant: ", error.message);
         if (fflush(stdout) != 0 && status == DC_OK) {
             fprintf(stderr, "decant: stdout cannot be written\n");
             return 1;

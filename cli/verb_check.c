@@ -12,18 +12,27 @@ static enum dc_status check(const struct dc_cli *cli, struct dc_error *error)
     json_t *report = NULL;
     DC_TRY(dc_experiment_read(&experiment, cli->positionals[0], cli->overrides, cli->override_count,
                               error));
+    const struct dc_ctx_config messages = dc_cli_context(cli);
     enum dc_status status = dc_run_check(experiment, &report, error);
+    if (status == DC_OK)
+        dc_experiment_warn(experiment, &messages.log);
     if (status == DC_OK && cli->json) {
         status = dc_cli_print_json(report, error);
     } else if (status == DC_OK) {
         const char *name;
         json_t *stage;
-        printf("%-14s %12s %14s %12s\n", "stage", "parameters", "MACs", "bytes");
+        printf("%-14s %12s %14s %12s %10s\n", "stage", "parameters", "MACs", "bytes", "RAM");
         json_object_foreach(report, name, stage)
-            printf("%-14s %12lld %14lld %12lld\n", name,
+        {
+            const json_t *ram = json_object_get(stage, "ram_bytes");
+            printf("%-14s %12lld %14lld %12lld", name,
                    (long long)json_integer_value(json_object_get(stage, "parameters")),
                    (long long)json_integer_value(json_object_get(stage, "macs")),
                    (long long)json_integer_value(json_object_get(stage, "weight_bytes")));
+            if (ram)
+                printf(" %10lld", (long long)json_integer_value(ram));
+            printf("\n");
+        }
         printf("%s: ok, %d stages\n", cli->positionals[0], experiment->stage_count);
     }
     json_decref(report);

@@ -4,7 +4,6 @@
 #include "core/error.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,9 +79,14 @@ enum dc_status dc_fail_at(struct dc_error *error, enum dc_status status,
     return status;
 }
 
+bool dc_error_has_place(const struct dc_error *error)
+{
+    return strstr(error->message, ": error: ") != NULL;
+}
+
 enum dc_status dc_context(enum dc_status status, struct dc_error *error, const char *format, ...)
 {
-    if (!error || strstr(error->message, ": error: "))
+    if (!error || dc_error_has_place(error))
         return status;
     char context[512];
     va_list args;

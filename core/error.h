@@ -12,6 +12,7 @@
 #define DC_CORE_ERROR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define DC_MUST_USE             __attribute__((warn_unused_result))
@@ -61,6 +62,9 @@ enum dc_status dc_fail_at(struct dc_error *error, enum dc_status status,
 // Prepend "CONTEXT: " to the message, unless it starts with a place in a file: that one leads.
 enum dc_status dc_context(enum dc_status status, struct dc_error *error, const char *format, ...)
     DC_PRINTF(3, 4);
+
+// Whether the message starts with a place in a file.
+bool dc_error_has_place(const struct dc_error *error);
 
 // clang's analyzer sees one file at a time; it is told that the status given is the one returned.
 #if defined(__clang_analyzer__) && !defined(DC_ERROR_OWNER)

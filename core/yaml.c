@@ -357,6 +357,20 @@ enum dc_status dc_fail_yaml(struct dc_error *error, const struct dc_yaml *node, 
     return dc_fail_at(error, DC_ERR_CONFIG, &node->where, NULL, NULL, "%s", message);
 }
 
+enum dc_status dc_context_yaml(enum dc_status status, struct dc_error *error,
+                               const struct dc_yaml *node, const char *format, ...)
+{
+    char context[512], message[DC_ERROR_BYTES];
+    if (!error || dc_error_has_place(error))
+        return status;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(context, sizeof context, format, args);
+    va_end(args);
+    memcpy(message, error->message, sizeof message);
+    return dc_fail_at(error, status, &node->where, NULL, NULL, "%s: %s", context, message);
+}
+
 static int least(int a, int b)
 {
     return a < b ? a : b;

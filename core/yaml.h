@@ -44,6 +44,10 @@ const struct dc_yaml *dc_yaml_get(const struct dc_yaml *mapping, const char *key
 enum dc_status dc_fail_yaml(struct dc_error *error, const struct dc_yaml *node, const char *format,
                             ...) DC_PRINTF(3, 4);
 
+// Context for a failure, as dc_context, that has a place: a message without one gets the node's.
+enum dc_status dc_context_yaml(enum dc_status status, struct dc_error *error,
+                               const struct dc_yaml *node, const char *format, ...) DC_PRINTF(4, 5);
+
 // The entry of `names` nearest to `word` by edit distance, or NULL if none is near.
 const char *dc_suggest(const char *word, const char *const *names, int count);
 // The same as the end of a message: "; did you mean 'NAME'?", or "".

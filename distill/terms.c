@@ -344,8 +344,13 @@ enum dc_status dc_terms_build(struct dc_terms *terms, struct dc_graph *graph, in
                         .targets = targets,
                         .label = label,
                         .sources = sources};
-    for (int i = 0; i < count; i++)
-        DC_TRY_IN(add_terms(&b, &specs[i], error), error, "loss %d, %s", i + 1,
-                  dc_term_kinds[specs[i].kind].name);
+    for (int i = 0; i < count; i++) {
+        const struct dc_term_spec *spec = &specs[i];
+        const char *kind = dc_term_kinds[spec->kind].name;
+        const enum dc_status status = add_terms(&b, spec, error);
+        if (status != DC_OK)
+            return spec->where ? dc_context_yaml(status, error, spec->where, "loss '%s'", kind)
+                               : dc_context(status, error, "loss %d, %s", i + 1, kind);
+    }
     return DC_OK;
 }

@@ -34,6 +34,7 @@ enum dc_term_kind_index {
 // One item of the list, as its keys say; those that a kind does not take are zero.
 struct dc_term_spec {
     int kind;
+    const struct dc_yaml *where;  // in the experiment file; NULL: not from one
     double weight;
     int64_t start_epoch, end_epoch, ramp_epochs;
     struct dc_texts student, teacher;  // layers

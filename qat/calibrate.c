@@ -151,6 +151,21 @@ void dc_observers_reset(struct dc_params *params)
     }
 }
 
+enum dc_status dc_observers_assume(const struct dc_graph *graph, struct dc_params *params,
+                                   struct dc_error *error)
+{
+    for (int i = 0; i < graph->count; i++) {
+        const struct dc_node *node = &graph->nodes[i];
+        if (node->op != &dc_op_fake_quantize)
+            continue;
+        float *range = params->value + params->slices[node->params[0]].offset;
+        range[DC_RANGE_MIN] = -1.0f;
+        range[DC_RANGE_MAX] = 1.0f;
+        range[DC_RANGE_SEEN] = 1.0f;
+    }
+    return dc_calibrate_scales(graph, params, error);
+}
+
 enum dc_status dc_observers_check(const struct dc_graph *graph, const struct dc_params *params,
                                   struct dc_error *error)
 {

@@ -42,6 +42,10 @@ struct dc_step dc_calibration_step(void);
 
 // Forget all ranges and kept scales.
 void dc_observers_reset(struct dc_params *params);
+// Every range is [-1, 1], and scales follow: a network that was never fed, to be lowered for its
+// shapes.
+DC_MUST_USE enum dc_status dc_observers_assume(const struct dc_graph *graph,
+                                               struct dc_params *params, struct dc_error *error);
 
 // Every quantizer of the graph has a finite range, else DC_ERR_NUMERIC naming it.
 DC_MUST_USE enum dc_status dc_observers_check(const struct dc_graph *graph,

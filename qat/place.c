@@ -86,6 +86,8 @@ enum dc_status dc_imodel_cost(struct dc_imodel_cost *cost, const struct dc_imode
         cost->rescale_bytes += 8 * (int64_t)l->rescales;
         cost->macs += dc_ilayer_macs(model, i);
     }
+    cost->input_bytes = dc_ilayer_size(&model->layers[0]);
+    cost->output_bytes = dc_ilayer_size(dc_imodel_output(model));
     int64_t *offsets = dc_alloc((size_t)model->count * sizeof *offsets, error);
     if (!offsets)
         return DC_ERR_MEMORY;

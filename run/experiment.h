@@ -165,6 +165,10 @@ DC_MUST_USE enum dc_status dc_experiment_read(struct dc_experiment **experiment,
                                               struct dc_error *error);
 void dc_experiment_free(struct dc_experiment *experiment);  // NULL is allowed
 
+// Tells of keys that have no effect where they stand: a momentum under AdamW, a warm-up that is not
+// over when training is.
+void dc_experiment_warn(const struct dc_experiment *experiment, const struct dc_log_sink *log);
+
 // The node of a stage's key, for messages; group NULL: a key of the stage itself. The stage where
 // the key is not stated (inherited or a default).
 const struct dc_yaml *dc_stage_place(const struct dc_stage *stage, const char *group,

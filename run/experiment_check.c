@@ -342,6 +342,7 @@ enum dc_status dc__check_stage(struct dc_experiment *experiment, struct dc_stage
         return dc_fail_yaml(error, dc_stage_place(stage, "train", "patience"),
                             "stage '%s': patience needs a validation set: data.validation is 0",
                             stage->name);
+    DC_TRY(dc__check_effect(stage, error));
     if (stage->trains && stage->train.keep == 0 && experiment->data.validation == 0)
         stage->train.keep = 1;  // without a validation set the last epoch is all there is
     return DC_OK;

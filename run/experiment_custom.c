@@ -226,6 +226,7 @@ enum dc_status dc__decode_losses(const struct dc_decoder *decoder, void *field,
                                        DC_LOSS_KIND_COUNT);
         loss_schema(&s, loss->kind);
         DC_TRY(dc_schema_defaults(&s.schema, loss, decoder, error));
+        loss->where = name;
         if (body)
             DC_TRY(dc_schema_decode(&s.schema, loss, body, s.label, true, decoder, error));
         else if (dc_term_kinds[loss->kind].features)

@@ -30,4 +30,7 @@ DC_MUST_USE enum dc_status dc__want_stage(struct dc_experiment *experiment,
 DC_MUST_USE enum dc_status dc__check_stage(struct dc_experiment *experiment, struct dc_stage *stage,
                                            struct dc_error *error);
 
+// experiment_effect.c. Refuses what would train nothing and cannot be meant.
+DC_MUST_USE enum dc_status dc__check_effect(const struct dc_stage *stage, struct dc_error *error);
+
 #endif

@@ -1,5 +1,4 @@
-// Owns what happens to a trained network: its test, its export with proof, and the check of a whole
-// experiment from shapes alone.
+// Owns what happens to a trained network: its test, and its export with proof.
 
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +48,7 @@ enum dc_status dc__test_stage(struct dc_run *run, struct dc_stage *stage,
 {
     json_t *scores = NULL;
     DC_TRY(dc_run_need_test_data(run, error));
-    dc_report_counts(result, network, stage->quantizes);
+    dc_report_counts(result, network);
     if (stage->quantizes)
         return dc_quantization_report(result, run, stage, network, run->experiment->profile,
                                       run->test_source, INT64_MAX, TRIED_MACS, error);
@@ -268,69 +267,5 @@ enum dc_status dc__export_stage(struct dc_run *run, struct dc_stage *stage, json
     DC_TRY(dc_run_export(run, from, run->experiment->profile, directory, &stage->export.formats,
                          stage->export.vectors, stage->export.verify, result, error));
     json_object_set_new(result, "seconds", json_real(dc_seconds() - started));
-    return DC_OK;
-}
-
-// The weights a stage starts from must have its shapes.
-static enum dc_status check_parent(struct dc_experiment *experiment, const struct dc_stage *stage,
-                                   const struct dc_stage_network *network, struct dc_error *error)
-{
-    const bool given = stage->trains && stage->train.init_from[0];
-    const struct dc_stage *parent = dc_experiment_stage(experiment, given ? stage->train.init_from
-                                                                          : stage->from);
-    struct dc_stage_network other = {0};
-    int copied = 0;
-    if (!parent)
-        return DC_OK;
-    DC_TRY(dc_stage_network_open(&other, parent, NULL, error));
-    enum dc_status status = dc_params_copy_by_name(network->params, other.params, &copied, error);
-    dc_stage_network_close(&other);
-    if (status == DC_OK && copied == 0)
-        status = dc_fail(error, DC_ERR_CONFIG, "no layer has the same name");
-    return status == DC_OK ? DC_OK
-                           : dc_context(status, error, "weights of stage '%s'", parent->name);
-}
-
-enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
-                            struct dc_error *error)
-{
-    *report = json_object();
-    for (int i = 0; i < experiment->stage_count; i++) {
-        const struct dc_stage *stage = &experiment->stages[i];
-        if (stage->exports)
-            continue;
-        struct dc_stage_network network = {0}, teachers[DC_TEACHERS_MAX] = {0};
-        struct dc_training_graph training = {0};
-        struct dc_terms_sources sources = {0};
-        enum dc_status status = dc_stage_network_open(&network, stage, NULL, error);
-        if (status == DC_OK)
-            status = dc_stage_sources(&sources, teachers, experiment, stage, error);
-        if (status == DC_OK && stage->trains)
-            status = dc_training_graph_create(&training, &network, stage, &sources, error);
-        if (status == DC_OK)
-            status = dc_apply_parameter_rules(network.params, stage, error);
-        if (status == DC_OK)
-            status = check_parent(experiment, stage, &network, error);
-        if (status == DC_OK) {
-            json_t *entry = json_object();
-            dc_report_counts(entry, &network, stage->quantizes);
-            json_object_set_new(*report, stage->name, entry);
-            if (stage->quantizes)
-                status = dc_target_check_network(
-                    &experiment->limits, network.graph,
-                    json_integer_value(json_object_get(entry, "macs")),
-                    json_integer_value(json_object_get(entry, "weight_bytes")), error);
-        }
-        dc_training_graph_free(&training);
-        for (int t = 0; t < DC_TEACHERS_MAX; t++)
-            dc_stage_network_close(&teachers[t]);
-        dc_stage_network_close(&network);
-        if (status != DC_OK) {
-            json_decref(*report);
-            *report = NULL;
-            return dc_context(status, error, "%s:%d: stage '%s'", stage->where->where.file,
-                              stage->where->where.line, stage->name);
-        }
-    }
     return DC_OK;
 }

@@ -276,13 +276,12 @@ static const struct dc_field model_fields[] = {
 };
 static const struct dc_schema model_schema = DC_SCHEMA("model", model_fields);
 
-static enum dc_status unknown_parameter(const char *path, const char *name,
-                                        const struct dc_variables *variables,
+static enum dc_status unknown_parameter(const char *name, const struct dc_variables *variables,
                                         struct dc_error *error)
 {
     char all[512], hint[DC_HINT];
     dc_join(all, sizeof all, variables->names, variables->count);
-    return dc_fail(error, DC_ERR_CONFIG, "model %s has no parameter '%s'%s; it has: %s", path, name,
+    return dc_fail(error, DC_ERR_CONFIG, "there is no parameter '%s'%s; there are: %s", name,
                    dc_did_you_mean(hint, name, variables->names, variables->count),
                    all[0] ? all : "none");
 }
@@ -301,7 +300,7 @@ static enum dc_status build(struct dc_model *model, const struct dc_yaml *root,
     for (int i = 0; i < count; i++) {
         const int at = index_of(&variables, overrides[i].name);
         if (at < 0)
-            return unknown_parameter(root->where.file, overrides[i].name, &variables, error);
+            return unknown_parameter(overrides[i].name, &variables, error);
         values[at] = overrides[i].value;
     }
     DC_TRY(dc_schema_defaults(&model_schema, &file, &decoder, error));

@@ -345,6 +345,7 @@ enum dc_status dc_apply_parameter_rules(struct dc_params *params, const struct d
                                 stage->name, word);
     }
     const int frozen = train->freeze.count;
+    bool trains = frozen == 0;
     for (int i = 0; i < frozen + train->learning_rate_factors.count; i++) {
         const bool freezes = i < frozen;
         const char *key = freezes ? "freeze" : "learning_rate_factors";
@@ -356,7 +357,12 @@ enum dc_status dc_apply_parameter_rules(struct dc_params *params, const struct d
                                 "stage '%s', %s: no layer matches '%s'", stage->name, key,
                                 item.name);
     }
-    return DC_OK;
+    for (int i = 0; i < params->count; i++)
+        trains = trains ||
+                 (dc_role_is_trained(params->slices[i].role) && !params->slices[i].frozen);
+    return trains ? DC_OK
+                  : dc_fail_yaml(error, dc_stage_place(stage, "train", "freeze"),
+                                 "stage '%s' freezes all that it could train", stage->name);
 }
 
 enum dc_status dc_stage_lower(struct dc_imodel **model, const struct dc_ctx *ctx,

@@ -14,6 +14,7 @@
 #include "run/report.h"
 #include "run/run_internal.h"
 #include "run/sensitivity.h"
+#include "run/target.h"
 #include "train/mcnemar.h"
 
 enum { COMPARED_SAMPLES = 128, COMPARED_ROWS = 16 };
@@ -56,6 +57,7 @@ static enum dc_status open_both(struct work *w, const struct dc_stage *stage,
     DC_TRY(dc_float_predictor_create(&w->in_training, w->run->ctx, network->graph, network->params,
                                      network->image, network->output, rows, error));
     DC_TRY(dc_stage_lower(&model, w->run->ctx, network, network->params, profile, "", error));
+    dc_target_apply(model, &w->run->experiment->limits);
     DC_TRY(dc_integer_predictor_create(&w->integers, w->run->ctx, model, rows, error));
     DC_TRY(dc_simulate(&w->shipped, &w->shipped_params, &input, &output, model,
                        &w->plain.graph->nodes[w->plain.image].shape, error));
@@ -266,6 +268,7 @@ static enum dc_status report(json_t *object, struct work *w, struct dc_error *er
     DC_TRY(evaluate(object, "int8", w->logits, w, &w->integers->predictor, error));
 
     const struct dc_imodel *model = w->integers->model;
+    DC_TRY(dc_report_cost(object, model, error));
     const int64_t samples = w->count < COMPARED_SAMPLES ? w->count : COMPARED_SAMPLES;
     struct dc_comparison *comparison = NULL;
     DC_TRY(dc_comparison_create(&comparison, w->run->ctx, model, w->plain.graph, w->plain.params,

@@ -8,34 +8,24 @@
 #include <string.h>
 
 #include "core/file.h"
-#include "qat/fake_quantize.h"
+#include "qat/imodel.h"
 #include "run/network.h"
 
-// Trained values, and what they take as codes of their bits: biases are int32, and every channel of
-// a convolution or dense layer has one, from its own bias or its batch normalization.
-static int64_t quantized_bytes(const struct dc_stage_network *network)
-{
-    int64_t bytes = 0;
-    for (int i = 0; i < network->graph->count; i++) {
-        int scale;
-        const struct dc_node *node = &network->graph->nodes[i];
-        const struct dc_weight_quantizer *quantizer = dc_node_weight_quantizer(&scale, node);
-        if (!quantizer)
-            continue;
-        const struct dc_slice *slice = &network->params->slices[node->params[0]];
-        bytes += (slice->count * quantizer->bits + 7) / 8 +
-                 4 * slice->shape.dims[slice->shape.rank - 1];
-    }
-    return bytes;
-}
-
-void dc_report_counts(json_t *object, const struct dc_stage_network *network, bool quantized)
+void dc_report_counts(json_t *object, const struct dc_stage_network *network)
 {
     const int64_t parameters = dc_params_trained_count(network->params);
-    const int64_t bytes = quantized ? quantized_bytes(network) : 4 * parameters;
     json_object_set_new(object, "parameters", json_integer(parameters));
     json_object_set_new(object, "macs", json_integer(dc_graph_macs(network->graph)));
-    json_object_set_new(object, "weight_bytes", json_integer(bytes));
+    json_object_set_new(object, "weight_bytes", json_integer(4 * parameters));
+}
+
+enum dc_status dc_report_cost(json_t *object, const struct dc_imodel *model, struct dc_error *error)
+{
+    struct dc_imodel_cost cost;
+    DC_TRY(dc_imodel_cost(&cost, model, error));
+    json_object_set_new(object, "weight_bytes", json_integer(dc_imodel_flash(&cost)));
+    json_object_set_new(object, "ram_bytes", json_integer(dc_imodel_ram(&cost)));
+    return DC_OK;
 }
 
 static json_t *number_or_null(double value)

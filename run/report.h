@@ -8,9 +8,14 @@
 #include "run/experiment.h"
 #include "train/evaluate.h"
 
-// "parameters", "macs", "weight_bytes" (float32, or int8 codes with int32 biases) of a network.
+// "parameters", "macs", "weight_bytes" (float32) of a network.
 struct dc_stage_network;
-void dc_report_counts(json_t *object, const struct dc_stage_network *network, bool quantized);
+void dc_report_counts(json_t *object, const struct dc_stage_network *network);
+// Of its integers, in place of the float32: "weight_bytes" (weights, biases, multipliers) and
+// "ram_bytes" (activations, input, output), as budgets count them.
+struct dc_imodel;
+DC_MUST_USE enum dc_status dc_report_cost(json_t *object, const struct dc_imodel *model,
+                                          struct dc_error *error);
 
 // {samples, accuracy, accuracy_error, top5, loss, per_class: [...], confusion: [[...]]}; of a
 // reconstruction {samples, loss, and where classes are said to be normal: normal_error,

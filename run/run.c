@@ -164,7 +164,10 @@ static enum dc_status open_run(struct dc_run *run, const struct dc_run_options *
     DC_TRY(options->experiment ? read_experiment(run, options, error) : read_resolved(run, error));
     DC_TRY(dc_ctx_create(&run->ctx, &config, error));
     DC_TRY(read_results(run, error));
-    return options->experiment ? refuse_other_settings(run, error) : DC_OK;
+    if (!options->experiment)
+        return DC_OK;
+    dc_experiment_warn(run->experiment, &config.log);
+    return refuse_other_settings(run, error);
 }
 
 enum dc_status dc_run_open(struct dc_run **out, const struct dc_run_options *options,

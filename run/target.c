@@ -207,13 +207,6 @@ static enum dc_status check_budget(const char *what, int64_t limit, int64_t used
                    target->name, (long long)limit);
 }
 
-static enum dc_status check_budgets(const struct dc_target_limits *target, int64_t macs,
-                                    int64_t bytes, struct dc_error *error)
-{
-    DC_TRY(check_budget("multiplications", target->macs, macs, target, error));
-    return check_budget("bytes of weights", target->flash, bytes, target, error);
-}
-
 static bool has_function(const struct dc_target_limits *target, const char *name)
 {
     bool found = !is_function(name);
@@ -222,15 +215,14 @@ static bool has_function(const struct dc_target_limits *target, const char *name
     return found;
 }
 
-enum dc_status dc_target_check_network(const struct dc_target_limits *target,
-                                       const struct dc_graph *graph, int64_t macs, int64_t bytes,
-                                       struct dc_error *error)
+enum dc_status dc_target_check_functions(const struct dc_target_limits *target,
+                                         const struct dc_graph *graph, struct dc_error *error)
 {
     for (int i = 0; target->profile[0] && i < graph->count; i++)
         if (!has_function(target, graph->nodes[i].op->name))
             return dc_fail(error, DC_ERR_CONFIG, "layer '%s': target %s has no %s",
                            graph->nodes[i].name, target->name, graph->nodes[i].op->name);
-    return check_budgets(target, macs, bytes, error);
+    return DC_OK;
 }
 
 // The bits of a two's complement integer that holds low and high.
@@ -272,19 +264,24 @@ void dc_target_apply(struct dc_imodel *model, const struct dc_target_limits *tar
     model->wide_weights = !target->packed_weights;
 }
 
-enum dc_status dc_target_check_model(const struct dc_target_limits *target,
-                                     const struct dc_imodel *model, struct dc_error *error)
+enum dc_status dc_target_check_budgets(const struct dc_target_limits *target,
+                                       const struct dc_imodel *model, struct dc_error *error)
 {
     struct dc_imodel_cost cost;
     if (!target->profile[0])
         return DC_OK;
-    for (int i = 0; i < model->count; i++)
-        DC_TRY(check_layer(target, &model->layers[i], error));
     DC_TRY(dc_imodel_cost(&cost, model, error));
-    DC_TRY(check_budgets(target, cost.macs,
-                         cost.weight_bytes + cost.bias_bytes + cost.rescale_bytes, error));
-    return check_budget("bytes of activations", target->ram,
-                        cost.arena_bytes + dc_ilayer_size(&model->layers[0]) +
-                            dc_ilayer_size(dc_imodel_output(model)),
+    DC_TRY(check_budget("multiplications", target->macs, cost.macs, target, error));
+    DC_TRY(check_budget("bytes of weights, biases and multipliers", target->flash,
+                        dc_imodel_flash(&cost), target, error));
+    return check_budget("bytes of activations, input and output", target->ram, dc_imodel_ram(&cost),
                         target, error);
+}
+
+enum dc_status dc_target_check_model(const struct dc_target_limits *target,
+                                     const struct dc_imodel *model, struct dc_error *error)
+{
+    for (int i = 0; target->profile[0] && i < model->count; i++)
+        DC_TRY(check_layer(target, &model->layers[i], error));
+    return dc_target_check_budgets(target, model, error);
 }

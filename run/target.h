@@ -14,7 +14,7 @@
 //   flash: 4194304               # bytes of weights, biases and multipliers; ram: of activations;
 //   ram: 393216                  # macs: of one inference. 0: any
 //
-// Owns the two checks: of what an experiment asks for, before any data is read, and of the integers
+// Owns the checks: of what an experiment asks for, before any data is read, and of the integers
 // that come out.
 
 #ifndef DC_RUN_TARGET_H
@@ -34,14 +34,19 @@ DC_MUST_USE enum dc_status dc_target_check_stage(const struct dc_experiment *exp
                                                  const struct dc_stage *stage,
                                                  struct dc_error *error);
 
-// DC_ERR_CONFIG where the target has no such function as a layer needs, DC_ERR_BUDGET where a
-// network from shapes alone is beyond it.
-DC_MUST_USE enum dc_status dc_target_check_network(const struct dc_target_limits *target,
-                                                   const struct dc_graph *graph, int64_t macs,
-                                                   int64_t bytes, struct dc_error *error);
+// DC_ERR_CONFIG where the target has no such function as a layer of a quantized network needs.
+DC_MUST_USE enum dc_status dc_target_check_functions(const struct dc_target_limits *target,
+                                                     const struct dc_graph *graph,
+                                                     struct dc_error *error);
 
 // Sets what the target wants of memory and files, where the model has its arithmetic.
 void dc_target_apply(struct dc_imodel *model, const struct dc_target_limits *target);
+
+// Flash, RAM and multiplications, which shapes decide: the same before training and after.
+// DC_ERR_BUDGET.
+DC_MUST_USE enum dc_status dc_target_check_budgets(const struct dc_target_limits *target,
+                                                   const struct dc_imodel *model,
+                                                   struct dc_error *error);
 
 // Biases, sums and budgets of the finished integers: DC_ERR_BUDGET names the layer.
 DC_MUST_USE enum dc_status dc_target_check_model(const struct dc_target_limits *target,

@@ -183,7 +183,7 @@ static void wrong_layers_are_refused(void **state)
         const char *words[OUTCOME_WORDS];
     } cases[] = {
         {"hint: {student: stem_rellu, teacher: stem_norm}",
-         {"loss 1, hint", "the student has no layer 'stem_rellu'", "did you mean 'stem_relu'?"}},
+         {"loss 'hint'", "the student has no layer 'stem_rellu'", "did you mean 'stem_relu'?"}},
         {"hint: {student: stem_relu, teacher: stemnorm}",
          {"the teacher has no layer 'stemnorm'", "did you mean 'stem_norm'?"}},
         {"hint: {student: pool, teacher: stem_norm}",

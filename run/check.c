@@ -1,0 +1,156 @@
+// Owns what is known of an experiment from shapes alone: networks are built, quantized and lowered
+// with weights that mean nothing. What is refused here would be refused after hours of training.
+
+#include "qat/calibrate.h"
+#include "qat/fold.h"
+#include "qat/imodel.h"
+#include "run/network.h"
+#include "run/report.h"
+#include "run/run.h"
+#include "run/target.h"
+
+// What the data must be, as the stages before say: from the first that says it.
+struct wanted {
+    const struct dc_stage *sample_from, *classes_from;
+    struct dc_shape sample;
+    int classes;
+};
+
+// The weights a stage starts from must have its shapes.
+static enum dc_status check_parent(struct dc_experiment *experiment, const struct dc_stage *stage,
+                                   const struct dc_stage_network *network, struct dc_error *error)
+{
+    const bool given = stage->trains && stage->train.init_from[0];
+    const struct dc_stage *parent = dc_experiment_stage(experiment, given ? stage->train.init_from
+                                                                          : stage->from);
+    struct dc_stage_network other = {0};
+    int copied = 0;
+    if (!parent)
+        return DC_OK;
+    DC_TRY(dc_stage_network_open(&other, parent, NULL, error));
+    enum dc_status status = dc_params_copy_by_name(network->params, other.params, &copied, error);
+    dc_stage_network_close(&other);
+    if (status == DC_OK && copied == 0)
+        status = dc_fail(error, DC_ERR_CONFIG, "no layer has the same name");
+    return status == DC_OK ? DC_OK
+                           : dc_context(status, error, "weights of stage '%s'", parent->name);
+}
+
+// All stages read the experiment's data. An imported network may read images of another size: they
+// are resized for it.
+static enum dc_status check_sample(struct wanted *wanted, const struct dc_stage *stage,
+                                   const struct dc_stage_network *network, struct dc_error *error)
+{
+    const struct dc_shape *sample = &network->model.sample, *other = &wanted->sample;
+    char here[DC_SHAPE_TEXT], there[DC_SHAPE_TEXT];
+    if (!wanted->sample_from && !network->model.onnx) {
+        wanted->sample = *sample;
+        wanted->sample_from = stage;
+        return DC_OK;
+    }
+    const bool resized = network->model.onnx && sample->rank == 3 && other->rank == 3;
+    if (!wanted->sample_from ||
+        (resized ? sample->dims[2] == other->dims[2] : dc_shape_equal(sample, other)))
+        return DC_OK;
+    return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
+                        "stage '%s' reads samples of %s, stage '%s' of %s, and both read the same "
+                        "data",
+                        stage->name, dc_shape_text(here, sample), wanted->sample_from->name,
+                        dc_shape_text(there, other));
+}
+
+static enum dc_status check_classes(struct wanted *wanted, const struct dc_experiment *experiment,
+                                    const struct dc_stage *stage,
+                                    const struct dc_stage_network *network, struct dc_error *error)
+{
+    const struct dc_data_spec *data = &experiment->data;
+    const int64_t said = data->class_names.count > 0 ? data->class_names.count : data->classes;
+    if (dc_stage_reconstructs(stage))
+        return DC_OK;
+    if (said > 0 && network->classes != said)
+        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
+                            "stage '%s' ends in %d classes, and the data has %lld; the models of "
+                            "configs/ take it as parameters: {classes: %lld}",
+                            stage->name, network->classes, (long long)said, (long long)said);
+    if (!wanted->classes_from) {
+        wanted->classes = network->classes;
+        wanted->classes_from = stage;
+    }
+    if (network->classes != wanted->classes)
+        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
+                            "stage '%s' ends in %d classes, stage '%s' in %d, and both read the "
+                            "same data",
+                            stage->name, network->classes, wanted->classes_from->name,
+                            wanted->classes);
+    return DC_OK;
+}
+
+// The integers that a stage is going to be: whether each layer has a form, and what they cost.
+static enum dc_status check_integers(json_t *entry, struct dc_experiment *experiment,
+                                     const struct dc_stage *stage,
+                                     const struct dc_stage_network *network, struct dc_error *error)
+{
+    struct dc_imodel *model = NULL;
+    int folded;
+    if (!network->model.params)
+        dc_params_init(network->params, 0);
+    if (dc_folds(&stage->quantize))
+        dc_fold_batch_norms(&folded, network->graph, network->params);
+    DC_TRY(dc_target_check_functions(&experiment->limits, network->graph, error));
+    DC_TRY(dc_observers_assume(network->graph, network->params, error));
+    DC_TRY(dc_stage_lower(&model, NULL, network, network->params, experiment->profile, "", error));
+    dc_target_apply(model, &experiment->limits);
+    enum dc_status status = dc_report_cost(entry, model, error);
+    if (status == DC_OK)
+        status = dc_target_check_budgets(&experiment->limits, model, error);
+    dc_imodel_free(model);
+    return status;
+}
+
+static enum dc_status check_stage(json_t *entry, struct wanted *wanted,
+                                  struct dc_experiment *experiment, const struct dc_stage *stage,
+                                  struct dc_stage_network *network,
+                                  struct dc_stage_network *teachers, struct dc_error *error)
+{
+    struct dc_training_graph training = {0};
+    struct dc_terms_sources sources = {0};
+    DC_TRY(dc_stage_network_open(network, stage, NULL, error));
+    DC_TRY(check_sample(wanted, stage, network, error));
+    DC_TRY(check_classes(wanted, experiment, stage, network, error));
+    DC_TRY(dc_stage_sources(&sources, teachers, experiment, stage, error));
+    if (stage->trains)
+        DC_TRY(dc_training_graph_create(&training, network, stage, &sources, error));
+    dc_training_graph_free(&training);
+    DC_TRY(dc_apply_parameter_rules(network->params, stage, error));
+    DC_TRY(check_parent(experiment, stage, network, error));
+    dc_report_counts(entry, network);
+    return stage->quantizes ? check_integers(entry, experiment, stage, network, error) : DC_OK;
+}
+
+enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
+                            struct dc_error *error)
+{
+    struct wanted wanted = {0};
+    enum dc_status status = DC_OK;
+    json_t *stages = json_object();
+    *report = NULL;
+    for (int i = 0; status == DC_OK && i < experiment->stage_count; i++) {
+        const struct dc_stage *stage = &experiment->stages[i];
+        if (stage->exports)
+            continue;
+        struct dc_stage_network network = {0}, teachers[DC_TEACHERS_MAX] = {0};
+        json_t *entry = json_object();
+        json_object_set_new(stages, stage->name, entry);
+        status = check_stage(entry, &wanted, experiment, stage, &network, teachers, error);
+        for (int t = 0; t < DC_TEACHERS_MAX; t++)
+            dc_stage_network_close(&teachers[t]);
+        dc_stage_network_close(&network);
+        if (status != DC_OK)
+            status = dc_context_yaml(status, error, stage->where, "stage '%s'", stage->name);
+    }
+    if (status == DC_OK)
+        *report = stages;
+    else
+        json_decref(stages);
+    return status;
+}
