@@ -325,11 +325,12 @@ static const struct edit_case edit_cases[] = {
      2,
      {"case-tiny.yaml:4:14: error:", "5 classes", "has 4; set"}},
     {"another image size",
-     "model.yaml",
-     "[12, 12, 1]",
-     "[10, 10, 1]",
+     "tiny.yaml",
+     NULL,
+     "name: ten\ndata: {source: idx, path: data}\nstages:\n"
+     "  a: {model: ten.yaml, train: {epochs: 1}}\n",
      2,
-     {"case-tiny.yaml:11:12: error:", "[10, 10, 1]", "[12, 12, 1]"}},
+     {"case-tiny.yaml:4:14: error:", "[10, 10, 1]", "[12, 12, 1]"}},
     {"too many for validation",
      "tiny.yaml",
      "validation: 40",
@@ -518,6 +519,8 @@ static int set_up(void **state)
     snprintf(root, sizeof root, "%s", test_folder());
     tiny_files();
     damaged_files();
+    tiny_text(test_path("ten.yaml"), "name: ten\ninput: [10, 10, 1]\nlayers:\n  - flatten\n"
+                                     "  - dense: {units: 4}\n");
     const struct child here = {.folder = root};
     DECANT(&outcome, &here, "run", "tiny.yaml", "--run", "done");
     if (outcome.exit_code)
