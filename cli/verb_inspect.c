@@ -68,7 +68,7 @@ static enum dc_status inspect_model(const char *path, const struct dc_cli *cli,
 {
     struct dc_model model;
     struct dc_params *params = NULL;
-    DC_TRY(dc_model_read(&model, path, NULL, 0, error));
+    DC_TRY(dc_model_read(&model, &(struct dc_model_spec){.path = path}, error));
     enum dc_status status = dc_params_create(&params, model.graph, 0, false, error);
     if (status == DC_OK)
         status = print_graph(model.graph, params, model.name, cli, error);

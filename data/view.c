@@ -23,10 +23,11 @@ enum dc_status dc_view_check(const struct dc_view *view, const struct dc_source 
     if (dc_shape_equal(from, to))
         return DC_OK;
     if (from->rank != 3 || to->rank != 3 || from->dims[2] != to->dims[2])
-        return dc_fail(error, DC_ERR_CONFIG,
-                       "a network reads samples of %s, the data has %s; only the height and the "
-                       "width of images are resized",
-                       dc_shape_text(there, to), dc_shape_text(here, from));
+        return dc_fail(
+            error, DC_ERR_CONFIG,
+            "a network reads samples of %s, the data has %s (height, width, channels); only "
+            "height and width are fitted",
+            dc_shape_text(there, to), dc_shape_text(here, from));
     return DC_OK;
 }
 

@@ -16,7 +16,6 @@
 #include "formats/onnx_internal.h"
 
 enum { OPSET_LEAST = 9, OPSET_MOST = 21, NAME_BYTES = 200, UNKNOWN_BYTES = 3000 };
-static const int64_t row_most = INT32_MAX;  // floats of one sample's value
 
 // The unpacked file may take some times its bytes, and no more.
 struct budget {
@@ -109,7 +108,8 @@ static int find_equal(const struct dc_graph *graph, const struct dc_op *op, cons
 }
 
 // '/layer1/conv1/Conv' is 'layer1.conv1.Conv'; the second of a name is 'NAME_2'.
-static const char *unique_name(const struct dc_import *m, const char *name, struct dc_error *error)
+const char *dc__onnx_unique_name(const struct dc_import *m, const char *name,
+                                 struct dc_error *error)
 {
     char text[NAME_BYTES + 1];
     size_t n = 0;
@@ -124,17 +124,17 @@ static const char *unique_name(const struct dc_import *m, const char *name, stru
     return unique;
 }
 
-static enum dc_status check_size(const struct dc_shape *shape, struct dc_error *error)
+enum dc_status dc__onnx_check_size(const struct dc_shape *shape, struct dc_error *error)
 {
     int64_t count = 1;
     for (int i = 1; i < shape->rank; i++) {
         const int64_t dim = shape->dims[i];
-        if (dim < 1 || dim > row_most || (count *= dim) > row_most) {
+        if (dim < 1 || dim > DC_ONNX_ROW_MAX || (count *= dim) > DC_ONNX_ROW_MAX) {
             char text[DC_SHAPE_TEXT];
             return dc_fail(error, DC_ERR_DATA,
                            "a value of %s: dimensions must be from 1, and at "
                            "most %" PRId64 " values a sample",
-                           dc_shape_text(text, shape), row_most);
+                           dc_shape_text(text, shape), (int64_t)DC_ONNX_ROW_MAX);
         }
     }
     return DC_OK;
@@ -149,12 +149,12 @@ enum dc_status dc__onnx_emit(struct dc_import *m, const char *name, const struct
         *node = found;
         return DC_OK;
     }
-    const char *unique = unique_name(m, name, error);
+    const char *unique = dc__onnx_unique_name(m, name, error);
     if (!unique)
         return DC_ERR_MEMORY;
     DC_TRY(dc_graph_add(m->graph, unique, op, attributes, attributes ? op->attribute_bytes : 0,
                         inputs, count, node, error));
-    return check_size(&m->graph->nodes[*node].shape, error);
+    return dc__onnx_check_size(&m->graph->nodes[*node].shape, error);
 }
 
 enum dc_status dc__onnx_set(struct dc_import *m, int node, int slot, const float *data,
@@ -269,86 +269,6 @@ static enum dc_status check_nodes(struct dc_import *m, bool *needed, struct dc_e
     return DC_OK;
 }
 
-// Inputs.
-
-static int64_t size_given(const struct dc_import *m, int axis, int height_axis)
-{
-    const struct dc_onnx_options *o = m->options;
-    return !o ? 0 : axis == height_axis ? o->height : axis == height_axis + 1 ? o->width : 0;
-}
-
-// The batch, then sizes: images are [batch, c, h, w], or [batch, h, w, c] where the last is at most
-// 4 and the second is not.
-static enum dc_status input_shape(struct dc_import *m, const Onnx__ValueInfoProto *input,
-                                  struct dc_shape *shape, bool *channels_first,
-                                  struct dc_error *error)
-{
-    const Onnx__TypeProto__Tensor *type = input->type ? input->type->tensor_type : NULL;
-    const size_t rank = type && type->shape ? type->shape->n_dim : 0;
-    if (!type || (type->elem_type != 1 && type->elem_type != 10))
-        return dc_fail(error, DC_ERR_DATA, "%s: the input '%s' does not hold floats", m->path,
-                       input->name);
-    if (rank < 2 || rank > DC_RANK_MAX)
-        return dc_fail(error, DC_ERR_DATA, "%s: the input '%s' has %zu dimensions, not 2 to %d",
-                       m->path, input->name, rank, (int)DC_RANK_MAX);
-    int64_t dims[DC_RANK_MAX];
-    for (size_t i = 0; i < rank; i++) {
-        const Onnx__TensorShapeProto__Dimension *d = type->shape->dim[i];
-        const bool fixed = d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
-        dims[i] = fixed && d->dim_value > 0 ? d->dim_value : 0;
-    }
-    *channels_first = rank == 4 && !(dims[3] > 0 && dims[3] <= 4 && dims[1] >= 8 && dims[2] >= 8);
-    m->batch_fixed = dims[0] == 1;
-    if (dims[0] > 1)
-        return dc_fail(error, DC_ERR_DATA,
-                       "%s: the input '%s' has a fixed batch of %" PRId64
-                       "; export it with a batch of 1 or an open one",
-                       m->path, input->name, dims[0]);
-    *shape = (struct dc_shape){.rank = (int)rank, .dims = {DC_BATCH}};
-    for (int i = 1; i < (int)rank; i++) {
-        const int64_t given = rank == 4 ? size_given(m, i, *channels_first ? 2 : 1) : 0;
-        const int64_t size = dims[i] ? dims[i] : given;
-        if (size < 1 || size > row_most || (dims[i] && given && given != dims[i]))
-            return dc_fail(error, DC_ERR_DATA,
-                           "%s: dimension %d of the input '%s' is %" PRId64 "; %s", m->path, i,
-                           input->name, dims[i],
-                           dims[i] ? "another is asked for" : "height and width must be given");
-        shape->dims[*channels_first ? (i == 1 ? 3 : i - 1) : i] = size;
-    }
-    return check_size(shape, error);
-}
-
-static enum dc_status add_input(struct dc_import *m, struct dc_onnx *onnx, struct dc_error *error)
-{
-    const Onnx__GraphProto *graph = m->model->graph;
-    const Onnx__ValueInfoProto *input = NULL;
-    for (size_t i = 0; i < graph->n_input; i++) {
-        struct dc_onnx_value *v = dc__onnx_find(m, graph->input[i]->name);
-        if (!v->needed || v->kind == DC_VALUE_CONSTANT)
-            continue;
-        if (input)
-            return dc_fail(error, DC_ERR_DATA, "%s: two inputs, '%s' and '%s'; one is needed",
-                           m->path, input->name, graph->input[i]->name);
-        input = graph->input[i];
-    }
-    if (!input)
-        return dc_fail(error, DC_ERR_DATA, "%s: the output depends on no input", m->path);
-    struct dc_onnx_value *v = dc__onnx_find(m, input->name);
-    struct dc_shape shape;
-    bool channels_first = false;
-    DC_TRY(input_shape(m, input, &shape, &channels_first, error));
-    const char *name = unique_name(m, input->name, error);
-    if (!name)
-        return DC_ERR_MEMORY;
-    DC_TRY(dc_graph_add_input(m->graph, name, DC_F32, &shape, &v->node, error));
-    v->kind = DC_VALUE_GRAPH;
-    v->view = channels_first ? dc__onnx_channels_last(shape.rank) : dc__onnx_plain(shape.rank);
-    onnx->sample.rank = shape.rank - 1;
-    memcpy(onnx->sample.dims, shape.dims + 1, sizeof *shape.dims * (size_t)(shape.rank - 1));
-    onnx->input_name = input->name;
-    return DC_OK;
-}
-
 static enum dc_status read_constants(struct dc_import *m, struct dc_error *error)
 {
     const Onnx__GraphProto *graph = m->model->graph;
@@ -425,7 +345,7 @@ static enum dc_status convert_all(struct dc_import *m, struct dc_onnx *onnx, str
     DC_TRY(check_nodes(m, needed, error));
     DC_TRY(read_constants(m, error));
     DC_TRY(dc_graph_create(&m->graph, error));
-    DC_TRY(add_input(m, onnx, error));
+    DC_TRY(dc__onnx_add_input(m, onnx, error));
     for (size_t n = 0; n < graph->n_node; n++)
         if (needed[n])
             DC_TRY_IN(convert_node(m, graph->node[n], error), error, "%s: node '%s' (%s)", m->path,

@@ -15,9 +15,13 @@
 
 #include "core/graph.h"
 
+// The order of an image's axes in the file. Auto: what reads the input says it (onnx_input.c).
+enum dc_onnx_layout { DC_LAYOUT_AUTO, DC_LAYOUT_NCHW, DC_LAYOUT_NHWC };
+
 struct dc_onnx_options {
     const char *output;     // the value taken as the result; NULL: the graph's first output
     int64_t height, width;  // of an input whose size the file leaves open; 0: not given
+    enum dc_onnx_layout layout;
 };
 
 struct dc_onnx {

@@ -106,10 +106,24 @@ struct dc_onnx_operator {
     dc_onnx_convert *convert;  // NULL: of constants only
     dc_onnx_convert *fold;     // all inputs are constants; NULL: convert does that too
     const struct dc_op *op;    // of converters that serve several
+    // What the operator says of the order of an image's axes (onnx_input.c).
+    enum { DC_SAYS_NOTHING, DC_READS_CHANNELS_FIRST, DC_KEEPS_AXES, DC_MOVES_AXES } layout;
 };
 const struct dc_onnx_operator *dc__onnx_operator(const char *name);
 
+enum { DC_ONNX_ROW_MAX = INT32_MAX };  // floats of one sample's value
+
+// onnx_input.c
+// The one input that the output depends on, as a node.
+DC_MUST_USE enum dc_status dc__onnx_add_input(struct dc_import *m, struct dc_onnx *onnx,
+                                              struct dc_error *error);
+
 // onnx.c
+// '/layer1/conv1/Conv' is 'layer1.conv1.Conv'; the second of a name is 'NAME_2'.
+DC_MUST_USE const char *dc__onnx_unique_name(const struct dc_import *m, const char *name,
+                                             struct dc_error *error);
+DC_MUST_USE enum dc_status dc__onnx_check_size(const struct dc_shape *shape,
+                                               struct dc_error *error);
 struct dc_onnx_value *dc__onnx_find(const struct dc_import *m, const char *name);
 struct dc_onnx_value *dc__onnx_output(const struct dc_onnx_call *call, size_t k);  // NULL: unread
 // A node of the graph with a name of its own, made from `name`; its size is checked.

@@ -46,7 +46,7 @@ static void forget_places(struct dc_distill_spec *distill, struct dc_experiment 
 enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
                              const struct dc_stage *stage, struct dc_error *error)
 {
-    struct dc_text_buffer text = {0};
+    struct dc_text_buffer text = {.hashed = true};
     struct dc_experiment head = *experiment;
     struct dc_stage body = *stage;
     head.name = "";  // a name and the loader's depth shape nothing; of files, the content does

@@ -28,6 +28,7 @@ static const char *const losses[] = {"cross_entropy", "mean_squared_error", "bin
                                      "reconstruction", NULL};
 static const char *const optimizers[] = {"sgd", "adamw", NULL};
 static const char *const schedules[] = {"constant", "step", "multi_step", "cosine", NULL};
+static const char *const layouts[] = {"auto", "nchw", "nhwc", NULL};
 static const char *const keeps[] = {"best", "last", NULL};
 static const char *const observers[] = {"moving_average", "min_max", "percentile", "mse",
                                         "entropy",        NULL};
@@ -246,6 +247,8 @@ static const struct dc_field stage_fields[] = {
            "auto: as the data; or {mean, deviation} that this network was trained with"),
     CUSTOM(dc_stage, "parameters", parameters, "{}", dc__decode_parameters, dc__write_named,
            "values for the model's parameters"),
+    DC_FIELD(dc_stage, "layout", CHOICE, layout, "auto", .choices = layouts, .later = true,
+             .help = "order of an image's axes in an ONNX file; auto: what reads it says it"),
     INT(dc_stage, "seed", seed, "-1", -1, SEED_MAX, "of weights and order; -1: the experiment's"),
     OPTIONAL(dc_stage, "train", train, trains, &dc__train_schema, "training"),
     OPTIONAL(dc_stage, "distill", distill, distills, &dc__distill_schema,

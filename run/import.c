@@ -30,16 +30,15 @@ bool dc_model_is_onnx(const char *path)
     return length > 5 && strcmp(path + length - 5, ".onnx") == 0;
 }
 
-enum dc_status dc__model_import(struct dc_model *model, const char *path,
-                                const struct dc_named_value *overrides, int count,
+enum dc_status dc__model_import(struct dc_model *model, const struct dc_model_spec *spec,
                                 struct dc_error *error)
 {
-    struct dc_onnx_options options = {0};
-    DC_TRY(read_options(&options, overrides, count, error));
-    DC_TRY(dc_onnx_read(&model->onnx, path, &options, error));
+    struct dc_onnx_options options = {.layout = spec->layout};
+    DC_TRY(read_options(&options, spec->parameters, spec->parameter_count, error));
+    DC_TRY(dc_onnx_read(&model->onnx, spec->path, &options, error));
     const struct dc_onnx *onnx = model->onnx;
-    const char *name = strrchr(path, '/');
-    model->name = dc_arena_copy(onnx->arena, name ? name + 1 : path, error);
+    const char *name = strrchr(spec->path, '/');
+    model->name = dc_arena_copy(onnx->arena, name ? name + 1 : spec->path, error);
     model->graph = onnx->graph;
     model->params = onnx->params;
     model->input = onnx->input;

@@ -324,24 +324,23 @@ static enum dc_status build(struct dc_model *model, const struct dc_yaml *root,
     return DC_OK;
 }
 
-enum dc_status dc_model_read(struct dc_model *model, const char *path,
-                             const struct dc_named_value *overrides, int count,
+enum dc_status dc_model_read(struct dc_model *model, const struct dc_model_spec *spec,
                              struct dc_error *error)
 {
     *model = (struct dc_model){0};
     struct dc_arena *arena = NULL;
     const struct dc_yaml *root = NULL;
-    const bool onnx = dc_model_is_onnx(path);
-    enum dc_status status = onnx ? dc__model_import(model, path, overrides, count, error)
+    const bool onnx = dc_model_is_onnx(spec->path);
+    enum dc_status status = onnx ? dc__model_import(model, spec, error)
                                  : dc_arena_create(&arena, error);
     if (status == DC_OK && !onnx)
-        status = dc_yaml_read(&root, path, arena, error);
+        status = dc_yaml_read(&root, spec->path, arena, error);
     if (status == DC_OK && !onnx)
-        status = build(model, root, overrides, count, arena, error);
+        status = build(model, root, spec->parameters, spec->parameter_count, arena, error);
     dc_arena_free(arena);
     if (status != DC_OK) {
         dc_model_free(model);
-        return dc_context(status, error, "model %s", path);
+        return dc_context(status, error, "model %s", spec->path);
     }
     return DC_OK;
 }

@@ -26,8 +26,8 @@
 
 #include "core/graph.h"
 #include "core/params.h"
+#include "formats/onnx.h"
 
-struct dc_onnx;
 struct dc_model {
     const char *name;
     struct dc_graph *graph;  // owned
@@ -48,15 +48,21 @@ struct dc_named_value {
 // Whether the file is a network as ONNX, told by its name (.onnx).
 bool dc_model_is_onnx(const char *path);
 
-// The caller frees with dc_model_free. Unknown overrides are DC_ERR_CONFIG.
-DC_MUST_USE enum dc_status dc_model_read(struct dc_model *model, const char *path,
-                                         const struct dc_named_value *overrides, int count,
+// Which file, and how it is read.
+struct dc_model_spec {
+    const char *path;
+    const struct dc_named_value *parameters;  // [parameter_count]
+    int parameter_count;
+    enum dc_onnx_layout layout;  // of an ONNX file's image
+};
+
+// The caller frees with dc_model_free. Unknown parameters are DC_ERR_CONFIG.
+DC_MUST_USE enum dc_status dc_model_read(struct dc_model *model, const struct dc_model_spec *spec,
                                          struct dc_error *error);
 void dc_model_free(struct dc_model *model);
 
 // The same of an ONNX file (run/import.c); internal to run/.
-DC_MUST_USE enum dc_status dc__model_import(struct dc_model *model, const char *path,
-                                            const struct dc_named_value *overrides, int count,
-                                            struct dc_error *error);
+DC_MUST_USE enum dc_status
+dc__model_import(struct dc_model *model, const struct dc_model_spec *spec, struct dc_error *error);
 
 #endif

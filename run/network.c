@@ -66,11 +66,17 @@ static int logits_of(const struct dc_graph *graph, int output)
     return node->op == &dc_op_softmax ? node->inputs[0] : output;
 }
 
+static struct dc_model_spec model_spec(const struct dc_stage *stage, const char *path)
+{
+    return (struct dc_model_spec){path, stage->parameters.items, stage->parameters.count,
+                                  (enum dc_onnx_layout)stage->layout};
+}
+
 static enum dc_status open_graph(struct dc_stage_network *network, const struct dc_stage *stage,
                                  struct dc_error *error)
 {
-    DC_TRY(dc_model_read(&network->model, stage->model, stage->parameters.items,
-                         stage->parameters.count, error));
+    const struct dc_model_spec spec = model_spec(stage, stage->model);
+    DC_TRY(dc_model_read(&network->model, &spec, error));
     const struct dc_model *model = &network->model;
     network->graph = model->graph;
     network->image = model->input;
@@ -155,7 +161,8 @@ static enum dc_status add_peer(struct dc_training_graph *t, int *output,
 {
     const char *path = stage->distill.peers.items[t->peer_count];
     struct dc_model *model = &t->peers[t->peer_count];
-    DC_TRY(dc_model_read(model, path, stage->parameters.items, stage->parameters.count, error));
+    const struct dc_model_spec spec = model_spec(stage, path);
+    DC_TRY(dc_model_read(model, &spec, error));
     t->peer_count++;
     int *map = DC_NEW(t->graph->arena, int, model->graph->count, error);
     if (!map)

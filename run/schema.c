@@ -331,12 +331,24 @@ static void write_field(const struct dc_field *field, struct dc_text_buffer *out
     }
 }
 
+// Whether the value is written as the default is.
+static bool has_default(const struct dc_field *field, const void *at)
+{
+    struct dc_text_buffer text = {0};
+    write_field(field, &text, at);
+    const bool same = text.text && strcmp(text.text, field->fallback) == 0;
+    dc_text_free(&text);
+    return same;
+}
+
 void dc_schema_write(const struct dc_schema *schema, struct dc_text_buffer *out, const void *base,
                      int indent)
 {
     for (int i = 0; i < schema->count; i++) {
         const struct dc_field *field = &schema->fields[i];
         const void *at = (const char *)base + field->offset;
+        if (out->hashed && field->later && has_default(field, at))
+            continue;
         dc_text_append(out, "%*s%s:", indent, "", field->key);
         if (field->type == DC_FIELD_GROUP || field->type == DC_FIELD_OPTIONAL) {
             const bool present = field->type == DC_FIELD_GROUP ||

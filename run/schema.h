@@ -53,6 +53,9 @@ struct dc_field {
     enum dc_status (*decode)(const struct dc_decoder *decoder, void *field,
                              const struct dc_yaml *node, struct dc_error *error);
     void (*write)(struct dc_text_buffer *out, const void *field, int indent);
+    // The key came when runs had been recorded without it: a hash leaves it out where it has its
+    // default, so that those runs are still themselves. Of INT, BOOL, CHOICE and TEXT.
+    bool later;
     const char *help;
 };
 
@@ -96,6 +99,7 @@ struct dc_text_buffer {
     char *text;
     size_t length, capacity;
     bool failed;
+    bool hashed;  // to be hashed, not read: fields marked `later` are left out at their defaults
 };
 void dc_text_append(struct dc_text_buffer *buffer, const char *format, ...) DC_PRINTF(2, 3);
 void dc_text_free(struct dc_text_buffer *buffer);

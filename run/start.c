@@ -71,7 +71,7 @@ static enum dc_status take_onnx(const struct dc_run *run, const struct dc_stage 
 {
     struct dc_model other = {0};
     int copied = 0;
-    DC_TRY(dc_model_read(&other, path, NULL, 0, error));
+    DC_TRY(dc_model_read(&other, &(struct dc_model_spec){.path = path}, error));
     enum dc_status status = dc_params_copy_by_name(params, other.params, &copied, error);
     if (status == DC_OK && copied == 0)
         status = copy_by_order(params, other.params, error);

@@ -31,7 +31,7 @@ enum dc_status test_lower_random(struct dc_imodel **model, const char *path,
     struct dc_ctx *ctx = NULL;
     struct dc_plan *plan = NULL;
     int output = -1;
-    DC_TRY(dc_model_read(&m, path, NULL, 0, error));
+    DC_TRY(dc_model_read(&m, &(struct dc_model_spec){.path = path}, error));
     DC_TRY(dc_quantize_graph(&g, &output, m.graph, m.output, &config, error));
     DC_TRY(dc_params_create(&params, g, 0, false, error));
     dc_params_init(params, 3);

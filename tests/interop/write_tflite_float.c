@@ -91,7 +91,7 @@ static enum dc_status write_model(const char *folder, const char *path, struct d
 {
     struct dc_model m;
     struct dc_params *params = NULL;
-    DC_TRY(dc_model_read(&m, path, NULL, 0, error));
+    DC_TRY(dc_model_read(&m, &(struct dc_model_spec){.path = path}, error));
     DC_TRY(dc_params_create(&params, m.graph, 0, false, error));
     dc_params_init(params, 3);
     DC_TRY(write_network(folder, m.name, m.graph, params, m.input, m.output, error));

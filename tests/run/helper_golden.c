@@ -116,8 +116,9 @@ void golden_network_open(struct golden_network *n, const struct golden *golden,
     const struct dc_named_value width = {"width", 4};
     struct dc_model model;
     struct dc_graph *copy = NULL;
-    golden_ok(
-        dc_model_read(&model, DECANT_SOURCE_DIR "/configs/models/resnet8.yaml", &width, 1, &error));
+    const struct dc_model_spec spec = {DECANT_SOURCE_DIR "/configs/models/resnet8.yaml", &width, 1,
+                                       DC_LAYOUT_AUTO};
+    golden_ok(dc_model_read(&model, &spec, &error));
     n->output = model.output;
     if (quantize)
         golden_ok(

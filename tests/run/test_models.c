@@ -72,7 +72,9 @@ static void counts_are_the_published_ones(void **state)
         struct dc_model model;
         struct dc_params *params = NULL;
         snprintf(path, sizeof path, "%s/configs/models/%s", DECANT_SOURCE_DIR, cases[i].file);
-        if (dc_model_read(&model, path, cases[i].parameters, cases[i].parameter_count, &error))
+        const struct dc_model_spec spec = {path, cases[i].parameters, cases[i].parameter_count,
+                                           DC_LAYOUT_AUTO};
+        if (dc_model_read(&model, &spec, &error))
             fail_msg("%s", error.message);
         assert_int_equal(dc_params_create(&params, model.graph, 0, false, &error), DC_OK);
         if (dc_params_trained_count(params) != cases[i].parameters_expected)
@@ -94,7 +96,7 @@ static void padding_by_name_becomes_four_numbers(void **state)
     struct dc_model model;
     char path[512];
     snprintf(path, sizeof path, "%s/configs/models/ds-cnn.yaml", DECANT_SOURCE_DIR);
-    assert_int_equal(dc_model_read(&model, path, NULL, 0, &error), DC_OK);
+    assert_int_equal(dc_model_read(&model, &(struct dc_model_spec){.path = path}, &error), DC_OK);
     const struct dc_node *stem = &model.graph->nodes[dc_graph_find(model.graph, "stem")];
     // 49x10 with a 10x4 kernel and stride 2: out 25x5; totals (25-1)*2+10-49 = 9, (5-1)*2+4-10 = 2
     assert_true(dc_shape_equal(&stem->shape, &DC_SHAPE(DC_BATCH, 25, 5, 64)));
