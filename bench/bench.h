@@ -16,7 +16,7 @@
 #include <jansson.h>
 
 #include "core/context.h"
-#include "run/schema.h"
+#include "core/schema.h"
 
 struct dc_bench_options {
     const char *model;             // a short name, or the path of a model file

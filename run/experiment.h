@@ -7,12 +7,12 @@
 #ifndef DC_RUN_EXPERIMENT_H
 #define DC_RUN_EXPERIMENT_H
 
+#include "core/schema.h"
 #include "data/augment.h"
 #include "distill/terms.h"
 #include "qat/adaround.h"
 #include "qat/oscillation.h"
 #include "run/model.h"
-#include "run/schema.h"
 #include "train/train.h"
 
 enum { DC_STAGES_MAX = 32 };

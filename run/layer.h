@@ -4,7 +4,7 @@
 #define DC_RUN_LAYER_H
 
 #include "core/graph.h"
-#include "run/schema.h"
+#include "core/schema.h"
 
 struct dc_padding {
     enum { DC_PADDING_EXPLICIT, DC_PADDING_SAME } kind;

@@ -18,8 +18,8 @@
 //
 // A layer is an op or a block of the file. It reads the layer before it, or the layers named in
 // `from` (`in` is what the block itself reads), and is left out where `when` is 0. Numbers, those
-// of `input` too, are expressions over parameters ($width * 2, $i > 0; run/expression.h). Layers of
-// a block are named BLOCK.LAYER. The last layer's value is the network's output.
+// of `input` too, are expressions over parameters ($width * 2, $i > 0; core/expression.h). Layers
+// of a block are named BLOCK.LAYER. The last layer's value is the network's output.
 
 #ifndef DC_RUN_MODEL_H
 #define DC_RUN_MODEL_H

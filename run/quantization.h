@@ -25,9 +25,9 @@
 
 #include <jansson.h>
 
+#include "core/schema.h"
 #include "run/network.h"
 #include "run/run.h"
-#include "run/schema.h"
 
 // network: an opened quantized stage; count: of the source's first samples, which have labels.
 // most_macs: what evaluations with each layer alone quantized, and alone float, may cost in

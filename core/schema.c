@@ -1,6 +1,6 @@
 // Owns strict decoding of YAML into structs, and writing them back.
 
-#include "run/schema.h"
+#include "core/schema.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -23,12 +23,14 @@ enum dc_status dc_fail_unknown_key(struct dc_error *error, const struct dc_yaml 
 }
 
 static enum dc_status unknown_key(struct dc_error *error, const struct dc_yaml *key,
-                                  const struct dc_schema *schema, const char *where)
+                                  const struct dc_schema_part *parts, int count, const char *where)
 {
     const char *names[KEYS_MAX];
-    for (int i = 0; i < schema->count; i++)
-        names[i] = schema->fields[i].key;
-    return dc_fail_unknown_key(error, key, where, names, schema->count);
+    int known = 0;
+    for (int p = 0; p < count; p++)
+        for (int i = 0; i < parts[p].schema->count && known < KEYS_MAX; i++)
+            names[known++] = parts[p].schema->fields[i].key;
+    return dc_fail_unknown_key(error, key, where, names, known);
 }
 
 static enum dc_status want_scalar(const struct dc_yaml *node, const char *key, const char *what,
@@ -166,6 +168,10 @@ static enum dc_status decode_field(const struct dc_field *field, void *base,
         return DC_OK;
     case DC_FIELD_REAL:
         return dc_field_number(at, field, node, decoder, error);
+    case DC_FIELD_FLOAT:
+        DC_TRY(dc_field_number(&number, field, node, decoder, error));
+        *(float *)at = (float)number;
+        return DC_OK;
     case DC_FIELD_BOOL:
         return decode_bool(at, field, node, decoder, error);
     case DC_FIELD_CHOICE:
@@ -207,28 +213,49 @@ enum dc_status dc_schema_defaults(const struct dc_schema *schema, void *base,
     return DC_OK;
 }
 
+static const struct dc_field *find_field(const struct dc_schema_part **part, const char *key,
+                                         const struct dc_schema_part *parts, int count)
+{
+    for (*part = parts; *part < parts + count; (*part)++)
+        for (int i = 0; i < (*part)->schema->count; i++)
+            if (strcmp((*part)->schema->fields[i].key, key) == 0)
+                return &(*part)->schema->fields[i];
+    return NULL;
+}
+
+enum dc_status dc_schema_decode_parts(const struct dc_schema_part *parts, int count,
+                                      const struct dc_yaml *mapping, const char *where,
+                                      bool check_required, const struct dc_decoder *decoder,
+                                      struct dc_error *error)
+{
+    const struct dc_schema_part *part;
+    if (mapping->kind != DC_YAML_MAPPING)
+        return dc_fail_yaml(error, mapping, "%s must be a mapping", where);
+    for (int k = 0; k < mapping->count; k++) {
+        const struct dc_field *field = find_field(&part, mapping->keys[k]->text, parts, count);
+        if (!field)
+            return unknown_key(error, mapping->keys[k], parts, count, where);
+        DC_TRY(decode_field(field, part->base, mapping->items[k], decoder, error));
+    }
+    for (part = parts; check_required && part < parts + count; part++) {
+        for (int i = 0; i < part->schema->count; i++) {
+            const struct dc_field *field = &part->schema->fields[i];
+            if (field->type != DC_FIELD_GROUP && !field->fallback &&
+                !dc_yaml_get(mapping, field->key))
+                return dc_fail_yaml(error, mapping, "%s lacks the key '%s' (%s)", where, field->key,
+                                    field->help);
+        }
+    }
+    return DC_OK;
+}
+
 enum dc_status dc_schema_decode(const struct dc_schema *schema, void *base,
                                 const struct dc_yaml *mapping, const char *where,
                                 bool check_required, const struct dc_decoder *decoder,
                                 struct dc_error *error)
 {
-    if (mapping->kind != DC_YAML_MAPPING)
-        return dc_fail_yaml(error, mapping, "%s must be a mapping", where);
-    for (int k = 0; k < mapping->count; k++) {
-        int i = 0;
-        while (i < schema->count && strcmp(schema->fields[i].key, mapping->keys[k]->text) != 0)
-            i++;
-        if (i == schema->count)
-            return unknown_key(error, mapping->keys[k], schema, where);
-        DC_TRY(decode_field(&schema->fields[i], base, mapping->items[k], decoder, error));
-    }
-    for (int i = 0; check_required && i < schema->count; i++) {
-        const struct dc_field *field = &schema->fields[i];
-        if (field->type != DC_FIELD_GROUP && !field->fallback && !dc_yaml_get(mapping, field->key))
-            return dc_fail_yaml(error, mapping, "%s lacks the key '%s' (%s)", where, field->key,
-                                field->help);
-    }
-    return DC_OK;
+    const struct dc_schema_part part = {schema, base};
+    return dc_schema_decode_parts(&part, 1, mapping, where, check_required, decoder, error);
 }
 
 void dc_text_append(struct dc_text_buffer *buffer, const char *format, ...)
@@ -286,6 +313,17 @@ static void write_number(struct dc_text_buffer *out, double value)
     dc_text_append(out, "%s", text);
 }
 
+static void write_float(struct dc_text_buffer *out, float value)
+{
+    char text[40];
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)value);
+        if (strtof(text, NULL) == value)
+            break;
+    }
+    dc_text_append(out, "%s", text);
+}
+
 static void write_list(struct dc_text_buffer *out, const void *at, bool words)
 {
     const struct dc_texts *texts = at;
@@ -315,6 +353,9 @@ static void write_field(const struct dc_field *field, struct dc_text_buffer *out
         break;
     case DC_FIELD_REAL:
         write_number(out, *(const double *)at);
+        break;
+    case DC_FIELD_FLOAT:
+        write_float(out, *(const float *)at);
         break;
     case DC_FIELD_BOOL:
         dc_text_append(out, "%s", *(const bool *)at ? "true" : "false");

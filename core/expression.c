@@ -1,6 +1,6 @@
 // Owns a recursive-descent evaluator. Comparison binds weakest, then sums, then products.
 
-#include "run/expression.h"
+#include "core/expression.h"
 
 #include <ctype.h>
 #include <math.h>

@@ -4,19 +4,20 @@
 // defaults, ranges and meaning. Decoding is strict: an unknown key is an error with a suggestion, a
 // value outside its range an error with the range, each with file:line:column.
 
-#ifndef DC_RUN_SCHEMA_H
-#define DC_RUN_SCHEMA_H
+#ifndef DC_CORE_SCHEMA_H
+#define DC_CORE_SCHEMA_H
 
 #include <stdio.h>
 
+#include "core/expression.h"
 #include "core/yaml.h"
-#include "run/expression.h"
 
 enum dc_field_type {
     DC_FIELD_TEXT,     // const char *
     DC_FIELD_PATH,     // const char *: absolute; given relative to the file that names it
     DC_FIELD_INT,      // int64_t
     DC_FIELD_REAL,     // double
+    DC_FIELD_FLOAT,    // float
     DC_FIELD_BOOL,     // bool
     DC_FIELD_CHOICE,   // int: index into `choices`
     DC_FIELD_TEXTS,    // struct dc_texts: a list of words (one word stands for a list of one)
@@ -81,8 +82,19 @@ struct dc_schema {
 DC_MUST_USE enum dc_status dc_schema_defaults(const struct dc_schema *schema, void *base,
                                               const struct dc_decoder *decoder,
                                               struct dc_error *error);
-// Keys that are there replace what base holds. `where` names the mapping in messages.
-// check_required: keys without a default must be there.
+// A mapping whose keys go to several structs: what all of a kind share, and what each has of its
+// own.
+struct dc_schema_part {
+    const struct dc_schema *schema;
+    void *base;
+};
+DC_MUST_USE enum dc_status dc_schema_decode_parts(const struct dc_schema_part *parts, int count,
+                                                  const struct dc_yaml *mapping, const char *where,
+                                                  bool check_required,
+                                                  const struct dc_decoder *decoder,
+                                                  struct dc_error *error);
+// Of one struct. Keys that are there replace what base holds. `where` names the mapping in
+// messages. check_required: keys without a default must be there.
 DC_MUST_USE enum dc_status dc_schema_decode(const struct dc_schema *schema, void *base,
                                             const struct dc_yaml *mapping, const char *where,
                                             bool check_required, const struct dc_decoder *decoder,

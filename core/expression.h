@@ -1,8 +1,8 @@
 // Small arithmetic for model files: numbers, $names, + - * / ( ), comparisons, which give 0 or 1,
 // and round8(width), the multiple of 8 that MobileNetV2 takes for it.
 
-#ifndef DC_RUN_EXPRESSION_H
-#define DC_RUN_EXPRESSION_H
+#ifndef DC_CORE_EXPRESSION_H
+#define DC_CORE_EXPRESSION_H
 
 #include <stdbool.h>
 
