@@ -250,3 +250,21 @@ static void crd_memory(struct dc_op_memory *memory, const struct dc_node *node,
 }
 
 DC_LOSS_OP(crd, 2, sizeof(struct dc_crd_attributes), dc_row_loss_infer, crd_memory, crd_declare);
+
+static const struct dc_field keys[] = {
+    DC_FIELD(dc_crd_attributes, "temperature", FLOAT, temperature, "0.07", .minimum = 1e-6,
+             .maximum = 1e4, .help = "divides similarities"),
+    DC_FIELD(dc_crd_attributes, "momentum", FLOAT, momentum, "0.5", .maximum = 1,
+             .help = "share of the memory bank's old entry"),
+    DC_FIELD(dc_crd_attributes, "embedding", INT, embedding, "128", .minimum = 1, .maximum = 4096,
+             .help = "size of the embeddings"),
+    DC_FIELD(dc_crd_attributes, "negatives", INT, negatives, "16384", .minimum = 1, .maximum = 1e7,
+             .help = "entries of other classes a sample"),
+};
+const struct dc_term_kind dc_term_crd = {.name = "crd",
+                                         .weight = 0.8,
+                                         .op = &dc_op_crd,
+                                         .features = true,
+                                         .adaptor = DC_ADAPTOR_EMBEDDING,
+                                         DC_TERM_KEYS(keys),
+                                         .bytes = sizeof(struct dc_crd_attributes)};

@@ -143,3 +143,18 @@ static void dist_memory(struct dc_op_memory *memory, const struct dc_node *node,
 }
 
 DC_LOSS_OP(dist, 2, sizeof(struct dc_dist_attributes), dc_row_loss_infer, dist_memory, NULL);
+
+static const struct dc_field keys[] = {
+    DC_FIELD(dc_dist_attributes, "beta", FLOAT, beta, "1", .maximum = 1e6,
+             .help = "weight of correlations along a row"),
+    DC_FIELD(dc_dist_attributes, "gamma", FLOAT, gamma, "1", .maximum = 1e6,
+             .help = "weight of correlations along the batch"),
+    DC_FIELD(dc_dist_attributes, "tau", FLOAT, tau, "4", .minimum = 1e-3, .maximum = 1e4,
+             .help = "divides logits"),
+};
+const struct dc_term_kind dc_term_dist = {.name = "dist",
+                                          .weight = 2.0,
+                                          .op = &dc_op_dist,
+                                          DC_TERM_KEYS(keys),
+                                          .bytes = sizeof(struct dc_dist_attributes),
+                                          .temperature = offsetof(struct dc_dist_attributes, tau)};

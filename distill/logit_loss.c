@@ -2,9 +2,11 @@
 // finite size are fine.
 
 #include <math.h>
+#include <stddef.h>
 
 #include "core/math.h"
 #include "distill/losses.h"
+#include "train/losses.h"
 #include "train/row_loss.h"
 
 // Temperature^2 times the divergence; gradient: by z, before any factor but temperature.
@@ -160,3 +162,66 @@ static double hard_label_row(const struct dc_loss_row *row)
 
 DC_ROW_LOSS_FORWARD(hard_label, hard_label_row)
 DC_LOSS_OP(hard_label, 2, 0, dc_row_loss_infer, dc_row_loss_memory, NULL);
+
+// Weights are those that the losses' authors, or the comparison of Tian et al. (arXiv:1910.10699),
+// train with on CIFAR-100.
+const struct dc_term_kind dc_term_label = {
+    .name = "label", .weight = 1.0, .temperature = DC_NO_TEMPERATURE};
+
+const struct dc_term_kind dc_term_hard_label = {
+    .name = "hard_label", .weight = 1.0, .op = &dc_op_hard_label, .temperature = DC_NO_TEMPERATURE};
+
+#define LEAST_TEMPERATURE 1e-6
+#define TEMPERATURE(owner, standard)                                                               \
+    DC_FIELD(owner, "temperature", FLOAT, temperature, standard, .minimum = LEAST_TEMPERATURE,     \
+             .maximum = 1e4,                                                                       \
+             .help = "divides logits; where it is not stated, 1 of a stage that quantizes")
+
+static const struct dc_field kd_keys[] = {TEMPERATURE(dc_kd_attributes, "4")};
+const struct dc_term_kind dc_term_kd = {
+    .name = "kd",
+    .weight = 1.0,
+    .op = &dc_op_kd,
+    DC_TERM_KEYS(kd_keys),
+    .bytes = sizeof(struct dc_kd_attributes),
+    .temperature = offsetof(struct dc_kd_attributes, temperature),
+    .quantized_at_1 = true};
+
+static const struct dc_field standardized_kd_keys[] = {
+    DC_FIELD(dc_kd_attributes, "temperature", FLOAT, temperature, "2", .minimum = LEAST_TEMPERATURE,
+             .maximum = 1e4, .help = "divides standardized logits")};
+const struct dc_term_kind dc_term_standardized_kd = {
+    .name = "standardized_kd",
+    .weight = 9.0,
+    .op = &dc_op_standardized_kd,
+    DC_TERM_KEYS(standardized_kd_keys),
+    .bytes = sizeof(struct dc_kd_attributes),
+    .temperature = offsetof(struct dc_kd_attributes, temperature)};
+
+static const struct dc_field dkd_keys[] = {
+    TEMPERATURE(dc_dkd_attributes, "4"),
+    DC_FIELD(dc_dkd_attributes, "alpha", FLOAT, alpha, "1", .maximum = 1e6,
+             .help = "weight of the target class against the others"),
+    DC_FIELD(dc_dkd_attributes, "beta", FLOAT, beta, "8", .maximum = 1e6,
+             .help = "weight of the classes but the target"),
+};
+const struct dc_term_kind dc_term_dkd = {
+    .name = "dkd",
+    .weight = 1.0,
+    .op = &dc_op_dkd,
+    DC_TERM_KEYS(dkd_keys),
+    .bytes = sizeof(struct dc_dkd_attributes),
+    .temperature = offsetof(struct dc_dkd_attributes, temperature),
+    .quantized_at_1 = true};
+
+static const struct dc_field bce_keys[] = {
+    DC_FIELD(dc_binary_cross_entropy_attributes, "temperature", FLOAT, temperature, "1",
+             .minimum = LEAST_TEMPERATURE, .maximum = 1e4, .help = "divides the teacher's logits")};
+const struct dc_term_kind dc_term_bce = {
+    .name = "bce",
+    .weight = 1.0,
+    .op = &dc_op_binary_cross_entropy,
+    DC_TERM_KEYS(bce_keys),
+    .bytes = sizeof(struct dc_binary_cross_entropy_attributes),
+    .temperature = offsetof(struct dc_binary_cross_entropy_attributes, temperature),
+    .probability = true};

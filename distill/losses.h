@@ -10,6 +10,32 @@
 #define DC_DISTILL_LOSSES_H
 
 #include "core/op.h"
+#include "core/schema.h"
+
+// What stands between the layers that a loss compares: nothing, or layers that are trained along
+// and dropped (distill/adaptor.h).
+enum dc_adaptor { DC_ADAPTOR_NONE, DC_ADAPTOR_HINT, DC_ADAPTOR_FUSION, DC_ADAPTOR_EMBEDDING };
+
+// A loss as an experiment names it. Its own keys fill a struct that begins with the op's
+// attributes.
+struct dc_term_kind {
+    const char *name;
+    double weight;           // where none is stated
+    const struct dc_op *op;  // NULL: label, which is the stage's
+    bool features;           // reads layers, not logits
+    enum dc_adaptor adaptor;
+    struct dc_schema keys;
+    size_t bytes;      // of the struct they fill
+    int temperature;   // offset of the float that divides logits, where several teachers are
+                       // averaged; DC_NO_TEMPERATURE: 1
+    bool probability;  // several teachers are averaged class by class, as sigmoids
+    // Where a stage quantizes and no temperature is stated it is 1: such a student is near its
+    // teacher already and learns from small differences.
+    bool quantized_at_1;
+};
+enum { DC_NO_TEMPERATURE = -1 };
+
+#define DC_TERM_KEYS(table) .keys = DC_SCHEMA(NULL, table)
 
 // Hinton et al., arXiv:1503.02531:
 //   L = T^2 / B * sum_b sum_c p_t (log p_t - log p_s)
@@ -45,6 +71,9 @@ struct dc_dist_attributes {
     float beta, gamma, tau;
 };
 
+extern const struct dc_term_kind dc_term_label, dc_term_kd, dc_term_dkd, dc_term_standardized_kd,
+    dc_term_dist, dc_term_hard_label, dc_term_bce;
+
 extern const struct dc_op dc_op_kd;               // struct dc_kd_attributes
 extern const struct dc_op dc_op_dkd;              // struct dc_dkd_attributes
 extern const struct dc_op dc_op_standardized_kd;  // struct dc_kd_attributes
@@ -70,6 +99,13 @@ struct dc_attention_attributes {
 // (weight 1) and average-pooled to 4x4, 2x2, 1x1 where the map is higher than that (weights 1/2,
 // 1/4, 1/8 in the order taken), over the sum of weights. Maps of one shape. No attributes.
 
+// Romero et al., arXiv:1412.6550: the mean squared error of a student's layer, behind an adaptor,
+// from a teacher's.
+struct dc_hint_keys {
+    int adaptor;  // 0: made from the shapes and trained along, 1: none
+};
+extern const struct dc_term_kind dc_term_hint, dc_term_attention, dc_term_nst, dc_term_review;
+
 extern const struct dc_op dc_op_attention;  // struct dc_attention_attributes
 extern const struct dc_op dc_op_nst;
 extern const struct dc_op dc_op_pyramid;
@@ -90,6 +126,8 @@ struct dc_rkd_attributes {
 // Passalis and Tefas, arXiv:1803.10837: cosines c of pairs (1e-7 added to each norm); (c + 1) / 2,
 // rows divided by their sums; L = mean over B^2 of p_t log((p_t + 1e-7) / (p_s + 1e-7)).
 
+extern const struct dc_term_kind dc_term_similarity, dc_term_rkd, dc_term_pkt;
+
 extern const struct dc_op dc_op_similarity;
 extern const struct dc_op dc_op_rkd;  // struct dc_rkd_attributes
 extern const struct dc_op dc_op_pkt;
@@ -108,13 +146,15 @@ extern const struct dc_op dc_op_pkt;
 // until set. Entries start normal, of the authors' variance 1/size. Needs step->ids.
 struct dc_crd_attributes {
     float temperature, momentum;
-    int negatives;
+    int64_t negatives;
     int64_t samples;             // N: trained on
     int64_t bank_rows;           // above any id
     const int32_t *labels;       // [bank_rows] of ids; must outlive the graph
     const int64_t *by_class;     // [samples] ids trained on, sorted by class
     const int64_t *class_start;  // [classes + 1] places in by_class
+    int64_t embedding;           // size, of the adaptors before the loss
 };
+extern const struct dc_term_kind dc_term_crd;
 extern const struct dc_op dc_op_crd;
 
 #endif

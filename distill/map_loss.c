@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "distill/losses.h"
+#include "train/losses.h"
 #include "train/row_loss.h"
 
 struct map {
@@ -294,3 +295,37 @@ MAP_LOSS(nst)
 DC_LOSS_OP(nst, 2, 0, dc_map_loss_infer, nst_memory, NULL);
 MAP_LOSS(pyramid)
 DC_LOSS_OP(pyramid, 2, 0, pyramid_infer, pyramid_memory, NULL);
+
+static const char *const adaptors[] = {"auto", "none", NULL};
+static const struct dc_field hint_keys[] = {
+    DC_FIELD(dc_hint_keys, "adaptor", CHOICE, adaptor, "auto", .choices = adaptors,
+             .help = "auto: made from the shapes and trained along"),
+};
+const struct dc_term_kind dc_term_hint = {.name = "hint",
+                                          .weight = 100.0,
+                                          .op = &dc_op_mean_squared_error,
+                                          .features = true,
+                                          .adaptor = DC_ADAPTOR_HINT,
+                                          DC_TERM_KEYS(hint_keys),
+                                          .bytes = sizeof(struct dc_hint_keys)};
+
+static const char *const modes[] = {"code", "paper", NULL};
+static const struct dc_field attention_keys[] = {
+    DC_FIELD(dc_attention_attributes, "mode", CHOICE, mode, "code", .choices = modes,
+             .help = "the authors' program, or their paper"),
+};
+const struct dc_term_kind dc_term_attention = {.name = "attention",
+                                               .weight = 1000.0,
+                                               .op = &dc_op_attention,
+                                               .features = true,
+                                               DC_TERM_KEYS(attention_keys),
+                                               .bytes = sizeof(struct dc_attention_attributes)};
+
+const struct dc_term_kind dc_term_nst = {
+    .name = "nst", .weight = 50.0, .op = &dc_op_nst, .features = true};
+
+const struct dc_term_kind dc_term_review = {.name = "review",
+                                            .weight = 1.0,
+                                            .op = &dc_op_pyramid,
+                                            .features = true,
+                                            .adaptor = DC_ADAPTOR_FUSION};

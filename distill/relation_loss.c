@@ -357,3 +357,22 @@ RELATION_LOSS(pkt)
 DC_LOSS_OP(pkt, 2, 0, relation_infer, relation_memory, NULL);
 RELATION_LOSS(rkd)
 DC_LOSS_OP(rkd, 2, sizeof(struct dc_rkd_attributes), relation_infer, relation_memory, NULL);
+
+const struct dc_term_kind dc_term_similarity = {
+    .name = "similarity", .weight = 3000.0, .op = &dc_op_similarity, .features = true};
+
+const struct dc_term_kind dc_term_pkt = {
+    .name = "pkt", .weight = 30000.0, .op = &dc_op_pkt, .features = true};
+
+static const struct dc_field rkd_keys[] = {
+    DC_FIELD(dc_rkd_attributes, "distance_weight", FLOAT, distance_weight, "25", .maximum = 1e6,
+             .help = "of distances between samples"),
+    DC_FIELD(dc_rkd_attributes, "angle_weight", FLOAT, angle_weight, "50", .maximum = 1e6,
+             .help = "of angles between samples"),
+};
+const struct dc_term_kind dc_term_rkd = {.name = "rkd",
+                                         .weight = 1.0,
+                                         .op = &dc_op_rkd,
+                                         .features = true,
+                                         DC_TERM_KEYS(rkd_keys),
+                                         .bytes = sizeof(struct dc_rkd_attributes)};

@@ -1,4 +1,4 @@
-// Owns the table of losses and the building of their nodes.
+// Owns the list of losses, the keys that all of them take, and the building of their nodes.
 
 #include "distill/terms.h"
 
@@ -8,37 +8,38 @@
 #include "distill/ensemble.h"
 #include "distill/losses.h"
 
-// Weights are those that the losses' authors, or the comparison of Tian et al. (arXiv:1910.10699),
-// train with on CIFAR-100.
-const struct dc_term_kind dc_term_kinds[DC_LOSS_KIND_COUNT] = {
-    [DC_LOSS_LABEL] = {"label", "weight=1", NULL, false},
-    [DC_LOSS_KD] = {"kd", "weight=1 temperature=0", &dc_op_kd, false},
-    [DC_LOSS_DKD] = {"dkd", "weight=1 alpha=1 beta=8 temperature=0", &dc_op_dkd, false},
-    [DC_LOSS_STANDARDIZED_KD] = {"standardized_kd", "weight=9 temperature=2",
-                                 &dc_op_standardized_kd, false},
-    [DC_LOSS_DIST] = {"dist", "weight=2 beta=1 gamma=1 tau=4", &dc_op_dist, false},
-    [DC_LOSS_HARD_LABEL] = {"hard_label", "weight=1", &dc_op_hard_label, false},
-    [DC_LOSS_BCE] = {"bce", "weight=1 temperature=1", &dc_op_binary_cross_entropy, false},
-    [DC_LOSS_HINT] = {"hint", "weight=100 student teacher adaptor=auto", &dc_op_mean_squared_error,
-                      true},
-    [DC_LOSS_ATTENTION] = {"attention", "weight=1000 student teacher mode=code", &dc_op_attention,
-                           true},
-    [DC_LOSS_SIMILARITY] = {"similarity", "weight=3000 student teacher", &dc_op_similarity, true},
-    [DC_LOSS_RKD] = {"rkd", "weight=1 student teacher distance_weight=25 angle_weight=50",
-                     &dc_op_rkd, true},
-    [DC_LOSS_PKT] = {"pkt", "weight=30000 student teacher", &dc_op_pkt, true},
-    [DC_LOSS_NST] = {"nst", "weight=50 student teacher", &dc_op_nst, true},
-    [DC_LOSS_CRD] = {"crd",
-                     "weight=0.8 student teacher embedding=128 negatives=16384 temperature=0.07 "
-                     "momentum=0.5",
-                     &dc_op_crd, true},
-    [DC_LOSS_REVIEW] = {"review", "weight=1 student teacher", &dc_op_pyramid, true},
+const struct dc_term_kind *const dc_term_kinds[] = {
+    &dc_term_label,     &dc_term_kd,  &dc_term_dkd,        &dc_term_standardized_kd,
+    &dc_term_dist,      &dc_term_bce, &dc_term_hard_label, &dc_term_hint,
+    &dc_term_attention, &dc_term_rkd, &dc_term_similarity, &dc_term_pkt,
+    &dc_term_nst,       &dc_term_crd, &dc_term_review,     NULL,
 };
 
-bool dc_term_default_temperature(int kind)
+const struct dc_term_kind *dc_term_find(const char *name)
 {
-    return kind == DC_LOSS_KD || kind == DC_LOSS_DKD;
+    const struct dc_term_kind *const *kind = dc_term_kinds;
+    while (*kind && strcmp((*kind)->name, name) != 0)
+        kind++;
+    return *kind;
 }
+
+#define EPOCHS(member, help_)                                                                      \
+    DC_FIELD(dc_term_spec, #member, INT, member, "0", .maximum = 1e9, .help = (help_))
+static const struct dc_field term_fields[] = {
+    DC_FIELD(dc_term_spec, "weight", REAL, weight, "1", .maximum = 1e9,
+             .help = "what the term counts in the sum; each kind has its own default"),
+    EPOCHS(start_epoch, "first epoch of the term"),
+    EPOCHS(end_epoch, "epoch it ends before; 0: never"),
+    EPOCHS(ramp_epochs, "epochs of a linear rise"),
+};
+const struct dc_schema dc_term_schema = DC_SCHEMA("loss", term_fields);
+
+static const struct dc_field feature_fields[] = {
+    DC_FIELD(dc_term_spec, "student", TEXTS, student, NULL, .help = "layers of the student"),
+    DC_FIELD(dc_term_spec, "teacher", TEXTS, teacher, NULL,
+             .help = "as many layers of the teacher; a term for each pair"),
+};
+const struct dc_schema dc_feature_schema = DC_SCHEMA("loss", feature_fields);
 
 struct builder {
     struct dc_terms *terms;
@@ -49,50 +50,6 @@ struct builder {
     int residual;    // of review: the blend of the pair before, or -1
     int64_t middle;  // and the channels it is brought to
 };
-
-union attributes {
-    struct dc_kd_attributes kd;
-    struct dc_dkd_attributes dkd;
-    struct dc_dist_attributes dist;
-    struct dc_binary_cross_entropy_attributes bce;
-    struct dc_attention_attributes attention;
-    struct dc_rkd_attributes rkd;
-    struct dc_crd_attributes crd;
-};
-
-static void fill(union attributes *a, const struct dc_term_spec *s)
-{
-    const float temperature = (float)s->temperature;
-    switch (s->kind) {
-    case DC_LOSS_KD:
-    case DC_LOSS_STANDARDIZED_KD:
-        a->kd.temperature = temperature;
-        break;
-    case DC_LOSS_DKD:
-        a->dkd = (struct dc_dkd_attributes){(float)s->alpha, (float)s->beta, temperature};
-        break;
-    case DC_LOSS_DIST:
-        a->dist = (struct dc_dist_attributes){(float)s->beta, (float)s->gamma, (float)s->tau};
-        break;
-    case DC_LOSS_BCE:
-        a->bce.temperature = temperature;
-        break;
-    case DC_LOSS_ATTENTION:
-        a->attention.mode = (enum dc_attention_mode)s->mode;
-        break;
-    case DC_LOSS_RKD:
-        a->rkd = (struct dc_rkd_attributes){(float)s->distance_weight, (float)s->angle_weight};
-        break;
-    case DC_LOSS_CRD:
-        a->crd = (struct dc_crd_attributes){.temperature = temperature,
-                                            .momentum = (float)s->momentum,
-                                            .negatives = (int)s->negatives,
-                                            .bank_rows = 1};
-        break;
-    default:
-        break;
-    }
-}
 
 // Ids trained on, by class: a counting sort.
 static enum dc_status fill_samples(struct dc_crd_attributes *a, const struct builder *b,
@@ -155,16 +112,22 @@ static enum dc_status teacher_input(const struct builder *b, int t, int node, in
     return DC_OK;
 }
 
+static float temperature_of(const struct dc_term_spec *spec)
+{
+    float temperature = 1.0f;
+    if (spec->kind->temperature != DC_NO_TEMPERATURE)
+        memcpy(&temperature, (const char *)spec->attributes + spec->kind->temperature,
+               sizeof temperature);
+    return temperature;
+}
+
 // The teacher's logits, or what stands for those of several under this loss.
 static enum dc_status teacher_logits(const struct builder *b, const struct dc_term_spec *spec,
                                      int *node, struct dc_error *error)
 {
     const int count = b->sources->teacher_count;
-    struct dc_ensemble_attributes a = {.temperature = (float)(spec->temperature > 0.0
-                                                                  ? spec->temperature
-                                                              : spec->tau > 0.0 ? spec->tau
-                                                                                : 1.0),
-                                       .binary = spec->kind == DC_LOSS_BCE};
+    struct dc_ensemble_attributes a = {.temperature = temperature_of(spec),
+                                       .binary = spec->kind->probability};
     int inputs[DC_TEACHERS_MAX];
     if (count <= 1 && b->sources->teachers[0].peer == 0)
         return teacher_input(b, 0, -1, node, error);
@@ -233,44 +196,55 @@ static enum dc_status add_label(const struct builder *b, const struct dc_term_sp
 static enum dc_status add_logit_term(const struct builder *b, const struct dc_term_spec *spec,
                                      const char *name, struct dc_error *error)
 {
-    union attributes attributes = {0};
     int inputs[3] = {b->output, -1, b->targets};
-    if (spec->kind == DC_LOSS_LABEL)
+    const struct dc_op *op = spec->kind->op;
+    if (spec->kind == &dc_term_label)
         return add_label(b, spec, name, error);
     DC_TRY(teacher_logits(b, spec, &inputs[1], error));
-    fill(&attributes, spec);
-    const struct dc_op *op = dc_term_kinds[spec->kind].op;
-    return add_term(b, spec, name, op, &attributes, inputs, op->inputs_max, error);
+    return add_term(b, spec, name, op, spec->attributes, inputs, op->inputs_max, error);
 }
 
-// What stands between the layers and the loss.
+// What stands between the layers and the loss. *attributes: the loss's, where it learns more here.
 static enum dc_status adapt(struct builder *b, const struct dc_term_spec *spec, const char *name,
-                            union attributes *attributes, int inputs[2], struct dc_error *error)
+                            const void **attributes, int inputs[2], struct dc_error *error)
 {
     struct dc_graph *graph = b->graph;
     char *prefix = dc_arena_printf(graph->arena, error, "adaptor.%s", name);
     char *other = dc_arena_printf(graph->arena, error, "adaptor.%s.teacher", name);
+    const struct dc_hint_keys *hint = spec->attributes;
+    const struct dc_crd_attributes *crd = spec->attributes;
+    struct dc_crd_attributes *filled;
     if (!prefix || !other)
         return DC_ERR_MEMORY;
     const struct dc_shape like = graph->nodes[inputs[1]].shape;
-    if (spec->kind == DC_LOSS_HINT && spec->adaptor == 0)
-        return dc_adaptor_add_hint(graph, prefix, inputs[0], &like, &inputs[0], error);
-    if (spec->kind == DC_LOSS_REVIEW)
+    switch (spec->kind->adaptor) {
+    case DC_ADAPTOR_NONE:
+        return DC_OK;
+    case DC_ADAPTOR_HINT:
+        return hint->adaptor == 0
+                   ? dc_adaptor_add_hint(graph, prefix, inputs[0], &like, &inputs[0], error)
+                   : DC_OK;
+    case DC_ADAPTOR_FUSION:
         return dc_adaptor_add_fusion(graph, prefix, inputs[0], &like, b->middle, &b->residual,
                                      &inputs[0], error);
-    if (spec->kind != DC_LOSS_CRD)
-        return DC_OK;
-    DC_TRY(dc_adaptor_add_embedding(graph, prefix, inputs[0], (int)spec->embedding, &inputs[0],
-                                    error));
-    DC_TRY(
-        dc_adaptor_add_embedding(graph, other, inputs[1], (int)spec->embedding, &inputs[1], error));
-    return b->sources->labels ? fill_samples(&attributes->crd, b, error) : DC_OK;
+    case DC_ADAPTOR_EMBEDDING:
+        break;
+    }
+    for (int i = 0; i < 2; i++)
+        DC_TRY(dc_adaptor_add_embedding(graph, i ? other : prefix, inputs[i], (int)crd->embedding,
+                                        &inputs[i], error));
+    *attributes = filled = DC_NEW(graph->arena, struct dc_crd_attributes, 1, error);
+    if (!filled)
+        return DC_ERR_MEMORY;
+    *filled = *crd;
+    filled->bank_rows = 1;
+    return b->sources->labels ? fill_samples(filled, b, error) : DC_OK;
 }
 
 static enum dc_status add_feature_term(struct builder *b, const struct dc_term_spec *spec, int pair,
                                        const char *name, struct dc_error *error)
 {
-    union attributes attributes = {0};
+    const void *attributes = spec->attributes;
     int inputs[2], node = -1, t = 0;
     DC_TRY(find_layer(&inputs[0], b->graph, b->network_nodes, spec->student.items[pair], "student",
                       b->graph->arena, error));
@@ -286,12 +260,11 @@ static enum dc_status add_feature_term(struct builder *b, const struct dc_term_s
     DC_TRY(find_layer(&node, teacher, teacher->count, spec->teacher.items[pair], "teacher",
                       b->graph->arena, error));
     DC_TRY(teacher_input(b, t, node, &inputs[1], error));
-    fill(&attributes, spec);
     const struct dc_shape *shape = &b->graph->nodes[inputs[0]].shape;
     if (pair == 0)  // the deepest layer, whose channels are the most
         b->middle = shape->dims[shape->rank - 1] < 512 ? shape->dims[shape->rank - 1] : 512;
     DC_TRY(adapt(b, spec, name, &attributes, inputs, error));
-    return add_term(b, spec, name, dc_term_kinds[spec->kind].op, &attributes, inputs, 2, error);
+    return add_term(b, spec, name, spec->kind->op, attributes, inputs, 2, error);
 }
 
 // The first of a kind has the kind's name, the next ones a number behind it.
@@ -311,7 +284,7 @@ static const char *term_name(const struct builder *b, const char *kind, struct d
 static enum dc_status add_terms(struct builder *b, const struct dc_term_spec *spec,
                                 struct dc_error *error)
 {
-    const struct dc_term_kind *kind = &dc_term_kinds[spec->kind];
+    const struct dc_term_kind *kind = spec->kind;
     const int pairs = kind->features ? spec->student.count : 1;
     if (kind->features && (pairs == 0 || pairs != spec->teacher.count))
         return dc_fail(error, DC_ERR_CONFIG,
@@ -346,7 +319,7 @@ enum dc_status dc_terms_build(struct dc_terms *terms, struct dc_graph *graph, in
                         .sources = sources};
     for (int i = 0; i < count; i++) {
         const struct dc_term_spec *spec = &specs[i];
-        const char *kind = dc_term_kinds[spec->kind].name;
+        const char *kind = spec->kind->name;
         const enum dc_status status = add_terms(&b, spec, error);
         if (status != DC_OK)
             return spec->where ? dc_context_yaml(status, error, spec->where, "loss '%s'", kind)

@@ -8,54 +8,26 @@
 #ifndef DC_DISTILL_TERMS_H
 #define DC_DISTILL_TERMS_H
 
-#include "core/yaml.h"
+#include "distill/losses.h"
 #include "train/losses.h"
 #include "train/train.h"
 
-enum dc_term_kind_index {
-    DC_LOSS_LABEL,
-    DC_LOSS_KD,
-    DC_LOSS_DKD,
-    DC_LOSS_STANDARDIZED_KD,
-    DC_LOSS_DIST,
-    DC_LOSS_HARD_LABEL,
-    DC_LOSS_BCE,
-    DC_LOSS_HINT,
-    DC_LOSS_ATTENTION,
-    DC_LOSS_SIMILARITY,
-    DC_LOSS_RKD,
-    DC_LOSS_PKT,
-    DC_LOSS_NST,
-    DC_LOSS_CRD,
-    DC_LOSS_REVIEW,
-    DC_LOSS_KIND_COUNT
-};
-
-// One item of the list, as its keys say; those that a kind does not take are zero.
+// One item of the list, as its keys say.
 struct dc_term_spec {
-    int kind;
+    const struct dc_term_kind *kind;
     const struct dc_yaml *where;  // in the experiment file; NULL: not from one
     double weight;
     int64_t start_epoch, end_epoch, ramp_epochs;
-    struct dc_texts student, teacher;  // layers
-    double temperature;                // kd, dkd: 0 is 4, or 1 where a stage quantizes
-    double alpha, beta, gamma, tau, distance_weight, angle_weight, momentum;
-    int mode;     // enum dc_attention_mode
-    int adaptor;  // 0: made from the shapes, 1: none
-    int64_t embedding, negatives;
+    struct dc_texts student, teacher;  // layers; of kinds that read features
+    void *attributes;                  // the kind's own keys, as its fields say
+    const struct dc_yaml *stated;      // the mapping of its keys; NULL: none is stated
 };
+extern const struct dc_schema dc_term_schema;     // struct dc_term_spec: what all kinds take
+extern const struct dc_schema dc_feature_schema;  // the same: the layers
 
-struct dc_term_kind {
-    const char *name;
-    // "weight=1 alpha student": keys with their defaults, or without: they must be there
-    const char *keys;
-    const struct dc_op *op;  // NULL: label, which is the stage's
-    bool features;           // reads layers, not logits
-};
-extern const struct dc_term_kind dc_term_kinds[DC_LOSS_KIND_COUNT];
-
-// Whether a temperature of 0 stands for what the stage chooses.
-bool dc_term_default_temperature(int kind);
+// Every kind, NULL behind the last. What a kind is: distill/losses.h.
+extern const struct dc_term_kind *const dc_term_kinds[];
+const struct dc_term_kind *dc_term_find(const char *name);  // NULL: there is none
 
 enum { DC_LABEL_RECONSTRUCTION = 3 };
 

@@ -133,18 +133,9 @@ static enum dc_status read_stage(struct dc_experiment *experiment, const struct 
         if (!dc_yaml_get(body, "train") && dc_yaml_get(body, "quantize"))
             stage->trains = false;  // calibration alone
     }
-    const bool quantized = stage->quantizes;
+    const struct dc__inherited inherited = {stage->distills, stage->quantizes};
     DC_TRY(dc_schema_decode(&dc__stage_schema, stage, body, label, true, &decoder, error));
-    // A temperature inherited from a float stage costs a quantized student accuracy: back to the
-    // default, 1, unless this stage states one.
-    const struct dc_yaml *distill = dc_yaml_get(body, "distill");
-    const bool states_losses = distill && dc_yaml_get(distill, "losses");
-    for (int i = 0; stage->quantizes && !quantized && stage->distills && !states_losses &&
-                    i < stage->distill.losses.count;
-         i++)
-        if (dc_term_default_temperature(stage->distill.losses.items[i].kind))
-            stage->distill.losses.items[i].temperature = 0.0;
-    stage->exports = stage->export.stage[0];
+    DC_TRY(dc__resolve_stage(experiment, stage, &inherited, error));
     DC_TRY(dc__check_stage(experiment, stage, error));
     experiment->stage_count++;
     return DC_OK;

@@ -28,24 +28,17 @@ enum dc_status dc__want_stage(struct dc_experiment *experiment, const struct dc_
                         dc_did_you_mean(hint, name, names, count));
 }
 
-// A stage before this one, or a file beside the experiment.
-static enum dc_status check_init_from(struct dc_experiment *experiment, struct dc_stage *stage,
-                                      struct dc_error *error)
+// A stage before this one, or a file.
+static enum dc_status check_init_from(struct dc_experiment *experiment,
+                                      const struct dc_stage *stage, struct dc_error *error)
 {
     const char *given = stage->train.init_from;
     const struct dc_stage *parent = dc_experiment_stage(experiment, given);
-    if (!given[0] || (parent && parent < stage))
+    if (!given[0] || (parent && parent < stage) || (!parent && dc_file_exists(given)))
         return DC_OK;
-    char *path = NULL, *real;
-    DC_TRY(dc_path_resolve(&path, given, experiment->path, experiment->arena, error));
-    real = realpath(path, NULL);
-    if (!real)
-        return dc_fail_yaml(error, dc_stage_place(stage, "train", "init_from"),
-                            "stage '%s': init_from '%s' is neither a stage before it nor a file",
-                            stage->name, given);
-    stage->train.init_from = dc_arena_copy(experiment->arena, real, error);
-    free(real);
-    return stage->train.init_from ? DC_OK : DC_ERR_MEMORY;
+    return dc_fail_yaml(error, dc_stage_place(stage, "train", "init_from"),
+                        "stage '%s': init_from '%s' is neither a stage before it nor a file",
+                        stage->name, given);
 }
 
 // The bundle and its C.
@@ -138,71 +131,57 @@ static enum dc_status check_average(const struct dc_stage *stage, struct dc_erro
     return DC_OK;
 }
 
-// A stage before this one, or a file beside the experiment: *name becomes its absolute path.
-static enum dc_status check_teacher(const char **name, struct dc_experiment *experiment,
+// A stage before this one, or a file of logits.
+static enum dc_status check_teacher(const char *name, struct dc_experiment *experiment,
                                     const struct dc_stage *stage, const char *key,
                                     struct dc_error *error)
 {
-    char *path = NULL;
-    if (!strcmp(*name, DC_TEACHER_AVERAGE))
+    if (!strcmp(name, DC_TEACHER_AVERAGE))
         return check_average(stage, error);
-    if (!strchr(*name, '.') && !strchr(*name, '/'))
-        return dc__want_stage(experiment, stage, "distill", key, *name, error);
-    DC_TRY(dc_path_absolute(&path, *name, experiment->path, experiment->arena, error));
-    if (!dc_file_exists(path))
+    if (!dc__teacher_is_file(name))
+        return dc__want_stage(experiment, stage, "distill", key, name, error);
+    if (!dc_file_exists(name))
         return dc_fail_yaml(
             error, dc_stage_place(stage, "distill", key),
             "stage '%s': there is no file of logits %s; a teacher is a stage before "
             "this one, or such a file",
-            stage->name, path);
-    *name = path;
+            stage->name, name);
     return DC_OK;
 }
 
-// Paths beside the experiment become absolute.
-static enum dc_status check_peers(struct dc_experiment *experiment, struct dc_stage *stage,
-                                  struct dc_error *error)
+static enum dc_status check_peers(const struct dc_stage *stage, struct dc_error *error)
 {
-    struct dc_texts *peers = &stage->distill.peers;
+    const struct dc_texts *peers = &stage->distill.peers;
     if (peers->count >= DC_TEACHERS_MAX || (peers->count > 0 && stage->distill.caches))
         return dc_fail_yaml(error, dc_stage_place(stage, "distill", "peers"),
                             "stage '%s': up to %d peers, and none can be cached", stage->name,
                             DC_TEACHERS_MAX - 1);
-    for (int i = 0; i < peers->count; i++) {
-        char *path = NULL;
-        DC_TRY(
-            dc_path_absolute(&path, peers->items[i], experiment->path, experiment->arena, error));
-        if (!dc_file_exists(path))
+    for (int i = 0; i < peers->count; i++)
+        if (!dc_file_exists(peers->items[i]))
             return dc_fail_yaml(error, dc_stage_place(stage, "distill", "peers"),
-                                "stage '%s': there is no model file %s", stage->name, path);
-        peers->items[i] = path;
-    }
+                                "stage '%s': there is no model file %s", stage->name,
+                                peers->items[i]);
     return DC_OK;
 }
 
-static enum dc_status check_distill(struct dc_experiment *experiment, struct dc_stage *stage,
+static enum dc_status check_distill(struct dc_experiment *experiment, const struct dc_stage *stage,
                                     struct dc_error *error)
 {
-    struct dc_distill_spec *distill = &stage->distill;
+    const struct dc_distill_spec *distill = &stage->distill;
     if (!!distill->teacher[0] + (distill->teachers.count > 0) + (distill->peers.count > 0) != 1)
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' distills: name its 'teacher', or several 'teachers', or "
                             "'peers' that learn with it",
                             stage->name);
-    DC_TRY(check_peers(experiment, stage, error));
+    DC_TRY(check_peers(stage, error));
     if (distill->teachers.count > DC_TEACHERS_MAX)
         return dc_fail_yaml(error, dc_stage_place(stage, "distill", "teachers"),
                             "stage '%s': up to %d teachers", stage->name, DC_TEACHERS_MAX);
     if (distill->teacher[0])
-        DC_TRY(check_teacher(&distill->teacher, experiment, stage, "teacher", error));
+        DC_TRY(check_teacher(distill->teacher, experiment, stage, "teacher", error));
     for (int i = 0; i < distill->teachers.count; i++)
         DC_TRY(
-            check_teacher(&distill->teachers.items[i].name, experiment, stage, "teachers", error));
-    for (int i = 0; i < distill->losses.count; i++) {
-        struct dc_term_spec *loss = &distill->losses.items[i];
-        if (dc_term_default_temperature(loss->kind) && loss->temperature == 0.0)
-            loss->temperature = stage->quantizes ? 1.0 : 4.0;
-    }
+            check_teacher(distill->teachers.items[i].name, experiment, stage, "teachers", error));
     return DC_OK;
 }
 
@@ -227,12 +206,12 @@ static enum dc_status check_reconstruction(const struct dc_experiment *experimen
                             "data.normal: name these classes, or set data.validation to 0",
                             stage->name);
     for (int i = 0; stage->distills && i < losses->count; i++) {
-        const int kind = losses->items[i].kind;
-        if (kind != DC_LOSS_LABEL && !dc_term_kinds[kind].features)
+        const struct dc_term_kind *kind = losses->items[i].kind;
+        if (kind != &dc_term_label && !kind->features)
             return dc_fail_yaml(error, dc_stage_place(stage, "distill", "losses"),
                                 "stage '%s': loss '%s' compares class scores, a reconstruction "
                                 "has none; label and losses on layers can be used",
-                                stage->name, dc_term_kinds[kind].name);
+                                stage->name, kind->name);
     }
     return DC_OK;
 }
@@ -290,7 +269,7 @@ static enum dc_status check_quantize(const struct dc_stage *stage, struct dc_err
     return DC_OK;
 }
 
-enum dc_status dc__check_stage(struct dc_experiment *experiment, struct dc_stage *stage,
+enum dc_status dc__check_stage(struct dc_experiment *experiment, const struct dc_stage *stage,
                                struct dc_error *error)
 {
     if (stage->exports)
@@ -342,8 +321,5 @@ enum dc_status dc__check_stage(struct dc_experiment *experiment, struct dc_stage
         return dc_fail_yaml(error, dc_stage_place(stage, "train", "patience"),
                             "stage '%s': patience needs a validation set: data.validation is 0",
                             stage->name);
-    DC_TRY(dc__check_effect(stage, error));
-    if (stage->trains && stage->train.keep == 0 && experiment->data.validation == 0)
-        stage->train.keep = 1;  // without a validation set the last epoch is all there is
-    return DC_OK;
+    return dc__check_effect(stage, error);
 }

@@ -136,102 +136,58 @@ void dc__write_normalize(struct dc_text_buffer *out, const void *field, int inde
         dc_schema_write(&normalize_schema, out, spec, indent);
 }
 
-#define LOSS(k, t, m, d, low, high, h)                                                             \
-    DC_FIELD(dc_term_spec, k, t, m, d, .minimum = (low), .maximum = (high), .help = (h))
-
-static const char *const attention_modes[] = {"code", "paper", NULL};
-static const char *const adaptors[] = {"auto", "none", NULL};
-
-// The keys of all losses. Those with a default here are every loss's; a kind names the others that
-// it takes, with its own.
-static const struct dc_field loss_keys[] = {
-    LOSS("weight", REAL, weight, NULL, 0, 1e9, "what the term counts in the sum"),
-    LOSS("start_epoch", INT, start_epoch, "0", 0, 1e9, "first epoch of the term"),
-    LOSS("end_epoch", INT, end_epoch, "0", 0, 1e9, "epoch it ends before; 0: never"),
-    LOSS("ramp_epochs", INT, ramp_epochs, "0", 0, 1e9, "epochs of a linear rise"),
-    LOSS("student", TEXTS, student, NULL, 0, 0, "layers of the student"),
-    LOSS("teacher", TEXTS, teacher, NULL, 0, 0,
-         "as many layers of the teacher; a term for each pair"),
-    LOSS("temperature", REAL, temperature, NULL, 0, 1e4,
-         "divides logits, of bce the teacher's, of crd similarities; of kd and dkd 0 is 4, or 1 "
-         "where the stage quantizes"),
-    LOSS("alpha", REAL, alpha, NULL, 0, 1e6, "weight of the target class against the others"),
-    LOSS("beta", REAL, beta, NULL, 0, 1e6,
-         "of dkd: weight of the classes but the target; of dist: of correlations along a row"),
-    LOSS("gamma", REAL, gamma, NULL, 0, 1e6, "weight of correlations along the batch"),
-    LOSS("tau", REAL, tau, NULL, 1e-3, 1e4, "divides logits"),
-    LOSS("distance_weight", REAL, distance_weight, NULL, 0, 1e6, "of distances between samples"),
-    LOSS("angle_weight", REAL, angle_weight, NULL, 0, 1e6, "of angles between samples"),
-    LOSS("momentum", REAL, momentum, NULL, 0, 1, "share of the memory bank's old entry"),
-    LOSS("embedding", INT, embedding, NULL, 1, 4096, "size of the embeddings"),
-    LOSS("negatives", INT, negatives, NULL, 1, 1e7, "entries of other classes a sample"),
-    DC_FIELD(dc_term_spec, "mode", CHOICE, mode, NULL, .choices = attention_modes,
-             .help = "the authors' program, or their paper"),
-    DC_FIELD(dc_term_spec, "adaptor", CHOICE, adaptor, NULL, .choices = adaptors,
-             .help = "auto: made from the shapes and trained along"),
-};
-enum { LOSS_KEYS = sizeof loss_keys / sizeof loss_keys[0], LOSS_DEFAULT = 16 };
-
-struct loss_schema {
-    struct dc_schema schema;
-    struct dc_field fields[LOSS_KEYS];
-    char defaults[LOSS_KEYS][LOSS_DEFAULT], label[64];
-};
-
-// Where `key` stands among the words of a kind: behind it, at '=', ' ' or the end; or NULL.
-static const char *behind_key(const char *words, const char *key)
+// The keys of a loss: what all take, the layers of those that compare layers, and its own.
+enum { LOSS_PARTS = 3 };
+static int loss_parts(struct dc_schema_part parts[LOSS_PARTS], struct dc_term_spec *loss)
 {
-    const size_t length = strlen(key);
-    for (; *words; words += strcspn(words, " "), words += strspn(words, " "))
-        if (strcspn(words, "= ") == length && strncmp(words, key, length) == 0)
-            return words + length;
-    return NULL;
+    int count = 0;
+    parts[count++] = (struct dc_schema_part){&dc_term_schema, loss};
+    if (loss->kind->features)
+        parts[count++] = (struct dc_schema_part){&dc_feature_schema, loss};
+    if (loss->kind->keys.count > 0)
+        parts[count++] = (struct dc_schema_part){&loss->kind->keys, loss->attributes};
+    return count;
 }
 
-static void loss_schema(struct loss_schema *s, int kind)
+static enum dc_status decode_loss(struct dc_term_spec *loss, const struct dc_yaml *item,
+                                  const struct dc_decoder *decoder, struct dc_error *error)
 {
-    snprintf(s->label, sizeof s->label, "loss '%s'", dc_term_kinds[kind].name);
-    s->schema = (struct dc_schema){s->label, s->fields, 0};
-    for (int i = 0; i < LOSS_KEYS; i++) {
-        const char *word = behind_key(dc_term_kinds[kind].keys, loss_keys[i].key);
-        if (!word && !loss_keys[i].fallback)
-            continue;
-        const int at = s->schema.count++;
-        s->fields[at] = loss_keys[i];
-        if (word && *word == '=') {
-            snprintf(s->defaults[at], LOSS_DEFAULT, "%.*s", (int)strcspn(word + 1, " "), word + 1);
-            s->fields[at].fallback = s->defaults[at];
-        }
+    char label[64];
+    struct dc_schema_part parts[LOSS_PARTS];
+    DC_TRY(named_item(&loss->where, &loss->stated, item, "a loss", error));
+    loss->kind = dc_term_find(loss->where->text);
+    if (!loss->kind) {
+        const char *names[DC_LIST_MAX * 2];
+        int known = 0;
+        for (; dc_term_kinds[known]; known++)
+            names[known] = dc_term_kinds[known]->name;
+        return dc_fail_unknown_key(error, loss->where, "the list of losses", names, known);
     }
+    snprintf(label, sizeof label, "loss '%s'", loss->kind->name);
+    if (loss->kind->bytes > 0) {
+        loss->attributes = dc_arena_alloc(decoder->arena, loss->kind->bytes, error);
+        if (!loss->attributes)
+            return DC_ERR_MEMORY;
+    }
+    const int count = loss_parts(parts, loss);
+    for (int p = 0; p < count; p++)
+        DC_TRY(dc_schema_defaults(parts[p].schema, parts[p].base, decoder, error));
+    loss->weight = loss->kind->weight;
+    if (loss->stated)
+        return dc_schema_decode_parts(parts, count, loss->stated, label, true, decoder, error);
+    return loss->kind->features ? dc_fail_yaml(error, loss->where,
+                                               "%s needs the keys 'student' and 'teacher'", label)
+                                : DC_OK;
 }
 
 enum dc_status dc__decode_losses(const struct dc_decoder *decoder, void *field,
                                  const struct dc_yaml *node, struct dc_error *error)
 {
     struct dc_loss_list *list = field;
-    const char *names[DC_LOSS_KIND_COUNT];
     *list = (struct dc_loss_list){0};
-    for (int k = 0; k < DC_LOSS_KIND_COUNT; k++)
-        names[k] = dc_term_kinds[k].name;
     DC_TRY(want_list(node, "losses", DC_TERMS_MAX, error));
-    for (int i = 0; i < node->count; i++) {
-        const struct dc_yaml *name, *body;
-        struct dc_term_spec *loss = &list->items[i];
-        struct loss_schema s = {0};
-        DC_TRY(named_item(&name, &body, node->items[i], "a loss", error));
-        while (loss->kind < DC_LOSS_KIND_COUNT && strcmp(names[loss->kind], name->text) != 0)
-            loss->kind++;
-        if (loss->kind == DC_LOSS_KIND_COUNT)
-            return dc_fail_unknown_key(error, name, "the list of losses", names,
-                                       DC_LOSS_KIND_COUNT);
-        loss_schema(&s, loss->kind);
-        DC_TRY(dc_schema_defaults(&s.schema, loss, decoder, error));
-        loss->where = name;
-        if (body)
-            DC_TRY(dc_schema_decode(&s.schema, loss, body, s.label, true, decoder, error));
-        else if (dc_term_kinds[loss->kind].features)
-            return dc_fail_yaml(error, name, "%s needs the keys 'student' and 'teacher'", s.label);
-    }
+    for (int i = 0; i < node->count; i++)
+        DC_TRY(decode_loss(&list->items[i], node->items[i], decoder, error));
     list->count = node->count;
     return DC_OK;
 }
@@ -241,10 +197,12 @@ void dc__write_losses(struct dc_text_buffer *out, const void *field, int indent)
     const struct dc_loss_list *list = field;
     dc_text_append(out, list->count ? "\n" : " []\n");
     for (int i = 0; i < list->count; i++) {
-        struct loss_schema s = {0};
-        loss_schema(&s, list->items[i].kind);
-        dc_text_append(out, "%*s- %s:\n", indent, "", dc_term_kinds[list->items[i].kind].name);
-        dc_schema_write(&s.schema, out, &list->items[i], indent + 4);
+        struct dc_term_spec loss = list->items[i];
+        struct dc_schema_part parts[LOSS_PARTS];
+        const int count = loss_parts(parts, &loss);
+        dc_text_append(out, "%*s- %s:\n", indent, "", loss.kind->name);
+        for (int p = 0; p < count; p++)
+            dc_schema_write(parts[p].schema, out, parts[p].base, indent + 4);
     }
 }
 

@@ -105,7 +105,7 @@ static void warn_of_late_terms(const struct dc_stage *stage, const struct dc_log
     const int epochs = (int)stage->train.config.epochs;
     for (int i = 0; i < losses->count; i++) {
         const struct dc_term_spec *loss = &losses->items[i];
-        const char *kind = dc_term_kinds[loss->kind].name;
+        const char *kind = loss->kind->name;
         if (!loss->where)
             continue;
         if (loss->weight == 0.0)
@@ -170,8 +170,8 @@ static enum dc_status check_losses(const struct dc_stage *stage, struct dc_error
         if (loss->end_epoch > 0 && loss->end_epoch <= loss->start_epoch)
             return dc_fail_yaml(error, loss->where,
                                 "stage '%s': loss '%s' ends before epoch %lld and starts at %lld",
-                                stage->name, dc_term_kinds[loss->kind].name,
-                                (long long)loss->end_epoch, (long long)loss->start_epoch);
+                                stage->name, loss->kind->name, (long long)loss->end_epoch,
+                                (long long)loss->start_epoch);
         any = any || loss->weight > 0.0;
     }
     if (any)

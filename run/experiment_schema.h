@@ -25,10 +25,21 @@ DC_MUST_USE enum dc_status dc__want_stage(struct dc_experiment *experiment,
                                           const struct dc_stage *stage, const char *group,
                                           const char *key, const char *name,
                                           struct dc_error *error);
-// All of a stage that is about to be added; names of files become absolute, defaults that depend on
-// other keys are filled in.
-DC_MUST_USE enum dc_status dc__check_stage(struct dc_experiment *experiment, struct dc_stage *stage,
-                                           struct dc_error *error);
+// All of a stage that is about to be added, resolved.
+DC_MUST_USE enum dc_status dc__check_stage(struct dc_experiment *experiment,
+                                           const struct dc_stage *stage, struct dc_error *error);
+
+// experiment_resolve.c. Names of files become absolute, defaults that depend on other keys are
+// filled in. from: what the stage was before its own keys were read.
+struct dc__inherited {
+    bool distills, quantizes;
+};
+DC_MUST_USE enum dc_status dc__resolve_stage(struct dc_experiment *experiment,
+                                             struct dc_stage *stage,
+                                             const struct dc__inherited *from,
+                                             struct dc_error *error);
+// A teacher's name that is a file of logits, told from a stage's by its dot or slash.
+bool dc__teacher_is_file(const char *name);
 
 // experiment_effect.c. Refuses what would train nothing and cannot be meant.
 DC_MUST_USE enum dc_status dc__check_effect(const struct dc_stage *stage, struct dc_error *error);

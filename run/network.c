@@ -236,7 +236,7 @@ static enum dc_status build_training(struct dc_training_graph *t,
     t->image = map[network->image];
     t->output = map[network->logits];
     const struct dc_shape shape = DC_SHAPE(DC_BATCH, network->classes);
-    const struct dc_term_spec labels = {.kind = DC_LOSS_LABEL, .weight = 1.0};
+    const struct dc_term_spec labels = {.kind = &dc_term_label, .weight = 1.0};
     const struct dc_loss_list *losses = &stage->distill.losses;
     const int peers = stage->distills ? stage->distill.peers.count : 0;
     struct dc_label_loss label;

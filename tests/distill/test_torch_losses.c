@@ -204,7 +204,7 @@ struct fusion {
 static void open_fusion(struct fusion *f)
 {
     static const char *const names[] = {"deep", "shallow", "like_deep", "like_shallow"};
-    const struct dc_term_spec review = {.kind = DC_LOSS_REVIEW,
+    const struct dc_term_spec review = {.kind = &dc_term_review,
                                         .weight = 1.0,
                                         .student = {2, {"deep", "shallow"}},
                                         .teacher = {2, {"like_deep", "like_shallow"}}};

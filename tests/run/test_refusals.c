@@ -187,7 +187,7 @@ static const struct edit_case edit_cases[] = {
      "batch: 32, l",
      "batch: 32, init_from: foo, l",
      2,
-     {"case-tiny.yaml:13:46: error:", "'foo' is neither a stage before it nor a file"}},
+     {"case-tiny.yaml:13:46: error:", "/foo' is neither a stage before it nor a file"}},
     {"an unknown layer in freeze",
      "tiny.yaml",
      "batch: 32, l",

@@ -1,0 +1,87 @@
+// Owns what a stage leaves open: between decoding and checking, defaults that depend on other keys
+// are filled in and names of files become absolute. It is the only place that does; what is checked
+// afterwards is what is carried out and recorded.
+
+#include <string.h>
+
+#include "core/file.h"
+#include "run/experiment_schema.h"
+
+static bool is_stage(struct dc_experiment *experiment, const char *name)
+{
+    return dc_experiment_stage(experiment, name) != NULL;
+}
+
+bool dc__teacher_is_file(const char *name)
+{
+    return strchr(name, '.') || strchr(name, '/');
+}
+
+static enum dc_status make_absolute(const char **name, const struct dc_experiment *experiment,
+                                    struct dc_error *error)
+{
+    char *path = NULL;
+    DC_TRY(dc_path_absolute(&path, *name, experiment->path, experiment->arena, error));
+    *name = path;
+    return DC_OK;
+}
+
+static enum dc_status resolve_files(struct dc_experiment *experiment, struct dc_stage *stage,
+                                    struct dc_error *error)
+{
+    struct dc_distill_spec *distill = &stage->distill;
+    if (stage->trains && stage->train.init_from[0] && !is_stage(experiment, stage->train.init_from))
+        DC_TRY(make_absolute(&stage->train.init_from, experiment, error));
+    if (!stage->distills)
+        return DC_OK;
+    for (int i = 0; i < distill->peers.count; i++)
+        DC_TRY(make_absolute(&distill->peers.items[i], experiment, error));
+    if (dc__teacher_is_file(distill->teacher))
+        DC_TRY(make_absolute(&distill->teacher, experiment, error));
+    for (int i = 0; i < distill->teachers.count; i++)
+        if (dc__teacher_is_file(distill->teachers.items[i].name))
+            DC_TRY(make_absolute(&distill->teachers.items[i].name, experiment, error));
+    return DC_OK;
+}
+
+// A list of losses that was inherited is as its own stage resolved it, unless this one begins to
+// quantize: then a temperature of a float stage would cost it accuracy, and the default holds
+// again.
+static enum dc_status resolve_losses(struct dc_experiment *experiment, struct dc_stage *stage,
+                                     const struct dc__inherited *from, struct dc_error *error)
+{
+    const struct dc_yaml *distill = dc_yaml_get(stage->where, "distill");
+    const bool states = distill && dc_yaml_get(distill, "losses");
+    const bool inherits = from->distills && !states;
+    if (inherits && from->quantizes == stage->quantizes)
+        return DC_OK;
+    for (int i = 0; i < stage->distill.losses.count; i++) {
+        struct dc_term_spec *loss = &stage->distill.losses.items[i];
+        const bool stated = !inherits && loss->stated && dc_yaml_get(loss->stated, "temperature");
+        const float one = 1.0f;
+        if (!loss->kind->quantized_at_1 || !stage->quantizes || stated)
+            continue;
+        if (inherits) {  // its attributes are another stage's
+            void *own = dc_arena_alloc(experiment->arena, loss->kind->bytes, error);
+            if (!own)
+                return DC_ERR_MEMORY;
+            loss->attributes = memcpy(own, loss->attributes, loss->kind->bytes);
+        }
+        memcpy((char *)loss->attributes + loss->kind->temperature, &one, sizeof one);
+    }
+    return DC_OK;
+}
+
+enum dc_status dc__resolve_stage(struct dc_experiment *experiment, struct dc_stage *stage,
+                                 const struct dc__inherited *from, struct dc_error *error)
+{
+    stage->exports = stage->export.stage[0];
+    if (stage->exports)
+        return DC_OK;
+    DC_TRY(resolve_files(experiment, stage, error));
+    if (stage->distills)
+        DC_TRY(resolve_losses(experiment, stage, from, error));
+    if (stage->trains && stage->train.keep == 0 && experiment->data.validation == 0)
+        stage->train.keep = 1;  // without a validation set the last epoch is all there is
+    return DC_OK;
+}
