@@ -62,7 +62,7 @@ enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
         body.train.init_from = "";
     head.data.loader_depth = head.data.loader_threads = 1;
     head.data.class_names.count = 0;
-    dc_schema_write(&dc__experiment_schema, &text, &head, 0);
+    dc_schema_write(&dc__shaping_schema, &text, &head, 0);
     write_stage(&text, &body);
     dc_text_append(&text, "profile: %s\n", experiment->profile);
     enum dc_status status = text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory") : DC_OK;

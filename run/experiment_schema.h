@@ -7,6 +7,7 @@
 #include "run/experiment.h"
 
 extern const struct dc_schema dc__experiment_schema;  // struct dc_experiment; stages as they stand
+extern const struct dc_schema dc__shaping_schema;     // the same without limits: what is hashed
 extern const struct dc_schema dc__stage_schema;       // struct dc_stage; groups are optional
 extern const struct dc_schema dc__train_schema;       // struct dc_train_spec
 extern const struct dc_schema dc__distill_schema;     // struct dc_distill_spec
