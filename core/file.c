@@ -1,4 +1,4 @@
-// Owns whole-file reading, decompression and atomic writing.
+// Owns the opening of files, whole-file reading and atomic writing.
 //
 // A file being written lives under "NAME.tmp-PID" until it is flushed to disk; the rename is the
 // moment it exists. After a failed write neither name is left behind. Two processes may write the
@@ -9,13 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <lzma.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
+#include "core/bounds.h"
 #include "core/random.h"
 
 static enum dc_status fail_errno(struct dc_error *error, enum dc_status status, const char *path,
@@ -24,27 +23,55 @@ static enum dc_status fail_errno(struct dc_error *error, enum dc_status status, 
     return dc_fail(error, status, "%s: %s: %s", path, what, strerror(errno));
 }
 
+enum dc_status dc_file_open(FILE **file, int64_t *size, const char *path, struct dc_error *error)
+{
+    struct stat info;
+    *file = NULL;
+    *size = 0;
+    const int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno(error, DC_ERR_DATA, path, "cannot open");
+    enum dc_status status = DC_OK;
+    if (fstat(fd, &info) != 0)
+        status = fail_errno(error, DC_ERR_IO, path, "cannot read");
+    else if (!S_ISREG(info.st_mode))
+        status = dc_fail(error, DC_ERR_DATA, "%s: not a file but %s", path,
+                         S_ISDIR(info.st_mode)    ? "a folder"
+                         : S_ISFIFO(info.st_mode) ? "a pipe"
+                                                  : "a device or socket");
+    else if (!(*file = fdopen(fd, "rb")))
+        status = dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    if (status != DC_OK) {
+        close(fd);
+        return status;
+    }
+    *size = (int64_t)info.st_size;
+    return DC_OK;
+}
+
+static enum dc_status read_whole(char **text, size_t *have, FILE *file, size_t size,
+                                 const char *path, struct dc_arena *arena, struct dc_error *error)
+{
+    DC_TRY(dc_want_memory(path, "its size", (int64_t)size, 0, error));
+    *text = dc_arena_alloc(arena, size + 1, error);
+    if (!*text)
+        return DC_ERR_MEMORY;
+    *have = fread(*text, 1, size, file);
+    if (*have == size)
+        return DC_OK;
+    return ferror(file) ? fail_errno(error, DC_ERR_IO, path, "cannot read")
+                        : dc_fail(error, DC_ERR_IO, "%s: ended at byte %zu of %zu while being read",
+                                  path, *have, size);
+}
+
 enum dc_status dc_file_read(char **text, size_t *size, const char *path, struct dc_arena *arena,
                             struct dc_error *error)
 {
-    struct stat info;
+    FILE *file = NULL;
+    int64_t bytes = 0;
     size_t have = 0;
-    enum dc_status status = DC_OK;
-    FILE *file = fopen(path, "rbe");
-    if (!file)
-        return fail_errno(error, DC_ERR_DATA, path, "cannot open");
-    if (fstat(fileno(file), &info) != 0)
-        status = fail_errno(error, DC_ERR_IO, path, "cannot read");
-    else if (!S_ISREG(info.st_mode))
-        status = dc_fail(error, DC_ERR_DATA, "%s: not a file%s", path,
-                         S_ISDIR(info.st_mode) ? " but a folder" : "");
-    else if (!(*text = dc_arena_alloc(arena, (size_t)info.st_size + 1, error)))
-        status = DC_ERR_MEMORY;
-    else if ((have = fread(*text, 1, (size_t)info.st_size, file)) < (size_t)info.st_size)
-        status = ferror(file)
-                     ? fail_errno(error, DC_ERR_IO, path, "cannot read")
-                     : dc_fail(error, DC_ERR_IO, "%s: ended at byte %zu of %zu while being read",
-                               path, have, (size_t)info.st_size);
+    DC_TRY(dc_file_open(&file, &bytes, path, error));
+    const enum dc_status status = read_whole(text, &have, file, (size_t)bytes, path, arena, error);
     fclose(file);
     if (size)
         *size = have;
@@ -65,9 +92,9 @@ static enum dc_status hash_some(uint64_t *hash, FILE *file, const char *path, ui
 
 enum dc_status dc_file_hash(uint64_t *hash, const char *path, struct dc_error *error)
 {
-    FILE *file = fopen(path, "rbe");
-    if (!file)
-        return fail_errno(error, DC_ERR_DATA, path, "cannot open");
+    FILE *file = NULL;
+    int64_t size = 0;
+    DC_TRY(dc_file_open(&file, &size, path, error));
     const enum dc_status status = hash_some(hash, file, path, UINT64_MAX, error);
     fclose(file);
     return status;
@@ -106,11 +133,9 @@ enum dc_status dc_file_seal(const char *path, struct dc_error *error)
 enum dc_status dc_file_check_seal(const char *path, struct dc_error *error)
 {
     char seal[SEAL_BYTES], have[SEAL_BYTES];
-    FILE *file = fopen(path, "rbe");
-    if (!file)
-        return fail_errno(error, DC_ERR_DATA, path, "cannot open");
-    const off_t size = fseeko(file, 0, SEEK_END) == 0 ? ftello(file) : -1;
-    rewind(file);
+    FILE *file = NULL;
+    int64_t size = 0;
+    DC_TRY(dc_file_open(&file, &size, path, error));
     enum dc_status status = DC_OK;
     if (size >= SEAL_BYTES)
         status = expected_seal(seal, file, path, (uint64_t)size - SEAL_BYTES, error);
@@ -118,134 +143,6 @@ enum dc_status dc_file_check_seal(const char *path, struct dc_error *error)
                             memcmp(have, seal, sizeof have) != 0))
         status = dc_fail(error, DC_ERR_DATA, "%s: its bytes are not those that were written", path);
     fclose(file);
-    return status;
-}
-
-// The decoded bytes while their number is unknown; doubled as they come.
-struct growing {
-    uint8_t *bytes;
-    size_t used, capacity;
-};
-
-static bool grow(struct growing *out)
-{
-    if (out->used < out->capacity)
-        return true;
-    const size_t capacity = out->capacity ? 2 * out->capacity : 1 << 20;
-    uint8_t *bytes = capacity > out->capacity ? realloc(out->bytes, capacity) : NULL;
-    if (!bytes)
-        return false;
-    out->bytes = bytes;
-    out->capacity = capacity;
-    return true;
-}
-
-static enum dc_status fail_grow(struct dc_error *error, const char *path, const struct growing *out)
-{
-    return dc_fail(error, DC_ERR_MEMORY, "%s: out of memory after %zu decoded bytes", path,
-                   out->used);
-}
-
-static enum dc_status fail_decode(struct dc_error *error, const char *path, const char *format,
-                                  bool truncated, size_t at)
-{
-    return dc_fail(error, DC_ERR_DATA, "%s: %s %s data near byte %zu", path,
-                   truncated ? "truncated" : "damaged", format, at);
-}
-
-// Members may follow each other, as gzip allows.
-static enum dc_status inflate_all(struct growing *out, z_stream *z, const uint8_t *bytes,
-                                  size_t size, const char *path, struct dc_error *error)
-{
-    const size_t piece = 1 << 30;  // zlib counts in unsigned int
-    size_t taken = 0;
-    for (;;) {
-        if (!grow(out))
-            return fail_grow(error, path, out);
-        const size_t in = size - taken < piece ? size - taken : piece;
-        const size_t room = out->capacity - out->used < piece ? out->capacity - out->used : piece;
-        z->next_in = (Bytef *)(uintptr_t)(bytes + taken);
-        z->avail_in = (uInt)in;
-        z->next_out = out->bytes + out->used;
-        z->avail_out = (uInt)room;
-        const int result = inflate(z, Z_NO_FLUSH);
-        taken += in - z->avail_in;
-        out->used += room - z->avail_out;
-        if (result == Z_MEM_ERROR)
-            return fail_grow(error, path, out);
-        if (result == Z_STREAM_END && taken == size)
-            return DC_OK;
-        if (result == Z_STREAM_END && inflateReset(z) == Z_OK)
-            continue;
-        if (result != Z_OK)
-            return fail_decode(error, path, "gzip", result == Z_BUF_ERROR && taken == size, taken);
-    }
-}
-
-static enum dc_status decode_gzip(struct growing *out, const uint8_t *bytes, size_t size,
-                                  const char *path, struct dc_error *error)
-{
-    z_stream z = {0};
-    if (inflateInit2(&z, 16 + MAX_WBITS) != Z_OK)
-        return fail_grow(error, path, out);
-    const enum dc_status status = inflate_all(out, &z, bytes, size, path, error);
-    inflateEnd(&z);
-    return status;
-}
-
-static enum dc_status decode_xz(struct growing *out, const uint8_t *bytes, size_t size,
-                                const char *path, struct dc_error *error)
-{
-    lzma_stream x = LZMA_STREAM_INIT;
-    if (lzma_stream_decoder(&x, UINT64_MAX, LZMA_CONCATENATED) != LZMA_OK)
-        return fail_grow(error, path, out);
-    x.next_in = bytes;
-    x.avail_in = size;
-    enum dc_status status = DC_OK;
-    for (lzma_ret result = LZMA_OK; status == DC_OK && result != LZMA_STREAM_END;) {
-        if (!grow(out)) {
-            status = fail_grow(error, path, out);
-            break;
-        }
-        x.next_out = out->bytes + out->used;
-        x.avail_out = out->capacity - out->used;
-        result = lzma_code(&x, LZMA_FINISH);
-        out->used = out->capacity - x.avail_out;
-        if (result == LZMA_MEM_ERROR)
-            status = fail_grow(error, path, out);
-        else if (result != LZMA_OK && result != LZMA_STREAM_END)
-            status = fail_decode(error, path, "xz", result == LZMA_BUF_ERROR, size - x.avail_in);
-    }
-    lzma_end(&x);
-    return status;
-}
-
-enum dc_status dc_file_read_decoded(uint8_t **bytes, size_t *size, const char *path,
-                                    struct dc_arena *arena, struct dc_error *error)
-{
-    static const uint8_t gzip[] = {0x1f, 0x8b}, xz[] = {0xfd, '7', 'z', 'X', 'Z', 0};
-    struct dc_arena *packed = NULL;
-    struct growing out = {0};
-    char *text = NULL;
-    size_t length = 0;
-    DC_TRY(dc_arena_create(&packed, error));
-    enum dc_status status = dc_file_read(&text, &length, path, packed, error);
-    const bool is_gzip = status == DC_OK && length >= sizeof gzip && !memcmp(text, gzip, 2);
-    const bool is_xz = status == DC_OK && length >= sizeof xz && !memcmp(text, xz, sizeof xz);
-    if (status == DC_OK && is_gzip)
-        status = decode_gzip(&out, (const uint8_t *)text, length, path, error);
-    else if (status == DC_OK && is_xz)
-        status = decode_xz(&out, (const uint8_t *)text, length, path, error);
-    if (status == DC_OK) {
-        *size = is_gzip || is_xz ? out.used : length;
-        *bytes = dc_arena_alloc(arena, *size, error);
-        if (!*bytes)
-            status = DC_ERR_MEMORY;
-        else if (*size > 0)
-            memcpy(*bytes, is_gzip || is_xz ? out.bytes : (uint8_t *)text, *size);
-    }
-    free(out.bytes);
-    dc_arena_free(packed);
     return status;
 }
 

@@ -1,4 +1,4 @@
-// Whole files: read whole, written whole.
+// Whole files: read whole, written whole. Packed ones are core/packed.h's.
 //
 // A file that Decant writes appears complete or not at all: it is written beside its final name,
 // flushed to disk and renamed. Append-only logs are the one exception.
@@ -12,6 +12,11 @@
 
 #include "core/arena.h"
 
+// Opens a file that others made: every reader does so here. It waits for nobody, and what is no
+// regular file (a pipe, a device, a folder) is DC_ERR_DATA. The caller closes *file.
+DC_MUST_USE enum dc_status dc_file_open(FILE **file, int64_t *size, const char *path,
+                                        struct dc_error *error);
+
 // The text of a file, zero-terminated, in the arena. *size may be NULL.
 DC_MUST_USE enum dc_status dc_file_read(char **text, size_t *size, const char *path,
                                         struct dc_arena *arena, struct dc_error *error);
@@ -23,10 +28,6 @@ DC_MUST_USE enum dc_status dc_file_hash(uint64_t *hash, const char *path, struct
 // (DC_ERR_DATA). For formats whose readers trust what they read.
 DC_MUST_USE enum dc_status dc_file_seal(const char *path, struct dc_error *error);
 DC_MUST_USE enum dc_status dc_file_check_seal(const char *path, struct dc_error *error);
-
-// Plain or gzip (.gz) or xz (.xz), told by the first bytes, decoded whole into the arena.
-DC_MUST_USE enum dc_status dc_file_read_decoded(uint8_t **bytes, size_t *size, const char *path,
-                                                struct dc_arena *arena, struct dc_error *error);
 
 DC_MUST_USE enum dc_status dc_file_write(const char *path, const void *bytes, size_t size,
                                          struct dc_error *error);

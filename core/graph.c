@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/bounds.h"
 #include "core/ops/ops.h"
 
 static enum dc_status infer_input(struct dc_shape *out, const struct dc_node *node,
@@ -49,6 +50,19 @@ int dc_graph_find(const struct dc_graph *graph, const char *name)
     return -1;
 }
 
+// A row of a value, or a parameter. What is larger fits no index of the kernels, and products of
+// two such sizes still fit 64 bits.
+static enum dc_status check_size(const struct dc_shape *shape, int first, const char *name,
+                                 struct dc_error *error)
+{
+    int64_t count = 0;
+    char text[DC_SHAPE_TEXT];
+    if (dc_product(&count, shape->dims + first, shape->rank - first) && count <= INT32_MAX)
+        return DC_OK;
+    return dc_fail(error, DC_ERR_CONFIG, "layer '%s': %s is more than %d values", name,
+                   dc_shape_text(text, shape), INT32_MAX);
+}
+
 static enum dc_status declare_params(struct dc_graph *graph, struct dc_node *node,
                                      const struct dc_shape *in, struct dc_error *error)
 {
@@ -60,6 +74,7 @@ static enum dc_status declare_params(struct dc_graph *graph, struct dc_node *nod
         specs[i].name = dc_arena_printf(graph->arena, error, "%s.%s", node->name, specs[i].name);
         if (!specs[i].name)
             return DC_ERR_MEMORY;
+        DC_TRY(check_size(&specs[i].shape, 0, node->name, error));
         graph->params = dc_arena_grow(graph->arena, graph->params, graph->param_count,
                                       &graph->param_capacity, sizeof specs[i], error);
         if (!graph->params)
@@ -104,6 +119,7 @@ enum dc_status dc_graph_add(struct dc_graph *graph, const char *name, const stru
                            "layer '%s': %s does not read the constant '%s'; put an expand between",
                            name, op->name, graph->nodes[inputs[i]].name);
     DC_TRY_IN(op->infer(&node.shape, &node, in, error), error, "layer '%s'", name);
+    DC_TRY(check_size(&node.shape, node.shape.rank > 0, name, error));
     if (op->flags & DC_OP_LOSS)
         node.dtype = DC_F64;
     DC_TRY(declare_params(graph, &node, in, error));
@@ -186,6 +202,7 @@ int64_t dc_graph_macs(const struct dc_graph *graph)
 {
     int64_t macs = 0;
     for (int i = 0; i < graph->count; i++)
-        macs += dc_graph_node_macs(graph, i);
+        if (__builtin_add_overflow(macs, dc_graph_node_macs(graph, i), &macs))
+            return INT64_MAX;
     return macs;
 }

@@ -9,6 +9,7 @@
 #include "core/file.h"
 
 enum { KEYS_MAX = 64 };
+static const double WHOLE_MAX = 9007199254740992.0;  // 2^53: every double up to it is exact
 
 enum dc_status dc_fail_unknown_key(struct dc_error *error, const struct dc_yaml *key,
                                    const char *where, const char *const *names, int count)
@@ -51,12 +52,37 @@ enum dc_status dc_field_number(double *value, const struct dc_field *field,
     if (node->quoted || !dc_expression(value, node->text, decoder->variables, &problem))
         return dc_fail_yaml(error, node, "'%s' must be a number, not '%s'%s%s", field->key,
                             node->text, problem ? ": " : "", problem ? problem : "");
-    if (field->type == DC_FIELD_INT && *value != rint(*value))
+    const bool whole = field->type == DC_FIELD_INT || field->type == DC_FIELD_INTEGERS;
+    if (whole && (*value != rint(*value) || fabs(*value) > WHOLE_MAX))
         return dc_fail_yaml(error, node, "'%s' must be a whole number, not %s", field->key,
                             node->text);
     if (field->minimum < field->maximum && !(*value >= field->minimum && *value <= field->maximum))
         return dc_fail_yaml(error, node, "'%s' must be in [%g, %g], not %s", field->key,
                             field->minimum, field->maximum, node->text);
+    return DC_OK;
+}
+
+// A number of bytes: 1000000, 500MiB, 1.5GiB.
+static enum dc_status decode_bytes(int64_t *bytes, const struct dc_field *field,
+                                   const struct dc_yaml *node, struct dc_error *error)
+{
+    static const char *const units[] = {"", "KiB", "MiB", "GiB", "TiB"};
+    DC_TRY(want_scalar(node, field->key, "a number of bytes", error));
+    char *unit = NULL;
+    double value = strtod(node->text, &unit);
+    size_t u = 0;
+    unit += strspn(unit, " ");
+    while (u < sizeof units / sizeof units[0] && strcmp(unit, units[u]) != 0)
+        u++;
+    const bool starts = node->text[0] >= '0' && node->text[0] <= '9';
+    value = ldexp(value, 10 * (int)u);
+    if (!starts || u == sizeof units / sizeof units[0] || value != rint(value) ||
+        !(value <= field->maximum))
+        return dc_fail_yaml(error, node,
+                            "'%s' must be a number of bytes up to %.0f, as 1000000, 500MiB or "
+                            "8GiB, not '%s'",
+                            field->key, field->maximum, node->text);
+    *bytes = (int64_t)value;
     return DC_OK;
 }
 
@@ -105,9 +131,10 @@ static enum dc_status decode_list(void *at, const struct dc_field *field,
     struct dc_numbers *numbers = at;
     const bool words = field->type == DC_FIELD_TEXTS, one = node->kind == DC_YAML_SCALAR;
     const int count = one ? (node->text[0] ? 1 : 0) : node->count;
-    if (node->kind == DC_YAML_MAPPING || count > DC_LIST_MAX)
-        return dc_fail_yaml(error, node, "'%s' must be a list of up to %d %s", field->key,
-                            DC_LIST_MAX, words ? "words" : "numbers");
+    const int most = field->most ? field->most : DC_LIST_MAX;
+    if (node->kind == DC_YAML_MAPPING || count > most)
+        return dc_fail_yaml(error, node, "'%s' must be a list of up to %d %s", field->key, most,
+                            words ? "words" : "numbers");
     *(words ? &texts->count : &numbers->count) = count;
     for (int i = 0; i < count; i++) {
         const struct dc_yaml *item = one ? node : node->items[i];
@@ -132,6 +159,18 @@ static enum dc_status decode_optional(bool *present, void *at, const struct dc_f
     if (!was_present)
         DC_TRY(dc_schema_defaults(field->group, at, decoder, error));
     return dc_schema_decode(field->group, at, node, field->group->name, false, decoder, error);
+}
+
+static enum dc_status decode_node(const struct dc_yaml **at, const struct dc_field *field,
+                                  const struct dc_yaml *node, struct dc_error *error)
+{
+    static const char *const names[] = {"one value", "a list", "a mapping"};
+    const bool mapping = field->type == DC_FIELD_MAPPING;
+    if (node->kind != (mapping ? DC_YAML_MAPPING : DC_YAML_SEQUENCE))
+        return dc_fail_yaml(error, node, "%s must be %s, not %s", field->key,
+                            mapping ? "a mapping" : "a list", names[node->kind]);
+    *at = node;
+    return DC_OK;
 }
 
 static enum dc_status decode_path(char **path, const struct dc_field *field,
@@ -166,6 +205,8 @@ static enum dc_status decode_field(const struct dc_field *field, void *base,
         DC_TRY(dc_field_number(&number, field, node, decoder, error));
         *(int64_t *)at = (int64_t)number;
         return DC_OK;
+    case DC_FIELD_BYTES:
+        return decode_bytes(at, field, node, error);
     case DC_FIELD_REAL:
         return dc_field_number(at, field, node, decoder, error);
     case DC_FIELD_FLOAT:
@@ -178,15 +219,16 @@ static enum dc_status decode_field(const struct dc_field *field, void *base,
         return decode_choice(at, field, node, error);
     case DC_FIELD_TEXTS:
     case DC_FIELD_NUMBERS:
+    case DC_FIELD_INTEGERS:
         return decode_list(at, field, node, decoder, error);
     case DC_FIELD_GROUP:
         return dc_schema_decode(field->group, at, node, field->group->name, false, decoder, error);
     case DC_FIELD_OPTIONAL:
         return decode_optional((bool *)((char *)base + field->present), at, field, node, decoder,
                                error);
-    case DC_FIELD_NODE:
-        *(const struct dc_yaml **)at = node;
-        return DC_OK;
+    case DC_FIELD_MAPPING:
+    case DC_FIELD_SEQUENCE:
+        return decode_node(at, field, node, error);
     case DC_FIELD_CUSTOM:
         return field->decode(decoder, at, node, error);
     }
@@ -349,6 +391,7 @@ static void write_field(const struct dc_field *field, struct dc_text_buffer *out
         dc_text_append_scalar(out, text ? text : "");
         break;
     case DC_FIELD_INT:
+    case DC_FIELD_BYTES:
         dc_text_append(out, "%lld", (long long)*(const int64_t *)at);
         break;
     case DC_FIELD_REAL:
@@ -365,6 +408,7 @@ static void write_field(const struct dc_field *field, struct dc_text_buffer *out
         break;
     case DC_FIELD_TEXTS:
     case DC_FIELD_NUMBERS:
+    case DC_FIELD_INTEGERS:
         write_list(out, at, field->type == DC_FIELD_TEXTS);
         break;
     default:  // those that are more than one value: dc_schema_write
@@ -388,7 +432,7 @@ void dc_schema_write(const struct dc_schema *schema, struct dc_text_buffer *out,
     for (int i = 0; i < schema->count; i++) {
         const struct dc_field *field = &schema->fields[i];
         const void *at = (const char *)base + field->offset;
-        if (out->hashed && field->later && has_default(field, at))
+        if (out->hashed && (field->unhashed || (field->later && has_default(field, at))))
             continue;
         dc_text_append(out, "%*s%s:", indent, "", field->key);
         if (field->type == DC_FIELD_GROUP || field->type == DC_FIELD_OPTIONAL) {
@@ -399,7 +443,7 @@ void dc_schema_write(const struct dc_schema *schema, struct dc_text_buffer *out,
                 dc_schema_write(field->group, out, at, indent + 2);
         } else if (field->type == DC_FIELD_CUSTOM) {
             field->write(out, at, indent + 2);
-        } else if (field->type != DC_FIELD_NODE) {
+        } else if (field->type != DC_FIELD_MAPPING && field->type != DC_FIELD_SEQUENCE) {
             dc_text_append(out, " ");
             write_field(field, out, at);
             dc_text_append(out, "\n");

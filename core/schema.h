@@ -16,16 +16,19 @@ enum dc_field_type {
     DC_FIELD_TEXT,     // const char *
     DC_FIELD_PATH,     // const char *: absolute; given relative to the file that names it
     DC_FIELD_INT,      // int64_t
+    DC_FIELD_BYTES,    // int64_t: a whole number, perhaps with KiB, MiB, GiB or TiB behind it
     DC_FIELD_REAL,     // double
     DC_FIELD_FLOAT,    // float
     DC_FIELD_BOOL,     // bool
     DC_FIELD_CHOICE,   // int: index into `choices`
     DC_FIELD_TEXTS,    // struct dc_texts: a list of words (one word stands for a list of one)
     DC_FIELD_NUMBERS,  // struct dc_numbers: a list of numbers (one number stands for a list of one)
-    DC_FIELD_GROUP,    // the struct of `group`, inline
+    DC_FIELD_INTEGERS,  // the same of whole numbers, which its readers may convert to integers
+    DC_FIELD_GROUP,     // the struct of `group`, inline
     DC_FIELD_OPTIONAL,  // the same, or '' where the bool at `present` is false: stays as inherited,
                         // starts from the defaults where it was absent
-    DC_FIELD_NODE,      // const struct dc_yaml *: as it stands; not written
+    DC_FIELD_MAPPING,   // const struct dc_yaml *: a mapping as it stands; not written
+    DC_FIELD_SEQUENCE,  // the same of a list
     DC_FIELD_CUSTOM,    // `decode` and `write` know
 };
 
@@ -48,6 +51,7 @@ struct dc_field {
     size_t offset;
     const char *fallback;        // the default as text; NULL: the key must be there
     double minimum, maximum;     // of numbers; equal: unbounded
+    int most;                    // items of a list; 0: DC_LIST_MAX
     const char *const *choices;  // NULL-terminated
     const struct dc_schema *group;
     size_t present;
@@ -57,6 +61,7 @@ struct dc_field {
     // The key came when runs had been recorded without it: a hash leaves it out where it has its
     // default, so that those runs are still themselves. Of INT, BOOL, CHOICE and TEXT.
     bool later;
+    bool unhashed;  // it shapes no result: a hash leaves it out
     const char *help;
 };
 

@@ -14,7 +14,7 @@
 
 #include "core/file.h"
 
-enum { DEPTH_MAX = 64, WORD_MAX = 64 };
+enum { DEPTH_MAX = 64, WORD_MAX = 64, FILE_MAX = 4 * 1024 * 1024 };
 
 struct reader {
     struct fy_parser *parser;
@@ -22,6 +22,7 @@ struct reader {
     const char *name;
     const char **lines;   // [line_count] the text of every line, zero-terminated
     size_t *line_starts;  // [line_count] byte offsets
+    int *line_lengths;    // [line_count] bytes of its text
     int line_count;
     struct dc_arena *arena;
     struct dc_error *error;
@@ -35,18 +36,21 @@ static enum dc_status split_lines(struct reader *reader, const char *text, size_
     char *copy = dc_arena_alloc(reader->arena, size + 1, reader->error);
     reader->lines = DC_NEW(reader->arena, const char *, count, reader->error);
     reader->line_starts = DC_NEW(reader->arena, size_t, count, reader->error);
-    if (!copy || !reader->lines || !reader->line_starts)
+    reader->line_lengths = DC_NEW(reader->arena, int, count, reader->error);
+    if (!copy || !reader->lines || !reader->line_starts || !reader->line_lengths)
         return DC_ERR_MEMORY;
     memcpy(copy, text, size);
     for (size_t start = 0; reader->line_count < count;) {
-        reader->lines[reader->line_count] = copy + start;
-        reader->line_starts[reader->line_count++] = start;
+        const int line = reader->line_count++;
+        reader->lines[line] = copy + start;
+        reader->line_starts[line] = start;
         size_t end = start;
         while (end < size && copy[end] != '\n')
             end++;
         copy[end] = '\0';
         if (end > start && copy[end - 1] == '\r')
             copy[end - 1] = '\0';
+        reader->line_lengths[line] = (int)strnlen(copy + start, end - start);
         start = end + 1;
     }
     return DC_OK;
@@ -60,7 +64,7 @@ static struct dc_location place(const struct reader *reader, int line, int colum
     if (line < 0)
         line = 0;
     const char *excerpt = reader->lines[line];
-    const int length = (int)strlen(excerpt);
+    const int length = reader->line_lengths[line];
     if (column > length)
         column = length;
     if (column < 0)
@@ -187,19 +191,55 @@ static enum dc_status read_next(struct reader *reader, const struct dc_yaml **no
     return status;
 }
 
-static enum dc_status check_key(const struct reader *reader, const struct items *list,
-                                const struct dc_yaml *key)
+static enum dc_status check_key(const struct reader *reader, const struct dc_yaml *key)
 {
     if (key->kind != DC_YAML_SCALAR)
         return dc_fail_yaml(reader->error, key, "a key must be plain text, not a %s",
                             key->kind == DC_YAML_MAPPING ? "mapping" : "list");
     if (!key->quoted && !key->text[0])
         return dc_fail_yaml(reader->error, key, "a key is missing");
-    for (int i = 0; i < list->count; i++)
-        if (!strcmp(list->keys[i]->text, key->text))
-            return dc_fail_yaml(reader->error, key, "key '%s' stands here twice; first in line %d",
-                                key->text, list->keys[i]->where.line);
     return DC_OK;
+}
+
+static bool stands_before(const struct dc_yaml *a, const struct dc_yaml *b)
+{
+    return a->where.line < b->where.line ||
+           (a->where.line == b->where.line && a->where.column < b->where.column);
+}
+
+// By text, equal ones in the order of the file.
+static int compare_keys(const void *a, const void *b)
+{
+    const struct dc_yaml *x = *(const struct dc_yaml *const *)a;
+    const struct dc_yaml *y = *(const struct dc_yaml *const *)b;
+    const int order = strcmp(x->text, y->text);
+    return order != 0 ? order : stands_before(x, y) ? -1 : 1;
+}
+
+// Sorting brings equal keys together; of several the one that stands first in the file is told.
+static enum dc_status check_twice(const struct reader *reader, const struct items *list)
+{
+    const size_t count = (size_t)list->count;
+    const struct dc_yaml *second = NULL, *first = NULL;
+    if (count < 2)
+        return DC_OK;
+    const struct dc_yaml **sorted = malloc(sizeof *sorted * count);
+    if (!sorted)
+        return dc_fail(reader->error, DC_ERR_MEMORY, "%s: out of memory", reader->name);
+    memcpy(sorted, list->keys, sizeof *sorted * count);
+    qsort(sorted, count, sizeof *sorted, compare_keys);
+    for (size_t i = 1; i < count; i++) {
+        if (strcmp(sorted[i - 1]->text, sorted[i]->text) == 0 &&
+            (!second || stands_before(sorted[i], second))) {
+            first = sorted[i - 1];
+            second = sorted[i];
+        }
+    }
+    free(sorted);
+    if (!second)
+        return DC_OK;
+    return dc_fail_yaml(reader->error, second, "key '%s' stands here twice; first in line %d",
+                        second->text, first->where.line);
 }
 
 static enum dc_status read_items(struct reader *reader, struct dc_yaml *node, int depth)
@@ -213,11 +253,13 @@ static enum dc_status read_items(struct reader *reader, struct dc_yaml *node, in
         if (!key && !item)
             break;
         if (mapping) {
-            DC_TRY(check_key(reader, &list, key));
+            DC_TRY(check_key(reader, key));
             DC_TRY(read_next(reader, &item, FYET_NONE, depth));
         }
         DC_TRY(items_add(reader, &list, key, item));
     }
+    if (mapping)
+        DC_TRY(check_twice(reader, &list));
     node->count = list.count;
     node->keys = mapping ? list.keys : NULL;
     node->items = list.items;
@@ -329,6 +371,9 @@ enum dc_status dc_yaml_read(const struct dc_yaml **root, const char *path, struc
         return DC_ERR_CONFIG;
     }
     DC_TRY(status);
+    if (size > FILE_MAX)
+        return dc_fail(error, DC_ERR_CONFIG, "%s: %zu bytes are too many for a configuration", path,
+                       size);
     return parse(root, text, size, path, arena, error);
 }
 

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "core/bounds.h"
 #include "data/kinds.h"
 
 enum { SIDE = 32, PLANE = SIDE * SIDE, IMAGE = 3 * PLANE };
@@ -36,29 +37,60 @@ static void interleave(uint8_t *restrict out, const uint8_t *restrict planes)
     }
 }
 
-static enum dc_status load_file(struct dc__memory *memory, const char *folder, const char *base,
-                                const struct layout *layout, struct dc_arena *scratch,
+// One record more behind those of earlier files.
+static enum dc_status add_record(struct dc__memory *memory, int64_t *capacity,
+                                 const uint8_t *record, const struct layout *layout,
+                                 const char *path, int64_t limit, struct dc_error *error)
+{
+    const int64_t at = memory->source.count;
+    if (at == *capacity) {
+        *capacity = at ? 2 * at : 64;
+        DC_TRY(dc_want_memory(path, "what it holds", at * IMAGE, limit, error));
+        DC_TRY(dc__memory_resize(memory, *capacity, error));
+    }
+    memory->labels[at] = record[layout->label_bytes - 1];
+    interleave(memory->values + at * IMAGE, record + layout->label_bytes);
+    memory->source.count = at + 1;
+    return DC_OK;
+}
+
+// Record by record, as many as the file holds.
+static enum dc_status read_records(struct dc__memory *memory, struct dc_packed *packed,
+                                   const char *path, const struct layout *layout,
+                                   const struct dc_source_spec *spec, struct dc_error *error)
+{
+    const size_t size = (size_t)layout->label_bytes + IMAGE;
+    uint8_t record[2 + IMAGE];
+    const int64_t first = memory->source.count;
+    int64_t capacity = first;
+    for (size_t got = size; got == size;) {
+        DC_TRY(dc_packed_read(packed, record, size, &got, error));
+        const int64_t number = memory->source.count - first;
+        if (got == size)
+            DC_TRY(add_record(memory, &capacity, record, layout, path, spec->memory, error));
+        else if (got > 0)
+            return dc_fail(error, DC_ERR_DATA,
+                           "%s: record %" PRId64 " is cut off: %" PRId64
+                           " bytes are not a multiple of %zu",
+                           path, number, number * (int64_t)size + (int64_t)got, size);
+    }
+    const int64_t count = memory->source.count - first;
+    if (count == 0)
+        return dc_fail(error, DC_ERR_DATA, "%s: the file is empty", path);
+    DC_TRY(dc__memory_resize(memory, memory->source.count, error));
+    return dc__check_labels(memory->labels + first, count, memory->source.classes, path, error);
+}
+
+static enum dc_status load_file(struct dc__memory *memory, const char *base,
+                                const struct layout *layout, const struct dc_source_spec *spec,
                                 struct dc_error *error)
 {
-    const size_t record = (size_t)layout->label_bytes + IMAGE;
-    uint8_t *bytes = NULL;
-    size_t size = 0;
+    struct dc_packed *packed = NULL;
     const char *path = NULL;
-    DC_TRY(dc__read_packed(&bytes, &size, &path, folder, base, scratch, error));
-    if (size == 0)
-        return dc_fail(error, DC_ERR_DATA, "%s: the file is empty", path);
-    if (size % record)
-        return dc_fail(error, DC_ERR_DATA,
-                       "%s: record %zu is cut off: %zu bytes are not a multiple of %zu", path,
-                       size / record, size, record);
-    const int64_t first = memory->source.count, count = (int64_t)(size / record);
-    DC_TRY(dc__memory_resize(memory, first + count, error));
-    for (int64_t i = 0; i < count; i++) {
-        const uint8_t *from = bytes + (size_t)i * record + layout->label_bytes;
-        memory->labels[first + i] = from[-1];
-        interleave(memory->values + (first + i) * IMAGE, from);
-    }
-    return dc__check_labels(memory->labels + first, count, memory->source.classes, path, error);
+    DC_TRY(dc__open_packed(&packed, &path, spec->path, base, memory->arena, error));
+    const enum dc_status status = read_records(memory, packed, path, layout, spec, error);
+    dc_packed_close(packed);
+    return status;
 }
 
 static enum dc_status load(struct dc__memory *memory, const struct dc_source_spec *spec,
@@ -75,12 +107,8 @@ static enum dc_status load(struct dc__memory *memory, const struct dc_source_spe
                        source->classes, layout->classes);
     for (const char *const *base = dc__is_test(spec) ? layout->test : layout->train; *base;
          base++) {
-        struct dc_arena *scratch = NULL;  // one for each file: the decoded bytes go at once
         DC_TRY(dc_check_stop(spec->stop, error));
-        DC_TRY(dc_arena_create(&scratch, error));
-        const enum dc_status status = load_file(memory, spec->path, *base, layout, scratch, error);
-        dc_arena_free(scratch);
-        DC_TRY(status);
+        DC_TRY(load_file(memory, *base, layout, spec, error));
     }
     return DC_OK;
 }

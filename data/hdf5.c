@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/file.h"
 #include "core/h5.h"
 #include "data/convert.h"
 #include "data/kinds.h"
@@ -274,8 +275,9 @@ static bool recognize(const char *path)
 {
     static const char signature[8] = "\211HDF\r\n\032\n";
     char start[8] = {0};
-    FILE *file = fopen(path, "rb");
-    if (!file)
+    FILE *file = NULL;
+    int64_t size = 0;
+    if (dc_file_open(&file, &size, path, NULL) != DC_OK)
         return false;
     const bool found = fread(start, 1, 8, file) == 8 && !memcmp(start, signature, 8);
     fclose(file);

@@ -3,81 +3,129 @@
 // 32-bit number, then the values. Only unsigned bytes (type 8) are read.
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "core/bounds.h"
 #include "data/kinds.h"
 
 enum { TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS };  // of the kind's files
+enum { RANK_MAX = 3, HEADER_MAX = 4 + 4 * RANK_MAX };
 
-// A decoded file: values points behind the header.
+// A file whose header is read; the values come next.
 struct idx {
+    struct dc_packed *packed;
     const char *path;
-    const uint8_t *values;
     struct dc_shape shape;
+    int64_t record, bytes;  // of one record, of all
 };
 
-static uint32_t big_endian(const uint8_t *p)
+static int64_t big_endian(const uint8_t *p)
 {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    return (int64_t)p[0] << 24 | (int64_t)p[1] << 16 | (int64_t)p[2] << 8 | p[3];
 }
 
-// The header must describe exactly the bytes that follow.
-static enum dc_status check_size(const struct idx *idx, size_t size, size_t header,
-                                 struct dc_error *error)
+static enum dc_status fail_size(const struct idx *idx, int64_t held, struct dc_error *error)
 {
-    const int64_t held = (int64_t)(size - header);
-    int64_t record = 1;
-    for (int i = 1; i < idx->shape.rank; i++) {
-        if (idx->shape.dims[i] == 0 || idx->shape.dims[i] > INT32_MAX / record)
-            return dc_fail(error, DC_ERR_DATA,
-                           "%s: byte %d: the header gives a dimension of %" PRId64, idx->path,
-                           4 + 4 * i, idx->shape.dims[i]);
-        record *= idx->shape.dims[i];
-    }
-    if (idx->shape.dims[0] == 0)
-        return dc_fail(error, DC_ERR_DATA, "%s: byte 4: the header says 0 records", idx->path);
-    if (idx->shape.dims[0] * record == held)
-        return DC_OK;
     return dc_fail(error, DC_ERR_DATA,
                    "%s: byte 4: the header says %" PRId64 " records of %" PRId64
                    " bytes, but the file's size allows %" PRId64 "%s",
-                   idx->path, idx->shape.dims[0], record, held / record,
-                   held % record ? " and a part of one" : "");
+                   idx->path, idx->shape.dims[0], idx->record, held / idx->record,
+                   held % idx->record ? " and a part of one" : "");
 }
 
-static enum dc_status read_idx(struct idx *idx, const char *folder, const char *base, int rank,
-                               struct dc_arena *arena, struct dc_error *error)
+// The header must describe exactly the bytes that follow; of a packed file they are counted as they
+// come (read_values).
+static enum dc_status check_size(struct idx *idx, int64_t header, int64_t limit,
+                                 struct dc_error *error)
 {
-    uint8_t *bytes = NULL;
-    size_t size = 0;
-    DC_TRY(dc__read_packed(&bytes, &size, &idx->path, folder, base, arena, error));
+    idx->record = 1;
+    for (int i = 1; i < idx->shape.rank; i++) {
+        if (idx->shape.dims[i] == 0 || idx->shape.dims[i] > INT32_MAX / idx->record)
+            return dc_fail(error, DC_ERR_DATA,
+                           "%s: byte %d: the header gives a dimension of %" PRId64, idx->path,
+                           4 + 4 * i, idx->shape.dims[i]);
+        idx->record *= idx->shape.dims[i];
+    }
+    if (idx->shape.dims[0] == 0)
+        return dc_fail(error, DC_ERR_DATA, "%s: byte 4: the header says 0 records", idx->path);
+    idx->bytes = idx->shape.dims[0] * idx->record;  // below 2^63: 32 bits times 31
+    const int64_t left = dc_packed_left(idx->packed);
+    if (left >= 0 && left != idx->bytes)
+        return fail_size(idx, left, error);
+    dc_packed_expect(idx->packed, header + idx->bytes);
+    return dc_want_memory(idx->path, "its header", idx->bytes, limit, error);
+}
+
+static enum dc_status open_idx(struct idx *idx, const struct dc_source_spec *spec, const char *base,
+                               int rank, struct dc_arena *arena, struct dc_error *error)
+{
+    uint8_t bytes[HEADER_MAX];
+    size_t got = 0;
+    DC_TRY(dc__open_packed(&idx->packed, &idx->path, spec->path, base, arena, error));
     const size_t header = 4 + 4 * (size_t)rank;
-    if (size < header)
+    DC_TRY(dc_packed_read(idx->packed, bytes, header, &got, error));
+    if (got < header)
         return dc_fail(error, DC_ERR_DATA, "%s: %zu bytes are too few for an IDX header", idx->path,
-                       size);
+                       got);
     if (bytes[0] || bytes[1] || bytes[2] != 8 || bytes[3] != rank)
         return dc_fail(error, DC_ERR_DATA,
                        "%s: byte 0: starts with %02x %02x %02x %02x; IDX of unsigned bytes in %d "
                        "dimensions starts with 00 00 08 %02x",
                        idx->path, bytes[0], bytes[1], bytes[2], bytes[3], rank, (unsigned)rank);
-    idx->values = bytes + header;
     idx->shape.rank = rank;
     for (int i = 0; i < rank; i++)
-        idx->shape.dims[i] = (int64_t)big_endian(bytes + 4 + 4 * i);
-    return check_size(idx, size, header, error);
+        idx->shape.dims[i] = big_endian(bytes + 4 + 4 * i);
+    return check_size(idx, (int64_t)header, spec->memory, error);
 }
 
-static enum dc_status read_labels(int32_t **labels, struct idx *idx, const char *folder, bool test,
+// All values, [bytes], and that nothing follows them.
+static enum dc_status read_values(uint8_t *values, const struct idx *idx, struct dc_error *error)
+{
+    size_t got = 0, more = 0;
+    uint8_t next;
+    DC_TRY(dc_packed_read(idx->packed, values, (size_t)idx->bytes, &got, error));
+    if ((int64_t)got < idx->bytes)
+        return fail_size(idx, (int64_t)got, error);
+    DC_TRY(dc_packed_read(idx->packed, &next, 1, &more, error));
+    return more ? dc_fail(error, DC_ERR_DATA,
+                          "%s: byte 4: the header says %" PRId64 " records of %" PRId64
+                          " bytes, but more bytes follow them",
+                          idx->path, idx->shape.dims[0], idx->record)
+                : DC_OK;
+}
+
+static enum dc_status read_label_values(int32_t **labels, int64_t *count, struct idx *idx,
+                                        struct dc_arena *arena, struct dc_error *error)
+{
+    *count = idx->shape.dims[0];
+    *labels = NULL;
+    uint8_t *values = malloc((size_t)*count);  // not touched beyond what the file really holds
+    if (!values)
+        return dc_fail(error, DC_ERR_MEMORY, "%s: no memory for %" PRId64 " labels", idx->path,
+                       *count);
+    enum dc_status status = read_values(values, idx, error);
+    if (status == DC_OK && !(*labels = DC_NEW(arena, int32_t, *count, error)))
+        status = DC_ERR_MEMORY;
+    for (int64_t i = 0; status == DC_OK && i < *count; i++)
+        (*labels)[i] = values[i];
+    free(values);
+    return status;
+}
+
+// path: the file's name, for messages.
+static enum dc_status read_labels(int32_t **labels, int64_t *count, const char **path,
+                                  const struct dc_source_spec *spec, bool test,
                                   struct dc_arena *arena, struct dc_error *error)
 {
-    DC_TRY(read_idx(idx, folder, dc__source_idx.files[test ? TEST_LABELS : TRAIN_LABELS], 1, arena,
-                    error));
-    *labels = DC_NEW(arena, int32_t, idx->shape.dims[0], error);
-    if (!*labels)
-        return DC_ERR_MEMORY;
-    for (int64_t i = 0; i < idx->shape.dims[0]; i++)
-        (*labels)[i] = idx->values[i];
-    return DC_OK;
+    struct idx idx = {0};
+    enum dc_status status = open_idx(
+        &idx, spec, dc__source_idx.files[test ? TEST_LABELS : TRAIN_LABELS], 1, arena, error);
+    if (status == DC_OK)
+        status = read_label_values(labels, count, &idx, arena, error);
+    *path = idx.path;
+    dc_packed_close(idx.packed);
+    return status;
 }
 
 // Names and number of classes; without either, what the training labels use.
@@ -88,35 +136,46 @@ static enum dc_status find_classes(struct dc__memory *memory, const struct dc_so
     DC_TRY(dc__class_file(source, spec, "classes.txt", memory->arena, error));
     if (source->classes)
         return DC_OK;
-    struct idx idx;
     int32_t *labels = NULL;
+    int64_t count = 0;
+    const char *path = NULL;
     const bool train = dc__find_packed(spec->path, dc__source_idx.files[TRAIN_LABELS], scratch,
                                        error) != NULL;
-    DC_TRY(read_labels(&labels, &idx, spec->path, !train, scratch, error));
-    return dc__count_classes(&source->classes, labels, idx.shape.dims[0], idx.path, error);
+    DC_TRY(read_labels(&labels, &count, &path, spec, !train, scratch, error));
+    return dc__count_classes(&source->classes, labels, count, path, error);
+}
+
+static enum dc_status read_images(struct dc__memory *memory, struct idx *images,
+                                  const struct dc_source_spec *spec, int64_t labels,
+                                  const char *labels_path, struct dc_arena *scratch,
+                                  struct dc_error *error)
+{
+    const char *base = dc__source_idx.files[dc__is_test(spec) ? TEST_IMAGES : TRAIN_IMAGES];
+    DC_TRY(open_idx(images, spec, base, 3, scratch, error));
+    const int64_t count = images->shape.dims[0];
+    if (labels != count)
+        return dc_fail(error, DC_ERR_DATA, "%s: %" PRId64 " labels, but %s has %" PRId64 " images",
+                       labels_path, labels, images->path, count);
+    memory->source.sample = DC_SHAPE(images->shape.dims[1], images->shape.dims[2], 1);
+    DC_TRY(dc__memory_resize(memory, count, error));
+    return read_values(memory->values, images, error);
 }
 
 static enum dc_status load_with(struct dc__memory *memory, const struct dc_source_spec *spec,
                                 struct dc_arena *scratch, struct dc_error *error)
 {
-    struct dc_source *source = &memory->source;
-    struct idx images, records;
+    struct idx images = {0};
     int32_t *labels = NULL;
-    const bool test = dc__is_test(spec);
-    DC_TRY(read_labels(&labels, &records, spec->path, test, scratch, error));
+    int64_t count = 0;
+    const char *path = NULL;
+    DC_TRY(read_labels(&labels, &count, &path, spec, dc__is_test(spec), scratch, error));
     DC_TRY(find_classes(memory, spec, scratch, error));
-    DC_TRY(read_idx(&images, spec->path, dc__source_idx.files[test ? TEST_IMAGES : TRAIN_IMAGES], 3,
-                    scratch, error));
-    const int64_t count = images.shape.dims[0];
-    if (records.shape.dims[0] != count)
-        return dc_fail(error, DC_ERR_DATA, "%s: %" PRId64 " labels, but %s has %" PRId64 " images",
-                       records.path, records.shape.dims[0], images.path, count);
-    DC_TRY(dc__check_labels(labels, count, source->classes, records.path, error));
-    source->sample = DC_SHAPE(images.shape.dims[1], images.shape.dims[2], 1);
-    DC_TRY(dc__memory_resize(memory, count, error));
-    memcpy(memory->values, images.values, (size_t)count * dc__sample_bytes(source));
-    memcpy(memory->labels, labels, (size_t)count * sizeof *labels);
-    return DC_OK;
+    DC_TRY(dc__check_labels(labels, count, memory->source.classes, path, error));
+    const enum dc_status status = read_images(memory, &images, spec, count, path, scratch, error);
+    dc_packed_close(images.packed);
+    if (status == DC_OK)
+        memcpy(memory->labels, labels, (size_t)count * sizeof *labels);
+    return status;
 }
 
 static enum dc_status load(struct dc__memory *memory, const struct dc_source_spec *spec,

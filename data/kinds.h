@@ -6,6 +6,7 @@
 #define DC_DATA_KINDS_H
 
 #include "core/arena.h"
+#include "core/packed.h"
 #include "data/open.h"
 
 struct dc__memory;
@@ -77,8 +78,8 @@ DC_MUST_USE enum dc_status dc__check_labels(const int32_t *labels, int64_t count
 // The first of BASE, BASE.gz, BASE.xz that exists, else NULL (error untouched: the caller says).
 DC_MUST_USE char *dc__find_packed(const char *folder, const char *base, struct dc_arena *arena,
                                   struct dc_error *error);
-// And what it holds, decoded. None of them: DC_ERR_DATA.
-DC_MUST_USE enum dc_status dc__read_packed(uint8_t **bytes, size_t *size, const char **path,
+// And opens it for decoding. None of them: DC_ERR_DATA.
+DC_MUST_USE enum dc_status dc__open_packed(struct dc_packed **packed, const char **path,
                                            const char *folder, const char *base,
                                            struct dc_arena *arena, struct dc_error *error);
 

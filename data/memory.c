@@ -226,12 +226,12 @@ char *dc__find_packed(const char *folder, const char *base, struct dc_arena *are
     return NULL;
 }
 
-enum dc_status dc__read_packed(uint8_t **bytes, size_t *size, const char **path, const char *folder,
+enum dc_status dc__open_packed(struct dc_packed **packed, const char **path, const char *folder,
                                const char *base, struct dc_arena *arena, struct dc_error *error)
 {
     *path = dc__find_packed(folder, base, arena, error);
     if (!*path)
         return dc_fail(error, DC_ERR_DATA, "%s/%s: no such file, nor with .gz or .xz", folder,
                        base);
-    return dc_file_read_decoded(bytes, size, *path, arena, error);
+    return dc_packed_open(packed, *path, error);
 }

@@ -33,6 +33,7 @@ struct dc_source_spec {
     const char *const *class_names;     // [class_count] or NULL; copied
     int class_count;                    // 0: as said above. May be given without names
     int64_t memory_limit;               // hdf5: larger arrays are streamed; 0: 512 MiB
+    int64_t memory;                     // limits.memory, core/bounds.h; 0: its default
     const volatile sig_atomic_t *stop;  // raised: opening ends with DC_ERR_STOPPED; or NULL
 };
 

@@ -11,6 +11,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "core/bounds.h"
 #include "data/kinds.h"
 #include "data/png_read.h"
 
@@ -84,6 +85,10 @@ static enum dc_status fit(struct dc__image *image, const struct dc_source *sourc
     if (spec->channels)
         DC_TRY(dc__image_channels(image, spec->channels, arena, error));
     if (spec->resize_height)
+        DC_TRY(dc_want_memory(path, "resize",
+                              (int64_t)spec->resize_height * spec->resize_width * image->channels,
+                              spec->memory, error));
+    if (spec->resize_height)
         DC_TRY(dc__image_resize(image, spec->resize_height, spec->resize_width, arena, error));
     const int64_t *dims = source->sample.dims;
     if (source->count == 0)
@@ -107,13 +112,15 @@ static enum dc_status add_file(struct dc__memory *memory, int64_t *capacity, int
 {
     struct dc_source *source = &memory->source;
     struct dc__image image = {0};
-    DC_TRY(dc__png_read(&image, path, arena, error));
+    DC_TRY(dc__png_read(&image, path, spec->memory, arena, error));
     DC_TRY(fit(&image, source, spec, path, arena, error));
     const int64_t count = source->count;
     if (count == 0)
         source->sample = DC_SHAPE(image.height, image.width, image.channels);
     if (count == *capacity) {
         *capacity = count ? 2 * count : 64;
+        DC_TRY(dc_want_memory(path, "the folder up to this file",
+                              count * (int64_t)dc__sample_bytes(source), spec->memory, error));
         DC_TRY(dc__memory_resize(memory, *capacity, error));
     }
     const size_t bytes = dc__sample_bytes(source);

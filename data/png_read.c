@@ -5,12 +5,14 @@
 
 #include "data/png_read.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <png.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "core/bounds.h"
 #include "core/file.h"
 
 enum { SIDE_MAX = 65535 };
@@ -50,10 +52,36 @@ static bool decode(struct decoder *decoder)
     if (setjmp(png_jmpbuf(decoder->png)))
         return false;
     png_set_user_limits(decoder->png, SIDE_MAX, SIDE_MAX);
+    // Texts, profiles and whatever else may unpack to megabytes each are passed over.
+    png_set_keep_unknown_chunks(decoder->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
     png_set_read_fn(decoder->png, decoder, on_read);
     png_read_png(decoder->png, decoder->info,
                  PNG_TRANSFORM_SCALE_16 | PNG_TRANSFORM_EXPAND | PNG_TRANSFORM_STRIP_ALPHA, NULL);
     return true;
+}
+
+static int64_t big_endian(const uint8_t *p)
+{
+    return (int64_t)p[0] << 24 | (int64_t)p[1] << 16 | (int64_t)p[2] << 8 | p[3];
+}
+
+// Before libpng asks for memory: the first chunk, IHDR, has width and height in bytes 16 to 23 and
+// the colour type in byte 25 (bit 0 palette, bit 1 colour, both of which become three channels).
+static enum dc_status check_header(const struct decoder *decoder, const char *path, int64_t limit,
+                                   struct dc_error *error)
+{
+    if (decoder->size < 26)
+        return DC_OK;  // libpng says what is missing
+    const int64_t width = big_endian(decoder->bytes + 16), height = big_endian(decoder->bytes + 20);
+    const int64_t channels = decoder->bytes[25] & 3 ? 3 : 1;
+    if (width > SIDE_MAX || height > SIDE_MAX)
+        return DC_OK;  // so does it of these
+    if (width * height * channels > dc_inflated_most((int64_t)decoder->size))
+        return dc_fail(error, DC_ERR_DATA,
+                       "%s: byte 16: %" PRId64 "x%" PRId64
+                       " pixels (width x height) cannot be in a file of %zu bytes",
+                       path, width, height, decoder->size);
+    return dc_want_memory(path, "its header", width * height * channels, limit, error);
 }
 
 static enum dc_status copy_pixels(struct dc__image *image, const struct decoder *decoder,
@@ -70,8 +98,8 @@ static enum dc_status copy_pixels(struct dc__image *image, const struct decoder 
     return image->pixels ? DC_OK : DC_ERR_MEMORY;
 }
 
-enum dc_status dc__png_read(struct dc__image *image, const char *path, struct dc_arena *arena,
-                            struct dc_error *error)
+enum dc_status dc__png_read(struct dc__image *image, const char *path, int64_t limit,
+                            struct dc_arena *arena, struct dc_error *error)
 {
     char *bytes = NULL;
     struct decoder decoder = {0};
@@ -79,6 +107,7 @@ enum dc_status dc__png_read(struct dc__image *image, const char *path, struct dc
     decoder.bytes = (const uint8_t *)bytes;
     if (decoder.size < 8 || png_sig_cmp(decoder.bytes, 0, 8) != 0)
         return dc_fail(error, DC_ERR_DATA, "%s: not a PNG file", path);
+    DC_TRY(check_header(&decoder, path, limit, error));
     decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, on_error, on_warning);
     decoder.info = decoder.png ? png_create_info_struct(decoder.png) : NULL;
     enum dc_status status;

@@ -13,8 +13,9 @@ struct dc__image {
 // Any PNG as 8-bit grey or RGB: palettes are looked up, 16 bits are scaled to 8 with rounding,
 // fewer bits are spread over 0..255, interlacing is undone, alpha is dropped (colours stay as they
 // are stored, nothing is blended), gamma and colour profiles are ignored. Whatever libpng finds
-// wrong is DC_ERR_DATA and names the file. The pixels lie in the arena.
-DC_MUST_USE enum dc_status dc__png_read(struct dc__image *image, const char *path,
+// wrong is DC_ERR_DATA and names the file; so is a header of more pixels than a file of its size
+// can hold, or than `limit` bytes (0: dc_memory_default). The pixels lie in the arena.
+DC_MUST_USE enum dc_status dc__png_read(struct dc__image *image, const char *path, int64_t limit,
                                         struct dc_arena *arena, struct dc_error *error);
 
 // To 1 channel: (299 R + 587 G + 114 B) / 1000, rounded (ITU-R BT.601). To 3: grey thrice.

@@ -38,6 +38,11 @@ struct dc_data_spec {
     struct dc_numbers normal;  // classes that are trained on; empty: all
 };
 
+// What files may ask of this process; it shapes no result.
+struct dc_limits_spec {
+    int64_t memory;  // bytes; 0: dc_memory_default (core/bounds.h)
+};
+
 struct dc_loss_list {
     int count;
     struct dc_term_spec items[DC_TERMS_MAX];
@@ -151,6 +156,7 @@ struct dc_experiment {
     struct dc_arena *arena;
     const char *path, *name;
     int64_t seed;
+    struct dc_limits_spec bounds;
     struct dc_data_spec data;
     const char *target;   // file; "": none
     const char *profile;  // from the target

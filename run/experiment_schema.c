@@ -49,14 +49,16 @@ static const struct dc_field data_fields[] = {
     INT(dc_data_spec, "augment_seed", augment_seed, "1", 0, SEED_MAX, "seed of augmentation"),
     CUSTOM(dc_data_spec, "normalize", normalize, "auto", dc__decode_normalize, dc__write_normalize,
            "auto: from the training samples; or {mean, deviation} a channel, of values in [0, 1]"),
-    NUMBERS(dc_data_spec, "resize", resize, "[]", 1, 65536, "png: [height, width]"),
+    DC_FIELD(dc_data_spec, "resize", INTEGERS, resize, "[]", .minimum = 1, .maximum = 65536,
+             .most = 2, .help = "png: [height, width]"),
     TEXTS(dc_data_spec, "class_names", class_names, "[]",
           "names of the classes in label order, up to 16; default: those that come with the data"),
     INT(dc_data_spec, "channels", channels, "0", 0, 4, "png: 1 or 3; 0: as the files are"),
     INT(dc_data_spec, "classes", classes, "0", 0, 65536,
         "number of classes; 0: as the training labels say"),
-    NUMBERS(dc_data_spec, "normal", normal, "[]", 0, 65535,
-            "labels trained on by loss reconstruction, which is to tell all others from them"),
+    DC_FIELD(dc_data_spec, "normal", INTEGERS, normal, "[]", .minimum = 0, .maximum = 65535,
+             .help = "labels trained on by loss reconstruction, which is to tell all others from "
+                     "them"),
     INT(dc_data_spec, "loader_depth", loader_depth, "4", 1, 1024, "batches held in memory"),
     INT(dc_data_spec, "loader_threads", loader_threads, "1", 1, 64, "threads that prepare them"),
 };
@@ -263,11 +265,20 @@ static const struct dc_field stage_fields[] = {
 };
 const struct dc_schema dc__stage_schema = DC_SCHEMA("stage", stage_fields);
 
+static const struct dc_field limits_fields[] = {
+    DC_FIELD(dc_limits_spec, "memory", BYTES, memory, "0", .maximum = 1e15,
+             .help = "the most that a file of data may declare, as 8GiB, 500MiB or bytes; 0: half "
+                     "of what the process may use"),
+};
+static const struct dc_schema limits_schema = DC_SCHEMA("limits", limits_fields);
+
 static const struct dc_field experiment_fields[] = {
+    DC_FIELD(dc_experiment, "limits", GROUP, bounds, NULL, .group = &limits_schema,
+             .unhashed = true, .help = "what files may ask for"),
     TEXT(dc_experiment, "name", name, NULL, "name of the experiment"),
     INT(dc_experiment, "seed", seed, "1", 0, SEED_MAX, "of initial weights and sample order"),
     DC_FIELD(dc_experiment, "data", GROUP, data, NULL, .group = &data_schema),
     PATH(dc_experiment, "target", target, "", "target file: arithmetic and limits (run/target.h)"),
-    DC_FIELD(dc_experiment, "stages", NODE, stage_list, NULL, .help = "what is done, in order"),
+    DC_FIELD(dc_experiment, "stages", MAPPING, stage_list, NULL, .help = "what is done, in order"),
 };
 const struct dc_schema dc__experiment_schema = DC_SCHEMA("experiment", experiment_fields);

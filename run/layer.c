@@ -3,6 +3,7 @@
 
 #include "run/layer.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "core/ops/ops.h"
@@ -25,11 +26,11 @@ static enum dc_status decode_padding(const struct dc_decoder *decoder, void *fie
         const char *problem;
         good = item->kind == DC_YAML_SCALAR &&
                dc_expression(&sides[i], item->text, decoder->variables, &problem) &&
-               sides[i] >= 0 && sides[i] <= 1024;
+               sides[i] >= 0 && sides[i] <= 1024 && sides[i] == rint(sides[i]);
     }
     if (!good)
         return dc_fail_yaml(error, node,
-                            "padding is same, valid, a number from 0 to 1024, or "
+                            "padding is same, valid, a whole number from 0 to 1024, or "
                             "[top, bottom, left, right]");
     const int step = count == 4;
     padding->top = (int)sides[0];
@@ -42,16 +43,19 @@ static enum dc_status decode_padding(const struct dc_decoder *decoder, void *fie
 #define KEY(k, t, m, d, low, high, h)                                                              \
     DC_FIELD(dc_layer, k, t, m, d, .minimum = (low), .maximum = (high), .help = (h))
 
+#define PAIR(k, m, d, h)                                                                           \
+    DC_FIELD(dc_layer, k, INTEGERS, m, d, .minimum = 1, .maximum = 1024, .most = 2, .help = (h))
+
 // The first three are every layer's.
 static const struct dc_field keys[] = {
     KEY("name", TEXT, name, "", 0, 0, "name of the layer"),
     KEY("from", TEXTS, from, "[]", 0, 0, "layers it reads; default: the one before"),
     KEY("when", BOOL, when, "true", 0, 0, "the layer is left out where this is 0"),
     KEY("filters", INT, filters, NULL, 1, 65536, "output channels"),
-    KEY("kernel", NUMBERS, kernel, NULL, 1, 1024, "window size, or [height, width]"),
-    KEY("stride", NUMBERS, stride, "[]", 1, 1024,
-        "stride, or [vertical, horizontal]; default 1, of pooling the window's size"),
-    KEY("dilation", NUMBERS, dilation, "1", 1, 1024, "distance of the kernel's taps"),
+    PAIR("kernel", kernel, NULL, "window size, or [height, width]"),
+    PAIR("stride", stride, "[]",
+         "stride, or [vertical, horizontal]; default 1, of pooling the window's size"),
+    PAIR("dilation", dilation, "1", "distance of the kernel's taps"),
     KEY("groups", INT, groups, "1", 1, 65536, "groups of channels"),
     KEY("multiplier", INT, multiplier, "1", 1, 64, "output channels an input channel"),
     DC_FIELD(dc_layer, "padding", CUSTOM, padding, "valid", .decode = decode_padding,
@@ -69,7 +73,7 @@ static const struct dc_field keys[] = {
     KEY("begin", INT, begin, "0", 0, 1e9, "first index"),
     KEY("end", INT, end, NULL, 1, 1e9, "index behind the last"),
     KEY("step", INT, step, "1", 1, 1e6, "distance of the indices kept"),
-    KEY("shape", NUMBERS, shape, NULL, -1, 1e9, "new dimensions without the batch; one may be -1"),
+    KEY("shape", INTEGERS, shape, NULL, -1, 1e9, "new dimensions without the batch; one may be -1"),
 };
 enum { KEYS = sizeof keys / sizeof keys[0], COMMON_KEYS = 3 };
 
@@ -127,9 +131,12 @@ static void fill_conv(struct dc_conv_attributes *a, const struct dc_layer_kind *
                       const int stride[2], const struct dc_padding *p)
 {
     const int channels = (int)in->dims[in->rank - 1];
+    const int64_t multiplied = channels * l->multiplier;
     const bool depthwise = takes(kind, "multiplier");
     *a = (struct dc_conv_attributes){
-        .filters = depthwise ? channels * (int)l->multiplier : (int)l->filters,
+        .filters = (int)(!depthwise               ? l->filters
+                         : multiplied < INT32_MAX ? multiplied
+                                                  : INT32_MAX),
         .kernel_h = kernel[0],
         .kernel_w = kernel[1],
         .stride_h = stride[0],

@@ -9,13 +9,20 @@
 #include "formats/onnx.h"
 #include "run/layer.h"
 
-enum { PARAMETERS_MAX = 32, NESTING_MAX = 8, NAMES_MAX = 64, REPEAT_MAX = 1024 };
+enum {
+    PARAMETERS_MAX = 32,
+    NESTING_MAX = 8,
+    NAMES_MAX = 64,
+    REPEAT_MAX = 1024,
+    BLOCKS_MAX = 256,
+    LAYERS_MAX = 4096  // in all, repeats and blocks expanded, those that 'when' leaves out included
+};
 
 struct reader {
     struct dc_arena *arena;
     struct dc_graph *graph;
-    const struct dc_yaml *blocks;  // or NULL
-    int nesting;
+    const struct dc_yaml *blocks;  // a mapping
+    int nesting, layers;           // layers: read so far
 };
 
 // Where names are looked up and made: the file, or one use of a block.
@@ -135,7 +142,10 @@ static enum dc_status read_block(struct reader *reader, struct scope *scope, con
     DC_TRY(read_parameters(&variables, names, values, dc_yaml_get(definition, "parameters"), NULL,
                            error));
     int in = scope->current;
-    const int keys = body && body->kind == DC_YAML_MAPPING ? body->count : 0;
+    const bool bare = !body || (body->kind == DC_YAML_SCALAR && !body->text[0]);
+    if (!bare && body->kind != DC_YAML_MAPPING)
+        return dc_fail_yaml(error, body, "the keys of block '%s' must be a mapping", block);
+    const int keys = bare ? 0 : body->count;
     for (int k = 0; k < keys; k++) {
         const char *key = body->keys[k]->text;
         const struct dc_yaml *item = body->items[k];
@@ -190,9 +200,17 @@ struct repeat {
 static const struct dc_field repeat_fields[] = {
     DC_FIELD(repeat, "count", INT, count, NULL, .maximum = REPEAT_MAX, .help = "how often"),
     DC_FIELD(repeat, "index", TEXT, index, "i", .help = "name of the running number, from 0"),
-    DC_FIELD(repeat, "layers", NODE, layers, NULL, .help = "what is repeated"),
+    DC_FIELD(repeat, "layers", SEQUENCE, layers, NULL, .help = "what is repeated"),
 };
 static const struct dc_schema repeat_schema = DC_SCHEMA("repeat", repeat_fields);
+
+static enum dc_status fail_layers(const struct dc_yaml *where, struct dc_error *error)
+{
+    return dc_fail_yaml(error, where,
+                        "the network comes to more than %d layers here, repeats and blocks "
+                        "expanded",
+                        LAYERS_MAX);
+}
 
 static enum dc_status read_repeat(struct reader *reader, struct scope *scope,
                                   const struct dc_yaml *where, const struct dc_yaml *body,
@@ -204,6 +222,8 @@ static enum dc_status read_repeat(struct reader *reader, struct scope *scope,
     DC_TRY(dc_schema_decode(&repeat_schema, &repeat, body, "repeat", true, &decoder, error));
     if (++reader->nesting > NESTING_MAX)
         return dc_fail_yaml(error, where, "repeats are nested more than %d deep", NESTING_MAX);
+    if (repeat.count * repeat.layers->count > LAYERS_MAX - reader->layers)
+        return fail_layers(where, error);
     const struct dc_variables *outer = scope->variables;
     for (int64_t i = 0; i < repeat.count; i++) {
         const double value = (double)i;
@@ -223,7 +243,7 @@ static enum dc_status unknown_layer(const struct reader *reader, const struct dc
     const char *names[NAMES_MAX];
     int count = dc_layer_names(names, NAMES_MAX - 1);
     names[count++] = "repeat";
-    for (int i = 0; reader->blocks && i < reader->blocks->count && count < NAMES_MAX; i++)
+    for (int i = 0; i < reader->blocks->count && count < NAMES_MAX; i++)
         names[count++] = reader->blocks->keys[i]->text;
     char hint[DC_HINT];
     dc_did_you_mean(hint, name, names, count);
@@ -238,6 +258,8 @@ static enum dc_status read_layers(struct reader *reader, struct scope *scope,
         return dc_fail_yaml(error, layers, "layers must be a list of at least one layer");
     for (int i = 0; i < layers->count; i++) {
         const struct dc_yaml *item = layers->items[i], *body = NULL, *where = item;
+        if (++reader->layers > LAYERS_MAX)
+            return fail_layers(item, error);
         const char *name = item->text;
         if (item->kind == DC_YAML_MAPPING && item->count == 1) {
             where = item->keys[0];
@@ -246,7 +268,7 @@ static enum dc_status read_layers(struct reader *reader, struct scope *scope,
         } else if (item->kind != DC_YAML_SCALAR) {
             return dc_fail_yaml(error, item, "a layer is a name, or one name with its keys");
         }
-        const struct dc_yaml *block = reader->blocks ? dc_yaml_get(reader->blocks, name) : NULL;
+        const struct dc_yaml *block = dc_yaml_get(reader->blocks, name);
         if (block)
             DC_TRY(read_block(reader, scope, name, block, where, body, error));
         else if (strcmp(name, "repeat") == 0 && body)
@@ -267,12 +289,13 @@ struct model_file {
 
 static const struct dc_field model_fields[] = {
     DC_FIELD(model_file, "name", TEXT, name, NULL, .help = "name of the network"),
-    DC_FIELD(model_file, "input", NUMBERS, input, NULL, .minimum = 1, .maximum = 65536,
+    DC_FIELD(model_file, "input", INTEGERS, input, NULL, .minimum = 1, .maximum = 65536,
              .help = "[height, width, channels] or [values], which parameters may set"),
-    DC_FIELD(model_file, "parameters", NODE, parameters, "{}",
+    DC_FIELD(model_file, "parameters", MAPPING, parameters, "{}",
              .help = "numbers that layers use as $name"),
-    DC_FIELD(model_file, "blocks", NODE, blocks, "{}", .help = "named lists of layers"),
-    DC_FIELD(model_file, "layers", NODE, layers, NULL, .help = "the network, from input to output"),
+    DC_FIELD(model_file, "blocks", MAPPING, blocks, "{}", .help = "named lists of layers"),
+    DC_FIELD(model_file, "layers", SEQUENCE, layers, NULL,
+             .help = "the network, from input to output"),
 };
 static const struct dc_schema model_schema = DC_SCHEMA("model", model_fields);
 
@@ -316,8 +339,13 @@ static enum dc_status build(struct dc_model *model, const struct dc_yaml *root,
     model->name = dc_arena_copy(model->graph->arena, file.name, error);
     if (!model->name)
         return DC_ERR_MEMORY;
-    DC_TRY(dc_graph_add_input(model->graph, "image", DC_F32, &shape, &model->input, error));
-    struct reader reader = {arena, model->graph, file.blocks, 0};
+    struct dc_error reason;
+    if (dc_graph_add_input(model->graph, "image", DC_F32, &shape, &model->input, &reason) != DC_OK)
+        return dc_fail_yaml(error, dc_yaml_get(root, "input"), "%.1024s", reason.message);
+    if (file.blocks->count > BLOCKS_MAX)
+        return dc_fail_yaml(error, file.blocks, "blocks must be a mapping of up to %d blocks",
+                            BLOCKS_MAX);
+    struct reader reader = {.arena = arena, .graph = model->graph, .blocks = file.blocks};
     struct scope scope = {"", &variables, model->input, model->input, 0};
     DC_TRY(read_layers(&reader, &scope, file.layers, error));
     model->output = scope.current;

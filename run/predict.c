@@ -42,6 +42,7 @@ static enum dc_status open_data(struct dc_source **source, struct dc_run *run,
     struct dc_source_spec spec = dc_source_spec_of(options->data, options->split);
     spec.class_count = run->train_source->classes;
     spec.class_names = run->train_source->class_names;
+    spec.memory = run->experiment->bounds.memory;
     spec.stop = run->ctx->stop;
     return dc_source_open(source, &spec, error);
 }

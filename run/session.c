@@ -29,6 +29,7 @@ static enum dc_status open_split(struct dc_source **source, const struct dc_run 
         .resize_width = data->resize.count == 2 ? (int)data->resize.items[1] : 0,
         .channels = (int)data->channels,
         .class_names = data->class_names.count ? data->class_names.items : NULL,
+        .memory = run->experiment->bounds.memory,
         .class_count = data->class_names.count ? data->class_names.count : (int)data->classes,
         .stop = run->ctx->stop,
     };
@@ -98,9 +99,9 @@ static enum dc_status keep_normal(struct dc_run *run, struct dc_error *error)
         return DC_ERR_MEMORY;
     for (int i = 0; i < normal->count; i++) {
         const int label = (int)normal->items[i];
-        if (label >= source->classes || (double)label != normal->items[i])
-            return dc_fail(error, DC_ERR_CONFIG, "normal: there is no label %g, labels are 0 to %d",
-                           normal->items[i], source->classes - 1);
+        if (label >= source->classes)
+            return dc_fail(error, DC_ERR_CONFIG, "normal: there is no label %d, labels are 0 to %d",
+                           label, source->classes - 1);
         listed += !run->normal[label];
         run->normal[label] = true;
     }

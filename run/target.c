@@ -16,9 +16,9 @@
 static const struct dc_field fields[] = {
     KEY("name", TEXT, name, NULL, .help = "name of the target"),
     KEY("profile", TEXT, profile, NULL, .help = "arithmetic profile"),
-    KEY("weight_bits", NUMBERS, weight_bits, "[8]", .minimum = 2, .maximum = 8,
+    KEY("weight_bits", INTEGERS, weight_bits, "[8]", .minimum = 2, .maximum = 8,
         .help = "bits that weights may have"),
-    KEY("activation_bits", NUMBERS, activation_bits, "[8]", .minimum = 2, .maximum = 8,
+    KEY("activation_bits", INTEGERS, activation_bits, "[8]", .minimum = 2, .maximum = 8,
         .help = "bits that activations may have"),
     KEY("per_tensor", BOOL, per_tensor, "false", .help = "one weight scale a layer"),
     KEY("symmetric", BOOL, symmetric, "false", .help = "zero point 0 everywhere"),

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 // clang-format on
 
+#include "core/packed.h"
 #include "tests/core/helper_folder.h"
 
 static struct dc_arena *arena;
@@ -61,6 +62,18 @@ static uint8_t *make_noise(size_t size)
     return bytes;
 }
 
+// All that a file unpacks to, in static memory.
+static enum dc_status read_packed(uint8_t **bytes, size_t *size, const char *path)
+{
+    static uint8_t unpacked[8 << 20];
+    struct dc_packed *packed = NULL;
+    *bytes = unpacked;
+    DC_TRY(dc_packed_open(&packed, path, &error));
+    const enum dc_status status = dc_packed_read(packed, unpacked, sizeof unpacked, size, &error);
+    dc_packed_close(packed);
+    return status;
+}
+
 static void packed_files_are_told_by_their_first_bytes(void **state)
 {
     (void)state;
@@ -76,7 +89,7 @@ static void packed_files_are_told_by_their_first_bytes(void **state)
     } cases[] = {{"n", 1}, {"n.gz", 1}, {"misnamed.gz", 1}, {"twice.gz", 2}, {"twice.xz", 2}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *path = test_path(cases[i].name);
-        if (dc_file_read_decoded(&bytes, &got, path, arena, &error) != DC_OK)
+        if (read_packed(&bytes, &got, path) != DC_OK)
             fail_msg("%s", error.message);
         assert_int_equal(got, (size_t)cases[i].copies * size);
         for (int copy = 0; copy < cases[i].copies; copy++)
@@ -98,26 +111,22 @@ static void damaged_files_are_refused(void **state)
         const size_t cuts[] = {8, 100, size / 2, size - 9, size - 1};
         for (size_t c = 0; c < sizeof cuts / sizeof cuts[0]; c++) {
             test_write(test_path("cut"), packed, cuts[c]);
-            assert_int_equal(dc_file_read_decoded(&bytes, &got, test_path("cut"), arena, &error),
-                             DC_ERR_DATA);
+            assert_int_equal(read_packed(&bytes, &got, test_path("cut")), DC_ERR_DATA);
             assert_non_null(strstr(error.message, "cut: truncated"));
         }
         packed[size / 2] ^= 0x55;
         test_write(test_path("bad"), packed, size);
-        assert_int_equal(dc_file_read_decoded(&bytes, &got, test_path("bad"), arena, &error),
-                         DC_ERR_DATA);
+        assert_int_equal(read_packed(&bytes, &got, test_path("bad")), DC_ERR_DATA);
         assert_non_null(strstr(error.message, "bad: damaged"));
         packed[size / 2] ^= 0x55;
         packed[size - 6] ^= 1;  // checksum or footer
         test_write(test_path("bad"), packed, size);
-        assert_int_equal(dc_file_read_decoded(&bytes, &got, test_path("bad"), arena, &error),
-                         DC_ERR_DATA);
+        assert_int_equal(read_packed(&bytes, &got, test_path("bad")), DC_ERR_DATA);
     }
     size_t got = 0;
     uint8_t *bytes = NULL;
     test_write(test_path("junk"), gzip_bytes, sizeof gzip_bytes);
-    assert_int_equal(dc_file_read_decoded(&bytes, &got, test_path("junk"), arena, &error),
-                     DC_ERR_DATA);
+    assert_int_equal(read_packed(&bytes, &got, test_path("junk")), DC_ERR_DATA);
 }
 
 static void written_files_appear_whole_or_not_at_all(void **state)

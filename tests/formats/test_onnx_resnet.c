@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "core/file.h"
+#include "core/packed.h"
 #include "core/plan.h"
 #include "formats/onnx.h"
 
@@ -27,20 +28,20 @@ static float images[RECORDS * PIXELS * 3];
 static void read_images(void)
 {
     static const double mean[] = {0.485, 0.456, 0.406}, deviation[] = {0.229, 0.224, 0.225};
-    struct dc_arena *arena;
-    uint8_t *bytes;
+    static uint8_t bytes[RECORDS * (1 + 3 * PIXELS)];
+    struct dc_packed *packed;
     size_t size;
-    assert_int_equal(dc_arena_create(&arena, &error), DC_OK);
-    if (dc_file_read_decoded(&bytes, &size, records, arena, &error) != DC_OK)
+    if (dc_packed_open(&packed, records, &error) != DC_OK ||
+        dc_packed_read(packed, bytes, sizeof bytes, &size, &error) != DC_OK)
         fail_msg("%s", error.message);
-    assert_true(size >= RECORDS * (1 + 3 * PIXELS));
+    assert_int_equal(size, sizeof bytes);
+    dc_packed_close(packed);
     for (int r = 0; r < RECORDS; r++)
         for (int c = 0; c < 3; c++)
             for (int p = 0; p < PIXELS; p++)
                 images[(r * PIXELS + p) * 3 + c] =
                     (float)((bytes[r * (1 + 3 * PIXELS) + 1 + c * PIXELS + p] / 255.0 - mean[c]) /
                             deviation[c]);
-    dc_arena_free(arena);
 }
 
 static void check_logits(const char *name, int64_t parameters)

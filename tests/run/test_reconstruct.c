@@ -229,7 +229,7 @@ static void what_makes_no_sense_is_refused(void **state)
          2,
          {"stage 'quantized'", "'kd' compares class scores"}},
         {"no such label", "run", "data.normal=[9]", 2, {"there is no label 9", "0 to 3"}},
-        {"half a label", "run", "data.normal=[0.5]", 2, {"there is no label 0.5"}},
+        {"half a label", "run", "data.normal=[0.5]", 2, {"must be a whole number, not 0.5"}},
         {"all are normal", "run", "data.normal=[0, 1, 2, 3]", 2, {"no sample is of another"}},
         {"a classifier",
          "check",
