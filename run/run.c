@@ -106,6 +106,12 @@ static void name_difference(char text[256], struct dc_run *run)
 // Stages done under other settings are not mixed with new ones.
 static enum dc_status refuse_other_settings(struct dc_run *run, struct dc_error *error)
 {
+    const char *name;
+    json_t *ignored;
+    json_object_foreach(stage_results(run), name, ignored)
+    {
+        DC_TRY(dc__want_own_stage(run, name, error));
+    }
     for (int i = 0; i < run->experiment->stage_count; i++) {
         const struct dc_stage *stage = &run->experiment->stages[i];
         const json_t *done = json_object_get(stage_results(run), stage->name);
@@ -163,6 +169,8 @@ static enum dc_status open_run(struct dc_run *run, const struct dc_run_options *
     }
     DC_TRY(options->experiment ? read_experiment(run, options, error) : read_resolved(run, error));
     DC_TRY(dc_ctx_create(&run->ctx, &config, error));
+    if (options->experiment)
+        DC_TRY(dc__check_directory(run, error));
     DC_TRY(read_results(run, error));
     return options->experiment ? refuse_other_settings(run, error) : DC_OK;
 }
