@@ -71,6 +71,28 @@ static enum dc_status check_stages(struct dc_run *run, struct dc_error *error)
     return status;
 }
 
+// A run goes on with the version that began it: another computes other numbers, and has other
+// files. Versions that differ in their third number alone do not.
+static enum dc_status check_begun_by(struct dc_run *run, struct dc_error *error)
+{
+    const char *path = dc__path(run, "env.json", error);
+    json_error_t ignored;
+    if (!path)
+        return DC_ERR_MEMORY;
+    json_t *environment = json_load_file(path, 0, &ignored);
+    const char *version = json_string_value(json_object_get(environment, "version"));
+    const char *patch = strrchr(DECANT_VERSION, '.');
+    enum dc_status status = DC_OK;
+    if (version && strncmp(version, DECANT_VERSION, (size_t)(patch + 1 - DECANT_VERSION)) != 0)
+        status = dc_fail(
+            error, DC_ERR_CONFIG,
+            "%s was begun by version %.32s, and this is version %s, which reads it and "
+            "does not continue it; choose another directory with --run",
+            run->directory, version, DECANT_VERSION);
+    json_decref(environment);
+    return status;
+}
+
 enum dc_status dc__want_own_stage(const struct dc_run *run, const char *name,
                                   struct dc_error *error)
 {
@@ -92,8 +114,10 @@ enum dc_status dc__check_directory(struct dc_run *run, struct dc_error *error)
         return dc_fail(error, DC_ERR_USAGE, "the name of the run directory is too long");
     if (stat(run->directory, &info) != 0)
         return DC_OK;  // it will be made, or not, with a message
-    if (S_ISDIR(info.st_mode) && is_run(run->directory))
+    if (S_ISDIR(info.st_mode) && is_run(run->directory)) {
+        DC_TRY(check_begun_by(run, error));
         return check_stages(run, error);
+    }
     const char *inside = dc__path(run, ".", error);  // of a link, too: no folder is removed here
     if (!inside)
         return DC_ERR_MEMORY;
