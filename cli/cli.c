@@ -2,6 +2,7 @@
 
 #include "cli/cli.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 #include "core/file.h"
 #include "core/yaml.h"
 
-enum kind { TEXT, COUNT, SECONDS, SPLIT, FLAG, OVERRIDE };
+enum kind { TEXT, COUNT, BATCH, THREADS, SECONDS, SPLIT, FLAG, OVERRIDE };
 
 struct option {
     char letter;  // its name in dc_verb.options; 'h' is everybody's
@@ -41,7 +42,7 @@ static const struct option options[] = {
      AT(TEXT, model)},
     {'k', "--mode", "MODE", "float, kd, qat or kd_qat (default: float)", AT(TEXT, mode)},
     {'b', "--batch", "N", "samples a batch (default: the model's: 128, 100, 32, 128)",
-     AT(COUNT, batch)},
+     AT(BATCH, batch)},
     {'w', "--windows", "N", "timed windows, of which the median counts (default: 7)",
      AT(COUNT, windows)},
     {'e', "--seconds", "S", "the least a window lasts (default: 0.5)", AT(SECONDS, seconds)},
@@ -56,26 +57,32 @@ static const struct option options[] = {
     {'Q', "--quantization", NULL, "what rounding did to each layer and sample",
      AT(FLAG, quantization)},
     {'R', "--repair", NULL, "make files that cannot be read anew", AT(FLAG, repair)},
-    {'t', "--threads", "N", "threads (default: what this process may use)", AT(COUNT, threads)},
+    {'t', "--threads", "N", "threads (default: what this process may use)", AT(THREADS, threads)},
     {'j', "--json", NULL, "machine-readable result on stdout", AT(FLAG, json)},
     {'q', "--quiet", NULL, "no progress and no log on stderr", AT(FLAG, quiet)},
     {'h', "--help", NULL, "this text", AT(FLAG, help)},
 };
 enum { OPTIONS = sizeof options / sizeof options[0] };
 
+enum { BATCH_MAX = 65536 };           // as train.batch has it
+#define COUNT_MAX ((int64_t)1 << 40)  // of samples and windows: products still fit 64 bits
+
 static bool takes(const struct dc_verb *verb, const struct option *option)
 {
     return option->letter == 'h' || strchr(verb->options, option->letter);
 }
 
-static enum dc_status parse_count(int64_t *value, const char *name, const char *text,
+static enum dc_status parse_count(int64_t *value, const char *name, const char *text, int64_t most,
                                   struct dc_error *error)
 {
     char *end;
     errno = 0;
     const long long number = strtoll(text, &end, 10);
-    if (*end || end == text || errno || number < 1)
+    if (*end || !isdigit((unsigned char)text[0]) || number < 1 || (errno && errno != ERANGE))
         return dc_fail(error, DC_ERR_USAGE, "%s needs a whole number from 1 on, not '%s'", name,
+                       text);
+    if (errno || number > most)
+        return dc_fail(error, DC_ERR_USAGE, "%s is %lld at most, not %s", name, (long long)most,
                        text);
     *value = number;
     return DC_OK;
@@ -98,7 +105,11 @@ static enum dc_status apply(struct dc_cli *cli, const struct option *option, con
     void *at = (char *)cli + option->offset;
     switch (option->kind) {
     case COUNT:
-        return parse_count(at, option->name, value, error);
+        return parse_count(at, option->name, value, COUNT_MAX, error);
+    case BATCH:
+        return parse_count(at, option->name, value, BATCH_MAX, error);
+    case THREADS:
+        return parse_count(at, option->name, value, DC_THREADS_MAX, error);
     case SECONDS:
         return parse_seconds(at, value, error);
     case FLAG:
@@ -114,6 +125,9 @@ static enum dc_status apply(struct dc_cli *cli, const struct option *option, con
             return dc_fail(error, DC_ERR_USAGE, "--split is train or test, not '%s'", value);
         break;
     case TEXT:
+        if (!value[0])
+            return dc_fail(error, DC_ERR_USAGE, "%s needs %s, not an empty text", option->name,
+                           option->argument);
         break;
     }
     *(const char **)at = value;
@@ -143,6 +157,9 @@ enum dc_status dc_cli_parse(struct dc_cli *cli, const struct dc_verb *verb, int 
             if (cli->positional_count == verb->positionals_max)
                 return dc_fail(error, DC_ERR_USAGE, "decant %s takes no '%s'; see decant %s --help",
                                verb->name, text, verb->name);
+            if (!text[0])
+                return dc_fail(error, DC_ERR_USAGE, "usage: decant %s %s, and none of it empty",
+                               verb->name, verb->arguments);
             cli->positionals[cli->positional_count++] = text;
             continue;
         }

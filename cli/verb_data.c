@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "core/folder.h"
 #include "data/convert.h"
 #include "data/inspect.h"
 #include "data/open.h"
@@ -71,6 +72,9 @@ static enum dc_status data(const struct dc_cli *cli, struct dc_error *error)
 {
     struct dc_source *train = NULL, *test = NULL;
     struct dc_arena *arena = NULL;
+    const struct dc_source_spec given = dc_source_spec_of(cli->positionals[0], "train");
+    if (cli->out)
+        DC_TRY(dc_file_may_replace(cli->out, "decant_data", NULL, given.path, error));
     DC_TRY(dc_arena_create(&arena, error));
     enum dc_status status = inspect_split(&train, cli, "train", arena, error);
     if (status == DC_OK)

@@ -47,14 +47,18 @@ static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
     const enum dc_status status = dc_run_verify(&report, run, bundle, cli->limit, error);
     dc_run_close(run);
     if (status == DC_OK && cli->json)
-        printf("{\"samples\": %lld, \"bytes\": %lld, \"different\": %lld, \"vectors\": %lld}\n",
+        printf("{\"samples\": %lld, \"bytes\": %lld, \"different\": %lld, \"vectors\": %lld, "
+               "\"own_c_checked\": %s}\n",
                (long long)report.samples, (long long)report.bytes, (long long)report.different,
-               (long long)report.vectors);
+               (long long)report.vectors, report.other_writer[0] ? "false" : "true");
     else if (status == DC_OK)
         printf("%s: %lld samples, %lld bytes compared, all equal; %lld vectors replayed\n"
                "compiled with: %s\n",
                bundle, (long long)report.samples, (long long)report.bytes,
                (long long)report.vectors, report.compiler);
+    if (status == DC_OK && !cli->json && report.other_writer[0])
+        printf("the bundle's own C was not checked: written by version %s, this is %s\n",
+               report.other_writer, DECANT_VERSION);
     return status;
 }
 
@@ -75,10 +79,12 @@ const struct dc_verb dc_verb_export = {
 const struct dc_verb dc_verb_verify = {
     .name = "verify",
     .arguments = "BUNDLE|CACHE",
-    .summary = "prove that a bundle computes what the engine computes, a cache what its teacher\n\n"
-               "Reads the bundle, replays its vectors, compiles its C and runs it against the\n"
-               "integer engine on the test split: every output byte equal, or exit code 4. Of a\n"
-               "soft-target cache: recomputes --limit outputs (512) and compares.",
+    .summary =
+        "prove that a bundle computes what the engine computes, a cache what its teacher\n\n"
+        "Reads the bundle, replays its vectors, makes its C anew, compiles that and runs it\n"
+        "against the integer engine on the test split: every output byte equal, and the\n"
+        "bundle's own C the same, or exit code 4. Of a soft-target cache: recomputes --limit\n"
+        "outputs (512) and compares.",
     .options = "rltjq",
     .positionals_min = 1,
     .positionals_max = 1,

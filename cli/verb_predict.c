@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "core/folder.h"
 #include "run/predict.h"
 #include "run/quantization.h"
 #include "run/report.h"
@@ -151,6 +152,7 @@ static enum dc_status predict(const struct dc_cli *cli, struct dc_error *error)
     struct dc_prediction prediction = {0};
     if (!cli->out)
         return dc_fail(error, DC_ERR_USAGE, "decant predict needs --out FILE.h5");
+    DC_TRY(dc_file_may_replace(cli->out, "decant_file", "prediction", NULL, error));
     enum dc_status status = open_run(&run, &options, cli, error);
     if (status == DC_OK)
         status = dc_run_predict(&prediction, run, &options, error);

@@ -58,9 +58,9 @@ int dc_threads_available(void)
     if (quota > 0 && quota < threads)
         threads = quota;
     const char *slurm = getenv("SLURM_CPUS_PER_TASK");
-    const int granted = slurm ? atoi(slurm) : 0;
+    const long granted = slurm ? strtol(slurm, NULL, 10) : 0;
     if (granted > 0 && granted < threads)
-        threads = granted;
+        threads = (int)granted;
     return threads > 0 ? threads : 1;
 }
 

@@ -36,6 +36,8 @@ struct dc_ctx {
         *stop;  // non-zero asks a long job to checkpoint and return; or NULL
 };
 
+enum { DC_THREADS_MAX = 4096 };  // that a user may ask for
+
 struct dc_ctx_config {
     int threads;  // 0: what affinity, cgroup and SLURM_CPUS_PER_TASK allow
     int chunks;   // 0: 16

@@ -1,8 +1,9 @@
 // Owns the opening of files, whole-file reading and atomic writing.
 //
 // A file being written lives under "NAME.tmp-PID" until it is flushed to disk; the rename is the
-// moment it exists. After a failed write neither name is left behind. Two processes may write the
-// same path: the last rename wins, both files were whole. No file is memory-mapped here.
+// moment it exists. After a failed write neither name is left behind, and what a killed process
+// left is removed by the next that writes the file (folder.h). Two processes may write the same
+// path: the last rename wins, both files were whole. No file is memory-mapped here.
 
 #include "core/file.h"
 
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/bounds.h"
+#include "core/folder.h"
 #include "core/random.h"
 
 static enum dc_status fail_errno(struct dc_error *error, enum dc_status status, const char *path,
@@ -151,9 +153,10 @@ enum dc_status dc_file_write(const char *path, const void *bytes, size_t size,
 {
     struct dc_arena *arena = NULL;
     DC_TRY(dc_arena_create(&arena, error));
-    enum dc_status status = DC_ERR_MEMORY;
+    enum dc_status status = DC_ERR_IO;
     const char *temporary = dc_temporary_path(arena, path, error);
-    FILE *file = temporary ? fopen(temporary, "wbe") : NULL;
+    const int fd = temporary ? open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666) : -1;
+    FILE *file = fd >= 0 ? fdopen(fd, "wb") : NULL;
     if (file) {
         const bool wrote = fwrite(bytes, 1, size, file) == size;
         if (fclose(file) == 0 && wrote) {
@@ -164,6 +167,8 @@ enum dc_status dc_file_write(const char *path, const void *bytes, size_t size,
         }
     } else if (temporary) {
         status = fail_errno(error, DC_ERR_IO, path, "cannot write");
+        if (fd >= 0)
+            close(fd);
     }
     dc_arena_free(arena);
     return status;
@@ -171,7 +176,15 @@ enum dc_status dc_file_write(const char *path, const void *bytes, size_t size,
 
 char *dc_temporary_path(struct dc_arena *arena, const char *path, struct dc_error *error)
 {
-    return dc_arena_printf(arena, error, "%s.tmp-%ld", path, (long)getpid());
+    struct stat info;
+    char *temporary = dc_arena_printf(arena, error, "%s.tmp-%ld", path, (long)getpid());
+    dc_sweep(path);
+    if (temporary && lstat(temporary, &info) == 0) {
+        dc_fail(error, DC_ERR_IO, "%s is in the way, and Decant did not write it; remove it",
+                temporary);
+        return NULL;
+    }
+    return temporary;
 }
 
 static bool flush_path(const char *path, int flags)

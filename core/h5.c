@@ -26,6 +26,7 @@ void dc__h5_lock(void)
 {
     pthread_mutex_lock(&library);
     H5dont_atexit();  // HDF5 1.10 would crash there over a file whose last writes were refused
+    H5PLset_loading_state(0);  // a file must not choose code that is loaded to decode it
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);  // it must not print; reasons go into our messages
 }
 
@@ -111,13 +112,13 @@ static enum dc_status open_file(struct dc_h5 *file, const char *path, bool creat
     if (create)
         file->temporary = dc_temporary_path(file->arena, path, error);
     if (!file->path || (create && !file->temporary))
-        return DC_ERR_MEMORY;
+        return create && file->path ? DC_ERR_IO : DC_ERR_MEMORY;
     dc__h5_lock();
     const hid_t how = H5Pcreate(H5P_FILE_CREATE);
     if (!create)
         file->id = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
     else if (H5Pset_obj_track_times(how, false) >= 0)
-        file->id = H5Fcreate(file->temporary, H5F_ACC_TRUNC, how, H5P_DEFAULT);
+        file->id = H5Fcreate(file->temporary, H5F_ACC_EXCL, how, H5P_DEFAULT);
     enum dc_status status = DC_OK;
     if (file->id < 0)
         status = dc__h5_fail(file, error, create ? "create the file" : "open as an HDF5 file",

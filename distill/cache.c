@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/folder.h"
 #include "core/half.h"
 #include "core/random.h"
 #include "distill/cache_internal.h"
@@ -278,6 +279,27 @@ static void lay_out(struct dc_cache *cache)
     cache->array_count = n;
 }
 
+// A cache begins in a folder of its own: what else lies there is not Decant's. Other processes may
+// begin the same cache at the same time.
+static enum dc_status begin_folder(const char *folder, const char *manifest, struct dc_arena *arena,
+                                   struct dc_error *error)
+{
+    static const char *const names[] = {"manifest.json", NULL};
+    bool empty = false;
+    const char *inside = dc_arena_printf(arena, error, "%s/.", folder);  // of a link, too
+    if (!inside)
+        return DC_ERR_MEMORY;
+    if (!folder[0])
+        return dc_fail(error, DC_ERR_CONFIG, "the cache's path is empty");
+    DC_TRY(dc_folder_is_empty(&empty, inside, error));
+    if (!empty && !dc_file_exists(manifest) && dc_folder_holds_only(inside, names, NULL) != DC_OK)
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "%s is neither a soft-target cache nor empty, so nothing is written there; "
+                       "name another folder",
+                       folder);
+    return dc_make_directory(folder, error);
+}
+
 static enum dc_status open_folder(struct dc_cache *cache, const char *folder, bool make,
                                   struct dc_error *error)
 {
@@ -298,7 +320,7 @@ static enum dc_status open_folder(struct dc_cache *cache, const char *folder, bo
     cache->identity = hash_of(identity);
     cache->isa = dc_isa_name(spec->isa);
     if (status == DC_OK && !dc_file_exists(path)) {
-        status = make ? dc_make_directory(folder, error)
+        status = make ? begin_folder(folder, path, cache->arena, error)
                       : dc_fail(error, DC_ERR_DATA,
                                 "%s: no soft-target cache; decant teach makes "
                                 "it",

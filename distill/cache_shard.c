@@ -49,7 +49,7 @@ enum dc_status dc_cache_claim(bool *taken, struct dc_cache *cache, int64_t epoch
     if (!folder || !cache->lock_path)
         return DC_ERR_MEMORY;
     DC_TRY(dc_make_directory(folder, error));
-    cache->lock = open(cache->lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    cache->lock = open(cache->lock_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (cache->lock < 0)
         return dc_fail(error, DC_ERR_IO, "%s: %s", cache->lock_path, strerror(errno));
     *taken = flock(cache->lock, LOCK_EX | LOCK_NB) == 0;

@@ -23,8 +23,12 @@
 
 enum { DC_BUNDLE_VERSION = 1 };
 
-// Appears whole: written beside `directory` and renamed. An older bundle of that name is replaced.
-// formats: names of further files wanted (formats.h; "bundle" and "c" change nothing); NULL: none.
+// A bundle may be written to `directory`: nothing is there, or an empty folder, or a bundle with
+// nothing else in it; else DC_ERR_USAGE.
+DC_MUST_USE enum dc_status dc_bundle_may_write(const char *directory, struct dc_error *error);
+// Appears whole: written beside `directory` and renamed. An older bundle there is replaced;
+// anything else is refused as dc_bundle_may_write does. formats: names of further files wanted
+// (formats.h; "bundle" and "c" change nothing); NULL: none.
 DC_MUST_USE enum dc_status dc_bundle_write(const char *directory, const struct dc_imodel *model,
                                            const struct dc_vectors *vectors,
                                            const struct dc_texts *formats, struct dc_error *error);
@@ -34,6 +38,10 @@ DC_MUST_USE enum dc_status dc_bundle_write(const char *directory, const struct d
 // vectors may be NULL; the caller frees both.
 DC_MUST_USE enum dc_status dc_bundle_read(struct dc_imodel **model, struct dc_vectors **vectors,
                                           const char *directory, struct dc_error *error);
+
+// *version: of the program that wrote the bundle, by its own word.
+DC_MUST_USE enum dc_status dc_bundle_writer(char **version, const char *directory,
+                                            struct dc_arena *arena, struct dc_error *error);
 
 // {weight_bytes, bias_bytes, rescale_bytes, arena_bytes, macs}
 json_t *dc_bundle_cost(const struct dc_imodel_cost *cost);

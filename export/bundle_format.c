@@ -3,11 +3,9 @@
 
 #include "export/bundle_format.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 
 const char *const dc__vector_arrays[] = {"outputs", "accumulators"};
@@ -59,17 +57,6 @@ bool dc__vector_dataset(struct dc__dataset *dataset, const struct dc_vectors *ve
         .dtype = sums ? DC_I32 : DC_I8,
         .shape = DC_SHAPE(vectors->count, l->height, l->width, l->channels)};
     return dataset->tensor.data;
-}
-
-void dc__remove_folder(const char *path)
-{
-    DIR *stream = opendir(path);
-    if (!stream)
-        return;
-    for (const struct dirent *entry; (entry = readdir(stream)) != NULL;)
-        (void)unlinkat(dirfd(stream), entry->d_name, 0);  // not "." and ".."
-    closedir(stream);
-    (void)rmdir(path);
 }
 
 const char *dc__layer_layout(const struct dc_ilayer *l, enum dc__layer_array which)

@@ -36,9 +36,6 @@ extern const char *const dc__vector_arrays[2];
 bool dc__vector_dataset(struct dc__dataset *dataset, const struct dc_vectors *vectors,
                         const struct dc_ilayer *l, int i, const char *what);
 
-// Removes a folder of plain files. Failing leaves litter, not damage.
-void dc__remove_folder(const char *path);
-
 const char *dc__layer_layout(const struct dc_ilayer *l, enum dc__layer_array which);
 uint32_t dc__crc32(const void *bytes, uint64_t count);
 uint32_t dc__tensor_crc32(const struct dc_tensor *tensor);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/folder.h"
 #include "core/h5.h"
 #include "export/bundle.h"
 #include "export/bundle_format.h"
@@ -14,7 +15,7 @@
 #include "qat/softmax.h"
 #include "qat/table.h"
 
-enum { VECTORS_MAX = 1 << 20, DIMENSION_MAX = 1 << 16 };
+enum { VECTORS_MAX = 1 << 20, DIMENSION_MAX = 1 << 16, VERSION_BYTES = 63 };
 
 struct reader {
     const char *directory;
@@ -239,11 +240,11 @@ static enum dc_status check_files(const struct reader *r)
         char *text;
         size_t size;
         const char *stated = json_string_value(json_object_get(entry, "crc32"));
+        if (dc_name_fault(name) || !stated)
+            return bad_manifest(r, "lists a file that cannot lie in its folder, or without a hash");
         const char *path = dc_arena_printf(r->arena, r->error, "%s/%s", r->directory, name);
         if (!path)
             return DC_ERR_MEMORY;
-        if (strchr(name, '/') || !stated)
-            return bad_manifest(r, "lists a file it cannot");
         DC_TRY(dc_file_read(&text, &size, path, r->arena, r->error));
         if (dc__crc32(text, size) != strtoul(stated, NULL, 16))
             return dc_fail(r->error, DC_ERR_DATA, "%s: is damaged: its hash does not match", path);
@@ -302,5 +303,23 @@ enum dc_status dc_bundle_read(struct dc_imodel **model, struct dc_vectors **vect
         dc_vectors_free(*vectors);
         *vectors = NULL;
     }
+    return status;
+}
+
+enum dc_status dc_bundle_writer(char **version, const char *directory, struct dc_arena *arena,
+                                struct dc_error *error)
+{
+    static const char program[] = "Decant ";
+    struct reader r = {.directory = directory, .arena = arena, .error = error};
+    enum dc_status status = read_manifest(&r);
+    const char *writer = json_string_value(json_object_get(r.root, "writer"));
+    const bool known = writer && strncmp(writer, program, strlen(program)) == 0;
+    if (status == DC_OK) {
+        *version = dc_arena_copy(arena, known ? writer + strlen(program) : "", error);
+        status = *version ? DC_OK : DC_ERR_MEMORY;
+    }
+    if (status == DC_OK && (dc_name_fault(*version) || strlen(*version) > VERSION_BYTES))
+        status = bad_manifest(&r, "does not say which version of Decant wrote it");
+    json_decref(r.root);
     return status;
 }

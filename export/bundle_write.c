@@ -1,15 +1,14 @@
-// Owns the writing of bundles: manifest, arrays, vectors, and the swap that makes a bundle appear
-// whole. The C pair's text is c_source.c's.
+// Owns the writing of bundles: manifest, arrays, vectors, and what may be replaced by one. The C
+// pair's text is c_source.c's, the swap that makes a bundle appear whole core/folder.c's.
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/file.h"
+#include "core/folder.h"
 #include "core/h5.h"
 #include "export/bundle.h"
 #include "export/bundle_format.h"
@@ -247,25 +246,112 @@ static enum dc_status fill_directory(const char *directory, const struct dc_imod
     return status;
 }
 
-// Renaming over a directory that is not empty is refused, so an older bundle steps aside first.
-static enum dc_status swap_in(const char *fresh, const char *directory, struct dc_arena *arena,
-                              struct dc_error *error)
+// What the bundle will hold, by name; NULL behind the last.
+static enum dc_status list_names(const char ***names, const char *name,
+                                 const struct dc_texts *formats, struct dc_arena *arena,
+                                 struct dc_error *error)
 {
-    char *old = dc_arena_printf(arena, error, "%s.old-%ld", directory, (long)getpid());
-    if (!old)
+    const int wanted = formats ? formats->count : 0;
+    const char *const fixed[] = {"model.h5", "manifest.json"};
+    const char **list = DC_NEW(arena, const char *, wanted + 5, error);
+    if (!list)
         return DC_ERR_MEMORY;
-    const bool replaces = rename(directory, old) == 0;
-    if (!replaces && errno != ENOENT)
-        return dc_fail(error, DC_ERR_IO, "%s: cannot be replaced: %s", directory, strerror(errno));
-    if (rename(fresh, directory) != 0) {
-        const int reason = errno;
-        if (replaces)
-            (void)rename(old, directory);
-        return dc_fail(error, DC_ERR_IO, "%s: cannot be created: %s", directory, strerror(reason));
+    for (int i = 0; i < wanted + 2; i++) {
+        const char *ending = i == 0 ? "h" : i == 1 ? "c" : formats->items[i - 2];
+        list[i] = dc_arena_printf(arena, error, "%s.%s", name, ending);
+        if (!list[i])
+            return DC_ERR_MEMORY;
     }
-    if (replaces)
-        dc__remove_folder(old);
+    memcpy(list + wanted + 2, fixed, sizeof fixed);
+    *names = list;
     return DC_OK;
+}
+
+// What an existing bundle holds by its manifest; *names NULL: `directory` is none.
+static enum dc_status read_names(const char ***names, const char *directory, struct dc_arena *arena,
+                                 struct dc_error *error)
+{
+    const char *path = dc_arena_printf(arena, error, "%s/manifest.json", directory), *name;
+    const char *const fixed[] = {"model.h5", "manifest.json"};
+    json_error_t where;
+    json_t *entry;
+    int count = 0;
+    *names = NULL;
+    if (!path)
+        return DC_ERR_MEMORY;
+    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
+    json_t *files = json_object_get(root, "files");
+    const char *writer = json_string_value(json_object_get(root, "writer"));
+    enum dc_status status = DC_OK;
+    if (json_is_integer(json_object_get(root, "bundle_version")) && writer &&
+        strncmp(writer, "Decant ", 7) == 0 && json_is_object(files)) {
+        *names = DC_NEW(arena, const char *, json_object_size(files) + 3, error);
+        status = *names ? DC_OK : DC_ERR_MEMORY;
+        json_object_foreach(files, name, entry)
+        {
+            if (status == DC_OK && !dc_name_fault(name)) {
+                (*names)[count] = dc_arena_copy(arena, name, error);
+                status = (*names)[count++] ? DC_OK : DC_ERR_MEMORY;
+            }
+        }
+        if (status == DC_OK)
+            memcpy(*names + count, fixed, sizeof fixed);
+    }
+    json_decref(root);
+    return status;
+}
+
+// *names: of the bundle that is there; NULL: nothing is there, or an empty folder.
+static enum dc_status may_write(const char ***names, const char *directory, struct dc_arena *arena,
+                                struct dc_error *error)
+{
+    bool empty = false;
+    *names = NULL;
+    dc_sweep(directory);
+    DC_TRY(dc_folder_is_empty(&empty, directory, error));
+    if (empty)
+        return DC_OK;
+    DC_TRY(read_names(names, directory, arena, error));
+    if (!*names)
+        return dc_fail(error, DC_ERR_USAGE,
+                       "%s is neither a bundle nor empty, so nothing is written there; name "
+                       "another folder",
+                       directory);
+    return dc_folder_holds_only(directory, *names, error);
+}
+
+enum dc_status dc_bundle_may_write(const char *directory, struct dc_error *error)
+{
+    struct dc_arena *arena = NULL;
+    const char **names = NULL;
+    DC_TRY(dc_arena_create(&arena, error));
+    const enum dc_status status = may_write(&names, directory, arena, error);
+    dc_arena_free(arena);
+    return status;
+}
+
+static enum dc_status write_bundle(const char *directory, const struct dc_imodel *model,
+                                   const struct dc_vectors *vectors, const struct dc_texts *formats,
+                                   struct dc_arena *arena, struct dc_error *error)
+{
+    const char **older = NULL, **names = NULL;
+    const char *name = dc_c_identifier(arena, model->name, error);
+    size_t length = strlen(directory);
+    while (length > 1 && directory[length - 1] == '/')
+        length--;
+    char *target = dc_arena_printf(arena, error, "%.*s", (int)length, directory);
+    char *fresh = dc_arena_printf(arena, error, "%s.tmp-%ld", target ? target : "", (long)getpid());
+    if (!name || !target || !fresh)
+        return DC_ERR_MEMORY;
+    DC_TRY(may_write(&older, target, arena, error));
+    DC_TRY(list_names(&names, name, formats, arena, error));
+    DC_TRY(dc_folder_begin(fresh, names, error));
+    enum dc_status status = fill_directory(fresh, model, vectors, formats, arena, error);
+    if (status == DC_OK)
+        status = dc_folder_replace(target, fresh, older, error);
+    if (status != DC_OK)
+        dc_folder_discard(fresh);
+    return status;
 }
 
 enum dc_status dc_bundle_write(const char *directory, const struct dc_imodel *model,
@@ -274,24 +360,7 @@ enum dc_status dc_bundle_write(const char *directory, const struct dc_imodel *mo
 {
     struct dc_arena *arena = NULL;
     DC_TRY(dc_arena_create(&arena, error));
-    enum dc_status status = DC_ERR_MEMORY;
-    size_t length = strlen(directory);
-    while (length > 1 && directory[length - 1] == '/')
-        length--;
-    char *target = dc_arena_printf(arena, error, "%.*s", (int)length, directory);
-    char *fresh = dc_arena_printf(arena, error, "%.*s.tmp-XXXXXX", (int)length, directory);
-    if (target && fresh) {
-        if (!mkdtemp(fresh))
-            status = dc_fail(error, DC_ERR_IO, "%s: cannot be created: %s", fresh, strerror(errno));
-        else if (chmod(fresh, 0755) != 0)
-            status = dc_fail(error, DC_ERR_IO, "%s: %s", fresh, strerror(errno));
-        else
-            status = fill_directory(fresh, model, vectors, formats, arena, error);
-        if (status == DC_OK)
-            status = swap_in(fresh, target, arena, error);
-        if (status != DC_OK)
-            dc__remove_folder(fresh);
-    }
+    const enum dc_status status = write_bundle(directory, model, vectors, formats, arena, error);
     dc_arena_free(arena);
     return status;
 }

@@ -15,7 +15,7 @@
 #include "qat/softmax.h"
 #include "qat/table.h"
 
-enum { EMBEDDED_VECTORS = 5, NUMBERS_PER_LINE = 16 };
+enum { EMBEDDED_VECTORS = 5, NUMBERS_PER_LINE = 16, IDENTIFIER_BYTES = 100 };
 
 struct source {
     FILE *out;
@@ -30,7 +30,8 @@ struct source {
 char *dc_c_identifier(struct dc_arena *arena, const char *text, struct dc_error *error)
 {
     const bool letter = isalpha((unsigned char)text[0]);
-    char *id = dc_arena_printf(arena, error, "%s%s", letter ? "" : "model_", text);
+    char *id = dc_arena_printf(arena, error, "%s%.*s", letter ? "" : "model_", IDENTIFIER_BYTES,
+                               text);
     for (char *c = id; c && *c; c++)
         *c = isalnum((unsigned char)*c) ? (char)tolower((unsigned char)*c) : '_';
     return id;
@@ -45,11 +46,16 @@ static const char *layer_id(char text[96], const struct dc_imodel *model, int i)
     return text;
 }
 
-// A comment's text must not end the comment.
+// Names and notes come from files. In a comment their text must neither end it nor upset a compiler
+// that takes warnings as errors: no comment within, no trigraph, no line that goes on, no character
+// that changes the direction of writing.
 static void put_comment_text(FILE *out, const char *text)
 {
-    for (; *text; text++)
-        fputc((*text == '*' && text[1] == '/') || *text == '\n' ? ' ' : *text, out);
+    for (; *text; text++) {
+        const bool joins = (*text == '*' && text[1] == '/') || (*text == '/' && text[1] == '*') ||
+                           (*text == '?' && text[1] == '?');
+        fputc(joins || *text == '\\' || *text < ' ' || *text > '~' ? '_' : *text, out);
+    }
 }
 
 // Nine digits give the float32 back exactly; a C float constant needs a point or an exponent.

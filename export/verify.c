@@ -1,5 +1,7 @@
-// Owns the comparison of a bundle with the engine. The compiler and the compiled program are run
-// directly, without a shell, in a temporary directory that is removed afterwards.
+// Owns the comparison of a bundle with the engine. Nothing that came with the bundle is compiled or
+// run: its C is made anew from its model, in a temporary folder of this user alone that is removed
+// afterwards, and only there the compiler looks for files. Compiler and program are run directly,
+// without a shell.
 
 #include "export/verify.h"
 
@@ -15,6 +17,7 @@
 
 #include "core/clock.h"
 #include "core/file.h"
+#include "core/folder.h"
 #include "export/bundle.h"
 #include "export/bundle_format.h"
 #include "export/c_source.h"
@@ -26,11 +29,14 @@ struct verifier {
     struct dc_arena *arena;
     struct dc_imodel *model;
     struct dc_vectors *vectors;
-    char *work;  // the temporary directory
+    char *work;  // the temporary folder
     const char *directory, *name;
     struct dc_verify_report *report;
     struct dc_error *error;
 };
+
+// The C's name is an identifier (dc_c_identifier), so that no file of it is called like this.
+static const char driver_name[] = "verify-driver.c";
 
 // Runs the self-test, then reads inputs until the file ends and writes outputs.
 static const char driver[] =
@@ -95,9 +101,9 @@ static enum dc_status compile(struct verifier *v, const char *compiler)
 {
     compiler = compiler ? compiler : getenv("CC");
     char *words = dc_arena_copy(v->arena, compiler && *compiler ? compiler : "cc", v->error);
-    char *driver_path = path_in(v, "driver.c", NO_PART), *program = path_in(v, "program", NO_PART);
-    char *code = dc_arena_printf(v->arena, v->error, "%s/%s.c", v->directory, v->name);
-    char *include = dc_arena_printf(v->arena, v->error, "-I%s", v->directory);
+    char *driver_path = path_in(v, driver_name, NO_PART), *program = path_in(v, "program", NO_PART);
+    char *code = dc_arena_printf(v->arena, v->error, "%s/%s.c", v->work, v->name);
+    char *include = dc_arena_printf(v->arena, v->error, "-I%s", v->work);
     char *text = dc_arena_printf(
         v->arena, v->error, driver, v->name, dc_ilayer_size(&v->model->layers[0]),
         dc_ilayer_size(dc_imodel_output(v->model)), v->name, SELFTEST_FAILED, v->name);
@@ -199,6 +205,72 @@ static enum dc_status compare(struct verifier *v, const int8_t *ours, const int8
                    theirs[first], v->report->different, v->report->bytes);
 }
 
+// The line in which two texts first differ, from 1 on; 0: nowhere.
+static int first_different_line(const char *a, size_t a_size, const char *b, size_t b_size)
+{
+    int line = 1;
+    size_t i = 0;
+    for (; i < a_size && i < b_size && a[i] == b[i]; i++)
+        line += a[i] == '\n';
+    return i == a_size && i == b_size ? 0 : line;
+}
+
+// The bundle's own C against the C made anew, which says what this program would have written; of a
+// bundle that another version wrote only that is noted.
+static enum dc_status compare_own(struct verifier *v)
+{
+    char *writer = NULL, *own = NULL, *anew = NULL;
+    size_t own_size = 0, anew_size = 0;
+    DC_TRY(dc_bundle_writer(&writer, v->directory, v->arena, v->error));
+    snprintf(v->report->other_writer, sizeof v->report->other_writer, "%s", writer);
+    if (strcmp(writer, DECANT_VERSION) != 0)
+        return DC_OK;
+    v->report->other_writer[0] = '\0';
+    for (int i = 0; i < 2; i++) {
+        char *here = dc_arena_printf(v->arena, v->error, "%s/%s.%c", v->work, v->name, "hc"[i]);
+        char *there = dc_arena_printf(v->arena, v->error, "%s/%s.%c", v->directory, v->name,
+                                      "hc"[i]);
+        if (!here || !there)
+            return DC_ERR_MEMORY;
+        DC_TRY(dc_file_read(&anew, &anew_size, here, v->arena, v->error));
+        DC_TRY(dc_file_read(&own, &own_size, there, v->arena, v->error));
+        const int line = first_different_line(own, own_size, anew, anew_size);
+        if (line > 0)
+            return dc_fail(v->error, DC_ERR_VERIFY,
+                           "%s:%d: this line is not what version %s, by which the bundle says it "
+                           "was written, makes of its model; the bundle's C was neither compiled "
+                           "nor run: export it anew",
+                           there, line, DECANT_VERSION);
+    }
+    return DC_OK;
+}
+
+// All files that the work folder will hold, so that a killed verification is cleaned up later.
+static enum dc_status make_work(struct verifier *v)
+{
+    const char *base = getenv("TMPDIR");
+    const char *names[5 + 2 * PARTS_MAX] = {"program", driver_name};
+    int count = 2;
+    base = base && *base ? base : "/tmp";
+    dc_sweep_prefixed(base, "decant-verify");
+    for (int i = 0; i < 2 + 2 * PARTS_MAX; i++) {
+        const char *name = i < 2 ? dc_arena_printf(v->arena, v->error, "%s.%c", v->name, "hc"[i])
+                                 : dc_arena_printf(v->arena, v->error, "%s.%d",
+                                                   i % 2 ? "in" : "out", i / 2 - 1);
+        if (!name)
+            return DC_ERR_MEMORY;
+        names[count++] = name;
+    }
+    char *work = dc_arena_printf(v->arena, v->error, "%s/decant-verify-%ld-XXXXXX", base,
+                                 (long)getpid());
+    if (!work)
+        return DC_ERR_MEMORY;
+    if (!mkdtemp(work))
+        return dc_fail(v->error, DC_ERR_IO, "%s: cannot be created: %s", work, strerror(errno));
+    v->work = work;
+    return dc_folder_mark(work, names, v->error);
+}
+
 static enum dc_status verify(struct verifier *v, const int8_t *inputs, int64_t samples,
                              const char *compiler)
 {
@@ -213,6 +285,9 @@ static enum dc_status verify(struct verifier *v, const int8_t *inputs, int64_t s
     int8_t *theirs = dc_arena_alloc(v->arena, bytes, v->error);
     if (!v->name || !ours || !theirs)
         return DC_ERR_MEMORY;
+    DC_TRY(make_work(v));
+    DC_TRY(dc_c_source_write(v->work, v->name, v->model, v->vectors, v->error));
+    DC_TRY(compare_own(v));
     DC_TRY(compile(v, compiler));
     DC_TRY(run_program(v, theirs, inputs, samples));
     DC_TRY(dc_engine_create(&engine, v->ctx, v->model, v->error));
@@ -227,18 +302,11 @@ enum dc_status dc_verify_bundle(const struct dc_ctx *ctx, const char *directory,
 {
     struct verifier v = {.ctx = ctx, .directory = directory, .report = report, .error = error};
     const double started = dc_seconds();
-    const char *base = getenv("TMPDIR");
     memset(report, 0, sizeof *report);
     DC_TRY(dc_arena_create(&v.arena, error));
-    enum dc_status status = DC_ERR_MEMORY;
-    v.work = dc_arena_printf(v.arena, error, "%s/decant-verify-XXXXXX",
-                             base && *base ? base : "/tmp");
-    if (v.work && !mkdtemp(v.work)) {
-        status = dc_fail(error, DC_ERR_IO, "%s: cannot be created: %s", v.work, strerror(errno));
-    } else if (v.work) {
-        status = verify(&v, inputs, samples, compiler);
-        dc__remove_folder(v.work);
-    }
+    const enum dc_status status = verify(&v, inputs, samples, compiler);
+    if (v.work)
+        dc_folder_discard(v.work);
     dc_vectors_free(v.vectors);
     dc_imodel_free(v.model);
     dc_arena_free(v.arena);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/folder.h"
 #include "core/random.h"
 #include "data/open.h"
 #include "distill/cache.h"
@@ -106,6 +107,16 @@ struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const cha
     return NULL;
 }
 
+// Of the experiment and of a stage, whose names are those of folders.
+static enum dc_status check_name(const struct dc_yaml *node, const char *what, const char *name,
+                                 struct dc_error *error)
+{
+    const char *fault = dc_name_fault(name);
+    return fault ? dc_fail_yaml(error, node, "the %s '%s' is the name of a folder too, and %s",
+                                what, name, fault)
+                 : DC_OK;
+}
+
 static enum dc_status read_stage(struct dc_experiment *experiment, const struct dc_yaml *key,
                                  const struct dc_yaml *body, struct dc_error *error)
 {
@@ -116,6 +127,7 @@ static enum dc_status read_stage(struct dc_experiment *experiment, const struct 
     DC_TRY(dc_schema_defaults(&dc__stage_schema, stage, &decoder, error));
     stage->name = key->text;
     stage->where = body;
+    DC_TRY(check_name(key, "stage", stage->name, error));
     if (!strcmp(stage->name, DC_TEACHER_AVERAGE))
         return dc_fail_yaml(error, key,
                             "no stage can be named '%s': that is what a stage's own "
@@ -170,6 +182,7 @@ static enum dc_status read_all(struct dc_experiment *experiment, const char *con
     DC_TRY(dc_schema_defaults(&dc__experiment_schema, experiment, &decoder, error));
     DC_TRY(dc_schema_decode(&dc__experiment_schema, experiment, root, "the experiment", true,
                             &decoder, error));
+    DC_TRY(check_name(dc_yaml_get(root, "name"), "experiment", experiment->name, error));
     if (!experiment->data.path)
         return dc_fail_yaml(error, root, "the experiment lacks 'data' with a 'path'");
     DC_TRY(check_source(experiment, root, error));

@@ -5,6 +5,7 @@
 
 #include "core/clock.h"
 #include "core/file.h"
+#include "core/folder.h"
 #include "export/bundle.h"
 #include "export/formats.h"
 #include "export/verify.h"
@@ -169,6 +170,7 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
                              const char *directory, const struct dc_texts *formats, int64_t vectors,
                              bool verify, json_t *result, struct dc_error *error)
 {
+    DC_TRY(dc_bundle_may_write(directory, error));
     DC_TRY(dc_run_need_test_data(run, error));
     char *weights = dc_run_weights_path(run, from, error);
     char *provenance = describe(run, from, error);
@@ -201,6 +203,7 @@ enum dc_status dc_run_export_file(struct dc_run *run, const struct dc_stage *fro
         return dc_fail(error, DC_ERR_USAGE, "%s: %s", path,
                        format ? "this format takes quantized stages only"
                               : "no format ends like this");
+    DC_TRY(dc_file_may_replace(path, format->mark, NULL, NULL, error));
     DC_TRY(dc_run_need_test_data(run, error));  // the note says how training normalized it
     char *weights = dc_run_weights_path(run, from, error);
     char *provenance = describe(run, from, error);

@@ -7,8 +7,12 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/random.h"
 #include "run/report.h"
 #include "run/run_internal.h"
+
+enum { RESULTS_VERSION = 2 };
+static const char results_hash[] = "content_hash";
 
 static void write_log(void *user, enum dc_log_level level, const char *line)
 {
@@ -54,6 +58,56 @@ bool dc_run_stage_done(struct dc_run *run, const struct dc_stage *stage)
     return path && dc_file_exists(path);
 }
 
+// Of all that the results say, as text: the same in memory and read back.
+static enum dc_status hash_results(char text[32], const struct dc_run *run, struct dc_error *error)
+{
+    json_t *copy = json_copy(run->results);
+    json_object_del(copy, results_hash);
+    char *dump = json_dumps(copy, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));
+    json_decref(copy);
+    if (!dump)
+        return dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    snprintf(text, 32, "%016" PRIx64, dc_hash_bytes(DC_HASH_START, dump, strlen(dump)));
+    free(dump);
+    return DC_OK;
+}
+
+static enum dc_status write_results(struct dc_run *run, struct dc_error *error)
+{
+    char hash[32];
+    const char *path = dc__path(run, "results.json", error);
+    if (!path)
+        return DC_ERR_MEMORY;
+    DC_TRY(hash_results(hash, run, error));
+    json_object_set_new(run->results, results_hash, json_string(hash));
+    return dc_report_write(path, run->results, error);
+}
+
+// Version 1, of Decant 0.1, has no hash; such a run is read and not continued.
+static enum dc_status check_results(const struct dc_run *run, const char *path,
+                                    struct dc_error *error)
+{
+    char hash[32];
+    const json_t *version = json_object_get(run->results, "version");
+    const char *stated = json_string_value(json_object_get(run->results, results_hash));
+    if (!json_is_object(stage_results(run)) || !json_is_integer(version))
+        return dc_fail(error, DC_ERR_DATA, "%s: not a results file: it has no object 'stages'",
+                       path);
+    if (json_integer_value(version) == 1)
+        return DC_OK;
+    if (json_integer_value(version) != RESULTS_VERSION)
+        return dc_fail(error, DC_ERR_DATA, "%s has version %lld; this program reads %d", path,
+                       (long long)json_integer_value(version), RESULTS_VERSION);
+    DC_TRY(hash_results(hash, run, error));
+    if (!stated || strcmp(stated, hash) != 0)
+        return dc_fail(
+            error, DC_ERR_DATA,
+            "%s: was changed or is damaged: its hash is not that of what it says; remove "
+            "it to carry out its stages anew from their checkpoints",
+            path);
+    return DC_OK;
+}
+
 static enum dc_status read_results(struct dc_run *run, struct dc_error *error)
 {
     char *path = dc__path(run, "results.json", error);
@@ -68,13 +122,10 @@ static enum dc_status read_results(struct dc_run *run, struct dc_error *error)
                 "%s:%d:%d: damaged: %s; remove it to carry out its stages anew from their "
                 "checkpoints",
                 path, problem.line, problem.column, problem.text);
-        if (!json_is_object(stage_results(run)))
-            return dc_fail(error, DC_ERR_DATA, "%s: not a results file: it has no object 'stages'",
-                           path);
-        return DC_OK;
+        return check_results(run, path, error);
     }
-    run->results = json_pack("{s:i, s:s, s:{}}", "version", 1, "experiment", run->experiment->name,
-                             "stages");
+    run->results = json_pack("{s:i, s:s, s:{}}", "version", RESULTS_VERSION, "experiment",
+                             run->experiment->name, "stages");
     return run->results ? DC_OK : dc_fail(error, DC_ERR_MEMORY, "out of memory");
 }
 
@@ -106,6 +157,12 @@ static void name_difference(char text[256], struct dc_run *run)
 // Stages done under other settings are not mixed with new ones.
 static enum dc_status refuse_other_settings(struct dc_run *run, struct dc_error *error)
 {
+    const char *name;
+    json_t *ignored;
+    json_object_foreach(stage_results(run), name, ignored)
+    {
+        DC_TRY(dc__want_own_stage(run, name, error));
+    }
     for (int i = 0; i < run->experiment->stage_count; i++) {
         const struct dc_stage *stage = &run->experiment->stages[i];
         const json_t *done = json_object_get(stage_results(run), stage->name);
@@ -163,6 +220,8 @@ static enum dc_status open_run(struct dc_run *run, const struct dc_run_options *
     }
     DC_TRY(options->experiment ? read_experiment(run, options, error) : read_resolved(run, error));
     DC_TRY(dc_ctx_create(&run->ctx, &config, error));
+    if (options->experiment)
+        DC_TRY(dc__check_directory(run, error));
     DC_TRY(read_results(run, error));
     if (!options->experiment)
         return DC_OK;
@@ -215,10 +274,9 @@ enum dc_status dc_run_stage(struct dc_run *run, struct dc_stage *stage, struct d
         status = stage->exports  ? dc__export_stage(run, stage, result, error)
                  : stage->trains ? dc__train_stage(run, stage, result, error)
                                  : dc__untrained_stage(run, stage, result, error);
-    char *path = dc__path(run, "results.json", error);
-    if (status == DC_OK && path) {
+    if (status == DC_OK) {
         json_object_set(stage_results(run), stage->name, result);
-        status = dc_report_write(path, run->results, error);
+        status = write_results(run, error);
     }
     json_decref(result);
     fflush(run->log_file);

@@ -39,6 +39,12 @@ DC_MUST_USE enum dc_status dc__scores_create(struct dc_scores **scores, const st
 // for a bundle elsewhere, which is taken to read the data as the experiment normalizes it.
 const struct dc_stage *dc__bundle_stage(struct dc_run *run, const char *bundle);
 
+// The run directory is absent, empty, or a run of this experiment's stages; else DC_ERR_USAGE or
+// DC_ERR_CONFIG. Nothing is written into another.
+DC_MUST_USE enum dc_status dc__check_directory(struct dc_run *run, struct dc_error *error);
+// The experiment has a stage of this name, of which the directory holds something.
+DC_MUST_USE enum dc_status dc__want_own_stage(const struct dc_run *run, const char *name,
+                                              struct dc_error *error);
 // Makes the existing directory this process's own, and clean.
 DC_MUST_USE enum dc_status dc__claim(struct dc_run *run, struct dc_error *error);
 // Before the first stage that is carried out: reads the data, makes or continues the directory.

@@ -1,8 +1,8 @@
 // Checkpoints: every slice of every trained network and the counters of the loop, in one HDF5 file.
 //
-// A file is written whole. It carries a format version, the hash of the configuration that made it,
-// and a hash of its content; another version or configuration is refused with both values, and a
-// file that was damaged since is refused too.
+// A file is written whole. It carries a format version and the hash of the configuration that made
+// it, and ends in a seal over all its bytes; another version or configuration is refused with both
+// values, and a file that was changed since is refused too.
 
 #ifndef DC_TRAIN_CHECKPOINT_H
 #define DC_TRAIN_CHECKPOINT_H

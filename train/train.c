@@ -373,10 +373,31 @@ static enum dc_status run_epoch(struct trainer *t, struct dc_error *error)
     }
 }
 
+// A checkpoint lies on the path that this training takes: what its counters say of each other.
+static enum dc_status check_counters(const struct trainer *t, struct dc_error *error)
+{
+    const struct dc_counters *c = &t->counters;
+    const int64_t accumulate = t->config->accumulate;
+    const bool in_range = c->epoch >= 0 && c->epoch <= t->config->epochs && c->batch >= 0 &&
+                          c->batch <= (c->epoch < t->config->epochs ? t->batches : 0);
+    if (in_range && c->best_epoch >= -1 && c->best_epoch < c->epoch && c->stale >= 0 &&
+        c->stale <= c->epoch &&
+        c->step == c->epoch * t->epoch_steps + (c->batch + accumulate - 1) / accumulate)
+        return DC_OK;
+    return dc_fail(
+        error, DC_ERR_DATA,
+        "%s: step %lld, epoch %lld, batch %lld, best epoch %lld do not fit this training, "
+        "which has %lld batches an epoch",
+        t->last_path, (long long)c->step, (long long)c->epoch, (long long)c->batch,
+        (long long)c->best_epoch, (long long)t->batches);
+}
+
 static enum dc_status read_last(struct trainer *t, struct dc_error *error)
 {
     struct dc_error reason;
-    const enum dc_status status = dc_checkpoint_read(t->last_path, t->job, &t->counters, &reason);
+    enum dc_status status = dc_checkpoint_read(t->last_path, t->job, &t->counters, &reason);
+    if (status == DC_OK)
+        status = check_counters(t, &reason);
     if (status != DC_ERR_DATA)
         return status == DC_OK
                    ? DC_OK

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -106,24 +108,38 @@ static void stopped_by_sigterm(void **state)
     assert_status("stopped", "done\n");
 }
 
-// A checkpoint's temporary of a killed process is removed; the user's files are not.
+// A checkpoint's temporary of a killed process is removed; the user's files are not, whatever they
+// are called.
 static void leftovers_are_removed(void **state)
 {
     (void)state;
-    char path[2][512];
-    snprintf(path[0], sizeof path[0], "%s/checkpoints/last.h5.tmp-77", test_path("stopped"));
-    snprintf(path[1], sizeof path[1], "%s/notes.txt", test_path("stopped"));
-    tiny_text(path[0], "half");
-    tiny_text(path[1], "mine");
+    char path[512];
+    static const char *const mine[] = {"notes.txt", "letter.tmp-1.txt", "checkpoints/a.h5.tmp-1",
+                                       "checkpoints/teacher/photo.tmp-1"};
+    const pid_t ended = fork();
+    if (ended == 0)
+        _exit(0);
+    assert_int_equal(waitpid(ended, NULL, 0), ended);
+    static const char *const ours[] = {"checkpoints/teacher/last.h5", "results.json", "STATUS"};
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s.tmp-%d", test_path("stopped"), ours[i], (int)ended);
+        tiny_text(path, "half");
+    }
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "%s/%s", test_path("stopped"), mine[i]);
+        tiny_text(path, "mine");
+    }
     char results[512];
     snprintf(results, sizeof results, "%s/results.json", test_path("stopped"));
     assert_int_equal(remove(results), 0);  // so that there is something to do
     run(NULL, "stopped", "1");
     assert_good();
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "%s/%s", test_path("stopped"), mine[i]);
+        if (remove(path) != 0)
+            fail_msg("%s is gone", path);
+    }
     assert_no_temporaries("stopped");
-    char *notes = tiny_read(path[1], NULL);
-    assert_non_null(notes);
-    free(notes);
     assert_true(tiny_same_runs(test_path("whole"), test_path("stopped")));
 }
 
