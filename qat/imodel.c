@@ -460,6 +460,8 @@ enum dc_status dc_imodel_add(struct dc_imodel *model, const struct dc_ilayer *la
     struct dc_ilayer l = *layer;
     DC_TRY_IN(add_layer(model, &l, error), error, "layer '%s'", layer->name);
     model->layers[model->count] = l;
+    if (l.op == DC_I_INPUT && model->sample.rank == 0)
+        model->sample = DC_SHAPE(l.height, l.width, l.channels);
     if (index)
         *index = model->count;
     model->count++;

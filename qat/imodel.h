@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "core/arena.h"
+#include "core/tensor.h"
 
 struct dc_profile;
 
@@ -92,6 +93,9 @@ struct dc_imodel {
     const char *name;
     const char *provenance;  // where the weights came from, free text
     const struct dc_profile *profile;
+    // What the data calls a sample: [5], [20, 3], [28, 28, 1]. Layer 0 is its dc_shape_image, and
+    // so it is until somebody says otherwise.
+    struct dc_shape sample;
     // What a target wants, set before the model is used.
     int alignment;      // in bytes, of values and weights in memory; DC_I_ALIGNMENT
     bool wide_weights;  // those of 4 bits and less are int8 in files that could pack them
