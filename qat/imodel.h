@@ -81,6 +81,7 @@ struct dc_ilayer {
     int64_t weight_count;
     int rescales;  // pairs below: channels; 3 of add (first, second, sum); 1 of mean; else 0
     int32_t *multipliers, *shifts;
+    bool fused;  // of add, where multiplier 2 is an offset, which may be negative (profile.c)
     // Worst case over all inputs of the sum and of its partial sums in any order, bias first or
     // last.
     int64_t accumulator_low, accumulator_high;
