@@ -42,6 +42,16 @@ bool dc_shape_equal(const struct dc_shape *a, const struct dc_shape *b)
     return true;
 }
 
+struct dc_shape dc_shape_image(const struct dc_shape *sample)
+{
+    struct dc_shape image = DC_SHAPE(1, 1, 1);
+    for (int i = 0; i < sample->rank; i++) {
+        const int behind = sample->rank - 1 - i;
+        image.dims[behind < 2 ? 2 - behind : 0] *= sample->dims[i];
+    }
+    return image;
+}
+
 struct dc_shape dc_shape_with_batch(const struct dc_shape *shape, int64_t batch)
 {
     struct dc_shape result = *shape;

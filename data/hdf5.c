@@ -99,10 +99,10 @@ static enum dc_status describe_inputs(struct stream *stream, const char *path,
     if (source->dtype != DC_U8 && source->dtype != DC_F32)
         return dc_fail(error, DC_ERR_DATA, "%s: array '%s' must be of uint8 or float32", path,
                        stream->inputs);
-    if (shape.rank < 2 || shape.rank > 4 || dc_shape_count(&shape) == 0)
+    if (shape.rank < 2 || shape.rank > DC_RANK_MAX || dc_shape_count(&shape) == 0)
         return dc_fail(error, DC_ERR_DATA,
-                       "%s: array '%s' is %s; it must be [n, values], [n, height, width] or "
-                       "[n, height, width, channels], none of them 0",
+                       "%s: array '%s' is %s; it must be [n, values], [n, height, width], "
+                       "[n, height, width, channels] or of more axes, none of them 0",
                        path, stream->inputs, dc_shape_text(text, &shape));
     source->count = shape.dims[0];
     source->sample.rank = shape.rank - 1;

@@ -14,13 +14,20 @@ bool dc_view_equal(const struct dc_view *a, const struct dc_view *b)
            memcmp(a->normalization.deviation, b->normalization.deviation, bytes) == 0;
 }
 
+bool dc_sample_fits(const struct dc_shape *to, const struct dc_shape *data)
+{
+    const struct dc_shape plain = {.rank = 2, .dims = {data->dims[0], data->dims[1]}};
+    return dc_shape_equal(to, data) ||
+           (data->rank == 3 && data->dims[2] == 1 && dc_shape_equal(to, &plain));
+}
+
 enum dc_status dc_view_check(const struct dc_view *view, const struct dc_source *source,
                              struct dc_error *error)
 {
     const struct dc_shape *from = &source->sample, *to = &view->sample;
     char here[DC_SHAPE_TEXT], there[DC_SHAPE_TEXT];
     DC_TRY(dc_normalization_check(&view->normalization, source, error));
-    if (dc_shape_equal(from, to))
+    if (dc_sample_fits(to, from))
         return DC_OK;
     if (from->rank != 3 || to->rank != 3 || from->dims[2] != to->dims[2])
         return dc_fail(
@@ -36,7 +43,8 @@ enum dc_status dc_view_maker_create(struct dc_view_maker *maker, const struct dc
                                     struct dc_error *error)
 {
     DC_TRY(dc_view_check(view, source, error));
-    const struct dc_shape *to = &view->sample;
+    const bool fits = dc_sample_fits(&view->sample, &source->sample);
+    const struct dc_shape *to = fits ? &source->sample : &view->sample;
     *maker = (struct dc_view_maker){
         .from = source->sample, .to = *to, .values = dc_shape_count(to)};
     maker->row = to->rank == 3 ? dc_shape_row(to) : maker->values;

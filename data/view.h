@@ -13,10 +13,14 @@
 
 struct dc_view {
     struct dc_normalization normalization;
-    struct dc_shape sample;  // [height, width, channels], or the source's own shape
+    struct dc_shape sample;  // of an image of another size, or one that fits the source
 };
 
 bool dc_view_equal(const struct dc_view *a, const struct dc_view *b);
+
+// Does a network of samples `to` read those of the data as they lie? The same shape does, and
+// [20, 3] reads [20, 3, 1], which is what sources make of two axes.
+bool dc_sample_fits(const struct dc_shape *to, const struct dc_shape *data);
 
 // Only images change their size, and none its channels; else DC_ERR_CONFIG.
 DC_MUST_USE enum dc_status dc_view_check(const struct dc_view *view, const struct dc_source *source,

@@ -252,6 +252,28 @@ static enum dc_status check_files(const struct reader *r)
     return DC_OK;
 }
 
+// What the data calls a sample; without it, an image. Its values are layer 0's.
+static enum dc_status read_sample(const struct reader *r)
+{
+    const json_t *dims = json_object_get(r->root, "sample");
+    const struct dc_ilayer *l = &r->model->layers[0];
+    struct dc_shape sample = {.rank = (int)json_array_size(dims)};
+    if (!dims)
+        return DC_OK;
+    bool ok = sample.rank > 0 && sample.rank < DC_RANK_MAX;
+    int64_t left = dc_ilayer_size(l);
+    for (int i = 0; ok && i < sample.rank; i++) {
+        sample.dims[i] = json_integer_value(json_array_get(dims, (size_t)i));
+        ok = sample.dims[i] >= 1 && sample.dims[i] <= left;
+        left = ok ? left / sample.dims[i] : 0;
+    }
+    const struct dc_shape image = dc_shape_image(&sample);
+    if (!ok || !dc_shape_equal(&image, &DC_SHAPE(l->height, l->width, l->channels)))
+        return bad_manifest(r, "has a sample that is not the input's");
+    r->model->sample = sample;
+    return DC_OK;
+}
+
 static enum dc_status read_all(struct reader *r, struct dc_vectors **vectors)
 {
     const char *name, *provenance, *profile_name;
@@ -279,6 +301,7 @@ static enum dc_status read_all(struct reader *r, struct dc_vectors **vectors)
     r->model->alignment = alignment;
     for (size_t i = 0; i < json_array_size(layers); i++)
         DC_TRY(read_layer(r, (int)i, json_array_get(layers, i)));
+    DC_TRY(read_sample(r));
     return vectors ? read_vectors(r, vectors) : DC_OK;
 }
 

@@ -27,13 +27,19 @@ static json_t *scale_json(float scale)
     return json_pack("{s:f, s:s}", "value", (double)scale, "bits", hex);
 }
 
+static json_t *shape_json(const struct dc_shape *shape)
+{
+    json_t *dims = json_array();
+    for (int i = 0; i < shape->rank; i++)
+        json_array_append_new(dims, json_integer(shape->dims[i]));
+    return dims;
+}
+
 static json_t *dataset_json(const struct dc__dataset *d, const char *layout)
 {
     static const char *const types[] = {"float32", "float64", "int8", "uint8", "int32"};
     char crc[16];
-    json_t *shape = json_array();
-    for (int i = 0; i < d->tensor.shape.rank; i++)
-        json_array_append_new(shape, json_integer(d->tensor.shape.dims[i]));
+    json_t *shape = shape_json(&d->tensor.shape);
     snprintf(crc, sizeof crc, "%08" PRIx32, dc__tensor_crc32(&d->tensor));
     return json_pack("{s:s, s:s, s:o, s:s, s:s, s:s}", "file", "model.h5", "dataset", d->name,
                      "shape", shape, "layout", layout, "type", types[d->tensor.dtype], "crc32",
@@ -227,14 +233,15 @@ static enum dc_status fill_directory(const char *directory, const struct dc_imod
         return DC_ERR_MEMORY;
     json_t *files = json_object(), *layers = json_array();
     json_t *root = json_pack(
-        "{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:{s:I, s:i, "
+        "{s:i, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:i, s:o, s:{s:I, s:i, "
         "s:[s,s,s]}, s:o, s:o}",
         "bundle_version", DC_BUNDLE_VERSION, "writer", "Decant " DECANT_VERSION, "name",
-        model->name, "provenance", model->provenance, "profile", model->profile->name, "rounding",
-        model->profile->rounding, "requantize", model->profile->formula, "endianness", "little",
-        "alignment", model->alignment, "cost", dc_bundle_cost(&cost), "vectors", "count",
-        (json_int_t)vectors->count, "corner_cases", DC_VECTOR_CORNERS, "corners", "all -128",
-        "all 127", "all zero point", "files", files, "layers", layers);
+        model->name, "provenance", model->provenance, "sample", shape_json(&model->sample),
+        "profile", model->profile->name, "rounding", model->profile->rounding, "requantize",
+        model->profile->formula, "endianness", "little", "alignment", model->alignment, "cost",
+        dc_bundle_cost(&cost), "vectors", "count", (json_int_t)vectors->count, "corner_cases",
+        DC_VECTOR_CORNERS, "corners", "all -128", "all 127", "all zero point", "files", files,
+        "layers", layers);
     if (!root)
         return dc_fail(error, DC_ERR_MEMORY, "no memory for the manifest");
     enum dc_status status = write_arrays(layers, h5, model, vectors, error);

@@ -303,6 +303,8 @@ static void put_layer(const struct source *s, int i)
         fprintf(f, "    .multipliers = %s_multipliers, .shifts = %s_shifts,\n", id, id);
     if (l->rescales > 0 && rounds_upward(profile, l->op))
         fprintf(f, "    .upward = %d,\n", dc_upward_channels(l));
+    if (l->fused)
+        fputs("    .fused = 1,\n", f);
     fputs("};\n\n", f);
 }
 

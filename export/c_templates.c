@@ -21,6 +21,7 @@ const char *const dc__c_layer_struct =
     "difference] */\n"
     "    const float *float_exponentials;\n"
     "    int upward;                                   /* channels below it round ties upward */\n"
+    "    int fused;                                    /* add: by fused multiply-adds */\n"
     "};\n"
     "\n";
 

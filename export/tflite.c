@@ -280,7 +280,8 @@ static enum dc_status check_shifts(const struct writer *w, const struct dc_ilaye
     const char *rounding = dc_profile_rounding(w->model->profile, l->op);
     const double most = (double)(-l->accumulator_low > l->accumulator_high ? -l->accumulator_low
                                                                            : l->accumulator_high);
-    if (strcmp(rounding, "double") != 0 && strcmp(rounding, "double_up") != 0)
+    if (strcmp(rounding, "double") != 0 && strcmp(rounding, "double_up") != 0 &&
+        strcmp(rounding, "double_blocks") != 0)
         return DC_OK;
     for (int i = 0; i < l->rescales; i++) {
         if (l->shifts[i] > 0 && ldexp(most, l->shifts[i]) >= 0x1p31)

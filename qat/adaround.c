@@ -124,7 +124,7 @@ void dc_adaround_filter(double *weights, double scale, double high, const double
 // A weighted layer: filters of `taps` weights, groups of them read the same inputs.
 struct layer {
     int node;
-    struct dc_conv_attributes window;  // of a dense layer: 1 x 1 over one pixel
+    struct dc_conv_attributes window;  // of a dense layer: 1 x 1 over a row of pixels
     int height, width, in, out_h, out_w;
     int64_t taps, seen, every, count;  // every: positions between two that are taken
     double *gram;                      // [groups][taps][taps]
@@ -154,9 +154,6 @@ static enum dc_status add_layer(struct dc_adaround *a, int i, int64_t samples,
     const struct dc_shape *in = &a->graph->nodes[node->inputs[0]].shape;
     const bool dense = node->op == &dc_op_quantized_dense;
     *l = (struct layer){.node = i, .height = 1, .width = 1, .out_h = 1, .out_w = 1};
-    if (dense && in->rank != 2)
-        return dc_fail(error, DC_ERR_CONFIG, "adaround: '%s' reads more than [batch, channels]",
-                       node->name);
     l->in = (int)in->dims[in->rank - 1];
     if (dense) {
         const struct dc_quantized_dense_attributes *d = node->attributes;
@@ -168,6 +165,7 @@ static enum dc_status add_layer(struct dc_adaround *a, int i, int64_t samples,
                                                 .dilation_h = 1,
                                                 .dilation_w = 1,
                                                 .groups = 1};
+        l->width = l->out_w = (int)(dc_shape_row(in) / l->in);
     } else {
         l->window = ((const struct dc_quantized_conv_attributes *)node->attributes)->conv;
         l->height = (int)in->dims[1];

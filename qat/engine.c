@@ -156,7 +156,7 @@ static void add(const struct call *call)
         const int64_t at = position * l->channels;
         call->profile->add(call->out + at, sums_at(call, position), call->in[0] + at,
                            call->in[1] + at, l, call->in_layers[0]->zero_point,
-                           call->in_layers[1]->zero_point, l->channels);
+                           call->in_layers[1]->zero_point, at, l->channels);
     }
 }
 
@@ -320,7 +320,7 @@ static void run_fast(const struct dc_engine *engine, const struct dc__fast_layer
     int64_t i = engine->kernels->add(call->out, call->in[0], call->in[1], count, fast);
     for (; i < count; i++)
         call->profile->add(call->out + i, call->sums, call->in[0] + i, call->in[1] + i, l,
-                           call->in_layers[0]->zero_point, call->in_layers[1]->zero_point, 1);
+                           call->in_layers[0]->zero_point, call->in_layers[1]->zero_point, i, 1);
 }
 
 // Layers in order. values[i] says where layer i's codes go, read[i] where its readers find them;

@@ -11,7 +11,7 @@
 #include "qat/engine_kernels.h"
 #include "qat/profile.h"
 
-enum { CODES = 256, SHIFT_MOST = 24, TRIES = 3 };
+enum { CODES = 256, SHIFT_MOST = 24, TRIES = 3, FIRST = 16 };
 
 // The offsets for which first * a + second * b + offset passes k * 2^shift where the codes pass
 // from below k to k, for every k. codes: [a][b]. An empty range: there is none.
@@ -102,8 +102,10 @@ enum dc_status dc__add_line_find(struct dc__add_line *line, bool *found, const s
             x[k] = (int8_t)(i - 128);
             y[k] = (int8_t)(k - 128);
         }
-        profile->add(codes + (ptrdiff_t)i * CODES, sums, x, y, l, a->zero_point, b->zero_point,
-                     CODES);
+        // As the value's first codes are added: the kernels compute no others.
+        for (int k = 0; k < CODES; k += FIRST)
+            profile->add(codes + (ptrdiff_t)i * CODES + k, sums + k, x + k, y + k, l, a->zero_point,
+                         b->zero_point, 0, FIRST);
     }
     *found = search(line, codes, l, (double)a->scale / (double)l->scale,
                     (double)b->scale / (double)l->scale);

@@ -54,7 +54,8 @@ struct dc__engine_kernels {
     void (*convolve)(int8_t *out, void *canvas, const int8_t *x, const struct dc__fast_layer *fast);
     void (*depthwise)(int8_t *out, void *canvas, const int8_t *x,
                       const struct dc__fast_layer *fast);
-    // Whole blocks of 4 * lanes codes; returns how many codes that were.
+    // Whole blocks of 4 * lanes codes, so that no profile's blocks of 16 are cut; returns how many
+    // codes that were.
     int64_t (*add)(int8_t *out, const int8_t *a, const int8_t *b, int64_t count,
                    const struct dc__fast_layer *fast);
 };

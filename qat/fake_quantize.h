@@ -145,6 +145,11 @@ static inline float dc_kept_scale(float parameter, const struct dc_weight_quanti
     return quantizer->power_of_two ? dc_power_of_two_near(scale) : scale;
 }
 
+// Weights of one output channel of `op`, a convolution or a dense layer, as the op itself declares
+// them: kernel rows x columns x input channels of a group, or the values on the last axis.
+int64_t dc_weight_taps(const struct dc_op *op, const struct dc_node *node,
+                       const struct dc_shape *in);
+
 struct dc_params;
 // The scales of a quantized_conv or quantized_dense as its parameters are: [channels].
 void dc_node_weight_scales(float *scales, const struct dc_node *node,

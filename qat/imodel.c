@@ -340,13 +340,18 @@ static enum dc_status bound_sums(struct dc_ilayer *l, const struct dc_ilayer *co
     const struct dc_ilayer *x = in[0];
     int64_t positions = 0;
     if (l->op == DC_I_ADD) {
-        int8_t code;
-        int32_t low, high;
         const int8_t least = -128, most = 127;
-        profile->add(&code, &low, &least, &least, l, x->zero_point, in[1]->zero_point, 1);
-        profile->add(&code, &high, &most, &most, l, x->zero_point, in[1]->zero_point, 1);
-        l->accumulator_low = low;
-        l->accumulator_high = high;
+        const int64_t ends[2] = {0, dc_ilayer_size(l) - 1};  // the first and the last value
+        for (int i = 0; i < 2; i++) {
+            int8_t code;
+            int32_t low, high;
+            profile->add(&code, &low, &least, &least, l, x->zero_point, in[1]->zero_point, ends[i],
+                         1);
+            profile->add(&code, &high, &most, &most, l, x->zero_point, in[1]->zero_point, ends[i],
+                         1);
+            l->accumulator_low = low < l->accumulator_low ? low : l->accumulator_low;
+            l->accumulator_high = high > l->accumulator_high ? high : l->accumulator_high;
+        }
     } else if (l->op == DC_I_MEAN) {
         positions = (int64_t)x->height * x->width;
         l->accumulator_low = positions * (-128 - x->zero_point);
@@ -369,6 +374,7 @@ static enum dc_status copy_layer(struct dc_imodel *model, struct dc_ilayer *l,
     if (!l->name)
         return DC_ERR_MEMORY;
     l->weight_count = 0;
+    l->fused = false;
     l->rescales = l->op == DC_I_ADD ? 3 : l->op == DC_I_MEAN ? 1 : 0;
     if (dc_ilayer_has_weights(l)) {
         l->weight_count = weights_wanted(l, input);
@@ -460,6 +466,8 @@ enum dc_status dc_imodel_add(struct dc_imodel *model, const struct dc_ilayer *la
     struct dc_ilayer l = *layer;
     DC_TRY_IN(add_layer(model, &l, error), error, "layer '%s'", layer->name);
     model->layers[model->count] = l;
+    if (l.op == DC_I_INPUT && model->sample.rank == 0)
+        model->sample = DC_SHAPE(l.height, l.width, l.channels);
     if (index)
         *index = model->count;
     model->count++;

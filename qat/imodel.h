@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "core/arena.h"
+#include "core/tensor.h"
 
 struct dc_profile;
 
@@ -80,6 +81,7 @@ struct dc_ilayer {
     int64_t weight_count;
     int rescales;  // pairs below: channels; 3 of add (first, second, sum); 1 of mean; else 0
     int32_t *multipliers, *shifts;
+    bool fused;  // of add, where multiplier 2 is an offset, which may be negative (profile.c)
     // Worst case over all inputs of the sum and of its partial sums in any order, bias first or
     // last.
     int64_t accumulator_low, accumulator_high;
@@ -92,6 +94,9 @@ struct dc_imodel {
     const char *name;
     const char *provenance;  // where the weights came from, free text
     const struct dc_profile *profile;
+    // What the data calls a sample: [5], [20, 3], [28, 28, 1]. Layer 0 is its dc_shape_image, and
+    // so it is until somebody says otherwise.
+    struct dc_shape sample;
     // What a target wants, set before the model is used.
     int alignment;      // in bytes, of values and weights in memory; DC_I_ALIGNMENT
     bool wide_weights;  // those of 4 bits and less are int8 in files that could pack them

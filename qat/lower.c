@@ -49,9 +49,9 @@ static enum dc_status no_form(const struct lowering *w, int i, const char *why)
 // change a grid.
 static enum dc_status find_grid(const struct lowering *w, int i, struct dc_ilayer *l)
 {
-    static const struct dc_op *const keep[] = {&dc_op_max_pool, &dc_op_average_pool, &dc_op_flatten,
-                                               &dc_op_reshape,  &dc_op_pad,          &dc_op_dropout,
-                                               &dc_op_concat,   &dc_op_relu,         &dc_op_relu6};
+    static const struct dc_op *const keep[] = {
+        &dc_op_max_pool, &dc_op_average_pool, &dc_op_flatten, &dc_op_reshape, &dc_op_pad,
+        &dc_op_dropout,  &dc_op_concat,       &dc_op_relu,    &dc_op_relu6,   &dc_op_slice};
     int at = only_reader(w, i);
     while (at != NONE && w->graph->nodes[at].op != &dc_op_fake_quantize) {
         bool keeps = false;
@@ -72,14 +72,22 @@ static enum dc_status find_grid(const struct lowering *w, int i, struct dc_ilaye
     return DC_OK;
 }
 
+static struct dc_shape sample_of(const struct dc_node *node)
+{
+    struct dc_shape sample = {.rank = node->shape.rank - 1};
+    for (int i = 0; i < sample.rank; i++)
+        sample.dims[i] = node->shape.dims[i + 1];
+    return sample;
+}
+
 static enum dc_status set_shape(const struct lowering *w, int i, struct dc_ilayer *l)
 {
-    const struct dc_shape *s = &w->graph->nodes[i].shape;
-    if (s->rank != 2 && s->rank != 4)
-        return no_form(w, i, "values are [batch, channels] or [batch, height, width, channels]");
-    l->height = s->rank == 4 ? (int)s->dims[1] : 1;
-    l->width = s->rank == 4 ? (int)s->dims[2] : 1;
-    l->channels = (int)s->dims[s->rank - 1];
+    const struct dc_shape sample = sample_of(&w->graph->nodes[i]), image = dc_shape_image(&sample);
+    if (dc_shape_count(&image) > INT32_MAX)
+        return no_form(w, i, "its values are too many");
+    l->height = (int)image.dims[0];
+    l->width = (int)image.dims[1];
+    l->channels = (int)image.dims[2];
     return DC_OK;
 }
 
@@ -118,8 +126,6 @@ static enum dc_status add_layer(struct lowering *w, struct dc_ilayer *l, int i, 
     const struct dc_node *node = &w->graph->nodes[i];
     l->name = node->name;
     l->input_count = node->input_count;
-    if (node->input_count > DC_I_INPUTS_MAX)
-        return no_form(w, i, "too many inputs");
     for (int k = 0; k < node->input_count; k++) {
         l->inputs[k] = w->layer_of[node->inputs[k]];
         if (l->inputs[k] == NONE)
@@ -180,24 +186,21 @@ static enum dc_status lower_weighted(struct lowering *w, int i, struct dc_ilayer
     return DC_OK;
 }
 
-static enum dc_status set_slice(const struct lowering *w, int i, struct dc_ilayer *l)
+static void set_slice(const struct lowering *w, int i, struct dc_ilayer *l)
 {
     const struct dc_slice_attributes *a = w->graph->nodes[i].attributes;
     const int rank = w->graph->nodes[i].shape.rank;
     const int axis = a->axis < 0 ? a->axis + rank : a->axis;
     l->stride_h = l->stride_w = 1;
-    if (a->step < 1 || (axis == rank - 1 && a->step != 1))
-        return no_form(w, i, "slices of integers go forward, and take channels that lie together");
     if (axis == rank - 1) {
         l->first_channel = (int)a->begin;
-    } else if (axis == 1) {
-        l->pad_top = (int)a->begin;
-        l->stride_h = (int)a->step;
-    } else {
+    } else if (axis == rank - 2) {
         l->pad_left = (int)a->begin;
         l->stride_w = (int)a->step;
+    } else {
+        l->pad_top = (int)a->begin;
+        l->stride_h = (int)a->step;
     }
-    return DC_OK;
 }
 
 // Pools, and sums of two: one layer with a ReLU behind it, perhaps.
@@ -234,7 +237,7 @@ static enum dc_status lower_simple(struct lowering *w, int i, struct dc_ilayer *
         l->first_channel = a->before;
     }
     if (l->op == DC_I_SLICE)
-        DC_TRY(set_slice(w, i, l));
+        set_slice(w, i, l);
     set_clamps(w, l, relu);
     return add_layer(w, l, i, end);
 }
@@ -272,6 +275,7 @@ static enum dc_status lower_node(struct lowering *w, int i)
         l.op = DC_I_INPUT;
         DC_TRY(find_grid(w, i, &l));
         set_clamps(w, &l, NONE);
+        w->model->sample = sample_of(node);
         return add_layer(w, &l, i, i);
     }
     if (node->op == &dc_op_fake_quantize || node->op == &dc_op_dropout) {

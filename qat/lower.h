@@ -8,6 +8,7 @@
 //   - a bias that would leave the accumulator's int32: the scale is raised until it fits and the
 //     codes are re-rounded. Where all channels share a scale, all are raised.
 // ReLU and ReLU6 become clamps: low = max(-128, zp), high = min(127, zp + round(6 / scale)).
+// A dense layer over the last axis of a map becomes a convolution of 1 x 1.
 // A value's grid is that of the fake_quantize it reaches without further arithmetic.
 
 #ifndef DC_QAT_LOWER_H

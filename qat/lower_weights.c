@@ -111,6 +111,15 @@ static void set_conv(struct dc_ilayer *l, const struct dc_conv_attributes *a,
     l->pad_right = a->pad_right;
 }
 
+// Over the last axis of a map a dense layer is a convolution of 1 x 1, whose weights OHWI are its
+// OI.
+static void set_dense(struct dc_ilayer *l)
+{
+    l->op = l->height * l->width == 1 ? DC_I_FULLY_CONNECTED : DC_I_CONV2D;
+    if (l->op == DC_I_CONV2D)
+        l->kernel_h = l->kernel_w = l->stride_h = l->stride_w = l->dilation_h = l->dilation_w = 1;
+}
+
 enum dc_status dc__lower_weights(struct dc_ilayer *layer, struct dc_arena *arena,
                                  const struct dc_node *node, const struct dc_node *norm,
                                  const struct dc_params *params, const struct dc_ilayer *input,
@@ -121,15 +130,10 @@ enum dc_status dc__lower_weights(struct dc_ilayer *layer, struct dc_arena *arena
     if (node->op == &dc_op_quantized_conv) {
         const struct dc_quantized_conv_attributes *a = node->attributes;
         set_conv(layer, &a->conv, input);
-        if (layer->op == DC_I_CONV2D && a->conv.groups != 1)
-            return dc_fail(error, DC_ERR_CONFIG,
-                           "layer '%s': a convolution in %d groups has no integer form; 1 group or "
-                           "one a channel",
-                           node->name, a->conv.groups);
         has_bias = a->conv.bias;
     } else {
         const struct dc_quantized_dense_attributes *a = node->attributes;
-        layer->op = DC_I_FULLY_CONNECTED;
+        set_dense(layer);
         has_bias = a->dense.bias;
     }
     int kept;

@@ -37,9 +37,11 @@ struct dc_profile {
     void (*requantize)(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer,
                        const struct dc_ilayer *input);
 
-    // codes = a + b, elementwise; sums receives the sum before its requantization.
+    // codes = a + b, elementwise; sums receives the sum before its requantization. first: which of
+    // the layer's values codes[0] is.
     void (*add)(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
-                const struct dc_ilayer *layer, int zero_point_a, int zero_point_b, int count);
+                const struct dc_ilayer *layer, int zero_point_a, int zero_point_b, int64_t first,
+                int count);
 
     // accumulators[c]: sum of (code - zero point) over all positions.
     void (*mean)(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer,
@@ -58,6 +60,10 @@ double dc_dense_factor(const struct dc_ilayer *layer, const struct dc_ilayer *in
 // Where ops round by "double_up": how many of the first channels send the ties of their second
 // rounding upward; the others send them away from zero.
 int dc_upward_channels(const struct dc_ilayer *layer);
+
+// Of an addition that rounds by "double_blocks": how many of its first values lie in whole blocks,
+// whose operands are rounded once.
+int64_t dc_block_values(const struct dc_ilayer *layer);
 
 // What "double_up" adds to the rescaled sum of a mean's codes.
 int dc_mean_offset(const struct dc_ilayer *layer, const struct dc_ilayer *input);

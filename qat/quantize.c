@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "qat/imodel.h"
+
 #define DEFAULT_CONSTANT   0.01f
 #define DEFAULT_PERCENTILE 0.9999
 
@@ -125,11 +127,41 @@ static enum dc_status refuse(const struct pass *p, int i, const char *why)
                    node->op->name, why);
 }
 
+// Integers see a value as [height, width, channels] (imodel.h).
+static enum dc_status check_slice(const struct pass *p, int i)
+{
+    const struct dc_slice_attributes *a = p->from->nodes[i].attributes;
+    const int rank = p->from->nodes[i].shape.rank, axis = a->axis < 0 ? a->axis + rank : a->axis;
+    if (a->step < 1 || (axis == rank - 1 && a->step != 1))
+        return refuse(p, i, "slices of integers go forward, and take channels that lie together");
+    if (axis < rank - 2 && rank != 4)
+        return refuse(p, i, "integers are sliced along channels, width or height");
+    return DC_OK;
+}
+
+static enum dc_status check_groups(const struct pass *p, int i)
+{
+    const struct dc_node *node = &p->from->nodes[i];
+    const struct dc_conv_attributes *a = node->attributes;
+    if (a->groups == 1 || a->groups == p->from->nodes[node->inputs[0]].shape.dims[3])
+        return DC_OK;
+    return dc_fail(p->error, DC_ERR_CONFIG,
+                   "layer '%s': a convolution in %d groups has no integer form; 1 group or one a "
+                   "channel",
+                   node->name, a->groups);
+}
+
 static enum dc_status check(const struct pass *p, int i)
 {
     const struct dc_node *node = &p->from->nodes[i];
     const int input = node->input_count ? node->inputs[0] : -1;
     const enum kind kind = kind_of(p, i);
+    if (node->input_count > DC_I_INPUTS_MAX)
+        return refuse(p, i, "integers are joined up to eight at a time");
+    if (node->op == &dc_op_slice)
+        DC_TRY(check_slice(p, i));
+    if (node->op == &dc_op_conv)
+        DC_TRY(check_groups(p, i));
     if (kind == REFUSED)
         return refuse(p, i, "it has no integer form");
     if (kind == SOURCE && node->dtype != DC_F32)
@@ -244,16 +276,6 @@ static int input_bits(const struct pass *p, int i)
     return p->bits[input];
 }
 
-static int64_t taps_of(const struct pass *p, int i)
-{
-    const struct dc_node *node = &p->from->nodes[i];
-    const struct dc_shape *in = &p->from->nodes[node->inputs[0]].shape;
-    if (node->op != &dc_op_conv)
-        return dc_shape_row(in);
-    const struct dc_conv_attributes *a = node->attributes;
-    return (int64_t)a->kernel_h * a->kernel_w * in->dims[in->rank - 1] / a->groups;
-}
-
 static struct dc_weight_quantizer weight_quantizer(const struct pass *p, int i, bool per_channel)
 {
     const struct dc_quantize_config *config = p->config;
@@ -281,7 +303,9 @@ static enum dc_status add_weighted(struct pass *p, int i, int *added)
     const int reader = goes_on(p, i) ? only_reader(p, i) : -1;
     const bool normalized = reader >= 0 && kind_of(p, reader) == NORM;
     const struct dc_weight_quantizer plain = weight_quantizer(p, i, true);
-    if (plain.accumulator_bits > 0 && dc_sum_limit(&plain) < (double)taps_of(p, i))
+    if (plain.accumulator_bits > 0 &&
+        dc_sum_limit(&plain) <
+            (double)dc_weight_taps(node->op, node, &p->from->nodes[node->inputs[0]].shape))
         return refuse(p, i, "its kernel has too many taps for so narrow an accumulator");
     if (node->op == &dc_op_conv) {
         if (normalized && p->config->conv_per_tensor && !p->config->folded)

@@ -12,7 +12,8 @@
 // network.
 //
 // Run it on the network before losses are appended. What has no integer form is DC_ERR_CONFIG and
-// names the layer: most functions, batch_norm or relu apart from a chain.
+// names the layer: most functions, batch_norm or relu apart from a chain, convolutions in groups.
+// What this pass takes, the lowering can.
 
 #ifndef DC_QAT_QUANTIZE_H
 #define DC_QAT_QUANTIZE_H

@@ -230,18 +230,27 @@ static void grow_memory(struct dc_op_memory *memory, const struct dc_node *node,
     memory->backward += scale_param(k) < 0 ? 0 : bytes;
 }
 
+int64_t dc_weight_taps(const struct dc_op *op, const struct dc_node *node,
+                       const struct dc_shape *in)
+{
+    struct dc_param_spec specs[DC_OP_PARAMS_MAX];
+    (void)op->declare(specs, node, in);
+    const struct dc_shape *weight = &specs[0].shape;
+    return dc_shape_product(weight, 0, weight->rank - 1);
+}
+
 static struct kernel conv_kernel(const struct dc_node *node, const struct dc_shape *in)
 {
     const struct dc_quantized_conv_attributes *a = node->attributes;
-    return (struct kernel){(int64_t)a->conv.kernel_h * a->conv.kernel_w * in->dims[3] /
-                               a->conv.groups,
-                           a->conv.filters, a->conv.bias, &a->weights};
+    return (struct kernel){dc_weight_taps(&dc_op_conv, node, in), a->conv.filters, a->conv.bias,
+                           &a->weights};
 }
 
 static struct kernel dense_kernel(const struct dc_node *node, const struct dc_shape *in)
 {
     const struct dc_quantized_dense_attributes *a = node->attributes;
-    return (struct kernel){in->dims[1], a->dense.units, a->dense.bias, &a->weights};
+    return (struct kernel){dc_weight_taps(&dc_op_dense, node, in), a->dense.units, a->dense.bias,
+                           &a->weights};
 }
 
 #define DC_QUANTIZED_OP(kind, flags_)                                                              \

@@ -75,10 +75,8 @@ static enum dc_status test_codes(int8_t **codes, int64_t *samples, struct dc_run
                                  const struct dc_stage *stage, const struct dc_imodel *model,
                                  struct dc_error *error)
 {
-    const struct dc_ilayer *input = &model->layers[0];
-    const struct dc_shape sample = DC_SHAPE(input->height, input->width, input->channels);
-    const struct dc_view view = dc_run_view(run, stage, &sample);
-    const int64_t size = dc_ilayer_size(input);
+    const struct dc_view view = dc_run_view(run, stage, &model->sample);
+    const int64_t size = dc_ilayer_size(&model->layers[0]);
     struct dc_loader *loader = NULL;
     *samples = run->test_source->count;
     *codes = dc_alloc((size_t)(*samples * size), error);

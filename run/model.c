@@ -328,9 +328,11 @@ static enum dc_status build(struct dc_model *model, const struct dc_yaml *root,
     }
     DC_TRY(dc_schema_defaults(&model_schema, &file, &decoder, error));
     DC_TRY(dc_schema_decode(&model_schema, &file, root, "model", true, &decoder, error));
-    if (file.input.count != 1 && file.input.count != 3)
+    if (file.input.count < 1 || file.input.count >= DC_RANK_MAX)
         return dc_fail_yaml(error, dc_yaml_get(root, "input"),
-                            "input is [height, width, channels] or [values]");
+                            "input is [height, width, channels], [values], or another list of at "
+                            "most %d sizes, the channels last",
+                            DC_RANK_MAX - 1);
     struct dc_shape shape = {.rank = file.input.count + 1, .dims = {DC_BATCH}};
     for (int i = 0; i < file.input.count; i++)
         model->sample.dims[i] = shape.dims[i + 1] = (int64_t)file.input.items[i];

@@ -32,7 +32,7 @@ struct dc_model {
     const char *name;
     struct dc_graph *graph;  // owned
     int input, output;       // nodes
-    struct dc_shape sample;  // [height, width, channels]
+    struct dc_shape sample;  // [height, width, channels], [values], [steps, channels] ...
     // Of an ONNX file, which owns graph and params; else NULL. It reads images of its own size,
     // which are resized for it.
     struct dc_onnx *onnx;

@@ -94,9 +94,7 @@ static enum dc_status open_bundle(struct any_predictor *p, struct dc_prediction 
     DC_TRY(dc_bundle_read(&model, NULL, bundle, error));
     for (int i = 0; i < model->count; i++)
         macs += dc_ilayer_macs(model, i);
-    const struct dc_ilayer *input = &model->layers[0];
-    const struct dc_shape sample = DC_SHAPE(input->height, input->width, input->channels);
-    p->view = dc_run_view(run, dc__bundle_stage(run, bundle), &sample);
+    p->view = dc_run_view(run, dc__bundle_stage(run, bundle), &model->sample);
     out->stage = bundle;
     out->arithmetic = model->profile->name;
     DC_TRY(dc_integer_predictor_create(&p->integers, run->ctx, model, dc__evaluation_rows(macs),
@@ -110,7 +108,7 @@ static enum dc_status predict(struct dc_prediction *out, struct dc_run *run,
                               const struct dc_source *source, int64_t limit, struct dc_error *error)
 {
     char want[DC_SHAPE_TEXT], have[DC_SHAPE_TEXT];
-    if (!dc_shape_equal(&p->view.sample, &source->sample) && !p->network.model.onnx)
+    if (!dc_sample_fits(&p->view.sample, &source->sample) && !p->network.model.onnx)
         return dc_fail(error, DC_ERR_DATA, "the network reads samples of %s, the data has %s",
                        dc_shape_text(want, &p->view.sample), dc_shape_text(have, &source->sample));
     out->samples = limit > 0 && limit < source->count ? limit : source->count;

@@ -56,6 +56,25 @@ static void text_is_what_messages_show(void **state)
     assert_true(strlen(dc_shape_text(text, &wide)) < DC_SHAPE_TEXT);
 }
 
+static void samples_are_images(void **state)
+{
+    (void)state;
+    static const struct {
+        struct dc_shape sample, image;
+    } cases[] = {
+        {{1, {5}}, {3, {1, 1, 5}}},
+        {{2, {20, 3}}, {3, {1, 20, 3}}},
+        {{3, {28, 27, 3}}, {3, {28, 27, 3}}},
+        {{4, {2, 3, 4, 5}}, {3, {6, 4, 5}}},
+        {{7, {2, 3, 1, 2, 1, 4, 5}}, {3, {12, 4, 5}}},
+        {{0, {0}}, {3, {1, 1, 1}}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct dc_shape image = dc_shape_image(&cases[i].sample);
+        assert_true(dc_shape_equal(&image, &cases[i].image));
+    }
+}
+
 static void types_have_their_sizes(void **state)
 {
     (void)state;
@@ -72,6 +91,7 @@ int main(void)
         cmocka_unit_test(shapes_count_their_values),
         cmocka_unit_test(shapes_compare_by_rank_and_dimensions),
         cmocka_unit_test(the_batch_is_filled_in),
+        cmocka_unit_test(samples_are_images),
         cmocka_unit_test(text_is_what_messages_show),
         cmocka_unit_test(types_have_their_sizes),
     };

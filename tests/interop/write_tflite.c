@@ -186,6 +186,26 @@ static struct dc_imodel *rescaled(const struct dc_imodel *from, struct dc_random
     return m;
 }
 
+// Pairs of codes, added at scales that are far apart, or powers of two, whose sums are ties.
+static struct dc_imodel *pair_model(const char *profile, struct dc_random *random)
+{
+    struct dc_imodel *m = NULL;
+    while (!m) {
+        const bool ties = pick(random, 2) == 0;
+        const float widest = dc_random_between(random, 0.0f, 24.0f);
+        const float ratio = exp2f(ties ? rintf(widest) : widest);
+        struct test_pair pair = {.a = ties ? 0.25f : dc_random_between(random, 0.01f, 0.5f),
+                                 .zero_a = pick(random, 256) - 128,
+                                 .zero_b = pick(random, 256) - 128,
+                                 .zero_sum = pick(random, 256) - 128};
+        pair.b = pair.a / ratio;
+        pair.sum = ties ? pair.a * exp2f((float)pick(random, 4))
+                        : pair.a * dc_random_between(random, 0.5f, 3.0f);
+        m = test_pair_model(dc_profile_find(profile), &pair, 5 + pick(random, 30), 11);
+    }
+    return m;
+}
+
 // Of several ops, or of one; an addition has a convolution before it, so that its scales differ.
 static struct dc_imodel *random_model(const char *profile, uint64_t seed, enum dc_iop op,
                                       struct dc_random *random)
@@ -193,6 +213,10 @@ static struct dc_imodel *random_model(const char *profile, uint64_t seed, enum d
     struct dc_imodel *m = NULL;
     dc_random_start(random, 11, DC_PURPOSE_TEST, 0, seed);
     assert_non_null(dc_profile_find(profile));
+    if (op == DC_I_ADD && seed % 2 == 1) {
+        printf("sum pairs - -\n");
+        return pair_model(profile, random);
+    }
     assert_int_equal(dc_imodel_create(&m, "random", "", dc_profile_find(profile), NULL), DC_OK);
     const bool wide = op == DC_I_SOFTMAX || op == DC_I_MEAN;
     const int least = wide ? 2 : 6;  // TFLM's memory is short

@@ -268,11 +268,45 @@ static void plane_add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_
     }
 }
 
+// QLinearAdd: y = q_a r_a + (q_b r_b + f), each sum fused with its product, f likewise but that the
+// product of the second zero point is rounded first.
+static void fused_add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b, float b_scale,
+                      int b_zero_point, int count, const struct oracle_layer *l)
+{
+    const float first = narrow((double)l->in_scale / (double)l->out_scale);
+    const float second = narrow((double)b_scale / (double)l->out_scale);
+    const float share = narrow((double)second * b_zero_point);
+    const float zeros = oracle_fused((float)l->in_zero_point, first, share);
+    const float offset = narrow((double)l->out_zero_point - (double)zeros);
+    for (int i = 0; i < count; i++) {
+        const float inner = oracle_fused((float)b[i], second, offset);
+        const int64_t code = nearest_even((double)oracle_fused((float)a[i], first, inner));
+        sums[i] = (int32_t)(code - l->out_zero_point);
+        codes[i] = clamp(code, l);
+    }
+}
+
+// In whole blocks of 16 LiteRT's vectors shift an operand by 20 bits and its multiplier's exponent
+// at once, downward, and round the product; what is left behind them rounds twice.
+static int64_t operand(int64_t v, double factor, bool in_block, const struct oracle_layer *l)
+{
+    int32_t m, s;
+    oracle_multiplier(&m, &s, factor, false);
+    if (!in_block)
+        return rescaled(v * 1048576, m, s, l);
+    const wide shifted = s < -20 ? floor_divide(v, power(-20 - s)) : (wide)v * power(20 + s);
+    return (int64_t)nearest_up(shifted * m, power(31));
+}
+
 void oracle_integer_add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
                         float b_scale, int b_zero_point, int count, const struct oracle_layer *l)
 {
     if (l->delegate) {
         plane_add(codes, sums, a, b, b_scale, b_zero_point, count, l);
+        return;
+    }
+    if (l->fused) {
+        fused_add(codes, sums, a, b, b_scale, b_zero_point, count, l);
         return;
     }
     for (int i = 0; i < count && l->even; i++) {
@@ -288,7 +322,15 @@ void oracle_integer_add(int8_t *codes, int32_t *sums, const int8_t *a, const int
     int32_t m[2], s[2];
     oracle_multiplier(&m[0], &s[0], (double)l->in_scale / (2.0 * largest), l->single);
     oracle_multiplier(&m[1], &s[1], (double)b_scale / (2.0 * largest), l->single);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && l->vectors; i++) {
+        const bool in_block = i < count - count % 16;
+        const int64_t sum =
+            operand(a[i] - l->in_zero_point, (double)l->in_scale / (2.0 * largest), in_block, l) +
+            operand(b[i] - b_zero_point, (double)b_scale / (2.0 * largest), in_block, l);
+        sums[i] = (int32_t)sum;
+        codes[i] = requantized(sum, 2.0 * largest / (1048576.0 * (double)l->out_scale), l);
+    }
+    for (int i = 0; i < count && !l->vectors; i++) {
         const int64_t first = (int64_t)(a[i] - l->in_zero_point) * 1048576;
         const int64_t second = (int64_t)(b[i] - b_zero_point) * 1048576;
         const int64_t sum = rescaled(first, m[0], s[0], l) + rescaled(second, m[1], s[1], l);

@@ -23,7 +23,9 @@ struct oracle_layer {
     bool delegate;  // with even: additions, means and averages as LiteRT computes them
     bool dense_away;  // fully connected: one double factor, half away from zero
     bool vectors;     // twice, the second time with ties up in the channels that vectors compute:
-                      // all, of depthwise in blocks of 8, of means in blocks of 16; not additions
+                   // all, of depthwise in blocks of 8, of means in blocks of 16; of additions those
+                   // in blocks of 16 of all values, whose operands are rounded once
+    bool fused;  // with even: additions by fused multiply-adds, ties to even codes
     int in_h, in_w, in_c, out_h, out_w, out_c;
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     float in_scale, out_scale;
@@ -40,6 +42,8 @@ void oracle_integer_conv(int8_t *codes, int32_t *sums, const int8_t *x, const in
 void oracle_integer_dense(int8_t *codes, int32_t *sums, const int8_t *x, const int8_t *weights,
                           const int32_t *biases, const float *scales, bool per_channel, int inputs,
                           const struct oracle_layer *layer);
+// a * b + c, rounded to float32 once. |a| is at most 128, or 0.
+float oracle_fused(float a, float b, float c);
 // The second operand has scale b_scale; in_scale is the first's.
 void oracle_integer_add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
                         float b_scale, int b_zero_point, int count,

@@ -35,7 +35,10 @@ struct oracle_layer test_describe(const struct dc_imodel *m, const struct dc_ila
     const bool shifts = strncmp(m->profile->name, "pot-", 4) == 0;
     const bool delegate = strcmp(m->profile->name, "litert-xnnpack") == 0 ||
                           strcmp(m->profile->name, "litert-arm64") == 0;
-    return (struct oracle_layer){.single = strcmp(m->profile->name, "ruy") == 0 || shifts,
+    const struct dc_ilayer *other = &m->layers[l->inputs[l->op == DC_I_ADD]];
+    return (struct oracle_layer){.fused = strcmp(m->profile->name, "onnxruntime") == 0 &&
+                                          l->bits > 4 && x->bits > 4 && other->bits > 4,
+                                 .single = strcmp(m->profile->name, "ruy") == 0 || shifts,
                                  .to_even = strcmp(m->profile->name, "pot-half-even") == 0,
                                  .even = strcmp(m->profile->name, "onnxruntime") == 0 || delegate,
                                  .delegate = delegate,

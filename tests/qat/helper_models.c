@@ -250,3 +250,71 @@ struct dc_imodel *test_every_op_model(const struct dc_profile *profile, uint64_t
 #undef LAYER
     return m;
 }
+
+static enum dc_status add_full_range(int *index, struct dc_imodel *m, struct dc_ilayer l)
+{
+    l.bits = 8;
+    l.clamp_low = -128;
+    l.clamp_high = 127;
+    return dc_imodel_add(m, &l, index, NULL);
+}
+
+// Channel `which` of the input at another scale: a convolution whose factor is 1.
+static int operand(struct dc_imodel *m, int which, float scale, int zero_point)
+{
+    const struct dc_ilayer *x = &m->layers[0];
+    int index = -1;
+    struct dc_ilayer l = {.name = which ? "b0" : "a0",
+                          .op = DC_I_SLICE,
+                          .input_count = 1,
+                          .height = x->height,
+                          .width = x->width,
+                          .channels = 1,
+                          .scale = x->scale,
+                          .stride_h = 1,
+                          .stride_w = 1,
+                          .first_channel = which};
+    assert_int_equal(add_full_range(&index, m, l), DC_OK);
+    l.name = which ? "b" : "a";
+    l.op = DC_I_CONV2D;
+    l.inputs[0] = index;
+    l.scale = scale;
+    l.zero_point = zero_point;
+    l.first_channel = 0;
+    l.kernel_h = l.kernel_w = l.dilation_h = l.dilation_w = 1;
+    l.weight_bits = 8;
+    l.weights = (const int8_t[]){1};
+    l.biases = (const int32_t[]){-zero_point};
+    l.weight_scales = &scale;
+    assert_int_equal(add_full_range(&index, m, l), DC_OK);
+    return index;
+}
+
+struct dc_imodel *test_pair_model(const struct dc_profile *profile, const struct test_pair *pair,
+                                  int height, int width)
+{
+    struct dc_imodel *m = NULL;
+    int index;
+    const struct dc_ilayer input = {.name = "x",
+                                    .op = DC_I_INPUT,
+                                    .height = height,
+                                    .width = width,
+                                    .channels = 2,
+                                    .scale = 1.0f};
+    assert_int_equal(dc_imodel_create(&m, "sum", "", profile, NULL), DC_OK);
+    assert_int_equal(add_full_range(&index, m, input), DC_OK);
+    const int a = operand(m, 0, pair->a, pair->zero_a), b = operand(m, 1, pair->b, pair->zero_b);
+    const struct dc_ilayer sum = {.name = "sum",
+                                  .op = DC_I_ADD,
+                                  .input_count = 2,
+                                  .inputs = {a, b},
+                                  .height = height,
+                                  .width = width,
+                                  .channels = 1,
+                                  .scale = pair->sum,
+                                  .zero_point = pair->zero_sum};
+    if (add_full_range(&index, m, sum) == DC_OK)
+        return m;
+    dc_imodel_free(m);
+    return NULL;
+}

@@ -20,6 +20,15 @@ struct dc_imodel *test_one_layer_model(const struct dc_profile *profile, int hei
                                        int channels, const struct dc_ilayer *wanted,
                                        struct dc_random *random);
 
+// Two channels of height x width codes, brought to scales and zero points of their own, code for
+// code, and added. NULL: the profile does not take these scales.
+struct test_pair {
+    float a, b, sum;
+    int zero_a, zero_b, zero_sum;
+};
+struct dc_imodel *test_pair_model(const struct dc_profile *profile, const struct test_pair *pair,
+                                  int height, int width);
+
 // Every op at least once: conv, depthwise (with a multiplier), pools, add, pad, concat, mean,
 // reshape, both kinds of fully connected. Input 13x11x3, output 7 codes.
 struct dc_imodel *test_every_op_model(const struct dc_profile *profile, uint64_t seed);

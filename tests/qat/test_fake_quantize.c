@@ -215,6 +215,12 @@ static void quantized_ops_are_float_ops_on_rounded_weights(void **state)
             {11, true}, {.per_channel = per_channel, .bits = 8}};
         compare_with_float(&dc_op_quantized_dense, &dc_op_dense, &dense, DC_SHAPE(9, 30), 30, 11,
                            9 * 11, per_channel);
+        compare_with_float(&dc_op_quantized_dense, &dc_op_dense, &dense, DC_SHAPE(9, 1, 1, 30), 30,
+                           11, 9 * 11, per_channel);
+        compare_with_float(&dc_op_quantized_dense, &dc_op_dense, &dense, DC_SHAPE(3, 31, 5), 5, 11,
+                           3 * 31 * 11, per_channel);
+        compare_with_float(&dc_op_quantized_dense, &dc_op_dense, &dense, DC_SHAPE(2, 3, 2, 4, 5), 5,
+                           11, 2 * 24 * 11, per_channel);
     }
 }
 

@@ -19,14 +19,15 @@
 #include "qat/quantize.h"
 #include "tests/qat/helper_graphs.h"
 
-// Scales are powers of two: so is every multiplier, that of a mean but for its count.
+// Scales are powers of two: so is every multiplier, that of a mean but for its count, and but for
+// the offset of a fused addition.
 static void shifts_alone(const struct dc_imodel *m)
 {
     for (int i = 0; i < m->count; i++) {
         const struct dc_ilayer *l = &m->layers[i];
         int exponent;
         assert_true(frexpf(l->scale, &exponent) == 0.5f);
-        for (int k = 0; k < l->rescales && l->op != DC_I_MEAN; k++)
+        for (int k = 0; k < l->rescales - l->fused && l->op != DC_I_MEAN; k++)
             assert_true((l->multipliers[k] & (l->multipliers[k] - 1)) == 0);
     }
 }

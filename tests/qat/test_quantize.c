@@ -212,15 +212,21 @@ static void what_has_no_integers_is_refused(void **state)
     int at;
     struct dc_graph *q = NULL;
     const struct dc_quantize_config config = {.observer = DC_OBSERVER_MIN_MAX};
-    for (int trial = 0; trial < 3; trial++) {
-        struct dc_graph *g = test_start(4, 4, 2);
-        const int conv = test_add_conv(g, "conv", 0, 2, 1, 1, 1, false);
+    const struct dc_slice_attributes gaps = {.axis = -1, .begin = 0, .end = 4, .step = 2},
+                                     back = {.axis = 1, .begin = 3, .end = 0, .step = -1};
+    for (int trial = 0; trial < 6; trial++) {
+        struct dc_graph *g = test_start(4, 4, 4);
+        const int conv = test_add_conv(g, "conv", 0, 4, 1, 1, 1, false);
         int output;
         if (trial == 0)
             output = test_add(g, "bad", &dc_op_softmax, &(struct dc_softmax_attributes){.axis = -2},
                               conv, -1);
         else if (trial == 1)
             output = test_add_norm(g, "bad", 0);
+        else if (trial == 2)
+            output = test_add_conv(g, "bad", conv, 4, 1, 1, 2, false);  // in two groups
+        else if (trial < 5)
+            output = test_add(g, "bad", &dc_op_slice, trial == 3 ? &gaps : &back, conv, -1);
         else
             output = test_add(g, "end", &dc_op_add, NULL, conv,
                               test_add(g, "bad", &dc_op_relu, NULL, conv, -1));
