@@ -8,11 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -65,36 +67,47 @@ static char *path_in(const struct verifier *v, const char *name, int part)
                            : dc_arena_printf(v->arena, v->error, "%s/%s.%d", v->work, name, part);
 }
 
-// Starts a program with the files as its standard input and output (NULL: inherited).
+// Starts a program with the files as its standard input and output (NULL: inherited), in a process
+// group of its own: a stop ends it together with what it started.
 static enum dc_status start(pid_t *pid, char *const argv[], const char *in, const char *out,
                             struct dc_error *error)
 {
     posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
     int failed = posix_spawn_file_actions_init(&actions);
     if (failed)
         return dc_fail(error, DC_ERR_MEMORY, "cannot start %s: %s", argv[0], strerror(failed));
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
     if (in)
         failed = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, in, O_RDONLY, 0);
     if (out && !failed)
         failed = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out,
                                                   O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (!failed)
-        failed = posix_spawnp(pid, argv[0], &actions, NULL, argv, environ);
+        failed = posix_spawnp(pid, argv[0], &actions, &attributes, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
     if (failed)
         return dc_fail(error, DC_ERR_VERIFY, "cannot start %s: %s", argv[0], strerror(failed));
     return DC_OK;
 }
 
-// The exit code, or 128 plus the signal.
-static int finish(pid_t pid)
+// *code: that of the exit, or 128 plus the signal. A stop ends the process: DC_ERR_STOPPED.
+static enum dc_status finish(int *code, const struct verifier *v, pid_t pid)
 {
+    const struct timespec moment = {.tv_nsec = 2000000};
     int status = 0;
-    while (waitpid(pid, &status, 0) < 0) {
-        if (errno != EINTR)
-            return -1;
+    pid_t ended;
+    while ((ended = waitpid(pid, &status, WNOHANG)) == 0 && !dc_stop_requested(v->ctx))
+        nanosleep(&moment, NULL);
+    if (ended == 0) {
+        kill(-pid, SIGKILL);
+        waitpid(pid, &status, 0);
+        return dc_check_stop(v->ctx->stop, v->error);
     }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    *code = ended < 0 ? -1 : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return DC_OK;
 }
 
 static enum dc_status compile(struct verifier *v, const char *compiler)
@@ -128,7 +141,8 @@ static enum dc_status compile(struct verifier *v, const char *compiler)
                                    i ? " " : "", argv[i]);
     pid_t pid;
     DC_TRY(start(&pid, argv, "/dev/null", NULL, v->error));
-    const int code_of_exit = finish(pid);
+    int code_of_exit;
+    DC_TRY(finish(&code_of_exit, v, pid));
     if (code_of_exit != 0)
         return dc_fail(v->error, DC_ERR_VERIFY, "%s: the compiler refused it (exit %d): %s", code,
                        code_of_exit, v->report->compiler);
@@ -161,8 +175,11 @@ static enum dc_status run_program(struct verifier *v, int8_t *outputs, const int
         started += status == DC_OK;
     }
     for (int p = 0; p < started; p++) {
-        const int code = finish(pids[p]);
-        if (status == DC_OK && code == SELFTEST_FAILED)
+        int code = 0;
+        const enum dc_status waited = finish(&code, v, pids[p]);
+        if (waited != DC_OK)
+            status = waited;
+        else if (status == DC_OK && code == SELFTEST_FAILED)
             status = dc_fail(v->error, DC_ERR_VERIFY, "%s_selftest() fails", v->name);
         else if (status == DC_OK && code != 0)
             status = dc_fail(v->error, DC_ERR_VERIFY, "the compiled program ended with code %d",
@@ -271,6 +288,21 @@ static enum dc_status make_work(struct verifier *v)
     return dc_folder_mark(work, names, v->error);
 }
 
+// A few samples a thread at a time, so that a stop is obeyed.
+static enum dc_status run_engine(const struct verifier *v, struct dc_engine *engine,
+                                 int8_t *outputs, const int8_t *inputs, int64_t samples)
+{
+    const int64_t in_size = dc_ilayer_size(&v->model->layers[0]);
+    const int64_t out_size = dc_ilayer_size(dc_imodel_output(v->model));
+    const int64_t step = 8 * (int64_t)v->ctx->threads;
+    for (int64_t done = 0; done < samples; done += step) {
+        const int64_t rows = samples - done < step ? samples - done : step;
+        DC_TRY(dc_check_stop(v->ctx->stop, v->error));
+        dc_engine_run(engine, outputs + done * out_size, inputs + done * in_size, rows);
+    }
+    return DC_OK;
+}
+
 static enum dc_status verify(struct verifier *v, const int8_t *inputs, int64_t samples,
                              const char *compiler)
 {
@@ -291,9 +323,9 @@ static enum dc_status verify(struct verifier *v, const int8_t *inputs, int64_t s
     DC_TRY(compile(v, compiler));
     DC_TRY(run_program(v, theirs, inputs, samples));
     DC_TRY(dc_engine_create(&engine, v->ctx, v->model, v->error));
-    dc_engine_run(engine, ours, inputs, samples);
+    const enum dc_status status = run_engine(v, engine, ours, inputs, samples);
     dc_engine_free(engine);
-    return compare(v, ours, theirs, samples);
+    return status == DC_OK ? compare(v, ours, theirs, samples) : status;
 }
 
 enum dc_status dc_verify_bundle(const struct dc_ctx *ctx, const char *directory,

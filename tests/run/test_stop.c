@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -127,6 +129,56 @@ static void adaround_stops(void **state)
     }
 }
 
+// Dead but not yet waited for does not count.
+static bool is_running(pid_t pid)
+{
+    char path[64], state = 'Z';
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return false;
+    if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+        state = 'Z';
+    fclose(file);
+    return state != 'Z';
+}
+
+// A compiler that takes no signal but the last, and what it started: nothing of them is left.
+static void verification_stops(void **state)
+{
+    (void)state;
+    char script[1024], environment[600];
+    DECANT(&outcome, NULL, "run", test_path("export.yaml"), "--run", test_path("exported"),
+           "--quiet");
+    assert_int_equal(outcome.exit_code, 0);
+    snprintf(script, sizeof script,
+             "#!/bin/sh\ntrap '' INT TERM HUP USR1\nsleep 1000 &\necho $$ $! > %s\nwait\n",
+             test_path("pids"));
+    tiny_text(test_path("compiler"), script);
+    assert_int_equal(chmod(test_path("compiler"), 0700), 0);
+    snprintf(environment, sizeof environment, "CC=%s", test_path("compiler"));
+    for (int i = 0; i < SIGNALS; i++) {
+        char *pids = NULL;
+        for (double seconds = 0.3; !pids && seconds < 60.0; seconds *= 2.0) {
+            struct child how = after(i, seconds);
+            how.environment = environment;
+            DECANT(&outcome, &how, "verify", test_path("exported/bundle/int8"));
+            pids = was_stopped() ? tiny_read(test_path("pids"), NULL) : NULL;
+        }
+        assert_non_null(pids);
+        char *rest = pids;
+        for (int k = 0; k < 2; k++) {
+            const pid_t pid = (pid_t)strtol(rest, &rest, 10);
+            assert_true(pid > 1);
+            for (int wait = 0; is_running(pid) && wait < 100; wait++)
+                usleep(10000);
+            assert_false(is_running(pid));
+        }
+        free(pids);
+        assert_int_equal(remove(test_path("pids")), 0);
+    }
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -154,6 +206,7 @@ int main(void)
         cmocka_unit_test(validation_stops_and_goes_on),
         cmocka_unit_test(evaluation_stops),
         cmocka_unit_test(adaround_stops),
+        cmocka_unit_test(verification_stops),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
