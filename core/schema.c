@@ -52,7 +52,8 @@ enum dc_status dc_field_number(double *value, const struct dc_field *field,
     if (node->quoted || !dc_expression(value, node->text, decoder->variables, &problem))
         return dc_fail_yaml(error, node, "'%s' must be a number, not '%s'%s%s", field->key,
                             node->text, problem ? ": " : "", problem ? problem : "");
-    const bool whole = field->type == DC_FIELD_INT || field->type == DC_FIELD_INTEGERS;
+    const bool whole = field->type == DC_FIELD_INT || field->type == DC_FIELD_INT32 ||
+                       field->type == DC_FIELD_INTEGERS;
     if (whole && (*value != rint(*value) || fabs(*value) > WHOLE_MAX))
         return dc_fail_yaml(error, node, "'%s' must be a whole number, not %s", field->key,
                             node->text);
@@ -209,6 +210,10 @@ static enum dc_status decode_field(const struct dc_field *field, void *base,
         return decode_bytes(at, field, node, error);
     case DC_FIELD_REAL:
         return dc_field_number(at, field, node, decoder, error);
+    case DC_FIELD_INT32:
+        DC_TRY(dc_field_number(&number, field, node, decoder, error));
+        *(int *)at = (int)number;
+        return DC_OK;
     case DC_FIELD_FLOAT:
         DC_TRY(dc_field_number(&number, field, node, decoder, error));
         *(float *)at = (float)number;
@@ -396,6 +401,9 @@ static void write_field(const struct dc_field *field, struct dc_text_buffer *out
         break;
     case DC_FIELD_REAL:
         write_number(out, *(const double *)at);
+        break;
+    case DC_FIELD_INT32:
+        dc_text_append(out, "%d", *(const int *)at);
         break;
     case DC_FIELD_FLOAT:
         write_float(out, *(const float *)at);

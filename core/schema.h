@@ -16,6 +16,7 @@ enum dc_field_type {
     DC_FIELD_TEXT,     // const char *
     DC_FIELD_PATH,     // const char *: absolute; given relative to the file that names it
     DC_FIELD_INT,      // int64_t
+    DC_FIELD_INT32,    // int
     DC_FIELD_BYTES,    // int64_t: a whole number, perhaps with KiB, MiB, GiB or TiB behind it
     DC_FIELD_REAL,     // double
     DC_FIELD_FLOAT,    // float

@@ -1,21 +1,32 @@
-// Owns the keys of layers and how they become ops' attributes. Padding by name is resolved here:
-// `same` is TensorFlow's (the extra row or column after), a number is PyTorch's.
+// Owns the kinds of layers: the keys of each, and how they become an op's attributes. Padding by
+// name is resolved here: `same` is TensorFlow's (the extra row or column after), a number is
+// PyTorch's.
+//
+// A new layer is a row in `kinds`; where its keys are its op's attributes, nothing else.
 
 #include "run/layer.h"
 
+#include <assert.h>
 #include <math.h>
+#include <stdalign.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "core/ops/ops.h"
 
+struct padding {
+    enum { PADDING_EXPLICIT, PADDING_SAME } kind;
+    int top, bottom, left, right;
+};
+
 static enum dc_status decode_padding(const struct dc_decoder *decoder, void *field,
                                      const struct dc_yaml *node, struct dc_error *error)
 {
-    struct dc_padding *padding = field;
+    struct padding *padding = field;
     const bool word = node->kind == DC_YAML_SCALAR;
-    *padding = (struct dc_padding){0};
+    *padding = (struct padding){0};
     if (word && strcmp(node->text, "same") == 0)
-        padding->kind = DC_PADDING_SAME;
+        padding->kind = PADDING_SAME;
     if (word && (strcmp(node->text, "same") == 0 || strcmp(node->text, "valid") == 0))
         return DC_OK;
     const int count = word ? 1 : node->count;
@@ -40,43 +51,6 @@ static enum dc_status decode_padding(const struct dc_decoder *decoder, void *fie
     return DC_OK;
 }
 
-#define KEY(k, t, m, d, low, high, h)                                                              \
-    DC_FIELD(dc_layer, k, t, m, d, .minimum = (low), .maximum = (high), .help = (h))
-
-#define PAIR(k, m, d, h)                                                                           \
-    DC_FIELD(dc_layer, k, INTEGERS, m, d, .minimum = 1, .maximum = 1024, .most = 2, .help = (h))
-
-// The first three are every layer's.
-static const struct dc_field keys[] = {
-    KEY("name", TEXT, name, "", 0, 0, "name of the layer"),
-    KEY("from", TEXTS, from, "[]", 0, 0, "layers it reads; default: the one before"),
-    KEY("when", BOOL, when, "true", 0, 0, "the layer is left out where this is 0"),
-    KEY("filters", INT, filters, NULL, 1, 65536, "output channels"),
-    PAIR("kernel", kernel, NULL, "window size, or [height, width]"),
-    PAIR("stride", stride, "[]",
-         "stride, or [vertical, horizontal]; default 1, of pooling the window's size"),
-    PAIR("dilation", dilation, "1", "distance of the kernel's taps"),
-    KEY("groups", INT, groups, "1", 1, 65536, "groups of channels"),
-    KEY("multiplier", INT, multiplier, "1", 1, 64, "output channels an input channel"),
-    DC_FIELD(dc_layer, "padding", CUSTOM, padding, "valid", .decode = decode_padding,
-             .help = "same, valid, a number, or [top, bottom, left, right]"),
-    KEY("channels_before", INT, channels_before, "0", 0, 65536, "channels of zeros"),
-    KEY("channels_after", INT, channels_after, "0", 0, 65536, "channels of zeros"),
-    KEY("bias", BOOL, bias, "true", 0, 0, "add a bias; false before batch_norm"),
-    KEY("count_padding", BOOL, count_padding, "false", 0, 0,
-        "average pooling: padding counts as values of 0"),
-    KEY("units", INT, units, NULL, 1, 1048576, "outputs"),
-    KEY("epsilon", REAL, epsilon, "1e-5", 1e-12, 1, "added to the variance"),
-    KEY("momentum", REAL, momentum, "0.1", 0, 1, "share of the batch in the running statistics"),
-    KEY("rate", REAL, rate, "0.5", 0, 0.99, "share of values set to 0 in training"),
-    KEY("axis", INT, axis, "-1", -7, 7, "axis; -1: channels"),
-    KEY("begin", INT, begin, "0", 0, 1e9, "first index"),
-    KEY("end", INT, end, NULL, 1, 1e9, "index behind the last"),
-    KEY("step", INT, step, "1", 1, 1e6, "distance of the indices kept"),
-    KEY("shape", INTEGERS, shape, NULL, -1, 1e9, "new dimensions without the batch; one may be -1"),
-};
-enum { KEYS = sizeof keys / sizeof keys[0], COMMON_KEYS = 3 };
-
 static int pick(const struct dc_numbers *numbers, int i, int fallback)
 {
     return numbers->count == 0 ? fallback : (int)numbers->items[i < numbers->count ? i : 0];
@@ -90,125 +64,212 @@ static void same_padding(int *before, int *after, int64_t in, int kernel, int st
     *after = total > 0 ? (int)(total - total / 2) : 0;
 }
 
-// Four explicit numbers for the input at hand.
-static struct dc_padding resolve_padding(const struct dc_layer *l, const struct dc_shape *in,
-                                         const int kernel[2], const int stride[2])
-{
-    struct dc_padding p = l->padding;
-    if (p.kind == DC_PADDING_SAME && in->rank == 4) {
-        same_padding(&p.top, &p.bottom, in->dims[1], kernel[0], stride[0],
-                     pick(&l->dilation, 0, 1));
-        same_padding(&p.left, &p.right, in->dims[2], kernel[1], stride[1],
-                     pick(&l->dilation, 1, 1));
-    }
-    return p;
-}
-
-// Attributes of whichever op a layer becomes.
-union attributes {
-    struct dc_conv_attributes conv;
-    struct dc_pool_attributes pool;
-    struct dc_dense_attributes dense;
-    struct dc_batch_norm_attributes batch_norm;
-    struct dc_dropout_attributes dropout;
-    struct dc_concat_attributes concat;
-    struct dc_slice_attributes slice;
-    struct dc_reshape_attributes reshape;
-    struct dc_pad_attributes pad;
+// The window of a convolution or a pool, as it is stated: a pair may be one number, or absent.
+struct window_keys {
+    struct dc_numbers kernel, stride, dilation;
+    struct padding padding;
 };
 
-static bool takes(const struct dc_layer_kind *kind, const char *key)
+// And for an input at hand.
+struct window {
+    int kernel[2], stride[2], dilation[2];
+    struct padding padding;  // four explicit numbers
+};
+
+static struct window resolve_window(const struct window_keys *keys, const int default_stride[2],
+                                    const struct dc_shape *in)
 {
-    const size_t length = strlen(key);
-    for (const char *at = kind->keys; (at = strstr(at, key)); at += length)
-        if ((at == kind->keys || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
-            return true;
-    return false;
+    struct window w = {.padding = keys->padding};
+    struct padding *p = &w.padding;
+    for (int i = 0; i < 2; i++) {
+        w.kernel[i] = pick(&keys->kernel, i, 1);
+        w.stride[i] = pick(&keys->stride, i, default_stride ? default_stride[i] : w.kernel[i]);
+        w.dilation[i] = pick(&keys->dilation, i, 1);
+    }
+    if (p->kind == PADDING_SAME && in->rank == 4) {
+        same_padding(&p->top, &p->bottom, in->dims[1], w.kernel[0], w.stride[0], w.dilation[0]);
+        same_padding(&p->left, &p->right, in->dims[2], w.kernel[1], w.stride[1], w.dilation[1]);
+    }
+    return w;
 }
 
-static void fill_conv(struct dc_conv_attributes *a, const struct dc_layer_kind *kind,
-                      const struct dc_layer *l, const struct dc_shape *in, const int kernel[2],
-                      const int stride[2], const struct dc_padding *p)
+#define KEY(owner, key, type, standard, low, high, help_)                                          \
+    DC_FIELD(owner, #key, type, key, standard, .minimum = (low), .maximum = (high), .help = (help_))
+#define PAIR(owner, member, key, standard, help_)                                                  \
+    DC_FIELD(owner, key, INTEGERS, member, standard, .minimum = 1, .maximum = 1024, .most = 2,     \
+             .help = (help_))
+#define PADDING(owner, member)                                                                     \
+    DC_FIELD(owner, "padding", CUSTOM, member, "valid", .decode = decode_padding,                  \
+             .help = "same, valid, a number, or [top, bottom, left, right]")
+#define BIAS(owner) KEY(owner, bias, BOOL, "true", 0, 0, "add a bias; false before batch_norm")
+
+struct conv_keys {
+    struct window_keys window;
+    int filters, multiplier,
+        groups;  // multiplier: of depthwise convolutions, which have no filters
+    bool bias;
+};
+
+static void fill_conv(void *attributes, const void *keys, const struct dc_shape *in)
 {
+    static const int one[2] = {1, 1};
+    const struct conv_keys *k = keys;
+    const struct window w = resolve_window(&k->window, one, in);
     const int channels = (int)in->dims[in->rank - 1];
-    const int64_t multiplied = channels * l->multiplier;
-    const bool depthwise = takes(kind, "multiplier");
-    *a = (struct dc_conv_attributes){
-        .filters = (int)(!depthwise               ? l->filters
-                         : multiplied < INT32_MAX ? multiplied
-                                                  : INT32_MAX),
-        .kernel_h = kernel[0],
-        .kernel_w = kernel[1],
-        .stride_h = stride[0],
-        .stride_w = stride[1],
-        .dilation_h = pick(&l->dilation, 0, 1),
-        .dilation_w = pick(&l->dilation, 1, 1),
-        .groups = depthwise ? channels : (int)l->groups,
-        .pad_top = p->top,
-        .pad_bottom = p->bottom,
-        .pad_left = p->left,
-        .pad_right = p->right,
-        .bias = l->bias,
+    const int64_t multiplied = (int64_t)channels * k->multiplier;
+    const bool depthwise = k->filters == 0;
+    *(struct dc_conv_attributes *)attributes = (struct dc_conv_attributes){
+        .filters = !depthwise               ? k->filters
+                   : multiplied < INT32_MAX ? (int)multiplied
+                                            : INT32_MAX,
+        .kernel_h = w.kernel[0],
+        .kernel_w = w.kernel[1],
+        .stride_h = w.stride[0],
+        .stride_w = w.stride[1],
+        .dilation_h = w.dilation[0],
+        .dilation_w = w.dilation[1],
+        .groups = depthwise ? channels : k->groups,
+        .pad_top = w.padding.top,
+        .pad_bottom = w.padding.bottom,
+        .pad_left = w.padding.left,
+        .pad_right = w.padding.right,
+        .bias = k->bias,
     };
 }
 
-// For an input of this shape.
-static void fill(union attributes *a, const struct dc_layer_kind *kind, const struct dc_layer *l,
-                 const struct dc_shape *in)
+#define CONV_WINDOW                                                                                \
+    PAIR(conv_keys, window.kernel, "kernel", NULL, "window size, or [height, width]"),             \
+        PAIR(conv_keys, window.stride, "stride", "1", "stride, or [vertical, horizontal]"),        \
+        PAIR(conv_keys, window.dilation, "dilation", "1", "distance of the kernel's taps"),        \
+        PADDING(conv_keys, window.padding), BIAS(conv_keys)
+
+static const struct dc_field conv_fields[] = {
+    KEY(conv_keys, filters, INT32, NULL, 1, 65536, "output channels"),
+    KEY(conv_keys, groups, INT32, "1", 1, 65536, "groups of channels"),
+    CONV_WINDOW,
+};
+static const struct dc_field depthwise_fields[] = {
+    KEY(conv_keys, multiplier, INT32, "1", 1, 64, "output channels an input channel"),
+    CONV_WINDOW,
+};
+
+struct pool_keys {
+    struct window_keys window;
+    bool count_padding;
+};
+
+static void fill_pool(void *attributes, const void *keys, const struct dc_shape *in)
 {
-    const struct dc_op *op = kind->op;
-    const bool pools = op == &dc_op_max_pool || op == &dc_op_average_pool;
-    const int kernel[2] = {pick(&l->kernel, 0, 1), pick(&l->kernel, 1, 1)};
-    const int stride[2] = {pick(&l->stride, 0, pools ? kernel[0] : 1),
-                           pick(&l->stride, 1, pools ? kernel[1] : 1)};
-    const struct dc_padding p = resolve_padding(l, in, kernel, stride);
-    if (op == &dc_op_conv) {
-        fill_conv(&a->conv, kind, l, in, kernel, stride, &p);
-    } else if (pools) {
-        a->pool = (struct dc_pool_attributes){
-            kernel[0], kernel[1],        stride[0], stride[1], p.top, p.bottom, p.left,
-            p.right,   l->count_padding, 0,         0,         0,     0};
-    } else if (op == &dc_op_dense) {
-        a->dense = (struct dc_dense_attributes){(int)l->units, l->bias};
-    } else if (op == &dc_op_batch_norm) {
-        a->batch_norm = (struct dc_batch_norm_attributes){(float)l->epsilon, (float)l->momentum};
-    } else if (op == &dc_op_dropout) {
-        a->dropout.rate = (float)l->rate;
-    } else if (op == &dc_op_concat) {
-        a->concat.axis = (int)l->axis;
-    } else if (op == &dc_op_slice) {
-        a->slice = (struct dc_slice_attributes){(int)l->axis, l->begin, l->end, l->step};
-    } else if (op == &dc_op_pad) {
-        a->pad = (struct dc_pad_attributes){
-            p.top, p.bottom, p.left, p.right, (int)l->channels_before, (int)l->channels_after};
-    } else if (op == &dc_op_reshape) {
-        a->reshape.rank = l->shape.count;
-        for (int i = 0; i < l->shape.count && i < DC_RANK_MAX - 1; i++)
-            a->reshape.dims[i] = (int64_t)l->shape.items[i];
-    }
+    const struct pool_keys *k = keys;
+    const struct window w = resolve_window(&k->window, NULL, in);
+    *(struct dc_pool_attributes *)attributes = (struct dc_pool_attributes){
+        .kernel_h = w.kernel[0],
+        .kernel_w = w.kernel[1],
+        .stride_h = w.stride[0],
+        .stride_w = w.stride[1],
+        .pad_top = w.padding.top,
+        .pad_bottom = w.padding.bottom,
+        .pad_left = w.padding.left,
+        .pad_right = w.padding.right,
+        .count_padding = k->count_padding,
+    };
 }
 
+static const struct dc_field pool_fields[] = {
+    PAIR(pool_keys, window.kernel, "kernel", NULL, "window size, or [height, width]"),
+    PAIR(pool_keys, window.stride, "stride", "[]", "[vertical, horizontal]; default: the kernel's"),
+    PADDING(pool_keys, window.padding),
+    KEY(pool_keys, count_padding, BOOL, "false", 0, 0, "padding counts as values of 0"),
+};
+enum { MAX_POOL_FIELDS = sizeof pool_fields / sizeof pool_fields[0] - 1 };  // nothing to count
+
+struct pad_keys {
+    struct padding padding;
+    int channels_before, channels_after;
+};
+
+static void fill_pad(void *attributes, const void *keys, const struct dc_shape *in)
+{
+    const struct pad_keys *k = keys;
+    const struct padding *p = &k->padding;
+    (void)in;
+    *(struct dc_pad_attributes *)attributes = (struct dc_pad_attributes){
+        p->top, p->bottom, p->left, p->right, k->channels_before, k->channels_after};
+}
+
+static const struct dc_field pad_fields[] = {
+    PADDING(pad_keys, padding),
+    KEY(pad_keys, channels_before, INT32, "0", 0, 65536, "channels of zeros"),
+    KEY(pad_keys, channels_after, INT32, "0", 0, 65536, "channels of zeros"),
+};
+
+struct reshape_keys {
+    struct dc_numbers shape;
+};
+
+static void fill_reshape(void *attributes, const void *keys, const struct dc_shape *in)
+{
+    const struct reshape_keys *k = keys;
+    struct dc_reshape_attributes *a = attributes;
+    (void)in;
+    a->rank = k->shape.count;
+    for (int i = 0; i < k->shape.count && i < DC_RANK_MAX - 1; i++)
+        a->dims[i] = (int64_t)k->shape.items[i];
+}
+
+static const struct dc_field reshape_fields[] = {
+    KEY(reshape_keys, shape, INTEGERS, NULL, -1, 1e9,
+        "new dimensions without the batch; one may be -1"),
+};
+static const struct dc_field dense_fields[] = {
+    KEY(dc_dense_attributes, units, INT32, NULL, 1, 1048576, "outputs"),
+    BIAS(dc_dense_attributes),
+};
+static const struct dc_field batch_norm_fields[] = {
+    KEY(dc_batch_norm_attributes, epsilon, FLOAT, "1e-5", 1e-12, 1, "added to the variance"),
+    KEY(dc_batch_norm_attributes, momentum, FLOAT, "0.1", 0, 1,
+        "share of the batch in the running statistics"),
+};
+static const struct dc_field dropout_fields[] = {
+    KEY(dc_dropout_attributes, rate, FLOAT, "0.5", 0, 0.99, "share of values set to 0 in training"),
+};
+static const struct dc_field concat_fields[] = {
+    KEY(dc_concat_attributes, axis, INT32, "-1", -7, 7, "axis; -1: channels"),
+};
+static const struct dc_field slice_fields[] = {
+    KEY(dc_slice_attributes, axis, INT32, "-1", -7, 7, "axis; -1: channels"),
+    KEY(dc_slice_attributes, begin, INT, "0", 0, 1e9, "first index"),
+    KEY(dc_slice_attributes, end, INT, NULL, 1, 1e9, "index behind the last"),
+    KEY(dc_slice_attributes, step, INT, "1", 1, 1e6, "distance of the indices kept"),
+};
+
+#define KEYS(table, owner) DC_SCHEMA(NULL, table), sizeof(struct owner)
+
 static const struct dc_layer_kind kinds[] = {
-    {"conv", &dc_op_conv, "filters kernel stride dilation groups padding bias"},
-    {"depthwise_conv", &dc_op_conv, "multiplier kernel stride dilation padding bias"},
-    {"max_pool", &dc_op_max_pool, "kernel stride padding"},
-    {"average_pool", &dc_op_average_pool, "kernel stride padding count_padding"},
-    {"dense", &dc_op_dense, "units bias"},
-    {"batch_norm", &dc_op_batch_norm, "epsilon momentum"},
-    {"dropout", &dc_op_dropout, "rate"},
-    {"concat", &dc_op_concat, "axis"},
-    {"slice", &dc_op_slice, "axis begin end step"},
-    {"reshape", &dc_op_reshape, "shape"},
-    {"pad", &dc_op_pad, "padding channels_before channels_after"},
-    {"relu", &dc_op_relu, ""},
-    {"relu6", &dc_op_relu6, ""},
-    {"sigmoid", &dc_op_sigmoid, ""},
-    {"tanh", &dc_op_tanh, ""},
-    {"h_swish", &dc_op_h_swish, ""},
-    {"add", &dc_op_add, ""},
-    {"global_average_pool", &dc_op_global_average_pool, ""},
-    {"flatten", &dc_op_flatten, ""},
-    {"softmax", &dc_op_softmax, ""},
+    {"conv", &dc_op_conv, KEYS(conv_fields, conv_keys), fill_conv},
+    {"depthwise_conv", &dc_op_conv, KEYS(depthwise_fields, conv_keys), fill_conv},
+    {"max_pool",
+     &dc_op_max_pool,
+     {NULL, pool_fields, MAX_POOL_FIELDS},
+     sizeof(struct pool_keys),
+     fill_pool},
+    {"average_pool", &dc_op_average_pool, KEYS(pool_fields, pool_keys), fill_pool},
+    {"dense", &dc_op_dense, KEYS(dense_fields, dc_dense_attributes), NULL},
+    {"batch_norm", &dc_op_batch_norm, KEYS(batch_norm_fields, dc_batch_norm_attributes), NULL},
+    {"dropout", &dc_op_dropout, KEYS(dropout_fields, dc_dropout_attributes), NULL},
+    {"concat", &dc_op_concat, KEYS(concat_fields, dc_concat_attributes), NULL},
+    {"slice", &dc_op_slice, KEYS(slice_fields, dc_slice_attributes), NULL},
+    {"reshape", &dc_op_reshape, KEYS(reshape_fields, reshape_keys), fill_reshape},
+    {"pad", &dc_op_pad, KEYS(pad_fields, pad_keys), fill_pad},
+    {.name = "relu", .op = &dc_op_relu},
+    {.name = "relu6", .op = &dc_op_relu6},
+    {.name = "sigmoid", .op = &dc_op_sigmoid},
+    {.name = "tanh", .op = &dc_op_tanh},
+    {.name = "h_swish", .op = &dc_op_h_swish},
+    {.name = "add", .op = &dc_op_add},
+    {.name = "global_average_pool", .op = &dc_op_global_average_pool},
+    {.name = "flatten", .op = &dc_op_flatten},
+    {.name = "softmax", .op = &dc_op_softmax},
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
@@ -228,27 +289,35 @@ int dc_layer_names(const char *names[], int capacity)
     return count;
 }
 
+static const struct dc_field common_fields[] = {
+    DC_FIELD(dc_layer, "name", TEXT, name, "", .help = "name of the layer"),
+    DC_FIELD(dc_layer, "from", TEXTS, from, "[]",
+             .help = "layers it reads; default: the one before"),
+    DC_FIELD(dc_layer, "when", BOOL, when, "true", .help = "the layer is left out where this is 0"),
+};
+static const struct dc_schema common = DC_SCHEMA("layer", common_fields);
+
 enum dc_status dc_layer_decode(struct dc_layer *layer, const struct dc_layer_kind *kind,
                                const struct dc_yaml *body, const struct dc_decoder *decoder,
                                struct dc_error *error)
 {
-    struct dc_field fields[KEYS];
-    struct dc_schema schema = {kind->name, fields, 0};
     char label[64];
-    for (int i = 0; i < KEYS; i++)
-        if (i < COMMON_KEYS || takes(kind, keys[i].key))
-            fields[schema.count++] = keys[i];
     snprintf(label, sizeof label, "layer '%s'", kind->name);
     *layer = (struct dc_layer){0};
-    DC_TRY(dc_schema_defaults(&schema, layer, decoder, error));
-    return dc_schema_decode(&schema, layer, body, label, true, decoder, error);
+    layer->keys = dc_arena_alloc(decoder->arena, kind->bytes + 1, error);  // zeroed
+    if (!layer->keys)
+        return DC_ERR_MEMORY;
+    const struct dc_schema_part parts[] = {{&common, layer}, {&kind->keys, layer->keys}};
+    for (int p = 0; p < 2; p++)
+        DC_TRY(dc_schema_defaults(parts[p].schema, parts[p].base, decoder, error));
+    return dc_schema_decode_parts(parts, 2, body, label, true, decoder, error);
 }
 
 enum dc_status dc_layer_add(struct dc_graph *graph, const char *name,
                             const struct dc_layer_kind *kind, const struct dc_layer *layer,
                             const int *inputs, int count, int *node, struct dc_error *error)
 {
-    union attributes attributes = {0};
+    alignas(max_align_t) char attributes[256] = {0};
     const struct dc_shape *in = &graph->nodes[inputs[0]].shape;
     char text[DC_SHAPE_TEXT];
     if (kind->op == &dc_op_dense && in->rank == 4)
@@ -256,9 +325,10 @@ enum dc_status dc_layer_add(struct dc_graph *graph, const char *name,
                        "layer '%s': dense on the image %s; put a flatten or a pooling before it, "
                        "or take a 1x1 convolution",
                        name, dc_shape_text(text, in));
-    fill(&attributes, kind, layer, in);
-    // what a kind has no keys for is the op's own default
-    const bool plain = kind->keys[0] == '\0';
-    return dc_graph_add(graph, name, kind->op, plain ? NULL : &attributes,
-                        plain ? 0 : kind->op->attribute_bytes, inputs, count, node, error);
+    assert(kind->op->attribute_bytes <= sizeof attributes);
+    if (kind->fill)
+        kind->fill(attributes, layer->keys, in);
+    const void *given = kind->fill ? attributes : kind->bytes > 0 ? layer->keys : NULL;
+    return dc_graph_add(graph, name, kind->op, given, given ? kind->op->attribute_bytes : 0, inputs,
+                        count, node, error);
 }

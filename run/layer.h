@@ -6,28 +6,22 @@
 #include "core/graph.h"
 #include "core/schema.h"
 
-struct dc_padding {
-    enum { DC_PADDING_EXPLICIT, DC_PADDING_SAME } kind;
-    int top, bottom, left, right;
-};
-
-// The keys of all layers; a kind of layer takes some of them.
+// What every layer says, and the keys of its own kind.
 struct dc_layer {
     const char *name;  // "": made from the op's name and a count
     struct dc_texts from;
     bool when;
-    int64_t filters, multiplier, groups, units, axis, begin, end, step;
-    int64_t channels_before, channels_after;
-    struct dc_numbers kernel, stride, dilation, shape;
-    struct dc_padding padding;
-    bool bias, count_padding;
-    double epsilon, momentum, rate;
+    void *keys;  // as the kind's fields say
 };
 
 struct dc_layer_kind {
     const char *name;
     const struct dc_op *op;
-    const char *keys;  // separated by spaces, besides name, from and when
+    struct dc_schema keys;
+    size_t bytes;  // of the struct they fill
+    // The op's attributes (zeroed) for an input of this shape. NULL: the keys are the attributes,
+    // and a kind without keys takes the op's own defaults.
+    void (*fill)(void *attributes, const void *keys, const struct dc_shape *in);
 };
 
 const struct dc_layer_kind *dc_layer_find(const char *name);
