@@ -24,10 +24,40 @@
 #include "core/context.h"
 #include "core/tensor.h"
 
+// How a real becomes a code, before the zero point is added.
+enum dc_code_rounding {
+    DC_CODE_OF_PRODUCT,  // x * inverse_step, a half to the even integer: training's
+    DC_CODE_HALF_AWAY,   // x / step, a half away from zero
+    DC_CODE_HALF_EVEN,   // x / step, a half to the even integer
+    DC_CODE_HALF_UP      // x / step, a half toward plus infinity
+};
+
 // A grid of int8 codes: real = step * (code - zero_point), low <= code <= high.
 struct dc_grid {
     float step, inverse_step, zero_point, low, high;
+    enum dc_code_rounding rounding;
 };
+
+// The integer nearest to v, a half as `rounding` says. By adding and taking away 1.5 * 2^23: no
+// call, the same bits everywhere. Values beyond 2^20 are far outside any grid and are cut to it
+// first. NaN stays NaN.
+static inline float dc_round_code(float v, enum dc_code_rounding rounding)
+{
+    const float magic = 12582912.0f, far = 1048576.0f;
+    v = v < -far ? -far : v > far ? far : v;
+    const float even = (v + magic) - magic, rest = v - even;
+    if (rounding == DC_CODE_HALF_AWAY)
+        return rest == 0.5f && v > 0.0f    ? even + 1.0f
+               : rest == -0.5f && v < 0.0f ? even - 1.0f
+                                           : even;
+    return rounding == DC_CODE_HALF_UP && rest == 0.5f ? even + 1.0f : even;
+}
+
+// Of x in steps of the grid, before it is rounded.
+static inline float dc_grid_steps(float x, const struct dc_grid *grid)
+{
+    return grid->rounding == DC_CODE_OF_PRODUCT ? x * grid->inverse_step : x / grid->step;
+}
 
 // Coefficients stand once for every channel and repeat up to `period` floats, a multiple of 16 and
 // of the channels and at least 64, so that loops over them are long and even.

@@ -101,6 +101,9 @@ static void put_factors(FILE *out, const char *id, const struct dc_ilayer *l,
 static void put_header(const struct source *s)
 {
     const struct dc_ilayer *in = &s->model->layers[0], *out = dc_imodel_output(s->model);
+    static const char *const halves[] = {[DC_CODE_HALF_AWAY] = "a half goes away from zero",
+                                         [DC_CODE_HALF_EVEN] = "a half goes to the even integer",
+                                         [DC_CODE_HALF_UP] = "a half goes up"};
     FILE *f = s->out;
     fprintf(f, "/* %s: an int8 network, written by Decant " DECANT_VERSION ".\n   ", s->name);
     put_comment_text(f, s->model->provenance);
@@ -108,10 +111,12 @@ static void put_header(const struct source *s)
         f,
         "\n   Arithmetic profile: %s (%s rounding).\n"
         "   Values are int8 codes, [height][width][channels]; real = scale * (code - zero point).\n"
-        "   code = round_half_away(real / scale) + zero point, clamped to [-128, 127]. */\n\n"
+        "   Of the input: code = round(real / scale) + zero point, clamped to [-128, 127]; %s. "
+        "*/\n\n"
         "#ifndef %s_H\n#define %s_H\n\n#include <stdint.h>\n\n"
         "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n",
-        s->model->profile->name, s->model->profile->rounding, s->upper, s->upper);
+        s->model->profile->name, s->model->profile->rounding, halves[s->model->profile->input],
+        s->upper, s->upper);
     const struct dc_ilayer *ends[2] = {in, out};
     for (int i = 0; i < 2; i++) {
         const char *end = i == 0 ? "INPUT" : "OUTPUT";

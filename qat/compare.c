@@ -8,6 +8,7 @@
 #include "core/ops/ops.h"
 #include "core/plan.h"
 #include "qat/engine.h"
+#include "qat/profile.h"
 
 enum { ROWS = 8 };
 
@@ -109,9 +110,10 @@ void dc_comparison_free(struct dc_comparison *c)
 }
 
 // The nearest code, ends included; *clipped counts values more than half a step outside.
-static int8_t nearest(float x, const struct dc_ilayer *l, int64_t *clipped)
+static int8_t nearest(float x, const struct dc_ilayer *l, enum dc_code_rounding rounding,
+                      int64_t *clipped)
 {
-    const float code = roundf(x / l->scale) + (float)l->zero_point;
+    const float code = dc_round_code(x / l->scale, rounding) + (float)l->zero_point;
     *clipped += code < -128.0f || code > 127.0f;
     return (int8_t)(code > 127.0f ? 127.0f : code >= -128.0f ? code : -128.0f);
 }
@@ -146,8 +148,9 @@ static void add_sample(struct dc_comparison *c, int64_t row)
         const struct dc_ilayer *l = &model->layers[i];
         const int64_t size = dc_ilayer_size(l);
         const float *x = (const float *)dc_plan_value(c->plan, c->nodes[i]) + row * size;
+        const enum dc_code_rounding rounding = i == 0 ? model->profile->input : DC_CODE_HALF_AWAY;
         for (int64_t k = 0; k < size; k++)
-            c->ideal[i][k] = nearest(x[k], l, &c->sums[i].clipped);
+            c->ideal[i][k] = nearest(x[k], l, rounding, &c->sums[i].clipped);
     }
     dc_engine_trace(c->engine, c->trace, c->ideal[0]);
     dc_engine_trace_alone(c->engine, c->alone, c->ideal);

@@ -66,6 +66,7 @@ static struct dc_grid grid_of(const struct dc_fake_quantize_attributes *a, const
     struct dc_grid grid = range_grid(is_fixed(a) ? a->fixed_low : range[DC_RANGE_MIN],
                                      is_fixed(a) ? a->fixed_high : range[DC_RANGE_MAX], a->bits,
                                      a->power_of_two, a->symmetric);
+    grid.rounding = a->rounding;
     if (a->scaling == DC_STEP_OF_RANGE)
         return grid;
     const float size = fabsf(*trained);
@@ -109,20 +110,11 @@ void dc_start_step(const struct dc_node *node, const struct dc_params *params)
                                                                    : grid.step;
 }
 
-// rint for |v| <= 2^22 by adding and taking away 1.5 * 2^23: no call, the same bits everywhere.
-// Values beyond 2^20 are far outside any grid and are cut to it first. NaN stays NaN.
-static inline float round_code(float v)
-{
-    const float magic = 12582912.0f, far = 1048576.0f;
-    v = v < -far ? -far : v > far ? far : v;
-    return (v + magic) - magic;
-}
-
 // Where the gradient passes: what rounds into the grid, and of a trained one, what lies in it.
 static bool is_inside(float v, struct dc_grid grid, bool trained)
 {
-    const float t = v * grid.inverse_step;
-    const float code = (trained ? t : round_code(t)) + grid.zero_point;
+    const float t = dc_grid_steps(v, &grid);
+    const float code = (trained ? t : dc_round_code(t, grid.rounding)) + grid.zero_point;
     return grid.low <= code && code <= grid.high;
 }
 

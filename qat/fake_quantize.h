@@ -15,6 +15,7 @@
 
 #include "core/op.h"
 #include "core/ops/ops.h"
+#include "core/tail.h"
 
 // The least step of any grid, 2^-23: what a zero range, a zero kernel or a zero gamma gets. It is
 // PyTorch's float32 epsilon.
@@ -77,6 +78,7 @@ struct dc_fake_quantize_attributes {
     bool power_of_two;
     float fixed_low, fixed_high;  // a range that is not observed; equal: there is none
     bool symmetric;               // zero point 0, step = max |range| / largest code
+    enum dc_code_rounding rounding;
 };
 enum { DC_RANGE_MIN, DC_RANGE_MAX, DC_RANGE_SEEN, DC_RANGE_COUNT };
 

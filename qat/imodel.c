@@ -482,7 +482,7 @@ enum dc_status dc_imodel_quantize_input(int8_t *codes, const struct dc_imodel *m
     for (int64_t i = 0; i < count; i++) {
         if (isnan(x[i]))
             return dc_fail(error, DC_ERR_NUMERIC, "input value %" PRId64 " is NaN", i);
-        const float code = roundf(x[i] / scale) + zero_point;
+        const float code = dc_round_code(x[i] / scale, model->profile->input) + zero_point;
         codes[i] = (int8_t)(code < -128.0f ? -128.0f : code > 127.0f ? 127.0f : code);
     }
     return DC_OK;

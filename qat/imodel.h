@@ -155,8 +155,8 @@ DC_MUST_USE enum dc_status dc_imodel_place(int64_t *offsets, int64_t *bytes,
                                            const struct dc_imodel *model, int alignment,
                                            struct dc_error *error);
 
-// codes = clamp(round(x / scale) + zero_point, -128, 127), half away from zero, float32 division
-// (TFLite's QUANTIZE). NaN is DC_ERR_NUMERIC. count: values, any number of samples.
+// codes = clamp(round(x / scale) + zero_point, -128, 127), float32 division; a half goes where the
+// profile says (profile.h). NaN is DC_ERR_NUMERIC. count: values, any number of samples.
 DC_MUST_USE enum dc_status dc_imodel_quantize_input(int8_t *codes, const struct dc_imodel *model,
                                                     const float *x, int64_t count,
                                                     struct dc_error *error);

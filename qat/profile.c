@@ -3,6 +3,10 @@
 // each kernel is written once over it. Formulae: TFLite reference kernels conv, add, reduce (mean),
 // pooling. And `onnxruntime`: float32 factors, rounded half to even; `pot-...`: shifts alone.
 // Does not know about windows or memory.
+//
+// Inputs: TFLite's QUANTIZE rounds a half away from zero (LiteRT kernels/internal/reference/
+// quantize.h, TfLiteRound), as its delegate's callers do; ONNX's QuantizeLinear to the even integer
+// (onnx/docs/Operators.md; onnxruntime mlas/lib/quantize.cpp).
 
 #include "qat/profile.h"
 
@@ -145,6 +149,7 @@ DC_PROFILE_KERNELS(static, half_even, dc_requantize_half_even, SHIFT_MAX_SINGLE)
 
 static const struct dc_profile profile_tflm = {
     .name = "tflm",
+    .input = DC_CODE_HALF_AWAY,
     .h_swish_in_16_bits = true,
     .sigmoid_in_32_bits = true,
     .rounding = "double",
@@ -159,6 +164,7 @@ static const struct dc_profile profile_tflm = {
 
 static const struct dc_profile profile_ruy = {
     .name = "ruy",
+    .input = DC_CODE_HALF_AWAY,
     .h_swish_in_16_bits = true,
     .rounding = "single",
     .formula = "(x * m + 2^(30 - s)) >> (31 - s)",
@@ -170,11 +176,13 @@ static const struct dc_profile profile_ruy = {
 };
 
 // Scales are powers of two, so that a requantization is one shift and an addition aligns its
-// operands without loss; only the rounding of that shift differs. Half upward is ruy's formula. A
-// mean over a number of positions that is no power of two multiplies by its reciprocal, as there.
-#define DC_SHIFTING_PROFILE(id, name_, rule, kernels, formula_)                                    \
+// operands without loss; only the rounding of that shift differs, and is that of the input too.
+// Half upward is ruy's formula. A mean over a number of positions that is no power of two
+// multiplies by its reciprocal, as there.
+#define DC_SHIFTING_PROFILE(id, name_, input_, rule, kernels, formula_)                            \
     static const struct dc_profile id = {                                                          \
         .name = (name_),                                                                           \
+        .input = (input_),                                                                         \
         .rounding = (rule),                                                                        \
         .formula = (formula_),                                                                     \
         .power_of_two = true,                                                                      \
@@ -185,10 +193,10 @@ static const struct dc_profile profile_ruy = {
         .average = dc__average,                                                                    \
     }
 
-DC_SHIFTING_PROFILE(profile_pot_half_up, "pot-half-up", "single", ruy,
+DC_SHIFTING_PROFILE(profile_pot_half_up, "pot-half-up", DC_CODE_HALF_UP, "single", ruy,
                     "(x + 2^(n - 1)) >> n, n = 1 - s");
-DC_SHIFTING_PROFILE(profile_pot_half_even, "pot-half-even", "half_even", half_even,
-                    "half_to_even(x / 2^n), n = 1 - s");
+DC_SHIFTING_PROFILE(profile_pot_half_even, "pot-half-even", DC_CODE_HALF_EVEN, "half_even",
+                    half_even, "half_to_even(x / 2^n), n = 1 - s");
 
 // ONNX Runtime: an integer sum becomes a float32, is multiplied by one float32 factor and rounded
 // half to even. An addition of int8 codes is QLinearAdd's on x86: fused multiply-adds, the zero
@@ -299,6 +307,7 @@ static void even_average(int8_t *codes, const int32_t *sums, const struct dc_ila
 
 static const struct dc_profile profile_onnxruntime = {
     .name = "onnxruntime",
+    .input = DC_CODE_HALF_EVEN,
     .rounding = "float_even",
     .formula = "half_to_even(float32(float32(x) * float32(m * 2^(s - 31))))",
     .ops = {[DC_I_ADD] = {.rounding = "float_even_fused"}},
@@ -319,6 +328,15 @@ static const struct dc_profile *const profiles[] = {&profile_tflm,
                                                     &profile_pot_half_up,
                                                     &profile_pot_half_even,
                                                     NULL};
+
+const char *dc_code_rounding_name(enum dc_code_rounding rule)
+{
+    static const char *const names[] = {[DC_CODE_OF_PRODUCT] = "of_product",
+                                        [DC_CODE_HALF_AWAY] = "half_away",
+                                        [DC_CODE_HALF_EVEN] = "half_even",
+                                        [DC_CODE_HALF_UP] = "half_up"};
+    return names[rule];
+}
 
 double dc_dense_factor(const struct dc_ilayer *layer, const struct dc_ilayer *input, int channel)
 {

@@ -9,6 +9,7 @@
 #define DC_QAT_PROFILE_H
 
 #include "core/error.h"
+#include "core/tail.h"
 #include "qat/imodel.h"
 
 struct dc_profile {
@@ -17,6 +18,9 @@ struct dc_profile {
     const char *formula;                          // of requantization, for people
     bool h_swish_in_16_bits, sigmoid_in_32_bits;  // TFLite's, TFLM's (table.h); else the nearest
                                                   // code. tanh is as sigmoid
+    // Of the network's input: code = clamp(round(x / scale) + zero point), a float32 quotient. What
+    // comes out is scale * (code - zero point), a float32 product, everywhere.
+    enum dc_code_rounding input;
     bool power_of_two;  // every scale must be one: multipliers are 2^30, so that all is shifts
 
     // Ops that round by another rule than `rounding`, and which part of the runtime computes an op
@@ -50,6 +54,9 @@ struct dc_profile {
     // sums[c] over `taps` valid positions, zero point included.
     void (*average)(int8_t *codes, const int32_t *sums, const struct dc_ilayer *layer, int taps);
 };
+
+// "half_away", "half_even", "half_up": in manifests.
+const char *dc_code_rounding_name(enum dc_code_rounding rule);
 
 // The rule by which the profile rounds this op.
 const char *dc_profile_rounding(const struct dc_profile *profile, enum dc_iop op);

@@ -29,6 +29,7 @@ static void reference_requantize(int8_t *codes, const int32_t *accumulators,
 
 const struct dc_profile dc__profile_litert_reference = {
     .name = "litert-reference",
+    .input = DC_CODE_HALF_AWAY,
     .h_swish_in_16_bits = true,
     .rounding = "double",
     .formula = "RDivPOT(SRDHM(x * 2^max(s, 0), m), max(-s, 0)); fully connected: "
@@ -119,6 +120,7 @@ static void xnnpack_mean(int8_t *codes, const int32_t *accumulators, const struc
 #define DC_XNNPACK_PROFILE(id, name_, softmax)                                                     \
     const struct dc_profile id = {                                                                 \
         .name = (name_),                                                                           \
+        .input = DC_CODE_HALF_AWAY,                                                                \
         .h_swish_in_16_bits = true,                                                                \
         .rounding = "float_even",                                                                  \
         .formula = "half_to_even(float32(float32(x) * float32(m * 2^(s - 31))))",                  \
@@ -250,6 +252,7 @@ static void builtin_mean(int8_t *codes, const int32_t *accumulators, const struc
 
 const struct dc_profile dc__profile_litert_builtin = {
     .name = "litert-builtin",
+    .input = DC_CODE_HALF_AWAY,
     .h_swish_in_16_bits = true,
     .rounding = "double_up",
     .formula = "(SRDHM(x * 2^max(s, 0), m) + 2^(n - 1)) >> n, n = max(-s, 0); channels behind "

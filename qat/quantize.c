@@ -351,7 +351,8 @@ static enum dc_status add_quantizer(struct pass *p, int i, int *value)
         .scaling = source ? DC_STEP_OF_RANGE : p->config->activation_scaling,
         .clip_decay = p->config->clip_decay,
         .power_of_two = p->config->power_of_two,
-        .symmetric = p->config->symmetric};
+        .symmetric = p->config->symmetric,
+        .rounding = source ? p->config->input_rounding : DC_CODE_OF_PRODUCT};
     fix_range(&a, p->from->nodes[i].op);
     const char *full = dc_arena_printf(p->to->arena, p->error, "%s.quant", p->from->nodes[i].name);
     if (!full)

@@ -53,6 +53,7 @@ struct dc_quantize_config {
     double weight_percentile;            // of |w|; 0: 0.9999
     const struct dc_layer_bits *layers;  // go before first_last_bits
     int layer_count;
+    enum dc_code_rounding input_rounding;  // of the network's input: the target's (profile.h)
 };
 
 // output: a node of `graph`; *quantized_output: its quantized value in the new graph, which is the

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "core/ops/ops.h"
+#include "qat/profile.h"
 
 // The result is a layer's value, or the reals that the last one stands for.
 struct simulated_attributes {
@@ -23,6 +24,7 @@ struct layer_call {
     const struct dc_ilayer *in[2];
     const float *x[2];
     float *y;
+    enum dc_code_rounding input;  // the profile's
 };
 
 static float clamp_value(const struct dc_ilayer *l, float v)
@@ -35,8 +37,14 @@ static float clamp_value(const struct dc_ilayer *l, float v)
 static void round_input(const struct layer_call *call)
 {
     const struct dc_ilayer *l = call->layer;
-    for (int64_t i = 0; i < dc_ilayer_size(l); i++)
-        call->y[i] = clamp_value(l, roundf(call->x[0][i] / l->scale));
+    for (int64_t i = 0; i < dc_ilayer_size(l); i++) {
+        const float steps = call->x[0][i] / l->scale;
+        const float nearest = call->input == DC_CODE_HALF_AWAY ? roundf(steps)
+                              : call->input == DC_CODE_HALF_EVEN
+                                  ? rintf(steps)
+                                  : (float)floor((double)steps + 0.5);
+        call->y[i] = clamp_value(l, nearest);
+    }
 }
 
 static void round_sums(const struct layer_call *call)
@@ -172,7 +180,7 @@ static void forward_rows(const struct dc_op_call *call, struct dc_rows rows)
 {
     const struct simulated_attributes *a = call->node->attributes;
     const struct dc_ilayer *l = &a->model->layers[a->layer];
-    struct layer_call one = {.layer = l};
+    struct layer_call one = {.layer = l, .input = a->model->profile->input};
     assert(call->node->input_count > 0);
     for (int64_t r = rows.first; r < rows.first + rows.count; r++) {
         for (int i = 0; i < call->node->input_count; i++) {

@@ -196,6 +196,8 @@ static enum dc_status read_all(struct dc_experiment *experiment, const char *con
                             DC_STAGES_MAX);
     for (int i = 0; i < stages->count; i++)
         DC_TRY(read_stage(experiment, stages->keys[i], stages->items[i], error));
+    for (int i = 0; i < experiment->stage_count; i++)
+        experiment->stages[i].profile = experiment->profile;
     return DC_OK;
 }
 

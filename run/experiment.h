@@ -136,6 +136,7 @@ struct dc_stage {
     struct dc_train_spec train;
     struct dc_distill_spec distill;
     struct dc_quantize_spec quantize;
+    const char *profile;  // of the experiment's target; "": none
     struct dc_export_spec export;
 };
 

@@ -99,7 +99,10 @@ static enum dc_status open_graph(struct dc_stage_network *network, const struct 
     if (!stage->quantizes)
         return DC_OK;
     struct dc_layer_bits layers[DC_LIST_MAX];
-    const struct dc_quantize_config config = quantize_config(layers, &stage->quantize);
+    const struct dc_profile *profile = dc_profile_find(stage->profile);
+    struct dc_quantize_config config = quantize_config(layers, &stage->quantize);
+    if (profile)
+        config.input_rounding = profile->input;
     DC_TRY_IN(dc_quantize_graph(&network->quantized, &network->output, model->graph, model->output,
                                 &config, error),
               error, "model %s", stage->model);

@@ -61,9 +61,26 @@ TILE tail_run(const bool affine, const bool quantizes, float *y, const float *x,
     }
 }
 
+// Where the grid rounds quotients, as it does to the network's input: a plain loop, for it is one
+// small value a step.
+static void tail_of_quotients(float *y, const float *x, const struct dc_tail *t, int64_t count)
+{
+    const struct dc_grid *grid = &t->grid;
+    const float low = grid->low - grid->zero_point, high = grid->high - grid->zero_point;
+    for (int64_t i = 0; i < count; i++) {
+        const int c = (int)(i % t->period);
+        float v = t->affine ? x[i] * t->scale[c] + t->shift[c] : x[i];
+        v = v < t->low ? t->low : v > t->high ? t->high : v;
+        v = dc_round_code(v / grid->step, grid->rounding);
+        y[i] = (v < low ? low : v > high ? high : v) * grid->step;
+    }
+}
+
 static void tail(float *y, const float *x, const struct dc_tail *t, int64_t count)
 {
-    if (t->affine && t->quantizes)
+    if (t->quantizes && t->grid.rounding != DC_CODE_OF_PRODUCT)
+        tail_of_quotients(y, x, t, count);
+    else if (t->affine && t->quantizes)
         tail_run(true, true, y, x, t, count);
     else if (t->affine)
         tail_run(true, false, y, x, t, count);

@@ -47,7 +47,8 @@ static void make_tail(int channels, bool affine, int clamp, bool quantizes)
         t->pass_high = nextafterf(6.0f, 0.0f);
     }
     t->quantizes = quantizes;
-    t->grid = (struct dc_grid){0.03125f, 32.0f, clamp ? -128.0f : 5.0f, -128.0f, 127.0f};
+    t->grid = (struct dc_grid){0.03125f, 32.0f,  clamp ? -128.0f : 5.0f,
+                               -128.0f,  127.0f, DC_CODE_OF_PRODUCT};
     if (quantizes) {  // half codes round to even, so the limits are easily said for this grid
         const float low = (-128.5f - t->grid.zero_point) * t->grid.step;
         const float high = (127.5f - t->grid.zero_point) * t->grid.step;

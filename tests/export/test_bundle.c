@@ -84,6 +84,30 @@ static void assert_layers_equal(const struct dc_ilayer *a, const struct dc_ilaye
     }
 }
 
+// In the manifest and in the C, for whoever quantizes the input.
+static void says_how_inputs_round(const char *profile)
+{
+    const bool even = strcmp(profile, "onnxruntime") == 0 || strcmp(profile, "pot-half-even") == 0;
+    const bool up = strcmp(profile, "pot-half-up") == 0;
+    const char *const files[] = {"good/manifest.json", "good/every_op.h"};
+    const char *const words[] = {even ? "\"half_even\""
+                                 : up ? "\"half_up\""
+                                      : "\"half_away\"",
+                                 even ? "to the even integer"
+                                 : up ? "a half goes up"
+                                      : "away from zero"};
+    for (int i = 0; i < 2; i++) {
+        struct dc_arena *arena = NULL;
+        char *text = NULL;
+        size_t size;
+        assert_int_equal(dc_arena_create(&arena, NULL), DC_OK);
+        assert_int_equal(dc_file_read(&text, &size, in_work(files[i]), arena, NULL), DC_OK);
+        if (!strstr(text, words[i]))
+            fail_msg("%s: %s does not say %s", profile, files[i], words[i]);
+        dc_arena_free(arena);
+    }
+}
+
 static void bundle_reads_back_and_verifies(void **state)
 {
     (void)state;
@@ -102,8 +126,10 @@ static void bundle_reads_back_and_verifies(void **state)
         assert_ptr_equal(again->profile, m->profile);
         assert_int_equal(again->count, m->count);
         assert_int_equal(again->alignment, m->alignment);
+        assert_true(dc_shape_equal(&again->sample, &DC_SHAPE(13, 11, 3)));
         for (int k = 0; k < m->count; k++)
             assert_layers_equal(&again->layers[k], &m->layers[k]);
+        says_how_inputs_round(profiles[i]);
         struct dc_verify_report report;
         must(dc_verify_bundle(ctx, in_work("good"), inputs, SAMPLES, NULL, &report, &error),
              &error);

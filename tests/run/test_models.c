@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "core/optimizer.h"
+#include "qat/fake_quantize.h"
 #include "run/network.h"
 #include "tests/core/helper_folder.h"
 
@@ -106,7 +107,10 @@ static void padding_by_name_becomes_four_numbers(void **state)
 enum { ROWS = 8, STEPS = 40, CLASSES = 4 };
 
 // An experiment of one stage, which trains the model, under simulated int8 if asked for.
-static struct dc_experiment *one_stage(const char *model, const char *parameters, bool quantizes)
+#define M4 DECANT_SOURCE_DIR "/configs/targets/cortex-m4.yaml"
+
+static struct dc_experiment *one_stage(const char *model, const char *parameters, bool quantizes,
+                                       const char *target)
 {
     char text[1024];
     struct dc_error error;
@@ -114,9 +118,9 @@ static struct dc_experiment *one_stage(const char *model, const char *parameters
     const int length = snprintf(
         text, sizeof text,
         "name: one\ndata: {path: .}\n"
-        "target: %s/configs/targets/cortex-m4.yaml\nstages:\n"
+        "target: %s\nstages:\n"
         "  one: {model: %s/configs/models/%s, parameters: {%s}, train: {loss: %s}%s}\n",
-        DECANT_SOURCE_DIR, DECANT_SOURCE_DIR, model, parameters,
+        target, DECANT_SOURCE_DIR, model, parameters,
         strcmp(model, "autoencoder.yaml") ? "cross_entropy" : "reconstruction",
         quantizes ? ", quantize: {average_constant: 0.5}" : "");
     test_write(test_path("one.yaml"), text, (size_t)length);
@@ -184,7 +188,7 @@ static void networks_learn_a_batch(void **state)
         if (quantizes && !students[i / 2].quantizes)
             continue;
         struct dc_experiment *experiment = one_stage(students[i / 2].model,
-                                                     students[i / 2].parameters, quantizes);
+                                                     students[i / 2].parameters, quantizes, M4);
         struct dc_stage_network network = {0};
         struct dc_training_graph training = {0};
         struct dc_params *params = NULL;
@@ -202,6 +206,40 @@ static void networks_learn_a_batch(void **state)
                      losses[0], losses[1]);
         dc_params_free(params);
         dc_training_graph_free(&training);
+        dc_stage_network_close(&network);
+        dc_experiment_free(experiment);
+    }
+}
+
+// What training rounds of the input is what the target's runtime rounds.
+static void inputs_round_as_the_target_does(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *profile;
+        enum dc_code_rounding rounding;
+    } targets[] = {{"tflm", DC_CODE_HALF_AWAY}, {"onnxruntime", DC_CODE_HALF_EVEN}};
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+        char target[64];
+        const int length = snprintf(target, sizeof target, "name: t\nprofile: %s\n",
+                                    targets[i].profile);
+        test_write(test_path("target.yaml"), target, (size_t)length);
+        struct dc_experiment *experiment = one_stage("autoencoder.yaml", "", true, "target.yaml");
+        struct dc_stage_network network = {0};
+        struct dc_error error;
+        int quantizers = 0;
+        if (dc_stage_network_open(&network, &experiment->stages[0], NULL, &error) != DC_OK)
+            fail_msg("%s", error.message);
+        for (int n = 0; n < network.graph->count; n++) {
+            const struct dc_node *node = &network.graph->nodes[n];
+            const struct dc_fake_quantize_attributes *a = node->attributes;
+            if (node->op != &dc_op_fake_quantize)
+                continue;
+            quantizers++;
+            assert_int_equal(a->rounding, node->inputs[0] == network.image ? targets[i].rounding
+                                                                           : DC_CODE_OF_PRODUCT);
+        }
+        assert_true(quantizers > 2);
         dc_stage_network_close(&network);
         dc_experiment_free(experiment);
     }
@@ -229,6 +267,7 @@ int main(void)
         cmocka_unit_test(counts_are_the_published_ones),
         cmocka_unit_test(padding_by_name_becomes_four_numbers),
         cmocka_unit_test(networks_learn_a_batch),
+        cmocka_unit_test(inputs_round_as_the_target_does),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
