@@ -1,4 +1,5 @@
-// Owns files, arrays and row blocks of HDF5; root attributes are in h5_attributes.c.
+// Owns files of HDF5 and what is written to them; reading is in h5_read.c, root attributes are in
+// h5_attributes.c.
 //
 // A file being created lives under a temporary name until dc_h5_close_commit. Equal content gives
 // equal bytes: object times are off, types are fixed, chunk sizes depend on the row alone.
@@ -84,7 +85,7 @@ static hid_t half_type(void)
 }
 
 // As values are stored, and as they lie in memory.
-static hid_t type_of(enum dc_dtype dtype, bool stored)
+hid_t dc__h5_type(enum dc_dtype dtype, bool stored)
 {
     const hid_t types[][2] = {[DC_F32] = {H5T_NATIVE_FLOAT, H5T_IEEE_F32LE},
                               [DC_F64] = {H5T_NATIVE_DOUBLE, H5T_IEEE_F64LE},
@@ -98,69 +99,94 @@ static hid_t type_of(enum dc_dtype dtype, bool stored)
 
 static void release(struct dc_h5 *file)
 {
-    if (file)
-        dc_arena_free(file->arena);
+    if (!file)
+        return;
+    dc__reader_close(file->reader);
+    dc_arena_free(file->arena);
+    free(file->held);
     free(file);
 }
 
-static enum dc_status open_file(struct dc_h5 *file, const char *path, bool create,
-                                struct dc_error *error)
+static enum dc_status new_file(struct dc_h5 **file, const char *path, struct dc_error *error)
 {
-    file->id = -1;
-    DC_TRY(dc_arena_create(&file->arena, error));
-    file->path = dc_arena_copy(file->arena, path, error);
-    if (create)
-        file->temporary = dc_temporary_path(file->arena, path, error);
-    if (!file->path || (create && !file->temporary))
-        return create && file->path ? DC_ERR_IO : DC_ERR_MEMORY;
+    *file = calloc(1, sizeof **file);
+    if (!*file)
+        return dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    (*file)->id = -1;
+    DC_TRY(dc_arena_create(&(*file)->arena, error));
+    (*file)->path = dc_arena_copy((*file)->arena, path, error);
+    return (*file)->path ? DC_OK : DC_ERR_MEMORY;
+}
+
+// Hands the file out, or takes it back.
+static enum dc_status finish_open(struct dc_h5 **out, struct dc_h5 *file, enum dc_status status)
+{
+    *out = status == DC_OK ? file : NULL;
+    if (status != DC_OK)
+        release(file);
+    return status;
+}
+
+static enum dc_status create_file(struct dc_h5 *file, struct dc_error *error)
+{
     dc__h5_lock();
     const hid_t how = H5Pcreate(H5P_FILE_CREATE);
-    if (!create)
-        file->id = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    else if (H5Pset_obj_track_times(how, false) >= 0)
+    if (H5Pset_obj_track_times(how, false) >= 0)
         file->id = H5Fcreate(file->temporary, H5F_ACC_EXCL, how, H5P_DEFAULT);
-    enum dc_status status = DC_OK;
-    if (file->id < 0)
-        status = dc__h5_fail(file, error, create ? "create the file" : "open as an HDF5 file",
-                             NULL);
+    const enum dc_status status = file->id < 0 ? dc__h5_fail(file, error, "create the file", NULL)
+                                               : DC_OK;
     H5Pclose(how);
     dc__h5_unlock();
+    if (status != DC_OK)
+        dc_file_discard(file->temporary);
     return status;
 }
 
-static enum dc_status new_file(struct dc_h5 **out, const char *path, bool create,
-                               struct dc_error *error)
+enum dc_status dc_h5_create(struct dc_h5 **out, const char *path, struct dc_error *error)
 {
-    *out = NULL;
-    struct dc_h5 *file = calloc(1, sizeof *file);
-    if (!file)
-        return dc_fail(error, DC_ERR_MEMORY, "out of memory");
-    const enum dc_status status = open_file(file, path, create, error);
+    struct dc_h5 *file = NULL;
+    enum dc_status status = new_file(&file, path, error);
+    if (status == DC_OK && !(file->temporary = dc_temporary_path(file->arena, path, error)))
+        status = DC_ERR_IO;
+    if (status == DC_OK)
+        status = create_file(file, error);
+    return finish_open(out, file, status);
+}
+
+enum dc_status dc__h5_open_here(struct dc_h5 **out, const char *where, const char *path,
+                                struct dc_error *error)
+{
+    struct dc_h5 *file = NULL;
+    hsize_t bytes = 0;
+    enum dc_status status = new_file(&file, path, error);
+    if (status == DC_OK && !(file->held = calloc(1, sizeof *file->held)))
+        status = dc_fail(error, DC_ERR_MEMORY, "out of memory");
     if (status == DC_OK) {
-        *out = file;
-    } else {
-        if (file->temporary)
-            dc_file_discard(file->temporary);
-        release(file);
+        file->held->set = -1;
+        dc__h5_lock();
+        file->id = H5Fopen(where, H5F_ACC_RDONLY, H5P_DEFAULT);
+        if (file->id < 0 || H5Fget_filesize(file->id, &bytes) < 0)
+            status = dc__h5_fail(file, error, "open as an HDF5 file", NULL);
+        file->file_bytes = (int64_t)bytes;
+        dc__h5_unlock();
     }
-    return status;
+    return finish_open(out, file, status);
 }
 
-enum dc_status dc_h5_create(struct dc_h5 **file, const char *path, struct dc_error *error)
+enum dc_status dc_h5_open(struct dc_h5 **out, const char *path, struct dc_error *error)
 {
-    return new_file(file, path, true, error);
-}
-
-enum dc_status dc_h5_open(struct dc_h5 **file, const char *path, struct dc_error *error)
-{
-    return new_file(file, path, false, error);
+    struct dc_h5 *file = NULL;
+    enum dc_status status = new_file(&file, path, error);
+    if (status == DC_OK)
+        status = dc__reader_open(&file->reader, path, error);
+    return finish_open(out, file, status);
 }
 
 enum dc_status dc_h5_open_sealed(struct dc_h5 **file, const char *path, struct dc_error *error)
 {
     *file = NULL;
     DC_TRY(dc_file_check_seal(path, error));
-    return dc_h5_open(file, path, error);
+    return dc__h5_open_here(file, path, path, error);
 }
 
 void dc_h5_seal(struct dc_h5 *file)
@@ -196,9 +222,12 @@ void dc_h5_close(struct dc_h5 *file)
 {
     if (!file)
         return;
-    dc__h5_lock();
-    H5Fclose(file->id);
-    dc__h5_unlock();
+    if (!file->reader) {
+        dc__h5_lock();
+        dc__h5_let_go(file);
+        H5Fclose(file->id);
+        dc__h5_unlock();
+    }
     if (file->temporary)
         dc_file_discard(file->temporary);
     release(file);
@@ -226,7 +255,8 @@ static hid_t make_array(struct dc_h5 *file, const char *name, enum dc_dtype dtyp
     if (chunk)
         good = good && H5Pset_chunk(create, shape->rank, chunk) >= 0;
     if (good)
-        set = H5Dcreate2(file->id, name, type_of(dtype, true), space, links, create, H5P_DEFAULT);
+        set = H5Dcreate2(file->id, name, dc__h5_type(dtype, true), space, links, create,
+                         H5P_DEFAULT);
     H5Sclose(space);
     H5Pclose(create);
     H5Pclose(links);
@@ -241,7 +271,7 @@ enum dc_status dc_h5_write(struct dc_h5 *file, const char *name, const struct dc
     const hid_t set = make_array(file, name, tensor->dtype, &tensor->shape, NULL, NULL);
     bool good = set >= 0;
     if (good && dc_shape_count(&tensor->shape) > 0)
-        good = H5Dwrite(set, type_of(tensor->dtype, false), H5S_ALL, H5S_ALL, H5P_DEFAULT,
+        good = H5Dwrite(set, dc__h5_type(tensor->dtype, false), H5S_ALL, H5S_ALL, H5P_DEFAULT,
                         tensor->data) >= 0;
     const enum dc_status status = dc__h5_check_write(file, good, name, error);
     if (set >= 0)
@@ -270,8 +300,7 @@ enum dc_status dc_h5_create_rows(struct dc_h5 *file, const char *name, enum dc_d
     return status;
 }
 
-// Shape of an open array; a rank above DC_RANK_MAX is refused.
-static bool array_shape(hid_t set, struct dc_shape *shape)
+bool dc__h5_shape(hid_t set, struct dc_shape *shape)
 {
     hsize_t dims[H5S_MAX_RANK];
     const hid_t space = H5Dget_space(set);
@@ -281,26 +310,26 @@ static bool array_shape(hid_t set, struct dc_shape *shape)
     if (rank < 0 || rank > DC_RANK_MAX)
         return false;
     *shape = (struct dc_shape){.rank = rank};
-    for (int i = 0; i < rank; i++)
+    for (int i = 0; i < rank; i++) {
+        if (dims[i] > INT64_MAX)
+            return false;
         shape->dims[i] = (int64_t)dims[i];
+    }
     return true;
 }
 
-// Move rows [first, first + count) between memory and an open array of this shape.
-static bool transfer_rows(hid_t set, const struct dc_shape *shape, enum dc_dtype dtype, void *to,
-                          const void *from, int64_t first, int64_t count)
+static bool write_rows(hid_t set, const struct dc_shape *shape, enum dc_dtype dtype,
+                       const void *from, int64_t first, int64_t count)
 {
     hsize_t start[DC_RANK_MAX] = {(hsize_t)first}, block[DC_RANK_MAX];
     for (int i = 0; i < shape->rank; i++)
         block[i] = (hsize_t)(i ? shape->dims[i] : count);
     const hid_t space = H5Dget_space(set);
     const hid_t memory = H5Screate_simple(shape->rank, block, NULL);
-    bool good = space >= 0 && memory >= 0 &&
-                H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, block, NULL) >= 0;
-    if (good && to)
-        good = H5Dread(set, type_of(dtype, false), memory, space, H5P_DEFAULT, to) >= 0;
-    else if (good)
-        good = H5Dwrite(set, type_of(dtype, false), memory, space, H5P_DEFAULT, from) >= 0;
+    const bool good = space >= 0 && memory >= 0 &&
+                      H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, block, NULL) >= 0 &&
+                      H5Dwrite(set, dc__h5_type(dtype, false), memory, space, H5P_DEFAULT, from) >=
+                          0;
     if (memory >= 0)
         H5Sclose(memory);
     if (space >= 0)
@@ -309,7 +338,7 @@ static bool transfer_rows(hid_t set, const struct dc_shape *shape, enum dc_dtype
 }
 
 // The dc_dtype that holds every value of an array; DC_DTYPE_COUNT when there is none.
-static enum dc_dtype dtype_of(hid_t set)
+enum dc_dtype dc__h5_dtype(hid_t set)
 {
     enum dc_dtype dtype = DC_DTYPE_COUNT;
     const hid_t type = H5Dget_type(set);
@@ -329,13 +358,13 @@ static bool append(hid_t set, const void *rows, int64_t count)
 {
     struct dc_shape shape;
     hsize_t dims[DC_RANK_MAX];
-    const enum dc_dtype dtype = dtype_of(set);
-    if (dtype == DC_DTYPE_COUNT || !array_shape(set, &shape) || shape.rank == 0)
+    const enum dc_dtype dtype = dc__h5_dtype(set);
+    if (dtype == DC_DTYPE_COUNT || !dc__h5_shape(set, &shape) || shape.rank == 0)
         return false;
     for (int i = 0; i < shape.rank; i++)
         dims[i] = (hsize_t)(shape.dims[i] + (i ? 0 : count));
     return H5Dset_extent(set, dims) >= 0 &&
-           transfer_rows(set, &shape, dtype, NULL, rows, shape.dims[0], count);
+           write_rows(set, &shape, dtype, rows, shape.dims[0], count);
 }
 
 enum dc_status dc_h5_append_rows(struct dc_h5 *file, const char *name, const void *rows,
@@ -350,132 +379,6 @@ enum dc_status dc_h5_append_rows(struct dc_h5 *file, const char *name, const voi
     const enum dc_status status = dc__h5_check_write(file, good, name, error);
     if (set >= 0)
         H5Dclose(set);
-    dc__h5_unlock();
-    return status;
-}
-
-bool dc_h5_has(const struct dc_h5 *file, const char *name)
-{
-    char part[512];
-    bool found = strlen(name) < sizeof part;
-    dc__h5_lock();
-    for (size_t end = 0; found && name[end]; end += name[end] == '/') {  // HDF5 wants every step
-        end += strcspn(name + end, "/");
-        memcpy(part, name, end);
-        part[end] = '\0';
-        found = end == 0 || H5Lexists(file->id, part, H5P_DEFAULT) > 0;
-    }
-    dc__h5_unlock();
-    return found;
-}
-
-static enum dc_status open_array(hid_t *set, struct dc_shape *shape, const struct dc_h5 *file,
-                                 const char *name, struct dc_error *error)
-{
-    *set = H5Dopen2(file->id, name, H5P_DEFAULT);
-    if (*set < 0)
-        return dc__h5_fail(file, error, "read the array", name);
-    if (array_shape(*set, shape))
-        return DC_OK;
-    H5Dclose(*set);
-    return dc_fail(error, DC_ERR_DATA, "%s: array '%s' has more than %d dimensions", file->path,
-                   name, DC_RANK_MAX);
-}
-
-enum dc_status dc_h5_describe(const struct dc_h5 *file, const char *name, enum dc_dtype *dtype,
-                              struct dc_shape *shape, struct dc_error *error)
-{
-    hid_t set = -1;
-    dc__h5_lock();
-    enum dc_status status = open_array(&set, shape, file, name, error);
-    if (status == DC_OK) {
-        *dtype = dtype_of(set);
-        H5Dclose(set);
-        if (*dtype == DC_DTYPE_COUNT)
-            status = dc_fail(error, DC_ERR_DATA,
-                             "%s: array '%s' is neither of 32- or 64-bit floats nor of integers "
-                             "that fit 32 bits",
-                             file->path, name);
-    }
-    dc__h5_unlock();
-    return status;
-}
-
-enum dc_status dc_h5_read(const struct dc_h5 *file, const char *name,
-                          const struct dc_tensor *tensor, struct dc_error *error)
-{
-    hid_t set = -1;
-    struct dc_shape shape;
-    char has[DC_SHAPE_TEXT], wants[DC_SHAPE_TEXT];
-    dc__h5_lock();
-    enum dc_status status = open_array(&set, &shape, file, name, error);
-    if (status == DC_OK) {
-        if (!dc_shape_equal(&shape, &tensor->shape))
-            status = dc_fail(error, DC_ERR_DATA, "%s: array '%s' is %s, not %s", file->path, name,
-                             dc_shape_text(has, &shape), dc_shape_text(wants, &tensor->shape));
-        else if (dc_shape_count(&shape) > 0 && H5Dread(set, type_of(tensor->dtype, false), H5S_ALL,
-                                                       H5S_ALL, H5P_DEFAULT, tensor->data) < 0)
-            status = dc__h5_fail(file, error, "read the array", name);
-        H5Dclose(set);
-    }
-    dc__h5_unlock();
-    return status;
-}
-
-enum dc_status dc_h5_read_rows(const struct dc_h5 *file, const char *name, enum dc_dtype dtype,
-                               void *rows, int64_t first, int64_t count, struct dc_error *error)
-{
-    hid_t set = -1;
-    struct dc_shape shape;
-    dc__h5_lock();
-    enum dc_status status = open_array(&set, &shape, file, name, error);
-    if (status == DC_OK) {
-        const int64_t stored = shape.rank ? shape.dims[0] : 0;
-        if (first < 0 || count < 0 || first > stored || count > stored - first)
-            status = dc_fail(error, DC_ERR_DATA,
-                             "%s: array '%s' has %" PRId64 " rows; %" PRId64 " from row %" PRId64
-                             " were asked for",
-                             file->path, name, stored, count, first);
-        else if (count > 0 && !transfer_rows(set, &shape, dtype, rows, NULL, first, count))
-            status = dc__h5_fail(file, error, "read the array", name);
-        H5Dclose(set);
-    }
-    dc__h5_unlock();
-    return status;
-}
-
-struct listing {
-    const struct dc_h5 *file;
-    void (*visit)(void *user, const char *name, enum dc_dtype dtype, const struct dc_shape *shape);
-    void *user;
-};
-
-static herr_t list_object(hid_t root, const char *name, const H5O_info_t *info, void *user)
-{
-    const struct listing *listing = user;
-    if (info->type != H5O_TYPE_DATASET)
-        return 0;
-    const hid_t set = H5Dopen2(root, name, H5P_DEFAULT);
-    if (set < 0)
-        return -1;
-    struct dc_shape shape;
-    const enum dc_dtype dtype = dtype_of(set);
-    if (dtype != DC_DTYPE_COUNT && array_shape(set, &shape))
-        listing->visit(listing->user, name, dtype, &shape);
-    H5Dclose(set);
-    return 0;
-}
-
-enum dc_status dc_h5_list(const struct dc_h5 *file,
-                          void (*visit)(void *user, const char *name, enum dc_dtype dtype,
-                                        const struct dc_shape *shape),
-                          void *user, struct dc_error *error)
-{
-    struct listing listing = {file, visit, user};
-    dc__h5_lock();
-    enum dc_status status = DC_OK;
-    if (H5Ovisit2(file->id, H5_INDEX_NAME, H5_ITER_INC, list_object, &listing, H5O_INFO_BASIC) < 0)
-        status = dc__h5_fail(file, error, "list the arrays", NULL);
     dc__h5_unlock();
     return status;
 }

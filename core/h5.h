@@ -13,14 +13,14 @@
 struct dc_h5;
 
 // Create writes to a temporary name until dc_h5_close_commit; dc_h5_close on a file being created
-// discards it. Open is read-only.
+// discards it. Open is read-only, by a process of its own: a file that makes HDF5 crash, hang or
+// reach for other files is DC_ERR_DATA (docs/decisions/0007-hdf5-reader-process.md).
 DC_MUST_USE enum dc_status dc_h5_create(struct dc_h5 **file, const char *path,
                                         struct dc_error *error);
 DC_MUST_USE enum dc_status dc_h5_open(struct dc_h5 **file, const char *path,
                                       struct dc_error *error);
-// A sealed file ends in a checksum (core/file.h) that is checked before HDF5 sees a byte: HDF5 1.10
-// believes a damaged header, asks for any amount of memory and reads out of its buffers.
-// Other tools read such a file like any other.
+// A sealed file ends in a checksum (core/file.h) that is checked before HDF5 sees a byte, and is
+// then read in this process. Other tools read such a file like any other.
 void dc_h5_seal(struct dc_h5 *file);  // takes effect when the file is committed
 DC_MUST_USE enum dc_status dc_h5_open_sealed(struct dc_h5 **file, const char *path,
                                              struct dc_error *error);
@@ -39,6 +39,8 @@ DC_MUST_USE enum dc_status dc_h5_create_rows(struct dc_h5 *file, const char *nam
 DC_MUST_USE enum dc_status dc_h5_append_rows(struct dc_h5 *file, const char *name, const void *rows,
                                              int64_t count, struct dc_error *error);
 
+// What lies behind a link to another file counts as there, and so does everything once the reader
+// has died: reading it tells why it cannot be read.
 bool dc_h5_has(const struct dc_h5 *file, const char *name);
 // Shape and stored type; the type is the dc_dtype that holds it without loss, an error if none
 // does.

@@ -57,6 +57,9 @@ static enum dc_status read_text(const struct dc_h5 *file, hid_t attribute, hid_t
     const bool variable = H5Tis_variable_str(type) > 0;
     const size_t size = variable ? H5T_VARIABLE : H5Tget_size(type) + 1;
     char *words = NULL;
+    if (!variable && size > DC__H5_TEXT_MAX)
+        return dc_fail(error, DC_ERR_DATA, "%s: a text attribute of %zu bytes; the most is %d",
+                       file->path, size - 1, DC__H5_TEXT_MAX - 1);
     *text = variable ? NULL : dc_arena_alloc(arena, size, error);
     if (!variable && !*text)
         return DC_ERR_MEMORY;
@@ -69,8 +72,12 @@ static enum dc_status read_text(const struct dc_h5 *file, hid_t attribute, hid_t
     if (memory >= 0)
         H5Tclose(memory);
     if (good && variable) {
-        *text = dc_arena_copy(arena, words ? words : "", error);
-        status = *text ? DC_OK : DC_ERR_MEMORY;
+        if (words && strlen(words) >= DC__H5_TEXT_MAX)
+            status = dc_fail(error, DC_ERR_DATA,
+                             "%s: a text attribute of %zu bytes; the most is %d", file->path,
+                             strlen(words), DC__H5_TEXT_MAX - 1);
+        else if (!(*text = dc_arena_copy(arena, words ? words : "", error)))
+            status = DC_ERR_MEMORY;
         H5free_memory(words);
     }
     return status;
@@ -98,6 +105,8 @@ static enum dc_status open_attribute(hid_t *attribute, hid_t *type, const struct
 enum dc_status dc_h5_get_text(const struct dc_h5 *file, const char *name, char **text,
                               struct dc_arena *arena, struct dc_error *error)
 {
+    if (file->reader)
+        return dc__reader_text(file->reader, name, text, arena, error);
     hid_t attribute = -1, type = -1;
     dc__h5_lock();
     enum dc_status status = open_attribute(&attribute, &type, file, name, H5T_STRING, error);
@@ -113,6 +122,8 @@ enum dc_status dc_h5_get_text(const struct dc_h5 *file, const char *name, char *
 enum dc_status dc_h5_get_int(const struct dc_h5 *file, const char *name, int64_t *value,
                              struct dc_error *error)
 {
+    if (file->reader)
+        return dc__reader_int(file->reader, name, value, error);
     hid_t attribute = -1, type = -1;
     dc__h5_lock();
     enum dc_status status = open_attribute(&attribute, &type, file, name, H5T_INTEGER, error);

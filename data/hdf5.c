@@ -146,7 +146,7 @@ static enum dc_status find_classes(struct stream *stream, const struct dc_source
     DC_TRY(dc__class_names(source, spec, text, spec->path, stream->arena, error));
     int64_t stored = 0;
     if (!source->classes && dc_h5_get_int(stream->file, "classes", &stored, NULL) == DC_OK) {
-        if (stored < 1 || stored > INT32_MAX)
+        if (stored < 1 || stored > DC__CLASSES_MAX)
             return dc_fail(error, DC_ERR_DATA, "%s: attribute 'classes' is %" PRId64, spec->path,
                            stored);
         source->classes = (int)stored;

@@ -11,6 +11,8 @@
 
 struct dc__memory;
 
+enum { DC__CLASSES_MAX = 1 << 20 };
+
 struct dc__source_kind {
     struct dc_source_ops ops;
     // Does this kind read what lies at `path`? A look at names or first bytes, not a check. NULL:

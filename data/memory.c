@@ -175,10 +175,9 @@ enum dc_status dc__class_file(struct dc_source *source, const struct dc_source_s
 enum dc_status dc__count_classes(int *classes, const int32_t *labels, int64_t count,
                                  const char *file, struct dc_error *error)
 {
-    enum { MANY = 1 << 20 };
     int64_t highest = -1;
     for (int64_t i = 0; i < count; i++) {
-        if (labels[i] < 0 || labels[i] >= MANY)
+        if (labels[i] < 0 || labels[i] >= DC__CLASSES_MAX)
             return dc_fail(error, DC_ERR_DATA, "%s: record %" PRId64 " has label %" PRId32, file, i,
                            labels[i]);
         if (labels[i] > highest)
