@@ -262,8 +262,11 @@ void dc_folder_discard(const char *path)
     char *text = malloc(MARK_BYTES);
     const char **names = malloc(NAMES * sizeof *names);
     const bool marked = entries && text && names && read_mark(text, names, NAMES, dirfd(entries));
-    if (marked && remove_names(entries, names) && unlinkat(dirfd(entries), DC_FOLDER_MARK, 0) == 0)
-        (void)rmdir(path);
+    // A compiler that outlived its killed parent may have put a file there meanwhile: the mark
+    // stays.
+    if (marked && remove_names(entries, names) &&
+        unlinkat(dirfd(entries), DC_FOLDER_MARK, 0) == 0 && rmdir(path) != 0)
+        (void)!dc_folder_mark(path, names, NULL);
     free(names);
     free(text);
     if (entries)

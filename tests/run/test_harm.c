@@ -314,15 +314,14 @@ static void leftovers_of_a_verification(void **state)
         left += test_folder_entries(test_path("tmp")) > 2;
         usleep(20000);  // its compiler may still be writing
     }
-    const struct child here = {.folder = root, .environment = environment};
-    DECANT(&outcome, &here, "verify", "done/bundle/int8");
-    assert_outcome(&outcome, "a verification after killed ones", 0, none);
-    // compilers outlive whom they worked for, and may write into a folder that was just removed
-    for (int i = 0; i < 50 && test_folder_entries(test_path("tmp")) > 2; i++) {
-        usleep(100000);
-        DECANT(&outcome, &here, "verify", "done/bundle/int8");
-    }
     assert_true(left > 0);
+    // a compiler outlives the program that was killed, and its files go with the verification after
+    const struct child here = {.folder = root, .environment = environment};
+    for (int i = 0; i < 50 && (i == 0 || test_folder_entries(test_path("tmp")) > 2); i++) {
+        usleep(i ? 100000 : 0);
+        DECANT(&outcome, &here, "verify", "done/bundle/int8");
+        assert_outcome(&outcome, "a verification after killed ones", 0, none);
+    }
     assert_int_equal(test_folder_entries(test_path("tmp")), 2);  // the user's
     shell("rm -r tmp");
 }
