@@ -1,9 +1,9 @@
 // Owns the opening of files, whole-file reading and atomic writing.
 //
 // A file being written lives under "NAME.tmp-PID" until it is flushed to disk; the rename is the
-// moment it exists. After a failed write neither name is left behind, and what a killed process
-// left is removed by the next that writes the file (folder.h). Two processes may write the same
-// path: the last rename wins, both files were whole. No file is memory-mapped here.
+// moment it exists. After a failed write neither name is left behind; what a killed process left is
+// core/folder.h's to find. Two processes may write the same path: the last rename wins, both files
+// were whole. No file is memory-mapped here.
 
 #include "core/file.h"
 
@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "core/bounds.h"
-#include "core/folder.h"
 #include "core/random.h"
 
 static enum dc_status fail_errno(struct dc_error *error, enum dc_status status, const char *path,
@@ -178,10 +177,8 @@ char *dc_temporary_path(struct dc_arena *arena, const char *path, struct dc_erro
 {
     struct stat info;
     char *temporary = dc_arena_printf(arena, error, "%s.tmp-%ld", path, (long)getpid());
-    dc_sweep(path);
     if (temporary && lstat(temporary, &info) == 0) {
-        dc_fail(error, DC_ERR_IO, "%s is in the way, and Decant did not write it; remove it",
-                temporary);
+        dc_fail(error, DC_ERR_IO, "%s is in the way of a file to be written; remove it", temporary);
         return NULL;
     }
     return temporary;

@@ -34,7 +34,7 @@ DC_MUST_USE enum dc_status dc_file_write(const char *path, const void *bytes, si
 
 // For writers that need a path (HDF5): write to dc_temporary_path, where nothing is (NULL where
 // something foreign is), then dc_file_commit flushes and renames it to `path`. On failure remove it
-// with dc_file_discard. Leftovers of killed processes are removed first (core/folder.h).
+// with dc_file_discard.
 DC_MUST_USE char *dc_temporary_path(struct dc_arena *arena, const char *path,
                                     struct dc_error *error);
 DC_MUST_USE enum dc_status dc_file_commit(const char *temporary, const char *path,

@@ -262,8 +262,11 @@ void dc_folder_discard(const char *path)
     char *text = malloc(MARK_BYTES);
     const char **names = malloc(NAMES * sizeof *names);
     const bool marked = entries && text && names && read_mark(text, names, NAMES, dirfd(entries));
-    if (marked && remove_names(entries, names) && unlinkat(dirfd(entries), DC_FOLDER_MARK, 0) == 0)
-        (void)rmdir(path);
+    // A compiler that outlived its killed parent may have put a file there meanwhile: the mark
+    // stays.
+    if (marked && remove_names(entries, names) &&
+        unlinkat(dirfd(entries), DC_FOLDER_MARK, 0) == 0 && rmdir(path) != 0)
+        (void)!dc_folder_mark(path, names, NULL);
     free(names);
     free(text);
     if (entries)
@@ -333,7 +336,21 @@ static void sweep_folder(const char *leftover, const char *path, bool aside)
     }
 }
 
-void dc_sweep(const char *path)
+void dc_sweep_files(const char *path)
+{
+    char folder[PATH_MAX];
+    size_t length = 0;
+    const char *name = split_path(folder, path, &length);
+    DIR *entries = name ? opendir(folder) : NULL;
+    if (!entries)
+        return;
+    for (const char *entry; (entry = next_name(entries)) != NULL;)
+        if (is_leftover(entry, name, length, ".tmp-") && is_mine(dirfd(entries), entry, S_IFREG))
+            (void)unlinkat(dirfd(entries), entry, 0);
+    closedir(entries);
+}
+
+void dc_sweep_folders(const char *path)
 {
     char folder[PATH_MAX], place[2 * PATH_MAX];
     size_t length = 0;
@@ -342,14 +359,11 @@ void dc_sweep(const char *path)
     if (!entries)
         return;
     for (const char *entry; (entry = next_name(entries)) != NULL;) {
-        const bool fresh = is_leftover(entry, name, length, ".tmp-");
-        const bool aside = !fresh && is_leftover(entry, name, length, ".old-");
-        if (fresh && is_mine(dirfd(entries), entry, S_IFREG)) {
-            (void)unlinkat(dirfd(entries), entry, 0);
-        } else if ((fresh || aside) && is_mine(dirfd(entries), entry, S_IFDIR)) {
+        const bool aside = is_leftover(entry, name, length, ".old-");
+        if ((aside || is_leftover(entry, name, length, ".tmp-")) &&
+            is_mine(dirfd(entries), entry, S_IFDIR)) {
             snprintf(place, sizeof place, "%s/%s", folder, entry);
-            if (!fresh || unlinkat(dirfd(entries), entry, AT_REMOVEDIR) != 0)
-                sweep_folder(place, path, aside);
+            sweep_folder(place, path, aside);
         }
     }
     closedir(entries);
@@ -370,8 +384,7 @@ void dc_sweep_prefixed(const char *folder, const char *prefix)
         if (process < 1 || !is_gone(process) || !is_mine(dirfd(entries), entry, S_IFDIR))
             continue;
         snprintf(place, sizeof place, "%s/%s", folder, entry);
-        if (unlinkat(dirfd(entries), entry, AT_REMOVEDIR) != 0)
-            dc_folder_discard(place);
+        dc_folder_discard(place);
     }
     closedir(entries);
 }

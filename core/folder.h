@@ -48,9 +48,12 @@ void dc_folder_discard(const char *path);
 DC_MUST_USE enum dc_status dc_folder_replace(const char *path, const char *fresh,
                                              const char *const *names, struct dc_error *error);
 
-// Removes the leftovers beside the file or folder `path`. A folder that was moved aside when its
-// process ended comes back if nothing took its place.
-void dc_sweep(const char *path);
+// Removes the leftovers of the file `path`. Their names alone tell them, so the folder must be
+// Decant's: a run directory, a cache.
+void dc_sweep_files(const char *path);
+// Removes the leftovers of the folder `path`, which their marks tell. One that was moved aside when
+// its process ended comes back if nothing took its place.
+void dc_sweep_folders(const char *path);
 // Removes marked folders FOLDER/PREFIX-PID-ANYTHING of this user.
 void dc_sweep_prefixed(const char *folder, const char *prefix);
 

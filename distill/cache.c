@@ -330,6 +330,8 @@ static enum dc_status open_folder(struct dc_cache *cache, const char *folder, bo
     }
     if (status == DC_OK)
         status = read_manifest(cache, path, identity, error);
+    if (status == DC_OK && make)
+        dc_sweep_files(path);
     json_decref(identity);
     return status;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "core/folder.h"
 #include "core/half.h"
 #include "core/math.h"
 #include "core/random.h"
@@ -56,8 +57,12 @@ enum dc_status dc_cache_claim(bool *taken, struct dc_cache *cache, int64_t epoch
     if (!*taken) {
         close(cache->lock);
         cache->lock = -1;
+        return DC_OK;
     }
-    return DC_OK;
+    const char *path = dc__cache_path(cache, epoch, block, cache->arena, error);
+    if (path)
+        dc_sweep_files(path);
+    return path ? DC_OK : DC_ERR_MEMORY;
 }
 
 void dc_cache_release(struct dc_cache *cache)

@@ -315,7 +315,7 @@ static enum dc_status may_write(const char ***names, const char *directory, stru
 {
     bool empty = false;
     *names = NULL;
-    dc_sweep(directory);
+    dc_sweep_folders(directory);
     DC_TRY(dc_folder_is_empty(&empty, directory, error));
     if (empty)
         return DC_OK;

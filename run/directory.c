@@ -141,7 +141,7 @@ static enum dc_status sweep(struct dc_run *run, struct dc_error *error)
         const char *path = dc__path(run, records[i], error);
         if (!path)
             return DC_ERR_MEMORY;
-        dc_sweep(path);
+        dc_sweep_files(path);
     }
     for (int s = 0; s < run->experiment->stage_count; s++) {
         const struct dc_stage *stage = &run->experiment->stages[s];
@@ -156,7 +156,7 @@ static enum dc_status sweep(struct dc_run *run, struct dc_error *error)
                                                      run->directory, stage->name, i - 2);
             if (!path)
                 return DC_ERR_MEMORY;
-            dc_sweep(path);
+            (i == 3 + peers ? dc_sweep_folders : dc_sweep_files)(path);
         }
     }
     return DC_OK;

@@ -193,6 +193,22 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
     return status;
 }
 
+// An exported network may be what the run itself starts from, or is taught by.
+static enum dc_status may_write_file(const struct dc_run *run, const char *path, const char *mark,
+                                     struct dc_error *error)
+{
+    for (int i = 0; i < run->experiment->stage_count; i++) {
+        const struct dc_stage *stage = &run->experiment->stages[i];
+        const char *const reads[] = {stage->model, stage->weights,
+                                     stage->trains ? stage->train.init_from : "",
+                                     stage->distills ? stage->distill.teacher : ""};
+        for (int k = 0; k < 4; k++)
+            DC_TRY(dc_file_may_replace(path, mark, NULL, reads[k] && reads[k][0] ? reads[k] : NULL,
+                                       error));
+    }
+    return DC_OK;
+}
+
 enum dc_status dc_run_export_file(struct dc_run *run, const struct dc_stage *from,
                                   const char *profile, const char *path, struct dc_error *error)
 {
@@ -201,7 +217,7 @@ enum dc_status dc_run_export_file(struct dc_run *run, const struct dc_stage *fro
         return dc_fail(error, DC_ERR_USAGE, "%s: %s", path,
                        format ? "this format takes quantized stages only"
                               : "no format ends like this");
-    DC_TRY(dc_file_may_replace(path, format->mark, NULL, NULL, error));
+    DC_TRY(may_write_file(run, path, format->mark, error));
     DC_TRY(dc_run_need_test_data(run, error));  // the note says how training normalized it
     char *weights = dc_run_weights_path(run, from, error);
     char *provenance = describe(run, from, error);

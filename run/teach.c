@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/folder.h"
 #include "run/report.h"
 #include "run/teacher.h"
 
@@ -26,6 +27,8 @@ enum dc_status dc__cache_record(const struct dc_stage_teacher *teacher, struct d
         return DC_ERR_MEMORY;
     if (dc_file_exists(made_by))
         return DC_OK;
+    dc_sweep_files(experiment);
+    dc_sweep_files(made_by);
     DC_TRY(dc_path_absolute(&directory, run->directory, NULL, run->arena, error));
     struct dc_text_buffer text = {0};
     dc_experiment_write(&text, run->experiment);

@@ -205,7 +205,7 @@ static void leftovers_of_files(void **state)
     put_of("last.h5.old-%ld", gone);
     snprintf(name, sizeof name, "last.h5.tmp-00%ld", gone);
     link_to("last.h5", name);
-    dc_sweep(test_path("last.h5"));
+    dc_sweep_files(test_path("last.h5"));
     assert_false(is_there_of("last.h5.tmp-%ld", gone));
     assert_false(is_there_of("last.h5.tmp-%ld", (long)getpid()));
     assert_true(is_there_of("last.h5.tmp-%ld", (long)getppid()));
@@ -227,7 +227,9 @@ static void leftovers_of_folders(void **state)
     put_of("int8.old-%ld/a.c", gone);  // the user's: no mark
     begin_of("int8.tmp-%ld", (long)getppid());
     put("int8/a.c");
-    dc_sweep(test_path("int8/"));
+    put_of("int8.tmp-%ld0", gone);
+    dc_sweep_folders(test_path("int8/"));
+    assert_true(is_there_of("int8.tmp-%ld0", gone));  // a file
     assert_false(is_there_of("int8.tmp-%ld", gone));
     assert_true(is_there_of("int8.old-%ld/a.c", gone));
     assert_true(is_there_of("int8.tmp-%ld", (long)getppid()));
@@ -236,7 +238,7 @@ static void leftovers_of_folders(void **state)
     begin_of("mine.tmp-%ld", gone);
     put_of("mine.tmp-%ld/a.c", gone);
     put_of("mine.tmp-%ld/letter", gone);
-    dc_sweep(test_path("mine"));
+    dc_sweep_folders(test_path("mine"));
     assert_false(is_there_of("mine.tmp-%ld/a.c", gone));
     assert_true(is_there_of("mine.tmp-%ld/letter", gone));
 }
@@ -247,12 +249,12 @@ static void what_was_moved_aside_comes_back(void **state)
     (void)state;
     begin_of("back.old-%ld", gone);
     put_of("back.old-%ld/a.c", gone);
-    dc_sweep(test_path("back"));
+    dc_sweep_folders(test_path("back"));
     assert_true(is_there("back/a.c"));
     assert_false(is_there("back/" DC_FOLDER_MARK));
     begin_of("back.old-%ld", gone);
     put_of("back.old-%ld/a.c", gone);
-    dc_sweep(test_path("back"));
+    dc_sweep_folders(test_path("back"));
     assert_false(is_there_of("back.old-%ld", gone));
     assert_true(is_there("back/a.c"));
 }
@@ -267,12 +269,16 @@ static void leftovers_by_prefix(void **state)
     begin_of("tmp/work-%ld-abc", (long)getppid());
     begin_of("tmp/other-%ld-abc", gone);
     begin_of("tmp/work-%ldabc", gone);
+    char name[64];
+    snprintf(name, sizeof name, "tmp/work-%ld-empty", gone);
+    make_folder(name);
     dc_sweep_prefixed(test_path("tmp"), "work");
     assert_false(is_there_of("tmp/work-%ld-abc", gone));
     assert_true(is_there_of("tmp/work-%ld-user/a.c", gone));
     assert_true(is_there_of("tmp/work-%ld-abc", (long)getppid()));
     assert_true(is_there_of("tmp/other-%ld-abc", gone));
     assert_true(is_there_of("tmp/work-%ldabc", gone));
+    assert_true(is_there(name));
 }
 
 static void outputs_replace_their_like(void **state)

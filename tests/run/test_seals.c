@@ -226,6 +226,87 @@ static void results_are_sealed(void **state)
     assert_outcome(&outcome, "results made anew", 0, none);
 }
 
+// tests/golden/version-0.1: its run is refused, its bundle proven with its C made anew.
+static void version_0_1(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *prepare;
+        const char *arguments[10];
+        int exit_code;
+        const char *words[OUTCOME_WORDS];  // of stderr, or where it is good of stdout
+    } cases[] = {
+        {"a run",
+         ":",
+         {"run", "old/experiment.yaml", "--run", "old/run"},
+         2,
+         {"old/run was begun by version 0.1.0", "this is version " DECANT_VERSION}},
+        {"a stage of a run",
+         "rm old/run/results.json",
+         {"train", "old/experiment.yaml", "student", "--run", "old/run"},
+         2,
+         {"old/run was begun by version 0.1.0", "this is version " DECANT_VERSION}},
+        {"a checkpoint",
+         "cp old/run/checkpoints/student/last.h5 new/checkpoints/student && rm new/results.json",
+         {"run", "old/experiment.yaml", "--run", "new"},
+         1,
+         {"student/last.h5 has format version 3 of Decant 0.1",
+          "Decant " DECANT_VERSION ", reads version 4"}},
+        {"weights",
+         "printf 'name: x\\ndata: {source: idx, path: data}\\nstages:\\n  taken: {model: "
+         "old/model.yaml, weights: old/run/checkpoints/student/final.h5}\\n' > x.yaml",
+         {"run", "x.yaml", "--run", "x"},
+         1,
+         {"student/final.h5 has format version 2 of Decant 0.1",
+          "Decant " DECANT_VERSION ", reads version 3"}},
+        {"weights of a parent",
+         "cp old/run/checkpoints/student/final.h5 new/checkpoints/student && rm -r "
+         "new/checkpoints/calibrated",
+         {"run", "old/experiment.yaml", "--run", "new"},
+         1,
+         {"student/final.h5 has format version 2 of Decant 0.1", "reads version 3"}},
+        {"results",
+         "cp old/run/results.json new && sed -i 's/\"version\": 1/\"version\": 3/' "
+         "new/results.json",
+         {"eval", "new"},
+         1,
+         {"results.json has version 3", "reads 2"}},
+        {"a bundle",
+         ":",
+         {"verify", "old/run/bundle/int8"},
+         0,
+         {"70 samples, 280 bytes compared, all equal", "not checked: written by version 0.1.0",
+          "this is " DECANT_VERSION}},
+        {"a bundle with other C",
+         "echo x >> old/run/bundle/int8/tiny.c",
+         {"verify", "old/run/bundle/int8"},
+         1,
+         {"tiny.c: is damaged"}},
+        {"a bundle's answers",
+         ":",
+         {"eval", "old/run/bundle/int8", "--json"},
+         0,
+         {"\"accuracy\": 0.157142857"}},  // as version 0.1 printed it
+        {"a bundle to be replaced",
+         ":",
+         {"export", "new", "--stage", "calibrated", "--out", "old/run/bundle/int8"},
+         0,
+         {"old/run/bundle/int8"}},
+    };
+    shell("cp -r '" DECANT_SOURCE_DIR "/tests/golden/version-0.1' kept");
+    shell("cp -r kept old && rm -rf made");
+    DECANT(&outcome, &here, "run", "old/experiment.yaml", "--run", "made");
+    assert_outcome(&outcome, "the experiment of version 0.1", 0, none);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        shell("rm -rf old new x && cp -r kept old && chmod -R u+w old && cp -r made new");
+        shell(cases[i].prepare);
+        run_decant(&outcome, &here, cases[i].arguments);
+        if (cases[i].exit_code == 0)
+            memcpy(outcome.err, outcome.out, sizeof outcome.err);
+        assert_outcome(&outcome, cases[i].name, cases[i].exit_code, cases[i].words);
+    }
+}
+
 static const char experiment[] =
     "name: seals\n"
     "data: {source: idx, path: data, validation: 40}\n"
@@ -290,10 +371,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counters_are_sealed),
-        cmocka_unit_test(parents_are_checked),
-        cmocka_unit_test(every_bit_counts),
-        cmocka_unit_test(results_are_sealed),
+        cmocka_unit_test(counters_are_sealed), cmocka_unit_test(parents_are_checked),
+        cmocka_unit_test(every_bit_counts),    cmocka_unit_test(results_are_sealed),
+        cmocka_unit_test(version_0_1),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
