@@ -238,7 +238,7 @@ static enum dc_status fill_directory(const char *directory, const struct dc_imod
         "bundle_version", DC_BUNDLE_VERSION, "writer", "Decant " DECANT_VERSION, "name",
         model->name, "provenance", model->provenance, "sample", shape_json(&model->sample),
         "input_rounding", dc_code_rounding_name(model->profile->input), "profile",
-        model->profile->name, "rounding", model->profile->rounding, "requantize",
+        model->profile->name, "rounding", dc_rounding_name(model->profile->rounding), "requantize",
         model->profile->formula, "endianness", "little", "alignment", model->alignment, "cost",
         dc_bundle_cost(&cost), "vectors", "count", (json_int_t)vectors->count, "corner_cases",
         DC_VECTOR_CORNERS, "corners", "all -128", "all 127", "all zero point", "files", files,

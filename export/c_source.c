@@ -1,8 +1,10 @@
 // Owns what differs from model to model in exported C: arrays, layer records, the order of calls,
-// the header. The kernels' text is c_templates.c's. Text is built in memory and written whole.
+// the header. The kernels are the files of export/device, joined here. Text is built in memory and
+// written whole.
 
 #include "export/c_source.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +12,7 @@
 #include <string.h>
 
 #include "core/file.h"
-#include "export/c_templates.h"
+#include "export/device_text.h"
 #include "qat/profile.h"
 #include "qat/softmax.h"
 #include "qat/table.h"
@@ -115,8 +117,8 @@ static void put_header(const struct source *s)
         "*/\n\n"
         "#ifndef %s_H\n#define %s_H\n\n#include <stdint.h>\n\n"
         "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n",
-        s->model->profile->name, s->model->profile->rounding, halves[s->model->profile->input],
-        s->upper, s->upper);
+        s->model->profile->name, dc_rounding_name(s->model->profile->rounding),
+        halves[s->model->profile->input], s->upper, s->upper);
     const struct dc_ilayer *ends[2] = {in, out};
     for (int i = 0; i < 2; i++) {
         const char *end = i == 0 ? "INPUT" : "OUTPUT";
@@ -142,69 +144,57 @@ static void put_header(const struct source *s)
             s->name, s->upper, s->name);
 }
 
-// NULL: the op's usual text.
-static const char *variant_of(const struct dc_profile *profile, enum dc_iop op)
+// Fragments, by their place in dc__device_texts.
+
+enum { FRAGMENTS_MAX = 128, NO_FRAGMENT = -1 };
+
+// Of "NAME_SUFFIX", or NAME alone where suffix is NULL.
+static int find_fragment(const char *name, const char *suffix)
 {
-    const char *rounding = dc_profile_rounding(profile, op);
-    for (const struct dc__c_variant *v = dc__c_variants; v->text; v++) {
-        if (v->op == op && strcmp(v->rounding, rounding) == 0)
-            return v->text;
+    char text[96];
+    snprintf(text, sizeof text, "%s%s%s", name, suffix ? "_" : "", suffix ? suffix : "");
+    for (int i = 0; dc__device_texts[i].name; i++)
+        if (strcmp(dc__device_texts[i].name, text) == 0)
+            return i;
+    return NO_FRAGMENT;
+}
+
+// A fragment behind those that it includes, each once. What is above its first line of code, and
+// concerns only the file that it is, is left out.
+static void put_fragment(const struct source *s, bool done[FRAGMENTS_MAX], int fragment)
+{
+    static const char include[] = "#include \"export/device/";
+    const char *rounding = dc_rounding_name(s->model->profile->rounding);
+    const char *line = dc__device_texts[fragment].text;
+    assert(fragment < FRAGMENTS_MAX);
+    if (done[fragment])
+        return;
+    done[fragment] = true;
+    for (;; line += strcspn(line, "\n") + 1) {
+        if (strncmp(line, include, strlen(include)) == 0) {
+            char name[64];
+            snprintf(name, sizeof name, "%.*s", (int)strcspn(line + strlen(include), "."),
+                     line + strlen(include));
+            const bool rescales = strcmp(name, "requantize") == 0;
+            put_fragment(s, done, find_fragment(name, rescales ? rounding : NULL));
+        } else if (*line != '\n' && strncmp(line, "#pragma once", 12) != 0) {
+            break;
+        }
     }
-    return NULL;
-}
-
-static const char *requantize_of(const struct dc_profile *profile)
-{
-    static const struct {
-        const char *rounding, *const *text;
-    } texts[] = {{"double", &dc__c_requantize_double},
-                 {"double_up", &dc__c_requantize_double_up},
-                 {"single", &dc__c_requantize_single},
-                 {"half_even", &dc__c_requantize_half_even},
-                 {"float_even", &dc__c_requantize_even}};
-    size_t i = 0;
-    while (strcmp(texts[i].rounding, profile->rounding) != 0)
-        i++;
-    return *texts[i].text;
-}
-
-static bool rounds_upward(const struct dc_profile *profile, enum dc_iop op)
-{
-    return strcmp(dc_profile_rounding(profile, op), "double_up") == 0;
+    fprintf(s->out, "%s\n", line);
 }
 
 static void put_kernels(const struct source *s)
 {
-    bool used[DC_IOP_COUNT] = {false};
-    bool requantizes = false, clamps = false, rounds = false, multiplies = false, twice = false;
-    const struct dc_profile *profile = s->model->profile;
+    bool done[FRAGMENTS_MAX] = {false};
+    put_fragment(s, done, find_fragment("layer", NULL));
     for (int i = 1; i < s->model->count; i++) {
-        const struct dc_ilayer *l = &s->model->layers[i];
-        const bool sums = dc_ilayer_has_accumulators(l), average = l->op == DC_I_AVERAGE_POOL;
-        const bool even = strncmp(dc_profile_rounding(profile, l->op), "float_even", 10) == 0;
-        // A reshape within the arena is no code.
-        used[l->op] = used[l->op] || l->op != DC_I_RESHAPE || i == s->model->count - 1;
-        clamps = clamps || sums || l->op == DC_I_MAX_POOL || l->op == DC_I_SOFTMAX;
-        rounds = rounds || (sums && even);
-        multiplies = multiplies || (sums && even && !average);
-        requantizes = requantizes || (sums && !average && !variant_of(profile, l->op));
-        twice = twice || (sums && !average && strcmp(profile->rounding, "double_up") == 0);
-    }
-    fputs(dc__c_layer_struct, s->out);
-    if (rounds)
-        fputs(dc__c_nearest_even, s->out);
-    if (multiplies)
-        fputs(dc__c_factor, s->out);
-    if (twice)
-        fputs(dc__c_round_twice, s->out);
-    if (requantizes)
-        fputs(requantize_of(profile), s->out);
-    if (clamps)
-        fputs(dc__c_finish, s->out);
-    for (int op = 0; op < DC_IOP_COUNT; op++) {
-        const char *other = variant_of(profile, (enum dc_iop)op);
-        if (used[op] && dc__c_kernels[op])
-            fputs(other ? other : dc__c_kernels[op], s->out);
+        const enum dc_iop op = s->model->layers[i].op;
+        const int own = find_fragment(dc_iop_name(op),
+                                      dc_rounding_name(dc_profile_rounding(s->model->profile, op)));
+        // a reshape within the arena is no code
+        if (op != DC_I_RESHAPE || i == s->model->count - 1)
+            put_fragment(s, done, own != NO_FRAGMENT ? own : find_fragment(dc_iop_name(op), NULL));
     }
 }
 
@@ -223,6 +213,11 @@ static void put_exponentials(const struct source *s, const char *id, const struc
     fputs("\n};\n", s->out);
 }
 
+static bool rounds_upward(const struct dc_profile *profile, enum dc_iop op)
+{
+    return dc_profile_rounding(profile, op) == DC_ROUND_DOUBLE_UP;
+}
+
 static bool has_biases(const struct dc_profile *profile, const struct dc_ilayer *l)
 {
     return dc_ilayer_has_weights(l) || (l->op == DC_I_MEAN && rounds_upward(profile, l->op));
@@ -230,7 +225,7 @@ static bool has_biases(const struct dc_profile *profile, const struct dc_ilayer 
 
 static bool multiplies_doubles(const struct dc_profile *profile, const struct dc_ilayer *l)
 {
-    return strcmp(dc_profile_rounding(profile, l->op), "double_away") == 0;
+    return dc_profile_rounding(profile, l->op) == DC_ROUND_DOUBLE_AWAY;
 }
 
 static void put_arrays(const struct source *s, const char *id, const struct dc_ilayer *l,

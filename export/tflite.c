@@ -277,11 +277,11 @@ static enum dc_status write_move(struct writer *w, const struct dc_ilayer *l,
 // wraps, the engine saturates.
 static enum dc_status check_shifts(const struct writer *w, const struct dc_ilayer *l)
 {
-    const char *rounding = dc_profile_rounding(w->model->profile, l->op);
+    const enum dc_rounding rounding = dc_profile_rounding(w->model->profile, l->op);
     const double most = (double)(-l->accumulator_low > l->accumulator_high ? -l->accumulator_low
                                                                            : l->accumulator_high);
-    if (strcmp(rounding, "double") != 0 && strcmp(rounding, "double_up") != 0 &&
-        strcmp(rounding, "double_blocks") != 0)
+    if (rounding != DC_ROUND_DOUBLE && rounding != DC_ROUND_DOUBLE_UP &&
+        rounding != DC_ROUND_DOUBLE_BLOCKS)
         return DC_OK;
     for (int i = 0; i < l->rescales; i++) {
         if (l->shifts[i] > 0 && ldexp(most, l->shifts[i]) >= 0x1p31)

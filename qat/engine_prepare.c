@@ -30,24 +30,24 @@ static int64_t round_up(int64_t n, int64_t unit)
 
 // The rounding rules that kernels know, and the bits that sums may have. upward: of rounding twice.
 struct way {
-    const char *rounding;
+    enum dc_rounding rounding;
     int sum_bits;
     bool floats, twice, upward;
 };
 static const struct way ways[] = {
-    {.rounding = "double", .sum_bits = SUM_BITS, .twice = true},
-    {.rounding = "double_up", .sum_bits = SUM_BITS, .twice = true, .upward = true},
-    {.rounding = "single", .sum_bits = SUM_BITS},
-    {.rounding = "float_even", .sum_bits = SUM_BITS, .floats = true},
-    {.rounding = "half_even", .sum_bits = EXACT_BITS, .floats = true}};
+    {.rounding = DC_ROUND_DOUBLE, .sum_bits = SUM_BITS, .twice = true},
+    {.rounding = DC_ROUND_DOUBLE_UP, .sum_bits = SUM_BITS, .twice = true, .upward = true},
+    {.rounding = DC_ROUND_SINGLE, .sum_bits = SUM_BITS},
+    {.rounding = DC_ROUND_FLOAT_EVEN, .sum_bits = SUM_BITS, .floats = true},
+    {.rounding = DC_ROUND_HALF_EVEN, .sum_bits = EXACT_BITS, .floats = true}};
 
 // NULL: none for this layer.
 static const struct way *find_way(const struct dc_ilayer *l, const struct dc_profile *profile)
 {
-    const char *rounding = dc_profile_rounding(profile, l->op);
+    const enum dc_rounding rounding = dc_profile_rounding(profile, l->op);
     const struct way *way = NULL;
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
-        way = strcmp(ways[i].rounding, rounding) == 0 ? &ways[i] : way;
+        way = ways[i].rounding == rounding ? &ways[i] : way;
     if (!way || l->accumulator_low <= -(INT64_C(1) << way->sum_bits) ||
         l->accumulator_high >= INT64_C(1) << way->sum_bits)
         return NULL;

@@ -10,16 +10,17 @@
 
 #include "qat/profile.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
 #include "qat/fixed_point.h"
 #include "qat/profile_internal.h"
 
-typedef int32_t rounding(int32_t x, int32_t multiplier, int32_t shift);
+typedef int32_t requantizer(int32_t x, int32_t multiplier, int32_t shift);
 
 static inline void requantize(int8_t *codes, const int32_t *accumulators,
-                              const struct dc_ilayer *layer, rounding *round)
+                              const struct dc_ilayer *layer, requantizer *round)
 {
     for (int c = 0; c < layer->channels; c++)
         codes[c] = dc__finish(round(accumulators[c], layer->multipliers[c], layer->shifts[c]),
@@ -30,7 +31,7 @@ static inline void requantize(int8_t *codes, const int32_t *accumulators,
 // once.
 static inline void add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
                        const struct dc_ilayer *layer, int zero_point_a, int zero_point_b, int count,
-                       rounding *round)
+                       requantizer *round)
 {
     const int32_t *m = layer->multipliers, *s = layer->shifts;
     for (int i = 0; i < count; i++) {
@@ -42,7 +43,7 @@ static inline void add(int8_t *codes, int32_t *sums, const int8_t *a, const int8
 }
 
 static inline void mean(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer,
-                        rounding *round)
+                        requantizer *round)
 {
     for (int c = 0; c < layer->channels; c++)
         codes[c] = dc__finish(round(accumulators[c], layer->multipliers[0], layer->shifts[0]),
@@ -152,9 +153,9 @@ static const struct dc_profile profile_tflm = {
     .input = DC_CODE_HALF_AWAY,
     .h_swish_in_16_bits = true,
     .sigmoid_in_32_bits = true,
-    .rounding = "double",
+    .rounding = DC_ROUND_DOUBLE,
     .formula = "RDivPOT(SRDHM(x * 2^max(s, 0), m), max(-s, 0))",
-    .ops = {[DC_I_SOFTMAX] = {.rounding = "fixed_point"}},
+    .ops = {[DC_I_SOFTMAX] = {.rounding = DC_ROUND_FIXED_POINT}},
     .derive = dc__tflm_derive,
     .requantize = dc__tflm_requantize,
     .add = dc__tflm_add,
@@ -166,7 +167,7 @@ static const struct dc_profile profile_ruy = {
     .name = "ruy",
     .input = DC_CODE_HALF_AWAY,
     .h_swish_in_16_bits = true,
-    .rounding = "single",
+    .rounding = DC_ROUND_SINGLE,
     .formula = "(x * m + 2^(30 - s)) >> (31 - s)",
     .derive = ruy_derive,
     .requantize = ruy_requantize,
@@ -193,9 +194,9 @@ static const struct dc_profile profile_ruy = {
         .average = dc__average,                                                                    \
     }
 
-DC_SHIFTING_PROFILE(profile_pot_half_up, "pot-half-up", DC_CODE_HALF_UP, "single", ruy,
+DC_SHIFTING_PROFILE(profile_pot_half_up, "pot-half-up", DC_CODE_HALF_UP, DC_ROUND_SINGLE, ruy,
                     "(x + 2^(n - 1)) >> n, n = 1 - s");
-DC_SHIFTING_PROFILE(profile_pot_half_even, "pot-half-even", DC_CODE_HALF_EVEN, "half_even",
+DC_SHIFTING_PROFILE(profile_pot_half_even, "pot-half-even", DC_CODE_HALF_EVEN, DC_ROUND_HALF_EVEN,
                     half_even, "half_to_even(x / 2^n), n = 1 - s");
 
 // ONNX Runtime: an integer sum becomes a float32, is multiplied by one float32 factor and rounded
@@ -308,9 +309,9 @@ static void even_average(int8_t *codes, const int32_t *sums, const struct dc_ila
 static const struct dc_profile profile_onnxruntime = {
     .name = "onnxruntime",
     .input = DC_CODE_HALF_EVEN,
-    .rounding = "float_even",
+    .rounding = DC_ROUND_FLOAT_EVEN,
     .formula = "half_to_even(float32(float32(x) * float32(m * 2^(s - 31))))",
-    .ops = {[DC_I_ADD] = {.rounding = "float_even_fused"}},
+    .ops = {[DC_I_ADD] = {.rounding = DC_ROUND_FLOAT_EVEN_FUSED}},
     .derive = onnxruntime_derive,
     .requantize = dc__even_requantize,
     .add = even_add,
@@ -343,9 +344,32 @@ double dc_dense_factor(const struct dc_ilayer *layer, const struct dc_ilayer *in
     return (double)input->scale * (double)layer->weight_scales[channel] / (double)layer->scale;
 }
 
-const char *dc_profile_rounding(const struct dc_profile *profile, enum dc_iop op)
+const char *dc_rounding_name(enum dc_rounding rounding)
 {
-    return profile->ops[op].rounding ? profile->ops[op].rounding : profile->rounding;
+    static const char *const names[] = {
+        [DC_AS_PROFILE] = "as_profile",
+        [DC_ROUND_DOUBLE] = "double",
+        [DC_ROUND_DOUBLE_UP] = "double_up",
+        [DC_ROUND_DOUBLE_BLOCKS] = "double_blocks",
+        [DC_ROUND_DOUBLE_AWAY] = "double_away",
+        [DC_ROUND_SINGLE] = "single",
+        [DC_ROUND_HALF_EVEN] = "half_even",
+        [DC_ROUND_HALF_AWAY] = "half_away",
+        [DC_ROUND_FLOAT_EVEN] = "float_even",
+        [DC_ROUND_FLOAT_EVEN_FUSED] = "float_even_fused",
+        [DC_ROUND_FLOAT_EVEN_OFFSET] = "float_even_offset",
+        [DC_ROUND_PLANE] = "plane",
+        [DC_ROUND_FIXED_POINT] = "fixed_point",
+        [DC_ROUND_16_BITS] = "16_bits",
+    };
+    static_assert(sizeof names / sizeof names[0] == DC_ROUNDING_COUNT, "one name a rounding");
+    return names[rounding];
+}
+
+enum dc_rounding dc_profile_rounding(const struct dc_profile *profile, enum dc_iop op)
+{
+    const enum dc_rounding own = profile->ops[op].rounding;
+    return own == DC_AS_PROFILE ? profile->rounding : own;
 }
 
 const struct dc_profile *const *dc_profile_table(void)

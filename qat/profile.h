@@ -12,9 +12,32 @@
 #include "core/tail.h"
 #include "qat/imodel.h"
 
+// How a scaled sum becomes an integer. x: the sum, m and s: multiplier and shift, f = m * 2^(s -
+// 31). Formulae with their sources stand beside the kernels (profile.c, profile_litert.c,
+// softmax.c).
+enum dc_rounding {
+    DC_AS_PROFILE,              // of a single op: as all others of its profile
+    DC_ROUND_DOUBLE,            // twice: the high half of x * m, then the shift, a half away from 0
+    DC_ROUND_DOUBLE_UP,         // twice, the second half upward in whole vectors of channels
+    DC_ROUND_DOUBLE_BLOCKS,     // additions: operands once in whole blocks of 16, else twice
+    DC_ROUND_DOUBLE_AWAY,       // a float64 product, a half away from 0
+    DC_ROUND_SINGLE,            // once, a half upward
+    DC_ROUND_HALF_EVEN,         // once, a half to the even integer
+    DC_ROUND_HALF_AWAY,         // averages: an exact quotient, a half away from 0
+    DC_ROUND_FLOAT_EVEN,        // a float32 product, a half to the even integer
+    DC_ROUND_FLOAT_EVEN_FUSED,  // additions: the same by fused multiply-adds
+    DC_ROUND_FLOAT_EVEN_OFFSET,  // means: the zero points' share is added in float32
+    DC_ROUND_PLANE,              // additions: integer multipliers of both sides, one shift
+    DC_ROUND_FIXED_POINT,        // softmax: fractions of 2^31
+    DC_ROUND_16_BITS,            // softmax: exponentials of 16 bits
+    DC_ROUNDING_COUNT
+};
+// "double", "float_even": in manifests and in the names of exported kernels.
+const char *dc_rounding_name(enum dc_rounding rounding);
+
 struct dc_profile {
-    const char *name;                             // in experiment files and manifests
-    const char *rounding;                         // name of the rounding rule
+    const char *name;  // in experiment files and manifests
+    enum dc_rounding rounding;
     const char *formula;                          // of requantization, for people
     bool h_swish_in_16_bits, sigmoid_in_32_bits;  // TFLite's, TFLM's (table.h); else the nearest
                                                   // code. tanh is as sigmoid
@@ -24,9 +47,10 @@ struct dc_profile {
     bool power_of_two;  // every scale must be one: multipliers are 2^30, so that all is shifts
 
     // Ops that round by another rule than `rounding`, and which part of the runtime computes an op
-    // where it has several. NULL: as the profile; nothing to say.
+    // where it has several (NULL: nothing to say).
     struct {
-        const char *rounding, *by;
+        enum dc_rounding rounding;
+        const char *by;
     } ops[DC_IOP_COUNT];
 
     // Why the runtime does not take this layer, as the end of a sentence; NULL: it does. NULL
@@ -59,7 +83,7 @@ struct dc_profile {
 const char *dc_code_rounding_name(enum dc_code_rounding rule);
 
 // The rule by which the profile rounds this op.
-const char *dc_profile_rounding(const struct dc_profile *profile, enum dc_iop op);
+enum dc_rounding dc_profile_rounding(const struct dc_profile *profile, enum dc_iop op);
 
 // s_in * s_w / s_out in double, by which "double_away" multiplies.
 double dc_dense_factor(const struct dc_ilayer *layer, const struct dc_ilayer *input, int channel);

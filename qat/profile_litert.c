@@ -31,11 +31,11 @@ const struct dc_profile dc__profile_litert_reference = {
     .name = "litert-reference",
     .input = DC_CODE_HALF_AWAY,
     .h_swish_in_16_bits = true,
-    .rounding = "double",
+    .rounding = DC_ROUND_DOUBLE,
     .formula = "RDivPOT(SRDHM(x * 2^max(s, 0), m), max(-s, 0)); fully connected: "
                "round_half_away(x * s_in * s_w / s_out) in double",
-    .ops = {[DC_I_FULLY_CONNECTED] = {.rounding = "double_away"},
-            [DC_I_SOFTMAX] = {.rounding = "fixed_point"}},
+    .ops = {[DC_I_FULLY_CONNECTED] = {.rounding = DC_ROUND_DOUBLE_AWAY},
+            [DC_I_SOFTMAX] = {.rounding = DC_ROUND_FIXED_POINT}},
     .derive = dc__tflm_derive,
     .requantize = reference_requantize,
     .add = dc__tflm_add,
@@ -122,14 +122,14 @@ static void xnnpack_mean(int8_t *codes, const int32_t *accumulators, const struc
         .name = (name_),                                                                           \
         .input = DC_CODE_HALF_AWAY,                                                                \
         .h_swish_in_16_bits = true,                                                                \
-        .rounding = "float_even",                                                                  \
+        .rounding = DC_ROUND_FLOAT_EVEN,                                                           \
         .formula = "half_to_even(float32(float32(x) * float32(m * 2^(s - 31))))",                  \
         .ops = {[DC_I_CONV2D] = {.by = "delegate"},                                                \
                 [DC_I_DEPTHWISE_CONV2D] = {.by = "delegate"},                                      \
                 [DC_I_FULLY_CONNECTED] = {.by = "delegate"},                                       \
-                [DC_I_ADD] = {.rounding = "plane", .by = "delegate"},                              \
-                [DC_I_MEAN] = {.rounding = "float_even_offset", .by = "delegate"},                 \
-                [DC_I_AVERAGE_POOL] = {.rounding = "half_away", .by = "built-in"},                 \
+                [DC_I_ADD] = {.rounding = DC_ROUND_PLANE, .by = "delegate"},                       \
+                [DC_I_MEAN] = {.rounding = DC_ROUND_FLOAT_EVEN_OFFSET, .by = "delegate"},          \
+                [DC_I_AVERAGE_POOL] = {.rounding = DC_ROUND_HALF_AWAY, .by = "built-in"},          \
                 [DC_I_SOFTMAX] = {.rounding = (softmax), .by = "built-in"}},                       \
         .refuses = xnnpack_refuses,                                                                \
         .derive = xnnpack_derive,                                                                  \
@@ -139,8 +139,8 @@ static void xnnpack_mean(int8_t *codes, const int32_t *accumulators, const struc
         .average = dc__average,                                                                    \
     }
 
-DC_XNNPACK_PROFILE(dc__profile_litert_xnnpack, "litert-xnnpack", NULL);
-DC_XNNPACK_PROFILE(dc__profile_litert_arm64, "litert-arm64", "16_bits");
+DC_XNNPACK_PROFILE(dc__profile_litert_xnnpack, "litert-xnnpack", DC_AS_PROFILE);
+DC_XNNPACK_PROFILE(dc__profile_litert_arm64, "litert-arm64", DC_ROUND_16_BITS);
 
 // LiteRT's built-in kernels, which run where it is given no delegate, on x86. TFLM's arithmetic,
 // but the second rounding of a sum sends ties upward where vectors compute it: in all of a
@@ -254,10 +254,10 @@ const struct dc_profile dc__profile_litert_builtin = {
     .name = "litert-builtin",
     .input = DC_CODE_HALF_AWAY,
     .h_swish_in_16_bits = true,
-    .rounding = "double_up",
+    .rounding = DC_ROUND_DOUBLE_UP,
     .formula = "(SRDHM(x * 2^max(s, 0), m) + 2^(n - 1)) >> n, n = max(-s, 0); channels behind "
                "whole blocks of 8 (depthwise) or 16 (mean): RDivPOT(SRDHM(x * 2^max(s, 0), m), n)",
-    .ops = {[DC_I_ADD] = {.rounding = "double_blocks"}},
+    .ops = {[DC_I_ADD] = {.rounding = DC_ROUND_DOUBLE_BLOCKS}},
     .refuses = builtin_refuses,
     .derive = builtin_derive,
     .requantize = builtin_requantize,

@@ -89,21 +89,21 @@ static void in_fixed_point(int8_t *codes, const int8_t *x, const struct dc_ilaye
 }
 
 struct arithmetic {
-    const char *rounding;  // NULL: any other
+    enum dc_rounding rounding;  // DC_AS_PROFILE: any other
     bool integers;
     double (*exponential)(int difference, float scale);
     void (*share)(int8_t *codes, const int8_t *x, const struct dc_ilayer *layer, const double *e);
 };
 static const struct arithmetic arithmetics[] = {
-    {"fixed_point", true, fixed_exponential, in_fixed_point},
-    {"16_bits", true, short_exponential, in_16_bits},
-    {NULL, false, float_exponential, in_float32}};
+    {DC_ROUND_FIXED_POINT, true, fixed_exponential, in_fixed_point},
+    {DC_ROUND_16_BITS, true, short_exponential, in_16_bits},
+    {DC_AS_PROFILE, false, float_exponential, in_float32}};
 
 static const struct arithmetic *arithmetic_of(const struct dc_profile *profile)
 {
-    const char *rounding = dc_profile_rounding(profile, DC_I_SOFTMAX);
+    const enum dc_rounding rounding = dc_profile_rounding(profile, DC_I_SOFTMAX);
     const struct arithmetic *a = arithmetics;
-    while (a->rounding && strcmp(a->rounding, rounding) != 0)
+    while (a->rounding != DC_AS_PROFILE && a->rounding != rounding)
         a++;
     return a;
 }

@@ -170,9 +170,9 @@ static void check_layer(const struct dc_imodel *m, int i, const struct dc_itrace
     } else if (l->op == DC_I_SOFTMAX) {
         bool doubtful[64] = {false};
         assert_true(size == l->channels && size <= 64);
-        if (strcmp(dc_profile_rounding(m->profile, l->op), "fixed_point") == 0)
+        if (dc_profile_rounding(m->profile, l->op) == DC_ROUND_FIXED_POINT)
             oracle_integer_softmax(codes, x, &o);
-        else if (strcmp(dc_profile_rounding(m->profile, l->op), "16_bits") == 0)
+        else if (dc_profile_rounding(m->profile, l->op) == DC_ROUND_16_BITS)
             oracle_short_softmax(codes, doubtful, x, &o);
         else
             oracle_share_codes(codes, doubtful, x, 256.0 * 0x1p-24 * (double)(size + 5), &o);

@@ -130,10 +130,11 @@ static void compare_with_engine(const struct dc_quantize_config *config)
         // Sums of few bits are often ties, which double rounding rounds twice; of shifts without
         // zero points most are, and only those that round a half to even are as in training: then
         // every code is. A mean whose zero points' share is a whole code is up to half a code off.
-        const bool even = strstr(dc_profile_rounding(*profile, DC_I_ADD), "even");
+        const bool even = strstr(dc_rounding_name(dc_profile_rounding(*profile, DC_I_ADD)), "even");
         const bool shifts = config->power_of_two && config->symmetric;
-        const bool off = strcmp(dc_profile_rounding(*profile, DC_I_MEAN), "double_up") == 0;
-        const bool twice = (coarse && strncmp((*profile)->rounding, "double", 6) == 0) ||
+        const bool off = dc_profile_rounding(*profile, DC_I_MEAN) == DC_ROUND_DOUBLE_UP;
+        const bool twice = (coarse &&
+                            strncmp(dc_rounding_name((*profile)->rounding), "double", 6) == 0) ||
                            (shifts && !even);
         if (shifts && even)
             assert_int_equal(equal, TEST_ROWS * OUT);

@@ -1,0 +1,9 @@
+#pragma once
+
+#include "export/device/round_twice.h"
+
+/* As LiteRT's built-in kernels, whose vectors round upward. */
+static int64_t requantize(int64_t x, const struct layer *l, int i)
+{
+    return round_twice(x, l->multipliers[i], l->shifts[i], i < l->upward);
+}
