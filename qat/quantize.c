@@ -373,8 +373,33 @@ static enum dc_status visit(struct pass *p, int i)
     return add_quantizer(p, i, &p->map[i]);
 }
 
+static struct dc_shape image_of(const struct dc_node *node)
+{
+    struct dc_shape sample = {.rank = node->shape.rank - 1};
+    for (int i = 0; i < sample.rank; i++)
+        sample.dims[i] = node->shape.dims[i + 1];
+    return dc_shape_image(&sample);
+}
+
+// A network of dropouts and flattenings that change no order has no layer of integers.
+static enum dc_status check_computes(const struct pass *p)
+{
+    int i = p->output;
+    while (p->from->nodes[i].input_count == 1) {
+        const struct dc_node *node = &p->from->nodes[i];
+        const struct dc_shape after = image_of(node),
+                              before = image_of(&p->from->nodes[node->inputs[0]]);
+        const bool moves = node->op == &dc_op_flatten || node->op == &dc_op_reshape;
+        if (node->op != &dc_op_dropout && !(moves && dc_shape_equal(&after, &before)))
+            return DC_OK;
+        i = node->inputs[0];
+    }
+    return kind_of(p, i) == SOURCE ? refuse(p, p->output, "the network computes nothing") : DC_OK;
+}
+
 static enum dc_status choose(struct pass *p)
 {
+    DC_TRY(check_computes(p));
     p->first = p->last = -1;
     for (int i = 0; i <= p->output; i++) {
         if (!p->needed[i] || kind_of(p, i) != WEIGHTED)

@@ -64,7 +64,9 @@ def judge(folder, case):
     if case["kind"] == "float":
         want = np.fromfile(folder / (case["name"] + ".out"), np.float32).reshape(off.shape)
         error = float(np.max(np.abs(off - want)) / np.max(np.abs(want)))
-        print(f"{case['name']:24} float, relative error {error:.2e}")
+        if "what" not in case:
+            print(f"{case['name']:24} float, relative error {error:.2e}")
+        case["error"] = error
         return error < ERROR
     want = np.fromfile(folder / (case["name"] + ".out"), np.int8).reshape(off.shape).astype(int)
     if "network" not in case["kind"]:
@@ -101,6 +103,11 @@ def judge_network(folder, case, path, values, want):
     return case["kind"] == "low network" or (made == weighted and exact)
 
 
+def report_every(cases):
+    errors = [c["error"] for c in cases if "what" in c and "error" in c]
+    print(f"every float op, rank and axis: {len(errors)} networks, largest relative error {max(errors):.2e}")
+
+
 def report_ops(cases):
     kinds = collections.defaultdict(list)
     for case in cases:
@@ -121,7 +128,7 @@ def report_additions(cases):
 
 def main():
     program, folder, ops, *models = sys.argv[1:]
-    calls = [["float"], ["ops", ops]] + [[kind, m] for kind in ("network", "low") for m in models]
+    calls = [["float"], ["every"], ["ops", ops]] + [[kind, m] for kind in ("network", "low") for m in models]
     lines = []
     for call in calls:
         lines += subprocess.run([program, folder] + call, check=True, text=True,
@@ -130,9 +137,10 @@ def main():
     good = [judge(pathlib.Path(folder), case) for case in cases]
     report_ops([c for c in cases if c["kind"] not in ("float", "network", "low network")])
     report_additions(cases)
+    report_every(cases)
     for case, fine in zip(cases, good):
         if not fine:
-            print(f"FAILED: {case['name']} ({case['kind']})")
+            print(f"FAILED: {case['name']} ({case['kind']}) {case.get('what', '')}")
     # A judge that cannot fail judges nothing: three codes away is found.
     last = next(c for c in cases if c["kind"] == "conv2d")
     path = pathlib.Path(folder) / (last["name"] + ".out")

@@ -1,7 +1,9 @@
 // Writes what judge_qdq.py judges, into FOLDER, and one JSON line a file to stdout:
 //   run_qdq FOLDER float               the float networks of tests/formats
 //   run_qdq FOLDER ops COUNT           integer models of one op, with random scales and codes
-//   run_qdq FOLDER network MODEL.yaml  a model file with random weights, calibrated, as integers
+//   run_qdq FOLDER every               every float op at every rank and axis, and its integers
+//   where it has some run_qdq FOLDER network MODEL.yaml  a model file with random weights,
+//   calibrated, as integers
 // Beside NAME.onnx stand NAME.in (float32, in the file's order) and NAME.out: float32, or the
 // engine's codes in the file's order.
 
@@ -14,11 +16,16 @@
 #include <cmocka.h>
 
 #include "core/file.h"
+#include "core/plan.h"
 #include "export/onnx.h"
 #include "formats/onnx_write.h"
+#include "qat/calibrate.h"
 #include "qat/engine.h"
+#include "qat/lower.h"
+#include "qat/quantize.h"
 #include "tests/formats/helper_networks.h"
 #include "tests/interop/helper_network.h"
+#include "tests/qat/helper_every_op.h"
 #include "tests/qat/helper_models.h"
 
 enum { FLOAT_ROWS = 5, OP_ROWS = 16, NETWORK_ROWS = 100, MOST = 1 << 16 };
@@ -238,6 +245,109 @@ static enum dc_status write_ops(const char *folder, int count, struct dc_error *
     return DC_OK;
 }
 
+// Every op (tests/qat/helper_every_op.h). In files values of rank 4 have their channels first.
+static void to_file_order(float *out, const float *in, int64_t rows, const struct dc_shape *shape)
+{
+    const int64_t size = dc_shape_row(shape);
+    if (shape->rank == 4)
+        dc_onnx_channels_first(out, in, rows, shape->dims[1] * shape->dims[2], shape->dims[3],
+                               sizeof *out);
+    else
+        memcpy(out, in, sizeof *out * (size_t)(rows * size));
+}
+
+static enum dc_status run_graph(float *output, const struct dc_ctx *ctx, const struct dc_graph *g,
+                                struct dc_params *p, int node, const float *x, struct dc_step step,
+                                struct dc_error *error)
+{
+    struct dc_plan *plan = NULL;
+    const struct dc_plan_config config = {
+        .mode = DC_INFERENCE, .max_rows = OP_ROWS, .outputs = &node, .output_count = 1};
+    step.total_batch = OP_ROWS;
+    DC_TRY(dc_plan_create(&plan, ctx, g, &config, error));
+    dc_plan_bind(plan, 0, x);
+    const enum dc_status status = dc_plan_forward(plan, p, OP_ROWS, &step, error);
+    if (status == DC_OK && output)
+        memcpy(output, dc_plan_value(plan, node),
+               sizeof *output * (size_t)(OP_ROWS * dc_shape_row(&g->nodes[node].shape)));
+    dc_plan_free(plan);
+    return status;
+}
+
+// The integers under ONNX Runtime's profile, where the quantizing pass takes the network.
+static enum dc_status write_every_integers(const char *folder, const char *name,
+                                           const struct test_every *e, const struct dc_ctx *ctx,
+                                           const float *x, struct dc_error *error)
+{
+    static int8_t codes[MOST];
+    const struct dc_profile *profile = dc_profile_find("onnxruntime");
+    const struct dc_quantize_config config = {.observer = DC_OBSERVER_MIN_MAX,
+                                              .input_rounding = profile->input};
+    struct dc_graph *q = NULL;
+    struct dc_params *p = NULL;
+    struct dc_imodel *m = NULL;
+    struct dc_lower_report report;
+    int at;
+    if (dc_quantize_graph(&q, &at, e->graph, e->output, &config, error) != DC_OK)
+        return DC_OK;
+    DC_TRY(dc_params_create(&p, q, 0, false, error));
+    test_every_params(p);
+    DC_TRY(run_graph(NULL, ctx, q, p, at, x, dc_calibration_step(), error));
+    DC_TRY(dc_lower(&m, q, p, "image", e->graph->nodes[e->output].name, name, "", profile, &report,
+                    error));
+    DC_TRY(dc_imodel_quantize_input(codes, m, x, OP_ROWS * dc_ilayer_size(&m->layers[0]), error));
+    DC_TRY(write_model(folder, name, "every", m, codes, OP_ROWS, error));
+    dc_imodel_free(m);
+    dc_params_free(p);
+    dc_graph_free(q);
+    return DC_OK;
+}
+
+static enum dc_status write_every(const char *folder, struct dc_error *error)
+{
+    static float x[MOST], y[MOST], file[MOST];
+    const struct dc_ctx_config settings = {.threads = 1};
+    struct dc_ctx *ctx = NULL;
+    const int count = test_every_count();
+    int refused = 0;
+    DC_TRY(dc_ctx_create(&ctx, &settings, error));
+    for (int i = 0; i < count; i++) {
+        struct test_every e;
+        struct dc_params *p = NULL;
+        char name[64], integers[64], path[4096];
+        test_every_make(&e, i);
+        if (!e.graph)
+            continue;
+        const struct dc_shape *in = &e.graph->nodes[0].shape,
+                              *out = &e.graph->nodes[e.output].shape;
+        snprintf(name, sizeof name, "every-%d", i);
+        snprintf(integers, sizeof integers, "every-%d-int8", i);
+        snprintf(path, sizeof path, "%s/%s.onnx", folder, name);
+        test_network_input(x, OP_ROWS * dc_shape_row(in));
+        DC_TRY(dc_params_create(&p, e.graph, 0, false, error));
+        test_every_params(p);
+        DC_TRY(run_graph(y, ctx, e.graph, p, e.output, x, (struct dc_step){0}, error));
+        if (dc_onnx_write(path, e.graph, p, 0, e.output, name, "", error) == DC_OK) {
+            to_file_order(file, x, OP_ROWS, in);
+            DC_TRY(write_part(folder, name, "in", file,
+                              sizeof *x * (size_t)(OP_ROWS * dc_shape_row(in)), error));
+            to_file_order(file, y, OP_ROWS, out);
+            DC_TRY(write_part(folder, name, "out", file,
+                              sizeof *y * (size_t)(OP_ROWS * dc_shape_row(out)), error));
+            printf("{\"name\": \"%s\", \"kind\": \"float\", \"rows\": %d, \"what\": \"%s\"}\n",
+                   name, OP_ROWS, e.name);
+        } else {
+            refused++;
+        }
+        DC_TRY(write_every_integers(folder, integers, &e, ctx, x, error));
+        dc_params_free(p);
+        test_every_free(&e);
+    }
+    fprintf(stderr, "run_qdq: %d float networks of one op are not written as ONNX\n", refused);
+    dc_ctx_free(ctx);
+    return DC_OK;
+}
+
 // Whole networks.
 
 static enum dc_status write_network(const char *folder, const char *path, int bits,
@@ -282,6 +392,8 @@ int main(int argc, char **argv)
         status = write_ops(argv[1], atoi(argv[3]), &error);
     else if (argc == 4 && strcmp(argv[2], "network") == 0)
         status = write_network(argv[1], argv[3], 8, &error);
+    else if (argc == 3 && strcmp(argv[2], "every") == 0)
+        status = write_every(argv[1], &error);
     else if (argc == 4 && strcmp(argv[2], "low") == 0)
         status = write_network(argv[1], argv[3], 4, &error);
     else
