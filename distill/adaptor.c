@@ -46,9 +46,14 @@ static enum dc_status add_norm(const struct builder *b, const char *name, int *n
 static struct dc_conv_attributes conv_of(int64_t filters, int64_t kernel_h, int64_t kernel_w,
                                          int stride, int pad, bool bias)
 {
-    return (struct dc_conv_attributes){
-        (int)filters, (int)kernel_h, (int)kernel_w, stride, stride, 1, 1, 1,
-        pad,          pad,           pad,           pad,    bias};
+    return (struct dc_conv_attributes){.window = {.kernel = {(int)kernel_h, (int)kernel_w},
+                                                  .stride = {stride, stride},
+                                                  .dilation = {1, 1},
+                                                  .before = {pad, pad},
+                                                  .after = {pad, pad}},
+                                       .filters = (int)filters,
+                                       .groups = 1,
+                                       .bias = bias};
 }
 
 static enum dc_status add_conv(const struct builder *b, const char *name, int64_t filters,

@@ -26,10 +26,11 @@ bool dc__layer_dataset(struct dc__dataset *dataset, const struct dc_ilayer *l,
         dataset->tensor.dtype = DC_I8;
         dataset->tensor.data = (void *)l->weights;
         if (l->op == DC_I_CONV2D)
-            dataset->tensor.shape = DC_SHAPE(l->channels, l->kernel_h, l->kernel_w,
+            dataset->tensor.shape = DC_SHAPE(l->channels, l->window.kernel[0], l->window.kernel[1],
                                              input->channels);
         else if (l->op == DC_I_DEPTHWISE_CONV2D)
-            dataset->tensor.shape = DC_SHAPE(1, l->kernel_h, l->kernel_w, l->channels);
+            dataset->tensor.shape = DC_SHAPE(1, l->window.kernel[0], l->window.kernel[1],
+                                             l->channels);
         else if (weighted)
             dataset->tensor.shape = DC_SHAPE(l->channels, dc_ilayer_size(input));
         return weighted;

@@ -108,10 +108,11 @@ static bool unpack_layer(struct dc_ilayer *l, json_t *layer)
                     "index", &index, "name", &name, "op", &op, "inputs", &inputs, "output", "shape",
                     &l->height, &l->width, &l->channels, "bits", &l->bits, "scale", "bits", &bits,
                     "zero_point", &l->zero_point, "clamp", &l->clamp_low, &l->clamp_high, "kernel",
-                    &l->kernel_h, &l->kernel_w, "stride", &l->stride_h, &l->stride_w, "dilation",
-                    &l->dilation_h, &l->dilation_w, "pads", "top", &l->pad_top, "bottom",
-                    &l->pad_bottom, "left", &l->pad_left, "right", &l->pad_right, "value",
-                    &pad_value) != 0)
+                    &l->window.kernel[0], &l->window.kernel[1], "stride", &l->window.stride[0],
+                    &l->window.stride[1], "dilation", &l->window.dilation[0],
+                    &l->window.dilation[1], "pads", "top", &l->window.before[0], "bottom",
+                    &l->window.after[0], "left", &l->window.before[1], "right", &l->window.after[1],
+                    "value", &pad_value) != 0)
         return false;
     const uint32_t scale_bits = (uint32_t)strtoul(bits, NULL, 16);
     const int found = dc_iop_find(op);
@@ -123,7 +124,7 @@ static bool unpack_layer(struct dc_ilayer *l, json_t *layer)
     for (int i = 0; i < l->input_count && i < DC_I_INPUTS_MAX; i++)
         l->inputs[i] = (int)json_integer_value(json_array_get(inputs, (size_t)i));
     // What is needed before shapes can be multiplied; dc_imodel_add checks the rest.
-    const int sizes[] = {l->height, l->width, l->kernel_h, l->kernel_w};
+    const int sizes[] = {l->height, l->width, l->window.kernel[0], l->window.kernel[1]};
     bool sane = found >= 0 && json_is_array(inputs) && l->input_count <= DC_I_INPUTS_MAX &&
                 l->channels > 0 && l->channels <= 1 << 24;
     for (int i = 0; i < 4; i++)

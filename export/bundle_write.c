@@ -78,9 +78,10 @@ static json_t *layer_json(const struct dc_imodel *model, int i)
         "index", i, "name", l->name, "op", dc_iop_name(l->op), "inputs", inputs, "output", "shape",
         l->height, l->width, l->channels, "layout", "HWC", "type", "int8", "bits", l->bits, "scale",
         scale_json(l->scale), "zero_point", l->zero_point, "clamp", l->clamp_low, l->clamp_high,
-        "kernel", l->kernel_h, l->kernel_w, "stride", l->stride_h, l->stride_w, "dilation",
-        l->dilation_h, l->dilation_w, "pads", "top", l->pad_top, "bottom", l->pad_bottom, "left",
-        l->pad_left, "right", l->pad_right, "value", pad_value, "macs",
+        "kernel", l->window.kernel[0], l->window.kernel[1], "stride", l->window.stride[0],
+        l->window.stride[1], "dilation", l->window.dilation[0], l->window.dilation[1], "pads",
+        "top", l->window.before[0], "bottom", l->window.after[0], "left", l->window.before[1],
+        "right", l->window.after[1], "value", pad_value, "macs",
         (json_int_t)dc_ilayer_macs(model, i));
     if (!layer)
         return NULL;

@@ -284,8 +284,9 @@ static void put_layer(const struct source *s, int i)
     fprintf(f,
             "    .kernel_h = %d, .kernel_w = %d, .stride_h = %d, .stride_w = %d, .dilation_h = %d, "
             ".dilation_w = %d,\n    .pad_top = %d, .pad_left = %d, .first_channel = %d,\n",
-            l->kernel_h, l->kernel_w, l->stride_h, l->stride_w, l->dilation_h, l->dilation_w,
-            l->pad_top, l->pad_left, l->first_channel);
+            l->window.kernel[0], l->window.kernel[1], l->window.stride[0], l->window.stride[1],
+            l->window.dilation[0], l->window.dilation[1], l->window.before[0], l->window.before[1],
+            l->first_channel);
     if (l->op == DC_I_ADD)
         fprintf(f, "    .other_zero = %d,\n", s->model->layers[l->inputs[1]].zero_point);
     if (dc_ilayer_has_weights(l))

@@ -123,7 +123,8 @@ static const char *put_weights(struct writing *t, int i)
     else
         dc_onnx_channels_first(turned, l->weights, l->channels, taps / in, in, 1);
     const struct dc_shape shape = dense ? DC_SHAPE(l->channels, taps)
-                                        : DC_SHAPE(l->channels, in, l->kernel_h, l->kernel_w);
+                                        : DC_SHAPE(l->channels, in, l->window.kernel[0],
+                                                   l->window.kernel[1]);
     const struct dc_shape scales = l->per_channel ? DC_SHAPE(l->channels) : (struct dc_shape){0};
     int8_t *zeros = dc_alloc((size_t)l->channels, NULL);
     const enum dc_onnx_type type = type_of(t->model->wide_weights ? 8 : l->weight_bits);
@@ -178,9 +179,10 @@ static void put_weighted(struct writing *t, int i)
                REAL(t, i, "Conv", inputs,
                     "kernel_shape=[%d,%d] strides=[%d,%d] dilations=[%d,%d] group=%d "
                     "pads=[%d,%d,%d,%d]",
-                    l->kernel_h, l->kernel_w, l->stride_h, l->stride_w, l->dilation_h,
-                    l->dilation_w, l->op == DC_I_DEPTHWISE_CONV2D ? x->channels : 1, l->pad_top,
-                    l->pad_left, l->pad_bottom, l->pad_right));
+                    l->window.kernel[0], l->window.kernel[1], l->window.stride[0],
+                    l->window.stride[1], l->window.dilation[0], l->window.dilation[1],
+                    l->op == DC_I_DEPTHWISE_CONV2D ? x->channels : 1, l->window.before[0],
+                    l->window.before[1], l->window.after[0], l->window.after[1]));
 }
 
 // Layers without.
@@ -208,9 +210,10 @@ static void put_pool(struct writing *t, int i)
     else
         finish(t, i,
                REAL(t, i, l->op == DC_I_MAX_POOL ? "MaxPool" : "AveragePool", in,
-                    "kernel_shape=[%d,%d] strides=[%d,%d] pads=[%d,%d,%d,%d]", l->kernel_h,
-                    l->kernel_w, l->stride_h, l->stride_w, l->pad_top, l->pad_left, l->pad_bottom,
-                    l->pad_right));
+                    "kernel_shape=[%d,%d] strides=[%d,%d] pads=[%d,%d,%d,%d]", l->window.kernel[0],
+                    l->window.kernel[1], l->window.stride[0], l->window.stride[1],
+                    l->window.before[0], l->window.before[1], l->window.after[0],
+                    l->window.after[1]));
 }
 
 static void put_pad(struct writing *t, int i)
@@ -218,12 +221,12 @@ static void put_pad(struct writing *t, int i)
     const struct dc_ilayer *l = &t->model->layers[i], *x = &t->model->layers[l->inputs[0]];
     const int64_t pads[8] = {0,
                              l->first_channel,
-                             l->pad_top,
-                             l->pad_left,
+                             l->window.before[0],
+                             l->window.before[1],
                              0,
                              l->channels - x->channels - l->first_channel,
-                             l->pad_bottom,
-                             l->pad_right};
+                             l->window.after[0],
+                             l->window.after[1]};
     const char *in = real_input(t, i, 0, false);
     const char *widths = dc_onnx_put_integers(t->w, name_of(t, i, "pads"), pads, 8);
     finish(t, i, REAL(t, i, "Pad", DC_ONNX_IN(in, widths), "mode:%s", "constant"));
@@ -232,8 +235,8 @@ static void put_pad(struct writing *t, int i)
 static void put_slice(struct writing *t, int i)
 {
     const struct dc_ilayer *l = &t->model->layers[i];
-    const int64_t starts[3] = {l->first_channel, l->pad_top, l->pad_left};
-    const int64_t steps[3] = {1, l->stride_h, l->stride_w}, axes[3] = {1, 2, 3};
+    const int64_t starts[3] = {l->first_channel, l->window.before[0], l->window.before[1]};
+    const int64_t steps[3] = {1, l->window.stride[0], l->window.stride[1]}, axes[3] = {1, 2, 3};
     const int64_t ends[3] = {starts[0] + l->channels, starts[1] + (l->height - 1) * steps[1] + 1,
                              starts[2] + (l->width - 1) * steps[2] + 1};
     const char *in = real_input(t, i, 0, false);

@@ -78,16 +78,17 @@ static enum dc_status add_weights(struct writer *w, const struct dc_ilayer *l,
         return DC_ERR_MEMORY;
     for (int c = 0; c < count; c++)
         scales[c] = x->scale * l->weight_scales[c];
-    struct dc_tflite_tensor t = {.name = weights_name,
-                                 .type = DC_TFLITE_INT8,
-                                 .rank = 4,
-                                 .shape = {l->channels, l->kernel_h, l->kernel_w, x->channels},
-                                 .scale_count = count,
-                                 .scales = l->weight_scales,
-                                 .axis = depthwise ? 3 : 0,
-                                 .data = l->weights,
-                                 .bytes = l->weight_count,
-                                 .arena_offset = -1};
+    struct dc_tflite_tensor t = {
+        .name = weights_name,
+        .type = DC_TFLITE_INT8,
+        .rank = 4,
+        .shape = {l->channels, l->window.kernel[0], l->window.kernel[1], x->channels},
+        .scale_count = count,
+        .scales = l->weight_scales,
+        .axis = depthwise ? 3 : 0,
+        .data = l->weights,
+        .bytes = l->weight_count,
+        .arena_offset = -1};
     if (depthwise) {
         t.shape[0] = 1;
         t.shape[3] = l->channels;
@@ -147,12 +148,9 @@ static enum dc_status pad_window(struct writer *w, const struct dc_ilayer *l,
 {
     const struct dc_ilayer *x = &w->model->layers[l->inputs[0]];
     o->options[0] = DC_TFLITE_VALID;
-    if (l->pad_top == 0 && l->pad_bottom == 0 && l->pad_left == 0 && l->pad_right == 0)
+    if (!dc_window_is_padded(&l->window))
         return DC_OK;
-    if (dc_tflite_is_same(x->height, l->height, l->kernel_h, l->stride_h, l->dilation_h,
-                          l->pad_top) &&
-        dc_tflite_is_same(x->width, l->width, l->kernel_w, l->stride_w, l->dilation_w,
-                          l->pad_left)) {
+    if (dc_window_is_same(&l->window, 0, x->height) && dc_window_is_same(&l->window, 1, x->width)) {
         o->options[0] = DC_TFLITE_SAME;
         return DC_OK;
     }
@@ -160,15 +158,17 @@ static enum dc_status pad_window(struct writer *w, const struct dc_ilayer *l,
         return dc_fail(w->error, DC_ERR_DATA,
                        "'%s' averages over a padded window that is not TFLite's SAME", l->name);
     static const int8_t least = -128;
-    const int32_t pads[] = {0, 0, l->pad_top, l->pad_bottom, l->pad_left, l->pad_right, 0, 0};
+    const int32_t pads[] = {
+        0, 0, l->window.before[0], l->window.after[0], l->window.before[1], l->window.after[1],
+        0, 0};
     struct dc_tflite_tensor padded = value_of(x);
     struct dc_tflite_operator pad = {
         .kind = DC_TFLITE_PAD, .input_count = 2, .inputs = {o->inputs[0]}};
     padded.name = dc_arena_printf(w->arena, w->error, "%s/padded", l->name);
     if (!padded.name)
         return DC_ERR_MEMORY;
-    padded.shape[1] += l->pad_top + l->pad_bottom;
-    padded.shape[2] += l->pad_left + l->pad_right;
+    padded.shape[1] += l->window.before[0] + l->window.after[0];
+    padded.shape[2] += l->window.before[1] + l->window.after[1];
     DC_TRY(dc_tflite_add_integers(&w->build, l->name, "pads", pads, 4, 2, &pad.inputs[1]));
     if (l->op == DC_I_MAX_POOL) {
         struct dc_tflite_tensor fill = value_of(x);
@@ -192,21 +192,21 @@ static enum dc_status write_window(struct writer *w, const struct dc_ilayer *l,
     const bool pool = !dc_ilayer_has_weights(l), depthwise = l->op == DC_I_DEPTHWISE_CONV2D;
     int64_t *option = o->options + 1;
     DC_TRY(pad_window(w, l, o));
-    *option++ = l->stride_w;
-    *option++ = l->stride_h;
+    *option++ = l->window.stride[1];
+    *option++ = l->window.stride[0];
     if (pool) {
-        *option++ = l->kernel_w;
-        *option++ = l->kernel_h;
+        *option++ = l->window.kernel[1];
+        *option++ = l->window.kernel[0];
     } else if (depthwise) {
         *option++ = l->channels / w->model->layers[l->inputs[0]].channels;
     }
     DC_TRY(find_activation(option++, l, w->error));
-    if (pool && (l->dilation_h != 1 || l->dilation_w != 1))
+    if (pool && (l->window.dilation[0] != 1 || l->window.dilation[1] != 1))
         return dc_fail(w->error, DC_ERR_DATA, "TFLite has no dilated pool ('%s')", l->name);
     if (pool)
         return DC_OK;
-    *option++ = l->dilation_w;
-    *option++ = l->dilation_h;
+    *option++ = l->window.dilation[1];
+    *option++ = l->window.dilation[0];
     return add_weights(w, l, o);
 }
 
@@ -252,8 +252,14 @@ static enum dc_status write_move(struct writer *w, const struct dc_ilayer *l,
     }
     if (l->op == DC_I_PAD) {
         const int behind = l->channels - x->channels - l->first_channel;
-        const int32_t pads[] = {
-            0, 0, l->pad_top, l->pad_bottom, l->pad_left, l->pad_right, l->first_channel, behind};
+        const int32_t pads[] = {0,
+                                0,
+                                l->window.before[0],
+                                l->window.after[0],
+                                l->window.before[1],
+                                l->window.after[1],
+                                l->first_channel,
+                                behind};
         o->input_count = 2;
         return dc_tflite_add_integers(&w->build, l->name, "pads", pads, 4, 2, &o->inputs[1]);
     }
@@ -262,8 +268,8 @@ static enum dc_status write_move(struct writer *w, const struct dc_ilayer *l,
         o->input_count = 2;
         return dc_tflite_add_integers(&w->build, l->name, "shape", shape, 4, 0, &o->inputs[1]);
     }
-    const int32_t begin[] = {0, l->pad_top, l->pad_left, l->first_channel};
-    const int32_t strides[] = {1, l->stride_h, l->stride_w, 1};
+    const int32_t begin[] = {0, l->window.before[0], l->window.before[1], l->first_channel};
+    const int32_t strides[] = {1, l->window.stride[0], l->window.stride[1], 1};
     int32_t end[4];
     for (int i = 0; i < 4; i++)
         end[i] = begin[i] + (shape[i] - 1) * strides[i] + 1;

@@ -27,33 +27,16 @@ static float *filled(struct dc_import *m, int64_t count, float value, struct dc_
     return data;
 }
 
-// Windows: height, then width; pads top, left, bottom, right.
-struct windows {
-    int kernel[2], stride[2], dilation[2], pads[4];
-};
-
-static void same_padding(struct windows *w, const struct dc_shape *image, bool upper)
-{
-    for (int i = 0; i < 2; i++) {
-        const int64_t in = image->dims[1 + i], reach = (int64_t)w->dilation[i] * (w->kernel[i] - 1);
-        const int64_t out = (in + w->stride[i] - 1) / w->stride[i];
-        const int64_t all = (out - 1) * w->stride[i] + reach + 1 - in;
-        const int small = all > 0 && all < INT_MAX ? (int)all / 2 : 0;
-        const int large = all > 0 && all < INT_MAX ? (int)all - small : 0;
-        w->pads[i] = upper ? small : large;
-        w->pads[2 + i] = upper ? large : small;
-    }
-}
-
 // kernel_h, kernel_w: of the weights, or 0.
-static enum dc_status read_windows(struct dc_onnx_call *call, struct windows *w, int64_t kernel_h,
+static enum dc_status read_windows(struct dc_onnx_call *call, struct dc_window *w, int64_t kernel_h,
                                    int64_t kernel_w, const struct dc_shape *image,
                                    struct dc_error *error)
 {
+    int pads[4];
     dc__onnx_ints(call, "kernel_shape", w->kernel, 2, 0);
     dc__onnx_ints(call, "strides", w->stride, 2, 1);
     dc__onnx_ints(call, "dilations", w->dilation, 2, 1);
-    dc__onnx_ints(call, "pads", w->pads, 4, 0);
+    dc__onnx_ints(call, "pads", pads, 4, 0);  // top, left, bottom, right
     for (int i = 0; i < 2; i++) {
         const int64_t kernel = i ? kernel_w : kernel_h;
         if (w->kernel[i] == 0 && kernel <= DC_ONNX_ATTRIBUTE_MOST)
@@ -63,14 +46,17 @@ static enum dc_status read_windows(struct dc_onnx_call *call, struct windows *w,
             return dc_fail(error, DC_ERR_DATA, "kernel %d, stride %d, dilation %d do not fit",
                            w->kernel[i], w->stride[i], w->dilation[i]);
     }
-    if (dc__onnx_is(call, "auto_pad", "NOTSET", "SAME_UPPER"))
-        same_padding(w, image, true);
-    else if (dc__onnx_is(call, "auto_pad", "NOTSET", "SAME_LOWER"))
-        same_padding(w, image, false);
-    else if (dc__onnx_is(call, "auto_pad", "NOTSET", "VALID"))
-        memset(w->pads, 0, sizeof w->pads);
-    else if (!dc__onnx_is(call, "auto_pad", "NOTSET", "NOTSET"))
+    const bool upper = dc__onnx_is(call, "auto_pad", "NOTSET", "SAME_UPPER");
+    const bool lower = dc__onnx_is(call, "auto_pad", "NOTSET", "SAME_LOWER");
+    const bool valid = dc__onnx_is(call, "auto_pad", "NOTSET", "VALID");
+    if (!upper && !lower && !valid && !dc__onnx_is(call, "auto_pad", "NOTSET", "NOTSET"))
         return dc_fail(error, DC_ERR_DATA, "an auto_pad that is not known");
+    for (int i = 0; i < 2; i++) {
+        w->before[i] = valid ? 0 : pads[i];
+        w->after[i] = valid ? 0 : pads[2 + i];
+        if (upper || lower)
+            dc_window_pad_same(w, i, image->dims[1 + i], lower);
+    }
     return DC_OK;
 }
 
@@ -118,7 +104,7 @@ enum dc_status dc__onnx_conv(struct dc_onnx_call *call, struct dc_error *error)
     const bool transposed = strcmp(call->proto->op_type, "ConvTranspose") == 0;
     const struct dc_onnx_constant *weight = &call->in[1]->constant;
     const int64_t groups = dc__onnx_int(call, "group", 1);
-    struct windows w;
+    struct dc_window w;
     int node, extra[2] = {0};
     DC_TRY(dc__onnx_image(m, &node, call->in[0], error));
     const struct dc_shape *image = &m->graph->nodes[node].shape;
@@ -139,17 +125,8 @@ enum dc_status dc__onnx_conv(struct dc_onnx_call *call, struct dc_error *error)
         return dc_fail(error, DC_ERR_DATA, "auto_pad of a transposed convolution");
     const struct dc_conv_transpose_attributes a = {
         .conv = {.filters = (int)(transposed ? a1 * groups : a0),
-                 .kernel_h = w.kernel[0],
-                 .kernel_w = w.kernel[1],
-                 .stride_h = w.stride[0],
-                 .stride_w = w.stride[1],
-                 .dilation_h = w.dilation[0],
-                 .dilation_w = w.dilation[1],
+                 .window = w,
                  .groups = (int)groups,
-                 .pad_top = w.pads[0],
-                 .pad_left = w.pads[1],
-                 .pad_bottom = w.pads[2],
-                 .pad_right = w.pads[3],
                  .bias = call->count > 2 && call->in[2]},
         .output_padding_h = extra[0],
         .output_padding_w = extra[1],
@@ -365,19 +342,19 @@ enum dc_status dc__onnx_layer_norm(struct dc_onnx_call *call, struct dc_error *e
 
 // Rounding up adds a window that starts inside the input or its padding before; what it needs
 // beyond the padding is not counted.
-static void round_up(struct windows *w, int extra[2], const struct dc_shape *image)
+static void round_up(struct dc_window *w, int extra[2], const struct dc_shape *image)
 {
     for (int i = 0; i < 2; i++) {
-        const int64_t in = image->dims[1 + i], reach = (int64_t)w->dilation[i] * (w->kernel[i] - 1);
-        const int64_t free = in + w->pads[i] + w->pads[2 + i] - reach - 1;
+        const int64_t in = image->dims[1 + i];
+        const int64_t free = in + w->before[i] + w->after[i] - dc_window_reach(w, i);
         if (free < 0)
             continue;
         int64_t steps = (free + w->stride[i] - 1) / w->stride[i];
-        if (steps * w->stride[i] >= in + w->pads[i])
+        if (steps * w->stride[i] >= in + w->before[i])
             steps--;
         const int64_t more = steps * w->stride[i] - free;
         extra[i] = more > 0 && more < DC_ONNX_ATTRIBUTE_MOST ? (int)more : 0;
-        w->pads[2 + i] += extra[i];
+        w->after[i] += extra[i];
     }
 }
 
@@ -386,7 +363,7 @@ enum dc_status dc__onnx_pool(struct dc_onnx_call *call, struct dc_error *error)
     struct dc_import *m = call->m;
     const struct dc_onnx_view view = dc__onnx_channels_last(4);
     const bool average = strcmp(call->proto->op_type, "AveragePool") == 0;
-    struct windows w;
+    struct dc_window w;
     int node, extra[2] = {0};
     DC_TRY(dc__onnx_image(m, &node, call->in[0], error));
     DC_TRY(read_windows(call, &w, 0, 0, &m->graph->nodes[node].shape, error));
@@ -394,19 +371,9 @@ enum dc_status dc__onnx_pool(struct dc_onnx_call *call, struct dc_error *error)
         round_up(&w, extra, &m->graph->nodes[node].shape);
     (void)dc__onnx_int(call, "storage_order", 0);
     const struct dc_pool_attributes a = {
-        .kernel_h = w.kernel[0],
-        .kernel_w = w.kernel[1],
-        .stride_h = w.stride[0],
-        .stride_w = w.stride[1],
-        .pad_top = w.pads[0],
-        .pad_left = w.pads[1],
-        .pad_bottom = w.pads[2],
-        .pad_right = w.pads[3],
+        .window = w,
         .count_padding = dc__onnx_int(call, "count_include_pad", 0) != 0 && average,
-        .dilation_h = w.dilation[0],
-        .dilation_w = w.dilation[1],
-        .uncounted_bottom = average ? extra[0] : 0,
-        .uncounted_right = average ? extra[1] : 0,
+        .uncounted = {average ? extra[0] : 0, average ? extra[1] : 0},
     };
     DC_TRY(dc__onnx_emit(m, call->name, average ? &dc_op_average_pool : &dc_op_max_pool, &a, &node,
                          1, &node, error));

@@ -138,9 +138,10 @@ static void put_conv(struct dc_onnx_writing *t, const struct dc_node *node, cons
     char more[64] = "";
     // The transposed one's weights are [kernel, filters / groups, in], the file's [in, filters /
     // groups, kernel].
-    const char *weights =
-        up ? put_kernel(t, node, a->kernel_h, a->kernel_w, a->filters / a->groups, channels)
-           : put_kernel(t, node, a->kernel_h, a->kernel_w, channels / a->groups, a->filters);
+    const char *weights = up ? put_kernel(t, node, a->window.kernel[0], a->window.kernel[1],
+                                          a->filters / a->groups, channels)
+                             : put_kernel(t, node, a->window.kernel[0], a->window.kernel[1],
+                                          channels / a->groups, a->filters);
     const char *bias = a->bias ? put_vector(t, node, 1) : NULL;
     if (up)
         snprintf(more, sizeof more, " output_padding=[%d,%d]", transposed->output_padding_h,
@@ -149,8 +150,9 @@ static void put_conv(struct dc_onnx_writing *t, const struct dc_node *node, cons
                 DC_ONNX_IN(in_of(t, node, 0), weights, bias),
                 "kernel_shape=[%d,%d] strides=[%d,%d] dilations=[%d,%d] group=%d "
                 "pads=[%d,%d,%d,%d]%s",
-                a->kernel_h, a->kernel_w, a->stride_h, a->stride_w, a->dilation_h, a->dilation_w,
-                a->groups, a->pad_top, a->pad_left, a->pad_bottom, a->pad_right, more);
+                a->window.kernel[0], a->window.kernel[1], a->window.stride[0], a->window.stride[1],
+                a->window.dilation[0], a->window.dilation[1], a->groups, a->window.before[0],
+                a->window.before[1], a->window.after[0], a->window.after[1], more);
 }
 
 static void put_dense(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)

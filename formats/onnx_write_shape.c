@@ -14,20 +14,20 @@ void dc__onnx_put_pool(struct dc_onnx_writing *t, const struct dc_node *node, co
     const struct dc_shape shape = dc_onnx_shape(&node->shape);
     char more[64] = "";
     if (max)
-        snprintf(more, sizeof more, " dilations=[%d,%d]", a->dilation_h ? a->dilation_h : 1,
-                 a->dilation_w ? a->dilation_w : 1);
+        snprintf(more, sizeof more, " dilations=[%d,%d]", a->window.dilation[0],
+                 a->window.dilation[1]);
     else
         snprintf(more, sizeof more, " count_include_pad=%d", a->count_padding);
-    if (!max && (a->dilation_h > 1 || a->dilation_w > 1 ||
-                 (a->count_padding && (a->uncounted_bottom || a->uncounted_right))))
+    if (!max && (a->window.dilation[0] > 1 || a->window.dilation[1] > 1 ||
+                 (a->count_padding && (a->uncounted[0] || a->uncounted[1]))))
         dc_onnx_refuse(t->w, DC_ERR_DATA,
                        "node '%s': an average_pool with dilation, or with padding of which a part "
                        "counts, has no form in operator set 13",
                        node->name);
     dc_onnx_put(t->w, onnx, node->name, DC_ONNX_F32, &shape, DC_ONNX_IN(in_of(t, node, 0)),
-                "kernel_shape=[%d,%d] strides=[%d,%d] pads=[%d,%d,%d,%d]%s", a->kernel_h,
-                a->kernel_w, a->stride_h, a->stride_w, a->pad_top, a->pad_left, a->pad_bottom,
-                a->pad_right, more);
+                "kernel_shape=[%d,%d] strides=[%d,%d] pads=[%d,%d,%d,%d]%s", a->window.kernel[0],
+                a->window.kernel[1], a->window.stride[0], a->window.stride[1], a->window.before[0],
+                a->window.before[1], a->window.after[0], a->window.after[1], more);
 }
 
 void dc__onnx_put_global_pool(struct dc_onnx_writing *t, const struct dc_node *node,

@@ -51,12 +51,6 @@ enum dc_status dc_tflite_add_integers(struct dc_tflite_builder *build, const cha
     return dc_tflite_add_tensor(build, &tensor, index);
 }
 
-bool dc_tflite_is_same(int in, int out, int kernel, int stride, int dilation, int before)
-{
-    const int total = (out - 1) * stride + (kernel - 1) * dilation + 1 - in;
-    return out == (in + stride - 1) / stride && before == (total > 0 ? total / 2 : 0);
-}
-
 enum dc_status dc_tflite_save(struct dc_tflite_builder *build, const char *path)
 {
     build->file.tensors = build->tensors;

@@ -4,8 +4,6 @@
 #ifndef DC_FORMATS_TFLITE_BUILD_H
 #define DC_FORMATS_TFLITE_BUILD_H
 
-#include <stdbool.h>
-
 #include "core/arena.h"
 #include "formats/tflite.h"
 
@@ -27,9 +25,6 @@ DC_MUST_USE enum dc_status dc_tflite_add_integers(struct dc_tflite_builder *buil
                                                   const char *layer, const char *what,
                                                   const int32_t *values, int rows, int columns,
                                                   int *index);
-// Whether `before` is what TensorFlow's SAME puts in front of this axis, and `out` its extent.
-bool dc_tflite_is_same(int in, int out, int kernel, int stride, int dilation, int before);
-
 DC_MUST_USE enum dc_status dc_tflite_save(struct dc_tflite_builder *build, const char *path);
 
 #endif

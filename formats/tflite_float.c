@@ -100,29 +100,27 @@ static enum dc_status add_bias(struct writing *w, const struct dc_node *node, bo
 }
 
 // Window of a convolution or pool: VALID, SAME, or a pad before it, of `fill` where it is not 0.
-static enum dc_status pad_window(struct writing *w, const struct dc_node *node, const int kernel[2],
-                                 const int stride[2], const int dilation[2], const int pads[4],
-                                 float fill, struct dc_tflite_operator *o)
+static enum dc_status pad_window(struct writing *w, const struct dc_node *node,
+                                 const struct dc_window *window, float fill,
+                                 struct dc_tflite_operator *o)
 {
-    const struct dc_shape *in = shape_in(w, node, 0), *out = &node->shape;
-    bool same = true, none = true;
-    for (int i = 0; i < 2; i++)
-        same = same && dc_tflite_is_same((int)in->dims[1 + i], (int)out->dims[1 + i], kernel[i],
-                                         stride[i], dilation[i], pads[2 * i]);
-    for (int i = 0; i < 4; i++)
-        none = none && pads[i] == 0;
-    o->options[0] = same && !none ? DC_TFLITE_SAME : DC_TFLITE_VALID;
-    if (none || same)
+    const struct dc_shape *in = shape_in(w, node, 0);
+    const bool padded_at_all = dc_window_is_padded(window);
+    const bool same = dc_window_is_same(window, 0, in->dims[1]) &&
+                      dc_window_is_same(window, 1, in->dims[2]);
+    o->options[0] = same && padded_at_all ? DC_TFLITE_SAME : DC_TFLITE_VALID;
+    if (same || !padded_at_all)
         return DC_OK;
     if (node->op == &dc_op_average_pool)
         return refuse(w, node, "an average over a padded window that is not TFLite's SAME");
-    const int32_t amounts[] = {0, 0, pads[0], pads[1], pads[2], pads[3], 0, 0};
+    const int32_t amounts[] = {
+        0, 0, window->before[0], window->after[0], window->before[1], window->after[1], 0, 0};
     struct dc_tflite_operator pad = {.kind = fill == 0.0f ? DC_TFLITE_PAD : DC_TFLITE_PAD_VALUE,
                                      .input_count = fill == 0.0f ? 2 : 3,
                                      .inputs = {o->inputs[0]}};
     struct dc_shape padded = *in;
-    padded.dims[1] += pads[0] + pads[1];
-    padded.dims[2] += pads[2] + pads[3];
+    for (int i = 0; i < 2; i++)
+        padded.dims[1 + i] += window->before[i] + window->after[i];
     const char *name = dc_arena_printf(w->build.arena, w->build.error, "%s/padded", node->name);
     const char *filling = dc_arena_printf(w->build.arena, w->build.error, "%s/fill", node->name);
     float *value = DC_NEW(w->build.arena, float, 1, w->build.error);
@@ -146,23 +144,21 @@ static enum dc_status put_conv(struct writing *w, const struct dc_node *node,
     const bool depthwise = a->groups == channels && a->groups > 1;
     if (a->groups != 1 && !depthwise)
         return refuse(w, node, "TFLite has no convolution in groups, but one a channel");
-    const struct dc_shape shape = depthwise
-                                      ? DC_SHAPE(1, a->kernel_h, a->kernel_w, a->filters)
-                                      : DC_SHAPE(a->filters, a->kernel_h, a->kernel_w, channels);
+    const struct dc_shape shape =
+        depthwise ? DC_SHAPE(1, a->window.kernel[0], a->window.kernel[1], a->filters)
+                  : DC_SHAPE(a->filters, a->window.kernel[0], a->window.kernel[1], channels);
     struct dc_tflite_operator o = {.kind = depthwise ? DC_TFLITE_DEPTHWISE_CONV : kind,
                                    .input_count = 3,
                                    .inputs = {in_of(w, node, 0)}};
     int64_t *option = o.options + 1;
-    DC_TRY(pad_window(w, node, (int[]){a->kernel_h, a->kernel_w}, (int[]){a->stride_h, a->stride_w},
-                      (int[]){a->dilation_h, a->dilation_w},
-                      (int[]){a->pad_top, a->pad_bottom, a->pad_left, a->pad_right}, 0.0f, &o));
-    *option++ = a->stride_w;
-    *option++ = a->stride_h;
+    DC_TRY(pad_window(w, node, &a->window, 0.0f, &o));
+    *option++ = a->window.stride[1];
+    *option++ = a->window.stride[0];
     if (depthwise)
         *option++ = a->filters / channels;
     *option++ = DC_TFLITE_NONE;
-    *option++ = a->dilation_w;
-    *option++ = a->dilation_h;
+    *option++ = a->window.dilation[1];
+    *option++ = a->window.dilation[0];
     DC_TRY(add_kernel(w, node, &shape, a->filters, !depthwise, &o.inputs[1]));
     DC_TRY(add_bias(w, node, a->bias, a->filters, &o.inputs[2]));
     return put(w, node, &o);
@@ -220,19 +216,18 @@ static enum dc_status put_pool(struct writing *w, const struct dc_node *node,
                                enum dc_tflite_kind kind)
 {
     const struct dc_pool_attributes *a = node->attributes;
-    const bool pads = a->pad_top || a->pad_bottom || a->pad_left || a->pad_right;
-    struct dc_tflite_operator o = {
-        .kind = kind,
-        .input_count = 1,
-        .inputs = {in_of(w, node, 0)},
-        .options = {0, a->stride_w, a->stride_h, a->kernel_w, a->kernel_h, DC_TFLITE_NONE}};
-    if (a->dilation_h > 1 || a->dilation_w > 1)
+    const bool pads = dc_window_is_padded(&a->window);
+    struct dc_tflite_operator o = {.kind = kind,
+                                   .input_count = 1,
+                                   .inputs = {in_of(w, node, 0)},
+                                   .options = {0, a->window.stride[1], a->window.stride[0],
+                                               a->window.kernel[1], a->window.kernel[0],
+                                               DC_TFLITE_NONE}};
+    if (a->window.dilation[0] > 1 || a->window.dilation[1] > 1)
         return refuse(w, node, "TFLite has no dilated pool");
-    if ((a->count_padding && pads) || a->uncounted_bottom || a->uncounted_right)
+    if ((a->count_padding && pads) || a->uncounted[0] || a->uncounted[1])
         return refuse(w, node, "TFLite's averages do not count padding");
-    DC_TRY(pad_window(w, node, (int[]){a->kernel_h, a->kernel_w}, (int[]){a->stride_h, a->stride_w},
-                      (int[]){1, 1}, (int[]){a->pad_top, a->pad_bottom, a->pad_left, a->pad_right},
-                      -FLT_MAX, &o));
+    DC_TRY(pad_window(w, node, &a->window, -FLT_MAX, &o));
     return put(w, node, &o);
 }
 

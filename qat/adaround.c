@@ -124,7 +124,7 @@ void dc_adaround_filter(double *weights, double scale, double high, const double
 // A weighted layer: filters of `taps` weights, groups of them read the same inputs.
 struct layer {
     int node;
-    struct dc_conv_attributes window;  // of a dense layer: 1 x 1 over a row of pixels
+    struct dc_conv_attributes conv;  // of a dense layer: 1 x 1 over a row of pixels
     int height, width, in, out_h, out_w;
     int64_t taps, seen, every, count;  // every: positions between two that are taken
     double *gram;                      // [groups][taps][taps]
@@ -157,26 +157,23 @@ static enum dc_status add_layer(struct dc_adaround *a, int i, int64_t samples,
     l->in = (int)in->dims[in->rank - 1];
     if (dense) {
         const struct dc_quantized_dense_attributes *d = node->attributes;
-        l->window = (struct dc_conv_attributes){.filters = d->dense.units,
-                                                .kernel_h = 1,
-                                                .kernel_w = 1,
-                                                .stride_h = 1,
-                                                .stride_w = 1,
-                                                .dilation_h = 1,
-                                                .dilation_w = 1,
-                                                .groups = 1};
+        l->conv = (struct dc_conv_attributes){
+            .filters = d->dense.units,
+            .window = {.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}},
+            .groups = 1};
         l->width = l->out_w = (int)(dc_shape_row(in) / l->in);
     } else {
-        l->window = ((const struct dc_quantized_conv_attributes *)node->attributes)->conv;
+        l->conv = ((const struct dc_quantized_conv_attributes *)node->attributes)->conv;
         l->height = (int)in->dims[1];
         l->width = (int)in->dims[2];
         l->out_h = (int)node->shape.dims[1];
         l->out_w = (int)node->shape.dims[2];
     }
-    l->taps = (int64_t)l->window.kernel_h * l->window.kernel_w * (l->in / l->window.groups);
+    l->taps = (int64_t)l->conv.window.kernel[0] * l->conv.window.kernel[1] *
+              (l->in / l->conv.groups);
     l->every = samples * l->out_h * l->out_w / a->config.positions;
     l->every = l->every < 1 ? 1 : l->every;
-    l->gram = DC_NEW(a->arena, double, l->window.groups * l->taps * l->taps, error);
+    l->gram = DC_NEW(a->arena, double, l->conv.groups * l->taps * l->taps, error);
     l->patch = DC_NEW(a->arena, double, l->taps, error);
     a->most_taps = a->most_taps > l->taps ? a->most_taps : l->taps;
     return l->gram && l->patch ? DC_OK : DC_ERR_MEMORY;
@@ -247,13 +244,15 @@ void dc_adaround_free(struct dc_adaround *a)
 // The inputs of one output position and group, in the order of the weights' taps.
 static void take_patch(struct layer *l, const float *image, int row, int column, int group)
 {
-    const struct dc_conv_attributes *a = &l->window;
+    const struct dc_conv_attributes *a = &l->conv;
     const int depth = l->in / a->groups;
     double *patch = l->patch;
-    for (int kh = 0; kh < a->kernel_h; kh++) {
-        for (int kw = 0; kw < a->kernel_w; kw++) {
-            const int y = row * a->stride_h - a->pad_top + kh * a->dilation_h;
-            const int x = column * a->stride_w - a->pad_left + kw * a->dilation_w;
+    for (int kh = 0; kh < a->window.kernel[0]; kh++) {
+        for (int kw = 0; kw < a->window.kernel[1]; kw++) {
+            const int y = row * a->window.stride[0] - a->window.before[0] +
+                          kh * a->window.dilation[0];
+            const int x = column * a->window.stride[1] - a->window.before[1] +
+                          kw * a->window.dilation[1];
             const bool inside = y >= 0 && y < l->height && x >= 0 && x < l->width;
             const float *pixel = inside ? image + ((int64_t)y * l->width + x) * l->in : NULL;
             for (int c = 0; c < depth; c++)
@@ -275,7 +274,7 @@ static void add_moments(void *arg, int index, int thread)
         const float *image = x + p / positions * l->height * l->width * l->in;
         const int at = (int)(p % positions);
         l->count++;
-        for (int g = 0; g < l->window.groups; g++) {
+        for (int g = 0; g < l->conv.groups; g++) {
             double *gram = l->gram + g * l->taps * l->taps;
             take_patch(l, image, at / l->out_w, at % l->out_w, g);
             for (int64_t u = 0; u < l->taps; u++) {
@@ -304,7 +303,7 @@ static void optimize(void *arg, int filter, int thread)
     const struct dc_adaround *a = arg;
     const struct layer *l = &a->layers[a->at];
     const struct dc_node *node = &a->graph->nodes[l->node];
-    const int filters = l->window.filters, group = filter / (filters / l->window.groups);
+    const int filters = l->conv.filters, group = filter / (filters / l->conv.groups);
     int kept;
     const struct dc_weight_quantizer *quantizer = dc_node_weight_quantizer(&kept, node);
     float *w = a->params->value + a->params->slices[node->params[0]].offset + filter;
@@ -326,9 +325,9 @@ enum dc_status dc_adaround_finish(struct dc_adaround *a, struct dc_error *error)
         struct layer *l = &a->layers[a->at];
         if (l->count == 0)
             return dc_fail(error, DC_ERR_USAGE, "adaround saw no samples");
-        for (int64_t i = 0; i < l->window.groups * l->taps * l->taps; i++)
+        for (int64_t i = 0; i < l->conv.groups * l->taps * l->taps; i++)
             l->gram[i] /= (double)l->count;
-        dc_parallel_for(a->ctx, l->window.filters, optimize, a);
+        dc_parallel_for(a->ctx, l->conv.filters, optimize, a);
         DC_TRY(dc_check_stop(a->ctx->stop, error));
     }
     return DC_OK;

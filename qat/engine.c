@@ -77,10 +77,11 @@ static void gather(const struct call *call, int oy, int ox)
 {
     const struct dc_ilayer *l = call->layer, *x = call->in_layers[0];
     int16_t *to = call->window;
-    for (int ky = 0; ky < l->kernel_h; ky++) {
-        const int iy = oy * l->stride_h - l->pad_top + ky * l->dilation_h;
-        for (int kx = 0; kx < l->kernel_w; kx++, to += x->channels) {
-            const int ix = ox * l->stride_w - l->pad_left + kx * l->dilation_w;
+    for (int ky = 0; ky < l->window.kernel[0]; ky++) {
+        const int iy = oy * l->window.stride[0] - l->window.before[0] + ky * l->window.dilation[0];
+        for (int kx = 0; kx < l->window.kernel[1]; kx++, to += x->channels) {
+            const int ix = ox * l->window.stride[1] - l->window.before[1] +
+                           kx * l->window.dilation[1];
             if (iy < 0 || iy >= x->height || ix < 0 || ix >= x->width) {
                 memset(to, 0, (size_t)x->channels * sizeof *to);
                 continue;
@@ -132,7 +133,7 @@ static void depthwise_conv2d(const struct call *call)
             int32_t *sums = sums_at(call, position);
             gather(call, oy, ox);
             memcpy(sums, l->biases, (size_t)l->channels * sizeof *sums);
-            for (int tap = 0; tap < l->kernel_h * l->kernel_w; tap++) {
+            for (int tap = 0; tap < l->window.kernel[0] * l->window.kernel[1]; tap++) {
                 const int16_t *w = call->wide + (int64_t)tap * l->channels;
                 const int16_t *x = call->window + (int64_t)tap * in_channels;
                 if (multiplier == 1) {
@@ -177,8 +178,10 @@ static void average_pool(const struct call *call)
             const int64_t position = (int64_t)oy * l->width + ox;
             int32_t *sums = sums_at(call, position);
             int y0, y1, x0, x1;
-            clip_window(&y0, &y1, oy, l->stride_h, l->pad_top, l->kernel_h, x->height);
-            clip_window(&x0, &x1, ox, l->stride_w, l->pad_left, l->kernel_w, x->width);
+            clip_window(&y0, &y1, oy, l->window.stride[0], l->window.before[0], l->window.kernel[0],
+                        x->height);
+            clip_window(&x0, &x1, ox, l->window.stride[1], l->window.before[1], l->window.kernel[1],
+                        x->width);
             memset(sums, 0, (size_t)l->channels * sizeof *sums);
             for (int iy = y0; iy < y1; iy++) {
                 for (int ix = x0; ix < x1; ix++) {
@@ -200,8 +203,10 @@ static void max_pool(const struct call *call)
         for (int ox = 0; ox < l->width; ox++) {
             int8_t *out = call->out + ((int64_t)oy * l->width + ox) * l->channels;
             int y0, y1, x0, x1;
-            clip_window(&y0, &y1, oy, l->stride_h, l->pad_top, l->kernel_h, x->height);
-            clip_window(&x0, &x1, ox, l->stride_w, l->pad_left, l->kernel_w, x->width);
+            clip_window(&y0, &y1, oy, l->window.stride[0], l->window.before[0], l->window.kernel[0],
+                        x->height);
+            clip_window(&x0, &x1, ox, l->window.stride[1], l->window.before[1], l->window.kernel[1],
+                        x->width);
             memset(out, l->clamp_low, (size_t)l->channels);
             for (int iy = y0; iy < y1; iy++) {
                 for (int ix = x0; ix < x1; ix++) {
@@ -240,7 +245,8 @@ static void pad(const struct call *call)
     memset(call->out, l->zero_point, (size_t)dc_ilayer_size(l));
     for (int iy = 0; iy < x->height; iy++) {
         for (int ix = 0; ix < x->width; ix++, from += x->channels) {
-            const int64_t at = (int64_t)(iy + l->pad_top) * l->width + ix + l->pad_left;
+            const int64_t at = (int64_t)(iy + l->window.before[0]) * l->width + ix +
+                               l->window.before[1];
             memcpy(call->out + at * l->channels + l->first_channel, from, (size_t)x->channels);
         }
     }
@@ -252,8 +258,8 @@ static void slice(const struct call *call)
     int8_t *to = call->out;
     for (int y = 0; y < l->height; y++) {
         for (int w = 0; w < l->width; w++, to += l->channels) {
-            const int64_t at = (int64_t)(l->pad_top + y * l->stride_h) * x->width + l->pad_left +
-                               w * l->stride_w;
+            const int64_t at = (int64_t)(l->window.before[0] + y * l->window.stride[0]) * x->width +
+                               l->window.before[1] + w * l->window.stride[1];
             memcpy(to, call->in[0] + at * x->channels + l->first_channel, (size_t)l->channels);
         }
     }
@@ -459,7 +465,7 @@ static bool create_workspace(struct workspace *work, const struct dc_engine *eng
         if (l->op == DC_I_FULLY_CONNECTED)
             taps = dc_ilayer_size(x);
         else if (dc_ilayer_has_weights(l))
-            taps = (int64_t)l->kernel_h * l->kernel_w * x->channels;
+            taps = (int64_t)l->window.kernel[0] * l->window.kernel[1] * x->channels;
         window = taps > window ? taps : window;
         sums = l->channels > sums ? l->channels : sums;
         if (engine->fast[i] && engine->fast[i]->canvas_bytes > canvas)

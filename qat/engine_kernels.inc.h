@@ -73,8 +73,8 @@ static void fill_canvas(element *canvas, const int8_t *x, const struct dc__fast_
     const bool dense = l->op == DC_I_FULLY_CONNECTED;
     const int64_t row = (int64_t)f->canvas_w * in->channels;
     const int64_t pixels = (int64_t)in->width * in->channels;
-    const int64_t left = dense ? 0 : (int64_t)l->pad_left * in->channels;
-    const int top = dense ? 0 : l->pad_top;
+    const int64_t left = dense ? 0 : (int64_t)l->window.before[1] * in->channels;
+    const int top = dense ? 0 : l->window.before[0];
     const element border = (element)(in->zero_point + 128);
     for (int y = 0; y < f->canvas_h; y++, canvas += row) {
         const bool inside = y >= top && y < top + in->height;
@@ -200,12 +200,13 @@ static void convolve(int8_t *out, void *canvas, const int8_t *x, const struct dc
     const struct dc_ilayer *l = f->layer;
     const int64_t pixel = (int64_t)f->input->channels * (int64_t)sizeof(element);
     const bool dense = l->op == DC_I_FULLY_CONNECTED;
-    const int64_t row = dense ? 0 : l->stride_h * f->canvas_w * pixel;
+    const int64_t row = dense ? 0 : l->window.stride[0] * f->canvas_w * pixel;
     fill_canvas(canvas, x, f);
     for (int group = 0; group < f->groups; group += 2) {
         for (int y = 0; y < f->rows; y++)
             convolve_row(out + (int64_t)y * f->row_pixels * l->channels,
-                         (const char *)canvas + y * row, dense ? 0 : l->stride_w * pixel, group, f);
+                         (const char *)canvas + y * row, dense ? 0 : l->window.stride[1] * pixel,
+                         group, f);
     }
 }
 
@@ -214,7 +215,8 @@ static void depthwise(int8_t *out, void *canvas, const int8_t *x, const struct d
 {
     const struct dc_ilayer *l = f->layer;
     const int64_t pixel = (int64_t)l->channels * (int64_t)sizeof(element);
-    const int64_t step = l->stride_w * pixel, row = l->stride_h * f->canvas_w * pixel;
+    const int64_t step = l->window.stride[1] * pixel,
+                  row = l->window.stride[0] * f->canvas_w * pixel;
     const struct clamps clamps = load_clamps(l);
     fill_canvas(canvas, x, f);
     for (int at = 0; at < f->rows * f->groups; at++) {

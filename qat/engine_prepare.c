@@ -105,11 +105,12 @@ static enum dc_status prepare_window(struct dc__fast_layer *f, int *run_count,
     const struct dc_ilayer *l = f->layer, *x = f->input;
     const bool dense = l->op == DC_I_FULLY_CONNECTED;
     const int element = 4 / taps;
-    const int kernel_h = dense ? x->height : l->kernel_h, kernel_w = dense ? x->width : l->kernel_w;
+    const int kernel_h = dense ? x->height : l->window.kernel[0],
+              kernel_w = dense ? x->width : l->window.kernel[1];
     const bool depthwise = l->op == DC_I_DEPTHWISE_CONV2D;
-    const bool adjacent = dense || (l->dilation_w == 1 && !depthwise);
-    f->canvas_h = x->height + (dense ? 0 : l->pad_top + l->pad_bottom);
-    f->canvas_w = x->width + (dense ? 0 : l->pad_left + l->pad_right);
+    const bool adjacent = dense || (l->window.dilation[1] == 1 && !depthwise);
+    f->canvas_h = x->height + (dense ? 0 : l->window.before[0] + l->window.after[0]);
+    f->canvas_w = x->width + (dense ? 0 : l->window.before[1] + l->window.after[1]);
     f->canvas_bytes = (int64_t)f->canvas_h * f->canvas_w * x->channels * element + SLACK_BYTES;
     const int runs = adjacent ? kernel_h : kernel_h * kernel_w;
     const int64_t run = depthwise ? taps : (int64_t)x->channels * (adjacent ? kernel_w : 1);
@@ -120,15 +121,16 @@ static enum dc_status prepare_window(struct dc__fast_layer *f, int *run_count,
         return DC_ERR_MEMORY;
     for (int r = 0; r < runs; r++) {
         const int64_t ky = adjacent ? r : r / kernel_w, kx = adjacent ? 0 : r % kernel_w;
-        const int64_t y = dense ? ky : ky * l->dilation_h, column = dense ? 0 : kx * l->dilation_w;
+        const int64_t y = dense ? ky : ky * l->window.dilation[0],
+                      column = dense ? 0 : kx * l->window.dilation[1];
         const int64_t first = (y * f->canvas_w + column) * x->channels * element;
         for (int64_t i = 0; i < run_words; i++)
             offsets[r * run_words + i] = first + 4 * i;
     }
     f->offsets = offsets;
     *run_count = runs;
-    const bool pointwise = !dense && l->kernel_h == 1 && l->kernel_w == 1 && l->stride_h == 1 &&
-                           l->stride_w == 1;
+    const bool pointwise = !dense && l->window.kernel[0] == 1 && l->window.kernel[1] == 1 &&
+                           l->window.stride[0] == 1 && l->window.stride[1] == 1;
     f->rows = pointwise ? 1 : l->height;
     f->row_pixels = pointwise ? l->height * l->width : l->width;
     return DC_OK;

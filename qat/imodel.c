@@ -145,39 +145,47 @@ static enum dc_status check_output(const struct dc_ilayer *l, struct dc_error *e
     return DC_OK;
 }
 
-static enum dc_status check_extent(const char *axis, int out, int in, int kernel, int stride,
-                                   int dilation, int before, int after, struct dc_error *error)
+static enum dc_status check_extent(const struct dc_window *w, int axis, int out, int in,
+                                   struct dc_error *error)
 {
+    const char *name = axis == 0 ? "height" : "width";
+    const int kernel = w->kernel[axis], stride = w->stride[axis], dilation = w->dilation[axis];
+    const int before = w->before[axis], after = w->after[axis];
     if (!within(kernel, 1, DIMENSION_MAX) || !within(stride, 1, DIMENSION_MAX) ||
         !within(dilation, 1, DIMENSION_MAX) || !within(before, 0, DIMENSION_MAX) ||
         !within(after, 0, DIMENSION_MAX))
         return dc_fail(error, DC_ERR_DATA, "%s: kernel %d, stride %d, dilation %d, pads %d and %d",
-                       axis, kernel, stride, dilation, before, after);
-    const int64_t room = (int64_t)in + before + after - ((int64_t)(kernel - 1) * dilation + 1);
-    if (room < 0 || room / stride + 1 != out)
+                       name, kernel, stride, dilation, before, after);
+    if (dc_window_places(w, axis, in) != out)
         return dc_fail(error, DC_ERR_DATA,
                        "%s: %d is not the output of input %d, kernel %d, stride %d, dilation %d, "
                        "pads %d and %d",
-                       axis, out, in, kernel, stride, dilation, before, after);
+                       name, out, in, kernel, stride, dilation, before, after);
     return DC_OK;
+}
+
+// A window wholly in the padding would have no valid tap.
+static bool pool_fits(const struct dc_window *w)
+{
+    bool fits = true;
+    for (int i = 0; i < 2; i++)
+        fits = fits && w->before[i] < w->kernel[i] && w->after[i] < w->kernel[i] &&
+               w->dilation[i] == 1;
+    return fits;
 }
 
 static enum dc_status check_shapes(const struct dc_ilayer *l, const struct dc_ilayer *const *in,
                                    struct dc_error *error)
 {
     const struct dc_ilayer *x = in[0];
+    const struct dc_window *w = &l->window;
     bool fits = true;
     if (has_window(l)) {
-        DC_TRY(check_extent("height", l->height, x->height, l->kernel_h, l->stride_h, l->dilation_h,
-                            l->pad_top, l->pad_bottom, error));
-        DC_TRY(check_extent("width", l->width, x->width, l->kernel_w, l->stride_w, l->dilation_w,
-                            l->pad_left, l->pad_right, error));
+        DC_TRY(check_extent(w, 0, l->height, x->height, error));
+        DC_TRY(check_extent(w, 1, l->width, x->width, error));
     }
     if (l->op == DC_I_AVERAGE_POOL || l->op == DC_I_MAX_POOL) {
-        // A window wholly in the padding would have no valid tap.
-        fits = x->channels == l->channels && l->pad_top < l->kernel_h &&
-               l->pad_bottom < l->kernel_h && l->pad_left < l->kernel_w &&
-               l->pad_right < l->kernel_w && l->dilation_h == 1 && l->dilation_w == 1;
+        fits = x->channels == l->channels && pool_fits(w);
     } else if (l->op == DC_I_DEPTHWISE_CONV2D) {
         fits = l->channels % x->channels == 0;
     } else if (l->op == DC_I_FULLY_CONNECTED) {
@@ -193,17 +201,17 @@ static enum dc_status check_shapes(const struct dc_ilayer *l, const struct dc_il
     } else if (l->op == DC_I_RESHAPE) {
         fits = dc_ilayer_size(x) == dc_ilayer_size(l);
     } else if (l->op == DC_I_PAD) {
-        fits = within(l->pad_top, 0, DIMENSION_MAX) && within(l->pad_bottom, 0, DIMENSION_MAX) &&
-               within(l->pad_left, 0, DIMENSION_MAX) && within(l->pad_right, 0, DIMENSION_MAX) &&
+        fits = within(w->before[0], 0, DIMENSION_MAX) && within(w->after[0], 0, DIMENSION_MAX) &&
+               within(w->before[1], 0, DIMENSION_MAX) && within(w->after[1], 0, DIMENSION_MAX) &&
                within(l->first_channel, 0, l->channels - x->channels) &&
-               l->height == x->height + l->pad_top + l->pad_bottom &&
-               l->width == x->width + l->pad_left + l->pad_right;
+               l->height == x->height + w->before[0] + w->after[0] &&
+               l->width == x->width + w->before[1] + w->after[1];
     } else if (l->op == DC_I_SLICE) {
-        fits = within(l->pad_top, 0, x->height - 1) && within(l->pad_left, 0, x->width - 1) &&
-               within(l->stride_h, 1, DIMENSION_MAX) && within(l->stride_w, 1, DIMENSION_MAX) &&
+        fits = within(w->before[0], 0, x->height - 1) && within(w->before[1], 0, x->width - 1) &&
+               within(w->stride[0], 1, DIMENSION_MAX) && within(w->stride[1], 1, DIMENSION_MAX) &&
                within(l->first_channel, 0, x->channels - l->channels) &&
-               l->height - 1 <= (x->height - 1 - l->pad_top) / l->stride_h &&
-               l->width - 1 <= (x->width - 1 - l->pad_left) / l->stride_w;
+               l->height - 1 <= (x->height - 1 - w->before[0]) / w->stride[0] &&
+               l->width - 1 <= (x->width - 1 - w->before[1]) / w->stride[1];
     } else if (l->op == DC_I_CONCAT) {
         int64_t channels = 0;
         for (int i = 0; i < l->input_count; i++) {
@@ -286,7 +294,7 @@ static int64_t weights_wanted(const struct dc_ilayer *l, const struct dc_ilayer 
 {
     if (l->op == DC_I_FULLY_CONNECTED)
         return dc_ilayer_size(input) * l->channels;
-    const int64_t window = (int64_t)l->kernel_h * l->kernel_w * l->channels;
+    const int64_t window = (int64_t)l->window.kernel[0] * l->window.kernel[1] * l->channels;
     return l->op == DC_I_CONV2D ? window * input->channels : window;
 }
 
@@ -357,7 +365,7 @@ static enum dc_status bound_sums(struct dc_ilayer *l, const struct dc_ilayer *co
         l->accumulator_low = positions * (-128 - x->zero_point);
         l->accumulator_high = positions * (127 - x->zero_point);
     } else if (l->op == DC_I_AVERAGE_POOL) {
-        positions = (int64_t)l->kernel_h * l->kernel_w;
+        positions = (int64_t)l->window.kernel[0] * l->window.kernel[1];
         l->accumulator_low = positions * -128;
         l->accumulator_high = positions * 127;
     }

@@ -22,6 +22,7 @@
 
 #include "core/arena.h"
 #include "core/tensor.h"
+#include "core/window.h"
 
 struct dc_profile;
 
@@ -60,10 +61,9 @@ struct dc_ilayer {
     int bits;                   // of the codes, which lie in int8: 2 to 8, of the input 8
     int clamp_low, clamp_high;  // fused activation, in codes
 
-    // Windows: convolutions and pools; pad uses the four pads alone. A slice begins at row pad_top,
-    // column pad_left and channel first_channel; a pad puts its input's channels there.
-    int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
-    int pad_top, pad_bottom, pad_left, pad_right;
+    // Of convolutions and pools; a pad uses the padding alone. A slice begins at row before[0],
+    // column before[1] and channel first_channel; a pad puts its input's channels there.
+    struct dc_window window;
     int first_channel;
 
     enum dc_ifunction function;  // of a table

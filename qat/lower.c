@@ -137,19 +137,6 @@ static enum dc_status add_layer(struct lowering *w, struct dc_ilayer *l, int i, 
     return DC_OK;
 }
 
-static void set_window(struct dc_ilayer *l, const struct dc_pool_attributes *a)
-{
-    l->kernel_h = a->kernel_h;
-    l->kernel_w = a->kernel_w;
-    l->stride_h = a->stride_h;
-    l->stride_w = a->stride_w;
-    l->dilation_h = l->dilation_w = 1;
-    l->pad_top = a->pad_top;
-    l->pad_bottom = a->pad_bottom;
-    l->pad_left = a->pad_left;
-    l->pad_right = a->pad_right;
-}
-
 static enum dc_status lower_weighted(struct lowering *w, int i, struct dc_ilayer *l)
 {
     const struct dc_node *node = &w->graph->nodes[i];
@@ -191,15 +178,15 @@ static void set_slice(const struct lowering *w, int i, struct dc_ilayer *l)
     const struct dc_slice_attributes *a = w->graph->nodes[i].attributes;
     const int rank = w->graph->nodes[i].shape.rank;
     const int axis = a->axis < 0 ? a->axis + rank : a->axis;
-    l->stride_h = l->stride_w = 1;
+    l->window.stride[0] = l->window.stride[1] = 1;
     if (axis == rank - 1) {
         l->first_channel = (int)a->begin;
     } else if (axis == rank - 2) {
-        l->pad_left = (int)a->begin;
-        l->stride_w = (int)a->step;
+        l->window.before[1] = (int)a->begin;
+        l->window.stride[1] = (int)a->step;
     } else {
-        l->pad_top = (int)a->begin;
-        l->stride_h = (int)a->step;
+        l->window.before[0] = (int)a->begin;
+        l->window.stride[0] = (int)a->step;
     }
 }
 
@@ -227,13 +214,10 @@ static enum dc_status lower_simple(struct lowering *w, int i, struct dc_ilayer *
                       : node->op == &dc_op_tanh  ? DC_F_TANH
                                                  : DC_F_H_SWISH;
     if (pools)
-        set_window(l, node->attributes);
+        l->window = ((const struct dc_pool_attributes *)node->attributes)->window;
     if (l->op == DC_I_PAD) {
         const struct dc_pad_attributes *a = node->attributes;
-        l->pad_top = a->top;
-        l->pad_bottom = a->bottom;
-        l->pad_left = a->left;
-        l->pad_right = a->right;
+        l->window = (struct dc_window){.before = {a->top, a->left}, .after = {a->bottom, a->right}};
         l->first_channel = a->before;
     }
     if (l->op == DC_I_SLICE)

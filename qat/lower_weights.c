@@ -99,16 +99,7 @@ static void set_conv(struct dc_ilayer *l, const struct dc_conv_attributes *a,
                      const struct dc_ilayer *input)
 {
     l->op = a->groups == input->channels && a->groups > 1 ? DC_I_DEPTHWISE_CONV2D : DC_I_CONV2D;
-    l->kernel_h = a->kernel_h;
-    l->kernel_w = a->kernel_w;
-    l->stride_h = a->stride_h;
-    l->stride_w = a->stride_w;
-    l->dilation_h = a->dilation_h;
-    l->dilation_w = a->dilation_w;
-    l->pad_top = a->pad_top;
-    l->pad_bottom = a->pad_bottom;
-    l->pad_left = a->pad_left;
-    l->pad_right = a->pad_right;
+    l->window = a->window;
 }
 
 // Over the last axis of a map a dense layer is a convolution of 1 x 1, whose weights OHWI are its
@@ -117,7 +108,7 @@ static void set_dense(struct dc_ilayer *l)
 {
     l->op = l->height * l->width == 1 ? DC_I_FULLY_CONNECTED : DC_I_CONV2D;
     if (l->op == DC_I_CONV2D)
-        l->kernel_h = l->kernel_w = l->stride_h = l->stride_w = l->dilation_h = l->dilation_w = 1;
+        l->window = (struct dc_window){.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}};
 }
 
 enum dc_status dc__lower_weights(struct dc_ilayer *layer, struct dc_arena *arena,

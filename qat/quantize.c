@@ -57,8 +57,8 @@ static bool is_mean(const struct pass *p, int i)
         return false;
     const struct dc_pool_attributes *a = node->attributes;
     const struct dc_shape *in = &p->from->nodes[node->inputs[0]].shape;
-    return a->kernel_h == in->dims[1] && a->kernel_w == in->dims[2] && !a->pad_top &&
-           !a->pad_bottom && !a->pad_left && !a->pad_right &&
+    return a->window.kernel[0] == in->dims[1] && a->window.kernel[1] == in->dims[2] &&
+           !dc_window_is_padded(&a->window) &&
            (reader < 0 || (p->from->nodes[reader].op != &dc_op_relu &&
                            p->from->nodes[reader].op != &dc_op_relu6));
 }
@@ -179,7 +179,7 @@ static enum dc_status check(const struct pass *p, int i)
         return refuse(p, i, "the integer add has two inputs");
     if (node->op == &dc_op_average_pool) {
         const struct dc_pool_attributes *a = node->attributes;
-        if (a->count_padding && (a->pad_top || a->pad_bottom || a->pad_left || a->pad_right))
+        if (a->count_padding && dc_window_is_padded(&a->window))
             return refuse(p, i, "integer average pooling does not count padding");
     }
     if (kind == JOINS) {

@@ -96,10 +96,10 @@ static void round_average(const struct layer_call *call)
         const int oy = (int)(i / l->channels / l->width), ox = (int)(i / l->channels % l->width);
         double sum = 0.0;
         int taps = 0;
-        for (int ky = 0; ky < l->kernel_h; ky++) {
-            for (int kx = 0; kx < l->kernel_w; kx++) {
-                const int iy = oy * l->stride_h - l->pad_top + ky;
-                const int ix = ox * l->stride_w - l->pad_left + kx;
+        for (int ky = 0; ky < l->window.kernel[0]; ky++) {
+            for (int kx = 0; kx < l->window.kernel[1]; kx++) {
+                const int iy = oy * l->window.stride[0] - l->window.before[0] + ky;
+                const int ix = ox * l->window.stride[1] - l->window.before[1] + kx;
                 if (iy < 0 || iy >= x->height || ix < 0 || ix >= x->width)
                     continue;
                 sum += (double)call->x[0][((int64_t)iy * x->width + ix) * l->channels + c];
@@ -256,17 +256,8 @@ static enum dc_status append_weighted(struct translation *t, const struct dc_ila
 {
     const struct dc_conv_attributes conv = {
         .filters = l->channels,
-        .kernel_h = l->kernel_h,
-        .kernel_w = l->kernel_w,
-        .stride_h = l->stride_h,
-        .stride_w = l->stride_w,
-        .dilation_h = l->dilation_h,
-        .dilation_w = l->dilation_w,
+        .window = l->window,
         .groups = l->op == DC_I_DEPTHWISE_CONV2D ? t->model->layers[l->inputs[0]].channels : 1,
-        .pad_top = l->pad_top,
-        .pad_bottom = l->pad_bottom,
-        .pad_left = l->pad_left,
-        .pad_right = l->pad_right,
         .bias = true};
     const struct dc_dense_attributes dense = {l->channels, true};
     if (l->op != DC_I_FULLY_CONNECTED)
@@ -280,18 +271,11 @@ static enum dc_status append_weighted(struct translation *t, const struct dc_ila
 static enum dc_status append_moves(struct translation *t, const struct dc_ilayer *l, int *at)
 {
     const struct dc_ilayer *x = &t->model->layers[l->inputs[0]];
-    const struct dc_pool_attributes pool = {.kernel_h = l->kernel_h,
-                                            .kernel_w = l->kernel_w,
-                                            .stride_h = l->stride_h,
-                                            .stride_w = l->stride_w,
-                                            .pad_top = l->pad_top,
-                                            .pad_bottom = l->pad_bottom,
-                                            .pad_left = l->pad_left,
-                                            .pad_right = l->pad_right};
-    const struct dc_pad_attributes pad = {.top = l->pad_top,
-                                          .bottom = l->pad_bottom,
-                                          .left = l->pad_left,
-                                          .right = l->pad_right,
+    const struct dc_pool_attributes pool = {.window = l->window};
+    const struct dc_pad_attributes pad = {.top = l->window.before[0],
+                                          .bottom = l->window.after[0],
+                                          .left = l->window.before[1],
+                                          .right = l->window.after[1],
                                           .before = l->first_channel,
                                           .after = l->channels - l->first_channel - x->channels};
     switch (l->op) {
@@ -306,8 +290,10 @@ static enum dc_status append_moves(struct translation *t, const struct dc_ilayer
     case DC_I_RESHAPE:
         return append_reshape(t, l, "", DC_SHAPE(DC_BATCH, l->height, l->width, l->channels), at);
     case DC_I_SLICE:
-        DC_TRY(append_slice(t, l, ".rows", 1, l->pad_top, l->height, l->stride_h, at));
-        DC_TRY(append_slice(t, l, ".columns", 2, l->pad_left, l->width, l->stride_w, at));
+        DC_TRY(append_slice(t, l, ".rows", 1, l->window.before[0], l->height, l->window.stride[0],
+                            at));
+        DC_TRY(append_slice(t, l, ".columns", 2, l->window.before[1], l->width, l->window.stride[1],
+                            at));
         return append_slice(t, l, "", 3, l->first_channel, l->channels, 1, at);
     default:
         return DC_OK;

@@ -56,39 +56,24 @@ static int pick(const struct dc_numbers *numbers, int i, int fallback)
     return numbers->count == 0 ? fallback : (int)numbers->items[i < numbers->count ? i : 0];
 }
 
-static void same_padding(int *before, int *after, int64_t in, int kernel, int stride, int dilation)
-{
-    const int64_t out = (in + stride - 1) / stride;
-    const int64_t total = (out - 1) * stride + (int64_t)(kernel - 1) * dilation + 1 - in;
-    *before = total > 0 ? (int)(total / 2) : 0;
-    *after = total > 0 ? (int)(total - total / 2) : 0;
-}
-
 // The window of a convolution or a pool, as it is stated: a pair may be one number, or absent.
 struct window_keys {
     struct dc_numbers kernel, stride, dilation;
     struct padding padding;
 };
 
-// And for an input at hand.
-struct window {
-    int kernel[2], stride[2], dilation[2];
-    struct padding padding;  // four explicit numbers
-};
-
-static struct window resolve_window(const struct window_keys *keys, const int default_stride[2],
-                                    const struct dc_shape *in)
+// For an input at hand. default_stride NULL: the kernel's.
+static struct dc_window resolve_window(const struct window_keys *keys, const int default_stride[2],
+                                       const struct dc_shape *in)
 {
-    struct window w = {.padding = keys->padding};
-    struct padding *p = &w.padding;
+    const struct padding *p = &keys->padding;
+    struct dc_window w = {.before = {p->top, p->left}, .after = {p->bottom, p->right}};
     for (int i = 0; i < 2; i++) {
         w.kernel[i] = pick(&keys->kernel, i, 1);
         w.stride[i] = pick(&keys->stride, i, default_stride ? default_stride[i] : w.kernel[i]);
         w.dilation[i] = pick(&keys->dilation, i, 1);
-    }
-    if (p->kind == PADDING_SAME && in->rank == 4) {
-        same_padding(&p->top, &p->bottom, in->dims[1], w.kernel[0], w.stride[0], w.dilation[0]);
-        same_padding(&p->left, &p->right, in->dims[2], w.kernel[1], w.stride[1], w.dilation[1]);
+        if (p->kind == PADDING_SAME && in->rank == 4)
+            dc_window_pad_same(&w, i, in->dims[1 + i], false);
     }
     return w;
 }
@@ -114,7 +99,6 @@ static void fill_conv(void *attributes, const void *keys, const struct dc_shape 
 {
     static const int one[2] = {1, 1};
     const struct conv_keys *k = keys;
-    const struct window w = resolve_window(&k->window, one, in);
     const int channels = (int)in->dims[in->rank - 1];
     const int64_t multiplied = (int64_t)channels * k->multiplier;
     const bool depthwise = k->filters == 0;
@@ -122,17 +106,8 @@ static void fill_conv(void *attributes, const void *keys, const struct dc_shape 
         .filters = !depthwise               ? k->filters
                    : multiplied < INT32_MAX ? (int)multiplied
                                             : INT32_MAX,
-        .kernel_h = w.kernel[0],
-        .kernel_w = w.kernel[1],
-        .stride_h = w.stride[0],
-        .stride_w = w.stride[1],
-        .dilation_h = w.dilation[0],
-        .dilation_w = w.dilation[1],
+        .window = resolve_window(&k->window, one, in),
         .groups = depthwise ? channels : k->groups,
-        .pad_top = w.padding.top,
-        .pad_bottom = w.padding.bottom,
-        .pad_left = w.padding.left,
-        .pad_right = w.padding.right,
         .bias = k->bias,
     };
 }
@@ -161,16 +136,8 @@ struct pool_keys {
 static void fill_pool(void *attributes, const void *keys, const struct dc_shape *in)
 {
     const struct pool_keys *k = keys;
-    const struct window w = resolve_window(&k->window, NULL, in);
     *(struct dc_pool_attributes *)attributes = (struct dc_pool_attributes){
-        .kernel_h = w.kernel[0],
-        .kernel_w = w.kernel[1],
-        .stride_h = w.stride[0],
-        .stride_w = w.stride[1],
-        .pad_top = w.padding.top,
-        .pad_bottom = w.padding.bottom,
-        .pad_left = w.padding.left,
-        .pad_right = w.padding.right,
+        .window = resolve_window(&k->window, NULL, in),
         .count_padding = k->count_padding,
     };
 }

@@ -172,10 +172,11 @@ static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
     if (in->rank != 4)
         return dc_fail(error, DC_ERR_CONFIG, "conv needs an image [batch, h, w, channels], not %s",
                        dc_shape_text(text, in));
-    if (a->filters < 1 || a->kernel_h < 1 || a->kernel_w < 1 || a->kernel_h > DC_KERNEL_MAX ||
-        a->kernel_w > DC_KERNEL_MAX || a->stride_h < 1 || a->stride_w < 1 || a->dilation_h < 1 ||
-        a->dilation_w < 1 || a->groups < 1 || a->pad_top < 0 || a->pad_bottom < 0 ||
-        a->pad_left < 0 || a->pad_right < 0)
+    if (a->filters < 1 || a->window.kernel[0] < 1 || a->window.kernel[1] < 1 ||
+        a->window.kernel[0] > DC_KERNEL_MAX || a->window.kernel[1] > DC_KERNEL_MAX ||
+        a->window.stride[0] < 1 || a->window.stride[1] < 1 || a->window.dilation[0] < 1 ||
+        a->window.dilation[1] < 1 || a->groups < 1 || a->window.before[0] < 0 ||
+        a->window.after[0] < 0 || a->window.before[1] < 0 || a->window.after[1] < 0)
         return dc_fail(error, DC_ERR_CONFIG,
                        "filters, kernel (up to %d), stride, dilation and groups of a conv must be "
                        "at least 1, padding at least 0",
@@ -184,16 +185,16 @@ static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
         return dc_fail(error, DC_ERR_CONFIG,
                        "%d groups divide neither %d input channels nor %d filters evenly",
                        a->groups, (int)in->dims[3], a->filters);
-    const int64_t h = in->dims[1] + a->pad_top + a->pad_bottom;
-    const int64_t w = in->dims[2] + a->pad_left + a->pad_right;
-    const int64_t reach_h = (int64_t)(a->kernel_h - 1) * a->dilation_h + 1;
-    const int64_t reach_w = (int64_t)(a->kernel_w - 1) * a->dilation_w + 1;
+    const int64_t h = in->dims[1] + a->window.before[0] + a->window.after[0];
+    const int64_t w = in->dims[2] + a->window.before[1] + a->window.after[1];
+    const int64_t reach_h = (int64_t)(a->window.kernel[0] - 1) * a->window.dilation[0] + 1;
+    const int64_t reach_w = (int64_t)(a->window.kernel[1] - 1) * a->window.dilation[1] + 1;
     if (reach_h > h || reach_w > w)
         return dc_fail(error, DC_ERR_CONFIG,
                        "a kernel that spans %dx%d does not fit the padded input of %dx%d",
                        (int)reach_h, (int)reach_w, (int)h, (int)w);
-    *out = DC_SHAPE(in->dims[0], (h - reach_h) / a->stride_h + 1, (w - reach_w) / a->stride_w + 1,
-                    a->filters);
+    *out = DC_SHAPE(in->dims[0], (h - reach_h) / a->window.stride[0] + 1,
+                    (w - reach_w) / a->window.stride[1] + 1, a->filters);
     return DC_OK;
 }
 
@@ -205,9 +206,9 @@ static int declare(struct dc_param_spec specs[DC_OP_PARAMS_MAX], const struct dc
     specs[0] = (struct dc_param_spec){
         .name = "weight",
         .role = DC_ROLE_WEIGHT,
-        .shape = DC_SHAPE(a->kernel_h, a->kernel_w, group_in, a->filters),
+        .shape = DC_SHAPE(a->window.kernel[0], a->window.kernel[1], group_in, a->filters),
         .init = DC_INIT_KAIMING_NORMAL,
-        .fan = (int64_t)a->kernel_h * a->kernel_w * group_in,
+        .fan = (int64_t)a->window.kernel[0] * a->window.kernel[1] * group_in,
     };
     specs[1] = (struct dc_param_spec){
         .name = "bias", .role = DC_ROLE_BIAS, .shape = DC_SHAPE(a->filters)};
@@ -218,7 +219,8 @@ static int64_t macs(const struct dc_node *node, const struct dc_shape *in,
                     const struct dc_shape *out)
 {
     const struct dc_conv_attributes *a = node->attributes;
-    return dc_shape_row(out) * a->kernel_h * a->kernel_w * (in->dims[3] / a->groups);
+    return dc_shape_row(out) * a->window.kernel[0] * a->window.kernel[1] *
+           (in->dims[3] / a->groups);
 }
 
 const struct dc_op dc_op_conv = {

@@ -102,8 +102,8 @@ static void fill_phase_offsets(const struct dc_conv_tables *t, int first_pixel, 
         for (int y = 0; y < phase->y.pixels; y++) {
             for (int x = 0; x < phase->x.pixels; x++, p++) {
                 t->x_offset[p] = from + (y * g->d_padded_w + x) * g->out_c;
-                t->y_offset[p] = to + ((phase->phase_y + y * g->stride_h) * g->in_w +
-                                       phase->phase_x + x * g->stride_w) *
+                t->y_offset[p] = to + ((phase->phase_y + y * g->window.stride[0]) * g->in_w +
+                                       phase->phase_x + x * g->window.stride[1]) *
                                           g->in_c;
             }
         }
@@ -126,7 +126,7 @@ static void pack_phase(float *panels, const float *w, const struct phase *phase,
     const int panels_in = (g->group_in + DC_PANEL - 1) / DC_PANEL;
     for (int t = 0; t < taps; t++) {
         const int ky = phase->y.tap[t / phase->x.count], kx = phase->x.tap[t % phase->x.count];
-        const float *from = w + (int64_t)(ky * g->kernel_w + kx) * g->group_in * g->out_c;
+        const float *from = w + (int64_t)(ky * g->window.kernel[1] + kx) * g->group_in * g->out_c;
         if (g->depthwise) {
             memcpy(panels + (int64_t)t * g->out_c, from, sizeof(float) * (size_t)g->out_c);
             continue;
@@ -156,14 +156,16 @@ static void for_each_phase(const struct job *job, visit_phase *visit, void *arg)
     const struct dc_conv_geometry *g = &job->g;
     int first_pixel = 0, first_run = 0;
     float *panels = job->backward.panels;
-    for (int py = 0; py < g->stride_h && py < g->in_h; py++) {
+    for (int py = 0; py < g->window.stride[0] && py < g->in_h; py++) {
         int taps_y[DC_KERNEL_MAX], shifts_y[DC_KERNEL_MAX];
-        const struct axis_phase y = axis_phase(taps_y, shifts_y, py, g->in_h, g->kernel_h,
-                                               g->stride_h, g->dilation_h, g->pad_top);
-        for (int px = 0; px < g->stride_w && px < g->in_w; px++) {
+        const struct axis_phase y = axis_phase(taps_y, shifts_y, py, g->in_h, g->window.kernel[0],
+                                               g->window.stride[0], g->window.dilation[0],
+                                               g->window.before[0]);
+        for (int px = 0; px < g->window.stride[1] && px < g->in_w; px++) {
             int taps_x[DC_KERNEL_MAX], shifts_x[DC_KERNEL_MAX];
-            const struct axis_phase x = axis_phase(taps_x, shifts_x, px, g->in_w, g->kernel_w,
-                                                   g->stride_w, g->dilation_w, g->pad_left);
+            const struct axis_phase x = axis_phase(taps_x, shifts_x, px, g->in_w,
+                                                   g->window.kernel[1], g->window.stride[1],
+                                                   g->window.dilation[1], g->window.before[1]);
             const struct phase phase = {y, x, py, px};
             visit(job, &phase, first_pixel, first_run, panels, arg);
             const int taps = y.count * x.count;

@@ -10,11 +10,11 @@ int dc__div_floor(int a, int b)
 }
 
 // How far the output rows read by backward-data reach outside [0, out): the border on either side.
-static void reach(int *before, int *padded, int in, int out, int kernel, int stride, int dilation,
-                  int pad)
+static void reach(int *before, int *padded, int in, int out, const struct dc_window *w, int axis)
 {
-    const int low = dc__div_floor(pad - (kernel - 1) * dilation, stride);
-    const int high = dc__div_floor(in - 1 + pad, stride);
+    const int back = (w->kernel[axis] - 1) * w->dilation[axis];
+    const int low = dc__div_floor(w->before[axis] - back, w->stride[axis]);
+    const int high = dc__div_floor(in - 1 + w->before[axis], w->stride[axis]);
     *before = low < 0 ? -low : 0;
     *padded = *before + (high > out - 1 ? high + 1 : out);
 }
@@ -55,26 +55,17 @@ struct dc_conv_geometry dc__conv_geometry(const struct dc_node *node, const stru
         .out_h = (int)out->dims[1],
         .out_w = (int)out->dims[2],
         .out_c = a->filters,
-        .kernel_h = a->kernel_h,
-        .kernel_w = a->kernel_w,
-        .stride_h = a->stride_h,
-        .stride_w = a->stride_w,
-        .dilation_h = a->dilation_h,
-        .dilation_w = a->dilation_w,
-        .pad_top = a->pad_top,
-        .pad_left = a->pad_left,
+        .window = a->window,
         .groups = a->groups,
     };
     g.group_in = g.in_c / g.groups;
     g.group_out = g.out_c / g.groups;
     g.depthwise = g.group_in == 1 && g.group_out == 1;
-    g.bordered = a->pad_top || a->pad_bottom || a->pad_left || a->pad_right;
-    g.padded_h = g.in_h + a->pad_top + a->pad_bottom;
-    g.padded_w = g.in_w + a->pad_left + a->pad_right;
-    reach(&g.border_top, &g.d_padded_h, g.in_h, g.out_h, g.kernel_h, g.stride_h, g.dilation_h,
-          g.pad_top);
-    reach(&g.border_left, &g.d_padded_w, g.in_w, g.out_w, g.kernel_w, g.stride_w, g.dilation_w,
-          g.pad_left);
+    g.bordered = dc_window_is_padded(&a->window);
+    g.padded_h = g.in_h + a->window.before[0] + a->window.after[0];
+    g.padded_w = g.in_w + a->window.before[1] + a->window.after[1];
+    reach(&g.border_top, &g.d_padded_h, g.in_h, g.out_h, &g.window, 0);
+    reach(&g.border_left, &g.d_padded_w, g.in_w, g.out_w, &g.window, 1);
     g.d_bordered = g.d_padded_h != g.out_h || g.d_padded_w != g.out_w;
     g.block = block_of(&g, in->dims[0], ctx->chunks);
     return g;
@@ -82,7 +73,7 @@ struct dc_conv_geometry dc__conv_geometry(const struct dc_node *node, const stru
 
 int64_t dc__conv_taps(const struct dc_conv_geometry *g)
 {
-    return (int64_t)g->kernel_h * g->kernel_w;
+    return (int64_t)g->window.kernel[0] * g->window.kernel[1];
 }
 
 int64_t dc__conv_weights(const struct dc_conv_geometry *g)
@@ -114,7 +105,7 @@ void dc__pack(float *panels, const float *w, int64_t depth, int channels, int64_
 
 static bool merges_rows(const struct dc_conv_geometry *g)
 {
-    return g->groups == 1 && g->dilation_w == 1 && !g->depthwise;
+    return g->groups == 1 && g->window.dilation[1] == 1 && !g->depthwise;
 }
 
 void *dc__take(struct dc_scratch *scratch, size_t bytes)
@@ -150,15 +141,17 @@ void dc__fill_forward_offsets(const struct dc_conv_tables *t, const struct dc_co
         for (int y = 0; y < g->out_h; y++) {
             for (int x = 0; x < g->out_w; x++, p++) {
                 t->x_offset[p] = first +
-                                 (y * g->stride_h * g->padded_w + x * g->stride_w) * g->in_c;
+                                 (y * g->window.stride[0] * g->padded_w + x * g->window.stride[1]) *
+                                     g->in_c;
                 t->y_offset[p] = p * g->out_c;
             }
         }
     }
     int r = 0;
-    for (int ky = 0; ky < g->kernel_h; ky++) {
-        for (int kx = 0; kx < (merges_rows(g) ? 1 : g->kernel_w); kx++, r++)
-            t->run_offset[r] = (ky * g->dilation_h * g->padded_w + kx * g->dilation_w) * g->in_c;
+    for (int ky = 0; ky < g->window.kernel[0]; ky++) {
+        for (int kx = 0; kx < (merges_rows(g) ? 1 : g->window.kernel[1]); kx++, r++)
+            t->run_offset[r] =
+                (ky * g->window.dilation[0] * g->padded_w + kx * g->window.dilation[1]) * g->in_c;
     }
 }
 
@@ -166,8 +159,8 @@ struct dc_taps dc__forward_taps(const struct dc_conv_tables *t, const struct dc_
 {
     return (struct dc_taps){
         .run_offset = t->run_offset,
-        .runs = merges_rows(g) ? g->kernel_h : g->kernel_h * g->kernel_w,
-        .run_length = merges_rows(g) ? g->kernel_w * g->in_c : g->group_in,
+        .runs = merges_rows(g) ? g->window.kernel[0] : g->window.kernel[0] * g->window.kernel[1],
+        .run_length = merges_rows(g) ? g->window.kernel[1] * g->in_c : g->group_in,
     };
 }
 
@@ -203,7 +196,8 @@ const float *dc__read_images(const struct dc_op_call *call, const struct dc_conv
         call->ctx->kernels->tail(buffer, x, tail, rows * image);
         return buffer;
     }
-    const struct dc_border border = {g->pad_top, g->pad_left, g->padded_h, g->padded_w};
+    const struct dc_border border = {g->window.before[0], g->window.before[1], g->padded_h,
+                                     g->padded_w};
     for (int64_t i = 0; i < rows; i++)
         dc__copy_bordered(buffer + i * padded, &border, x + i * image, g->in_h, g->in_w, g->in_c,
                           tail, call->ctx);

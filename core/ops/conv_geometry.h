@@ -15,8 +15,7 @@ enum { DC_KERNEL_MAX = 64 };
 
 struct dc_conv_geometry {
     int in_h, in_w, in_c, out_h, out_w, out_c;
-    int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
-    int pad_top, pad_left;
+    struct dc_window window;
     int groups, group_in, group_out;
     int padded_h, padded_w;  // of the bordered input
     bool bordered;           // padded_h, padded_w differ from in_h, in_w

@@ -26,11 +26,10 @@ static void make_inner(struct inner *inner, const struct dc_node *node, const st
                                    .param_count = 1};
 }
 
-static int64_t size_of(int64_t in, int stride, int before, int after, int dilation, int kernel,
-                       int output_padding)
+static int64_t size_of(int64_t in, const struct dc_window *w, int axis, int output_padding)
 {
-    return (in - 1) * stride - before - after + (int64_t)dilation * (kernel - 1) + output_padding +
-           1;
+    return (in - 1) * w->stride[axis] - w->before[axis] - w->after[axis] +
+           dc_window_reach(w, axis) + output_padding;
 }
 
 static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
@@ -41,19 +40,15 @@ static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
     char text[DC_SHAPE_TEXT];
     if (in[0].rank != 4 || c->filters < 1 || c->groups < 1 || c->filters % c->groups ||
         in[0].dims[3] % c->groups || a->output_padding_h < 0 || a->output_padding_w < 0 ||
-        a->output_padding_h >= c->stride_h || a->output_padding_w >= c->stride_w)
+        a->output_padding_h >= c->window.stride[0] || a->output_padding_w >= c->window.stride[1])
         return dc_fail(error, DC_ERR_CONFIG,
                        "conv_transpose of %s to %d filters in %d groups: it needs an image, groups "
                        "that divide its channels and the filters, and output padding from 0 to "
                        "below the stride",
                        dc_shape_text(text, &in[0]), c->filters, c->groups);
     const struct dc_shape to = DC_SHAPE(
-        in[0].dims[0],
-        size_of(in[0].dims[1], c->stride_h, c->pad_top, c->pad_bottom, c->dilation_h, c->kernel_h,
-                a->output_padding_h),
-        size_of(in[0].dims[2], c->stride_w, c->pad_left, c->pad_right, c->dilation_w, c->kernel_w,
-                a->output_padding_w),
-        c->filters);
+        in[0].dims[0], size_of(in[0].dims[1], &c->window, 0, a->output_padding_h),
+        size_of(in[0].dims[2], &c->window, 1, a->output_padding_w), c->filters);
     struct inner inner;
     struct dc_shape back;
     make_inner(&inner, node, in);
@@ -76,9 +71,10 @@ static int declare(struct dc_param_spec specs[DC_OP_PARAMS_MAX], const struct dc
     specs[0] = (struct dc_param_spec){
         .name = "weight",
         .role = DC_ROLE_WEIGHT,
-        .shape = DC_SHAPE(c->kernel_h, c->kernel_w, c->filters / c->groups, in->dims[3]),
+        .shape = DC_SHAPE(c->window.kernel[0], c->window.kernel[1], c->filters / c->groups,
+                          in->dims[3]),
         .init = DC_INIT_KAIMING_NORMAL,
-        .fan = (int64_t)c->kernel_h * c->kernel_w * (in->dims[3] / c->groups),
+        .fan = (int64_t)c->window.kernel[0] * c->window.kernel[1] * (in->dims[3] / c->groups),
     };
     specs[1] = (struct dc_param_spec){
         .name = "bias", .role = DC_ROLE_BIAS, .shape = DC_SHAPE(c->filters)};
@@ -194,7 +190,8 @@ static int64_t macs(const struct dc_node *node, const struct dc_shape *in,
                     const struct dc_shape *out)
 {
     const struct dc_conv_transpose_attributes *a = node->attributes;
-    return dc_shape_row(in) * a->conv.kernel_h * a->conv.kernel_w * (out->dims[3] / a->conv.groups);
+    return dc_shape_row(in) * a->conv.window.kernel[0] * a->conv.window.kernel[1] *
+           (out->dims[3] / a->conv.groups);
 }
 
 const struct dc_op dc_op_conv_transpose = {

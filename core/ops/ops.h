@@ -12,14 +12,14 @@
 #define DC_CORE_OPS_OPS_H
 
 #include "core/op.h"
+#include "core/window.h"
 
 // Parameters: weight [kernel_h, kernel_w, in / groups, filters], bias [filters].
 // Filter f reads the input channels of group f / (filters / groups).
 struct dc_conv_attributes {
+    struct dc_window window;
     int filters;
-    int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     int groups;  // 1: full; the number of input channels: depthwise
-    int pad_top, pad_bottom, pad_left, pad_right;
     bool bias;
 };
 
@@ -63,14 +63,12 @@ struct dc_group_norm_attributes {
 };
 
 // Max pooling ignores padding. Average pooling divides by the taps inside the input, or, with
-// count_padding, by those inside input and padding, of which uncounted_bottom and uncounted_right
+// count_padding, by those inside input and padding, of which the uncounted last ones
 // (part of the padding: what a ceiling mode adds) do not count.
 struct dc_pool_attributes {
-    int kernel_h, kernel_w, stride_h, stride_w;
-    int pad_top, pad_bottom, pad_left, pad_right;
-    bool count_padding;                     // of average pooling
-    int dilation_h, dilation_w;             // 0 is 1
-    int uncounted_bottom, uncounted_right;  // of average pooling
+    struct dc_window window;
+    bool count_padding;  // of average pooling
+    int uncounted[2];    // of average pooling: places of the padding after that never count
 };
 
 // Zeros around height and width, and before and after the channels.

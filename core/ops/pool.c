@@ -20,53 +20,40 @@ static enum dc_status fail_image(struct dc_error *error, const char *op, const s
                    dc_shape_text(text, in));
 }
 
-static int step_of(int dilation)
-{
-    return dilation == 0 ? 1 : dilation;
-}
-
 static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
                             const struct dc_shape *in, struct dc_error *error)
 {
     const struct dc_pool_attributes *a = node->attributes;
     if (in[0].rank != 4)
         return fail_image(error, node->op->name, &in[0]);
-    if (a->kernel_h < 1 || a->kernel_w < 1 || a->stride_h < 1 || a->stride_w < 1 ||
-        (int64_t)a->kernel_h * a->kernel_w > TAPS_MAX)
-        return dc_fail(error, DC_ERR_CONFIG,
-                       "kernel %dx%d with stride %dx%d: sizes start at 1, and a kernel has at most "
-                       "%d taps",
-                       a->kernel_h, a->kernel_w, a->stride_h, a->stride_w, TAPS_MAX);
-    if (a->pad_top < 0 || a->pad_bottom < 0 || a->pad_left < 0 || a->pad_right < 0)
-        return dc_fail(error, DC_ERR_CONFIG, "padding must not be negative: %d, %d, %d, %d",
-                       a->pad_top, a->pad_bottom, a->pad_left, a->pad_right);
-    if (a->dilation_h < 0 || a->dilation_w < 0 || a->uncounted_bottom < 0 ||
-        a->uncounted_right < 0 || a->uncounted_bottom > a->pad_bottom ||
-        a->uncounted_right > a->pad_right)
-        return dc_fail(error, DC_ERR_CONFIG,
-                       "dilation %d, %d must not be negative, uncounted padding %d, %d not above "
-                       "the padding",
-                       a->dilation_h, a->dilation_w, a->uncounted_bottom, a->uncounted_right);
-    const int64_t height = in[0].dims[1] + a->pad_top + a->pad_bottom;
-    const int64_t width = in[0].dims[2] + a->pad_left + a->pad_right;
-    const int64_t reach_h = (int64_t)(a->kernel_h - 1) * step_of(a->dilation_h) + 1;
-    const int64_t reach_w = (int64_t)(a->kernel_w - 1) * step_of(a->dilation_w) + 1;
-    if (reach_h > height || reach_w > width)
-        return dc_fail(error, DC_ERR_CONFIG,
-                       "kernel %dx%d does not fit the padded input %" PRId64 "x%" PRId64,
-                       a->kernel_h, a->kernel_w, height, width);
+    const struct dc_window *w = &a->window;
+    if ((int64_t)w->kernel[0] * w->kernel[1] > TAPS_MAX)
+        return dc_fail(error, DC_ERR_CONFIG, "a kernel of %dx%d has more than %d taps",
+                       w->kernel[0], w->kernel[1], TAPS_MAX);
     *out = in[0];
-    out->dims[1] = (height - reach_h) / a->stride_h + 1;
-    out->dims[2] = (width - reach_w) / a->stride_w + 1;
-    // The outermost windows reach furthest into the padding.
-    const int64_t last_top = (out->dims[1] - 1) * a->stride_h - a->pad_top;
-    const int64_t last_left = (out->dims[2] - 1) * a->stride_w - a->pad_left;
-    if (a->pad_top >= reach_h || a->pad_left >= reach_w || last_top >= in[0].dims[1] ||
-        last_left >= in[0].dims[2])
-        return dc_fail(error, DC_ERR_CONFIG,
-                       "with padding %d, %d, %d, %d a window of %dx%d sees padding alone",
-                       a->pad_top, a->pad_bottom, a->pad_left, a->pad_right, a->kernel_h,
-                       a->kernel_w);
+    for (int i = 0; i < 2; i++) {
+        const int64_t size = in[0].dims[1 + i];
+        if (w->kernel[i] < 1 || w->stride[i] < 1 || w->dilation[i] < 1 || w->before[i] < 0 ||
+            w->after[i] < 0 || a->uncounted[i] < 0 || a->uncounted[i] > w->after[i])
+            return dc_fail(error, DC_ERR_CONFIG,
+                           "kernel %d, stride %d, dilation %d start at 1, padding %d, %d at 0, and "
+                           "uncounted are %d of the latter",
+                           w->kernel[i], w->stride[i], w->dilation[i], w->before[i], w->after[i],
+                           a->uncounted[i]);
+        const int64_t places = dc_window_places(w, i, size);
+        if (places < 1)
+            return dc_fail(error, DC_ERR_CONFIG,
+                           "kernel %dx%d does not fit an input of %" PRId64 "x%" PRId64
+                           " with its padding",
+                           w->kernel[0], w->kernel[1], in[0].dims[1], in[0].dims[2]);
+        // The outermost windows reach furthest into the padding.
+        if (w->before[i] >= dc_window_reach(w, i) ||
+            (places - 1) * w->stride[i] - w->before[i] >= size)
+            return dc_fail(error, DC_ERR_CONFIG,
+                           "with padding %d, %d a window of %d sees padding alone", w->before[i],
+                           w->after[i], w->kernel[i]);
+        out->dims[1 + i] = places;
+    }
     return DC_OK;
 }
 
@@ -91,10 +78,14 @@ struct window {
     struct span y, x;
 };
 
-// limit: the end of the padding that counts.
-static struct span span_at(int64_t origin, int kernel, int step, int64_t size, int64_t limit)
+// Of place `at` of an axis of `size`.
+static struct span span_at(const struct dc_pool_attributes *a, int axis, int64_t at, int64_t size)
 {
-    const int64_t end = origin + (int64_t)(kernel - 1) * step + 1;
+    const struct dc_window *w = &a->window;
+    const int kernel = w->kernel[axis], step = w->dilation[axis];
+    const int64_t origin = at * w->stride[axis] - w->before[axis];
+    const int64_t limit = size + w->after[axis] - a->uncounted[axis];  // of the padding that counts
+    const int64_t end = origin + dc_window_reach(w, axis);
     const int64_t counted = (limit - origin + step - 1) / step;
     return (struct span){
         .origin = origin,
@@ -112,11 +103,7 @@ static struct window window_at(const struct dc_pool_attributes *a, const struct 
     const int64_t height = in->dims[1], width = in->dims[2];
     if (!a)
         return (struct window){.y = {.end = height, .step = 1}, .x = {.end = width, .step = 1}};
-    return (struct window){
-        span_at(p * a->stride_h - a->pad_top, a->kernel_h, step_of(a->dilation_h), height,
-                height + a->pad_bottom - a->uncounted_bottom),
-        span_at(q * a->stride_w - a->pad_left, a->kernel_w, step_of(a->dilation_w), width,
-                width + a->pad_right - a->uncounted_right)};
+    return (struct window){span_at(a, 0, p, height), span_at(a, 1, q, width)};
 }
 
 static int64_t inside(const struct span *s)
@@ -167,7 +154,7 @@ static void max_window(float *y, uint16_t *index, const float *x, const struct w
     for (int64_t i = w->y.first; i < w->y.end; i += w->y.step)
         for (int64_t j = w->x.first; j < w->x.end; j += w->x.step) {
             const float *tap = x + (i * in->dims[2] + j) * channels;
-            const uint16_t number = (uint16_t)((i - w->y.origin) / w->y.step * a->kernel_w +
+            const uint16_t number = (uint16_t)((i - w->y.origin) / w->y.step * a->window.kernel[1] +
                                                (j - w->x.origin) / w->x.step);
             if (i == w->y.first && j == w->x.first) {
                 memcpy(y, tap, (size_t)channels * sizeof *y);
@@ -188,8 +175,8 @@ static void max_window_backward(float *dx, const float *g, const uint16_t *index
     const int64_t channels = in->dims[3];
     assert(a && index);
     for (int64_t c = 0; c < channels; c++) {
-        const int64_t i = w->y.origin + index[c] / a->kernel_w * w->y.step;
-        const int64_t j = w->x.origin + index[c] % a->kernel_w * w->x.step;
+        const int64_t i = w->y.origin + index[c] / a->window.kernel[1] * w->y.step;
+        const int64_t j = w->x.origin + index[c] % a->window.kernel[1] * w->x.step;
         dx[(i * in->dims[2] + j) * channels + c] += g[c];
     }
 }

@@ -64,21 +64,14 @@ enum { CASES = sizeof conv_cases / sizeof conv_cases[0] };
 
 static struct dc_conv_attributes attributes_of(const struct conv_case *c)
 {
-    return (struct dc_conv_attributes){
-        .filters = c->filters,
-        .kernel_h = c->kernel_h,
-        .kernel_w = c->kernel_w,
-        .stride_h = c->stride_h,
-        .stride_w = c->stride_w,
-        .dilation_h = c->dilation_h,
-        .dilation_w = c->dilation_w,
-        .groups = c->groups,
-        .pad_top = c->top,
-        .pad_bottom = c->bottom,
-        .pad_left = c->left,
-        .pad_right = c->right,
-        .bias = c->bias,
-    };
+    return (struct dc_conv_attributes){.window = {.kernel = {c->kernel_h, c->kernel_w},
+                                                  .stride = {c->stride_h, c->stride_w},
+                                                  .dilation = {c->dilation_h, c->dilation_w},
+                                                  .before = {c->top, c->left},
+                                                  .after = {c->bottom, c->right}},
+                                       .filters = c->filters,
+                                       .groups = c->groups,
+                                       .bias = c->bias};
 }
 
 struct conv_result {
@@ -216,14 +209,10 @@ static void nan_reaches_only_what_reads_it(void **state)
 static void counts_multiply_accumulates(void **state)
 {
     (void)state;
-    const struct dc_conv_attributes depthwise = {.filters = 6,
-                                                 .kernel_h = 3,
-                                                 .kernel_w = 3,
-                                                 .stride_h = 1,
-                                                 .stride_w = 1,
-                                                 .dilation_h = 1,
-                                                 .dilation_w = 1,
-                                                 .groups = 6};
+    const struct dc_conv_attributes depthwise = {
+        .filters = 6,
+        .window = {.kernel = {3, 3}, .stride = {1, 1}, .dilation = {1, 1}},
+        .groups = 6};
     struct run run;
     run_open(&run, &dc_op_conv, &depthwise, &DC_SHAPE(1, 5, 6, 6), 1);
     const int64_t macs = dc_op_conv.macs(&run.node, &run.call.in[0].shape, &run.call.out.shape);
@@ -237,17 +226,17 @@ static void shapes_that_do_not_fit_are_refused(void **state)
     const struct dc_conv_attributes good = attributes_of(&conv_cases[1]);
     const struct dc_shape image = DC_SHAPE(DC_BATCH, 7, 9, 8);
     struct dc_conv_attributes a = good;
-    a.kernel_h = 5;
-    a.kernel_w = 12;
+    a.window.kernel[0] = 5;
+    a.window.kernel[1] = 12;
     assert_refused(&dc_op_conv, &a, &image, 1, "5x12");
     a = good;
     a.groups = 3;
     assert_refused(&dc_op_conv, &a, &image, 1, "3");
     a = good;
-    a.stride_w = 0;
+    a.window.stride[1] = 0;
     assert_refused(&dc_op_conv, &a, &image, 1, "");
     a = good;
-    a.pad_left = -1;
+    a.window.before[1] = -1;
     assert_refused(&dc_op_conv, &a, &image, 1, "");
     a = good;
     a.filters = 0;

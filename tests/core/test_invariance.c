@@ -14,17 +14,62 @@ struct op_case {
     struct dc_shape in[3];
 };
 
-static const struct dc_conv_attributes full = {24, 3, 3, 2, 1, 1, 1, 1, 1, 0, 1, 1, true};
-static const struct dc_conv_attributes many = {200, 3, 2, 1, 1, 1, 1, 1, 1, 1, 0, 1, true};
-static const struct dc_conv_attributes deep = {70, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, true};
-static const struct dc_conv_attributes grouped = {6, 3, 3, 1, 1, 1, 1, 3, 1, 1, 1, 1, true};
-static const struct dc_conv_attributes depthwise = {9, 3, 3, 1, 1, 1, 1, 9, 1, 1, 1, 1, true};
-static const struct dc_conv_attributes pointwise = {17, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, false};
-static const struct dc_conv_transpose_attributes upward = {
-    {4, 3, 3, 2, 2, 1, 1, 2, 1, 1, 1, 1, true}, 1, 1};
+static const struct dc_conv_attributes full = {.window = {.kernel = {3, 3},
+                                                          .stride = {2, 1},
+                                                          .dilation = {1, 1},
+                                                          .before = {1, 1},
+                                                          .after = {0, 1}},
+                                               .filters = 24,
+                                               .groups = 1,
+                                               .bias = true};
+static const struct dc_conv_attributes many = {.window = {.kernel = {3, 2},
+                                                          .stride = {1, 1},
+                                                          .dilation = {1, 1},
+                                                          .before = {1, 0},
+                                                          .after = {1, 1}},
+                                               .filters = 200,
+                                               .groups = 1,
+                                               .bias = true};
+static const struct dc_conv_attributes deep = {.window = {.kernel = {3, 3},
+                                                          .stride = {1, 1},
+                                                          .dilation = {1, 1},
+                                                          .before = {1, 1},
+                                                          .after = {1, 1}},
+                                               .filters = 70,
+                                               .groups = 1,
+                                               .bias = true};
+static const struct dc_conv_attributes grouped = {.window = {.kernel = {3, 3},
+                                                             .stride = {1, 1},
+                                                             .dilation = {1, 1},
+                                                             .before = {1, 1},
+                                                             .after = {1, 1}},
+                                                  .filters = 6,
+                                                  .groups = 3,
+                                                  .bias = true};
+static const struct dc_conv_attributes depthwise = {.window = {.kernel = {3, 3},
+                                                               .stride = {1, 1},
+                                                               .dilation = {1, 1},
+                                                               .before = {1, 1},
+                                                               .after = {1, 1}},
+                                                    .filters = 9,
+                                                    .groups = 9,
+                                                    .bias = true};
+static const struct dc_conv_attributes pointwise = {
+    .window = {.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}}, .filters = 17, .groups = 1};
+static const struct dc_conv_transpose_attributes upward = {{.window = {.kernel = {3, 3},
+                                                                       .stride = {2, 2},
+                                                                       .dilation = {1, 1},
+                                                                       .before = {1, 1},
+                                                                       .after = {1, 1}},
+                                                            .filters = 4,
+                                                            .groups = 2,
+                                                            .bias = true},
+                                                           1,
+                                                           1};
 static const struct dc_dense_attributes dense = {.units = 10, .bias = true};
 static const struct dc_batch_norm_attributes norm = {.epsilon = 1e-3f, .momentum = 0.1f};
-static const struct dc_pool_attributes pool = {3, 3, 2, 2, 0, 1, 0, 1, false, 0, 0, 0, 0};
+static const struct dc_pool_attributes pool = {
+    .window = {.kernel = {3, 3}, .stride = {2, 2}, .dilation = {1, 1}, .after = {1, 1}}};
 static const struct dc_pad_attributes pad = {1, 0, 2, 1, 0, 3};
 static const struct dc_slice_attributes slice = {.axis = 2, .begin = 1, .end = 5, .step = 2};
 static const struct dc_reshape_attributes reshape = {.rank = 2, .dims = {-1, 3}};

@@ -142,13 +142,38 @@ static const struct nd_case two_cases[] = {
     }
 
 static const struct dc_conv_transpose_attributes up2 = {
-    {6, 2, 2, 2, 2, 1, 1, 1, 0, 0, 0, 0, true}, 0, 0};
-static const struct dc_conv_transpose_attributes up3 = {
-    {4, 3, 3, 2, 2, 1, 1, 2, 1, 1, 1, 1, true}, 1, 1};
+    {.window = {.kernel = {2, 2}, .stride = {2, 2}, .dilation = {1, 1}},
+     .filters = 6,
+     .groups = 1,
+     .bias = true},
+    0,
+    0};
+static const struct dc_conv_transpose_attributes up3 = {{.window = {.kernel = {3, 3},
+                                                                    .stride = {2, 2},
+                                                                    .dilation = {1, 1},
+                                                                    .before = {1, 1},
+                                                                    .after = {1, 1}},
+                                                         .filters = 4,
+                                                         .groups = 2,
+                                                         .bias = true},
+                                                        1,
+                                                        1};
 static const struct dc_conv_transpose_attributes wide = {
-    {3, 3, 2, 1, 3, 2, 1, 1, 1, 0, 2, 0, false}, 0, 2};
-static const struct dc_conv_transpose_attributes deep = {
-    {5, 3, 3, 2, 1, 1, 1, 5, 1, 1, 1, 0, true}, 0, 0};
+    {.window = {.kernel = {3, 2}, .stride = {1, 3}, .dilation = {2, 1}, .before = {1, 2}},
+     .filters = 3,
+     .groups = 1},
+    0,
+    2};
+static const struct dc_conv_transpose_attributes deep = {{.window = {.kernel = {3, 3},
+                                                                     .stride = {2, 1},
+                                                                     .dilation = {1, 1},
+                                                                     .before = {1, 1},
+                                                                     .after = {1, 0}},
+                                                          .filters = 5,
+                                                          .groups = 5,
+                                                          .bias = true},
+                                                         0,
+                                                         0};
 
 #define TRANSPOSE_CASE(a_, h_, w_, c_, ...)                                                        \
     {                                                                                              \
@@ -252,15 +277,20 @@ static const struct nd_case move_cases[] = {
         .in = {ND(__VA_ARGS__)}, .oracle = oracle_nd_norm,                                         \
         .call = {.n = {kind_, number_}, .r = {(double)1e-3f}}, .y_factor = 2, .dx_factor = 40      \
     }
-#define POOL_CASE(op_, kind_, count_, ...)                                                         \
+#define POOL_CASE(op_, kind_, count_, dh, dw, ub, ur)                                              \
     {                                                                                              \
         .name = #op_, .op = &dc_op_##op_,                                                          \
-        .attributes = ATTRIBUTES(pool, 3, 2, 2, 2, 1, 2, 1, 2, count_, __VA_ARGS__), .inputs = 1,  \
-        .in = {ND(3, 7, 6, 3)}, .oracle = oracle_nd_pool,                                          \
-        .call = {.n = {kind_, 3, 2, 2, 2, POOL_NUMBERS(__VA_ARGS__)}}, .y_factor = 8,              \
+        .attributes = ATTRIBUTES(pool,                                                             \
+                                 .window = {.kernel = {3, 2},                                      \
+                                            .stride = {2, 2},                                      \
+                                            .dilation = {dh, dw},                                  \
+                                            .before = {1, 1},                                      \
+                                            .after = {2, 2}},                                      \
+                                 .count_padding = count_, .uncounted = {ub, ur}),                  \
+        .inputs = 1, .in = {ND(3, 7, 6, 3)}, .oracle = oracle_nd_pool,                             \
+        .call = {.n = {kind_, 3, 2, 2, 2, dh, dw, 1, 1, 2 - ub, 2 - ur}}, .y_factor = 8,           \
         .dx_factor = 12                                                                            \
     }
-#define POOL_NUMBERS(dh, dw, ub, ur) dh, dw, 1, 1, 2 - ub, 2 - ur
 
 static const struct nd_case other_cases[] = {
     NORM_CASE(layer_norm, ATTRIBUTES(layer_norm, 1, 1e-3f, true), 0, 1, 3, 4, 9),

@@ -52,7 +52,13 @@ struct network {
 // dropout in the middle and at the end; a branch that the output does not need.
 static struct network make_network(void)
 {
-    struct dc_conv_attributes conv = {FILTERS, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, false};
+    struct dc_conv_attributes conv = {.window = {.kernel = {3, 3},
+                                                 .stride = {1, 1},
+                                                 .dilation = {1, 1},
+                                                 .before = {1, 1},
+                                                 .after = {1, 1}},
+                                      .filters = FILTERS,
+                                      .groups = 1};
     struct dc_conv_attributes biased = conv, depthwise = conv;
     const struct dc_batch_norm_attributes norm = {1e-3f, 0.1f};
     const struct dc_dropout_attributes dropout = {0.5f};
@@ -164,9 +170,13 @@ static void slices_change_no_bit(void **state)
     (void)state;
     enum { WIDE = 512, IMAGES = 7 };  // a node reads and writes 15 MB of an image
     const struct dc_shape shape = DC_SHAPE(DC_BATCH, WIDE, WIDE, 3);
-    const struct dc_conv_attributes conv = {12, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, true};
+    const struct dc_conv_attributes conv = {
+        .window = {.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}},
+        .filters = 12,
+        .groups = 1,
+        .bias = true};
     const struct dc_pool_attributes pool = {
-        .kernel_h = 8, .kernel_w = 8, .stride_h = 8, .stride_w = 8};
+        .window = {.kernel = {8, 8}, .stride = {8, 8}, .dilation = {1, 1}}};
     struct dc_graph *g = NULL;
     struct dc_params *params = NULL;
     int x;
@@ -215,13 +225,16 @@ static void slices_change_no_bit(void **state)
 static void clamps_move_behind_max_pools(void **state)
 {
     for (int shared = 0; shared < 2; shared++) {
-        const struct dc_conv_attributes conv = {UNITS, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, true};
-        const struct dc_pool_attributes pool = {.kernel_h = 3,
-                                                .kernel_w = 3,
-                                                .stride_h = 2,
-                                                .stride_w = 2,
-                                                .pad_top = 1,
-                                                .pad_left = 1};
+        const struct dc_conv_attributes conv = {.window = {.kernel = {3, 3},
+                                                           .stride = {1, 1},
+                                                           .dilation = {1, 1},
+                                                           .before = {1, 1},
+                                                           .after = {1, 1}},
+                                                .filters = UNITS,
+                                                .groups = 1,
+                                                .bias = true};
+        const struct dc_pool_attributes pool = {
+            .window = {.kernel = {3, 3}, .stride = {2, 2}, .dilation = {1, 1}, .before = {1, 1}}};
         const struct dc_reduce_attributes over = {.axes = 6};
         struct dc_graph *g = NULL, *folded = NULL;
         struct dc_params *params = NULL, *folded_params = NULL;

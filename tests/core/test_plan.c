@@ -99,7 +99,14 @@ static int add_node(struct dc_graph *graph, const struct dc_op *op, const void *
 
 static int add_conv(struct dc_graph *graph, int input, int groups, bool bias)
 {
-    const struct dc_conv_attributes a = {CHANNELS, 3, 3, 1, 1, 1, 1, groups, 1, 1, 1, 1, bias};
+    const struct dc_conv_attributes a = {.window = {.kernel = {3, 3},
+                                                    .stride = {1, 1},
+                                                    .dilation = {1, 1},
+                                                    .before = {1, 1},
+                                                    .after = {1, 1}},
+                                         .filters = CHANNELS,
+                                         .groups = groups,
+                                         .bias = bias};
     return add_node(graph, &dc_op_conv, &a, &input, 1);
 }
 
@@ -109,7 +116,11 @@ static int add_random(struct dc_graph *graph, unsigned *seed)
                                                 &dc_op_h_swish, &dc_op_relu6};
     static const struct dc_batch_norm_attributes norm = {1e-3f, 0.1f};
     static const struct dc_dropout_attributes dropout = {0.25f};
-    static const struct dc_pool_attributes pool = {3, 3, 1, 1, 1, 1, 1, 1, false, 0, 0, 0, 0};
+    static const struct dc_pool_attributes pool = {.window = {.kernel = {3, 3},
+                                                              .stride = {1, 1},
+                                                              .dilation = {1, 1},
+                                                              .before = {1, 1},
+                                                              .after = {1, 1}}};
     const int recent = graph->count < 5 ? graph->count : 5;
     int in[4];
     for (int k = 0; k < 4; k++)  // mostly recent values, sometimes any

@@ -32,9 +32,12 @@ enum { CASES = sizeof pool_cases / sizeof pool_cases[0] };
 
 static struct dc_pool_attributes attributes_of(const struct pool_case *c, bool count_padding)
 {
-    return (struct dc_pool_attributes){
-        c->kernel_h, c->kernel_w,   c->stride_h, c->stride_w, c->top, c->bottom, c->left,
-        c->right,    count_padding, 0,           0,           0,      0};
+    return (struct dc_pool_attributes){.window = {.kernel = {c->kernel_h, c->kernel_w},
+                                                  .stride = {c->stride_h, c->stride_w},
+                                                  .dilation = {1, 1},
+                                                  .before = {c->top, c->left},
+                                                  .after = {c->bottom, c->right}},
+                                       .count_padding = count_padding};
 }
 
 static struct oracle_window window_of(const struct pool_case *c)
@@ -154,7 +157,8 @@ static void nan_survives_pooling(void **state)
 {
     (void)state;
     const struct dc_op *const ops[] = {&dc_op_max_pool, &dc_op_average_pool};
-    const struct dc_pool_attributes attributes = {2, 2, 2, 2, 0, 0, 0, 0, false, 0, 0, 0, 0};
+    const struct dc_pool_attributes attributes = {
+        .window = {.kernel = {2, 2}, .stride = {2, 2}, .dilation = {1, 1}}};
     struct dc_ctx *ctx = run_context(DC_ISA_SCALAR, 1);
     for (int i = 0; i < 2 * 4 * 2; i++) {
         struct run run;
@@ -175,16 +179,30 @@ static void windows_that_do_not_fit_are_refused(void **state)
         struct dc_pool_attributes attributes;
         const char *part;
     } cases[] = {
-        {{5, 5, 1, 1, 0, 0, 0, 0, false, 0, 0, 0, 0},
-         "kernel 5x5 does not fit the padded input 3x4"},
-        {{2, 2, 2, 2, 2, 0, 0, 0, true, 0, 0, 0, 0}, "sees padding alone"},
-        {{2, 2, 2, 2, 0, 0, 2, 0, true, 0, 0, 0, 0}, "sees padding alone"},
-        {{2, 2, 1, 1, 0, 2, 0, 0, false, 0, 0, 0, 0}, "sees padding alone"},
-        {{2, 2, 1, 1, 0, 0, 0, 2, false, 0, 0, 0, 0}, "sees padding alone"},
-        {{0, 2, 1, 1, 0, 0, 0, 0, false, 0, 0, 0, 0}, "kernel 0x2"},
-        {{2, 2, 0, 1, 0, 0, 0, 0, false, 0, 0, 0, 0}, "stride 0x1"},
-        {{2, 2, 1, 1, 0, -1, 0, 0, false, 0, 0, 0, 0}, "must not be negative"},
-        {{300, 300, 1, 1, 200, 200, 200, 200, false, 0, 0, 0, 0}, "at most 65536 taps"},
+        {{.window = {.kernel = {5, 5}, .stride = {1, 1}, .dilation = {1, 1}}},
+         "kernel 5x5 does not fit an input of 3x4"},
+        {{.window = {.kernel = {2, 2}, .stride = {2, 2}, .dilation = {1, 1}, .before = {2, 0}},
+          .count_padding = true},
+         "sees padding alone"},
+        {{.window = {.kernel = {2, 2}, .stride = {2, 2}, .dilation = {1, 1}, .before = {0, 2}},
+          .count_padding = true},
+         "sees padding alone"},
+        {{.window = {.kernel = {2, 2}, .stride = {1, 1}, .dilation = {1, 1}, .after = {2, 0}}},
+         "sees padding alone"},
+        {{.window = {.kernel = {2, 2}, .stride = {1, 1}, .dilation = {1, 1}, .after = {0, 2}}},
+         "sees padding alone"},
+        {{.window = {.kernel = {0, 2}, .stride = {1, 1}, .dilation = {1, 1}}},
+         "kernel 0, stride 1"},
+        {{.window = {.kernel = {2, 2}, .stride = {0, 1}, .dilation = {1, 1}}},
+         "kernel 2, stride 0"},
+        {{.window = {.kernel = {2, 2}, .stride = {1, 1}, .dilation = {1, 1}, .after = {-1, 0}}},
+         "padding 0, -1 at 0"},
+        {{.window = {.kernel = {300, 300},
+                     .stride = {1, 1},
+                     .dilation = {1, 1},
+                     .before = {200, 200},
+                     .after = {200, 200}}},
+         "more than 65536 taps"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_refused(&dc_op_max_pool, &cases[i].attributes, &DC_SHAPE(DC_BATCH, 3, 4, 2), 1,

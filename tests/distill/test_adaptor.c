@@ -46,10 +46,10 @@ static void hints_join_shapes(void **state)
             } else {
                 const struct dc_conv_attributes *a = layer->attributes;
                 assert_string_equal(layer->name, "adaptor.hint.conv");
-                assert_int_equal(a->kernel_h, h->kernel_h);
-                assert_int_equal(a->kernel_w, h->kernel_w);
-                assert_int_equal(a->stride_h, h->stride);
-                assert_int_equal(a->pad_left, h->pad);
+                assert_int_equal(a->window.kernel[0], h->kernel_h);
+                assert_int_equal(a->window.kernel[1], h->kernel_w);
+                assert_int_equal(a->window.stride[0], h->stride);
+                assert_int_equal(a->window.before[1], h->pad);
                 assert_ptr_equal(layer->op, h->kernel_h == 4 ? &dc_op_conv_transpose : &dc_op_conv);
             }
             for (int p = 0; p < graph->param_count; p++)

@@ -276,7 +276,7 @@ static void other_formats_lie_in_the_bundle(void **state)
     const struct dc_texts formats = {4, {"bundle", "c", "tflite", "onnx"}};
     struct dc_imodel *again = NULL;
     const struct dc_ilayer conv = {
-        .op = DC_I_CONV2D, .channels = 7, .kernel_h = 13, .kernel_w = 11, .per_channel = true};
+        .op = DC_I_CONV2D, .channels = 7, .window = {.kernel = {13, 11}}, .per_channel = true};
     dc_random_start(&random, 3, DC_PURPOSE_TEST, 0, 0);
     struct dc_imodel *m = test_one_layer_model(dc_profile_find("tflm"), 13, 11, 3, &conv, &random);
     must(dc_vectors_create(&vectors, ctx, m, inputs, 3, &error), &error);

@@ -74,7 +74,8 @@ static void weights_are_there(void **state)
         if (!dc_ilayer_has_weights(l))
             continue;
         const bool dense = l->op == DC_I_FULLY_CONNECTED, depth = l->op == DC_I_DEPTHWISE_CONV2D;
-        const int h = dense ? in->height : l->kernel_h, w = dense ? in->width : l->kernel_w;
+        const int h = dense ? in->height : l->window.kernel[0],
+                  w = dense ? in->width : l->window.kernel[1];
         const int c = depth ? 1 : in->channels;
         const Onnx__TensorProto *t = tensor(l->name, "weight");
         const int8_t *codes = (const int8_t *)t->raw_data.data;

@@ -62,14 +62,11 @@ static struct dc_imodel *conv_model(const struct dc_ilayer *conv)
     return test_one_layer_model(dc_profile_find("tflm"), 9, 8, 3, conv, &random);
 }
 
-static const struct dc_ilayer same = {.op = DC_I_CONV2D,
-                                      .channels = 4,
-                                      .kernel_h = 3,
-                                      .kernel_w = 2,
-                                      .pad_top = 1,
-                                      .pad_bottom = 1,
-                                      .pad_right = 1,
-                                      .per_channel = true};
+static const struct dc_ilayer same = {
+    .op = DC_I_CONV2D,
+    .channels = 4,
+    .window = {.kernel = {3, 2}, .before = {1, 0}, .after = {1, 1}},
+    .per_channel = true};
 
 static struct dc_arena *read_back(const struct dc_imodel *m)
 {
@@ -283,8 +280,7 @@ static void weights_of_four_bits_are_packed(void **state)
         const bool dense = cases[i].op == DC_I_FULLY_CONNECTED;
         const struct dc_ilayer layer = {.op = cases[i].op,
                                         .channels = 3,
-                                        .kernel_h = dense ? 0 : 3,
-                                        .kernel_w = dense ? 0 : 3,
+                                        .window = {.kernel = {dense ? 0 : 3, dense ? 0 : 3}},
                                         .per_channel = cases[i].per_channel,
                                         .weight_bits = cases[i].bits};
         dc_random_start(&random, 7, DC_PURPOSE_TEST, 0, i);
@@ -314,7 +310,7 @@ static void other_pads_are_an_operator(void **state)
 {
     (void)state;
     struct dc_ilayer conv = same;
-    conv.pad_top = 2;
+    conv.window.before[0] = 2;
     struct dc_imodel *m = conv_model(&conv);
     struct dc_arena *arena = read_back(m);
     const uint32_t graph = follow(item(child(follow(0), 2), 0));
@@ -329,13 +325,8 @@ static void other_pads_are_an_operator(void **state)
 static void a_maximum_is_padded_with_the_least_code(void **state)
 {
     (void)state;
-    const struct dc_ilayer pool = {.op = DC_I_MAX_POOL,
-                                   .kernel_h = 3,
-                                   .kernel_w = 3,
-                                   .stride_h = 2,
-                                   .stride_w = 1,
-                                   .pad_top = 2,
-                                   .pad_left = 1};
+    const struct dc_ilayer pool = {
+        .op = DC_I_MAX_POOL, .window = {.kernel = {3, 3}, .stride = {2, 1}, .before = {2, 1}}};
     struct dc_imodel *m = conv_model(&pool);
     struct dc_arena *arena = read_back(m);
     const uint32_t model = follow(0), graph = follow(item(child(model, 2), 0));
@@ -364,12 +355,8 @@ static void what_tflite_cannot_say_is_refused(void **state)
     struct dc_ilayer conv = same;
     conv.clamp_low = -100;
     conv.clamp_high = 99;
-    const struct dc_ilayer average = {.op = DC_I_AVERAGE_POOL,
-                                      .kernel_h = 3,
-                                      .kernel_w = 3,
-                                      .stride_h = 2,
-                                      .stride_w = 2,
-                                      .pad_top = 2};
+    const struct dc_ilayer average = {
+        .op = DC_I_AVERAGE_POOL, .window = {.kernel = {3, 3}, .stride = {2, 2}, .before = {2, 0}}};
     const struct dc_ilayer *const layers[] = {&conv, &average};
     const char *const reasons[] = {"clamps 'layer' to codes -100 to 99", "'layer' averages"};
     for (int i = 0; i < 2; i++) {

@@ -37,15 +37,43 @@ static int put(struct making *m, const struct dc_op *op, const void *attributes)
     return put2(m, op, attributes, m->last, -1);
 }
 
-static const struct dc_conv_attributes conv3 = {6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, true};
+static const struct dc_conv_attributes conv3 = {.window = {.kernel = {3, 3},
+                                                           .stride = {1, 1},
+                                                           .dilation = {1, 1},
+                                                           .before = {1, 1},
+                                                           .after = {1, 1}},
+                                                .filters = 6,
+                                                .groups = 1,
+                                                .bias = true};
 
 static void residual(struct making *m)
 {
-    const struct dc_conv_attributes strided = {8, 3, 5, 2, 1, 1, 2, 1, 1, 0, 3, 4, false};
-    const struct dc_conv_attributes depthwise = {16, 3, 3, 1, 2, 1, 1, 8, 1, 1, 0, 1, true};
-    const struct dc_conv_attributes grouped = {8, 1, 1, 1, 1, 1, 1, 2, 0, 0, 0, 0, true};
+    const struct dc_conv_attributes strided = {.window = {.kernel = {3, 5},
+                                                          .stride = {2, 1},
+                                                          .dilation = {1, 2},
+                                                          .before = {1, 3},
+                                                          .after = {0, 4}},
+                                               .filters = 8,
+                                               .groups = 1};
+    const struct dc_conv_attributes depthwise = {.window = {.kernel = {3, 3},
+                                                            .stride = {1, 2},
+                                                            .dilation = {1, 1},
+                                                            .before = {1, 0},
+                                                            .after = {1, 1}},
+                                                 .filters = 16,
+                                                 .groups = 8,
+                                                 .bias = true};
+    const struct dc_conv_attributes grouped = {
+        .window = {.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}},
+        .filters = 8,
+        .groups = 2,
+        .bias = true};
     const struct dc_batch_norm_attributes norm = {1e-3f, 0.1f};
-    const struct dc_pool_attributes max = {2, 3, 2, 1, 1, 0, 1, 1, false, 0, 0, 0, 0};
+    const struct dc_pool_attributes max = {.window = {.kernel = {2, 3},
+                                                      .stride = {2, 1},
+                                                      .dilation = {1, 1},
+                                                      .before = {1, 1},
+                                                      .after = {0, 1}}};
     const struct dc_dense_attributes dense = {5, true};
     put(m, &dc_op_conv, &conv3);
     const int first = put(m, &dc_op_relu, NULL);
@@ -94,8 +122,17 @@ static void moves(struct making *m)
     const struct dc_slice_attributes rows = {1, 1, 8, 2}, columns = {2, 7, 2, -1},
                                      channels = {3, 1, 5, 1};
     const struct dc_concat_attributes deep = {3}, wide = {2};
-    const struct dc_pool_attributes average = {3, 2, 1, 2, 1, 0, 1, 1, true, 0, 0, 0, 0};
-    const struct dc_pool_attributes inside = {2, 2, 2, 2, 1, 0, 0, 1, false, 0, 0, 0, 0};
+    const struct dc_pool_attributes average = {.window = {.kernel = {3, 2},
+                                                          .stride = {1, 2},
+                                                          .dilation = {1, 1},
+                                                          .before = {1, 1},
+                                                          .after = {0, 1}},
+                                               .count_padding = true};
+    const struct dc_pool_attributes inside = {.window = {.kernel = {2, 2},
+                                                         .stride = {2, 2},
+                                                         .dilation = {1, 1},
+                                                         .before = {1, 0},
+                                                         .after = {0, 1}}};
     const struct dc_transpose_attributes turn = {{0, 2, 3, 1}};
     const struct dc_dense_attributes dense = {4, true};
     const int padded = put(m, &dc_op_pad, &pad);
@@ -134,8 +171,16 @@ static void products(struct making *m)
 static void gates(struct making *m)
 {
     const struct dc_dense_attributes dense = {6, true};
-    const struct dc_conv_transpose_attributes up = {
-        {4, 3, 2, 2, 1, 1, 1, 1, 1, 0, 0, 1, true}, 1, 0};
+    const struct dc_conv_transpose_attributes up = {{.window = {.kernel = {3, 2},
+                                                                .stride = {2, 1},
+                                                                .dilation = {1, 1},
+                                                                .before = {1, 0},
+                                                                .after = {0, 1}},
+                                                     .filters = 4,
+                                                     .groups = 1,
+                                                     .bias = true},
+                                                    1,
+                                                    0};
     const int x = put(m, &dc_op_conv, &conv3);
     put(m, &dc_op_global_average_pool, NULL);
     put(m, &dc_op_dense, &dense);

@@ -63,18 +63,14 @@ static void refuses_what_tflite_cannot_say(void **state)
     (void)state;
     const struct dc_resize_attributes resize = {.height = 8, .width = 8};
     const struct dc_group_norm_attributes norm = {2, 1e-5f};
-    const struct dc_conv_attributes groups = {.filters = 4,
-                                              .kernel_h = 1,
-                                              .kernel_w = 1,
-                                              .stride_h = 1,
-                                              .stride_w = 1,
-                                              .dilation_h = 1,
-                                              .dilation_w = 1,
-                                              .groups = 2};
+    const struct dc_conv_attributes groups = {
+        .filters = 4,
+        .window = {.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}},
+        .groups = 2};
     const struct dc_pool_attributes apart = {
-        .kernel_h = 2, .kernel_w = 2, .stride_h = 1, .stride_w = 1, .dilation_h = 2};
+        .window = {.kernel = {2, 2}, .stride = {1, 1}, .dilation = {2, 1}}};
     const struct dc_pool_attributes uneven = {
-        .kernel_h = 2, .kernel_w = 2, .stride_h = 1, .stride_w = 1, .pad_top = 1};
+        .window = {.kernel = {2, 2}, .stride = {1, 1}, .dilation = {1, 1}, .before = {1, 0}}};
     const struct dc_softmax_attributes rows = {.axis = 1};
     start(4, 4, 2);
     refused(add("even", &dc_op_group_norm, &norm, sizeof norm,

@@ -141,14 +141,14 @@ static struct dc_ilayer wanted(enum dc_iop op, int channels, struct dc_random *r
         l.function = (enum dc_ifunction)any(r, 0, DC_IFUNCTION_COUNT - 1);
     if (op == DC_I_PAD)
         l.channels = any(r, 0, 2);
-    l.kernel_h = any(r, 1, kernel);
-    l.kernel_w = any(r, 1, kernel);
-    l.stride_h = any(r, 1, 2);
-    l.stride_w = any(r, 1, 2);
-    l.pad_top = any(r, 0, l.kernel_h - 1);
-    l.pad_bottom = op == DC_I_SLICE ? 0 : any(r, 0, l.kernel_h - 1);
-    l.pad_left = any(r, 0, l.kernel_w - 1);
-    l.pad_right = op == DC_I_SLICE ? 0 : any(r, 0, l.kernel_w - 1);
+    l.window.kernel[0] = any(r, 1, kernel);
+    l.window.kernel[1] = any(r, 1, kernel);
+    l.window.stride[0] = any(r, 1, 2);
+    l.window.stride[1] = any(r, 1, 2);
+    l.window.before[0] = any(r, 0, l.window.kernel[0] - 1);
+    l.window.after[0] = op == DC_I_SLICE ? 0 : any(r, 0, l.window.kernel[0] - 1);
+    l.window.before[1] = any(r, 0, l.window.kernel[1] - 1);
+    l.window.after[1] = op == DC_I_SLICE ? 0 : any(r, 0, l.window.kernel[1] - 1);
     l.first_channel = op == DC_I_PAD || op == DC_I_SLICE ? any(r, 0, channels - 1) : 0;
     l.per_channel = any(r, 0, 3) > 0;
     l.weight_bits = any(r, 0, 2) ? 8 : any(r, 2, 4);
@@ -179,8 +179,8 @@ static int other_scale(struct dc_imodel *m, struct dc_random *r)
     struct dc_ilayer l = *x;
     l.name = "other";
     l.op = DC_I_DEPTHWISE_CONV2D;
-    l.input_count = l.kernel_h = l.kernel_w = l.stride_h = l.stride_w = l.dilation_h =
-        l.dilation_w = 1;
+    l.input_count = l.window.kernel[0] = l.window.kernel[1] = l.window.stride[0] =
+        l.window.stride[1] = l.window.dilation[0] = l.window.dilation[1] = 1;
     l.inputs[0] = 0;
     l.scale = x->scale * factor;
     l.zero_point = any(r, -128, 127);

@@ -37,23 +37,25 @@ static const char *choose_pads(struct dc_ilayer *l, const struct dc_ilayer *x,
                                struct dc_random *random)
 {
     const int way = pick(random, l->op == DC_I_AVERAGE_POOL ? 2 : 3);
-    const int reach_h = (l->kernel_h - 1) * l->dilation_h,
-              reach_w = (l->kernel_w - 1) * l->dilation_w;
+    const int reach_h = (l->window.kernel[0] - 1) * l->window.dilation[0],
+              reach_w = (l->window.kernel[1] - 1) * l->window.dilation[1];
     if (way == 0 && x->height > reach_h && x->width > reach_w)
         return "valid";
     if (way == 2 && dc_ilayer_has_weights(l) == (pick(random, 4) != 0)) {
-        l->pad_top = reach_h - reach_h / 2;
-        l->pad_bottom = reach_h;
-        l->pad_left = reach_w - reach_w / 2;
-        l->pad_right = reach_w;
+        l->window.before[0] = reach_h - reach_h / 2;
+        l->window.after[0] = reach_h;
+        l->window.before[1] = reach_w - reach_w / 2;
+        l->window.after[1] = reach_w;
         return "explicit";
     }
-    const int rows = (x->height - 1) / l->stride_h * l->stride_h + reach_h + 1 - x->height;
-    const int columns = (x->width - 1) / l->stride_w * l->stride_w + reach_w + 1 - x->width;
-    l->pad_top = rows > 0 ? rows / 2 : 0;
-    l->pad_bottom = rows > 0 ? rows - rows / 2 : 0;
-    l->pad_left = columns > 0 ? columns / 2 : 0;
-    l->pad_right = columns > 0 ? columns - columns / 2 : 0;
+    const int rows = (x->height - 1) / l->window.stride[0] * l->window.stride[0] + reach_h + 1 -
+                     x->height;
+    const int columns = (x->width - 1) / l->window.stride[1] * l->window.stride[1] + reach_w + 1 -
+                        x->width;
+    l->window.before[0] = rows > 0 ? rows / 2 : 0;
+    l->window.after[0] = rows > 0 ? rows - rows / 2 : 0;
+    l->window.before[1] = columns > 0 ? columns / 2 : 0;
+    l->window.after[1] = columns > 0 ? columns - columns / 2 : 0;
     return "same";
 }
 
@@ -78,12 +80,9 @@ static void add_random_layer(struct dc_imodel *m, enum dc_iop op, struct dc_rand
     const enum dc_iop any = (enum dc_iop)(DC_I_CONV2D + pick(random, DC_IOP_COUNT - 1));
     struct dc_ilayer l = {.op = op == DC_I_INPUT ? any : op,
                           .per_channel = pick(random, 4) != 0,
-                          .kernel_h = 1 + pick(random, 4),
-                          .kernel_w = 1 + pick(random, 4),
-                          .stride_h = 1 + pick(random, 2),
-                          .stride_w = 1 + pick(random, 2),
-                          .dilation_h = 1,
-                          .dilation_w = 1};
+                          .window = {.kernel = {1 + pick(random, 4), 1 + pick(random, 4)},
+                                     .stride = {1 + pick(random, 2), 1 + pick(random, 2)},
+                                     .dilation = {1, 1}}};
     char name[32];
     const char *padding = "-";
     if (l.op == DC_I_MEAN || l.op == DC_I_RESHAPE || l.op == DC_I_FULLY_CONNECTED)
@@ -94,27 +93,27 @@ static void add_random_layer(struct dc_imodel *m, enum dc_iop op, struct dc_rand
     if (l.op == DC_I_CONV2D || l.op == DC_I_DEPTHWISE_CONV2D) {
         l.channels = l.op == DC_I_CONV2D ? 4 + pick(random, 20)
                                          : x->channels * (1 + pick(random, 2));
-        if (pick(random, 4) == 0 && l.stride_h == 1 && l.stride_w == 1)
-            l.dilation_h = l.dilation_w = 2;
+        if (pick(random, 4) == 0 && l.window.stride[0] == 1 && l.window.stride[1] == 1)
+            l.window.dilation[0] = l.window.dilation[1] = 2;
     }
     if (l.op == DC_I_CONV2D || l.op == DC_I_DEPTHWISE_CONV2D || l.op == DC_I_AVERAGE_POOL ||
         l.op == DC_I_MAX_POOL)
         padding = choose_pads(&l, x, random);
     else
-        l.kernel_h = l.kernel_w = 0;
+        l.window.kernel[0] = l.window.kernel[1] = 0;
     if (l.op == DC_I_FULLY_CONNECTED)
         l.channels = 5 + pick(random, 40);
     l.weight_bits = (l.channels + m->count) % 3 == 0 ? 4 : 8;
     if (l.op == DC_I_TABLE)
         l.function = (enum dc_ifunction)pick(random, DC_IFUNCTION_COUNT);
     if (l.op == DC_I_PAD) {
-        l.pad_top = pick(random, 2);
-        l.pad_right = pick(random, 3);
+        l.window.before[0] = pick(random, 2);
+        l.window.after[1] = pick(random, 3);
         l.first_channel = pick(random, 3);
         l.channels = pick(random, 2);
     }
     if (l.op == DC_I_SLICE) {
-        l.pad_top = pick(random, x->height > 1 ? 2 : 1);
+        l.window.before[0] = pick(random, x->height > 1 ? 2 : 1);
         l.first_channel = pick(random, x->channels > 1 ? 2 : 1);
     }
     const float positions = (float)x->height * (float)x->width;
@@ -127,12 +126,12 @@ static void add_random_layer(struct dc_imodel *m, enum dc_iop op, struct dc_rand
                                              : -1;
     if (l.op != DC_I_CONV2D && l.op != DC_I_DEPTHWISE_CONV2D && l.op != DC_I_AVERAGE_POOL &&
         l.op != DC_I_MAX_POOL && l.op != DC_I_SLICE)
-        l.stride_h = l.stride_w = 1;
+        l.window.stride[0] = l.window.stride[1] = 1;
     snprintf(name, sizeof name, "layer%d", m->count);
     test_add_layer(m, name, &l, last, second, random);
     printf("%s %s stride%dx%d %s ", name,
-           l.op == DC_I_TABLE ? dc_ifunction_name(l.function) : dc_iop_name(l.op), l.stride_h,
-           l.stride_w, padding);
+           l.op == DC_I_TABLE ? dc_ifunction_name(l.function) : dc_iop_name(l.op),
+           l.window.stride[0], l.window.stride[1], padding);
     printf("%s", l.per_channel || !dc_ilayer_has_weights(&l) ? "-" : "per-tensor");
     printf("%s\n", dc_ilayer_has_weights(&l) && l.weight_bits == 4 ? " 4 bits" : "");
 }
@@ -238,14 +237,10 @@ static struct dc_imodel *random_model(const char *profile, uint64_t seed, enum d
     const int ops = OPS_MIN + pick(random, OPS_MAX - OPS_MIN);
     if (op == DC_I_ADD) {
         const struct dc_ilayer *x = &m->layers[0];
-        const struct dc_ilayer scale = {.op = DC_I_DEPTHWISE_CONV2D,
-                                        .channels = x->channels,
-                                        .kernel_h = 1,
-                                        .kernel_w = 1,
-                                        .stride_h = 1,
-                                        .stride_w = 1,
-                                        .dilation_h = 1,
-                                        .dilation_w = 1};
+        const struct dc_ilayer scale = {
+            .op = DC_I_DEPTHWISE_CONV2D,
+            .channels = x->channels,
+            .window = {.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}}};
         test_add_layer(m, "scaled", &scale, 0, -1, random);
     }
     for (int i = 0; i < (op == DC_I_INPUT ? ops : 1); i++)

@@ -50,14 +50,14 @@ struct oracle_layer test_describe(const struct dc_imodel *m, const struct dc_ila
                                  .out_h = l->height,
                                  .out_w = l->width,
                                  .out_c = l->channels,
-                                 .kernel_h = l->kernel_h,
-                                 .kernel_w = l->kernel_w,
-                                 .stride_h = l->stride_h,
-                                 .stride_w = l->stride_w,
-                                 .dilation_h = l->dilation_h,
-                                 .dilation_w = l->dilation_w,
-                                 .pad_top = l->pad_top,
-                                 .pad_left = l->pad_left,
+                                 .kernel_h = l->window.kernel[0],
+                                 .kernel_w = l->window.kernel[1],
+                                 .stride_h = l->window.stride[0],
+                                 .stride_w = l->window.stride[1],
+                                 .dilation_h = l->window.dilation[0],
+                                 .dilation_w = l->window.dilation[1],
+                                 .pad_top = l->window.before[0],
+                                 .pad_left = l->window.before[1],
                                  .in_scale = x->scale,
                                  .out_scale = l->scale,
                                  .in_zero_point = x->zero_point,
@@ -99,7 +99,7 @@ static void copy_by_hand(int8_t *codes, const struct dc_imodel *m, const struct 
         for (int w = 0; w < l->width; w++)
             for (int c = 0; c < l->channels; c++) {
                 int8_t *to = &codes[(y * l->width + w) * l->channels + c];
-                const int iy = y - l->pad_top, ix = w - l->pad_left;
+                const int iy = y - l->window.before[0], ix = w - l->window.before[1];
                 if (l->op == DC_I_PAD) {
                     const int ic = c - l->first_channel;
                     const bool inside = iy >= 0 && ix >= 0 && iy < x->height && ix < x->width &&
@@ -109,8 +109,8 @@ static void copy_by_hand(int8_t *codes, const struct dc_imodel *m, const struct 
                             ? trace->outputs[l->inputs[0]][(iy * x->width + ix) * x->channels + ic]
                             : (int8_t)x->zero_point;
                 } else if (l->op == DC_I_SLICE) {
-                    const int row = y * l->stride_h + l->pad_top;
-                    const int column = w * l->stride_w + l->pad_left;
+                    const int row = y * l->window.stride[0] + l->window.before[0];
+                    const int column = w * l->window.stride[1] + l->window.before[1];
                     *to = trace->outputs[l->inputs[0]][(row * x->width + column) * x->channels +
                                                        l->first_channel + c];
                 } else if (l->op == DC_I_CONCAT) {

@@ -57,10 +57,17 @@ static const int64_t *dims_of(int rank)
 static void fill_conv(union attributes *a, int rank, int variant)
 {
     (void)rank;
-    a->conv = (struct dc_conv_attributes){CHANNELS, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, true};
+    a->conv = (struct dc_conv_attributes){.window = {.kernel = {3, 3},
+                                                     .stride = {1, 1},
+                                                     .dilation = {1, 1},
+                                                     .before = {1, 1},
+                                                     .after = {1, 1}},
+                                          .filters = CHANNELS,
+                                          .groups = 1,
+                                          .bias = true};
     a->conv.groups = variant == 2 ? CHANNELS : variant == 4 ? 2 : 1;
     if (variant == 3)
-        a->conv.stride_h = a->conv.dilation_w = 2;
+        a->conv.window.stride[0] = a->conv.window.dilation[1] = 2;
 }
 
 static void fill_transposed(union attributes *a, int rank, int variant)
@@ -105,12 +112,17 @@ static void fill_pool(union attributes *a, int rank, int variant)
 {
     const int64_t *d = dims_of(rank);
     a->pool = (struct dc_pool_attributes){
-        .kernel_h = 2, .kernel_w = 2, .stride_h = 2, .stride_w = 2};
+        .window = {.kernel = {2, 2}, .stride = {2, 2}, .dilation = {1, 1}}};
     if (variant == 2 || variant == 4)
-        a->pool = (struct dc_pool_attributes){3, 3, 1, 1, 1, 1, 1, 1, variant == 4, 0, 0, 0, 0};
+        a->pool = (struct dc_pool_attributes){.window = {.kernel = {3, 3},
+                                                         .stride = {1, 1},
+                                                         .dilation = {1, 1},
+                                                         .before = {1, 1},
+                                                         .after = {1, 1}},
+                                              .count_padding = variant == 4};
     if (variant == 3)
         a->pool = (struct dc_pool_attributes){
-            .kernel_h = (int)d[0], .kernel_w = (int)d[1], .stride_h = 1, .stride_w = 1};
+            .window = {.kernel = {(int)d[0], (int)d[1]}, .stride = {1, 1}, .dilation = {1, 1}}};
 }
 
 static void fill_pad(union attributes *a, int rank, int variant)

@@ -51,17 +51,12 @@ int test_add_conv(struct dc_graph *g, const char *name, int x, int filters, int 
                   int groups, bool bias)
 {
     const struct dc_conv_attributes a = {.filters = filters,
-                                         .kernel_h = kernel,
-                                         .kernel_w = kernel,
-                                         .stride_h = stride,
-                                         .stride_w = stride,
-                                         .dilation_h = 1,
-                                         .dilation_w = 1,
+                                         .window = {.kernel = {kernel, kernel},
+                                                    .stride = {stride, stride},
+                                                    .dilation = {1, 1},
+                                                    .before = {kernel / 2, kernel / 2},
+                                                    .after = {kernel / 2, kernel / 2}},
                                          .groups = groups,
-                                         .pad_top = kernel / 2,
-                                         .pad_bottom = kernel / 2,
-                                         .pad_left = kernel / 2,
-                                         .pad_right = kernel / 2,
                                          .bias = bias};
     return test_add(g, name, &dc_op_conv, &a, x, -1);
 }
@@ -87,7 +82,7 @@ struct dc_graph *test_network(int *output)
     struct dc_graph *g = test_start(12, 10, 3);
     const struct dc_dropout_attributes rate = {0.5f};
     const struct dc_pool_attributes pool = {
-        .kernel_h = 2, .kernel_w = 2, .stride_h = 2, .stride_w = 2};
+        .window = {.kernel = {2, 2}, .stride = {2, 2}, .dilation = {1, 1}}};
     const struct dc_dense_attributes dense = {5, true};
     int x = test_add_conv(g, "conv", 0, 8, 3, 1, 1, false);
     x = test_add(g, "relu", &dc_op_relu, NULL, test_add_norm(g, "bn", x), -1);

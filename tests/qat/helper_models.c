@@ -38,12 +38,12 @@ static void infer(struct dc_ilayer *l, const struct dc_imodel *model)
         l->width = x->width;
         break;
     case DC_I_PAD:
-        l->height = x->height + l->pad_top + l->pad_bottom;
-        l->width = x->width + l->pad_left + l->pad_right;
+        l->height = x->height + l->window.before[0] + l->window.after[0];
+        l->width = x->width + l->window.before[1] + l->window.after[1];
         break;
     case DC_I_SLICE:
-        l->height = (x->height - 1 - l->pad_top) / l->stride_h + 1;
-        l->width = (x->width - 1 - l->pad_left) / l->stride_w + 1;
+        l->height = (x->height - 1 - l->window.before[0]) / l->window.stride[0] + 1;
+        l->width = (x->width - 1 - l->window.before[1]) / l->window.stride[1] + 1;
         l->channels = l->channels ? l->channels : x->channels - l->first_channel;
         return;
     case DC_I_RESHAPE:
@@ -51,10 +51,10 @@ static void infer(struct dc_ilayer *l, const struct dc_imodel *model)
         l->channels = (int)dc_ilayer_size(x);
         return;
     default:
-        l->height = extent(x->height, l->pad_top, l->pad_bottom, l->kernel_h, l->stride_h,
-                           l->dilation_h);
-        l->width = extent(x->width, l->pad_left, l->pad_right, l->kernel_w, l->stride_w,
-                          l->dilation_w);
+        l->height = extent(x->height, l->window.before[0], l->window.after[0], l->window.kernel[0],
+                           l->window.stride[0], l->window.dilation[0]);
+        l->width = extent(x->width, l->window.before[1], l->window.after[1], l->window.kernel[1],
+                          l->window.stride[1], l->window.dilation[1]);
     }
     if (l->op == DC_I_CONCAT)
         l->channels = x->channels + model->layers[l->inputs[1]].channels;
@@ -97,10 +97,10 @@ int test_add_layer(struct dc_imodel *model, const char *name, const struct dc_il
     l.input_count = second >= 0 ? 2 : 1;
     l.inputs[0] = input;
     l.inputs[1] = second;
-    l.stride_h = l.stride_h ? l.stride_h : 1;
-    l.stride_w = l.stride_w ? l.stride_w : 1;
-    l.dilation_h = l.dilation_h ? l.dilation_h : 1;
-    l.dilation_w = l.dilation_w ? l.dilation_w : 1;
+    l.window.stride[0] = l.window.stride[0] ? l.window.stride[0] : 1;
+    l.window.stride[1] = l.window.stride[1] ? l.window.stride[1] : 1;
+    l.window.dilation[0] = l.window.dilation[0] ? l.window.dilation[0] : 1;
+    l.window.dilation[1] = l.window.dilation[1] ? l.window.dilation[1] : 1;
     infer(&l, model);
     const struct dc_ilayer *x = &model->layers[input];
     const int codes = 1 << l.bits;
@@ -112,8 +112,9 @@ int test_add_layer(struct dc_imodel *model, const char *name, const struct dc_il
     l.zero_point = x->zero_point;
     if (dc_ilayer_has_weights(&l)) {
         const int64_t taps = l.op == DC_I_FULLY_CONNECTED ? dc_ilayer_size(x)
-                             : l.op == DC_I_CONV2D        ? l.kernel_h * l.kernel_w * x->channels
-                                                          : l.kernel_h * l.kernel_w;
+                             : l.op == DC_I_CONV2D
+                                 ? l.window.kernel[0] * l.window.kernel[1] * x->channels
+                                 : l.window.kernel[0] * l.window.kernel[1];
         const int64_t count = taps * l.channels;
         weights = calloc((size_t)count, 1);
         biases = calloc((size_t)l.channels, sizeof *biases);
@@ -200,40 +201,44 @@ struct dc_imodel *test_every_op_model(const struct dc_profile *profile, uint64_t
     {                                                                                              \
         __VA_ARGS__                                                                                \
     }
-    const int pad = test_add_layer(m, "pad", LAYER(.op = DC_I_PAD, .pad_top = 1, .pad_left = 2), 0,
+    const int pad = test_add_layer(m, "pad", LAYER(.op = DC_I_PAD, .window = {.before = {1, 2}}), 0,
                                    -1, &random);
-    const int conv = test_add_layer(m, "conv",
-                                    LAYER(.op = DC_I_CONV2D, .channels = 10, .kernel_h = 3,
-                                          .kernel_w = 5, .stride_h = 1, .stride_w = 2, .pad_top = 1,
-                                          .pad_right = 3, .per_channel = true, .clamp_low = -100,
-                                          .clamp_high = 120),
-                                    pad, -1, &random);
+    const int conv = test_add_layer(
+        m, "conv",
+        LAYER(.op = DC_I_CONV2D, .channels = 10,
+              .window = {.kernel = {3, 5}, .stride = {1, 2}, .before = {1, 0}, .after = {0, 3}},
+              .per_channel = true, .clamp_low = -100, .clamp_high = 120),
+        pad, -1, &random);
     const int pointwise = test_add_layer(
         m, "pointwise",
-        LAYER(.op = DC_I_CONV2D, .channels = 10, .kernel_h = 1, .kernel_w = 1, .per_channel = true),
+        LAYER(.op = DC_I_CONV2D, .channels = 10, .window = {.kernel = {1, 1}}, .per_channel = true),
         conv, -1, &random);
     const int add = test_add_layer(m, "add", LAYER(.op = DC_I_ADD), conv, pointwise, &random);
-    const int depthwise = test_add_layer(m, "depthwise",
-                                         LAYER(.op = DC_I_DEPTHWISE_CONV2D, .channels = 20,
-                                               .kernel_h = 3, .kernel_w = 3, .dilation_w = 2,
-                                               .pad_left = 2, .pad_right = 2, .pad_top = 1,
-                                               .pad_bottom = 1, .per_channel = true),
-                                         add, -1, &random);
-    const int most = test_add_layer(m, "max_pool",
-                                    LAYER(.op = DC_I_MAX_POOL, .kernel_h = 3, .kernel_w = 2,
-                                          .stride_h = 2, .stride_w = 2, .pad_top = 1),
-                                    depthwise, -1, &random);
-    const int average = test_add_layer(m, "average_pool",
-                                       LAYER(.op = DC_I_AVERAGE_POOL, .kernel_h = 3, .kernel_w = 2,
-                                             .stride_h = 2, .stride_w = 2, .pad_top = 1),
-                                       depthwise, -1, &random);
+    const int depthwise = test_add_layer(
+        m, "depthwise",
+        LAYER(.op = DC_I_DEPTHWISE_CONV2D, .channels = 20,
+              .window = {.kernel = {3, 3}, .dilation = {0, 2}, .before = {1, 2}, .after = {1, 2}},
+              .per_channel = true),
+        add, -1, &random);
+    const int most = test_add_layer(
+        m, "max_pool",
+        LAYER(.op = DC_I_MAX_POOL,
+              .window = {.kernel = {3, 2}, .stride = {2, 2}, .before = {1, 0}}),
+        depthwise, -1, &random);
+    const int average = test_add_layer(
+        m, "average_pool",
+        LAYER(.op = DC_I_AVERAGE_POOL,
+              .window = {.kernel = {3, 2}, .stride = {2, 2}, .before = {1, 0}}),
+        depthwise, -1, &random);
     const int both = test_add_layer(m, "concat", LAYER(.op = DC_I_CONCAT), most, average, &random);
     const int part = test_add_layer(m, "slice",
-                                    LAYER(.op = DC_I_SLICE, .pad_top = 1, .stride_h = 2,
-                                          .stride_w = 1, .first_channel = 3, .channels = 30),
+                                    LAYER(.op = DC_I_SLICE,
+                                          .window = {.stride = {2, 1}, .before = {1, 0}},
+                                          .first_channel = 3, .channels = 30),
                                     both, -1, &random);
     const int wider = test_add_layer(
-        m, "channels", LAYER(.op = DC_I_PAD, .first_channel = 2, .channels = 5, .pad_left = 1),
+        m, "channels",
+        LAYER(.op = DC_I_PAD, .first_channel = 2, .channels = 5, .window = {.before = {0, 1}}),
         part, -1, &random);
     const int swish = test_add_layer(
         m, "h_swish", LAYER(.op = DC_I_TABLE, .function = DC_F_H_SWISH), wider, -1, &random);
@@ -271,8 +276,7 @@ static int operand(struct dc_imodel *m, int which, float scale, int zero_point)
                           .width = x->width,
                           .channels = 1,
                           .scale = x->scale,
-                          .stride_h = 1,
-                          .stride_w = 1,
+                          .window = {.stride = {1, 1}},
                           .first_channel = which};
     assert_int_equal(add_full_range(&index, m, l), DC_OK);
     l.name = which ? "b" : "a";
@@ -281,7 +285,7 @@ static int operand(struct dc_imodel *m, int which, float scale, int zero_point)
     l.scale = scale;
     l.zero_point = zero_point;
     l.first_channel = 0;
-    l.kernel_h = l.kernel_w = l.dilation_h = l.dilation_w = 1;
+    l.window.kernel[0] = l.window.kernel[1] = l.window.dilation[0] = l.window.dilation[1] = 1;
     l.weight_bits = 8;
     l.weights = (const int8_t[]){1};
     l.biases = (const int32_t[]){-zero_point};

@@ -191,15 +191,12 @@ static void make_network(struct dc_graph **g, struct dc_graph **q, struct dc_par
     struct dc_random random;
     int input, conv, output;
     const struct dc_conv_attributes attributes = {.filters = 6,
-                                                  .kernel_h = 3,
-                                                  .kernel_w = 2,
-                                                  .stride_h = 2,
-                                                  .stride_w = 1,
-                                                  .dilation_h = 1,
-                                                  .dilation_w = 2,
-                                                  .groups = groups,
-                                                  .pad_top = 1,
-                                                  .pad_right = 2};
+                                                  .window = {.kernel = {3, 2},
+                                                             .stride = {2, 1},
+                                                             .dilation = {1, 2},
+                                                             .before = {1, 0},
+                                                             .after = {0, 2}},
+                                                  .groups = groups};
     const struct dc_quantize_config quantize = {
         .observer = DC_OBSERVER_MIN_MAX, .weight_bits = 4, .weight_scaling = DC_SCALE_KEPT};
     must(dc_graph_create(g, &error));

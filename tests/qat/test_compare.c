@@ -38,15 +38,11 @@ static void must(enum dc_status status)
 
 static int add_conv(const char *name, int from, int filters)
 {
-    const struct dc_conv_attributes a = {.filters = filters,
-                                         .kernel_h = 1,
-                                         .kernel_w = 1,
-                                         .stride_h = 1,
-                                         .stride_w = 1,
-                                         .dilation_h = 1,
-                                         .dilation_w = 1,
-                                         .groups = 1,
-                                         .bias = true};
+    const struct dc_conv_attributes a = {
+        .filters = filters,
+        .window = {.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}},
+        .groups = 1,
+        .bias = true};
     int node = -1;
     must(dc_graph_add(graph, name, &dc_op_conv, &a, sizeof a, &from, 1, &node, &error));
     return node;

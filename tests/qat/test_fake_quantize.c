@@ -192,17 +192,12 @@ static void quantized_ops_are_float_ops_on_rounded_weights(void **state)
 {
     (void)state;
     struct dc_quantized_conv_attributes conv = {{.filters = 6,
-                                                 .kernel_h = 3,
-                                                 .kernel_w = 3,
-                                                 .stride_h = 2,
-                                                 .stride_w = 1,
-                                                 .dilation_h = 1,
-                                                 .dilation_w = 1,
+                                                 .window = {.kernel = {3, 3},
+                                                            .stride = {2, 1},
+                                                            .dilation = {1, 1},
+                                                            .before = {1, 1},
+                                                            .after = {1, 1}},
                                                  .groups = 1,
-                                                 .pad_top = 1,
-                                                 .pad_bottom = 1,
-                                                 .pad_left = 1,
-                                                 .pad_right = 1,
                                                  .bias = true},
                                                 {.per_channel = true, .bits = 8}};
     compare_with_float(&dc_op_quantized_conv, &dc_op_conv, &conv, DC_SHAPE(5, 7, 6, 4), 36, 6,

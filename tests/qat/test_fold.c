@@ -169,7 +169,7 @@ static struct dc_graph *flat_network(int *output)
     struct dc_graph *g = NULL;
     int image;
     const struct dc_pool_attributes pool = {
-        .kernel_h = 2, .kernel_w = 2, .stride_h = 2, .stride_w = 2};
+        .window = {.kernel = {2, 2}, .stride = {2, 2}, .dilation = {1, 1}}};
     const struct dc_dense_attributes hidden = {11, true}, dense = {OUT, false};
     test_must(dc_graph_create(&g, &test_error));
     test_must(

@@ -23,7 +23,7 @@ static void impossible_models_are_refused(void **state)
     (void)state;
     struct dc_random random;
     dc_random_start(&random, 6, DC_PURPOSE_TEST, 0, 0);
-    const struct dc_ilayer pool = {.op = DC_I_MAX_POOL, .kernel_h = 2, .kernel_w = 2};
+    const struct dc_ilayer pool = {.op = DC_I_MAX_POOL, .window = {.kernel = {2, 2}}};
     struct dc_imodel *m = test_one_layer_model(dc_profile_find("tflm"), 8, 8, 2, &pool, &random);
     struct dc_ilayer l = m->layers[1];
     l.zero_point = m->layers[0].zero_point == 3 ? 4 : 3;
@@ -32,7 +32,7 @@ static void impossible_models_are_refused(void **state)
     l.height++;
     refused(m, &l, "height");
     l = m->layers[1];
-    l.pad_top = l.pad_bottom = 2;
+    l.window.before[0] = l.window.after[0] = 2;
     l.height += 4;
     refused(m, &l, "fit");
     l = m->layers[1];
@@ -50,12 +50,7 @@ static void impossible_models_are_refused(void **state)
                            .height = 8,
                            .width = 7,
                            .channels = 2,
-                           .kernel_h = 1,
-                           .kernel_w = 2,
-                           .stride_h = 1,
-                           .stride_w = 1,
-                           .dilation_h = 1,
-                           .dilation_w = 1,
+                           .window = {.kernel = {1, 2}, .stride = {1, 1}, .dilation = {1, 1}},
                            .scale = 1.0f,
                            .bits = 8,
                            .clamp_low = -128,
@@ -75,7 +70,7 @@ static void input_codes_round_half_away(void **state)
     (void)state;
     struct dc_random random;
     dc_random_start(&random, 9, DC_PURPOSE_TEST, 0, 0);
-    const struct dc_ilayer pool = {.op = DC_I_MAX_POOL, .kernel_h = 1, .kernel_w = 1};
+    const struct dc_ilayer pool = {.op = DC_I_MAX_POOL, .window = {.kernel = {1, 1}}};
     struct dc_imodel *m = test_one_layer_model(dc_profile_find("tflm"), 1, 1, 1, &pool, &random);
     m->layers[0].scale = 0.5f;
     m->layers[0].zero_point = 10;

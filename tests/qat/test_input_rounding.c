@@ -102,7 +102,7 @@ static void check(const struct dc_profile *profile, enum half half, float low, f
     int at;
     struct dc_graph *g = test_start(SIDE, SIDE, SIDE), *q = NULL;
     const struct dc_pool_attributes one = {
-        .kernel_h = 1, .kernel_w = 1, .stride_h = 1, .stride_w = 1};
+        .window = {.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}}};
     const int pool = test_add(g, "same", &dc_op_max_pool, &one, 0, -1);
     const struct dc_quantize_config config = {.power_of_two = profile->power_of_two,
                                               .input_rounding = profile->input};

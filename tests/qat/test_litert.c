@@ -131,7 +131,8 @@ static void vectors_send_ties_up(void **state)
         struct dc_imodel *m = start("litert-builtin", 1, depthwise ? CHANNELS : 1, 0.5f);
         struct dc_ilayer l = layer(depthwise ? DC_I_DEPTHWISE_CONV2D : DC_I_CONV2D, 0.25f, -5);
         l.channels = CHANNELS;
-        l.kernel_h = l.kernel_w = l.stride_h = l.stride_w = l.dilation_h = l.dilation_w = 1;
+        l.window.kernel[0] = l.window.kernel[1] = l.window.stride[0] = l.window.stride[1] =
+            l.window.dilation[0] = l.window.dilation[1] = 1;
         l.weight_bits = 8;
         l.per_channel = true;
         l.weights = weights;

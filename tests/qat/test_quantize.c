@@ -75,7 +75,7 @@ static void average_over_a_map_is_a_mean(void **state)
         const int kernel = trial == 1 ? 3 : 6;
         struct dc_graph *g = test_start(6, 6, 2), *q = NULL;
         const struct dc_pool_attributes pool = {
-            .kernel_h = kernel, .kernel_w = kernel, .stride_h = kernel, .stride_w = kernel};
+            .window = {.kernel = {kernel, kernel}, .stride = {kernel, kernel}, .dilation = {1, 1}}};
         int x = test_add(g, "pool", &dc_op_average_pool, &pool,
                          test_add_conv(g, "a", 0, 4, 3, 1, 1, true), -1);
         if (trial == 2)
@@ -171,14 +171,11 @@ static void concat_inputs_share_one_quantizer(void **state)
     (void)state;
     int at;
     struct dc_graph *g = test_start(6, 6, 2), *q = NULL;
-    const struct dc_pool_attributes pool = {.kernel_h = 3,
-                                            .kernel_w = 3,
-                                            .stride_h = 1,
-                                            .stride_w = 1,
-                                            .pad_top = 1,
-                                            .pad_bottom = 1,
-                                            .pad_left = 1,
-                                            .pad_right = 1};
+    const struct dc_pool_attributes pool = {.window = {.kernel = {3, 3},
+                                                       .stride = {1, 1},
+                                                       .dilation = {1, 1},
+                                                       .before = {1, 1},
+                                                       .after = {1, 1}}};
     const struct dc_concat_attributes last = {-1};
     const int a = test_add(g, "relu", &dc_op_relu, NULL, test_add_conv(g, "a", 0, 4, 3, 1, 1, true),
                            -1);
