@@ -45,7 +45,7 @@ bool dc_shape_equal(const struct dc_shape *a, const struct dc_shape *b)
 struct dc_shape dc_shape_image(const struct dc_shape *sample)
 {
     struct dc_shape image = DC_SHAPE(1, 1, 1);
-    for (int i = 0; i < sample->rank; i++) {
+    for (int i = sample->rank > 0 && sample->dims[0] == DC_BATCH; i < sample->rank; i++) {
         const int behind = sample->rank - 1 - i;
         image.dims[behind < 2 ? 2 - behind : 0] *= sample->dims[i];
     }

@@ -40,7 +40,7 @@ int64_t dc_shape_row(const struct dc_shape *shape);
 bool dc_shape_equal(const struct dc_shape *a, const struct dc_shape *b);
 // A sample as [height, width, channels]: the last axis is the channels, the one before the width,
 // what is before that the height, whose axes fall together; what lacks is 1. [5] is [1, 1, 5],
-// [20, 3] is [1, 20, 3]. The values lie as they lay.
+// [20, 3] is [1, 20, 3]. The values lie as they lay. A batch in front is left out.
 struct dc_shape dc_shape_image(const struct dc_shape *sample);
 struct dc_shape dc_shape_with_batch(const struct dc_shape *shape, int64_t batch);
 

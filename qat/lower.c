@@ -72,17 +72,9 @@ static enum dc_status find_grid(const struct lowering *w, int i, struct dc_ilaye
     return DC_OK;
 }
 
-static struct dc_shape sample_of(const struct dc_node *node)
-{
-    struct dc_shape sample = {.rank = node->shape.rank - 1};
-    for (int i = 0; i < sample.rank; i++)
-        sample.dims[i] = node->shape.dims[i + 1];
-    return sample;
-}
-
 static enum dc_status set_shape(const struct lowering *w, int i, struct dc_ilayer *l)
 {
-    const struct dc_shape sample = sample_of(&w->graph->nodes[i]), image = dc_shape_image(&sample);
+    const struct dc_shape image = dc_shape_image(&w->graph->nodes[i].shape);
     if (dc_shape_count(&image) > INT32_MAX)
         return no_form(w, i, "its values are too many");
     l->height = (int)image.dims[0];
@@ -259,7 +251,9 @@ static enum dc_status lower_node(struct lowering *w, int i)
         l.op = DC_I_INPUT;
         DC_TRY(find_grid(w, i, &l));
         set_clamps(w, &l, NONE);
-        w->model->sample = sample_of(node);
+        w->model->sample.rank = node->shape.rank - 1;
+        memcpy(w->model->sample.dims, node->shape.dims + 1,
+               sizeof node->shape.dims - sizeof(int64_t));
         return add_layer(w, &l, i, i);
     }
     if (node->op == &dc_op_fake_quantize || node->op == &dc_op_dropout) {

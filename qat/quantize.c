@@ -373,12 +373,11 @@ static enum dc_status visit(struct pass *p, int i)
     return add_quantizer(p, i, &p->map[i]);
 }
 
-static struct dc_shape image_of(const struct dc_node *node)
+static bool keeps_order(const struct dc_node *node, const struct dc_shape *in)
 {
-    struct dc_shape sample = {.rank = node->shape.rank - 1};
-    for (int i = 0; i < sample.rank; i++)
-        sample.dims[i] = node->shape.dims[i + 1];
-    return dc_shape_image(&sample);
+    const struct dc_shape after = dc_shape_image(&node->shape), before = dc_shape_image(in);
+    return (node->op == &dc_op_flatten || node->op == &dc_op_reshape) &&
+           dc_shape_equal(&after, &before);
 }
 
 // A network of dropouts and flattenings that change no order has no layer of integers.
@@ -387,10 +386,8 @@ static enum dc_status check_computes(const struct pass *p)
     int i = p->output;
     while (p->from->nodes[i].input_count == 1) {
         const struct dc_node *node = &p->from->nodes[i];
-        const struct dc_shape after = image_of(node),
-                              before = image_of(&p->from->nodes[node->inputs[0]]);
-        const bool moves = node->op == &dc_op_flatten || node->op == &dc_op_reshape;
-        if (node->op != &dc_op_dropout && !(moves && dc_shape_equal(&after, &before)))
+        const struct dc_shape *in = &p->from->nodes[node->inputs[0]].shape;
+        if (node->op != &dc_op_dropout && !keeps_order(node, in))
             return DC_OK;
         i = node->inputs[0];
     }

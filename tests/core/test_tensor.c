@@ -68,6 +68,8 @@ static void samples_are_images(void **state)
         {{4, {2, 3, 4, 5}}, {3, {6, 4, 5}}},
         {{7, {2, 3, 1, 2, 1, 4, 5}}, {3, {12, 4, 5}}},
         {{0, {0}}, {3, {1, 1, 1}}},
+        {{3, {DC_BATCH, 20, 3}}, {3, {1, 20, 3}}},
+        {{1, {DC_BATCH}}, {3, {1, 1, 1}}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct dc_shape image = dc_shape_image(&cases[i].sample);

@@ -328,7 +328,7 @@ static bool build(struct test_every *e, int row)
     union attributes a = {0};
     const struct dc_dense_attributes dense = {CHANNELS, true};
     const int image = 0;
-    int inputs[2] = {0, 0}, node;
+    int inputs[2] = {0, 0}, node = -1;
     bool good = true;
     if (rows[row].fill)
         rows[row].fill(&a, e->rank, e->variant);
