@@ -199,10 +199,11 @@ static enum dc_status may_write_file(const struct dc_run *run, const char *path,
 {
     for (int i = 0; i < run->experiment->stage_count; i++) {
         const struct dc_stage *stage = &run->experiment->stages[i];
-        const char *const reads[] = {stage->model, stage->weights,
-                                     stage->trains ? stage->train.init_from : "",
-                                     stage->distills ? stage->distill.teacher : ""};
-        for (int k = 0; k < 4; k++)
+        const char *reads[3 + DC_TEACHERS_MAX] = {stage->model, stage->weights,
+                                                  stage->trains ? stage->train.init_from : ""};
+        double unused[DC_TEACHERS_MAX];
+        const int count = stage->distills ? dc_stage_teachers(reads + 3, unused, stage) : 0;
+        for (int k = 0; k < 3 + count; k++)
             DC_TRY(dc_file_may_replace(path, mark, NULL, reads[k] && reads[k][0] ? reads[k] : NULL,
                                        error));
     }
