@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/file.h"
+
 enum { MARK_BYTES = 65536, NAME_BYTES = 200, MARKS_APART = 256 };
 
 static const char mark_title[] = "Decant writes these files here, and removes them:";
@@ -394,9 +396,12 @@ static bool holds_marks(const char *path, const char *mark, const char *second)
 {
     enum { PIECE = 1 << 20, OVERLAP = 2 * MARKS_APART };
     char *bytes = malloc(PIECE + OVERLAP);
-    FILE *file = fopen(path, "rbe");
+    FILE *file = NULL;
+    int64_t whole = 0;
     size_t kept = 0, have = 0;
     bool found = false;
+    if (dc_file_open(&file, &whole, path, NULL) != DC_OK)
+        file = NULL;
     while (file && bytes && !found && (have = fread(bytes + kept, 1, PIECE, file)) > 0) {
         const size_t size = kept + have;
         for (const char *at = bytes; !found && at;) {

@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <libfyaml.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,47 @@ static struct dc_location token_place(const struct reader *reader, struct fy_tok
         marked += 2;
     }
     return place(reader, start->line, column, marked);
+}
+
+// Bytes of the character at `at`, of which `left` are there: printable in UTF-8, or a tab or line
+// end; 0 for anything else.
+static size_t character_bytes(const uint8_t *at, size_t left)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const size_t size = at[0] < 0x80   ? 1
+                        : at[0] < 0xc2 ? 0
+                        : at[0] < 0xe0 ? 2
+                        : at[0] < 0xf0 ? 3
+                                       : 4;
+    if (size <= 1)
+        return at[0] >= ' ' || at[0] == '\t' || at[0] == '\n' || at[0] == '\r' ? size : 0;
+    if (at[0] > 0xf4 || left < size)
+        return 0;
+    uint32_t code = at[0] & (0xffu >> (size + 1));
+    for (size_t i = 1; i < size; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (at[i] & 0x3f);
+    }
+    const bool surrogate = code >= 0xd800 && code <= 0xdfff;
+    return code >= least[size] && code <= 0x10ffff && !surrogate ? size : 0;
+}
+
+// libfyaml does not come back from some bytes that are no text.
+static enum dc_status check_text(const struct reader *reader, const char *text, size_t size)
+{
+    int line = 0;
+    for (size_t i = 0, bytes; i < size; i += bytes) {
+        bytes = character_bytes((const uint8_t *)text + i, size - i);
+        if (bytes == 0) {
+            const struct dc_location where = place(reader, line,
+                                                   (int)(i - reader->line_starts[line]), 1);
+            return dc_fail_at(reader->error, DC_ERR_CONFIG, &where, NULL, NULL,
+                              "byte 0x%02x is no text in UTF-8", (unsigned)(uint8_t)text[i]);
+        }
+        line += text[i] == '\n';
+    }
+    return DC_OK;
 }
 
 static enum dc_status fail_syntax(const struct reader *reader)
@@ -341,6 +383,7 @@ static enum dc_status parse(const struct dc_yaml **root, const char *text, size_
     if (!reader.name)
         return DC_ERR_MEMORY;
     DC_TRY(split_lines(&reader, text, size));
+    DC_TRY(check_text(&reader, text, size));
     reader.diag = fy_diag_create(NULL);
     if (reader.diag)
         fy_diag_set_collect_errors(reader.diag, true);

@@ -14,6 +14,7 @@
 #include "core/file.h"
 #include "core/folder.h"
 #include "core/half.h"
+#include "core/json.h"
 #include "core/random.h"
 #include "distill/cache_internal.h"
 
@@ -210,7 +211,7 @@ static enum dc_status read_manifest(struct dc_cache *cache, const char *path,
                                     const json_t *identity, struct dc_error *error)
 {
     json_error_t problem;
-    json_t *manifest = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
+    json_t *manifest = dc_json_read(path, &problem);
     if (!manifest)
         return dc_fail(error, DC_ERR_DATA, "%s:%d:%d: %s", path, problem.line, problem.column,
                        problem.text);

@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "core/folder.h"
 #include "core/h5.h"
+#include "core/json.h"
 #include "export/bundle.h"
 #include "export/bundle_format.h"
 #include "export/c_source.h"
@@ -288,7 +289,7 @@ static enum dc_status read_names(const char ***names, const char *directory, str
     *names = NULL;
     if (!path)
         return DC_ERR_MEMORY;
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
+    json_t *root = dc_json_read(path, &where);
     json_t *files = json_object_get(root, "files");
     const char *writer = json_string_value(json_object_get(root, "writer"));
     enum dc_status status = DC_OK;

@@ -11,6 +11,7 @@
 
 #include "core/file.h"
 #include "core/folder.h"
+#include "core/json.h"
 #include "run/run_internal.h"
 
 // A new run's log opens with this line: it tells the directory from a user's.
@@ -79,7 +80,7 @@ static enum dc_status check_begun_by(struct dc_run *run, struct dc_error *error)
     json_error_t ignored;
     if (!path)
         return DC_ERR_MEMORY;
-    json_t *environment = json_load_file(path, 0, &ignored);
+    json_t *environment = dc_json_read(path, &ignored);
     const char *version = json_string_value(json_object_get(environment, "version"));
     const char *patch = strrchr(DECANT_VERSION, '.');
     enum dc_status status = DC_OK;

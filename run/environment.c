@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "core/file.h"
+#include "core/json.h"
 #include "run/report.h"
 #include "run/run_internal.h"
 
@@ -38,7 +39,7 @@ enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error)
     if (!dc_file_exists(path) || !dc_file_exists(checkpoints))
         return DC_OK;
     json_error_t problem;
-    json_t *before = json_load_file(path, 0, &problem);
+    json_t *before = dc_json_read(path, &problem);
     const char *hash = json_string_value(json_object_get(before, "train_data_hash"));
     const char *isa = json_string_value(json_object_get(before, "instruction_set"));
     snprintf(now, sizeof now, "%016" PRIx64, run->train_source->hash);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/json.h"
 #include "core/random.h"
 #include "run/report.h"
 #include "run/run_internal.h"
@@ -115,7 +116,7 @@ static enum dc_status read_results(struct dc_run *run, struct dc_error *error)
         return DC_ERR_MEMORY;
     json_error_t problem;
     if (dc_file_exists(path)) {
-        run->results = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
+        run->results = dc_json_read(path, &problem);
         if (!run->results)
             return dc_fail(
                 error, DC_ERR_DATA,

@@ -8,6 +8,7 @@
 
 #include "core/file.h"
 #include "core/folder.h"
+#include "core/json.h"
 #include "run/report.h"
 #include "run/teacher.h"
 
@@ -145,7 +146,7 @@ enum dc_status dc_run_verify_cache(struct dc_cache_report *report, const char *f
     json_error_t problem;
     snprintf(path, sizeof path, "%s/made_by.json", folder);
     snprintf(experiment, sizeof experiment, "%s/experiment.yaml", folder);
-    json_t *made_by = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
+    json_t *made_by = dc_json_read(path, &problem);
     const char *name = json_string_value(json_object_get(made_by, "stage"));
     const char *directory = json_string_value(json_object_get(made_by, "run"));
     struct dc_run *run = NULL;

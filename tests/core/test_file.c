@@ -10,9 +10,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <cmocka.h>
 // clang-format on
 
+#include "core/json.h"
 #include "core/packed.h"
 #include "tests/core/helper_folder.h"
 
@@ -129,6 +131,58 @@ static void damaged_files_are_refused(void **state)
     assert_int_equal(read_packed(&bytes, &got, test_path("junk")), DC_ERR_DATA);
 }
 
+// A pipe that nobody writes to, a device without end, a folder: each would be waited for, or read
+// for ever.
+static void what_is_no_file_is_refused(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    uint64_t hash = 0;
+    struct dc_packed *packed = NULL;
+    json_error_t problem;
+    assert_int_equal(mkfifo(test_path("pipe"), 0600), 0);
+    const struct {
+        const char *path, *words;
+    } cases[] = {{test_path("pipe"), "not a file but a pipe"},
+                 {"/dev/zero", "not a file but a device"},
+                 {"/", "not a file but a folder"},
+                 {"", "cannot open"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *path = cases[i].path;
+        assert_int_equal(dc_file_read(&text, NULL, path, arena, &error), DC_ERR_DATA);
+        assert_non_null(strstr(error.message, cases[i].words));
+        assert_int_equal(dc_file_hash(&hash, path, &error), DC_ERR_DATA);
+        assert_int_equal(dc_file_check_seal(path, &error), DC_ERR_DATA);
+        assert_int_equal(dc_packed_open(&packed, path, &error), DC_ERR_DATA);
+        assert_null(packed);
+        assert_null(dc_json_read(path, &problem));
+        assert_non_null(strstr(problem.text, cases[i].words));
+    }
+}
+
+static void json_is_bounded(void **state)
+{
+    (void)state;
+    enum { SIZE = 17 << 20 };
+    char *text = malloc(SIZE);
+    json_error_t problem;
+    assert_non_null(text);
+    memset(text, '[', SIZE);
+    test_write(test_path("a.json"), text, SIZE);
+    assert_null(dc_json_read(test_path("a.json"), &problem));
+    assert_string_equal(problem.text, "too large");
+    test_write(test_path("a.json"), text, 1 << 20);
+    assert_null(dc_json_read(test_path("a.json"), &problem));
+    assert_non_null(strstr(problem.text, "depth"));
+    test_write(test_path("a.json"), "{\"a\": 1, \"a\": 2}", 16);
+    assert_null(dc_json_read(test_path("a.json"), &problem));
+    test_write(test_path("a.json"), "{\"a\": 1}", 8);
+    json_t *root = dc_json_read(test_path("a.json"), &problem);
+    assert_int_equal(json_integer_value(json_object_get(root, "a")), 1);
+    json_decref(root);
+    free(text);
+}
+
 static void written_files_appear_whole_or_not_at_all(void **state)
 {
     (void)state;
@@ -206,6 +260,8 @@ int main(void)
         cmocka_unit_test(text_is_read_whole),
         cmocka_unit_test(packed_files_are_told_by_their_first_bytes),
         cmocka_unit_test(damaged_files_are_refused),
+        cmocka_unit_test(what_is_no_file_is_refused),
+        cmocka_unit_test(json_is_bounded),
         cmocka_unit_test(written_files_appear_whole_or_not_at_all),
         cmocka_unit_test(paths_follow_variables_and_their_file),
     };

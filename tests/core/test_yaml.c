@@ -91,6 +91,14 @@ static void broken_texts_are_refused_with_their_place(void **state)
     static const struct {
         const char *text, *start, *words;
     } cases[] = {
+        {"a: 1\n%b \377\377: 2", "x.yaml:2:4: error: ", "byte 0xff is no text in UTF-8"},
+        {"a: \xc0\xaf", "x.yaml:1:4: error: ", "byte 0xc0 is no text"},      // '/', too long
+        {"a: \xe0\x80\xaf", "x.yaml:1:4: error: ", "byte 0xe0 is no text"},  // again
+        {"a: \xed\xa0\x80", "x.yaml:1:4: error: ", "byte 0xed is no text"},  // half a pair
+        {"a: \xf4\x90\x80\x80", "x.yaml:1:4: error: ", "byte 0xf4 is no text"},
+        {"a: \xe2\x82", "x.yaml:1:4: error: ", "byte 0xe2 is no text"},  // cut off
+        {"a: \x80", "x.yaml:1:4: error: ", "byte 0x80 is no text"},
+        {"a: b\x1b[2Jc", "x.yaml:1:5: error: ", "byte 0x1b is no text"},  // what terminals obey
         {"a: 1\nb: 2\na: 3\n", "x.yaml:3:1: error: ", "'a' stands here twice; first in line 1"},
         {"a: &x 1\n", "x.yaml:1:", "anchor"},
         {"a: 1\nb: *a\n", "x.yaml:2:", ""},
