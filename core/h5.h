@@ -56,7 +56,8 @@ DC_MUST_USE enum dc_status dc_h5_read_rows(const struct dc_h5 *file, const char 
                                            enum dc_dtype dtype, void *rows, int64_t first,
                                            int64_t count, struct dc_error *error);
 
-// Attributes of the root group: text (below 64 KiB) and 64-bit integers.
+// Attributes of the root group: text (below 64 KiB; a list of texts is read as lines) and 64-bit
+// integers.
 DC_MUST_USE enum dc_status dc_h5_set_text(struct dc_h5 *file, const char *name, const char *text,
                                           struct dc_error *error);
 DC_MUST_USE enum dc_status dc_h5_set_int(struct dc_h5 *file, const char *name, int64_t value,

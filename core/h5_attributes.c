@@ -50,40 +50,66 @@ enum dc_status dc_h5_set_int(struct dc_h5 *file, const char *name, int64_t value
     return status;
 }
 
+static enum dc_status fail_long(const struct dc_h5 *file, struct dc_error *error)
+{
+    return dc_fail(error, DC_ERR_DATA, "%s: a text attribute of more than %d bytes", file->path,
+                   DC__H5_TEXT_MAX - 1);
+}
+
+// One text, or several as lines. words: [count] pointers, or count times `bytes` characters.
+static enum dc_status join_lines(const struct dc_h5 *file, char **text, const char *words,
+                                 hsize_t count, size_t bytes, struct dc_arena *arena,
+                                 struct dc_error *error)
+{
+    char *joined = dc_arena_alloc(arena, DC__H5_TEXT_MAX, error);
+    size_t used = 0;
+    if (!joined)
+        return DC_ERR_MEMORY;
+    for (hsize_t i = 0; i < count; i++) {
+        const char *word = words + i * bytes;
+        if (bytes == 0)
+            memcpy(&word, words + i * sizeof word, sizeof word);
+        const size_t length = bytes ? strnlen(word, bytes) : word ? strlen(word) : 0;
+        if (used + length + 2 > DC__H5_TEXT_MAX)
+            return fail_long(file, error);
+        if (i > 0)
+            joined[used++] = '\n';
+        memcpy(joined + used, word, length);
+        used += length;
+    }
+    *text = joined;
+    return DC_OK;
+}
+
 // Fixed length, as Decant writes, or variable length, as h5py does.
 static enum dc_status read_text(const struct dc_h5 *file, hid_t attribute, hid_t type, char **text,
                                 struct dc_arena *arena, struct dc_error *error)
 {
     const bool variable = H5Tis_variable_str(type) > 0;
-    const size_t size = variable ? H5T_VARIABLE : H5Tget_size(type) + 1;
-    char *words = NULL;
-    if (!variable && size > DC__H5_TEXT_MAX)
-        return dc_fail(error, DC_ERR_DATA, "%s: a text attribute of %zu bytes; the most is %d",
-                       file->path, size - 1, DC__H5_TEXT_MAX - 1);
-    *text = variable ? NULL : dc_arena_alloc(arena, size, error);
-    if (!variable && !*text)
-        return DC_ERR_MEMORY;
+    const hid_t space = H5Aget_space(attribute);
+    const hssize_t count = H5Sget_simple_extent_npoints(space);
+    const size_t bytes = variable ? sizeof(char *) : H5Tget_size(type);
+    if (count < 1 || bytes == 0 || (size_t)count > DC__H5_TEXT_MAX / bytes) {
+        H5Sclose(space);
+        return fail_long(file, error);
+    }
+    char *words = dc_arena_alloc(arena, (size_t)count * bytes, error);
     const hid_t memory = H5Tcopy(type);
-    bool good = memory >= 0 && (variable || H5Tset_size(memory, size) >= 0);
-    if (good && !variable)
-        good = H5Tset_strpad(memory, H5T_STR_NULLTERM) >= 0;
-    good = good && H5Aread(attribute, memory, variable ? (void *)&words : *text) >= 0;
-    enum dc_status status = good ? DC_OK : dc__h5_fail(file, error, "read", NULL);
+    enum dc_status status = words ? DC_OK : DC_ERR_MEMORY;
+    if (status == DC_OK && (memory < 0 || H5Aread(attribute, memory, words) < 0))
+        status = dc__h5_fail(file, error, "read", NULL);
+    else if (status == DC_OK) {
+        status = join_lines(file, text, words, (hsize_t)count, variable ? 0 : bytes, arena, error);
+        if (variable)
+            H5Dvlen_reclaim(memory, space, H5P_DEFAULT, words);
+    }
     if (memory >= 0)
         H5Tclose(memory);
-    if (good && variable) {
-        if (words && strlen(words) >= DC__H5_TEXT_MAX)
-            status = dc_fail(error, DC_ERR_DATA,
-                             "%s: a text attribute of %zu bytes; the most is %d", file->path,
-                             strlen(words), DC__H5_TEXT_MAX - 1);
-        else if (!(*text = dc_arena_copy(arena, words ? words : "", error)))
-            status = DC_ERR_MEMORY;
-        H5free_memory(words);
-    }
+    H5Sclose(space);
     return status;
 }
 
-// Open a scalar root attribute of the wanted class.
+// Open a root attribute of the wanted class: one integer, or texts.
 static enum dc_status open_attribute(hid_t *attribute, hid_t *type, const struct dc_h5 *file,
                                      const char *name, H5T_class_t class, struct dc_error *error)
 {
@@ -92,7 +118,8 @@ static enum dc_status open_attribute(hid_t *attribute, hid_t *type, const struct
         return dc_fail(error, DC_ERR_DATA, "%s: attribute '%s' is missing", file->path, name);
     *type = H5Aget_type(*attribute);
     const hid_t space = H5Aget_space(*attribute);
-    const bool good = H5Tget_class(*type) == class && H5Sget_simple_extent_npoints(space) == 1;
+    const bool good = H5Tget_class(*type) == class &&
+                      (class == H5T_STRING || H5Sget_simple_extent_npoints(space) == 1);
     H5Sclose(space);
     if (good)
         return DC_OK;

@@ -177,6 +177,41 @@ static void files_of_other_programs_are_read(void **state)
     check_refused(path, "test", "other.h5: has no split 'test'");
 }
 
+// What h5py makes of a list of words, of one type or the other.
+static void names_may_be_a_list(void **state)
+{
+    (void)state;
+    static const char fixed[3][5] = {"cat", {'a', ' ', 'd', 'o', 'g'}, "bird"};  // not all end in 0
+    static const char *const variable[3] = {"cat", "a dog", "bird"};
+    uint8_t inputs[12] = {0};
+    int32_t targets[3] = {1, 0, 2};
+    const char *path = test_path("list.h5");
+    for (int k = 0; k < 2; k++) {
+        struct dc_h5 *made = NULL;
+        ok(dc_h5_create(&made, path, &error));
+        ok(dc_h5_write(made, "inputs", &(struct dc_tensor){inputs, DC_U8, DC_SHAPE(3, 4)}, &error));
+        ok(dc_h5_write(made, "labels", &(struct dc_tensor){targets, DC_I32, DC_SHAPE(3)}, &error));
+        ok(dc_h5_close_commit(made, DC_OK, &error));
+        const hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+        const hid_t line = H5Screate_simple(1, (hsize_t[]){3}, NULL), type = H5Tcopy(H5T_C_S1);
+        assert_true(H5Tset_size(type, k ? H5T_VARIABLE : sizeof fixed[0]) >= 0);
+        assert_true(H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0);
+        const hid_t list = H5Acreate2(file, "class_names", type, line, H5P_DEFAULT, H5P_DEFAULT);
+        assert_true(H5Awrite(list, type, k ? (const void *)variable : (const void *)fixed) >= 0);
+        H5Aclose(list);
+        H5Tclose(type);
+        H5Sclose(line);
+        H5Fclose(file);
+        struct dc_source *source = NULL;
+        ok(dc_source_open(&source, &(struct dc_source_spec){.path = path, .split = "train"},
+                          &error));
+        assert_int_equal(source->classes, 3);
+        for (int i = 0; i < 3; i++)
+            assert_string_equal(source->class_names[i], variable[i]);
+        dc_source_free(source);
+    }
+}
+
 struct wrong {
     const char *name;  // of the array, or NULL
     enum dc_dtype dtype;
@@ -336,6 +371,7 @@ int main(void)
         cmocka_unit_test(streams_serve_several_threads),
         cmocka_unit_test(conversion_keeps_everything),
         cmocka_unit_test(files_of_other_programs_are_read),
+        cmocka_unit_test(names_may_be_a_list),
         cmocka_unit_test(wrong_files_are_refused),
         cmocka_unit_test(wrong_values_are_refused),
         cmocka_unit_test(a_full_disk_leaves_no_file),
