@@ -171,19 +171,34 @@ enum dc_status dc_graph_add_all(struct dc_graph *graph, const struct dc_graph *f
     return DC_OK;
 }
 
-int dc_graph_readers(const struct dc_graph *graph, int i, int *last)
+int dc_graph_only_reader(const struct dc_graph *graph, const bool *needed, int i)
 {
-    int readers = 0;
-    *last = -1;
+    int found = -1;
     for (int n = i + 1; n < graph->count; n++) {
-        for (int k = 0; k < graph->nodes[n].input_count; k++) {
-            if (graph->nodes[n].inputs[k] == i) {
-                readers++;
-                *last = n;
-            }
+        for (int k = 0; (!needed || needed[n]) && k < graph->nodes[n].input_count; k++) {
+            if (graph->nodes[n].inputs[k] != i)
+                continue;
+            if (found >= 0)
+                return -1;
+            found = n;
         }
     }
-    return readers;
+    return found;
+}
+
+struct dc_layer_chain dc_graph_layer(const struct dc_graph *graph, const bool *needed, int i,
+                                     bool takes_norm)
+{
+    struct dc_layer_chain chain = {-1, -1, i};
+    int reader = dc_graph_only_reader(graph, needed, i);
+    if (takes_norm && reader >= 0 && graph->nodes[reader].op == &dc_op_batch_norm) {
+        chain.norm = chain.last = reader;
+        reader = dc_graph_only_reader(graph, needed, reader);
+    }
+    if (reader >= 0 &&
+        (graph->nodes[reader].op == &dc_op_relu || graph->nodes[reader].op == &dc_op_relu6))
+        chain.clamp = chain.last = reader;
+    return chain;
 }
 
 int64_t dc_graph_node_macs(const struct dc_graph *graph, int i)

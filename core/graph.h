@@ -47,8 +47,18 @@ DC_MUST_USE enum dc_status dc_graph_add_copy_as(struct dc_graph *graph, const ch
 DC_MUST_USE enum dc_status dc_graph_add_all(struct dc_graph *graph, const struct dc_graph *from,
                                             int *map, struct dc_error *error);
 
-// How many nodes read node i, and the last of them (-1: none).
-int dc_graph_readers(const struct dc_graph *graph, int i, int *last);
+// The one node that reads node i, or -1: none, or several. needed: [count], which nodes count;
+// NULL: all do.
+int dc_graph_only_reader(const struct dc_graph *graph, const bool *needed, int i);
+
+// What a layer consists of that begins at node i: perhaps a batch normalization, where the node has
+// weights (takes_norm), perhaps a clamp (relu, relu6), each the only reader of the node before it.
+// -1: there is none. last: where the layer's value is, i itself where nothing follows.
+struct dc_layer_chain {
+    int norm, clamp, last;
+};
+struct dc_layer_chain dc_graph_layer(const struct dc_graph *graph, const bool *needed, int i,
+                                     bool takes_norm);
 
 // Multiply-accumulates of convolutions and dense layers for one sample.
 int64_t dc_graph_macs(const struct dc_graph *graph);

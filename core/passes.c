@@ -31,10 +31,8 @@ static void mark(struct fold *f, const int *nodes, int count)
             f->needed[graph->nodes[i].inputs[k]] = true;
     for (int i = 0; i < graph->count; i++) {
         f->folded[i] = -1;
-        int last;
-        if (f->needed[i] && has_weights(&graph->nodes[i]) && !f->wanted[i] &&
-            dc_graph_readers(graph, i, &last) == 1 && graph->nodes[last].op == &dc_op_batch_norm)
-            f->folded[i] = last;
+        if (f->needed[i] && has_weights(&graph->nodes[i]) && !f->wanted[i])
+            f->folded[i] = dc_graph_layer(graph, NULL, i, true).norm;
     }
 }
 
@@ -57,10 +55,9 @@ static enum dc_status add_with_bias(struct fold *f, int i, struct dc_error *erro
 static bool moves_behind_pool(const struct fold *f, int i)
 {
     const struct dc_node *node = &f->graph->nodes[i];
-    int last;
-    return !f->wanted[i] &&
-           (node->op == &dc_op_relu || node->op == &dc_op_relu6 || node->op == &dc_op_clip) &&
-           dc_graph_readers(f->graph, i, &last) == 1 && f->graph->nodes[last].op == &dc_op_max_pool;
+    const int reader = dc_graph_only_reader(f->graph, NULL, i);
+    return !f->wanted[i] && reader >= 0 && f->graph->nodes[reader].op == &dc_op_max_pool &&
+           (node->op == &dc_op_relu || node->op == &dc_op_relu6 || node->op == &dc_op_clip);
 }
 
 // Node i is the pooling, its input the clamp, whose map entry is that of its own input.

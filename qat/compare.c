@@ -35,18 +35,12 @@ struct dc_comparison {
 static enum dc_status find_node(int *node, const struct dc_graph *graph, const struct dc_ilayer *l,
                                 struct dc_error *error)
 {
-    int reader = -1;
     *node = dc_graph_find(graph, l->name);
     if (*node < 0)
         return dc_fail(error, DC_ERR_CONFIG, "the float network has no layer '%s'", l->name);
-    if (dc_ilayer_has_weights(l) && dc_graph_readers(graph, *node, &reader) == 1 &&
-        graph->nodes[reader].op == &dc_op_batch_norm)
-        *node = reader;
-    const bool takes_relu = dc_ilayer_has_weights(l) || l->op == DC_I_ADD ||
-                            l->op == DC_I_MAX_POOL || l->op == DC_I_AVERAGE_POOL;
-    if (takes_relu && dc_graph_readers(graph, *node, &reader) == 1 &&
-        (graph->nodes[reader].op == &dc_op_relu || graph->nodes[reader].op == &dc_op_relu6))
-        *node = reader;
+    if (dc_ilayer_has_weights(l) || l->op == DC_I_ADD || l->op == DC_I_MAX_POOL ||
+        l->op == DC_I_AVERAGE_POOL)
+        *node = dc_graph_layer(graph, NULL, *node, dc_ilayer_has_weights(l)).last;
     if (dc_shape_row(&graph->nodes[*node].shape) == dc_ilayer_size(l))
         return DC_OK;
     return dc_fail(error, DC_ERR_CONFIG, "layer '%s' has another shape in the float network",

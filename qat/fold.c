@@ -68,21 +68,12 @@ static void fold(const struct layer *l)
     }
 }
 
-// The batch normalization that alone reads node i, or -1.
-static int norm_behind(const struct dc_graph *graph, int i)
-{
-    int reader = -1;
-    return is_weighted(&graph->nodes[i]) && dc_graph_readers(graph, i, &reader) == 1 &&
-                   graph->nodes[reader].op == &dc_op_batch_norm
-               ? reader
-               : -1;
-}
-
 void dc_fold_batch_norms(int *folded, const struct dc_graph *graph, struct dc_params *params)
 {
     *folded = 0;
     for (int i = 0; i < graph->count; i++) {
-        const int norm = norm_behind(graph, i);
+        const int norm = is_weighted(&graph->nodes[i]) ? dc_graph_layer(graph, NULL, i, true).norm
+                                                       : -1;
         if (norm < 0)
             continue;
         const struct layer l = layer_of(graph, params, i, norm);
@@ -94,7 +85,7 @@ void dc_fold_batch_norms(int *folded, const struct dc_graph *graph, struct dc_pa
 
 float *dc__layer_bias(int *end, const struct dc_graph *graph, const struct dc_params *params, int i)
 {
-    const int norm = norm_behind(graph, i);
+    const int norm = is_weighted(&graph->nodes[i]) ? dc_graph_layer(graph, NULL, i, true).norm : -1;
     *end = norm < 0 ? i : norm;
     if (norm >= 0)
         return values(params, &graph->nodes[norm], DC_BETA);
@@ -107,14 +98,12 @@ static int next_layer(const struct dc_graph *graph, int i)
     static const struct dc_op *const passes[] = {
         &dc_op_relu,    &dc_op_max_pool, &dc_op_average_pool,  &dc_op_global_average_pool,
         &dc_op_flatten, &dc_op_dropout,  &dc_op_fake_quantize, &dc_op_batch_norm};
-    int reader;
-    while (dc_graph_readers(graph, i, &reader) == 1) {
+    for (int reader; (reader = dc_graph_only_reader(graph, NULL, i)) >= 0; i = reader) {
         bool through = false;
         for (size_t k = 0; k < sizeof passes / sizeof passes[0]; k++)
             through = through || graph->nodes[reader].op == passes[k];
         if (!through)
             return is_weighted(&graph->nodes[reader]) ? reader : -1;
-        i = reader;
     }
     return -1;
 }

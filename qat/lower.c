@@ -26,17 +26,7 @@ struct lowering {
 
 static int only_reader(const struct lowering *w, int i)
 {
-    int found = NONE;
-    for (int n = i + 1; n < w->graph->count; n++) {
-        for (int k = 0; w->needed[n] && k < w->graph->nodes[n].input_count; k++) {
-            if (w->graph->nodes[n].inputs[k] != i)
-                continue;
-            if (found != NONE)
-                return NONE;
-            found = n;
-        }
-    }
-    return found;
+    return dc_graph_only_reader(w->graph, w->needed, i);
 }
 
 static enum dc_status no_form(const struct lowering *w, int i, const char *why)
@@ -83,14 +73,6 @@ static enum dc_status set_shape(const struct lowering *w, int i, struct dc_ilaye
     return DC_OK;
 }
 
-// The ReLU that reads node i alone, or NONE.
-static int relu_behind(const struct lowering *w, int i)
-{
-    const int reader = only_reader(w, i);
-    const struct dc_op *op = reader == NONE ? NULL : w->graph->nodes[reader].op;
-    return op == &dc_op_relu || op == &dc_op_relu6 ? reader : NONE;
-}
-
 // The clamps of a layer whose grid is set; relu: the node behind it, or NONE.
 static void set_clamps(const struct lowering *w, struct dc_ilayer *l, int relu)
 {
@@ -135,23 +117,16 @@ static enum dc_status lower_weighted(struct lowering *w, int i, struct dc_ilayer
     const int input = w->layer_of[node->inputs[0]];
     if (input == NONE)
         return no_form(w, i, "what it reads has no quantizer");
-    int end = i;
-    const int reader = only_reader(w, i);
-    const struct dc_node *norm = NULL;
-    if (reader != NONE && w->graph->nodes[reader].op == &dc_op_batch_norm) {
-        norm = &w->graph->nodes[reader];
-        end = reader;
-    }
-    const int relu = relu_behind(w, end);
-    end = relu == NONE ? end : relu;
-    DC_TRY(find_grid(w, end, l));
-    set_clamps(w, l, relu);
+    const struct dc_layer_chain chain = dc_graph_layer(w->graph, w->needed, i, true);
+    const struct dc_node *norm = chain.norm == NONE ? NULL : &w->graph->nodes[chain.norm];
+    DC_TRY(find_grid(w, chain.last, l));
+    set_clamps(w, l, chain.clamp);
     struct dc_arena *arena = NULL;
     DC_TRY(dc_arena_create(&arena, w->error));
     enum dc_status status = dc__lower_weights(l, arena, node, norm, w->params,
                                               &w->model->layers[input], w->report, w->error);
     if (status == DC_OK)
-        status = add_layer(w, l, i, end);
+        status = add_layer(w, l, i, chain.last);
     dc_arena_free(arena);
     if (status != DC_OK)
         return status;
@@ -189,7 +164,9 @@ static enum dc_status lower_simple(struct lowering *w, int i, struct dc_ilayer *
     const bool arithmetic = l->op == DC_I_ADD || l->op == DC_I_MEAN || l->op == DC_I_TABLE ||
                             l->op == DC_I_SOFTMAX;
     const bool pools = l->op == DC_I_MAX_POOL || l->op == DC_I_AVERAGE_POOL;
-    const int relu = l->op == DC_I_ADD || pools ? relu_behind(w, i) : NONE;
+    const int relu = l->op == DC_I_ADD || pools
+                         ? dc_graph_layer(w->graph, w->needed, i, false).clamp
+                         : NONE;
     const int end = relu == NONE ? i : relu;
     if (arithmetic) {
         DC_TRY(find_grid(w, end, l));

@@ -33,17 +33,7 @@ struct pass {
 // The one needed node that reads i, or -1: none, several, or the network's output.
 static int only_reader(const struct pass *p, int i)
 {
-    int found = -1;
-    for (int n = i + 1; n < p->from->count; n++) {
-        for (int k = 0; p->needed[n] && k < p->from->nodes[n].input_count; k++) {
-            if (p->from->nodes[n].inputs[k] != i)
-                continue;
-            if (found >= 0)
-                return -1;
-            found = n;
-        }
-    }
-    return i == p->output ? -1 : found;
+    return i == p->output ? -1 : dc_graph_only_reader(p->from, p->needed, i);
 }
 
 // An average over a whole map, whose scale may be its own. With a ReLU behind it, it stays a pool.
