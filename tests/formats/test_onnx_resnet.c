@@ -30,7 +30,7 @@ static void read_images(void)
     static const double mean[] = {0.485, 0.456, 0.406}, deviation[] = {0.229, 0.224, 0.225};
     static uint8_t bytes[RECORDS * (1 + 3 * PIXELS)];
     struct dc_packed *packed;
-    size_t size;
+    size_t size = 0;
     if (dc_packed_open(&packed, records, &error) != DC_OK ||
         dc_packed_read(packed, bytes, sizeof bytes, &size, &error) != DC_OK)
         fail_msg("%s", error.message);
