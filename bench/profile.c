@@ -3,7 +3,7 @@
 //
 // Bytes are those of values, gradients and parameters that an op reads and writes once each,
 // wherever they lie: what a cache holds is faster than the bound. A node whose value is left to its
-// readers (core/tail.h) is of the kind "tail": it moves nothing, and they spend its time.
+// readers (core/epilogue.h) is of the kind "epilogue": it moves nothing, and they spend its time.
 
 #include <stdlib.h>
 
@@ -104,7 +104,7 @@ static json_t *row_of(const struct dc__profile *p, int i, const struct dc__node_
     char shape[DC_SHAPE_TEXT];
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s}", "node", node->name, "op",
-        node->op->name, "kind", stored ? family(p->graph, node) : "tail", "shape",
+        node->op->name, "kind", stored ? family(p->graph, node) : "epilogue", "shape",
         dc_shape_text(shape, &node->shape), "forward_ms", 1e3 * forward, "backward_ms",
         1e3 * backward, "gflops", seconds > 0.0 ? 1e-9 * flop / seconds : 0.0, "megabytes",
         1e-6 * bytes, "share", seconds * steps / p->total, "compute_bound_ms", 1e3 * compute,

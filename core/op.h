@@ -17,8 +17,8 @@
 #define DC_CORE_OP_H
 
 #include "core/context.h"
+#include "core/epilogue.h"
 #include "core/params.h"
-#include "core/tail.h"
 #include "core/tensor.h"
 
 enum { DC_INPUTS_MAX = 72, DC_OP_PARAMS_MAX = 6 };
@@ -67,18 +67,19 @@ struct dc_op_call {
     float *param[DC_OP_PARAMS_MAX];    // values; forward may write only STATISTIC, OBSERVER, BANK
     float *d_param[DC_OP_PARAMS_MAX];  // NULL where no gradient is wanted
     bool frozen;  // all parameters are: running statistics are used and stay as they are
-    void *saved;  // forward's notes for backward
+    void *saved;  // forward's statistics for backward
     void *kept;   // of constant parameters (struct dc_plan_config), or NULL
     bool kept_filled;
     void *scratch;  // for this call alone
 
-    // Of ops with DC_OP_TAILS (core/tail.h); NULL: nothing to do.
-    const struct dc_tail
-        *in_tail[DC_INPUTS_MAX];       // in[i] holds stored values, to be read through it
-    const struct dc_notes *out_notes;  // to be taken of out, row by row as it is written
-    const struct dc_tail *d_out_tail;  // d_out is the gradient of this tail's result
-    const float *d_out_stored;         // and these are the stored values before it
-    const struct dc_gradient_notes *d_in_notes[DC_INPUTS_MAX];  // to be taken of d_in[i] once final
+    // Of ops with DC_OP_EPILOGUES (core/epilogue.h); NULL: nothing to do.
+    const struct dc_epilogue
+        *in_epilogue[DC_INPUTS_MAX];             // in[i] holds stored values, to be read through it
+    const struct dc_statistics *out_statistics;  // to be taken of out, row by row as it is written
+    const struct dc_epilogue *d_out_epilogue;    // d_out is the gradient of this epilogue's result
+    const float *d_out_stored;                   // and these are the stored values before it
+    const struct dc_gradient_statistics
+        *d_in_statistics[DC_INPUTS_MAX];  // to be taken of d_in[i] once final
 };
 
 struct dc_op_memory {
@@ -93,7 +94,7 @@ enum {
     DC_OP_READS_OUTPUT = 2,  // backward reads the output
     DC_OP_LOSS = 4,          // output is doubles: the unweighted value, then its gradient's norm
     DC_OP_NO_GRADIENT = 8,   // no gradient flows to the inputs
-    DC_OP_TAILS = 16,        // reads its inputs and d_out through tails, and takes notes
+    DC_OP_EPILOGUES = 16,    // reads its inputs and d_out through epilogues, and takes statistics
     DC_OP_CONSTANT_INPUTS = 32,  // inputs may be [1, ...]: the same for every row
 };
 
@@ -123,9 +124,9 @@ struct dc_op {
     void (*forward_rows)(const struct dc_op_call *call, struct dc_rows rows);
     void (*backward_rows)(const struct dc_op_call *call, struct dc_rows rows);
 
-    // Of element-wise ops that can stand in a tail; NULL: none. Then forward, backward and memory
-    // are those of core/tail.h.
-    const struct dc_tail_part *tail;
+    // Of element-wise ops that can stand in an epilogue; NULL: none. Then forward, backward and
+    // memory are those of core/epilogue.h.
+    const struct dc_epilogue_part *epilogue;
 
     // Multiply-accumulates for one row. NULL: 0.
     int64_t (*macs)(const struct dc_node *node, const struct dc_shape *in,

@@ -10,10 +10,9 @@
 // is a convolution or dense layer that nothing else reads is folded into it (weights times
 // gamma / sqrt(variance + epsilon) per output channel, in double; the layer gets a bias). Others
 // stay, with their running statistics. A clamp (relu, relu6, clip) that only a max pooling reads
-// moves behind it, where there are fewer values and readers can take it as a tail; that gives the
-// same values.
-// Only nodes that `output` depends on are kept. *output_node: its place in the new graph.
-// The new graph and parameters (without gradients) are the caller's.
+// moves behind it, where there are fewer values and readers can take it as an epilogue; that gives
+// the same values. Only nodes that `output` depends on are kept. *output_node: its place in the new
+// graph. The new graph and parameters (without gradients) are the caller's.
 DC_MUST_USE enum dc_status dc_fold_for_inference(struct dc_graph **folded,
                                                  struct dc_params **folded_params, int *output_node,
                                                  const struct dc_graph *graph,

@@ -1,9 +1,10 @@
-// Owns lifetimes and offsets of a graph's values. Tails are plan_tails.c's, the run plan_run.c's.
+// Owns lifetimes and offsets of a graph's values. Epilogues are plan_epilogues.c's, the run
+// plan_run.c's.
 //
 // Time: node at position p of the schedule runs forward at time p and backward at 2n - 1 - p. Every
-// buffer (value, gradient, notes from forward to backward, scratch) lives from its first write to
-// its last read; buffers whose lifetimes overlap do not overlap in memory. Placement is greedy by
-// size at the lowest free offset, the method of Pisarchyk and Lee, arXiv:2001.03288.
+// buffer (value, gradient, statistics from forward to backward, scratch) lives from its first write
+// to its last read; buffers whose lifetimes overlap do not overlap in memory. Placement is greedy
+// by size at the lowest free offset, the method of Pisarchyk and Lee, arXiv:2001.03288.
 
 #include "core/plan_internal.h"
 
@@ -94,14 +95,15 @@ int dc__plan_backward_time(const struct dc_plan *plan, int node)
     return 2 * plan->schedule_count - 1 - plan->nodes[node].position;
 }
 
-// A loss has none; of a tail the last part's is kept, and the root's where it is not the same.
+// A loss has none; of an epilogue the last part's is kept, and the root's where it is not the same.
 static bool keeps_gradient(const struct dc_plan *plan, int i)
 {
     const struct dc_planned_node *node = &plan->nodes[i];
-    if (plan->graph->nodes[i].op->tail)
-        return dc__tail_last(&plan->tails[node->tail]) == i;
+    if (plan->graph->nodes[i].op->epilogue)
+        return dc__epilogue_last(&plan->epilogues[node->epilogue]) == i;
     return !(plan->graph->nodes[i].op->flags & DC_OP_LOSS) &&
-           !(node->noting != DC_NONE && plan->tails[node->noting].gradient_through);
+           !(node->statistics_for != DC_NONE &&
+             plan->epilogues[node->statistics_for].gradient_through);
 }
 
 static size_t row_bytes(const struct dc_node *node)
@@ -146,7 +148,7 @@ static void add_node_buffers(struct dc_plan *plan, int i)
     if (node->op != &dc_op_input && !dc__plan_is_deferred(plan, i))
         planned->value = dc__plan_add_buffer(plan, bytes, now, now);
     struct dc_op_memory memory = {0};
-    if (node->op->memory && !node->op->tail)
+    if (node->op->memory && !node->op->epilogue)
         node->op->memory(&memory, node, in, &out, plan->ctx);
     planned->forward_scratch = dc__plan_add_buffer(plan, memory.forward, now, now);
     if (plan->keeps)
@@ -250,30 +252,30 @@ static enum dc_status build(struct dc_plan *plan, const struct dc_plan_config *c
     const int count = plan->graph->count;
     plan->nodes = DC_NEW(plan->arena, struct dc_planned_node, count, error);
     plan->schedule = DC_NEW(plan->arena, int, count, error);
-    plan->tails = DC_NEW(plan->arena, struct dc_planned_tail, count, error);
+    plan->epilogues = DC_NEW(plan->arena, struct dc_planned_epilogue, count, error);
     plan->buffers = DC_NEW(plan->arena, struct dc_buffer, 8 * count, error);
-    if (!plan->nodes || !plan->schedule || !plan->tails || !plan->buffers)
+    if (!plan->nodes || !plan->schedule || !plan->epilogues || !plan->buffers)
         return DC_ERR_MEMORY;
     for (int i = 0; i < count; i++) {
         struct dc_planned_node *node = &plan->nodes[i];
         node->value = node->gradient = node->saved = node->kept = DC_NONE;
         node->forward_scratch = node->backward_scratch = DC_NONE;
-        node->tail = node->noting = DC_NONE;
+        node->epilogue = node->statistics_for = DC_NONE;
         node->loss_weight = 1.0;
     }
     mark_needed(plan, config);
     choose_slice(plan);
     DC_TRY(mark_gradients(plan, config->params, error));
-    dc__plan_find_tails(plan);
+    dc__plan_find_epilogues(plan);
     for (int p = 0; p < plan->schedule_count; p++)
         add_node_buffers(plan, plan->schedule[p]);
-    dc__plan_add_tail_buffers(plan);
+    dc__plan_add_epilogue_buffers(plan);
     keep_outputs(plan, config);
     DC_TRY(place_buffers(plan, error));
     plan->memory = dc_arena_alloc(plan->arena, plan->bytes, error);
     if (!plan->memory)
         return DC_ERR_MEMORY;
-    dc__plan_place_tails(plan);
+    dc__plan_place_epilogues(plan);
     return DC_OK;
 }
 

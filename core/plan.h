@@ -1,8 +1,9 @@
 // Plans: where every value of a graph lives, and the run through it.
 //
-// A plan is made once for a graph, a largest batch and a mode. It gives every value, gradient, note
-// and scratch a lifetime and an offset in one block of memory; after that, a step allocates
-// nothing. Any batch of up to max_rows rows runs in it; chunk boundaries follow the rows given.
+// A plan is made once for a graph, a largest batch and a mode. It gives every value, gradient,
+// statistic and scratch a lifetime and an offset in one block of memory; after that, a step
+// allocates nothing. Any batch of up to max_rows rows runs in it; chunk boundaries follow the rows
+// given.
 //
 // Call order of a training step:
 //   dc_plan_bind(plan, image, batch->inputs); dc_plan_bind(plan, target, batch->targets);
@@ -65,7 +66,7 @@ void dc_plan_time_nodes(struct dc_plan *plan, struct dc_node_seconds *seconds);
 int dc_plan_first_not_finite(struct dc_plan *plan, struct dc_params *params, int64_t rows,
                              const struct dc_step *step);
 
-// Whether a node's value is in memory, and not left to its readers (core/tail.h). Outputs are.
+// Whether a node's value is in memory, and not left to its readers (core/epilogue.h). Outputs are.
 bool dc_plan_stores(const struct dc_plan *plan, int node);
 
 // The value of a node after forward, NULL where it is not stored. Only those of outputs live on

@@ -1,39 +1,41 @@
-// What the files of a plan share: plan.c lays it out, plan_tails.c finds the tails, plan_run.c
-// runs.
+// What the files of a plan share: plan.c lays it out, plan_epilogues.c finds the epilogues,
+// plan_run.c runs.
 
 #ifndef DC_CORE_PLAN_INTERNAL_H
 #define DC_CORE_PLAN_INTERNAL_H
 
 #include "core/plan.h"
 
-enum { DC_NONE = -1, DC_TAIL_PARTS = 3 };
+enum { DC_NONE = -1, DC_EPILOGUE_PARTS = 3 };
 
 struct dc_buffer {
     size_t bytes, offset;
     int born, dies;
 };
 
-// One tail (core/tail.h): up to three nodes that read the stored value of `root` one after the
-// other. Their values are not stored; that of the last is, where a reader cannot apply a tail.
-struct dc_planned_tail {
-    int root, parts[DC_TAIL_PARTS], count;
+// One epilogue (core/epilogue.h): up to three nodes that read the stored value of `root` one after
+// the other. Their values are not stored; that of the last is, where a reader cannot apply an
+// epilogue.
+struct dc_planned_epilogue {
+    int root, parts[DC_EPILOGUE_PARTS], count;
     bool materialized;      // the last part's value is stored
-    bool gradient_through;  // root's backward takes the gradient through the tail itself
-    int last_writer;        // the node that finishes the gradient of the last part and can note it
-    int coefficients, noted, sums;  // buffers
-    struct dc_tail tail;
-    struct dc_notes notes;
-    struct dc_gradient_notes gradient_notes;
-    bool gradient_noted;  // in this step
+    bool gradient_through;  // root's backward takes the gradient through the epilogue itself
+    int last_writer;        // the node that finishes the gradient of the last part and can take its
+                            // statistics
+    int coefficients, statistics_buffer, sums;  // buffers
+    struct dc_epilogue epilogue;
+    struct dc_statistics statistics;
+    struct dc_gradient_statistics gradient_statistics;
+    bool gradient_statistics_taken;  // in this step
 };
 
 struct dc_planned_node {
     bool needed;        // runs in this plan
     bool has_gradient;  // takes part in backward
     bool is_output;
-    int position;  // in the schedule
-    int tail;      // the tail that this node is a part of, or DC_NONE
-    int noting;    // the tail whose notes this node takes of its value, or DC_NONE
+    int position;        // in the schedule
+    int epilogue;        // the epilogue that this node is a part of, or DC_NONE
+    int statistics_for;  // the epilogue whose statistics this node takes of its value, or DC_NONE
     int value, gradient, saved, kept, forward_scratch, backward_scratch;  // buffers, or DC_NONE
     bool kept_filled;
     const void *bound;  // of an input node: the caller's memory
@@ -53,8 +55,8 @@ struct dc_plan {
     struct dc_planned_node *nodes;
     int *schedule;
     int schedule_count;
-    struct dc_planned_tail *tails;
-    int tail_count;
+    struct dc_planned_epilogue *epilogues;
+    int epilogue_count;
     struct dc_buffer *buffers;
     int buffer_count;
     size_t bytes, lower_bound;
@@ -67,13 +69,13 @@ int dc__plan_add_buffer(struct dc_plan *plan, size_t bytes, int born, int dies);
 void dc__plan_extend(struct dc_plan *plan, int buffer, int time);
 void *dc__plan_memory(const struct dc_plan *plan, int buffer);  // NULL for DC_NONE
 
-// plan_tails.c. A part's last node and whether node's own value is left to its readers.
-int dc__tail_last(const struct dc_planned_tail *tail);
+// plan_epilogues.c. A part's last node and whether node's own value is left to its readers.
+int dc__epilogue_last(const struct dc_planned_epilogue *epilogue);
 bool dc__plan_is_deferred(const struct dc_plan *plan, int node);
 // The node that stores what readers of `node` read.
 int dc__plan_stored(const struct dc_plan *plan, int node);
-void dc__plan_find_tails(struct dc_plan *plan);
-void dc__plan_add_tail_buffers(struct dc_plan *plan);
-void dc__plan_place_tails(struct dc_plan *plan);
+void dc__plan_find_epilogues(struct dc_plan *plan);
+void dc__plan_add_epilogue_buffers(struct dc_plan *plan);
+void dc__plan_place_epilogues(struct dc_plan *plan);
 
 #endif

@@ -1,4 +1,4 @@
-// Owns the run through a plan: forward, backward, and the tails on the way.
+// Owns the run through a plan: forward, backward, and the epilogues on the way.
 
 #include <assert.h>
 #include <math.h>
@@ -27,7 +27,7 @@ static struct dc_tensor tensor_of(const struct dc_plan *plan, int node, int buff
     };
 }
 
-// What readers of a node read: its value, or the stored value before its tail.
+// What readers of a node read: its value, or the stored value before its epilogue.
 static struct dc_tensor value_of(const struct dc_plan *plan, int node, int64_t rows)
 {
     const int stored = dc__plan_stored(plan, node);
@@ -49,7 +49,7 @@ static struct dc_op_call make_call(const struct dc_plan *plan, int i, struct dc_
         const int input = node->inputs[k];
         call.in[k] = value_of(plan, input, rows);
         if (dc__plan_is_deferred(plan, input))
-            call.in_tail[k] = &plan->tails[plan->nodes[input].tail].tail;
+            call.in_epilogue[k] = &plan->epilogues[plan->nodes[input].epilogue].epilogue;
     }
     call.out = tensor_of(plan, i, plan->nodes[i].value, rows);
     call.frozen = node->param_count > 0;
@@ -92,36 +92,37 @@ static struct dc_op_call call_of(const struct run *run, int i)
     return make_call(run->plan, i, run->params, run->rows, run->step);
 }
 
-// Asks the parts of a tail what must be noted of its root's value.
-static void begin_notes(const struct run *run, struct dc_planned_tail *tail)
+// Asks the parts of an epilogue what must be taken of its root's value.
+static void begin_statistics(const struct run *run, struct dc_planned_epilogue *epilogue)
 {
-    tail->notes.wanted = 0;
-    for (int p = 0; p < tail->count; p++) {
-        const struct dc_op_call call = call_of(run, tail->parts[p]);
-        if (call.node->op->tail->want)
-            call.node->op->tail->want(&tail->notes, &call);
+    epilogue->statistics.wanted = 0;
+    for (int p = 0; p < epilogue->count; p++) {
+        const struct dc_op_call call = call_of(run, epilogue->parts[p]);
+        if (call.node->op->epilogue->want)
+            call.node->op->epilogue->want(&epilogue->statistics, &call);
     }
-    dc_notes_clear(&tail->notes, run->plan->ctx);
+    dc_statistics_clear(&epilogue->statistics, run->plan->ctx);
 }
 
-// Node i is a part: the first begins the tail, each extends it, the last may apply it.
+// Node i is a part: the first begins the epilogue, each extends it, the last may apply it.
 static enum dc_status forward_part(const struct run *run, int i, struct dc_error *error)
 {
     struct dc_plan *plan = run->plan;
-    const int t = plan->nodes[i].tail;
-    struct dc_planned_tail *tail = &plan->tails[t];
+    const int t = plan->nodes[i].epilogue;
+    struct dc_planned_epilogue *epilogue = &plan->epilogues[t];
     struct dc_op_call call = call_of(run, i);
-    call.in[0] = value_of(plan, tail->root, run->rows);
-    if (i == tail->parts[0]) {
-        if (plan->nodes[tail->root].noting != t) {
-            begin_notes(run, tail);
-            dc_tail_note_all(&tail->notes, &call);
+    call.in[0] = value_of(plan, epilogue->root, run->rows);
+    if (i == epilogue->parts[0]) {
+        if (plan->nodes[epilogue->root].statistics_for != t) {
+            begin_statistics(run, epilogue);
+            dc_epilogue_note_all(&epilogue->statistics, &call);
         }
-        dc_tail_begin(&tail->tail);
+        dc_epilogue_begin(&epilogue->epilogue);
     }
-    DC_TRY(call.node->op->tail->extend(&tail->tail, &call, &tail->notes, error));
-    if (tail->materialized && i == dc__tail_last(tail))
-        dc_tail_apply_all(&tail->tail, &call);
+    DC_TRY(
+        call.node->op->epilogue->extend(&epilogue->epilogue, &call, &epilogue->statistics, error));
+    if (epilogue->materialized && i == dc__epilogue_last(epilogue))
+        dc_epilogue_apply_all(&epilogue->epilogue, &call);
     return DC_OK;
 }
 
@@ -131,14 +132,14 @@ static enum dc_status forward_node(const struct run *run, int i, struct dc_error
     const struct dc_node *node = &plan->graph->nodes[i];
     if (node->op == &dc_op_input)
         return DC_OK;
-    if (node->op->tail)
+    if (node->op->epilogue)
         return forward_part(run, i, error);
     struct dc_op_call call = call_of(run, i);
     call.scratch = dc__plan_memory(plan, plan->nodes[i].forward_scratch);
-    if (plan->nodes[i].noting != DC_NONE) {
-        struct dc_planned_tail *tail = &plan->tails[plan->nodes[i].noting];
-        begin_notes(run, tail);
-        call.out_notes = tail->notes.wanted ? &tail->notes : NULL;
+    if (plan->nodes[i].statistics_for != DC_NONE) {
+        struct dc_planned_epilogue *epilogue = &plan->epilogues[plan->nodes[i].statistics_for];
+        begin_statistics(run, epilogue);
+        call.out_statistics = epilogue->statistics.wanted ? &epilogue->statistics : NULL;
     }
     DC_TRY(node->op->forward(&call, error));
     plan->nodes[i].kept_filled = true;
@@ -194,70 +195,73 @@ static void give_input_gradients(const struct run *run, struct dc_op_call *call)
     }
 }
 
-// What the parts of a tail must know of the gradients of its result.
-static unsigned wanted_of(const struct run *run, const struct dc_planned_tail *tail)
+// What the parts of an epilogue must know of the gradients of its result.
+static unsigned wanted_of(const struct run *run, const struct dc_planned_epilogue *epilogue)
 {
     unsigned wanted = 0;
-    for (int p = 0; p < tail->count; p++) {
-        const struct dc_op_call part = call_of(run, tail->parts[p]);
-        wanted |= dc_tail_wanted(part.node->op->tail, &part, &tail->tail);
+    for (int p = 0; p < epilogue->count; p++) {
+        const struct dc_op_call part = call_of(run, epilogue->parts[p]);
+        wanted |= dc_epilogue_wanted(part.node->op->epilogue, &part, &epilogue->epilogue);
     }
     return wanted;
 }
 
-static void begin_gradient_notes(const struct run *run, struct dc_planned_tail *tail,
-                                 unsigned wanted)
+static void begin_gradient_statistics(const struct run *run, struct dc_planned_epilogue *epilogue,
+                                      unsigned wanted)
 {
-    const struct dc_tensor x = value_of(run->plan, tail->root, run->rows);
-    dc_gradient_notes_begin(&tail->gradient_notes, &tail->tail, dc_f32(&x), wanted,
-                            dc__plan_memory(run->plan, tail->sums), run->plan->ctx);
+    const struct dc_tensor x = value_of(run->plan, epilogue->root, run->rows);
+    dc_gradient_statistics_begin(&epilogue->gradient_statistics, &epilogue->epilogue, dc_f32(&x),
+                                 wanted, dc__plan_memory(run->plan, epilogue->sums),
+                                 run->plan->ctx);
 }
 
-// Where node i is the last to write the gradient of a tail's result, it notes the sums for it.
-static void give_gradient_notes(const struct run *run, int i, struct dc_op_call *call)
+// Where node i is the last to write the gradient of an epilogue's result, it statistics the sums
+// for it.
+static void give_gradient_statistics(const struct run *run, int i, struct dc_op_call *call)
 {
     struct dc_plan *plan = run->plan;
     for (int k = 0; k < call->node->input_count; k++) {
-        const int input = call->node->inputs[k], t = plan->nodes[input].tail;
+        const int input = call->node->inputs[k], t = plan->nodes[input].epilogue;
         bool again = false;  // read once more by this node
         for (int m = k + 1; m < call->node->input_count; m++)
             again = again || call->node->inputs[m] == input;
         if (t == DC_NONE || again || !call->d_in[k].data)
             continue;
-        assert(plan->tails);
-        struct dc_planned_tail *tail = &plan->tails[t];
-        const unsigned wanted = wanted_of(run, tail);
-        if (tail->last_writer != i || dc__tail_last(tail) != input || !wanted)
+        assert(plan->epilogues);
+        struct dc_planned_epilogue *epilogue = &plan->epilogues[t];
+        const unsigned wanted = wanted_of(run, epilogue);
+        if (epilogue->last_writer != i || dc__epilogue_last(epilogue) != input || !wanted)
             continue;
-        begin_gradient_notes(run, tail, wanted);
-        call->d_in_notes[k] = &tail->gradient_notes;
-        tail->gradient_noted = true;
+        begin_gradient_statistics(run, epilogue, wanted);
+        call->d_in_statistics[k] = &epilogue->gradient_statistics;
+        epilogue->gradient_statistics_taken = true;
     }
 }
 
-// Once all readers of a tail's result are done, at the turn of its first part with a gradient:
-// sums, coefficients, and the root's gradient, unless the root takes it through the tail itself.
-static void backward_tail(const struct run *run, struct dc_planned_tail *tail)
+// Once all readers of an epilogue's result are done, at the turn of its first part with a gradient:
+// sums, coefficients, and the root's gradient, unless the root takes it through the epilogue
+// itself.
+static void backward_epilogue(const struct run *run, struct dc_planned_epilogue *epilogue)
 {
     struct dc_plan *plan = run->plan;
-    const int last = dc__tail_last(tail);
-    struct dc_op_call call = call_of(run, tail->parts[0]);
-    const unsigned wanted = wanted_of(run, tail);
+    const int last = dc__epilogue_last(epilogue);
+    struct dc_op_call call = call_of(run, epilogue->parts[0]);
+    const unsigned wanted = wanted_of(run, epilogue);
     call.d_out = tensor_of(plan, last, plan->nodes[last].gradient, run->rows);
-    if (wanted && !tail->gradient_noted) {
-        begin_gradient_notes(run, tail, wanted);
-        dc_tail_note_all_gradients(&tail->gradient_notes, &call);
+    if (wanted && !epilogue->gradient_statistics_taken) {
+        begin_gradient_statistics(run, epilogue, wanted);
+        dc_epilogue_note_all_gradients(&epilogue->gradient_statistics, &call);
     }
-    for (int p = 0; p < tail->count; p++) {
-        const struct dc_op_call part = call_of(run, tail->parts[p]);
-        dc_tail_finish(&tail->tail, &part, &tail->gradient_notes);
+    for (int p = 0; p < epilogue->count; p++) {
+        const struct dc_op_call part = call_of(run, epilogue->parts[p]);
+        dc_epilogue_finish(&epilogue->epilogue, &part, &epilogue->gradient_statistics);
     }
-    if (tail->gradient_through) {
-        plan->nodes[tail->root].gradient_written = true;
+    if (epilogue->gradient_through) {
+        plan->nodes[epilogue->root].gradient_written = true;
         return;
     }
     give_input_gradients(run, &call);
-    dc_tail_apply_all_gradients(&tail->tail, &call);
+    dc_epilogue_apply_all_gradients(&epilogue->epilogue, &call);
 }
 
 static enum dc_status backward_node(const struct run *run, int i, struct dc_error *error)
@@ -266,13 +270,14 @@ static enum dc_status backward_node(const struct run *run, int i, struct dc_erro
     const struct dc_node *node = &plan->graph->nodes[i];
     struct dc_planned_node *planned = &plan->nodes[i];
     const bool is_loss = node->op->flags & DC_OP_LOSS;
-    if (node->op->tail) {
-        struct dc_planned_tail *tail = &plan->tails[planned->tail];
+    if (node->op->epilogue) {
+        struct dc_planned_epilogue *epilogue = &plan->epilogues[planned->epilogue];
         int first = 0;  // what lies before it may be frozen
-        while (!plan->nodes[tail->parts[first]].has_gradient)
+        while (!plan->nodes[epilogue->parts[first]].has_gradient)
             first++;
-        if (i == tail->parts[first] && plan->nodes[dc__tail_last(tail)].gradient_written)
-            backward_tail(run, tail);
+        if (i == epilogue->parts[first] &&
+            plan->nodes[dc__epilogue_last(epilogue)].gradient_written)
+            backward_epilogue(run, epilogue);
         return DC_OK;
     }
     if (!is_loss && !planned->gradient_written)
@@ -280,20 +285,20 @@ static enum dc_status backward_node(const struct run *run, int i, struct dc_erro
     struct dc_op_call call = call_of(run, i);
     call.scratch = dc__plan_memory(plan, planned->backward_scratch);
     call.d_out = tensor_of(plan, i, planned->gradient, run->rows);
-    const struct dc_planned_tail *through = planned->noting == DC_NONE
-                                                ? NULL
-                                                : &plan->tails[planned->noting];
+    const struct dc_planned_epilogue *through = planned->statistics_for == DC_NONE
+                                                    ? NULL
+                                                    : &plan->epilogues[planned->statistics_for];
     if (through && through->gradient_through) {
-        const int last = dc__tail_last(through);
+        const int last = dc__epilogue_last(through);
         call.d_out.data = dc__plan_memory(plan, plan->nodes[last].gradient);
-        call.d_out_tail = &through->tail;
+        call.d_out_epilogue = &through->epilogue;
         call.d_out_stored = dc_f32(&call.out);
     }
     if (is_loss)
         call.d_out.data = &planned->loss_weight;
     give_input_gradients(run, &call);
-    if (node->op->flags & DC_OP_TAILS)
-        give_gradient_notes(run, i, &call);
+    if (node->op->flags & DC_OP_EPILOGUES)
+        give_gradient_statistics(run, i, &call);
     return node->op->backward(&call, error);
 }
 
@@ -304,8 +309,8 @@ enum dc_status dc_plan_backward(struct dc_plan *plan, struct dc_params *params, 
     const struct run run = {plan, params, rows, step};
     for (int i = 0; i < plan->graph->count; i++)
         plan->nodes[i].gradient_written = false;
-    for (int t = 0; t < plan->tail_count; t++)
-        plan->tails[t].gradient_noted = false;
+    for (int t = 0; t < plan->epilogue_count; t++)
+        plan->epilogues[t].gradient_statistics_taken = false;
     for (int p = plan->schedule_count - 1; p >= 0; p--) {
         const int i = plan->schedule[p];
         const double start = clock_of(plan);

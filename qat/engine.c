@@ -27,7 +27,7 @@ struct workspace {
     int8_t **values;  // [layer]
     int16_t *window;  // the inputs under one window, minus the zero point
     int32_t *sums;    // of one position; unless they are traced
-    void *canvas;     // an input with its border, for the level's kernels
+    void *padded;     // an input with its border, for the level's kernels
 };
 
 struct dc_engine {
@@ -310,15 +310,15 @@ static void (*const kernels[DC_IOP_COUNT])(const struct call *) = {
 
 // The same bytes by the level's kernels; add's last codes by the plain loop.
 static void run_fast(const struct dc_engine *engine, const struct dc__fast_layer *fast,
-                     const struct call *call, void *canvas)
+                     const struct call *call, void *padded)
 {
     const struct dc_ilayer *l = call->layer;
     if (l->op == DC_I_DEPTHWISE_CONV2D) {
-        engine->kernels->depthwise(call->out, canvas, call->in[0], fast);
+        engine->kernels->depthwise(call->out, padded, call->in[0], fast);
         return;
     }
     if (l->op != DC_I_ADD) {
-        engine->kernels->convolve(call->out, canvas, call->in[0], fast);
+        engine->kernels->convolve(call->out, padded, call->in[0], fast);
         return;
     }
     assert(call->in_layers[0] && call->in_layers[1]);
@@ -355,7 +355,7 @@ static void run_layers(const struct dc_engine *engine, const struct workspace *w
                                   .sums = sums ? sums : work->sums,
                                   .trace = sums != NULL};
         if (!traced && engine->fast[i])
-            run_fast(engine, engine->fast[i], &call, work->canvas);
+            run_fast(engine, engine->fast[i], &call, work->padded);
         else if (call.out)  // a reshape of the input is the input
             kernels[l->op](&call);
     }
@@ -457,7 +457,7 @@ static bool create_workspace(struct workspace *work, const struct dc_engine *eng
                              struct dc_error *error)
 {
     const struct dc_imodel *model = engine->model;
-    int64_t window = 0, sums = 0, canvas = 0;
+    int64_t window = 0, sums = 0, padded = 0;
     for (int i = 1; i < model->count; i++) {
         const struct dc_ilayer *l = &model->layers[i];
         const struct dc_ilayer *x = &model->layers[l->inputs[0]];
@@ -468,16 +468,16 @@ static bool create_workspace(struct workspace *work, const struct dc_engine *eng
             taps = (int64_t)l->window.kernel[0] * l->window.kernel[1] * x->channels;
         window = taps > window ? taps : window;
         sums = l->channels > sums ? l->channels : sums;
-        if (engine->fast[i] && engine->fast[i]->canvas_bytes > canvas)
-            canvas = engine->fast[i]->canvas_bytes;
+        if (engine->fast[i] && engine->fast[i]->padded_bytes > padded)
+            padded = engine->fast[i]->padded_bytes;
     }
     work->arena = DC_NEW(engine->memory, int8_t, bytes, error);
     work->values = DC_NEW(engine->memory, int8_t *, model->count, error);
     // Behind a layer's taps the window holds leftovers, but the weights there are 0.
     work->window = DC_NEW(engine->memory, int16_t, padded_taps(window), error);
     work->sums = DC_NEW(engine->memory, int32_t, sums, error);
-    work->canvas = DC_NEW(engine->memory, char, canvas, error);
-    if (!work->arena || !work->values || !work->window || !work->sums || !work->canvas)
+    work->padded = DC_NEW(engine->memory, char, padded, error);
+    if (!work->arena || !work->values || !work->window || !work->sums || !work->padded)
         return false;
     for (int i = 0; i < model->count; i++)
         work->values[i] = engine->offsets[i] < 0 ? NULL : work->arena + engine->offsets[i];

@@ -26,7 +26,7 @@ static inline vec v_set(int32_t x)
     return _mm256_set1_epi32(x);
 }
 
-// One word of a canvas in every lane.
+// One word of a padded input in every lane.
 static inline vec v_word(const char *p)
 {
     int32_t word;
@@ -44,7 +44,7 @@ static inline vec v_widen(const int8_t *p)
     return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
 }
 
-// LANES elements of a canvas.
+// LANES elements of a padded input.
 static inline vec v_elements(const char *p)
 {
     return _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));

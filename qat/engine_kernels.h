@@ -32,7 +32,7 @@ struct dc__add_line {
     int32_t first, second, offset, shift;
 };
 
-// A layer ready to run. Convolutions read a canvas: the image with its border, as unsigned
+// A layer ready to run. Convolutions read a padded input: the image with its border, as unsigned
 // x + 128 in elements of 4 / taps bytes; the zero point went into the biases. A window is
 // one or more runs of adjacent elements, read in words of 4 bytes, `taps` elements; the weights of
 // elements that a last word reads behind its run are 0.
@@ -44,15 +44,15 @@ struct dc__fast_layer {
     const int32_t *biases;   // [groups][lanes]
     const int64_t *offsets;  // [words] bytes from a window's first element
     int groups, words;       // a group: `lanes` output channels
-    int canvas_h, canvas_w;
-    int64_t canvas_bytes;
+    int padded_h, padded_w;
+    int64_t padded_bytes;
     int rows, row_pixels;  // output positions; one long row where windows allow it
 };
 
 struct dc__engine_kernels {
     int lanes, taps;
-    void (*convolve)(int8_t *out, void *canvas, const int8_t *x, const struct dc__fast_layer *fast);
-    void (*depthwise)(int8_t *out, void *canvas, const int8_t *x,
+    void (*convolve)(int8_t *out, void *padded, const int8_t *x, const struct dc__fast_layer *fast);
+    void (*depthwise)(int8_t *out, void *padded, const int8_t *x,
                       const struct dc__fast_layer *fast);
     // Whole blocks of 4 * lanes codes, so that no profile's blocks of 16 are cut; returns how many
     // codes that were.

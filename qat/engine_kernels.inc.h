@@ -67,27 +67,27 @@ static inline struct clamps load_clamps(const struct dc_ilayer *l)
 }
 
 // x + 128, framed by the zero point.
-static void fill_canvas(element *canvas, const int8_t *x, const struct dc__fast_layer *f)
+static void fill_padded(element *padded, const int8_t *x, const struct dc__fast_layer *f)
 {
     const struct dc_ilayer *l = f->layer, *in = f->input;
     const bool dense = l->op == DC_I_FULLY_CONNECTED;
-    const int64_t row = (int64_t)f->canvas_w * in->channels;
+    const int64_t row = (int64_t)f->padded_w * in->channels;
     const int64_t pixels = (int64_t)in->width * in->channels;
     const int64_t left = dense ? 0 : (int64_t)l->window.before[1] * in->channels;
     const int top = dense ? 0 : l->window.before[0];
     const element border = (element)(in->zero_point + 128);
-    for (int y = 0; y < f->canvas_h; y++, canvas += row) {
+    for (int y = 0; y < f->padded_h; y++, padded += row) {
         const bool inside = y >= top && y < top + in->height;
         const int64_t before = inside ? left : row, after = inside ? left + pixels : row;
         for (int64_t i = 0; i < before; i++)
-            canvas[i] = border;
+            padded[i] = border;
         if (inside) {
             const int8_t *from = x + (y - top) * pixels;
             for (int64_t i = 0; i < pixels; i++)
-                canvas[left + i] = (element)(from[i] + 128);
+                padded[left + i] = (element)(from[i] + 128);
         }
         for (int64_t i = after; i < row; i++)
-            canvas[i] = border;
+            padded[i] = border;
     }
 }
 
@@ -195,35 +195,35 @@ static void convolve_row(int8_t *out, const char *window, int64_t step, int grou
 }
 
 // Groups outside, so that the weights of two stay in the nearest cache.
-static void convolve(int8_t *out, void *canvas, const int8_t *x, const struct dc__fast_layer *f)
+static void convolve(int8_t *out, void *padded, const int8_t *x, const struct dc__fast_layer *f)
 {
     const struct dc_ilayer *l = f->layer;
     const int64_t pixel = (int64_t)f->input->channels * (int64_t)sizeof(element);
     const bool dense = l->op == DC_I_FULLY_CONNECTED;
-    const int64_t row = dense ? 0 : l->window.stride[0] * f->canvas_w * pixel;
-    fill_canvas(canvas, x, f);
+    const int64_t row = dense ? 0 : l->window.stride[0] * f->padded_w * pixel;
+    fill_padded(padded, x, f);
     for (int group = 0; group < f->groups; group += 2) {
         for (int y = 0; y < f->rows; y++)
             convolve_row(out + (int64_t)y * f->row_pixels * l->channels,
-                         (const char *)canvas + y * row, dense ? 0 : l->window.stride[1] * pixel,
+                         (const char *)padded + y * row, dense ? 0 : l->window.stride[1] * pixel,
                          group, f);
     }
 }
 
 // BLOCK positions at a time: one tap of LANES channels is one vector.
-static void depthwise(int8_t *out, void *canvas, const int8_t *x, const struct dc__fast_layer *f)
+static void depthwise(int8_t *out, void *padded, const int8_t *x, const struct dc__fast_layer *f)
 {
     const struct dc_ilayer *l = f->layer;
     const int64_t pixel = (int64_t)l->channels * (int64_t)sizeof(element);
     const int64_t step = l->window.stride[1] * pixel,
-                  row = l->window.stride[0] * f->canvas_w * pixel;
+                  row = l->window.stride[0] * f->padded_w * pixel;
     const struct clamps clamps = load_clamps(l);
-    fill_canvas(canvas, x, f);
+    fill_padded(padded, x, f);
     for (int at = 0; at < f->rows * f->groups; at++) {
         const int group = at / f->rows, y = at % f->rows;
         const struct rescale k = load_rescale(&f->rescale, (int64_t)group * LANES);
         const int32_t *weights = (const int32_t *)f->weights + (int64_t)group * f->words * LANES;
-        const char *window = (const char *)canvas + y * row + group * LANES * (int)sizeof(element);
+        const char *window = (const char *)padded + y * row + group * LANES * (int)sizeof(element);
         const vec bias = v_load(f->biases + group * LANES);
         for (int p = 0; p < f->row_pixels; p += BLOCK) {
             const int last = f->row_pixels - p < BLOCK ? f->row_pixels - p - 1 : BLOCK - 1;

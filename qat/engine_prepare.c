@@ -98,7 +98,7 @@ static enum dc_status prepare_rescale(struct dc__rescale *rescale, struct dc_are
     return DC_OK;
 }
 
-// The canvas, and which elements of it a window reads.
+// The padded input, and which elements of it a window reads.
 static enum dc_status prepare_window(struct dc__fast_layer *f, int *run_count,
                                      struct dc_arena *arena, int taps, struct dc_error *error)
 {
@@ -109,9 +109,9 @@ static enum dc_status prepare_window(struct dc__fast_layer *f, int *run_count,
               kernel_w = dense ? x->width : l->window.kernel[1];
     const bool depthwise = l->op == DC_I_DEPTHWISE_CONV2D;
     const bool adjacent = dense || (l->window.dilation[1] == 1 && !depthwise);
-    f->canvas_h = x->height + (dense ? 0 : l->window.before[0] + l->window.after[0]);
-    f->canvas_w = x->width + (dense ? 0 : l->window.before[1] + l->window.after[1]);
-    f->canvas_bytes = (int64_t)f->canvas_h * f->canvas_w * x->channels * element + SLACK_BYTES;
+    f->padded_h = x->height + (dense ? 0 : l->window.before[0] + l->window.after[0]);
+    f->padded_w = x->width + (dense ? 0 : l->window.before[1] + l->window.after[1]);
+    f->padded_bytes = (int64_t)f->padded_h * f->padded_w * x->channels * element + SLACK_BYTES;
     const int runs = adjacent ? kernel_h : kernel_h * kernel_w;
     const int64_t run = depthwise ? taps : (int64_t)x->channels * (adjacent ? kernel_w : 1);
     const int64_t run_words = round_up(run, taps) / taps;
@@ -123,7 +123,7 @@ static enum dc_status prepare_window(struct dc__fast_layer *f, int *run_count,
         const int64_t ky = adjacent ? r : r / kernel_w, kx = adjacent ? 0 : r % kernel_w;
         const int64_t y = dense ? ky : ky * l->window.dilation[0],
                       column = dense ? 0 : kx * l->window.dilation[1];
-        const int64_t first = (y * f->canvas_w + column) * x->channels * element;
+        const int64_t first = (y * f->padded_w + column) * x->channels * element;
         for (int64_t i = 0; i < run_words; i++)
             offsets[r * run_words + i] = first + 4 * i;
     }

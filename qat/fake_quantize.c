@@ -1,7 +1,7 @@
 // Owns the fake quantization of activations: observing a batch, the grid of a range, and the limits
-// between which the straight-through gradient passes. Rounding is the tail's (core/tail.h). Minima
-// and maxima are exact in any order, so chunks and threads cannot change a range. Weights are
-// quantized_weights.c's.
+// between which the straight-through gradient passes. Rounding is the epilogue's (core/epilogue.h).
+// Minima and maxima are exact in any order, so chunks and threads cannot change a range. Weights
+// are quantized_weights.c's.
 
 #include "qat/fake_quantize.h"
 
@@ -140,19 +140,19 @@ static float furthest_inside(float sign, struct dc_grid grid, bool trained)
     return float_of(sign, inside);
 }
 
-static void quantize_tail(struct dc_tail *tail, struct dc_grid grid, bool trained)
+static void quantize_epilogue(struct dc_epilogue *epilogue, struct dc_grid grid, bool trained)
 {
     const float low = furthest_inside(-1.0f, grid, trained);
     const float high = furthest_inside(1.0f, grid, trained);
-    tail->quantizes = true;
-    tail->grid = grid;
-    tail->pass_low = tail->pass_low > low ? tail->pass_low : low;
-    tail->pass_high = tail->pass_high < high ? tail->pass_high : high;
+    epilogue->quantizes = true;
+    epilogue->grid = grid;
+    epilogue->pass_low = epilogue->pass_low > low ? epilogue->pass_low : low;
+    epilogue->pass_high = epilogue->pass_high < high ? epilogue->pass_high : high;
 }
 
-void dc_tail_quantize(struct dc_tail *tail, struct dc_grid grid)
+void dc_epilogue_quantize(struct dc_epilogue *epilogue, struct dc_grid grid)
 {
-    quantize_tail(tail, grid, false);
+    quantize_epilogue(epilogue, grid, false);
 }
 
 static bool observes(const struct dc_op_call *call)
@@ -165,36 +165,38 @@ static bool observes(const struct dc_op_call *call)
 }
 
 // The sum shows what is not finite; around 0 where no batch normalization asks for it as well.
-static void want(struct dc_notes *notes, const struct dc_op_call *call)
+static void want(struct dc_statistics *statistics, const struct dc_op_call *call)
 {
     if (!observes(call))
         return;
-    if (!(notes->wanted & DC_NOTE_MOMENTS))
-        memset(notes->shift, 0, sizeof *notes->shift * (size_t)notes->period);
-    notes->wanted |= DC_NOTE_MOMENTS | DC_NOTE_RANGE;
+    if (!(statistics->wanted & DC_NOTE_MOMENTS))
+        memset(statistics->shift, 0, sizeof *statistics->shift * (size_t)statistics->period);
+    statistics->wanted |= DC_NOTE_MOMENTS | DC_NOTE_RANGE;
 }
 
-static float clamped(const struct dc_tail *tail, float v)
+static float clamped(const struct dc_epilogue *epilogue, float v)
 {
-    const float raised = v < tail->low ? tail->low : v;
-    return raised > tail->high ? tail->high : raised;
+    const float raised = v < epilogue->low ? epilogue->low : v;
+    return raised > epilogue->high ? epilogue->high : raised;
 }
 
-// The range of what reaches the quantizer: stored values go through the tail so far, which is
+// The range of what reaches the quantizer: stored values go through the epilogue so far, which is
 // monotone in each channel.
-static enum dc_status observe_batch(float *minimum, float *maximum, const struct dc_tail *tail,
-                                    const struct dc_op_call *call, const struct dc_notes *notes,
-                                    struct dc_error *error)
+static enum dc_status observe_batch(float *minimum, float *maximum,
+                                    const struct dc_epilogue *epilogue,
+                                    const struct dc_op_call *call,
+                                    const struct dc_statistics *statistics, struct dc_error *error)
 {
     *minimum = INFINITY;
     *maximum = -INFINITY;
     bool finite = true;
-    for (int i = 0; i < call->ctx->chunks * 2 * notes->period; i++) {
-        const int c = i % notes->period;
-        if (i / notes->period % 2 == 0)
-            finite = finite && isfinite(notes->moments[i]);
-        const float x = notes->ranges[i];
-        const float v = clamped(tail, tail->affine ? x * tail->scale[c] + tail->shift[c] : x);
+    for (int i = 0; i < call->ctx->chunks * 2 * statistics->period; i++) {
+        const int c = i % statistics->period;
+        if (i / statistics->period % 2 == 0)
+            finite = finite && isfinite(statistics->moments[i]);
+        const float x = statistics->ranges[i];
+        const float v = clamped(epilogue,
+                                epilogue->affine ? x * epilogue->scale[c] + epilogue->shift[c] : x);
         if (isfinite(x)) {  // an empty chunk's is not
             *minimum = v < *minimum ? v : *minimum;
             *maximum = v > *maximum ? v : *maximum;
@@ -226,13 +228,13 @@ static void move_range(float *range, const struct dc_fake_quantize_attributes *a
     }
 }
 
-static enum dc_status extend(struct dc_tail *tail, const struct dc_op_call *call,
-                             const struct dc_notes *notes, struct dc_error *error)
+static enum dc_status extend(struct dc_epilogue *epilogue, const struct dc_op_call *call,
+                             const struct dc_statistics *statistics, struct dc_error *error)
 {
     float *range = call->param[0];
     if (observes(call)) {
         float minimum, maximum;
-        DC_TRY(observe_batch(&minimum, &maximum, tail, call, notes, error));
+        DC_TRY(observe_batch(&minimum, &maximum, epilogue, call, statistics, error));
         move_range(range, call->node->attributes, minimum, maximum);
     }
     if (call->step && call->step->quantizers_off)
@@ -243,23 +245,24 @@ static enum dc_status extend(struct dc_tail *tail, const struct dc_op_call *call
         return dc_fail(error, DC_ERR_NUMERIC,
                        "'%s' has no range: nothing was observed, so train or calibrate first",
                        call->node->name);
-    quantize_tail(tail, grid_of(a, range, call->param[1]), trained);
-    tail->clips = a->scaling == DC_STEP_CLIPPED;
+    quantize_epilogue(epilogue, grid_of(a, range, call->param[1]), trained);
+    epilogue->clips = a->scaling == DC_STEP_CLIPPED;
     return DC_OK;
 }
 
 // LSQ, equation 3, times the gradient scale; PACT, equation 3 with the decay of its clip.
-static void finish_gradient(struct dc_tail *tail, const struct dc_op_call *call, double *steps)
+static void finish_gradient(struct dc_epilogue *epilogue, const struct dc_op_call *call,
+                            double *steps)
 {
     const struct dc_fake_quantize_attributes *a = call->node->attributes;
     double sum = 0.0;
     if (!steps)
         return;
-    double *total = steps + (int64_t)call->ctx->chunks * tail->period;
-    dc_tree_sum_double(total, steps, call->ctx->chunks, tail->period, tail->period);
-    for (int c = 0; c < tail->period; c++)
+    double *total = steps + (int64_t)call->ctx->chunks * epilogue->period;
+    dc_tree_sum_double(total, steps, call->ctx->chunks, epilogue->period, epilogue->period);
+    for (int c = 0; c < epilogue->period; c++)
         sum += total[c];
-    const double size = fabs((double)*call->param[1]), top = (double)top_code(tail->grid);
+    const double size = fabs((double)*call->param[1]), top = (double)top_code(epilogue->grid);
     const double values = (double)dc_shape_row(&call->in[0].shape);
     const double share = (double)call->rows / (double)call->step->total_batch;
     const double gradient = a->scaling == DC_STEP_LEARNED
@@ -268,7 +271,7 @@ static void finish_gradient(struct dc_tail *tail, const struct dc_op_call *call,
     *call->d_param[1] += (float)(*call->param[1] < 0.0f ? -gradient : gradient);
 }
 
-static const struct dc_tail_part part = {DC_TAIL_QUANTIZE, want, extend, finish_gradient};
+static const struct dc_epilogue_part part = {DC_EPILOGUE_QUANTIZE, want, extend, finish_gradient};
 
 static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
                             const struct dc_shape *in, struct dc_error *error)
@@ -311,8 +314,8 @@ const struct dc_op dc_op_fake_quantize = {
     .attribute_bytes = sizeof(struct dc_fake_quantize_attributes),
     .infer = infer,
     .declare = declare,
-    .memory = dc_tail_memory,
-    .forward = dc_tail_forward,
-    .backward = dc_tail_backward,
-    .tail = &part,
+    .memory = dc_epilogue_memory,
+    .forward = dc_epilogue_forward,
+    .backward = dc_epilogue_backward,
+    .epilogue = &part,
 };

@@ -13,9 +13,9 @@
 
 #include <math.h>
 
+#include "core/epilogue.h"
 #include "core/op.h"
 #include "core/ops/ops.h"
-#include "core/tail.h"
 
 // The least step of any grid, 2^-23: what a zero range, a zero kernel or a zero gamma gets. It is
 // PyTorch's float32 epsilon.
@@ -40,9 +40,9 @@ struct dc_grid dc_grid_of_range(float minimum, float maximum, int bits);
 float dc_power_of_two_above(float step);
 float dc_power_of_two_near(float step);
 
-// Quantization as part of a tail: y = (q - zero_point) * step, q = clamp(rint(x * inverse_step) +
-// zero_point); the gradient passes where nothing is clamped. NaN stays NaN.
-void dc_tail_quantize(struct dc_tail *tail, struct dc_grid grid);
+// Quantization as part of an epilogue: y = (q - zero_point) * step, q = clamp(rint(x *
+// inverse_step) + zero_point); the gradient passes where nothing is clamped. NaN stays NaN.
+void dc_epilogue_quantize(struct dc_epilogue *epilogue, struct dc_grid grid);
 
 enum dc_observer {
     DC_OBSERVER_MOVING_AVERAGE,  // range += constant * (batch - range); the first batch sets it

@@ -8,8 +8,8 @@
 #ifndef DC_QAT_PROFILE_H
 #define DC_QAT_PROFILE_H
 
+#include "core/epilogue.h"
 #include "core/error.h"
-#include "core/tail.h"
 #include "qat/imodel.h"
 
 // How a scaled sum becomes an integer. x: the sum, m and s: multiplier and shift, f = m * 2^(s -

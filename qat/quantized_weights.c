@@ -301,5 +301,5 @@ static struct kernel dense_kernel(const struct dc_node *node, const struct dc_sh
         .macs = kind##_macs,                                                                       \
     }
 
-DC_QUANTIZED_OP(conv, DC_OP_READS_INPUT | DC_OP_TAILS);
+DC_QUANTIZED_OP(conv, DC_OP_READS_INPUT | DC_OP_EPILOGUES);
 DC_QUANTIZED_OP(dense, DC_OP_READS_INPUT);

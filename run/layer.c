@@ -112,20 +112,22 @@ static void fill_conv(void *attributes, const void *keys, const struct dc_shape 
     };
 }
 
-#define CONV_WINDOW                                                                                \
-    PAIR(conv_keys, window.kernel, "kernel", NULL, "window size, or [height, width]"),             \
-        PAIR(conv_keys, window.stride, "stride", "1", "stride, or [vertical, horizontal]"),        \
-        PAIR(conv_keys, window.dilation, "dilation", "1", "distance of the kernel's taps"),        \
-        PADDING(conv_keys, window.padding), BIAS(conv_keys)
-
 static const struct dc_field conv_fields[] = {
     KEY(conv_keys, filters, INT32, NULL, 1, 65536, "output channels"),
     KEY(conv_keys, groups, INT32, "1", 1, 65536, "groups of channels"),
-    CONV_WINDOW,
+    PAIR(conv_keys, window.kernel, "kernel", NULL, "window size, or [height, width]"),
+    PAIR(conv_keys, window.stride, "stride", "1", "stride, or [vertical, horizontal]"),
+    PAIR(conv_keys, window.dilation, "dilation", "1", "distance of the kernel's taps"),
+    PADDING(conv_keys, window.padding),
+    BIAS(conv_keys),
 };
 static const struct dc_field depthwise_fields[] = {
     KEY(conv_keys, multiplier, INT32, "1", 1, 64, "output channels an input channel"),
-    CONV_WINDOW,
+    PAIR(conv_keys, window.kernel, "kernel", NULL, "window size, or [height, width]"),
+    PAIR(conv_keys, window.stride, "stride", "1", "stride, or [vertical, horizontal]"),
+    PAIR(conv_keys, window.dilation, "dilation", "1", "distance of the kernel's taps"),
+    PADDING(conv_keys, window.padding),
+    BIAS(conv_keys),
 };
 
 struct pool_keys {

@@ -52,7 +52,7 @@ TILE conv_tile(const int n, const int vectors, const int group, float *y, const 
     const int64_t distance = group > 1 ? x_offset[1] - x_offset[0] : 0;
     const float *w = b->panels;
     for (int r = 0; r < b->taps->runs; r++) {
-        ask_ahead(b->taps->ahead);
+        prefetch_next(b->taps->prefetch);
         const float *a[GROUP];
         UNROLL
         for (int j = 0; j < group; j++)
@@ -147,7 +147,7 @@ struct gradient_block {
     const int32_t *x_offset;
     const float *dy;
     int dy_stride, pixels, channels;
-    struct dc_ahead *ahead;
+    struct dc_prefetch *prefetch;
 };
 
 TILE gradient_tile(const int rows, const int vectors, const bool whole, float *dw, const float *x,
@@ -155,7 +155,7 @@ TILE gradient_tile(const int rows, const int vectors, const bool whole, float *d
 {
     const int last = whole ? WIDTH : b->channels - (vectors - 1) * WIDTH;
     vf sum[TILE_MAX][TILE_VECTORS];
-    ask_ahead(b->ahead);
+    prefetch_next(b->prefetch);
     UNROLL
     for (int i = 0; i < rows; i++) {
         UNROLL
@@ -219,7 +219,7 @@ static void conv_gradient(float *dw, int dw_stride, const float *x, const int32_
                                              dy_stride,
                                              smaller(pixels - p, GRADIENT_PIXELS),
                                              smaller(channels - c, TILE_VECTORS * WIDTH),
-                                             taps->ahead};
+                                             taps->prefetch};
             const int vectors = (b.channels + WIDTH - 1) / WIDTH;
             for (int r = 0; r < taps->runs; r++) {
                 float *out = dw + (int64_t)r * taps->run_length * dw_stride + c;

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "core/context.h"
-#include "core/tail.h"
+#include "core/epilogue.h"
 
 enum { DC_PANEL = 16 };  // output channels of one packed weight panel
 
@@ -27,14 +27,14 @@ enum { DC_PANEL = 16 };  // output channels of one packed weight panel
 struct dc_taps {
     const int32_t *run_offset;
     int runs, run_length;
-    struct dc_ahead *ahead;  // or NULL
+    struct dc_prefetch *prefetch;  // or NULL
 };
 
 // Memory that will be read once the kernel is done. It asks for it line by line on the way, so that
 // it is near by then; no result depends on it.
-enum { DC_AHEAD_RANGES = 4, DC_LINE = 64 };
-struct dc_ahead {
-    const char *next[DC_AHEAD_RANGES], *end[DC_AHEAD_RANGES];
+enum { DC_PREFETCH_RANGES = 4, DC_LINE = 64 };
+struct dc_prefetch {
+    const char *next[DC_PREFETCH_RANGES], *end[DC_PREFETCH_RANGES];
     int at;     // the range that is being asked for; those from `at` on are set
     int lines;  // to ask for with each run of a tile
 };
@@ -85,22 +85,23 @@ struct dc_kernels {
     void (*depthwise_gradient)(float *dw, const float *x, const int32_t *x_offset, const float *dy,
                                int pixels, const int32_t *tap_offset, int taps, int channels);
 
-    // Tails (core/tail.h). count: values, whole pixels from channel 0 on; arrays of coefficients
-    // and sums have `period` entries. The tail and its gradient are element-wise; y may be x.
-    void (*tail)(float *y, const float *x, const struct dc_tail *tail, int64_t count);
-    void (*tail_gradient)(float *dx, const float *dy, const float *x, const struct dc_tail *tail,
-                          int64_t count, bool add);
+    // Epilogues (core/epilogue.h). count: values, whole pixels from channel 0 on; arrays of
+    // coefficients and sums have `period` entries. The epilogue and its gradient are element-wise;
+    // y may be x.
+    void (*epilogue)(float *y, const float *x, const struct dc_epilogue *epilogue, int64_t count);
+    void (*epilogue_gradient)(float *dx, const float *dy, const float *x,
+                              const struct dc_epilogue *epilogue, int64_t count, bool add);
     // sum += x - shift, square += (x - shift)^2. float inside a tile of 64 pixels, double across.
     void (*moments)(double *sum, double *square, const float *x, const float *shift, int channels,
                     int period, int64_t count);
-    // sum += g, product += g * (x - mean) of the dy that passes the tail; tiles as above.
-    void (*tail_gradient_sums)(double *sum, double *product, const float *dy, const float *x,
-                               const struct dc_tail *tail, int64_t count);
-    // sum += dy * (d y / d step) of a tail that quantizes: round(t) - t inside the grid, t =
-    // clamp(x * scale + shift) / step, and the end of the grid outside; where the tail clips, 0
+    // sum += g, product += g * (x - mean) of the dy that passes the epilogue; tiles as above.
+    void (*epilogue_gradient_sums)(double *sum, double *product, const float *dy, const float *x,
+                                   const struct dc_epilogue *epilogue, int64_t count);
+    // sum += dy * (d y / d step) of an epilogue that quantizes: round(t) - t inside the grid, t =
+    // clamp(x * scale + shift) / step, and the end of the grid outside; where the epilogue clips, 0
     // inside. The grid's ends are counted inside. Tiles as above; equal bits on every level.
-    void (*tail_step_sums)(double *sum, const float *dy, const float *x, const struct dc_tail *tail,
-                           int64_t count);
+    void (*epilogue_step_sums)(double *sum, const float *dy, const float *x,
+                               const struct dc_epilogue *epilogue, int64_t count);
     // NaN changes nothing.
     void (*range)(float *least, float *greatest, const float *x, int period, int64_t count);
 

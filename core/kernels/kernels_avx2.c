@@ -8,20 +8,20 @@
 
 #include "core/kernels/convolution.inc.h"
 #include "core/kernels/depthwise.inc.h"
+#include "core/kernels/epilogue.inc.h"
 #include "core/kernels/pointwise.inc.h"
 #include "core/kernels/random.inc.h"
-#include "core/kernels/tail.inc.h"
 
 const struct dc_kernels dc__kernels_avx2 = {
     .conv_panels = conv_panels,
     .conv_gradient = conv_gradient,
     .depthwise = depthwise,
     .depthwise_gradient = depthwise_gradient,
-    .tail = tail,
-    .tail_gradient = tail_gradient,
+    .epilogue = epilogue,
+    .epilogue_gradient = epilogue_gradient,
     .moments = moments,
-    .tail_gradient_sums = tail_gradient_sums,
-    .tail_step_sums = tail_step_sums,
+    .epilogue_gradient_sums = epilogue_gradient_sums,
+    .epilogue_step_sums = epilogue_step_sums,
     .range = range,
     .pointwise = pointwise,
     .max_line = max_line,

@@ -9,9 +9,9 @@
 
 #include "core/kernels/convolution.inc.h"
 #include "core/kernels/depthwise.inc.h"
+#include "core/kernels/epilogue.inc.h"
 #include "core/kernels/pointwise.inc.h"
 #include "core/kernels/random.inc.h"
-#include "core/kernels/tail.inc.h"
 
 // Half a vector costs what a whole one does, and masks on top: layers of few channels run the AVX2
 // kernels.
@@ -55,11 +55,11 @@ const struct dc_kernels dc__kernels_avx512 = {
     .conv_gradient = conv_gradient_any,
     .depthwise = depthwise_any,
     .depthwise_gradient = depthwise_gradient_any,
-    .tail = tail,
-    .tail_gradient = tail_gradient,
+    .epilogue = epilogue,
+    .epilogue_gradient = epilogue_gradient,
     .moments = moments,
-    .tail_gradient_sums = tail_gradient_sums,
-    .tail_step_sums = tail_step_sums,
+    .epilogue_gradient_sums = epilogue_gradient_sums,
+    .epilogue_step_sums = epilogue_step_sums,
     .range = range,
     .pointwise = pointwise,
     .max_line = max_line,

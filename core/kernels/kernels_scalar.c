@@ -7,9 +7,9 @@
 
 #include "core/kernels/tile.inc.h"
 
+#include "core/kernels/epilogue.inc.h"
 #include "core/kernels/pointwise.inc.h"
 #include "core/kernels/random.inc.h"
-#include "core/kernels/tail.inc.h"
 
 static void conv_panels(float *y, const int32_t *y_offset, const float *x, const int32_t *x_offset,
                         int pixels, const float *panels, const struct dc_taps *taps,
@@ -80,11 +80,11 @@ const struct dc_kernels dc__kernels_scalar = {
     .conv_gradient = conv_gradient,
     .depthwise = depthwise,
     .depthwise_gradient = depthwise_gradient,
-    .tail = tail,
-    .tail_gradient = tail_gradient,
+    .epilogue = epilogue,
+    .epilogue_gradient = epilogue_gradient,
     .moments = moments,
-    .tail_gradient_sums = tail_gradient_sums,
-    .tail_step_sums = tail_step_sums,
+    .epilogue_gradient_sums = epilogue_gradient_sums,
+    .epilogue_step_sums = epilogue_step_sums,
     .range = range,
     .pointwise = pointwise,
     .max_line = max_line,

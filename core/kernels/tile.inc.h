@@ -37,13 +37,14 @@ static inline void store_vector(float *p, vf value, int v, int vectors, int last
         vf_store_masked(p + v * WIDTH, value, vf_first(last));
 }
 
-static inline void ask_ahead(struct dc_ahead *ahead)
+static inline void prefetch_next(struct dc_prefetch *prefetch)
 {
-    for (int i = 0; ahead && i < ahead->lines && ahead->at < DC_AHEAD_RANGES; i++) {
-        __builtin_prefetch(ahead->next[ahead->at], 0, 2);  // for reading, into the second cache
-        ahead->next[ahead->at] += DC_LINE;
-        if (ahead->next[ahead->at] >= ahead->end[ahead->at])
-            ahead->at++;
+    for (int i = 0; prefetch && i < prefetch->lines && prefetch->at < DC_PREFETCH_RANGES; i++) {
+        __builtin_prefetch(prefetch->next[prefetch->at], 0,
+                           2);  // for reading, into the second cache
+        prefetch->next[prefetch->at] += DC_LINE;
+        if (prefetch->next[prefetch->at] >= prefetch->end[prefetch->at])
+            prefetch->at++;
     }
 }
 

@@ -111,36 +111,37 @@ static void backward_rows(const struct dc_op_call *call, struct dc_rows rows)
                                rows.count * row, call->add_gradient[0]);
 }
 
-// relu and relu6 are clamps: parts of a tail (core/tail.h). A gradient passes strictly inside.
-static enum dc_status relu(struct dc_tail *tail, const struct dc_op_call *call,
-                           const struct dc_notes *notes, struct dc_error *error)
+// relu and relu6 are clamps: parts of an epilogue (core/epilogue.h). A gradient passes strictly
+// inside.
+static enum dc_status relu(struct dc_epilogue *epilogue, const struct dc_op_call *call,
+                           const struct dc_statistics *statistics, struct dc_error *error)
 {
     (void)call;
-    (void)notes;
+    (void)statistics;
     (void)error;
-    tail->low = 0.0f;
-    tail->pass_low = nextafterf(0.0f, 1.0f);
+    epilogue->low = 0.0f;
+    epilogue->pass_low = nextafterf(0.0f, 1.0f);
     return DC_OK;
 }
 
-static enum dc_status relu6(struct dc_tail *tail, const struct dc_op_call *call,
-                            const struct dc_notes *notes, struct dc_error *error)
+static enum dc_status relu6(struct dc_epilogue *epilogue, const struct dc_op_call *call,
+                            const struct dc_statistics *statistics, struct dc_error *error)
 {
-    tail->high = 6.0f;
-    tail->pass_high = nextafterf(6.0f, 0.0f);
-    return relu(tail, call, notes, error);
+    epilogue->high = 6.0f;
+    epilogue->pass_high = nextafterf(6.0f, 0.0f);
+    return relu(epilogue, call, statistics, error);
 }
 
-static enum dc_status clip(struct dc_tail *tail, const struct dc_op_call *call,
-                           const struct dc_notes *notes, struct dc_error *error)
+static enum dc_status clip(struct dc_epilogue *epilogue, const struct dc_op_call *call,
+                           const struct dc_statistics *statistics, struct dc_error *error)
 {
     const struct dc_clip_attributes *a = call->node->attributes;
-    (void)notes;
+    (void)statistics;
     (void)error;
-    tail->low = a->low;
-    tail->high = a->high;
-    tail->pass_low = nextafterf(a->low, INFINITY);
-    tail->pass_high = nextafterf(a->high, -INFINITY);
+    epilogue->low = a->low;
+    epilogue->high = a->high;
+    epilogue->pass_low = nextafterf(a->low, INFINITY);
+    epilogue->pass_high = nextafterf(a->high, -INFINITY);
     return DC_OK;
 }
 
@@ -153,15 +154,15 @@ static enum dc_status clip_infer(struct dc_shape *out, const struct dc_node *nod
     return infer(out, node, in, error);
 }
 
-static const struct dc_tail_part clip_part = {.rank = DC_TAIL_CLAMP, .extend = clip};
-static const struct dc_tail_part relu_part = {.rank = DC_TAIL_CLAMP, .extend = relu};
-static const struct dc_tail_part relu6_part = {.rank = DC_TAIL_CLAMP, .extend = relu6};
+static const struct dc_epilogue_part clip_part = {.rank = DC_EPILOGUE_CLAMP, .extend = clip};
+static const struct dc_epilogue_part relu_part = {.rank = DC_EPILOGUE_CLAMP, .extend = relu};
+static const struct dc_epilogue_part relu6_part = {.rank = DC_EPILOGUE_CLAMP, .extend = relu6};
 
 #define CLAMP(name_, part_, ...)                                                                   \
     {                                                                                              \
         .name = name_, .inputs_min = 1, .inputs_max = 1, .flags = DC_OP_READS_INPUT,               \
-        .memory = dc_tail_memory, .forward = dc_tail_forward, .backward = dc_tail_backward,        \
-        .tail = &part_, __VA_ARGS__                                                                \
+        .memory = dc_epilogue_memory, .forward = dc_epilogue_forward,                              \
+        .backward = dc_epilogue_backward, .epilogue = &part_, __VA_ARGS__                          \
     }
 
 const struct dc_op dc_op_relu = CLAMP("relu", relu_part, .infer = infer);

@@ -33,7 +33,8 @@ static void accumulate(float *restrict y, const float *restrict x, int64_t count
         y[i] += x[i];
 }
 
-// Rows are worked on in blocks that stay in cache while they are brought through tails and noted.
+// Rows are worked on in blocks that stay in cache while they are brought through epilogues and
+// their statistics are taken.
 enum { BLOCK_VALUES = 16384 };
 
 static int64_t block_rows(const struct dc_shape *shape)
@@ -60,14 +61,14 @@ static float *thread_block(const struct dc_op_call *call, int thread)
     return (float *)call->scratch + thread * block_rows(shape) * dc_shape_row(shape);
 }
 
-// Input k from value `at` on, through its tail into the buffer where it has one.
+// Input k from value `at` on, through its epilogue into the buffer where it has one.
 static const float *read_input(const struct dc_op_call *call, int k, int64_t at, int64_t count,
                                float *buffer)
 {
     const float *x = dc_f32(&call->in[k]) + at;
-    if (!call->in_tail[k])
+    if (!call->in_epilogue[k])
         return x;
-    call->ctx->kernels->tail(buffer, x, call->in_tail[k], count);
+    call->ctx->kernels->epilogue(buffer, x, call->in_epilogue[k], count);
     return buffer;
 }
 
@@ -85,8 +86,8 @@ static void forward_chunk(void *arg, int chunk, int thread)
         sum_two(y, first, read_input(call, 1, at, count, buffer), count);
         for (int i = 2; i < call->node->input_count; i++)
             accumulate(y, read_input(call, i, at, count, buffer), count);
-        if (call->out_notes)
-            dc_note_rows(call->out_notes, call->ctx, chunk, y, n);
+        if (call->out_statistics)
+            dc_note_rows(call->out_statistics, call->ctx, chunk, y, n);
     }
 }
 
@@ -106,10 +107,10 @@ static void backward_chunk(void *arg, int chunk, int thread)
         const int64_t n = rows.count - r < block ? rows.count - r : block;
         const int64_t at = (rows.first + r) * row, count = n * row;
         const float *g = dc_f32(&call->d_out) + at;
-        if (call->d_out_tail) {
+        if (call->d_out_epilogue) {
             float *through = thread_block(call, thread);
-            call->ctx->kernels->tail_gradient(through, g, call->d_out_stored + at, call->d_out_tail,
-                                              count, false);
+            call->ctx->kernels->epilogue_gradient(through, g, call->d_out_stored + at,
+                                                  call->d_out_epilogue, count, false);
             g = through;
         }
         for (int i = 0; i < call->node->input_count; i++) {
@@ -118,8 +119,8 @@ static void backward_chunk(void *arg, int chunk, int thread)
                 accumulate(dx + at, g, count);
             else if (dx)
                 memcpy(dx + at, g, (size_t)count * sizeof *g);
-            if (call->d_in_notes[i])
-                dc_note_gradient_rows(call->d_in_notes[i], call->ctx, chunk, dx + at,
+            if (call->d_in_statistics[i])
+                dc_note_gradient_rows(call->d_in_statistics[i], call->ctx, chunk, dx + at,
                                       rows.first + r, n);
         }
     }
@@ -136,7 +137,7 @@ const struct dc_op dc_op_add = {
     .name = "add",
     .inputs_min = 2,
     .inputs_max = DC_INPUTS_MAX,
-    .flags = DC_OP_TAILS,
+    .flags = DC_OP_EPILOGUES,
     .infer = infer,
     .memory = memory,
     .forward = forward,

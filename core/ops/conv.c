@@ -34,7 +34,7 @@ static void pack_panel(void *arg, int index, int thread)
 
 // Output channels [first, first + count) of all; with groups these are all.
 static void forward_images(const struct job *job, float *y, const float *x, int64_t images,
-                           int first, int count, struct dc_ahead *ahead)
+                           int first, int count, struct dc_prefetch *prefetch)
 {
     const struct dc_conv_geometry *g = &job->g;
     const struct dc_conv_tables *t = &job->tables;
@@ -48,7 +48,7 @@ static void forward_images(const struct job *job, float *y, const float *x, int6
         return;
     }
     struct dc_taps taps = dc__forward_taps(t, g);
-    taps.ahead = ahead;
+    taps.prefetch = prefetch;
     if (count < g->out_c) {
         kernels->conv_panels(y + first, t->y_offset, x, t->x_offset, pixels,
                              t->panels + dc__conv_taps(g) * g->in_c * first, &taps,
@@ -65,16 +65,16 @@ static void forward_images(const struct job *job, float *y, const float *x, int6
 }
 
 // The input and the place of the output of the block that comes after this one.
-static struct dc_ahead next_block(const struct job *job, int64_t row, int64_t end)
+static struct dc_prefetch next_block(const struct job *job, int64_t row, int64_t end)
 {
     const struct dc_conv_geometry *g = &job->g;
     const int64_t in = (int64_t)g->in_h * g->in_w * g->in_c;
     const int64_t out = (int64_t)g->out_h * g->out_w * g->out_c;
     const int64_t rows = end - row < g->block ? end - row : g->block;
-    struct dc_ahead ahead = {.at = DC_AHEAD_RANGES, .lines = FORWARD_LINES};
-    dc__ask_ahead(&ahead, dc_f32(&job->call->out) + row * out, rows * out);
-    dc__ask_ahead(&ahead, dc_f32(&job->call->in[0]) + row * in, rows * in);
-    return ahead;
+    struct dc_prefetch prefetch = {.at = DC_PREFETCH_RANGES, .lines = FORWARD_LINES};
+    dc__prefetch_range(&prefetch, dc_f32(&job->call->out) + row * out, rows * out);
+    dc__prefetch_range(&prefetch, dc_f32(&job->call->in[0]) + row * in, rows * in);
+    return prefetch;
 }
 
 static void forward_chunk(void *arg, int chunk, int thread)
@@ -87,11 +87,11 @@ static void forward_chunk(void *arg, int chunk, int thread)
     for (int64_t row = chunk_rows.first; row < end; row += g->block) {
         const int64_t rows = end - row < g->block ? end - row : g->block;
         float *y = dc_f32(&call->out) + row * g->out_h * g->out_w * g->out_c;
-        struct dc_ahead ahead = next_block(job, row + rows, end);
+        struct dc_prefetch prefetch = next_block(job, row + rows, end);
         forward_images(job, y, dc__read_images(call, g, &job->tables, row, rows, thread), rows, 0,
-                       g->out_c, &ahead);
-        if (call->out_notes)
-            dc_note_rows(call->out_notes, call->ctx, chunk, y, rows);
+                       g->out_c, &prefetch);
+        if (call->out_statistics)
+            dc_note_rows(call->out_statistics, call->ctx, chunk, y, rows);
     }
 }
 
@@ -116,10 +116,10 @@ static void infer_block(void *arg, int index, int thread)
     const int first = index % job->splits * part;
     const int count = g->out_c - first < part ? g->out_c - first : part;
     float *y = dc_f32(&call->out) + row * g->out_h * g->out_w * g->out_c;
-    struct dc_ahead ahead = next_block(job, row + g->block * call->ctx->threads, call->rows);
+    struct dc_prefetch prefetch = next_block(job, row + g->block * call->ctx->threads, call->rows);
     if (count > 0)
         forward_images(job, y, dc__read_images(call, g, &job->tables, row, rows, thread), rows,
-                       first, count, &ahead);
+                       first, count, &prefetch);
 }
 
 static enum dc_status forward(const struct dc_op_call *call, struct dc_error *error)
@@ -129,7 +129,7 @@ static enum dc_status forward(const struct dc_op_call *call, struct dc_error *er
         .call = call,
         .g = dc__conv_geometry(call->node, &call->in[0].shape, &call->out.shape, call->ctx)};
     struct dc_scratch scratch = {call->scratch, 0};
-    const bool infers = call->mode == DC_INFERENCE && !call->out_notes;
+    const bool infers = call->mode == DC_INFERENCE && !call->out_statistics;
     if (infers)
         job.g.block = dc__inference_block(&job.g, call->rows, call->ctx->threads);
     job.tables = dc__forward_tables(&scratch, &job.g, true, call->ctx->threads);
@@ -227,7 +227,7 @@ const struct dc_op dc_op_conv = {
     .name = "conv",
     .inputs_min = 1,
     .inputs_max = 1,
-    .flags = DC_OP_READS_INPUT | DC_OP_TAILS,
+    .flags = DC_OP_READS_INPUT | DC_OP_EPILOGUES,
     .attribute_bytes = sizeof(struct dc_conv_attributes),
     .infer = infer,
     .declare = declare,

@@ -2,9 +2,9 @@
 //
 // Backward-data is the forward kernel on other taps: an input pixel of one stride phase reads the
 // output gradient at those kernel taps that reach it. Weight gradients are summed per chunk, then
-// over the fixed tree. An output gradient that lies behind a tail is brought through it first, a
-// block of images at a time; sums that another tail wants of the input gradient are taken while
-// the block is in cache.
+// over the fixed tree. An output gradient that lies behind an epilogue is brought through it first,
+// a block of images at a time; sums that another epilogue wants of the input gradient are taken
+// while the block is in cache.
 
 #include <string.h>
 
@@ -17,7 +17,7 @@ struct job {
     const struct dc_op_call *call;
     struct dc_conv_geometry g;
     struct dc_conv_tables forward, backward;  // backward.buffer: the bordered output gradient
-    float *through;                           // [threads][block]: output gradient behind its tail
+    float *through;  // [threads][block]: output gradient behind its epilogue
     int64_t through_floats;
     float *partials;  // [chunks][partial_stride]
     bool want_data, want_params;
@@ -191,7 +191,7 @@ struct block_gradient {
     float *dx;
     const float *dy;
     int images;
-    struct dc_ahead *ahead;
+    struct dc_prefetch *prefetch;
 };
 
 static void run_phase(const struct job *job, const struct phase *phase, int first_pixel,
@@ -204,7 +204,7 @@ static void run_phase(const struct job *job, const struct phase *phase, int firs
     const int32_t *to = job->backward.y_offset + first_pixel;
     const int pixels = block->images * phase->y.pixels * phase->x.pixels;
     const struct dc_taps taps = {job->backward.run_offset + first_run,
-                                 phase->y.count * phase->x.count, g->group_out, block->ahead};
+                                 phase->y.count * phase->x.count, g->group_out, block->prefetch};
     const bool add = job->call->add_gradient[0];
     if (g->depthwise) {
         kernels->depthwise(block->dx, to, block->dy, from, pixels, panels, taps.run_offset,
@@ -219,7 +219,7 @@ static void run_phase(const struct job *job, const struct phase *phase, int firs
 }
 
 static void backward_params(const struct job *job, float *partial, const float *x, const float *dy,
-                            int64_t images, struct dc_ahead *ahead)
+                            int64_t images, struct dc_prefetch *prefetch)
 {
     const struct dc_conv_geometry *g = &job->g;
     const struct dc_conv_tables *t = &job->forward;
@@ -230,7 +230,7 @@ static void backward_params(const struct job *job, float *partial, const float *
                                     (int)dc__conv_taps(g), g->out_c);
     } else {
         struct dc_taps taps = dc__forward_taps(t, g);
-        taps.ahead = ahead;
+        taps.prefetch = prefetch;
         for (int group = 0; group < g->groups; group++)
             kernels->conv_gradient(partial + group * g->group_out, g->out_c,
                                    x + group * g->group_in, t->x_offset, dy + group * g->group_out,
@@ -245,27 +245,27 @@ static void backward_params(const struct job *job, float *partial, const float *
             d_bias[c] += dy[(int64_t)p * g->out_c + c];
 }
 
-// The output gradient of a block, through its tail where it has one.
+// The output gradient of a block, through its epilogue where it has one.
 static const float *read_gradient(const struct job *job, int64_t row, int64_t rows, int thread)
 {
     const struct dc_op_call *call = job->call;
     const int64_t image = (int64_t)job->g.out_h * job->g.out_w * job->g.out_c;
     const float *dy = dc_f32(&call->d_out) + row * image;
-    if (!call->d_out_tail)
+    if (!call->d_out_epilogue)
         return dy;
     float *through = job->through + thread * job->through_floats;
-    call->ctx->kernels->tail_gradient(through, dy, call->d_out_stored + row * image,
-                                      call->d_out_tail, rows * image, false);
+    call->ctx->kernels->epilogue_gradient(through, dy, call->d_out_stored + row * image,
+                                          call->d_out_epilogue, rows * image, false);
     return through;
 }
 
 static void backward_data(const struct job *job, const float *dy, int64_t row, int64_t rows,
-                          int chunk, int thread, struct dc_ahead *ahead)
+                          int chunk, int thread, struct dc_prefetch *prefetch)
 {
     const struct dc_op_call *call = job->call;
     const struct dc_conv_geometry *g = &job->g;
     struct block_gradient block = {dc_f32(&call->d_in[0]) + row * g->in_h * g->in_w * g->in_c, dy,
-                                   (int)rows, ahead};
+                                   (int)rows, prefetch};
     if (g->d_bordered) {
         const struct dc_border border = {g->border_top, g->border_left, g->d_padded_h,
                                          g->d_padded_w};
@@ -278,26 +278,26 @@ static void backward_data(const struct job *job, const float *dy, int64_t row, i
         block.dy = bordered;
     }
     for_each_phase(job, run_phase, &block);
-    if (call->d_in_notes[0])
-        dc_note_gradient_rows(call->d_in_notes[0], call->ctx, chunk, block.dx, row, rows);
+    if (call->d_in_statistics[0])
+        dc_note_gradient_rows(call->d_in_statistics[0], call->ctx, chunk, block.dx, row, rows);
 }
 
 // What the block that comes after this one reads, and the place of its input gradient.
-static struct dc_ahead next_block(const struct job *job, int64_t row, int64_t end)
+static struct dc_prefetch next_block(const struct job *job, int64_t row, int64_t end)
 {
     const struct dc_op_call *call = job->call;
     const struct dc_conv_geometry *g = &job->g;
     const int64_t in = (int64_t)g->in_h * g->in_w * g->in_c;
     const int64_t out = (int64_t)g->out_h * g->out_w * g->out_c;
     const int64_t rows = end - row < g->block ? end - row : g->block;
-    struct dc_ahead ahead = {.at = DC_AHEAD_RANGES, .lines = BACKWARD_LINES};
+    struct dc_prefetch prefetch = {.at = DC_PREFETCH_RANGES, .lines = BACKWARD_LINES};
     if (job->want_data)
-        dc__ask_ahead(&ahead, dc_f32(&call->d_in[0]) + row * in, rows * in);
-    dc__ask_ahead(&ahead, dc_f32(&call->in[0]) + row * in, rows * in);
-    dc__ask_ahead(&ahead, dc_f32(&call->d_out) + row * out, rows * out);
-    if (call->d_out_tail)
-        dc__ask_ahead(&ahead, call->d_out_stored + row * out, rows * out);
-    return ahead;
+        dc__prefetch_range(&prefetch, dc_f32(&call->d_in[0]) + row * in, rows * in);
+    dc__prefetch_range(&prefetch, dc_f32(&call->in[0]) + row * in, rows * in);
+    dc__prefetch_range(&prefetch, dc_f32(&call->d_out) + row * out, rows * out);
+    if (call->d_out_epilogue)
+        dc__prefetch_range(&prefetch, call->d_out_stored + row * out, rows * out);
+    return prefetch;
 }
 
 static void backward_chunk(void *arg, int chunk, int thread)
@@ -313,13 +313,13 @@ static void backward_chunk(void *arg, int chunk, int thread)
     for (int64_t row = chunk_rows.first; row < end; row += g->block) {
         const int64_t rows = end - row < g->block ? end - row : g->block;
         const float *dy = read_gradient(job, row, rows, thread);
-        struct dc_ahead ahead = next_block(job, row + rows, end);
+        struct dc_prefetch prefetch = next_block(job, row + rows, end);
         if (partial)
             backward_params(job, partial,
                             dc__read_images(call, g, &job->forward, row, rows, thread), dy, rows,
-                            &ahead);
+                            &prefetch);
         if (job->want_data)
-            backward_data(job, dy, row, rows, chunk, thread, &ahead);
+            backward_data(job, dy, row, rows, chunk, thread, &prefetch);
     }
 }
 

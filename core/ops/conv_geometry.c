@@ -21,8 +21,8 @@ static void reach(int *before, int *padded, int in, int out, const struct dc_win
 
 enum { BLOCK_PIXELS = 256, BLOCK_BYTES = 786432 };
 
-// Images that are worked on at once: enough pixels for the kernels, whole tiles of notes, and no
-// more than a chunk has.
+// Images that are worked on at once: enough pixels for the kernels, whole tiles of statistics, and
+// no more than a chunk has.
 static int64_t block_of(const struct dc_conv_geometry *g, int64_t batch, int chunks)
 {
     const int64_t in = (int64_t)g->in_h * g->in_w, out = (int64_t)g->out_h * g->out_w;
@@ -165,7 +165,7 @@ struct dc_taps dc__forward_taps(const struct dc_conv_tables *t, const struct dc_
 }
 
 void dc__copy_bordered(float *padded, const struct dc_border *border, const float *image, int h,
-                       int w, int c, const struct dc_tail *tail, const struct dc_ctx *ctx)
+                       int w, int c, const struct dc_epilogue *epilogue, const struct dc_ctx *ctx)
 {
     const int64_t row = (int64_t)border->padded_w * c, line = (int64_t)w * c;
     const int64_t left = (int64_t)border->left * c, right = row - left - line;
@@ -173,8 +173,8 @@ void dc__copy_bordered(float *padded, const struct dc_border *border, const floa
     float *out = padded + row * border->top;
     for (int y = 0; y < h; y++, out += row, image += line) {
         memset(out, 0, sizeof(float) * (size_t)left);
-        if (tail)
-            ctx->kernels->tail(out + left, image, tail, line);
+        if (epilogue)
+            ctx->kernels->epilogue(out + left, image, epilogue, line);
         else
             memcpy(out + left, image, sizeof(float) * (size_t)line);
         memset(out + left + line, 0, sizeof(float) * (size_t)right);
@@ -187,28 +187,28 @@ const float *dc__read_images(const struct dc_op_call *call, const struct dc_conv
 {
     const int64_t image = (int64_t)g->in_h * g->in_w * g->in_c;
     const int64_t padded = (int64_t)g->padded_h * g->padded_w * g->in_c;
-    const struct dc_tail *tail = call->in_tail[0];
+    const struct dc_epilogue *epilogue = call->in_epilogue[0];
     const float *x = dc_f32(&call->in[0]) + row * image;
     float *buffer = t->buffer + thread * t->buffer_floats;
-    if (!g->bordered && !tail)
+    if (!g->bordered && !epilogue)
         return x;
     if (!g->bordered) {
-        call->ctx->kernels->tail(buffer, x, tail, rows * image);
+        call->ctx->kernels->epilogue(buffer, x, epilogue, rows * image);
         return buffer;
     }
     const struct dc_border border = {g->window.before[0], g->window.before[1], g->padded_h,
                                      g->padded_w};
     for (int64_t i = 0; i < rows; i++)
         dc__copy_bordered(buffer + i * padded, &border, x + i * image, g->in_h, g->in_w, g->in_c,
-                          tail, call->ctx);
+                          epilogue, call->ctx);
     return buffer;
 }
 
-void dc__ask_ahead(struct dc_ahead *ahead, const float *from, int64_t count)
+void dc__prefetch_range(struct dc_prefetch *prefetch, const float *from, int64_t count)
 {
     if (count <= 0)
         return;
-    ahead->at--;
-    ahead->next[ahead->at] = (const char *)from;
-    ahead->end[ahead->at] = (const char *)(from + count);
+    prefetch->at--;
+    prefetch->next[prefetch->at] = (const char *)from;
+    prefetch->end[prefetch->at] = (const char *)(from + count);
 }

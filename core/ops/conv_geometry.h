@@ -1,9 +1,10 @@
 // The geometry of a convolution: what its drivers (conv.c forward, conv_backward.c) share.
 //
 // A block of images is worked on at once, so that maps of few pixels fill the kernels' tiles.
-// Images with padding, and those read through a tail, are copied into a buffer of the thread; then
-// every output pixel reads a fixed set of contiguous runs at an offset of its own. Without groups
-// and horizontal dilation, a run spans the whole kernel row, since NHWC keeps its taps together.
+// Images with padding, and those read through an epilogue, are copied into a buffer of the thread;
+// then every output pixel reads a fixed set of contiguous runs at an offset of its own. Without
+// groups and horizontal dilation, a run spans the whole kernel row, since NHWC keeps its taps
+// together.
 
 #ifndef DC_CORE_OPS_CONV_GEOMETRY_H
 #define DC_CORE_OPS_CONV_GEOMETRY_H
@@ -63,20 +64,20 @@ struct dc_conv_tables dc__forward_tables(struct dc_scratch *scratch,
 void dc__fill_forward_offsets(const struct dc_conv_tables *t, const struct dc_conv_geometry *g);
 struct dc_taps dc__forward_taps(const struct dc_conv_tables *t, const struct dc_conv_geometry *g);
 
-// The input images [row, row + rows), rows <= block, bordered and through their tail: in place
+// The input images [row, row + rows), rows <= block, bordered and through their epilogue: in place
 // where nothing is to be done.
 const float *dc__read_images(const struct dc_op_call *call, const struct dc_conv_geometry *g,
                              const struct dc_conv_tables *t, int64_t row, int64_t rows, int thread);
 
 // Puts `count` floats in front of what the kernels ask for on their way.
-void dc__ask_ahead(struct dc_ahead *ahead, const float *from, int64_t count);
+void dc__prefetch_range(struct dc_prefetch *prefetch, const float *from, int64_t count);
 
 struct dc_border {
     int top, left, padded_h, padded_w;
 };
-// h x w x c pixels into the middle of zeros, through the tail where there is one.
+// h x w x c pixels into the middle of zeros, through the epilogue where there is one.
 void dc__copy_bordered(float *padded, const struct dc_border *border, const float *image, int h,
-                       int w, int c, const struct dc_tail *tail, const struct dc_ctx *ctx);
+                       int w, int c, const struct dc_epilogue *epilogue, const struct dc_ctx *ctx);
 
 // conv_backward.c
 enum dc_status dc__conv_backward(const struct dc_op_call *call, struct dc_error *error);

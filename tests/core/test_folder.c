@@ -286,8 +286,8 @@ static void outputs_replace_their_like(void **state)
     (void)state;
     char far[4096];
     test_write(test_path("thesis"), "neither one nor the kind", 24);
-    test_write(test_path("own"), "head mark\0\0\0kind tail", 21);
-    test_write(test_path("other"), "head mark\0\0\0sort tail", 21);
+    test_write(test_path("own"), "head mark\0\0\0kind epilogue", 21);
+    test_write(test_path("other"), "head mark\0\0\0sort epilogue", 21);
     test_write(test_path("none"), "", 0);
     memset(far, '.', sizeof far);
     memcpy(far, "mark", 4);

@@ -164,14 +164,14 @@ static void levels_agree(void **state)
     dc_random_start(&random, 31, DC_PURPOSE_TEST, 0, 0);
     for (enum dc_code_rounding rule = DC_CODE_HALF_AWAY; rule <= DC_CODE_HALF_UP; rule++) {
         struct dc_grid grid = dc_grid_of_range(-1.7f, 0.9f, 8);
-        struct dc_tail tail = {.channels = 8, .period = dc_tail_period(8)};
+        struct dc_epilogue epilogue = {.channels = 8, .period = dc_epilogue_period(8)};
         grid.rounding = rule;
         fill_values(grid.step, &random);
-        dc_tail_begin(&tail);
-        dc_tail_quantize(&tail, grid);
-        dc_kernels_for(DC_ISA_SCALAR)->tail(y, x, &tail, COUNT);
+        dc_epilogue_begin(&epilogue);
+        dc_epilogue_quantize(&epilogue, grid);
+        dc_kernels_for(DC_ISA_SCALAR)->epilogue(y, x, &epilogue, COUNT);
         for (int isa = 0; isa <= (int)dc_isa_detected(); isa++) {
-            dc_kernels_for((enum dc_isa)isa)->tail(z, x, &tail, COUNT);
+            dc_kernels_for((enum dc_isa)isa)->epilogue(z, x, &epilogue, COUNT);
             assert_memory_equal(z, y, sizeof z);
         }
         same(y, grid.step, (int)grid.zero_point,

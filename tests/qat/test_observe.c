@@ -28,7 +28,7 @@ static void must(enum dc_status status)
 
 enum shape { NORMAL, RELU, NEGATIVE, OUTLIERS, SHAPES };
 
-// Long tails make the observers differ; one range without an end on each side of 0.
+// Long epilogues make the observers differ; one range without an end on each side of 0.
 static void draw(float *x, int64_t count, enum shape shape, uint64_t id)
 {
     struct dc_random random;

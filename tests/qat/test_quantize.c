@@ -259,12 +259,12 @@ static void rounding_takes_the_nearest_code(void **state)
         x[2] = NAN;
         for (int i = 0; i < 1000; i++)
             one[i] = 1.0f;
-        struct dc_tail tail = {.channels = 1, .period = dc_tail_period(1)};
-        dc_tail_begin(&tail);
-        dc_tail_quantize(&tail, grid);
+        struct dc_epilogue epilogue = {.channels = 1, .period = dc_epilogue_period(1)};
+        dc_epilogue_begin(&epilogue);
+        dc_epilogue_quantize(&epilogue, grid);
         const struct dc_kernels *kernels = dc_kernels_for(dc_isa_detected());
-        kernels->tail(y, x, &tail, 1000);
-        kernels->tail_gradient(pass, one, x, &tail, 1000, false);
+        kernels->epilogue(y, x, &epilogue, 1000);
+        kernels->epilogue_gradient(pass, one, x, &epilogue, 1000, false);
         assert_true(isnan(y[2]) && pass[2] == 1.0f);
         for (int i = 0; i < 1000; i++) {
             double best = INFINITY, lowest = 0.0, highest = 0.0;

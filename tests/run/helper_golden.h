@@ -53,7 +53,7 @@ void *golden_bytes(const struct golden *golden, const char *name, enum dc_dtype 
 float *golden_row(const struct golden *golden, const char *name, int64_t row, int64_t *count);
 
 // quantize: for dc_quantize_graph, or NULL; PyTorch's settings are golden_quantize. keep_values:
-// every value survives the step, so none is left to a tail.
+// every value survives the step, so none is left to an epilogue.
 extern const struct dc_quantize_config golden_quantize;
 void golden_network_open(struct golden_network *network, const struct golden *golden,
                          const struct dc_quantize_config *quantize, bool keep_values,

@@ -94,11 +94,11 @@ static void codes_and_masks_are_pytorchs(void **state)
         assert_true(y && pass);
         for (int64_t k = 0; k < r.count; k++)
             y[k] = 1.0f;
-        struct dc_tail tail = {.channels = 1, .period = dc_tail_period(1)};
-        dc_tail_begin(&tail);
-        dc_tail_quantize(&tail, grid);
-        kernels->tail_gradient(pass, y, r.input, &tail, r.count, false);
-        kernels->tail(y, r.input, &tail, r.count);
+        struct dc_epilogue epilogue = {.channels = 1, .period = dc_epilogue_period(1)};
+        dc_epilogue_begin(&epilogue);
+        dc_epilogue_quantize(&epilogue, grid);
+        kernels->epilogue_gradient(pass, y, r.input, &epilogue, r.count, false);
+        kernels->epilogue(y, r.input, &epilogue, r.count);
         for (int64_t k = 0; k < r.count; k++) {
             const int ours = pass[k] == 1.0f, theirs = r.mask[k / 8] >> (k % 8) & 1;
             if (code_of(y[k], grid) != r.codes[k] || ours != theirs)

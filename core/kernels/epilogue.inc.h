@@ -1,16 +1,16 @@
-// The kernels of tails (core/tail.h): values, gradients and the sums that batch normalization takes
-// over a batch. Element-wise passes multiply, then add, and give equal bits on every level; sums
-// are float inside a tile of pixels and double across tiles. Included once per level after a
-// vector_*.h and the definitions of TILE and UNROLL.
+// The kernels of epilogues (core/epilogue.h): values, gradients and the sums that batch
+// normalization takes over a batch. Element-wise passes multiply, then add, and give equal bits on
+// every level; sums are float inside a tile of pixels and double across tiles. Included once per
+// level after a vector_*.h and the definitions of TILE and UNROLL.
 
 enum { SUM_TILE = 64, COLUMNS = 4 };  // pixels of a tile; vectors of sums held in registers
 
-struct tail_vectors {
+struct epilogue_vectors {
     vf low, high, inverse_step, step, pass_low, pass_high;
 };
 
 // The clamp moves behind the multiplication by 1 / step, which is monotone, and joins the grid's.
-static inline struct tail_vectors tail_vectors(const struct dc_tail *t)
+static inline struct epilogue_vectors epilogue_vectors(const struct dc_epilogue *t)
 {
     float low = t->low, high = t->high;
     if (t->quantizes) {
@@ -21,16 +21,16 @@ static inline struct tail_vectors tail_vectors(const struct dc_tail *t)
         low = low < grid_low ? grid_low : low;
         high = high > grid_high ? grid_high : high;
     }
-    return (struct tail_vectors){vf_broadcast(&low),
-                                 vf_broadcast(&high),
-                                 vf_broadcast(&t->grid.inverse_step),
-                                 vf_broadcast(&t->grid.step),
-                                 vf_broadcast(&t->pass_low),
-                                 vf_broadcast(&t->pass_high)};
+    return (struct epilogue_vectors){vf_broadcast(&low),
+                                     vf_broadcast(&high),
+                                     vf_broadcast(&t->grid.inverse_step),
+                                     vf_broadcast(&t->grid.step),
+                                     vf_broadcast(&t->pass_low),
+                                     vf_broadcast(&t->pass_high)};
 }
 
-TILE tail_value(const bool affine, const bool quantizes, vf *v, const struct dc_tail *t,
-                const struct tail_vectors *k, int c)
+TILE epilogue_value(const bool affine, const bool quantizes, vf *v, const struct dc_epilogue *t,
+                    const struct epilogue_vectors *k, int c)
 {
     if (affine)
         *v = vf_add(vf_multiply(*v, vf_load(t->scale + c)), vf_load(t->shift + c));
@@ -41,21 +41,21 @@ TILE tail_value(const bool affine, const bool quantizes, vf *v, const struct dc_
         *v = vf_clamp(*v, k->low, k->high);
 }
 
-TILE tail_run(const bool affine, const bool quantizes, float *y, const float *x,
-              const struct dc_tail *t, int64_t count)
+TILE epilogue_run(const bool affine, const bool quantizes, float *y, const float *x,
+                  const struct dc_epilogue *t, int64_t count)
 {
-    const struct tail_vectors k = tail_vectors(t);
+    const struct epilogue_vectors k = epilogue_vectors(t);
     for (int64_t first = 0; first < count; first += t->period) {
         const int n = count - first < t->period ? (int)(count - first) : t->period;
         int c = 0;
         for (; c + WIDTH <= n; c += WIDTH) {
             vf v = vf_load(x + first + c);
-            tail_value(affine, quantizes, &v, t, &k, c);
+            epilogue_value(affine, quantizes, &v, t, &k, c);
             vf_store(y + first + c, v);
         }
         if (c < n) {
             vf v = vf_load_masked(x + first + c, vf_first(n - c));
-            tail_value(affine, quantizes, &v, t, &k, c);
+            epilogue_value(affine, quantizes, &v, t, &k, c);
             vf_store_masked(y + first + c, v, vf_first(n - c));
         }
     }
@@ -63,7 +63,8 @@ TILE tail_run(const bool affine, const bool quantizes, float *y, const float *x,
 
 // Where the grid rounds quotients, as it does to the network's input: a plain loop, for it is one
 // small value a step.
-static void tail_of_quotients(float *y, const float *x, const struct dc_tail *t, int64_t count)
+static void epilogue_of_quotients(float *y, const float *x, const struct dc_epilogue *t,
+                                  int64_t count)
 {
     const struct dc_grid *grid = &t->grid;
     const float low = grid->low - grid->zero_point, high = grid->high - grid->zero_point;
@@ -76,28 +77,28 @@ static void tail_of_quotients(float *y, const float *x, const struct dc_tail *t,
     }
 }
 
-static void tail(float *y, const float *x, const struct dc_tail *t, int64_t count)
+static void epilogue(float *y, const float *x, const struct dc_epilogue *t, int64_t count)
 {
     if (t->quantizes && t->grid.rounding != DC_CODE_OF_PRODUCT)
-        tail_of_quotients(y, x, t, count);
+        epilogue_of_quotients(y, x, t, count);
     else if (t->affine && t->quantizes)
-        tail_run(true, true, y, x, t, count);
+        epilogue_run(true, true, y, x, t, count);
     else if (t->affine)
-        tail_run(true, false, y, x, t, count);
+        epilogue_run(true, false, y, x, t, count);
     else if (t->quantizes)
-        tail_run(false, true, y, x, t, count);
+        epilogue_run(false, true, y, x, t, count);
     else
-        tail_run(false, false, y, x, t, count);
+        epilogue_run(false, false, y, x, t, count);
 }
 
-// The part of dy that passes the tail's clamp and grid at x.
-static inline vf passed(vf dy, vf x, const struct tail_vectors *k)
+// The part of dy that passes the epilogue's clamp and grid at x.
+static inline vf passed(vf dy, vf x, const struct epilogue_vectors *k)
 {
     return vf_where_inside(dy, x, k->pass_low, k->pass_high);
 }
 
-TILE tail_gradient_value(const bool affine, vf *g, vf x, const struct dc_tail *t,
-                         const struct tail_vectors *k, int c)
+TILE epilogue_gradient_value(const bool affine, vf *g, vf x, const struct dc_epilogue *t,
+                             const struct epilogue_vectors *k, int c)
 {
     if (!affine) {
         *g = passed(*g, x, k);
@@ -110,51 +111,51 @@ TILE tail_gradient_value(const bool affine, vf *g, vf x, const struct dc_tail *t
         vf_add(vf_multiply(vf_load(t->gradient_b + c), from_mean), vf_load(t->gradient_d + c)));
 }
 
-TILE tail_gradient_run(const bool affine, const bool add, float *dx, const float *dy,
-                       const float *x, const struct dc_tail *t, int64_t count)
+TILE epilogue_gradient_run(const bool affine, const bool add, float *dx, const float *dy,
+                           const float *x, const struct dc_epilogue *t, int64_t count)
 {
-    const struct tail_vectors k = tail_vectors(t);
+    const struct epilogue_vectors k = epilogue_vectors(t);
     for (int64_t first = 0; first < count; first += t->period) {
         const int n = count - first < t->period ? (int)(count - first) : t->period;
         int c = 0;
         for (; c + WIDTH <= n; c += WIDTH) {
             const int64_t i = first + c;
             vf g = vf_load(dy + i);
-            tail_gradient_value(affine, &g, vf_load(x + i), t, &k, c);
+            epilogue_gradient_value(affine, &g, vf_load(x + i), t, &k, c);
             vf_store(dx + i, add ? vf_add(vf_load(dx + i), g) : g);
         }
         if (c < n) {
             const int64_t i = first + c;
             const vf_mask mask = vf_first(n - c);
             vf g = vf_load_masked(dy + i, mask);
-            tail_gradient_value(affine, &g, vf_load_masked(x + i, mask), t, &k, c);
+            epilogue_gradient_value(affine, &g, vf_load_masked(x + i, mask), t, &k, c);
             vf_store_masked(dx + i, add ? vf_add(vf_load_masked(dx + i, mask), g) : g, mask);
         }
     }
 }
 
-static void tail_gradient(float *dx, const float *dy, const float *x, const struct dc_tail *t,
-                          int64_t count, bool add)
+static void epilogue_gradient(float *dx, const float *dy, const float *x,
+                              const struct dc_epilogue *t, int64_t count, bool add)
 {
     if (t->affine && add)
-        tail_gradient_run(true, true, dx, dy, x, t, count);
+        epilogue_gradient_run(true, true, dx, dy, x, t, count);
     else if (t->affine)
-        tail_gradient_run(true, false, dx, dy, x, t, count);
+        epilogue_gradient_run(true, false, dx, dy, x, t, count);
     else if (add)
-        tail_gradient_run(false, true, dx, dy, x, t, count);
+        epilogue_gradient_run(false, true, dx, dy, x, t, count);
     else
-        tail_gradient_run(false, false, dx, dy, x, t, count);
+        epilogue_gradient_run(false, false, dx, dy, x, t, count);
 }
 
 // Two sums over one tile for `vectors` vectors of columns: of x - shift and its square, or
 // (gradient) of the passed dy and its product with x - mean. rows: whole periods.
 TILE sum_columns(const bool gradient, const int vectors, float *first, float *second,
-                 const float *dy, const float *x, const float *shift, const struct dc_tail *t,
+                 const float *dy, const float *x, const float *shift, const struct dc_epilogue *t,
                  int period, int c, int rows)
 {
-    struct tail_vectors k;
+    struct epilogue_vectors k;
     if (gradient)
-        k = tail_vectors(t);
+        k = epilogue_vectors(t);
     vf a[COLUMNS], b[COLUMNS];
     UNROLL
     for (int v = 0; v < vectors; v++)
@@ -183,7 +184,7 @@ TILE sum_columns(const bool gradient, const int vectors, float *first, float *se
 
 // What is left behind the whole periods, value by value.
 static void sum_rest(bool gradient, float *first, float *second, const float *dy, const float *x,
-                     const float *shift, const struct dc_tail *t, int c, int n)
+                     const float *shift, const struct dc_epilogue *t, int c, int n)
 {
     for (int i = 0; i < n; i++) {
         const float d = x[i] - shift[c + i];
@@ -198,7 +199,8 @@ static void sum_rest(bool gradient, float *first, float *second, const float *dy
 }
 
 TILE sum_tiles(const bool gradient, double *first, double *second, const float *dy, const float *x,
-               const float *shift, const struct dc_tail *t, int channels, int period, int64_t count)
+               const float *shift, const struct dc_epilogue *t, int channels, int period,
+               int64_t count)
 {
     const int64_t tile = (int64_t)SUM_TILE * channels;
     for (int64_t at = 0; at < count; at += tile) {
@@ -233,8 +235,8 @@ static void moments(double *sum, double *square, const float *x, const float *sh
     sum_tiles(false, sum, square, NULL, x, shift, NULL, channels, period, count);
 }
 
-static void tail_gradient_sums(double *sum, double *product, const float *dy, const float *x,
-                               const struct dc_tail *t, int64_t count)
+static void epilogue_gradient_sums(double *sum, double *product, const float *dy, const float *x,
+                                   const struct dc_epilogue *t, int64_t count)
 {
     sum_tiles(true, sum, product, dy, x, t->mean, t, t->channels, t->period, count);
 }
@@ -244,8 +246,8 @@ struct step_vectors {
 };
 
 // dy times what the result changes with the step.
-TILE step_term(const bool affine, const bool clips, vf *sum, vf dy, vf v, const struct dc_tail *t,
-               const struct step_vectors *k, int c)
+TILE step_term(const bool affine, const bool clips, vf *sum, vf dy, vf v,
+               const struct dc_epilogue *t, const struct step_vectors *k, int c)
 {
     if (affine)
         v = vf_add(vf_multiply(v, vf_load(t->scale + c)), vf_load(t->shift + c));
@@ -256,7 +258,7 @@ TILE step_term(const bool affine, const bool clips, vf *sum, vf dy, vf v, const 
 }
 
 TILE step_run(const bool affine, const bool clips, double *sum, const float *dy, const float *x,
-              const struct dc_tail *t, const struct step_vectors *k, int64_t count)
+              const struct dc_epilogue *t, const struct step_vectors *k, int64_t count)
 {
     const int64_t tile = (int64_t)SUM_TILE * t->channels;
     for (int64_t at = 0; at < count; at += tile) {
@@ -279,8 +281,8 @@ TILE step_run(const bool affine, const bool clips, double *sum, const float *dy,
     }
 }
 
-static void tail_step_sums(double *sum, const float *dy, const float *x, const struct dc_tail *t,
-                           int64_t count)
+static void epilogue_step_sums(double *sum, const float *dy, const float *x,
+                               const struct dc_epilogue *t, int64_t count)
 {
     const float inverse = t->grid.inverse_step;
     const float ends[] = {t->low * inverse, t->high * inverse, t->grid.low - t->grid.zero_point,

@@ -1,4 +1,4 @@
-// A step that leaves element-wise tails to their readers against the same step with every value
+// A step that leaves element-wise epilogues to their readers against the same step with every value
 // stored, which the oracles of single ops and PyTorch judge: equal bits of all parameters,
 // gradients, losses and outputs, on every level, float and quantized, through all states that a
 // stage knows.
@@ -101,9 +101,9 @@ static void compare(enum dc_isa isa, const struct dc_quantize_config *quantize, 
                                              .params = n.params};
         golden_ok(dc_plan_create(&n.plan, golden.ctx, n.graph, &again, &error));
     }
-    const struct side tails = {n.plan, n.params},
+    const struct side epilogues = {n.plan, n.params},
                       stored = {stored_plan(&golden, &n, params), params};
-    assert_true(dc_plan_bytes(tails.plan) < dc_plan_bytes(stored.plan) * 2 / 3);
+    assert_true(dc_plan_bytes(epilogues.plan) < dc_plan_bytes(stored.plan) * 2 / 3);
     float *images = DC_NEW(golden.arena, float, ROWS *GOLDEN_IMAGE, NULL);
     float *targets = DC_NEW(golden.arena, float, ROWS *GOLDEN_CLASSES, NULL);
     assert_true(images && targets && golden.rows > 0);
@@ -116,7 +116,7 @@ static void compare(enum dc_isa isa, const struct dc_quantize_config *quantize, 
         images[r * GOLDEN_IMAGE + r] += 0.25f;
     }
     for (int s = 0; s < STEPS; s++) {
-        run_step(&tails, &golden, &n, images, targets, s);
+        run_step(&epilogues, &golden, &n, images, targets, s);
         run_step(&stored, &golden, &n, images, targets, s);
         const char *level = dc_isa_name(isa);
         same(n.params->value, params->value, params->total, "parameters", level, s);

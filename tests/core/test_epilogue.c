@@ -1,4 +1,4 @@
-// The kernels of tails against their definitions, value by value, on every level: results and
+// The kernels of epilogues against their definitions, value by value, on every level: results and
 // gradients have the very bits of the operations one after the other; sums are within the rounding
 // of their tiles; ranges are exact. Channels and lengths that fill no vector are among the cases.
 
@@ -16,7 +16,7 @@ static const int pixel_counts[] = {1, 2, 7, 64, 65, 150};
 enum { COUNTS = 8, LENGTHS = 6, CLAMPS = 3 };
 
 struct fixture {
-    struct dc_tail tail;
+    struct dc_epilogue epilogue;
     float coefficients[7 * 16 * CHANNELS_MAX];
     float x[VALUES_MAX], dy[VALUES_MAX], before[VALUES_MAX];
     float y[VALUES_MAX + 1], dx[VALUES_MAX + 1];
@@ -24,18 +24,18 @@ struct fixture {
 
 static struct fixture f;
 
-// A tail as its parts would make it. clamp: 0 none, 1 relu, 2 relu6.
-static void make_tail(int channels, bool affine, int clamp, bool quantizes)
+// An epilogue as its parts would make it. clamp: 0 none, 1 relu, 2 relu6.
+static void make_epilogue(int channels, bool affine, int clamp, bool quantizes)
 {
-    struct dc_tail *t = &f.tail;
-    assert_true(dc_tail_place(t, f.coefficients, channels) <= sizeof f.coefficients);
-    dc_tail_begin(t);
+    struct dc_epilogue *t = &f.epilogue;
+    assert_true(dc_epilogue_place(t, f.coefficients, channels) <= sizeof f.coefficients);
+    dc_epilogue_begin(t);
     assert_true(t->period % 16 == 0 && t->period % channels == 0 && t->period >= 64);
     float *const arrays[] = {t->scale,      t->shift,      t->mean,
                              t->gradient_a, t->gradient_b, t->gradient_d};
     for (unsigned i = 0; i < 6; i++) {
         run_fill(arrays[i], channels, -1.5, 1.5, i + 1);
-        dc_tail_repeat(arrays[i], t);
+        dc_epilogue_repeat(arrays[i], t);
     }
     t->affine = affine;
     if (clamp) {
@@ -59,8 +59,8 @@ static void make_tail(int channels, bool affine, int clamp, bool quantizes)
 
 static float before_clamp(float x, int c)
 {
-    const float product = x * f.tail.scale[c];
-    return f.tail.affine ? product + f.tail.shift[c] : x;
+    const float product = x * f.epilogue.scale[c];
+    return f.epilogue.affine ? product + f.epilogue.shift[c] : x;
 }
 
 // One operation after the other.
@@ -71,14 +71,14 @@ static float value(float x, int c, int clamp)
         v = 0.0f;
     if (clamp == 2 && v > 6.0f)
         v = 6.0f;
-    if (!f.tail.quantizes)
+    if (!f.epilogue.quantizes)
         return v;
-    float code = rintf(v * f.tail.grid.inverse_step) + f.tail.grid.zero_point;
-    if (code < f.tail.grid.low)
-        code = f.tail.grid.low;
-    if (code > f.tail.grid.high)
-        code = f.tail.grid.high;
-    return (code - f.tail.grid.zero_point) * f.tail.grid.step;
+    float code = rintf(v * f.epilogue.grid.inverse_step) + f.epilogue.grid.zero_point;
+    if (code < f.epilogue.grid.low)
+        code = f.epilogue.grid.low;
+    if (code > f.epilogue.grid.high)
+        code = f.epilogue.grid.high;
+    return (code - f.epilogue.grid.zero_point) * f.epilogue.grid.step;
 }
 
 static float passed(float dy, float x, int c, int clamp)
@@ -86,8 +86,8 @@ static float passed(float dy, float x, int c, int clamp)
     const float v = before_clamp(x, c);
     if ((clamp && v <= 0.0f) || (clamp == 2 && v >= 6.0f))
         return 0.0f;
-    const float code = rintf(v * f.tail.grid.inverse_step) + f.tail.grid.zero_point;
-    if (f.tail.quantizes && (code < f.tail.grid.low || code > f.tail.grid.high))
+    const float code = rintf(v * f.epilogue.grid.inverse_step) + f.epilogue.grid.zero_point;
+    if (f.epilogue.quantizes && (code < f.epilogue.grid.low || code > f.epilogue.grid.high))
         return 0.0f;
     return dy;
 }
@@ -95,11 +95,11 @@ static float passed(float dy, float x, int c, int clamp)
 static float gradient(float dy, float x, int c, int clamp)
 {
     const float g = passed(dy, x, c, clamp);
-    if (!f.tail.affine)
+    if (!f.epilogue.affine)
         return g;
-    const float slope = f.tail.gradient_a[c] * g;
-    const float offset = f.tail.gradient_b[c] * (x - f.tail.mean[c]);
-    return slope + (offset + f.tail.gradient_d[c]);
+    const float slope = f.epilogue.gradient_a[c] * g;
+    const float offset = f.epilogue.gradient_b[c] * (x - f.epilogue.mean[c]);
+    return slope + (offset + f.epilogue.gradient_d[c]);
 }
 
 static void same_bits(float fast, float slow, const char *what, enum dc_isa isa, int channels,
@@ -115,12 +115,12 @@ static void check_values(enum dc_isa isa, int channels, int pixels, int clamp)
     const struct dc_kernels *kernels = dc_kernels_for(isa);
     const int count = pixels * channels;
     f.y[count] = f.dx[count] = 77.0f;
-    kernels->tail(f.y, f.x, &f.tail, count);
+    kernels->epilogue(f.y, f.x, &f.epilogue, count);
     for (int i = 0; i < count; i++)
         same_bits(f.y[i], value(f.x[i], i % channels, clamp), "value", isa, channels, i);
     for (int add = 0; add < 2; add++) {
         memcpy(f.dx, f.before, sizeof(float) * (size_t)count);
-        kernels->tail_gradient(f.dx, f.dy, f.x, &f.tail, count, add);
+        kernels->epilogue_gradient(f.dx, f.dy, f.x, &f.epilogue, count, add);
         for (int i = 0; i < count; i++) {
             const float g = gradient(f.dy[i], f.x[i], i % channels, clamp);
             same_bits(f.dx[i], add ? f.before[i] + g : g, "gradient", isa, channels, i);
@@ -128,7 +128,7 @@ static void check_values(enum dc_isa isa, int channels, int pixels, int clamp)
     }
     assert_true(f.y[count] == 77.0f && f.dx[count] == 77.0f);
     memcpy(f.y, f.x, sizeof(float) * (size_t)count);
-    kernels->tail(f.y, f.y, &f.tail, count);  // in place
+    kernels->epilogue(f.y, f.y, &f.epilogue, count);  // in place
     for (int i = 0; i < count; i++)
         same_bits(f.y[i], value(f.x[i], i % channels, clamp), "in place", isa, channels, i);
 }
@@ -137,10 +137,10 @@ static void check_values(enum dc_isa isa, int channels, int pixels, int clamp)
 static void check_sum(const double *fast, double slow, double size, int channel, const char *what)
 {
     double sum = 0.0;
-    for (int c = channel; c < f.tail.period; c += f.tail.channels)
+    for (int c = channel; c < f.epilogue.period; c += f.epilogue.channels)
         sum += fast[c];
     if (!(fabs(sum - 1.0 - slow) <= (TILE + 4) * (double)FLT_EPSILON * size))
-        fail_msg("%s of channel %d of %d: %.9g, not %.9g", what, channel, f.tail.channels,
+        fail_msg("%s of channel %d of %d: %.9g, not %.9g", what, channel, f.epilogue.channels,
                  sum - 1.0, slow);
 }
 
@@ -149,15 +149,15 @@ static void check_sums(enum dc_isa isa, int channels, int pixels, int clamp)
     static double first[2][16 * CHANNELS_MAX], second[2][16 * CHANNELS_MAX];
     const struct dc_kernels *kernels = dc_kernels_for(isa);
     const int count = pixels * channels;
-    for (int c = 0; c < f.tail.period; c++)
+    for (int c = 0; c < f.epilogue.period; c++)
         first[0][c] = first[1][c] = second[0][c] = second[1][c] = c < channels ? 1.0 : 0.0;
-    kernels->moments(first[0], second[0], f.x, f.tail.mean, channels, f.tail.period, count);
-    kernels->tail_gradient_sums(first[1], second[1], f.dy, f.x, &f.tail, count);
+    kernels->moments(first[0], second[0], f.x, f.epilogue.mean, channels, f.epilogue.period, count);
+    kernels->epilogue_gradient_sums(first[1], second[1], f.dy, f.x, &f.epilogue, count);
     for (int c = 0; c < channels; c++) {
         double s[4] = {0}, size[4] = {0};
         for (int i = c; i < count; i += channels) {
-            const double d = (double)f.x[i] - (double)f.tail.mean[c];
-            const double far = fabs((double)f.x[i]) + fabs((double)f.tail.mean[c]);
+            const double d = (double)f.x[i] - (double)f.epilogue.mean[c];
+            const double far = fabs((double)f.x[i]) + fabs((double)f.epilogue.mean[c]);
             const double g = (double)passed(f.dy[i], f.x[i], c, clamp);
             const double terms[] = {d, d * d, g, g * d};
             const double sizes[] = {far, far * far, fabs(g), fabs(g) * far};
@@ -179,15 +179,15 @@ static void check_step_sums(enum dc_isa isa, int channels, int pixels, int clamp
 {
     static double scalar[16 * CHANNELS_MAX], fast[16 * CHANNELS_MAX];
     const int count = pixels * channels;
-    const double first = (double)(f.tail.grid.low - f.tail.grid.zero_point);
-    const double last = (double)(f.tail.grid.high - f.tail.grid.zero_point);
+    const double first = (double)(f.epilogue.grid.low - f.epilogue.grid.zero_point);
+    const double last = (double)(f.epilogue.grid.high - f.epilogue.grid.zero_point);
     for (int clips = 0; clips < 2; clips++) {
-        f.tail.clips = clips;
-        for (int c = 0; c < f.tail.period; c++)
+        f.epilogue.clips = clips;
+        for (int c = 0; c < f.epilogue.period; c++)
             scalar[c] = fast[c] = c < channels ? 1.0 : 0.0;
-        dc_kernels_for(DC_ISA_SCALAR)->tail_step_sums(scalar, f.dy, f.x, &f.tail, count);
-        dc_kernels_for(isa)->tail_step_sums(fast, f.dy, f.x, &f.tail, count);
-        assert_memory_equal(fast, scalar, sizeof *fast * (size_t)f.tail.period);
+        dc_kernels_for(DC_ISA_SCALAR)->epilogue_step_sums(scalar, f.dy, f.x, &f.epilogue, count);
+        dc_kernels_for(isa)->epilogue_step_sums(fast, f.dy, f.x, &f.epilogue, count);
+        assert_memory_equal(fast, scalar, sizeof *fast * (size_t)f.epilogue.period);
         for (int c = 0; c < channels; c++) {
             double sum = 0.0, size = 0.0;
             for (int i = c; i < count; i += channels) {
@@ -208,13 +208,13 @@ static void check_step_sums(enum dc_isa isa, int channels, int pixels, int clamp
 static void check_range(enum dc_isa isa, int channels, int pixels)
 {
     float least[16 * CHANNELS_MAX], greatest[16 * CHANNELS_MAX];
-    for (int c = 0; c < f.tail.period; c++) {
+    for (int c = 0; c < f.epilogue.period; c++) {
         least[c] = c == 0 ? -7.0f : INFINITY;
         greatest[c] = c == 0 ? 7.0f : -INFINITY;
     }
     const float kept = f.x[channels / 2];
     f.x[channels / 2] = NAN;  // changes nothing
-    dc_kernels_for(isa)->range(least, greatest, f.x, f.tail.period, (int64_t)pixels * channels);
+    dc_kernels_for(isa)->range(least, greatest, f.x, f.epilogue.period, (int64_t)pixels * channels);
     f.x[channels / 2] = kept;
     for (int c = 0; c < channels; c++) {
         float low = c == 0 ? -7.0f : INFINITY, high = -low;
@@ -224,7 +224,7 @@ static void check_range(enum dc_isa isa, int channels, int pixels)
             low = f.x[i] < low ? f.x[i] : low;
             high = f.x[i] > high ? f.x[i] : high;
         }
-        for (int k = c + channels; k < f.tail.period; k += channels) {
+        for (int k = c + channels; k < f.epilogue.period; k += channels) {
             least[c] = least[k] < least[c] ? least[k] : least[c];
             greatest[c] = greatest[k] > greatest[c] ? greatest[k] : greatest[c];
         }
@@ -248,11 +248,11 @@ static void each_kernel_keeps_its_definition(void **state)
             const int channels = channel_counts[n % COUNTS], pixels = pixel_counts[n / COUNTS];
             for (int kind = 0; kind < 4 * CLAMPS; kind++) {
                 const int clamp = kind / 4;
-                make_tail(channels, kind & 1, clamp, kind & 2);
+                make_epilogue(channels, kind & 1, clamp, kind & 2);
                 check_values((enum dc_isa)isa, channels, pixels, clamp);
-                if (f.tail.affine)
+                if (f.epilogue.affine)
                     check_sums((enum dc_isa)isa, channels, pixels, clamp);
-                if (f.tail.quantizes)
+                if (f.epilogue.quantizes)
                     check_step_sums((enum dc_isa)isa, channels, pixels, clamp);
             }
             check_range((enum dc_isa)isa, channels, pixels);
@@ -264,16 +264,17 @@ static void nan_stays(void **state)
     (void)state;
     for (int isa = 0; isa <= (int)dc_isa_detected(); isa++)
         for (int kind = 0; kind < 4 * CLAMPS; kind++) {
-            make_tail(16, kind & 1, kind / 4, kind & 2);
+            make_epilogue(16, kind & 1, kind / 4, kind & 2);
             run_fill(f.x, 64, -1.0, 1.0, 3);
             for (int i = 0; i < 64; i++)
                 f.dy[i] = 1.0f;
             f.x[21] = NAN;
-            dc_kernels_for((enum dc_isa)isa)->tail(f.y, f.x, &f.tail, 64);
-            dc_kernels_for((enum dc_isa)isa)->tail_gradient(f.dx, f.dy, f.x, &f.tail, 64, false);
+            dc_kernels_for((enum dc_isa)isa)->epilogue(f.y, f.x, &f.epilogue, 64);
+            dc_kernels_for((enum dc_isa)isa)
+                ->epilogue_gradient(f.dx, f.dy, f.x, &f.epilogue, 64, false);
             for (int i = 0; i < 64; i++)
                 assert_true(isnan(f.y[i]) == (i == 21));
-            assert_true(f.tail.affine ? isnan(f.dx[21]) : f.dx[21] == 1.0f);
+            assert_true(f.epilogue.affine ? isnan(f.dx[21]) : f.dx[21] == 1.0f);
         }
 }
 
