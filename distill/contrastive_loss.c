@@ -266,5 +266,5 @@ const struct dc_term_kind dc_term_crd = {.name = "crd",
                                          .op = &dc_op_crd,
                                          .features = true,
                                          .adaptor = DC_ADAPTOR_EMBEDDING,
-                                         DC_TERM_KEYS(keys),
+                                         .keys = DC_SCHEMA(NULL, keys),
                                          .bytes = sizeof(struct dc_crd_attributes)};

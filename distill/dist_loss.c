@@ -155,6 +155,6 @@ static const struct dc_field keys[] = {
 const struct dc_term_kind dc_term_dist = {.name = "dist",
                                           .weight = 2.0,
                                           .op = &dc_op_dist,
-                                          DC_TERM_KEYS(keys),
+                                          .keys = DC_SCHEMA(NULL, keys),
                                           .bytes = sizeof(struct dc_dist_attributes),
                                           .temperature = offsetof(struct dc_dist_attributes, tau)};

@@ -182,7 +182,7 @@ const struct dc_term_kind dc_term_kd = {
     .name = "kd",
     .weight = 1.0,
     .op = &dc_op_kd,
-    DC_TERM_KEYS(kd_keys),
+    .keys = DC_SCHEMA(NULL, kd_keys),
     .bytes = sizeof(struct dc_kd_attributes),
     .temperature = offsetof(struct dc_kd_attributes, temperature),
     .quantized_at_1 = true};
@@ -194,7 +194,7 @@ const struct dc_term_kind dc_term_standardized_kd = {
     .name = "standardized_kd",
     .weight = 9.0,
     .op = &dc_op_standardized_kd,
-    DC_TERM_KEYS(standardized_kd_keys),
+    .keys = DC_SCHEMA(NULL, standardized_kd_keys),
     .bytes = sizeof(struct dc_kd_attributes),
     .temperature = offsetof(struct dc_kd_attributes, temperature)};
 
@@ -209,7 +209,7 @@ const struct dc_term_kind dc_term_dkd = {
     .name = "dkd",
     .weight = 1.0,
     .op = &dc_op_dkd,
-    DC_TERM_KEYS(dkd_keys),
+    .keys = DC_SCHEMA(NULL, dkd_keys),
     .bytes = sizeof(struct dc_dkd_attributes),
     .temperature = offsetof(struct dc_dkd_attributes, temperature),
     .quantized_at_1 = true};
@@ -221,7 +221,7 @@ const struct dc_term_kind dc_term_bce = {
     .name = "bce",
     .weight = 1.0,
     .op = &dc_op_binary_cross_entropy,
-    DC_TERM_KEYS(bce_keys),
+    .keys = DC_SCHEMA(NULL, bce_keys),
     .bytes = sizeof(struct dc_binary_cross_entropy_attributes),
     .temperature = offsetof(struct dc_binary_cross_entropy_attributes, temperature),
     .probability = true};

@@ -35,8 +35,6 @@ struct dc_term_kind {
 };
 enum { DC_NO_TEMPERATURE = -1 };
 
-#define DC_TERM_KEYS(table) .keys = DC_SCHEMA(NULL, table)
-
 // Hinton et al., arXiv:1503.02531:
 //   L = T^2 / B * sum_b sum_c p_t (log p_t - log p_s)
 struct dc_kd_attributes {

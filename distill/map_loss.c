@@ -306,7 +306,7 @@ const struct dc_term_kind dc_term_hint = {.name = "hint",
                                           .op = &dc_op_mean_squared_error,
                                           .features = true,
                                           .adaptor = DC_ADAPTOR_HINT,
-                                          DC_TERM_KEYS(hint_keys),
+                                          .keys = DC_SCHEMA(NULL, hint_keys),
                                           .bytes = sizeof(struct dc_hint_keys)};
 
 static const char *const modes[] = {"code", "paper", NULL};
@@ -318,7 +318,7 @@ const struct dc_term_kind dc_term_attention = {.name = "attention",
                                                .weight = 1000.0,
                                                .op = &dc_op_attention,
                                                .features = true,
-                                               DC_TERM_KEYS(attention_keys),
+                                               .keys = DC_SCHEMA(NULL, attention_keys),
                                                .bytes = sizeof(struct dc_attention_attributes)};
 
 const struct dc_term_kind dc_term_nst = {

@@ -374,5 +374,5 @@ const struct dc_term_kind dc_term_rkd = {.name = "rkd",
                                          .weight = 1.0,
                                          .op = &dc_op_rkd,
                                          .features = true,
-                                         DC_TERM_KEYS(rkd_keys),
+                                         .keys = DC_SCHEMA(NULL, rkd_keys),
                                          .bytes = sizeof(struct dc_rkd_attributes)};

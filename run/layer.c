@@ -86,7 +86,7 @@ static struct dc_window resolve_window(const struct window_keys *keys, const int
 #define PADDING(owner, member)                                                                     \
     DC_FIELD(owner, "padding", CUSTOM, member, "valid", .decode = decode_padding,                  \
              .help = "same, valid, a number, or [top, bottom, left, right]")
-#define BIAS(owner) KEY(owner, bias, BOOL, "true", 0, 0, "add a bias; false before batch_norm")
+#define BIAS_HELP "add a bias; false before batch_norm"
 
 struct conv_keys {
     struct window_keys window;
@@ -119,7 +119,7 @@ static const struct dc_field conv_fields[] = {
     PAIR(conv_keys, window.stride, "stride", "1", "stride, or [vertical, horizontal]"),
     PAIR(conv_keys, window.dilation, "dilation", "1", "distance of the kernel's taps"),
     PADDING(conv_keys, window.padding),
-    BIAS(conv_keys),
+    KEY(conv_keys, bias, BOOL, "true", 0, 0, BIAS_HELP),
 };
 static const struct dc_field depthwise_fields[] = {
     KEY(conv_keys, multiplier, INT32, "1", 1, 64, "output channels an input channel"),
@@ -127,7 +127,7 @@ static const struct dc_field depthwise_fields[] = {
     PAIR(conv_keys, window.stride, "stride", "1", "stride, or [vertical, horizontal]"),
     PAIR(conv_keys, window.dilation, "dilation", "1", "distance of the kernel's taps"),
     PADDING(conv_keys, window.padding),
-    BIAS(conv_keys),
+    KEY(conv_keys, bias, BOOL, "true", 0, 0, BIAS_HELP),
 };
 
 struct pool_keys {
@@ -192,7 +192,7 @@ static const struct dc_field reshape_fields[] = {
 };
 static const struct dc_field dense_fields[] = {
     KEY(dc_dense_attributes, units, INT32, NULL, 1, 1048576, "outputs"),
-    BIAS(dc_dense_attributes),
+    KEY(dc_dense_attributes, bias, BOOL, "true", 0, 0, BIAS_HELP),
 };
 static const struct dc_field batch_norm_fields[] = {
     KEY(dc_batch_norm_attributes, epsilon, FLOAT, "1e-5", 1e-12, 1, "added to the variance"),
@@ -212,24 +212,30 @@ static const struct dc_field slice_fields[] = {
     KEY(dc_slice_attributes, step, INT, "1", 1, 1e6, "distance of the indices kept"),
 };
 
-#define KEYS(table, owner) DC_SCHEMA(NULL, table), sizeof(struct owner)
-
 static const struct dc_layer_kind kinds[] = {
-    {"conv", &dc_op_conv, KEYS(conv_fields, conv_keys), fill_conv},
-    {"depthwise_conv", &dc_op_conv, KEYS(depthwise_fields, conv_keys), fill_conv},
+    {"conv", &dc_op_conv, DC_SCHEMA(NULL, conv_fields), sizeof(struct conv_keys), fill_conv},
+    {"depthwise_conv", &dc_op_conv, DC_SCHEMA(NULL, depthwise_fields), sizeof(struct conv_keys),
+     fill_conv},
     {"max_pool",
      &dc_op_max_pool,
      {NULL, pool_fields, MAX_POOL_FIELDS},
      sizeof(struct pool_keys),
      fill_pool},
-    {"average_pool", &dc_op_average_pool, KEYS(pool_fields, pool_keys), fill_pool},
-    {"dense", &dc_op_dense, KEYS(dense_fields, dc_dense_attributes), NULL},
-    {"batch_norm", &dc_op_batch_norm, KEYS(batch_norm_fields, dc_batch_norm_attributes), NULL},
-    {"dropout", &dc_op_dropout, KEYS(dropout_fields, dc_dropout_attributes), NULL},
-    {"concat", &dc_op_concat, KEYS(concat_fields, dc_concat_attributes), NULL},
-    {"slice", &dc_op_slice, KEYS(slice_fields, dc_slice_attributes), NULL},
-    {"reshape", &dc_op_reshape, KEYS(reshape_fields, reshape_keys), fill_reshape},
-    {"pad", &dc_op_pad, KEYS(pad_fields, pad_keys), fill_pad},
+    {"average_pool", &dc_op_average_pool, DC_SCHEMA(NULL, pool_fields), sizeof(struct pool_keys),
+     fill_pool},
+    {"dense", &dc_op_dense, DC_SCHEMA(NULL, dense_fields), sizeof(struct dc_dense_attributes),
+     NULL},
+    {"batch_norm", &dc_op_batch_norm, DC_SCHEMA(NULL, batch_norm_fields),
+     sizeof(struct dc_batch_norm_attributes), NULL},
+    {"dropout", &dc_op_dropout, DC_SCHEMA(NULL, dropout_fields),
+     sizeof(struct dc_dropout_attributes), NULL},
+    {"concat", &dc_op_concat, DC_SCHEMA(NULL, concat_fields), sizeof(struct dc_concat_attributes),
+     NULL},
+    {"slice", &dc_op_slice, DC_SCHEMA(NULL, slice_fields), sizeof(struct dc_slice_attributes),
+     NULL},
+    {"reshape", &dc_op_reshape, DC_SCHEMA(NULL, reshape_fields), sizeof(struct reshape_keys),
+     fill_reshape},
+    {"pad", &dc_op_pad, DC_SCHEMA(NULL, pad_fields), sizeof(struct pad_keys), fill_pad},
     {.name = "relu", .op = &dc_op_relu},
     {.name = "relu6", .op = &dc_op_relu6},
     {.name = "sigmoid", .op = &dc_op_sigmoid},
