@@ -138,10 +138,15 @@ enum dc_status dc_file_check_seal(const char *path, struct dc_error *error)
     int64_t size = 0;
     DC_TRY(dc_file_open(&file, &size, path, error));
     enum dc_status status = DC_OK;
-    if (size >= SEAL_BYTES)
+    // the mark first: a file of any size without it is not read
+    bool sealed = size >= SEAL_BYTES && fseeko(file, -SEAL_BYTES, SEEK_END) == 0 &&
+                  fread(have, 1, sizeof have, file) == sizeof have &&
+                  memcmp(have, seal_mark, sizeof seal_mark) == 0 &&
+                  fseeko(file, 0, SEEK_SET) == 0;
+    if (sealed)
         status = expected_seal(seal, file, path, (uint64_t)size - SEAL_BYTES, error);
-    if (status == DC_OK && (size < SEAL_BYTES || fread(have, 1, sizeof have, file) != sizeof have ||
-                            memcmp(have, seal, sizeof have) != 0))
+    sealed = sealed && status == DC_OK && memcmp(have, seal, sizeof have) == 0;
+    if (status == DC_OK && !sealed)
         status = dc_fail(error, DC_ERR_DATA, "%s: its bytes are not those that were written", path);
     fclose(file);
     return status;

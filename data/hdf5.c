@@ -14,12 +14,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/bounds.h"
 #include "core/file.h"
 #include "core/h5.h"
 #include "data/convert.h"
 #include "data/kinds.h"
 
 enum { BLOCK_BYTES = 64 * 1024 };
+enum {
+    LABEL_BYTES = sizeof(int64_t) + sizeof(int32_t)
+};  // of memory: as the file may hold it, as read
 static const int64_t default_limit = 512 * 1024 * 1024;
 
 struct stream {
@@ -115,24 +119,38 @@ static enum dc_status describe_inputs(struct stream *stream, const char *path,
     return DC_OK;
 }
 
-static enum dc_status read_labels(int32_t **labels, int64_t *count, const struct dc_h5 *file,
-                                  const char *name, struct dc_arena *arena, struct dc_error *error)
+// rows: how many there must be; 0: as many as there are.
+static enum dc_status read_labels(int32_t **labels, int64_t *count, const struct stream *stream,
+                                  const struct dc_source_spec *spec, const char *name, int64_t rows,
+                                  struct dc_error *error)
 {
+    const struct dc_h5 *file = stream->file;
     enum dc_dtype dtype = DC_I32;
     struct dc_shape shape = {.rank = -1};
     char text[DC_SHAPE_TEXT];
     struct dc_error reason;
     const enum dc_status status = dc_h5_describe(file, name, &dtype, &shape, &reason);
     if (status != DC_OK && shape.rank != 1)  // 64-bit integers have no dtype, but a shape
-        return dc_fail(error, status, "%s", reason.message);
+        return dc_fail(error, status, "%s: %s", spec->path, reason.message);
     if (shape.rank != 1 || dtype == DC_F32 || dtype == DC_F64)
-        return dc_fail(error, DC_ERR_DATA, "array '%s' must be [n] of integers, not %s%s", name,
-                       dc_shape_text(text, &shape), shape.rank == 1 ? " of floats" : "");
+        return dc_fail(error, DC_ERR_DATA, "%s: array '%s' must be [n] of integers, not %s%s",
+                       spec->path, name, dc_shape_text(text, &shape),
+                       shape.rank == 1 ? " of floats" : "");
     *count = shape.dims[0];
-    *labels = DC_NEW(arena, int32_t, *count, error);
+    if (rows && *count != rows)
+        return dc_fail(error, DC_ERR_DATA, "%s: array '%s' has %" PRId64 " rows, '%s' has %" PRId64,
+                       spec->path, name, *count, stream->inputs, rows);
+    if (*count > INT64_MAX / LABEL_BYTES)
+        return dc_fail(error, DC_ERR_DATA, "%s: array '%s' has %" PRId64 " rows", spec->path, name,
+                       *count);
+    DC_TRY(dc_want_memory(spec->path, name, *count * LABEL_BYTES, spec->memory, error));
+    DC_TRY(dc_check_stop(spec->stop, error));
+    *labels = DC_NEW(stream->arena, int32_t, *count, error);
     if (!*labels)
         return DC_ERR_MEMORY;
-    return dc_h5_read(file, name, &(struct dc_tensor){*labels, DC_I32, shape}, error);
+    DC_TRY_IN(dc_h5_read(file, name, &(struct dc_tensor){*labels, DC_I32, shape}, error), error,
+              "%s", spec->path);
+    return DC_OK;
 }
 
 static enum dc_status find_classes(struct stream *stream, const struct dc_source_spec *spec,
@@ -156,9 +174,7 @@ static enum dc_status find_classes(struct stream *stream, const struct dc_source
     int64_t train_count = count;
     int32_t *train = NULL;
     if (dc__is_test(spec) && dc_h5_has(stream->file, "train/labels")) {
-        DC_TRY_IN(
-            read_labels(&train, &train_count, stream->file, "train/labels", stream->arena, error),
-            error, "%s", spec->path);
+        DC_TRY(read_labels(&train, &train_count, stream, spec, "train/labels", 0, error));
         labels = train;
     }
     return dc__count_classes(&source->classes, labels, train_count, spec->path, error);
@@ -175,11 +191,7 @@ static enum dc_status load_labels(struct stream *stream, const struct dc_source_
         return DC_ERR_MEMORY;
     if (!dc_h5_has(stream->file, name))
         return DC_OK;
-    DC_TRY_IN(read_labels(&labels, &count, stream->file, name, stream->arena, error), error, "%s",
-              spec->path);
-    if (count != source->count)
-        return dc_fail(error, DC_ERR_DATA, "%s: array '%s' has %" PRId64 " rows, '%s' has %" PRId64,
-                       spec->path, name, count, stream->inputs, source->count);
+    DC_TRY(read_labels(&labels, &count, stream, spec, name, source->count, error));
     DC_TRY(find_classes(stream, spec, labels, count, error));
     DC_TRY(dc__check_labels(labels, count, source->classes, spec->path, error));
     source->labels = labels;

@@ -11,6 +11,7 @@
 
 enum { TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS };  // of the kind's files
 enum { RANK_MAX = 3, HEADER_MAX = 4 + 4 * RANK_MAX };
+enum { LABEL_BYTES = 1 + 2 * sizeof(int32_t) };  // of memory: as read, as a number, as the source's
 
 // A file whose header is read; the values come next.
 struct idx {
@@ -18,6 +19,7 @@ struct idx {
     const char *path;
     struct dc_shape shape;
     int64_t record, bytes;  // of one record, of all
+    const volatile sig_atomic_t *stop;
 };
 
 static int64_t big_endian(const uint8_t *p)
@@ -54,7 +56,9 @@ static enum dc_status check_size(struct idx *idx, int64_t header, int64_t limit,
     if (left >= 0 && left != idx->bytes)
         return fail_size(idx, left, error);
     dc_packed_expect(idx->packed, header + idx->bytes);
-    return dc_want_memory(idx->path, "its header", idx->bytes, limit, error);
+    return dc_want_memory(idx->path, "its header",
+                          idx->shape.rank == 1 ? idx->bytes * LABEL_BYTES : idx->bytes, limit,
+                          error);
 }
 
 static enum dc_status open_idx(struct idx *idx, const struct dc_source_spec *spec, const char *base,
@@ -62,6 +66,7 @@ static enum dc_status open_idx(struct idx *idx, const struct dc_source_spec *spe
 {
     uint8_t bytes[HEADER_MAX];
     size_t got = 0;
+    idx->stop = spec->stop;
     DC_TRY(dc__open_packed(&idx->packed, &idx->path, spec->path, base, arena, error));
     const size_t header = 4 + 4 * (size_t)rank;
     DC_TRY(dc_packed_read(idx->packed, bytes, header, &got, error));
@@ -82,11 +87,19 @@ static enum dc_status open_idx(struct idx *idx, const struct dc_source_spec *spe
 // All values, [bytes], and that nothing follows them.
 static enum dc_status read_values(uint8_t *values, const struct idx *idx, struct dc_error *error)
 {
-    size_t got = 0, more = 0;
+    enum { PART = 1 << 20 };
+    size_t more = 0;
     uint8_t next;
-    DC_TRY(dc_packed_read(idx->packed, values, (size_t)idx->bytes, &got, error));
-    if ((int64_t)got < idx->bytes)
-        return fail_size(idx, (int64_t)got, error);
+    for (int64_t at = 0; at < idx->bytes;) {
+        size_t got = 0;
+        const int64_t left = idx->bytes - at;
+        DC_TRY(dc_check_stop(idx->stop, error));
+        DC_TRY(dc_packed_read(idx->packed, values + at, left < PART ? (size_t)left : PART, &got,
+                              error));
+        if (got == 0)
+            return fail_size(idx, at, error);
+        at += (int64_t)got;
+    }
     DC_TRY(dc_packed_read(idx->packed, &next, 1, &more, error));
     return more ? dc_fail(error, DC_ERR_DATA,
                           "%s: byte 4: the header says %" PRId64 " records of %" PRId64
@@ -95,36 +108,19 @@ static enum dc_status read_values(uint8_t *values, const struct idx *idx, struct
                 : DC_OK;
 }
 
-static enum dc_status read_label_values(int32_t **labels, int64_t *count, struct idx *idx,
-                                        struct dc_arena *arena, struct dc_error *error)
+static enum dc_status read_labels(int32_t **labels, struct idx *idx, struct dc_arena *arena,
+                                  struct dc_error *error)
 {
-    *count = idx->shape.dims[0];
-    *labels = NULL;
-    uint8_t *values = malloc((size_t)*count);  // not touched beyond what the file really holds
+    uint8_t *values = malloc((size_t)idx->bytes);  // not touched beyond what the file really holds
     if (!values)
         return dc_fail(error, DC_ERR_MEMORY, "%s: no memory for %" PRId64 " labels", idx->path,
-                       *count);
+                       idx->bytes);
     enum dc_status status = read_values(values, idx, error);
-    if (status == DC_OK && !(*labels = DC_NEW(arena, int32_t, *count, error)))
+    if (status == DC_OK && !(*labels = DC_NEW(arena, int32_t, idx->bytes, error)))
         status = DC_ERR_MEMORY;
-    for (int64_t i = 0; status == DC_OK && i < *count; i++)
+    for (int64_t i = 0; status == DC_OK && i < idx->bytes; i++)
         (*labels)[i] = values[i];
     free(values);
-    return status;
-}
-
-// path: the file's name, for messages.
-static enum dc_status read_labels(int32_t **labels, int64_t *count, const char **path,
-                                  const struct dc_source_spec *spec, bool test,
-                                  struct dc_arena *arena, struct dc_error *error)
-{
-    struct idx idx = {0};
-    enum dc_status status = open_idx(
-        &idx, spec, dc__source_idx.files[test ? TEST_LABELS : TRAIN_LABELS], 1, arena, error);
-    if (status == DC_OK)
-        status = read_label_values(labels, count, &idx, arena, error);
-    *path = idx.path;
-    dc_packed_close(idx.packed);
     return status;
 }
 
@@ -136,45 +132,54 @@ static enum dc_status find_classes(struct dc__memory *memory, const struct dc_so
     DC_TRY(dc__class_file(source, spec, "classes.txt", memory->arena, error));
     if (source->classes)
         return DC_OK;
+    struct idx idx = {0};
     int32_t *labels = NULL;
-    int64_t count = 0;
-    const char *path = NULL;
     const bool train = dc__find_packed(spec->path, dc__source_idx.files[TRAIN_LABELS], scratch,
                                        error) != NULL;
-    DC_TRY(read_labels(&labels, &count, &path, spec, !train, scratch, error));
-    return dc__count_classes(&source->classes, labels, count, path, error);
+    enum dc_status status = open_idx(
+        &idx, spec, dc__source_idx.files[train ? TRAIN_LABELS : TEST_LABELS], 1, scratch, error);
+    if (status == DC_OK)
+        status = read_labels(&labels, &idx, scratch, error);
+    if (status == DC_OK)
+        status = dc__count_classes(&source->classes, labels, idx.bytes, idx.path, error);
+    dc_packed_close(idx.packed);
+    return status;
 }
 
-static enum dc_status read_images(struct dc__memory *memory, struct idx *images,
-                                  const struct dc_source_spec *spec, int64_t labels,
-                                  const char *labels_path, struct dc_arena *scratch,
+// Both headers are read, and they agree.
+static enum dc_status load_values(struct dc__memory *memory, const struct dc_source_spec *spec,
+                                  struct idx *images, struct idx *idx, struct dc_arena *scratch,
                                   struct dc_error *error)
 {
-    const char *base = dc__source_idx.files[dc__is_test(spec) ? TEST_IMAGES : TRAIN_IMAGES];
-    DC_TRY(open_idx(images, spec, base, 3, scratch, error));
-    const int64_t count = images->shape.dims[0];
-    if (labels != count)
-        return dc_fail(error, DC_ERR_DATA, "%s: %" PRId64 " labels, but %s has %" PRId64 " images",
-                       labels_path, labels, images->path, count);
+    int32_t *labels = NULL;
+    DC_TRY(read_labels(&labels, idx, scratch, error));
+    DC_TRY(find_classes(memory, spec, scratch, error));
+    DC_TRY(dc__check_labels(labels, idx->bytes, memory->source.classes, idx->path, error));
     memory->source.sample = DC_SHAPE(images->shape.dims[1], images->shape.dims[2], 1);
-    DC_TRY(dc__memory_resize(memory, count, error));
+    DC_TRY(dc__memory_resize(memory, idx->bytes, error));
+    memcpy(memory->labels, labels, (size_t)idx->bytes * sizeof *labels);
     return read_values(memory->values, images, error);
 }
 
 static enum dc_status load_with(struct dc__memory *memory, const struct dc_source_spec *spec,
                                 struct dc_arena *scratch, struct dc_error *error)
 {
-    struct idx images = {0};
-    int32_t *labels = NULL;
-    int64_t count = 0;
-    const char *path = NULL;
-    DC_TRY(read_labels(&labels, &count, &path, spec, dc__is_test(spec), scratch, error));
-    DC_TRY(find_classes(memory, spec, scratch, error));
-    DC_TRY(dc__check_labels(labels, count, memory->source.classes, path, error));
-    const enum dc_status status = read_images(memory, &images, spec, count, path, scratch, error);
-    dc_packed_close(images.packed);
+    const char *const *files = dc__source_idx.files;
+    const bool test = dc__is_test(spec);
+    struct idx images = {0}, labels = {0};
+    enum dc_status status = open_idx(&labels, spec, files[test ? TEST_LABELS : TRAIN_LABELS], 1,
+                                     scratch, error);
     if (status == DC_OK)
-        memcpy(memory->labels, labels, (size_t)count * sizeof *labels);
+        status = open_idx(&images, spec, files[test ? TEST_IMAGES : TRAIN_IMAGES], 3, scratch,
+                          error);
+    if (status == DC_OK && labels.bytes != images.shape.dims[0])
+        status = dc_fail(error, DC_ERR_DATA,
+                         "%s: %" PRId64 " labels, but %s has %" PRId64 " images", labels.path,
+                         labels.bytes, images.path, images.shape.dims[0]);
+    if (status == DC_OK)
+        status = load_values(memory, spec, &images, &labels, scratch, error);
+    dc_packed_close(images.packed);
+    dc_packed_close(labels.packed);
     return status;
 }
 

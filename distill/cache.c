@@ -280,15 +280,14 @@ static void lay_out(struct dc_cache *cache)
     cache->array_count = n;
 }
 
-// A cache begins in a folder of its own: what else lies there is not Decant's. Other processes may
-// begin the same cache at the same time.
-static enum dc_status begin_folder(const char *folder, const char *manifest, struct dc_arena *arena,
-                                   struct dc_error *error)
+enum dc_status dc_cache_may_begin(const char *folder, struct dc_arena *arena,
+                                  struct dc_error *error)
 {
     static const char *const names[] = {"manifest.json", NULL};
     bool empty = false;
     const char *inside = dc_arena_printf(arena, error, "%s/.", folder);  // of a link, too
-    if (!inside)
+    const char *manifest = dc_arena_printf(arena, error, "%s/manifest.json", folder);
+    if (!inside || !manifest)
         return DC_ERR_MEMORY;
     if (!folder[0])
         return dc_fail(error, DC_ERR_CONFIG, "the cache's path is empty");
@@ -298,6 +297,13 @@ static enum dc_status begin_folder(const char *folder, const char *manifest, str
                        "%s is neither a soft-target cache nor empty, so nothing is written there; "
                        "name another folder",
                        folder);
+    return DC_OK;
+}
+
+static enum dc_status begin_folder(const char *folder, struct dc_arena *arena,
+                                   struct dc_error *error)
+{
+    DC_TRY(dc_cache_may_begin(folder, arena, error));
     return dc_make_directory(folder, error);
 }
 
@@ -321,7 +327,7 @@ static enum dc_status open_folder(struct dc_cache *cache, const char *folder, bo
     cache->identity = hash_of(identity);
     cache->isa = dc_isa_name(spec->isa);
     if (status == DC_OK && !dc_file_exists(path)) {
-        status = make ? begin_folder(folder, path, cache->arena, error)
+        status = make ? begin_folder(folder, cache->arena, error)
                       : dc_fail(error, DC_ERR_DATA,
                                 "%s: no soft-target cache; decant teach makes "
                                 "it",

@@ -58,6 +58,9 @@ struct dc_cache_spec {
 
 struct dc_cache;
 
+// A cache may be kept in `folder`: nothing is there, or nothing but a cache; else an error.
+DC_MUST_USE enum dc_status dc_cache_may_begin(const char *folder, struct dc_arena *arena,
+                                              struct dc_error *error);
 // Opens a folder, or begins one where there is no manifest yet and `make` is set. A manifest that
 // differs from the spec is DC_ERR_CONFIG and names both values; views and static refuse mixing, and
 // views an augmentation without a count. isa is recorded and not compared (dc_cache_isa).

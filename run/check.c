@@ -1,6 +1,7 @@
 // Owns what is known of an experiment from shapes alone: networks are built, quantized and lowered
 // with weights that mean nothing. What is refused here would be refused after hours of training.
 
+#include "distill/cache.h"
 #include "qat/calibrate.h"
 #include "qat/fold.h"
 #include "qat/imodel.h"
@@ -107,6 +108,28 @@ static enum dc_status check_integers(json_t *entry, struct dc_experiment *experi
     return status;
 }
 
+// Where the teachers' outputs are to lie: each of several in a folder of its own.
+static enum dc_status check_cache(struct dc_experiment *experiment, const struct dc_stage *stage,
+                                  struct dc_error *error)
+{
+    const struct dc_distill_spec *distill = &stage->distill;
+    const char *folder = distill->cache.path;
+    enum dc_status status = DC_OK;
+    if (!stage->distills || !distill->caches)
+        return DC_OK;
+    if (distill->teachers.count == 0)
+        status = dc_cache_may_begin(folder, experiment->arena, error);
+    for (int i = 0; status == DC_OK && i < distill->teachers.count; i++) {
+        const char *one = dc_arena_printf(experiment->arena, error, "%s/%s", folder,
+                                          distill->teachers.items[i].name);
+        status = one ? dc_cache_may_begin(one, experiment->arena, error) : DC_ERR_MEMORY;
+    }
+    return status == DC_OK
+               ? DC_OK
+               : dc_context_yaml(status, error, dc_stage_place(stage, "distill", "cache"),
+                                 "stage '%s'", stage->name);
+}
+
 static enum dc_status check_stage(json_t *entry, struct wanted *wanted,
                                   struct dc_experiment *experiment, const struct dc_stage *stage,
                                   struct dc_stage_network *network,
@@ -118,6 +141,7 @@ static enum dc_status check_stage(json_t *entry, struct wanted *wanted,
     DC_TRY(check_sample(wanted, stage, network, error));
     DC_TRY(check_classes(wanted, experiment, stage, network, error));
     DC_TRY(dc_stage_sources(&sources, teachers, experiment, stage, error));
+    DC_TRY(check_cache(experiment, stage, error));
     if (stage->trains)
         DC_TRY(dc_training_graph_create(&training, network, stage, &sources, error));
     dc_training_graph_free(&training);

@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/random.h"
+#include "export/bundle.h"
 #include "run/report.h"
 #include "run/run_internal.h"
 
@@ -46,6 +47,15 @@ static enum dc_status stage_hash_text(char text[32], struct dc_run *run,
     return DC_OK;
 }
 
+// What the results say of a bundle is said of these files only: a damaged one is written again.
+static bool bundle_is_whole(const char *path)
+{
+    struct dc_imodel *model = NULL;
+    const bool whole = dc_bundle_read(&model, NULL, path, NULL) == DC_OK;
+    dc_imodel_free(model);
+    return whole;
+}
+
 bool dc_run_stage_done(struct dc_run *run, const struct dc_stage *stage)
 {
     char hash[32];
@@ -53,10 +63,10 @@ bool dc_run_stage_done(struct dc_run *run, const struct dc_stage *stage)
     const char *there = json_string_value(json_object_get(done, "config_hash"));
     if (!there || stage_hash_text(hash, run, stage, NULL) != DC_OK || strcmp(there, hash) != 0)
         return false;
-    char *path = stage->exports ? dc_arena_printf(run->arena, NULL, "%s/bundle/%s/manifest.json",
-                                                  run->directory, stage->name)
+    char *path = stage->exports ? dc_arena_printf(run->arena, NULL, "%s/bundle/%s", run->directory,
+                                                  stage->name)
                                 : dc_run_weights_path(run, stage, NULL);
-    return path && dc_file_exists(path);
+    return path && (stage->exports ? bundle_is_whole(path) : dc_file_exists(path));
 }
 
 // Of all that the results say, as text: the same in memory and read back.
@@ -194,6 +204,25 @@ static enum dc_status read_resolved(struct dc_run *run, struct dc_error *error)
     return dc_experiment_read(&run->experiment, resolved, NULL, 0, error);
 }
 
+// A run cannot be its own cache.
+static enum dc_status check_caches(const struct dc_run *run, struct dc_error *error)
+{
+    char *directory = NULL, *cache = NULL;
+    DC_TRY(dc_path_absolute(&directory, run->directory, NULL, run->arena, error));
+    for (int i = 0; i < run->experiment->stage_count; i++) {
+        const struct dc_stage *stage = &run->experiment->stages[i];
+        if (!stage->distills || !stage->distill.caches)
+            continue;
+        DC_TRY(dc_path_absolute(&cache, stage->distill.cache.path, NULL, run->arena, error));
+        if (strcmp(directory, cache) == 0)
+            return dc_fail_yaml(error, dc_stage_place(stage, "distill", "cache"),
+                                "stage '%s': the cache would lie in the run's own directory %s; "
+                                "name a folder in it, or another",
+                                stage->name, run->directory);
+    }
+    return DC_OK;
+}
+
 static enum dc_status read_experiment(struct dc_run *run, const struct dc_run_options *options,
                                       struct dc_error *error)
 {
@@ -204,7 +233,7 @@ static enum dc_status read_experiment(struct dc_run *run, const struct dc_run_op
     json_decref(report);
     if (!run->directory)
         run->directory = dc_arena_printf(run->arena, error, "runs/%s", run->experiment->name);
-    return run->directory ? DC_OK : DC_ERR_MEMORY;
+    return run->directory ? check_caches(run, error) : DC_ERR_MEMORY;
 }
 
 static enum dc_status open_run(struct dc_run *run, const struct dc_run_options *options,

@@ -160,6 +160,16 @@ static void what_is_no_file_is_refused(void **state)
     }
 }
 
+// A tebibyte, of which nothing is stored: hashing it would take an hour.
+static void what_has_no_seal_is_not_read(void **state)
+{
+    (void)state;
+    pack("truncate -s 1T huge");
+    assert_int_equal(dc_file_check_seal(test_path("huge"), &error), DC_ERR_DATA);
+    assert_non_null(strstr(error.message, "huge: its bytes are not those that were written"));
+    pack("rm huge");
+}
+
 static void json_is_bounded(void **state)
 {
     (void)state;
@@ -261,6 +271,7 @@ int main(void)
         cmocka_unit_test(packed_files_are_told_by_their_first_bytes),
         cmocka_unit_test(damaged_files_are_refused),
         cmocka_unit_test(what_is_no_file_is_refused),
+        cmocka_unit_test(what_has_no_seal_is_not_read),
         cmocka_unit_test(json_is_bounded),
         cmocka_unit_test(written_files_appear_whole_or_not_at_all),
         cmocka_unit_test(paths_follow_variables_and_their_file),

@@ -50,30 +50,36 @@ static void pack(const char *maker, const char *packer, const char *name)
 
 #define ZEROS(count) "head -c " count " /dev/zero"
 
+#define TEN           "\\0\\0\\0\\12"
+#define MANY          "\\0\\377\\377\\377"
+#define LABELS(count) "printf '\\0\\0\\10\\1" count "'; "
+
 static void idx_decodes_what_its_header_declares(void **state)
 {
     (void)state;
     static const struct {
-        const char *maker, *packer, *ending, *words;
+        const char *count, *maker, *packer, *ending, *words;
     } cases[] = {
-        {"printf '\\0\\0\\10\\1\\0\\0\\0\\12'; " ZEROS("20M"), "gzip -1", "gz",
+        {TEN, LABELS(TEN) ZEROS("20M"), "gzip -1", "gz",
          "says 10 records of 1 bytes, but more bytes follow them"},
-        {"printf '\\0\\0\\10\\1\\0\\0\\0\\12'; " ZEROS("20M"), "xz -0", "xz",
+        {TEN, LABELS(TEN) ZEROS("20M"), "xz -0", "xz",
          "says 10 records of 1 bytes, but more bytes follow them"},
-        {"printf '\\0\\0\\10\\1\\0\\0\\0\\12'; " ZEROS("11"), "gzip", "gz", "more bytes follow"},
-        {"printf '\\0\\0\\10\\1\\0\\0\\0\\12'; " ZEROS("9"), "gzip", "gz",
+        {TEN, LABELS(TEN) ZEROS("11"), "gzip", "gz", "more bytes follow"},
+        {TEN, LABELS(TEN) ZEROS("9"), "gzip", "gz",
          "says 10 records of 1 bytes, but the file's size allows 9"},
-        {"printf '\\0\\0\\10\\1\\177\\377\\377\\377'; " ZEROS("9"), "xz", "xz",
-         "says 2147483647 records of 1 bytes"},
-        {"printf '\\0\\0\\10\\1\\0\\0'", "gzip", "gz", "6 bytes are too few"},
-        {"printf '\\0\\0\\10\\1\\0\\0\\0\\12'; " ZEROS("10"), "xz --lzma2=dict=1536MiB", "xz",
-         "its dictionary needs"},
+        {MANY, LABELS(MANY) ZEROS("9"), "xz", "xz", "says 16777215 records of 1 bytes"},
+        {TEN, LABELS(MANY), "xz", "xz", "16777215 labels, but"},  // seen before one is read
+        {TEN, "printf '\\0\\0\\10\\1\\0\\0'", "gzip", "gz", "6 bytes are too few"},
+        {TEN, LABELS(TEN) ZEROS("10"), "xz --lzma2=dict=1536MiB", "xz", "its dictionary needs"},
     };
     in_folder("idx", "idx");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char name[64];
+        char name[64], images[128];
         snprintf(name, sizeof name, "train-labels-idx1-ubyte.%s", cases[i].ending);
         pack(cases[i].maker, cases[i].packer, name);
+        snprintf(images, sizeof images, "printf '\\0\\0\\10\\3%s\\0\\0\\0\\1\\0\\0\\0\\1'",
+                 cases[i].count);
+        pack(images, "xz", "train-images-idx3-ubyte.xz");
         check_refused(cases[i].words);
         remove(test_path(strcmp(cases[i].ending, "gz") ? "idx/train-labels-idx1-ubyte.xz"
                                                        : "idx/train-labels-idx1-ubyte.gz"));
@@ -91,6 +97,10 @@ static void what_is_declared_is_held_against_the_limit(void **state)
     struct dc_source *source = NULL;
     assert_int_equal(dc_source_open(&source, &spec, &error), DC_OK);
     dc_source_free(source);
+    test_write_idx_folder(test_path("labels"), 12, 6, 1, 1, 5, true);
+    in_folder("idx", "labels");
+    spec.memory = 107;  // a label needs 9 bytes of memory
+    check_refused("its header declares 108 bytes, more than the 107 that limits.memory allows");
 }
 
 static void cifar_is_bounded_by_its_file(void **state)

@@ -86,6 +86,9 @@ static void memory_and_stream_agree(void **state)
     dc_source_free(memory);
     dc_source_free(stream);
     dc_source_free(test);
+    spec.memory = 12 * COUNT - 1;  // streaming needs little, the labels are held
+    assert_int_equal(dc_source_open(&memory, &spec, &error), DC_ERR_DATA);
+    assert_non_null(strstr(error.message, "limits.memory"));
 }
 
 static void *read_everything(void *arg)

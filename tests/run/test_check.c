@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "core/file.h"
 #include "tests/core/helper_folder.h"
 #include "tests/run/helper_experiment.h"
 #include "tests/run/helper_process.h"
@@ -157,6 +158,17 @@ static const struct check_case cases[] = {
      {"stages.student.distill.losses=[hint: {student: [stem_relu, pool], teacher: pool}]"},
      2,
      {"error:", "as many layers of the student as of the teacher, not 2 and 1"}},
+    // soft-target caches
+    {"a cache in a file",
+     {"stages.student.distill.cache={path: other.yaml}"},
+     2,
+     {"stage 'student'", "other.yaml"}},
+    {"a cache among the user's files",
+     {"stages.student.distill.cache={path: .}"},
+     2,
+     {"error: stage 'student'", "is neither a soft-target cache nor empty"}},
+    {"a cache without a path", {"stages.student.distill.cache={path: ''}"}, 2, {"cache"}},
+    {"a cache to be made", {"stages.student.distill.cache={path: new}"}, 0, {NULL}},
     // integers
     {"a grouped convolution",
      {"stages.teacher.model=grouped.yaml", "stages.student.model=grouped.yaml",
@@ -195,6 +207,17 @@ static void nothing_is_said_of_what_works(void **state)
     run_check((const char *const[SETS]){NULL});
     assert_int_equal(outcome.exit_code, 0);
     assert_string_equal(outcome.err, "");
+}
+
+static void a_run_is_not_its_own_cache(void **state)
+{
+    (void)state;
+    const struct child here = {.folder = root};
+    DECANT(&outcome, &here, "run", "case.yaml", "--run", "itself", "--set",
+           "stages.student.distill.cache={path: itself}");
+    assert_outcome(&outcome, "a run as cache", 2,
+                   (const char *const[OUTCOME_WORDS]){"the cache would lie in the run's own"});
+    assert_false(dc_file_exists(test_path("itself")));
 }
 
 // A stage's cost as check counts it is that of the manifest, in every byte.
@@ -262,6 +285,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_check_says),
         cmocka_unit_test(nothing_is_said_of_what_works),
+        cmocka_unit_test(a_run_is_not_its_own_cache),
         cmocka_unit_test(budgets_have_one_measure),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -226,6 +226,29 @@ static void results_are_sealed(void **state)
     assert_outcome(&outcome, "results made anew", 0, none);
 }
 
+// A finished run with a damaged bundle proves nothing of it: the bundle is written and proven
+// again.
+static void a_damaged_bundle_is_not_done(void **state)
+{
+    (void)state;
+    static const char *const changes[] = {"truncate -s 3000 x/bundle/int8/model.h5",
+                                          "sed -i s/int8_t/int16_t/ x/bundle/int8/tiny.c",
+                                          "rm -r x/bundle/int8"};
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        shell("rm -rf x && cp -r done x");
+        shell(changes[i]);
+        DECANT(&outcome, &here, "run", "seals.yaml", "--run", "x");
+        assert_outcome(&outcome, changes[i], 0, none);
+        shell("diff -r done/bundle x/bundle");
+    }
+    shell("rm -rf x && cp -r done x && echo mine > x/bundle/int8/notes.txt");
+    shell("truncate -s 3000 x/bundle/int8/model.h5");
+    DECANT(&outcome, &here, "run", "seals.yaml", "--run", "x");
+    assert_outcome(&outcome, "with the user's notes", 2,
+                   (const char *const[OUTCOME_WORDS]){"notes.txt"});
+    shell("grep -q mine x/bundle/int8/notes.txt");
+}
+
 // tests/golden/version-0.1: its run is refused, its bundle proven with its C made anew.
 static void version_0_1(void **state)
 {
@@ -371,8 +394,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counters_are_sealed), cmocka_unit_test(parents_are_checked),
-        cmocka_unit_test(every_bit_counts),    cmocka_unit_test(results_are_sealed),
+        cmocka_unit_test(counters_are_sealed),
+        cmocka_unit_test(parents_are_checked),
+        cmocka_unit_test(every_bit_counts),
+        cmocka_unit_test(results_are_sealed),
+        cmocka_unit_test(a_damaged_bundle_is_not_done),
         cmocka_unit_test(version_0_1),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
