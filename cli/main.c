@@ -64,7 +64,7 @@ static void print_help(void)
     printf(
         "\n'decant VERB --help' tells more. Start with: decant run experiments/fashion-mnist.yaml\n"
         "Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 budget broken,\n"
-        "4 verification failed, 85 stopped with a checkpoint: start it again.\n");
+        "4 verification failed, 85 stopped by a signal: start it again and it goes on.\n");
 }
 
 static int unknown_verb(const char *text)

@@ -123,6 +123,21 @@ static void warn_of_late_terms(const struct dc_stage *stage, const struct dc_log
     }
 }
 
+// What shapes the loss on labels, in a stage that has none.
+static void warn_of_no_labels(const struct dc_stage *stage, const struct dc_log_sink *log)
+{
+    static const char *const keys[] = {"label_smoothing", "class_weights"};
+    for (int i = 0; i < stage->distill.losses.count; i++)
+        if (stage->distill.losses.items[i].kind == &dc_term_label)
+            return;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const struct dc_yaml *node = stated(stage, "train", keys[i]);
+        if (node && !is_default(node, "train", keys[i]))
+            warn(log, node, "stage '%s': '%s' has no effect, it works with loss 'label'",
+                 stage->name, keys[i]);
+    }
+}
+
 static void warn_of_training(const struct dc_stage *stage, const struct dc_log_sink *log)
 {
     const struct dc_train_config *train = &stage->train.config;
@@ -147,6 +162,23 @@ static void warn_of_training(const struct dc_stage *stage, const struct dc_log_s
                      milestones->items[i], epochs);
 }
 
+static void warn_of_late_quantization(const struct dc_stage *stage, const struct dc_log_sink *log)
+{
+    const struct dc_quantize_spec *q = &stage->quantize;
+    const struct {
+        const char *key;
+        int64_t epoch;
+    } keys[] = {{"freeze_observers_epoch", q->freeze_observers_epoch},
+                {"freeze_batch_norm_epoch", q->freeze_batch_norm_epoch}};
+    const int64_t epochs = stage->train.config.epochs;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (epochs > 0 && keys[i].epoch >= epochs)
+            warn(log, dc_stage_place(stage, "quantize", keys[i].key),
+                 "stage '%s': '%s' %lld lies behind the last of %lld epochs, counted from 0, and "
+                 "has no effect",
+                 stage->name, keys[i].key, (long long)keys[i].epoch, (long long)epochs);
+}
+
 void dc_experiment_warn(const struct dc_experiment *experiment, const struct dc_log_sink *log)
 {
     for (int i = 0; log->write && i < experiment->stage_count; i++) {
@@ -156,8 +188,12 @@ void dc_experiment_warn(const struct dc_experiment *experiment, const struct dc_
         warn_of_idle_keys(stage, log);
         if (stage->trains)
             warn_of_training(stage, log);
-        if (stage->trains && stage->distills)
+        if (stage->trains && stage->quantizes)
+            warn_of_late_quantization(stage, log);
+        if (stage->trains && stage->distills) {
             warn_of_late_terms(stage, log);
+            warn_of_no_labels(stage, log);
+        }
     }
 }
 
