@@ -9,15 +9,16 @@
 #include "train/losses.h"
 #include "train/row_loss.h"
 
-// Temperature^2 times the divergence; gradient: by z, before any factor but temperature.
-static double divergence(double *gradient, const float *student, const float *teacher, double t,
-                         int64_t classes)
+// The divergence of the student at t from the teacher at a temperature of its own, times t^2;
+// gradient: by z, before any factor but t.
+static double divergence(double *gradient, const float *student, double t, const float *teacher,
+                         double t_teacher, int64_t classes)
 {
     double p_student[DC_CLASSES_MAX], p_teacher[DC_CLASSES_MAX], sum = 0.0;
     const double log_student = dc_log_sum_exp(p_student, student, t, classes);
-    const double log_teacher = dc_log_sum_exp(p_teacher, teacher, t, classes);
+    const double log_teacher = dc_log_sum_exp(p_teacher, teacher, t_teacher, classes);
     for (int64_t c = 0; c < classes; c++) {
-        const double log_ratio = ((double)teacher[c] / t - log_teacher) -
+        const double log_ratio = ((double)teacher[c] / t_teacher - log_teacher) -
                                  ((double)student[c] / t - log_student);
         sum += p_teacher[c] * log_ratio;
         gradient[c] = t * (p_student[c] - p_teacher[c]);
@@ -25,19 +26,46 @@ static double divergence(double *gradient, const float *student, const float *te
     return t * t * sum;
 }
 
+static double weighted_divergence(const struct dc_loss_row *row, double t, double t_teacher,
+                                  double weight)
+{
+    double gradient[DC_CLASSES_MAX];
+    const double loss = divergence(gradient, row->in[0], t, row->in[1], t_teacher, row->values);
+    for (int64_t c = 0; c < row->values; c++)
+        row->gradient[c] = (float)(weight * gradient[c]);
+    return weight * loss;
+}
+
+static double temperature(const struct dc_loss_row *row)
+{
+    return (double)((const struct dc_kd_attributes *)row->attributes)->temperature;
+}
+
 static double kd_row(const struct dc_loss_row *row)
 {
-    const struct dc_kd_attributes *a = row->attributes;
-    double gradient[DC_CLASSES_MAX];
-    const double loss = divergence(gradient, row->in[0], row->in[1], (double)a->temperature,
-                                   row->values);
-    for (int64_t c = 0; c < row->values; c++)
-        row->gradient[c] = (float)gradient[c];
-    return loss;
+    return weighted_divergence(row, temperature(row), temperature(row), 1.0);
+}
+
+static double ttm_row(const struct dc_loss_row *row)
+{
+    return weighted_divergence(row, 1.0, temperature(row), 1.0);
+}
+
+// log of sum_c p_c^(1/T), p = softmax(z): lse(z / T) - lse(z) / T.
+static double wttm_row(const struct dc_loss_row *row)
+{
+    const double t = temperature(row);
+    const double whole = dc_log_sum_exp(NULL, row->in[1], 1.0, row->values) / t;
+    const double weight = dc_exp(dc_log_sum_exp(NULL, row->in[1], t, row->values) - whole);
+    return weighted_divergence(row, 1.0, t, weight);
 }
 
 DC_ROW_LOSS_FORWARD(kd, kd_row)
 DC_LOSS_OP(kd, 2, sizeof(struct dc_kd_attributes), dc_row_loss_infer, dc_row_loss_memory, NULL);
+DC_ROW_LOSS_FORWARD(ttm, ttm_row)
+DC_LOSS_OP(ttm, 2, sizeof(struct dc_kd_attributes), dc_row_loss_infer, dc_row_loss_memory, NULL);
+DC_ROW_LOSS_FORWARD(wttm, wttm_row)
+DC_LOSS_OP(wttm, 2, sizeof(struct dc_kd_attributes), dc_row_loss_infer, dc_row_loss_memory, NULL);
 
 static int64_t largest(const float *z, int64_t classes)
 {
@@ -117,14 +145,14 @@ static double standardize(float *u, bool *constant, const float *z, int64_t clas
 
 static double standardized_kd_row(const struct dc_loss_row *row)
 {
-    const struct dc_kd_attributes *a = row->attributes;
     const int64_t classes = row->values;
+    const double t = temperature(row);
     float student[DC_CLASSES_MAX], teacher[DC_CLASSES_MAX];
     double g[DC_CLASSES_MAX], mean = 0.0, along = 0.0;
     bool constant, ignored;
     standardize(teacher, &ignored, row->in[1], classes);
     const double divisor = standardize(student, &constant, row->in[0], classes);
-    const double loss = divergence(g, student, teacher, (double)a->temperature, classes);
+    const double loss = divergence(g, student, t, teacher, t, classes);
     for (int64_t c = 0; c < classes; c++) {
         mean += g[c] / (double)classes;
         along += constant ? 0.0 : g[c] * (double)student[c] / (double)(classes - 1);
@@ -177,6 +205,10 @@ const struct dc_term_kind dc_term_hard_label = {
              .maximum = 1e4,                                                                       \
              .help = "divides logits; where it is not stated, 1 of a stage that quantizes")
 
+#define FIXED_TEMPERATURE(owner, standard, help_)                                                  \
+    DC_FIELD(owner, "temperature", FLOAT, temperature, standard, .minimum = LEAST_TEMPERATURE,     \
+             .maximum = 1e4, .help = (help_))
+
 static const struct dc_field kd_keys[] = {TEMPERATURE(dc_kd_attributes, "4")};
 const struct dc_term_kind dc_term_kd = {
     .name = "kd",
@@ -187,9 +219,29 @@ const struct dc_term_kind dc_term_kd = {
     .temperature = offsetof(struct dc_kd_attributes, temperature),
     .quantized_at_1 = true};
 
+// The pairs of temperature and weight that the authors' README trains with; its exponent is 1/T.
+static const struct dc_field ttm_keys[] = {
+    FIXED_TEMPERATURE(dc_kd_attributes, "10", "divides the teacher's logits")};
+const struct dc_term_kind dc_term_ttm = {
+    .name = "ttm",
+    .weight = 45.0,
+    .op = &dc_op_ttm,
+    .keys = DC_SCHEMA(NULL, ttm_keys),
+    .bytes = sizeof(struct dc_kd_attributes),
+    .temperature = offsetof(struct dc_kd_attributes, temperature)};
+
+static const struct dc_field wttm_keys[] = {
+    FIXED_TEMPERATURE(dc_kd_attributes, "5", "divides the teacher's logits")};
+const struct dc_term_kind dc_term_wttm = {
+    .name = "wttm",
+    .weight = 4.0,
+    .op = &dc_op_wttm,
+    .keys = DC_SCHEMA(NULL, wttm_keys),
+    .bytes = sizeof(struct dc_kd_attributes),
+    .temperature = offsetof(struct dc_kd_attributes, temperature)};
+
 static const struct dc_field standardized_kd_keys[] = {
-    DC_FIELD(dc_kd_attributes, "temperature", FLOAT, temperature, "2", .minimum = LEAST_TEMPERATURE,
-             .maximum = 1e4, .help = "divides standardized logits")};
+    FIXED_TEMPERATURE(dc_kd_attributes, "2", "divides standardized logits")};
 const struct dc_term_kind dc_term_standardized_kd = {
     .name = "standardized_kd",
     .weight = 9.0,
@@ -215,8 +267,7 @@ const struct dc_term_kind dc_term_dkd = {
     .quantized_at_1 = true};
 
 static const struct dc_field bce_keys[] = {
-    DC_FIELD(dc_binary_cross_entropy_attributes, "temperature", FLOAT, temperature, "1",
-             .minimum = LEAST_TEMPERATURE, .maximum = 1e4, .help = "divides the teacher's logits")};
+    FIXED_TEMPERATURE(dc_binary_cross_entropy_attributes, "1", "divides the teacher's logits")};
 const struct dc_term_kind dc_term_bce = {
     .name = "bce",
     .weight = 1.0,

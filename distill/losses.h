@@ -41,6 +41,12 @@ struct dc_kd_attributes {
     float temperature;  // T > 0
 };
 
+// Zheng and Yang, arXiv:2402.11148: the temperature is the teacher's alone, and no factor T^2.
+//   ttm:   L = 1/B sum_b KL(p_t || q), q = softmax(z_s)
+//   wttm:  each row times sum_c softmax(z_t)_c^(1/T), more where the teacher is less sure: their
+//          weight U_gamma, gamma = 1/T.
+// Formulae are the authors' program's (distiller_zoo/ttm.py, wttm.py), whose exponent is 1/T.
+
 // Zhao et al., arXiv:2203.08679. Inputs (student, teacher, targets); y: the largest target (of a
 // mixed sample, the class of its larger share). b = p[y]; q_i = p_i / (1 - b) for i != y:
 //   L = T^2 / B * sum_b (alpha TCKD + beta NCKD)
@@ -69,10 +75,12 @@ struct dc_dist_attributes {
     float beta, gamma, tau;
 };
 
-extern const struct dc_term_kind dc_term_label, dc_term_kd, dc_term_dkd, dc_term_standardized_kd,
-    dc_term_dist, dc_term_hard_label, dc_term_bce;
+extern const struct dc_term_kind dc_term_label, dc_term_kd, dc_term_ttm, dc_term_wttm, dc_term_dkd,
+    dc_term_standardized_kd, dc_term_dist, dc_term_hard_label, dc_term_bce;
 
 extern const struct dc_op dc_op_kd;               // struct dc_kd_attributes
+extern const struct dc_op dc_op_ttm;              // struct dc_kd_attributes
+extern const struct dc_op dc_op_wttm;             // struct dc_kd_attributes
 extern const struct dc_op dc_op_dkd;              // struct dc_dkd_attributes
 extern const struct dc_op dc_op_standardized_kd;  // struct dc_kd_attributes
 extern const struct dc_op dc_op_hard_label;

@@ -27,6 +27,10 @@ static const struct kind {
 } kinds[] = {
     {&dc_op_kd, OF(kd, 4.0f), 2, false},
     {&dc_op_kd, OF(kd, 1.0f), 2, false},
+    {&dc_op_ttm, OF(kd, 10.0f), 2, false},
+    {&dc_op_ttm, OF(kd, 0.25f), 2, false},
+    {&dc_op_wttm, OF(kd, 5.0f), 2, false},
+    {&dc_op_wttm, OF(kd, 0.25f), 2, false},
     {&dc_op_dkd, OF(dkd, 1.0f, 8.0f, 4.0f), 3, false},
     {&dc_op_dkd, OF(dkd, 1.0f, 8.0f, 1.0f), 3, false},
     {&dc_op_standardized_kd, OF(kd, 2.0f), 2, false},
@@ -115,7 +119,7 @@ static void large_constant_and_zero_values(void **state)
 static void standardized_logits_have_a_floor(void **state)
 {
     (void)state;
-    struct term t = make(&kinds[4], 4, 10);
+    struct term t = make(&kinds[8], 4, 10);
     fill(0, 40, 0.0f, 0.0f);
     term_must_run(&t, ctx, "constant logits");
     assert_true(t.norm < 2.0 / DC_STANDARD_DEVIATION_FLOOR);
@@ -176,7 +180,7 @@ static void not_finite_is_an_error(void **state)
             }
         }
     }
-    struct term alone = make(&kinds[11], 1, 7);
+    struct term alone = make(&kinds[15], 1, 7);
     in[0][2] = NAN;
     assert_int_equal(term_run(&alone, ctx), DC_ERR_NUMERIC);
 }

@@ -88,6 +88,8 @@ static void assert_value(double have, const char *group)
 static const struct dc_op *op_of(const char *group)
 {
     static const struct dc_op *const ops[] = {&dc_op_kd,
+                                              &dc_op_ttm,
+                                              &dc_op_wttm,
                                               &dc_op_dkd,
                                               &dc_op_standardized_kd,
                                               &dc_op_dist,
@@ -141,7 +143,7 @@ static void every_loss(void **state)
         check_case(name);
         count++;
     }
-    assert_int_equal(count, 29);
+    assert_int_equal(count, 33);
 }
 
 // Five entries, of which the last alone is of another class: every negative is it.

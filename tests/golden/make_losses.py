@@ -34,6 +34,23 @@ def kd(s, t, y, a):
     return hinton(s, t, a[0])
 
 
+def ttm_rows(s, t, temperature):
+    """As the authors' program: a power of the teacher's probabilities, and the sum it is over."""
+    power = torch.pow(torch.softmax(t, 1), 1 / temperature)
+    total = power.sum(1)
+    p = power / total.unsqueeze(1)
+    return F.kl_div(F.log_softmax(s, 1), p, reduction="none").sum(1), total
+
+
+def ttm(s, t, y, a):
+    return ttm_rows(s, t, a[0])[0].mean()
+
+
+def wttm(s, t, y, a):
+    divergence, total = ttm_rows(s, t, a[0])
+    return (total * divergence).mean()
+
+
 def dkd(s, t, y, a):
     """As mdistiller: target and others as two classes, the others with the target masked."""
     alpha, beta, temperature = a
@@ -156,6 +173,8 @@ CASES = [
     (rkd, (1, 0), (6, 3), (6, 8)), (rkd, (0, 1), (6, 3), (6, 8)),
     (rkd, (25, 50), (18, 70), (18, 5)),
     (pkt, (), (5, 3), (5, 9)), (pkt, (), (18, 2, 3, 3), (18, 5)),
+    (ttm, (4,), (5, 7), (5, 7)), (ttm, (0.5,), (17, 11), (17, 11)),
+    (wttm, (4,), (5, 7), (5, 7)), (wttm, (0.5,), (17, 2), (17, 2)),
 ]
 
 

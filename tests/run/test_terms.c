@@ -150,6 +150,35 @@ static void epochs_count_by_themselves(void **state)
     free(text);
 }
 
+// Beside the 16 above: their defaults are the authors' pairs of temperature and weight.
+static void transformed_teachers(void **state)
+{
+    (void)state;
+    char path[512];
+    DECANT(&outcome, NULL, "run", test_path("tiny.yaml"), "--run", test_path("transformed"),
+           "--set=stages.student.distill.losses=[label, ttm, wttm]",
+           "--set=stages.student.train.learning_rate=0.001");
+    assert_good();
+    snprintf(path, sizeof path, "%s/metrics.jsonl", test_path("transformed"));
+    char *text = tiny_read(path, NULL);
+    assert_non_null(text);
+    char *at = strstr(text, "\"stage\":\"student\"");
+    assert_non_null(at);
+    while (at > text && at[-1] != '\n')
+        at--;
+    json_t *line = json_loadb(at, strcspn(at, "\n"), 0, NULL);
+    assert_non_null(line);
+    assert_true(number_of(line, "weights", "ttm") == 45.0);
+    assert_true(number_of(line, "weights", "wttm") == 4.0);
+    assert_true(number_of(line, "gradient_norms", "ttm") > 0.0);
+    assert_true(number_of(line, "terms", "wttm") > 0.0);
+    json_decref(line);
+    free(text);
+    DECANT(&outcome, NULL, "check", test_path("tiny.yaml"),
+           "--set=stages.student.distill.losses=[wttm: {temperature: 0}]");
+    assert_outcome(&outcome, "temperature 0", 2, (const char *const[OUTCOME_WORDS]){"temperature"});
+}
+
 static void count_adaptors(void *user, const char *name, enum dc_dtype dtype,
                            const struct dc_shape *shape)
 {
@@ -230,6 +259,7 @@ int main(void)
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(every_term_is_in_the_metrics),
         cmocka_unit_test(epochs_count_by_themselves),
+        cmocka_unit_test(transformed_teachers),
         cmocka_unit_test(weights_hold_the_network_alone),
         cmocka_unit_test(wrong_layers_are_refused),
     };
