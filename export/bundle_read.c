@@ -97,16 +97,26 @@ static enum dc_status read_dataset(const struct reader *r, const json_t *describ
     return DC_OK;
 }
 
+// By its bits, which are NaN's where there are none.
+static float float_of(const json_t *value)
+{
+    const char *text = json_string_value(json_object_get(value, "bits"));
+    const uint32_t bits = text ? (uint32_t)strtoul(text, NULL, 16) : UINT32_MAX;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 static bool unpack_layer(struct dc_ilayer *l, json_t *layer)
 {
-    const char *name, *op, *bits;
-    json_t *inputs;
+    const char *name, *op;
+    json_t *inputs, *scale;
     int index, pad_value;
     if (json_unpack(layer,
-                    "{s:i, s:s, s:s, s:o, s:{s:[i,i,i], s:i, s:{s:s}, s:i}, s:[i,i], s:[i,i], "
+                    "{s:i, s:s, s:s, s:o, s:{s:[i,i,i], s:i, s:o, s:i}, s:[i,i], s:[i,i], "
                     "s:[i,i], s:[i,i], s:{s:i, s:i, s:i, s:i, s:i}}",
                     "index", &index, "name", &name, "op", &op, "inputs", &inputs, "output", "shape",
-                    &l->height, &l->width, &l->channels, "bits", &l->bits, "scale", "bits", &bits,
+                    &l->height, &l->width, &l->channels, "bits", &l->bits, "scale", &scale,
                     "zero_point", &l->zero_point, "clamp", &l->clamp_low, &l->clamp_high, "kernel",
                     &l->window.kernel[0], &l->window.kernel[1], "stride", &l->window.stride[0],
                     &l->window.stride[1], "dilation", &l->window.dilation[0],
@@ -114,9 +124,8 @@ static bool unpack_layer(struct dc_ilayer *l, json_t *layer)
                     &l->window.after[0], "left", &l->window.before[1], "right", &l->window.after[1],
                     "value", &pad_value) != 0)
         return false;
-    const uint32_t scale_bits = (uint32_t)strtoul(bits, NULL, 16);
     const int found = dc_iop_find(op);
-    memcpy(&l->scale, &scale_bits, sizeof l->scale);
+    l->scale = float_of(scale);
     l->first_channel = (int)json_integer_value(json_object_get(layer, "first_channel"));
     l->name = name;
     l->op = (enum dc_iop)found;
@@ -186,9 +195,13 @@ static enum dc_status read_layer(const struct reader *r, int i, json_t *layer)
                            r->directory, i);
         input = &r->model->layers[l.inputs[0]];
     }
-    if (l.op == DC_I_TABLE)  // -1, none, is refused when the layer is added
+    if (l.op == DC_I_TABLE) {  // -1, none, is refused when the layer is added
         l.function = (enum dc_ifunction)dc_ifunction_find(
             json_string_value(json_object_get(layer, "function")));
+        for (int k = 0; k < DC_I_PARAMETERS; k++)
+            l.parameters[k] = float_of(
+                json_array_get(json_object_get(layer, "parameters"), (size_t)k));
+    }
     if (dc_ilayer_has_weights(&l)) {
         l.weight_bits = (int)json_integer_value(json_object_get(layer, "weight_bits"));
         l.per_channel = json_is_true(json_object_get(layer, "per_channel"));

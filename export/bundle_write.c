@@ -19,13 +19,13 @@
 #include "qat/softmax.h"
 #include "qat/table.h"
 
-static json_t *scale_json(float scale)
+static json_t *float_json(float value)
 {
     uint32_t bits;
     char hex[16];
-    memcpy(&bits, &scale, sizeof bits);
+    memcpy(&bits, &value, sizeof bits);
     snprintf(hex, sizeof hex, "0x%08" PRIx32, bits);
-    return json_pack("{s:f, s:s}", "value", (double)scale, "bits", hex);
+    return json_pack("{s:f, s:s}", "value", (double)value, "bits", hex);
 }
 
 static json_t *shape_json(const struct dc_shape *shape)
@@ -78,7 +78,7 @@ static json_t *layer_json(const struct dc_imodel *model, int i)
         "s:[i,i], s:{s:i, s:i, s:i, s:i, s:i}, s:I}",
         "index", i, "name", l->name, "op", dc_iop_name(l->op), "inputs", inputs, "output", "shape",
         l->height, l->width, l->channels, "layout", "HWC", "type", "int8", "bits", l->bits, "scale",
-        scale_json(l->scale), "zero_point", l->zero_point, "clamp", l->clamp_low, l->clamp_high,
+        float_json(l->scale), "zero_point", l->zero_point, "clamp", l->clamp_low, l->clamp_high,
         "kernel", l->window.kernel[0], l->window.kernel[1], "stride", l->window.stride[0],
         l->window.stride[1], "dilation", l->window.dilation[0], l->window.dilation[1], "pads",
         "top", l->window.before[0], "bottom", l->window.after[0], "left", l->window.before[1],
@@ -94,6 +94,12 @@ static json_t *layer_json(const struct dc_imodel *model, int i)
             json_array_append_new(codes, json_integer(l->table[c]));
         json_object_set_new(layer, "function", json_string(dc_ifunction_name(l->function)));
         json_object_set_new(layer, "table", codes);
+        const int count = dc_ifunction_parameters(l->function);
+        json_t *parameters = count > 0 ? json_array() : NULL;
+        for (int k = 0; k < count; k++)
+            json_array_append_new(parameters, float_json(l->parameters[k]));
+        if (parameters)
+            json_object_set_new(layer, "parameters", parameters);
     }
     if (l->exponentials) {
         json_t *exponentials = json_array();
@@ -113,7 +119,7 @@ static json_t *layer_json(const struct dc_imodel *model, int i)
     if (dc_ilayer_has_weights(l)) {
         json_t *scales = json_array();
         for (int c = 0; c < l->channels; c++)
-            json_array_append_new(scales, scale_json(l->weight_scales[c]));
+            json_array_append_new(scales, float_json(l->weight_scales[c]));
         json_object_set_new(layer, "weight_scale", scales);
         json_object_set_new(layer, "weight_bits", json_integer(l->weight_bits));
         json_object_set_new(layer, "weight_zero_point", json_integer(0));

@@ -260,6 +260,10 @@ static enum dc_status set_table(struct dc_imodel *model, struct dc_ilayer *l,
         return dc_fail(error, DC_ERR_DATA, "%s gives scale %.9g and zero point %d, not %.9g and %d",
                        dc_ifunction_name(l->function), (double)scale, zero_point, (double)l->scale,
                        l->zero_point);
+    for (int i = 0; i < dc_ifunction_parameters(l->function); i++)
+        if (!isfinite(l->parameters[i]))
+            return dc_fail(error, DC_ERR_DATA, "a parameter of %s is not finite",
+                           dc_ifunction_name(l->function));
     int8_t *table = DC_NEW(model->arena, int8_t, DC_TABLE_CODES, error);
     if (!table)
         return DC_ERR_MEMORY;

@@ -46,7 +46,7 @@ enum dc_iop {
 
 enum dc_ifunction { DC_F_SIGMOID, DC_F_TANH, DC_F_H_SWISH, DC_IFUNCTION_COUNT };
 
-enum { DC_I_INPUTS_MAX = 8 };
+enum { DC_I_INPUTS_MAX = 8, DC_I_PARAMETERS = 2 };
 
 struct dc_ilayer {
     const char *name;
@@ -66,7 +66,8 @@ struct dc_ilayer {
     struct dc_window window;
     int first_channel;
 
-    enum dc_ifunction function;  // of a table
+    enum dc_ifunction function;         // of a table
+    float parameters[DC_I_PARAMETERS];  // the function's: its float op's attributes, in order
     const int8_t *table;         // derived (table.h): output of code c at [c + 128]; else NULL
     const double *exponentials;  // of softmax, derived (softmax.h); else NULL
 

@@ -10,6 +10,7 @@
 
 #include "qat/fake_quantize.h"
 #include "qat/lower_weights.h"
+#include "qat/table.h"
 
 enum { NONE = -1 };
 
@@ -178,10 +179,12 @@ static enum dc_status lower_simple(struct lowering *w, int i, struct dc_ilayer *
         l->zero_point = w->model->layers[input].zero_point;
         l->bits = w->model->layers[input].bits;
     }
-    if (l->op == DC_I_TABLE)
-        l->function = node->op == &dc_op_sigmoid ? DC_F_SIGMOID
-                      : node->op == &dc_op_tanh  ? DC_F_TANH
-                                                 : DC_F_H_SWISH;
+    if (l->op == DC_I_TABLE) {
+        l->function = (enum dc_ifunction)dc_ifunction_of(node->op);
+        if (dc_ifunction_parameters(l->function) > 0)
+            memcpy(l->parameters, node->attributes,
+                   sizeof(float) * (size_t)dc_ifunction_parameters(l->function));
+    }
     if (pools)
         l->window = ((const struct dc_pool_attributes *)node->attributes)->window;
     if (l->op == DC_I_PAD) {
@@ -214,9 +217,7 @@ static enum dc_status lower_node(struct lowering *w, int i)
         {&dc_op_max_pool, DC_I_MAX_POOL}, {&dc_op_average_pool, DC_I_AVERAGE_POOL},
         {&dc_op_flatten, DC_I_RESHAPE},   {&dc_op_reshape, DC_I_RESHAPE},
         {&dc_op_pad, DC_I_PAD},           {&dc_op_concat, DC_I_CONCAT},
-        {&dc_op_slice, DC_I_SLICE},       {&dc_op_sigmoid, DC_I_TABLE},
-        {&dc_op_tanh, DC_I_TABLE},        {&dc_op_h_swish, DC_I_TABLE},
-        {&dc_op_softmax, DC_I_SOFTMAX},
+        {&dc_op_slice, DC_I_SLICE},       {&dc_op_softmax, DC_I_SOFTMAX},
     };
     struct dc_ilayer l = {0};
     if (w->layer_of[i] != NONE)
@@ -253,7 +254,9 @@ static enum dc_status lower_node(struct lowering *w, int i)
         }
         return lower_simple(w, i, &l);
     }
-    return no_form(w, i, "it has no integer form");
+    l.op = DC_I_TABLE;
+    return dc_ifunction_of(node->op) >= 0 ? lower_simple(w, i, &l)
+                                          : no_form(w, i, "it has no integer form");
 }
 
 static int find_output(const struct dc_graph *graph, const char *output)

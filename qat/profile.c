@@ -151,8 +151,7 @@ DC_PROFILE_KERNELS(static, half_even, dc_requantize_half_even, SHIFT_MAX_SINGLE)
 static const struct dc_profile profile_tflm = {
     .name = "tflm",
     .input = DC_CODE_HALF_AWAY,
-    .h_swish_in_16_bits = true,
-    .sigmoid_in_32_bits = true,
+    .runtime = DC_RUNTIME_TFLM,
     .rounding = DC_ROUND_DOUBLE,
     .formula = "RDivPOT(SRDHM(x * 2^max(s, 0), m), max(-s, 0))",
     .ops = {[DC_I_SOFTMAX] = {.rounding = DC_ROUND_FIXED_POINT}},
@@ -166,7 +165,7 @@ static const struct dc_profile profile_tflm = {
 static const struct dc_profile profile_ruy = {
     .name = "ruy",
     .input = DC_CODE_HALF_AWAY,
-    .h_swish_in_16_bits = true,
+    .runtime = DC_RUNTIME_TFLITE,
     .rounding = DC_ROUND_SINGLE,
     .formula = "(x * m + 2^(30 - s)) >> (31 - s)",
     .derive = ruy_derive,
@@ -309,6 +308,7 @@ static void even_average(int8_t *codes, const int32_t *sums, const struct dc_ila
 static const struct dc_profile profile_onnxruntime = {
     .name = "onnxruntime",
     .input = DC_CODE_HALF_EVEN,
+    .runtime = DC_RUNTIME_ONNX,
     .rounding = DC_ROUND_FLOAT_EVEN,
     .formula = "half_to_even(float32(float32(x) * float32(m * 2^(s - 31))))",
     .ops = {[DC_I_ADD] = {.rounding = DC_ROUND_FLOAT_EVEN_FUSED}},

@@ -35,12 +35,20 @@ enum dc_rounding {
 // "double", "float_even": in manifests and in the names of exported kernels.
 const char *dc_rounding_name(enum dc_rounding rounding);
 
+// Whose kernels compute functions of one code (table.h), those of TFLite's family last.
+enum dc_runtime {
+    DC_RUNTIME_ANY,  // the nearest code
+    DC_RUNTIME_ONNX,
+    DC_RUNTIME_TFLM,
+    DC_RUNTIME_TFLITE,
+    DC_RUNTIME_XNNPACK  // TFLite's, but what its delegate takes
+};
+
 struct dc_profile {
     const char *name;  // in experiment files and manifests
     enum dc_rounding rounding;
-    const char *formula;                          // of requantization, for people
-    bool h_swish_in_16_bits, sigmoid_in_32_bits;  // TFLite's, TFLM's (table.h); else the nearest
-                                                  // code. tanh is as sigmoid
+    const char *formula;  // of requantization, for people
+    enum dc_runtime runtime;
     // Of the network's input: code = clamp(round(x / scale) + zero point), a float32 quotient. What
     // comes out is scale * (code - zero point), a float32 product, everywhere.
     enum dc_code_rounding input;

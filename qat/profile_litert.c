@@ -30,7 +30,7 @@ static void reference_requantize(int8_t *codes, const int32_t *accumulators,
 const struct dc_profile dc__profile_litert_reference = {
     .name = "litert-reference",
     .input = DC_CODE_HALF_AWAY,
-    .h_swish_in_16_bits = true,
+    .runtime = DC_RUNTIME_TFLITE,
     .rounding = DC_ROUND_DOUBLE,
     .formula = "RDivPOT(SRDHM(x * 2^max(s, 0), m), max(-s, 0)); fully connected: "
                "round_half_away(x * s_in * s_w / s_out) in double",
@@ -121,7 +121,7 @@ static void xnnpack_mean(int8_t *codes, const int32_t *accumulators, const struc
     const struct dc_profile id = {                                                                 \
         .name = (name_),                                                                           \
         .input = DC_CODE_HALF_AWAY,                                                                \
-        .h_swish_in_16_bits = true,                                                                \
+        .runtime = DC_RUNTIME_XNNPACK,                                                             \
         .rounding = DC_ROUND_FLOAT_EVEN,                                                           \
         .formula = "half_to_even(float32(float32(x) * float32(m * 2^(s - 31))))",                  \
         .ops = {[DC_I_CONV2D] = {.by = "delegate"},                                                \
@@ -253,7 +253,7 @@ static void builtin_mean(int8_t *codes, const int32_t *accumulators, const struc
 const struct dc_profile dc__profile_litert_builtin = {
     .name = "litert-builtin",
     .input = DC_CODE_HALF_AWAY,
-    .h_swish_in_16_bits = true,
+    .runtime = DC_RUNTIME_TFLITE,
     .rounding = DC_ROUND_DOUBLE_UP,
     .formula = "(SRDHM(x * 2^max(s, 0), m) + 2^(n - 1)) >> n, n = max(-s, 0); channels behind "
                "whole blocks of 8 (depthwise) or 16 (mean): RDivPOT(SRDHM(x * 2^max(s, 0), m), n)",

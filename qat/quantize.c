@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "qat/imodel.h"
+#include "qat/softmax.h"
+#include "qat/table.h"
 
 #define DEFAULT_CONSTANT   0.01f
 #define DEFAULT_PERCENTILE 0.9999
@@ -64,7 +66,6 @@ static enum kind kind_of(const struct pass *p, int i)
         {&dc_op_add, SUM},         {&dc_op_average_pool, KEEPS}, {&dc_op_max_pool, KEEPS},
         {&dc_op_flatten, KEEPS},   {&dc_op_reshape, KEEPS},      {&dc_op_pad, KEEPS},
         {&dc_op_dropout, KEEPS},   {&dc_op_concat, JOINS},       {&dc_op_slice, KEEPS},
-        {&dc_op_sigmoid, TABLE},   {&dc_op_tanh, TABLE},         {&dc_op_h_swish, TABLE},
         {&dc_op_softmax, TABLE},
     };
     if (is_mean(p, i))
@@ -73,7 +74,7 @@ static enum kind kind_of(const struct pass *p, int i)
         if (kinds[k].op == p->from->nodes[i].op)
             return kinds[k].kind;
     }
-    return REFUSED;
+    return dc_ifunction_of(p->from->nodes[i].op) >= 0 ? TABLE : REFUSED;
 }
 
 // Does the layer that computes i go on in its reader?
@@ -316,18 +317,25 @@ static enum dc_status add_weighted(struct pass *p, int i, int *added)
                         p->error);
 }
 
-// Sigmoid, softmax and tanh have the grids that runtimes demand: steps 1/256 and 1/128.
+// Sigmoid, softmax and tanh have the grids that runtimes demand.
 static void fix_range(struct dc_fake_quantize_attributes *a, const struct dc_op *op)
 {
-    if (op == &dc_op_softmax)
+    const int function = dc_ifunction_of(op);
+    int zero_point = DC_SOFTMAX_ZERO_POINT;
+    float scale = 0.0f;
+    if (op == &dc_op_softmax) {
         a->bits = 8;
-    if ((op != &dc_op_sigmoid && op != &dc_op_tanh && op != &dc_op_softmax) || a->bits != 8)
+        scale = DC_SOFTMAX_SCALE;
+    } else if (function >= 0) {
+        scale = dc_ifunction_scale((enum dc_ifunction)function, &zero_point);
+    }
+    if (scale == 0.0f || a->bits != 8)
         return;
     a->observer = DC_OBSERVER_MIN_MAX;
     a->scaling = DC_STEP_OF_RANGE;
     a->symmetric = false;
-    a->fixed_low = op == &dc_op_tanh ? -1.0f : 0.0f;
-    a->fixed_high = op == &dc_op_tanh ? 127.0f / 128.0f : 255.0f / 256.0f;
+    a->fixed_low = scale * (float)(-128 - zero_point);
+    a->fixed_high = scale * (float)(127 - zero_point);
 }
 
 static enum dc_status add_quantizer(struct pass *p, int i, int *value)

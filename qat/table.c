@@ -3,10 +3,12 @@
 
 #include "qat/table.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
 #include "core/math.h"
+#include "core/ops/ops.h"
 #include "qat/fixed_point.h"
 
 static double h_swish(double x)
@@ -43,8 +45,10 @@ static int32_t high_product(int32_t a, int32_t b)
     return saturate16((product + (product >= 0 ? 1 << 14 : 1 - (1 << 14))) / (1 << 15));
 }
 
-static double h_swish_tflite(const struct dc_ilayer *layer, const struct dc_ilayer *input, int code)
+static double h_swish_tflite(const struct dc_ilayer *layer, const struct dc_ilayer *input, int code,
+                             const struct dc_profile *profile)
 {
+    (void)profile;
     const double fine = (double)(input->scale * (1.0f / 128.0f));
     const struct factor16 out = factor16(fine / (double)layer->scale);
     const struct factor16 gate = factor16(fine / (double)(3.0f / 32768.0f));
@@ -67,8 +71,10 @@ static double h_swish_tflite(const struct dc_ilayer *layer, const struct dc_ilay
 // TFLM's sigmoid and tanh in 32 bits, which miss the nearest code where the exact value is within
 // 1e-6 of a half. Formulae: TFLite kernels/internal/reference/integer_ops logistic.h and tanh.h.
 
-static double in_32_bits(const struct dc_ilayer *layer, const struct dc_ilayer *input, int code)
+static double in_32_bits(const struct dc_ilayer *layer, const struct dc_ilayer *input, int code,
+                         const struct dc_profile *profile)
 {
+    (void)profile;
     enum { INTEGER_BITS = 4 };
     const bool tanh_wanted = layer->function == DC_F_TANH;
     const int32_t x = code - input->zero_point;
@@ -88,29 +94,35 @@ static double in_32_bits(const struct dc_ilayer *layer, const struct dc_ilayer *
     return (double)dc_rounding_divide_pot(fixed == 0 ? 1 << 30 : fixed < 0 ? INT32_MAX - y : y, 23);
 }
 
+// Runtimes that compute `code`, in steps of the output from its zero point; others have the nearest
+// code of `function`.
+#define TFLITE_FAMILY (1u << DC_RUNTIME_TFLM | 1u << DC_RUNTIME_TFLITE | 1u << DC_RUNTIME_XNNPACK)
 static const struct {
-    const char *name;
-    double (*function)(double x);
+    const struct dc_op *op;
     float scale;
     int zero_point;
+    double (*function)(double x);
+    unsigned runtimes;
+    double (*code)(const struct dc_ilayer *layer, const struct dc_ilayer *input, int code,
+                   const struct dc_profile *profile);
 } functions[] = {
-    [DC_F_SIGMOID] = {"sigmoid", dc_sigmoid, 1.0f / 256.0f, -128},
-    [DC_F_TANH] = {"tanh", dc_tanh, 1.0f / 128.0f, 0},
-    [DC_F_H_SWISH] = {"h_swish", h_swish, 0.0f, 0},
+    [DC_F_SIGMOID] = {&dc_op_sigmoid, 1.0f / 256.0f, -128, dc_sigmoid, 1u << DC_RUNTIME_TFLM,
+                      in_32_bits},
+    [DC_F_TANH] = {&dc_op_tanh, 1.0f / 128.0f, 0, dc_tanh, 1u << DC_RUNTIME_TFLM, in_32_bits},
+    [DC_F_H_SWISH] = {&dc_op_h_swish, 0.0f, 0, h_swish, TFLITE_FAMILY, h_swish_tflite},
 };
+static_assert(sizeof functions / sizeof functions[0] == DC_IFUNCTION_COUNT, "a row for each");
 
 void dc_fill_table(int8_t *table, const struct dc_ilayer *layer, const struct dc_ilayer *input,
                    const struct dc_profile *profile)
 {
     for (int i = 0; i < DC_TABLE_CODES; i++) {
-        const bool swish = layer->function == DC_F_H_SWISH;
-        const bool fixed = swish ? profile->h_swish_in_16_bits : profile->sigmoid_in_32_bits;
+        const bool own = functions[layer->function].runtimes >> profile->runtime & 1u;
         const double x = (double)input->scale * (double)(i - 128 - input->zero_point);
-        const double y = functions[layer->function].function(x) / (double)layer->scale;
-        const double code = (!fixed  ? round(y)
-                             : swish ? h_swish_tflite(layer, input, i - 128)
-                                     : in_32_bits(layer, input, i - 128)) +
-                            (double)layer->zero_point;
+        const double steps = own ? functions[layer->function].code(layer, input, i - 128, profile)
+                                 : round(functions[layer->function].function(x) /
+                                         (double)layer->scale);
+        const double code = steps + (double)layer->zero_point;
         table[i] = (int8_t)(code < (double)layer->clamp_low    ? layer->clamp_low
                             : code > (double)layer->clamp_high ? layer->clamp_high
                                                                : (int)code);
@@ -119,13 +131,26 @@ void dc_fill_table(int8_t *table, const struct dc_ilayer *layer, const struct dc
 
 const char *dc_ifunction_name(enum dc_ifunction function)
 {
-    return functions[function].name;
+    return functions[function].op->name;
+}
+
+int dc_ifunction_parameters(enum dc_ifunction function)
+{
+    return (int)(functions[function].op->attribute_bytes / sizeof(float));
+}
+
+int dc_ifunction_of(const struct dc_op *float_op)
+{
+    for (int f = 0; f < DC_IFUNCTION_COUNT; f++)
+        if (functions[f].op == float_op)
+            return f;
+    return -1;
 }
 
 int dc_ifunction_find(const char *name)
 {
     for (int f = 0; name && f < DC_IFUNCTION_COUNT; f++)
-        if (strcmp(functions[f].name, name) == 0)
+        if (strcmp(functions[f].op->name, name) == 0)
             return f;
     return -1;
 }

@@ -1,4 +1,4 @@
-// Functions of one code as tables of 256: sigmoid, tanh, h-swish.
+// Functions of one code (enum dc_ifunction) as tables of 256.
 //
 // table[code + 128] = clamp(round(f(s_in * (code - z_in)) / s_out) + z_out), halves away from zero,
 // in double. Outputs of sigmoid are at scale 1/256, zero point -128, those of tanh at 1/128 and 0,
@@ -7,6 +7,7 @@
 #ifndef DC_QAT_TABLE_H
 #define DC_QAT_TABLE_H
 
+#include "core/op.h"
 #include "qat/profile.h"
 
 enum { DC_TABLE_CODES = 256 };
@@ -17,7 +18,9 @@ void dc_fill_table(int8_t *table, const struct dc_ilayer *layer, const struct dc
                    const struct dc_profile *profile);
 
 const char *dc_ifunction_name(enum dc_ifunction function);
-int dc_ifunction_find(const char *name);  // -1: none
+int dc_ifunction_find(const char *name);                  // -1: none
+int dc_ifunction_of(const struct dc_op *float_op);        // -1: none
+int dc_ifunction_parameters(enum dc_ifunction function);  // floats: its float op's attributes
 // 0: any grid; else the scale that the function's output must have, and its zero point.
 float dc_ifunction_scale(enum dc_ifunction function, int *zero_point);
 

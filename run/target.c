@@ -26,7 +26,7 @@ static const struct dc_field fields[] = {
     KEY("bias_bits", INT, bias_bits, "32", .minimum = 8, .maximum = 32, .help = "of biases"),
     KEY("accumulator_bits", INT, accumulator_bits, "32", .minimum = 16, .maximum = 32,
         .help = "of sums before requantization"),
-    KEY("functions", TEXTS, functions, "[sigmoid, tanh, h_swish, softmax]",
+    KEY("functions", TEXTS, functions, "[]",
         .help = "functions of codes that it has, as tables or by itself"),
     KEY("alignment", INT, alignment, "4", .minimum = DC_I_ALIGNMENT, .maximum = DC_I_ALIGNMENT_MAX,
         .help = "bytes, a power of two, of weights and values in memory"),
@@ -43,6 +43,14 @@ const struct dc_schema dc__target_schema = DC_SCHEMA("target", fields);
 static bool is_function(const char *name)
 {
     return dc_ifunction_find(name) >= 0 || strcmp(name, dc_iop_name(DC_I_SOFTMAX)) == 0;
+}
+
+static struct dc_texts all_functions(void)
+{
+    struct dc_texts all = {.items = {dc_iop_name(DC_I_SOFTMAX)}, .count = 1};
+    for (int f = 0; f < DC_IFUNCTION_COUNT; f++)
+        all.items[all.count++] = dc_ifunction_name((enum dc_ifunction)f);
+    return all;
 }
 
 static enum dc_status unknown_profile(const struct dc_yaml *root, const char *profile,
@@ -85,6 +93,8 @@ enum dc_status dc_target_read(struct dc_experiment *experiment, struct dc_error 
     if ((target->alignment & (target->alignment - 1)) != 0)
         return dc_fail_yaml(error, dc_yaml_get(root, "alignment"),
                             "alignments are powers of two, not %lld", (long long)target->alignment);
+    if (!dc_yaml_get(root, "functions"))
+        target->functions = all_functions();
     for (int i = 0; i < target->functions.count; i++)
         if (!is_function(target->functions.items[i]))
             return dc_fail_yaml(error, dc_yaml_get(root, "functions"),

@@ -126,7 +126,7 @@ static void copy_by_hand(int8_t *codes, const struct dc_imodel *m, const struct 
 
 double test_closeness(const struct dc_imodel *m)
 {
-    return m->profile->sigmoid_in_32_bits ? 0x1p-16 : 1e-9;
+    return m->profile->runtime == DC_RUNTIME_TFLM ? 0x1p-16 : 1e-9;
 }
 
 // Every layer's codes and sums, computed by the oracle from the traced inputs of that layer.
@@ -160,7 +160,7 @@ static void check_layer(const struct dc_imodel *m, int i, const struct dc_itrace
     } else if (l->op == DC_I_TABLE) {
         for (int64_t k = 0; k < size; k++) {
             bool doubtful = false;
-            codes[k] = l->function == DC_F_H_SWISH && m->profile->h_swish_in_16_bits
+            codes[k] = l->function == DC_F_H_SWISH && m->profile->runtime >= DC_RUNTIME_TFLM
                            ? oracle_h_swish16(x[k], &o)
                            : oracle_function_code(&doubtful, (enum oracle_function)l->function,
                                                   x[k], test_closeness(m), &o);
