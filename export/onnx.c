@@ -282,6 +282,11 @@ static void put_table(struct writing *t, int i)
     const struct dc_ilayer *l = &t->model->layers[i];
     t->vector[i] = t->vector[l->inputs[0]];
     const char *in = real_input(t, i, 0, t->vector[i]);
+    if (l->function == DC_F_LEAKY_RELU) {
+        finish(t, i,
+               REAL(t, i, "LeakyRelu", DC_ONNX_IN(in), "alpha~%.9g", (double)l->parameters[0]));
+        return;
+    }
     if (l->function != DC_F_H_SWISH) {
         finish(t, i,
                REAL(t, i, l->function == DC_F_TANH ? "Tanh" : "Sigmoid", DC_ONNX_IN(in), "%s", ""));

@@ -299,6 +299,19 @@ static enum dc_status check_shifts(const struct writer *w, const struct dc_ilaye
     return DC_OK;
 }
 
+// A code lies up to 255 from its zero point: from a factor of 2^23 on the runtimes' int32 wraps.
+static enum dc_status write_slope(const struct writer *w, const struct dc_ilayer *l,
+                                  struct dc_tflite_operator *o)
+{
+    const float slope = l->parameters[0], ratio = w->model->layers[l->inputs[0]].scale / l->scale;
+    o->options[0] = dc_tflite_float_bits(slope);
+    if (ratio < 0x1p23f && fabsf(ratio * slope) < 0x1p23f)
+        return DC_OK;
+    return dc_fail(w->error, DC_ERR_DATA,
+                   "the output scale %.3g of '%s' is too small for what it reads", (double)l->scale,
+                   l->name);
+}
+
 static enum dc_status write_layer(struct writer *w, int i, int64_t offset)
 {
     static const enum dc_tflite_kind kinds[DC_IOP_COUNT] = {
@@ -318,7 +331,8 @@ static enum dc_status write_layer(struct writer *w, int i, int64_t offset)
     const struct dc_ilayer *l = &w->model->layers[i];
     static const enum dc_tflite_kind functions[] = {[DC_F_SIGMOID] = DC_TFLITE_LOGISTIC,
                                                     [DC_F_TANH] = DC_TFLITE_TANH,
-                                                    [DC_F_H_SWISH] = DC_TFLITE_HARD_SWISH};
+                                                    [DC_F_H_SWISH] = DC_TFLITE_HARD_SWISH,
+                                                    [DC_F_LEAKY_RELU] = DC_TFLITE_LEAKY_RELU};
     struct dc_tflite_operator o = {.kind = l->op == DC_I_TABLE ? functions[l->function]
                                                                : kinds[l->op],
                                    .input_count = l->input_count};
@@ -344,6 +358,8 @@ static enum dc_status write_layer(struct writer *w, int i, int64_t offset)
         o.options[0] = 3;
     else if (l->op == DC_I_SOFTMAX)
         o.options[0] = FLOAT_ONE;
+    else if (o.kind == DC_TFLITE_LEAKY_RELU)
+        DC_TRY(write_slope(w, l, &o));
     else if (l->op != DC_I_INPUT && l->op != DC_I_TABLE)
         DC_TRY(write_move(w, l, &o));
     DC_TRY(dc_tflite_add_tensor(&w->build, &value, &w->values[i]));

@@ -47,6 +47,7 @@ static const struct {
     [DC_TFLITE_LOGISTIC] = {14, 2, 0, NULL},
     [DC_TFLITE_TANH] = {28, 2, 0, NULL},
     [DC_TFLITE_HARD_SWISH] = {117, 1, 0, NULL},
+    [DC_TFLITE_LEAKY_RELU] = {98, 1, 75, "i"},
     [DC_TFLITE_SOFTMAX] = {25, 1, 9, "i"},
 };
 static_assert(sizeof kinds / sizeof kinds[0] == DC_TFLITE_KIND_COUNT, "a row for every kind");

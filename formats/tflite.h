@@ -7,6 +7,7 @@
 #define DC_FORMATS_TFLITE_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include "core/error.h"
 
@@ -41,8 +42,9 @@ enum dc_tflite_kind {
     DC_TFLITE_LOGISTIC,
     DC_TFLITE_TANH,
     DC_TFLITE_HARD_SWISH,
-    DC_TFLITE_MULTIPLY,  // activation
-    DC_TFLITE_RELU_OF,   // the rest: float networks alone
+    DC_TFLITE_LEAKY_RELU,  // slope, the bits of a float32
+    DC_TFLITE_MULTIPLY,    // activation
+    DC_TFLITE_RELU_OF,     // the rest: float networks alone
     DC_TFLITE_RELU6_OF,
     DC_TFLITE_SOFTMAX,  // beta, the bits of a float32
     DC_TFLITE_KIND_COUNT
@@ -68,6 +70,14 @@ struct dc_tflite_operator {
     int input_count, inputs[DC_TFLITE_INPUTS_MAX], output;
     int64_t options[DC_TFLITE_OPTIONS_MAX];
 };
+
+// A number among options.
+static inline int64_t dc_tflite_float_bits(float number)
+{
+    int32_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    return bits;
+}
 
 struct dc_tflite_file {
     const char *name, *description;

@@ -44,7 +44,13 @@ enum dc_iop {
     DC_IOP_COUNT
 };
 
-enum dc_ifunction { DC_F_SIGMOID, DC_F_TANH, DC_F_H_SWISH, DC_IFUNCTION_COUNT };
+enum dc_ifunction {
+    DC_F_SIGMOID,
+    DC_F_TANH,
+    DC_F_H_SWISH,
+    DC_F_LEAKY_RELU,  // slope
+    DC_IFUNCTION_COUNT
+};
 
 enum { DC_I_INPUTS_MAX = 8, DC_I_PARAMETERS = 2 };
 

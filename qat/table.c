@@ -4,12 +4,14 @@
 #include "qat/table.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
 #include "core/math.h"
 #include "core/ops/ops.h"
 #include "qat/fixed_point.h"
+#include "qat/profile_internal.h"
 
 static double h_swish(double x)
 {
@@ -94,6 +96,41 @@ static double in_32_bits(const struct dc_ilayer *layer, const struct dc_ilayer *
     return (double)dc_rounding_divide_pot(fixed == 0 ? 1 << 30 : fixed < 0 ? INT32_MAX - y : y, 23);
 }
 
+static bool within(float size, float low, float high)
+{
+    return fabsf(size) >= low && fabsf(size) <= high;
+}
+
+// Leaky ReLU scales a code by one of two factors: TFLM's double, TFLite's float32 from left to
+// right, by integers. The XNNPACK delegate has factors in units of 1/256 and takes none far from 1.
+// ONNX Runtime rounds a float32 quotient. Formulae: TFLite kernels/activations.cc and
+// kernels/internal/reference/leaky_relu.h; XNNPACK src/operators/unary-elementwise-nc.c,
+// src/qs8-vlrelu; onnxruntime core/mlas/lib/qlutils.h.
+static double leaky_relu(const struct dc_ilayer *layer, const struct dc_ilayer *input, int code,
+                         const struct dc_profile *profile)
+{
+    const int32_t x = code - input->zero_point;
+    const float s_in = input->scale, s_out = layer->scale, stated = layer->parameters[0];
+    const float slope = x < 0 ? stated : 1.0f, ratio = s_in / s_out;
+    double factor = (double)s_in * (double)slope / (double)s_out;
+    int32_t multiplier, shift;
+    if (profile->runtime == DC_RUNTIME_ANY)
+        return round(x * factor);
+    if (profile->runtime == DC_RUNTIME_ONNX)
+        return (double)rintf(slope * ((float)x * s_in) / s_out);
+    if (profile->runtime == DC_RUNTIME_XNNPACK && isnormal(stated) &&
+        within(ratio, 0x1p-8f, 0x1p7f) && within(ratio * stated, 0x1p-8f, 0x1p7f))
+        return floor((x * (double)rintf(256.0f * (ratio * slope)) + 128.0) / 256.0);
+    if (profile->runtime != DC_RUNTIME_TFLM)
+        factor = (double)(s_in * slope / s_out);
+    const bool once = profile->rounding == DC_ROUND_SINGLE;
+    dc_quantize_multiplier(&multiplier, &shift, fmin(fabs(factor), 0x1p100),
+                           once ? SHIFT_MAX_SINGLE : SHIFT_MAX_DOUBLE);
+    multiplier = factor < 0.0 ? -multiplier : multiplier;
+    return (double)(once ? dc_requantize_single(x, multiplier, shift)
+                         : dc_requantize_double(x, multiplier, shift));
+}
+
 // Runtimes that compute `code`, in steps of the output from its zero point; others have the nearest
 // code of `function`.
 #define TFLITE_FAMILY (1u << DC_RUNTIME_TFLM | 1u << DC_RUNTIME_TFLITE | 1u << DC_RUNTIME_XNNPACK)
@@ -110,6 +147,7 @@ static const struct {
                       in_32_bits},
     [DC_F_TANH] = {&dc_op_tanh, 1.0f / 128.0f, 0, dc_tanh, 1u << DC_RUNTIME_TFLM, in_32_bits},
     [DC_F_H_SWISH] = {&dc_op_h_swish, 0.0f, 0, h_swish, TFLITE_FAMILY, h_swish_tflite},
+    [DC_F_LEAKY_RELU] = {&dc_op_leaky_relu, 0.0f, 0, NULL, UINT_MAX, leaky_relu},
 };
 static_assert(sizeof functions / sizeof functions[0] == DC_IFUNCTION_COUNT, "a row for each");
 

@@ -202,6 +202,9 @@ static const struct dc_field batch_norm_fields[] = {
 static const struct dc_field dropout_fields[] = {
     KEY(dc_dropout_attributes, rate, FLOAT, "0.5", 0, 0.99, "share of values set to 0 in training"),
 };
+static const struct dc_field leaky_relu_fields[] = {
+    KEY(dc_leaky_relu_attributes, slope, FLOAT, "0.01", -16, 16, "factor of values below 0"),
+};
 static const struct dc_field concat_fields[] = {
     KEY(dc_concat_attributes, axis, INT32, "-1", -7, 7, "axis; -1: channels"),
 };
@@ -236,6 +239,8 @@ static const struct dc_layer_kind kinds[] = {
     {"reshape", &dc_op_reshape, DC_SCHEMA(NULL, reshape_fields), sizeof(struct reshape_keys),
      fill_reshape},
     {"pad", &dc_op_pad, DC_SCHEMA(NULL, pad_fields), sizeof(struct pad_keys), fill_pad},
+    {"leaky_relu", &dc_op_leaky_relu, DC_SCHEMA(NULL, leaky_relu_fields),
+     sizeof(struct dc_leaky_relu_attributes), NULL},
     {.name = "relu", .op = &dc_op_relu},
     {.name = "relu6", .op = &dc_op_relu6},
     {.name = "sigmoid", .op = &dc_op_sigmoid},

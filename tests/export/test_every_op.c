@@ -54,7 +54,7 @@ static const struct {
     {"relu", NULL, "i|i|i|i"},
     {"relu6", NULL, "i|i|i|i"},
     {"clip", NULL, NULL},
-    {"leaky_relu", NULL, NULL},
+    {"leaky_relu", "i|i|i|i", "i|i|i|i"},
     {"prelu", NULL, NULL},
     {"sigmoid", "i|i|i|i", "i|i|i|i"},
     {"hard_sigmoid", NULL, NULL},

@@ -414,6 +414,40 @@ static void sums_that_wrap_are_refused(void **state)
     }
 }
 
+// 255 steps times a factor of 2^23: shift 24.
+static void slopes_that_wrap_are_refused(void **state)
+{
+    (void)state;
+    static const float slopes[] = {1.0f, 0x1.fp22f, 0x1p23f, -0x1p23f};
+    for (int i = 0; i < 4; i++) {
+        struct dc_random random;
+        struct dc_error error = {0};
+        dc_random_start(&random, 6, DC_PURPOSE_TEST, 0, 1);
+        struct dc_imodel *m = NULL;
+        const struct dc_ilayer x = {.name = "x",
+                                    .op = DC_I_INPUT,
+                                    .height = 1,
+                                    .width = 1,
+                                    .channels = 1,
+                                    .scale = 1.0f,
+                                    .bits = 8,
+                                    .clamp_low = -128,
+                                    .clamp_high = 127};
+        assert_int_equal(dc_imodel_create(&m, "slope", "", dc_profile_find("tflm"), &error), DC_OK);
+        assert_int_equal(dc_imodel_add(m, &x, NULL, &error), DC_OK);
+        test_add_layer(m, "leaky",
+                       &(struct dc_ilayer){.op = DC_I_TABLE,
+                                           .function = DC_F_LEAKY_RELU,
+                                           .parameters = {slopes[i]},
+                                           .scale = 1.0f},
+                       0, -1, &random);
+        assert_int_equal(dc_tflite_write(path, m, NULL, &error), i < 2 ? DC_OK : DC_ERR_DATA);
+        if (i >= 2)
+            assert_non_null(strstr(error.message, "of 'leaky' is too small"));
+        dc_imodel_free(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +459,7 @@ int main(void)
         cmocka_unit_test(a_maximum_is_padded_with_the_least_code),
         cmocka_unit_test(what_tflite_cannot_say_is_refused),
         cmocka_unit_test(sums_that_wrap_are_refused),
+        cmocka_unit_test(slopes_that_wrap_are_refused),
     };
     const int file = mkstemp(path);
     if (file < 0)

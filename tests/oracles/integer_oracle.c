@@ -434,6 +434,40 @@ int8_t oracle_function_code(bool *doubtful, enum oracle_function function, int c
     return clamp((steps < 0 ? -nearest : nearest) + l->out_zero_point, l);
 }
 
+// In units of 1/256, ties up, where both factors lie within a wide range; *taken: they do.
+static int64_t plane_code(bool *taken, wide x, const struct oracle_layer *l)
+{
+    const double ratio = (double)narrow((double)l->in_scale / (double)l->out_scale);
+    const double other = (double)narrow(ratio * (double)l->slope);
+    *taken = fabs((double)l->slope) >= 0x1p-126 && ratio >= 1.0 / 256 && ratio <= 128 &&
+             fabs(other) >= 1.0 / 256 && fabs(other) <= 128;
+    return *taken ? (int64_t)nearest_up(x * nearest_even(256 * (x < 0 ? other : ratio)), 256) : 0;
+}
+
+int8_t oracle_leaky_relu(int code, const struct oracle_layer *l)
+{
+    const int64_t x = (int64_t)code - l->in_zero_point;
+    const double slope = x < 0 ? (double)l->slope : 1.0;
+    const double in = (double)l->in_scale, out = (double)l->out_scale;
+    bool taken;
+    if (l->codes == ORT_CODES)
+        return even_code((double)narrow(slope * (double)narrow((double)x * in)) / out, l);
+    if (l->codes == NEAREST_CODES) {
+        const long double steps = (long double)slope * in * (long double)x / out;
+        return clamp((int64_t)(steps < 0 ? ceill(steps - 0.5L) : floorl(steps + 0.5L)) +
+                         l->out_zero_point,
+                     l);
+    }
+    const int64_t plane = plane_code(&taken, x, l);
+    if (l->codes == XNNPACK_CODES && taken)
+        return clamp(plane + l->out_zero_point, l);
+    const double factor = l->codes == TFLM_CODES ? in * slope / out
+                                                 : (double)narrow((double)narrow(in * slope) / out);
+    int32_t m, s;
+    oracle_multiplier(&m, &s, fabs(factor), l->single);
+    return clamp(oracle_requantize(x, factor < 0 ? -m : m, s, l->single) + l->out_zero_point, l);
+}
+
 static wide toward_zero(wide a, wide b)  // b > 0
 {
     return a < 0 ? -(-a / b) : a / b;

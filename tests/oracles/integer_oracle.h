@@ -16,6 +16,8 @@ int64_t oracle_divide_pot(int64_t x, int exponent);
 int64_t oracle_requantize(int64_t x, int32_t multiplier, int32_t shift, bool single);
 int64_t oracle_requantize_up(int64_t x, int32_t multiplier, int32_t shift);
 
+enum oracle_codes { NEAREST_CODES, ORT_CODES, TFLM_CODES, TFLITE_CODES, XNNPACK_CODES };
+
 struct oracle_layer {
     bool single;    // rounding
     bool to_even;   // or once, a half to the even integer
@@ -25,7 +27,9 @@ struct oracle_layer {
     bool vectors;     // twice, the second time with ties up in the channels that vectors compute:
                    // all, of depthwise in blocks of 8, of means in blocks of 16; of additions those
                    // in blocks of 16 of all values, whose operands are rounded once
-    bool fused;  // with even: additions by fused multiply-adds, ties to even codes
+    enum oracle_codes codes;  // of functions
+    float slope;              // of leaky ReLU
+    bool fused;               // with even: additions by fused multiply-adds, ties to even codes
     int in_h, in_w, in_c, out_h, out_w, out_c;
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     float in_scale, out_scale;
@@ -67,6 +71,8 @@ void oracle_share_codes(int8_t *codes, bool *doubtful, const int8_t *x, double c
 // With exponentials of 16 bits, from its definition; doubtful[c]: where float32's exp could decide.
 void oracle_short_softmax(int8_t *codes, bool *doubtful, const int8_t *x,
                           const struct oracle_layer *layer);
+// Leaky ReLU as the layer's runtime has it.
+int8_t oracle_leaky_relu(int code, const struct oracle_layer *layer);
 // TFLite's h-swish in 16 bits, from its definition.
 int8_t oracle_h_swish16(int code, const struct oracle_layer *layer);
 

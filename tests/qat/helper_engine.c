@@ -29,6 +29,17 @@ int test_profile_count(void)
     return count;
 }
 
+static enum oracle_codes codes_of(const char *profile)
+{
+    if (strcmp(profile, "tflm") == 0)
+        return TFLM_CODES;
+    if (strcmp(profile, "litert-xnnpack") == 0 || strcmp(profile, "litert-arm64") == 0)
+        return XNNPACK_CODES;
+    return strncmp(profile, "pot-", 4) == 0      ? NEAREST_CODES
+           : strcmp(profile, "onnxruntime") == 0 ? ORT_CODES
+                                                 : TFLITE_CODES;
+}
+
 struct oracle_layer test_describe(const struct dc_imodel *m, const struct dc_ilayer *l)
 {
     const struct dc_ilayer *x = &m->layers[l->inputs[0]];
@@ -44,6 +55,8 @@ struct oracle_layer test_describe(const struct dc_imodel *m, const struct dc_ila
                                  .delegate = delegate,
                                  .dense_away = strcmp(m->profile->name, "litert-reference") == 0,
                                  .vectors = strcmp(m->profile->name, "litert-builtin") == 0,
+                                 .codes = codes_of(m->profile->name),
+                                 .slope = l->parameters[0],
                                  .in_h = x->height,
                                  .in_w = x->width,
                                  .in_c = x->channels,
@@ -160,7 +173,8 @@ static void check_layer(const struct dc_imodel *m, int i, const struct dc_itrace
     } else if (l->op == DC_I_TABLE) {
         for (int64_t k = 0; k < size; k++) {
             bool doubtful = false;
-            codes[k] = l->function == DC_F_H_SWISH && m->profile->runtime >= DC_RUNTIME_TFLM
+            codes[k] = l->function == DC_F_LEAKY_RELU ? oracle_leaky_relu(x[k], &o)
+                       : l->function == DC_F_H_SWISH && m->profile->runtime >= DC_RUNTIME_TFLM
                            ? oracle_h_swish16(x[k], &o)
                            : oracle_function_code(&doubtful, (enum oracle_function)l->function,
                                                   x[k], test_closeness(m), &o);

@@ -141,8 +141,13 @@ int test_add_layer(struct dc_imodel *model, const char *name, const struct dc_il
     if (l.op == DC_I_TABLE && dc_ifunction_scale(l.function, &l.zero_point) > 0.0f) {
         l.scale = dc_ifunction_scale(l.function, &l.zero_point);
     } else if (l.op == DC_I_TABLE) {
-        l.scale = fit(model, x->scale * dc_random_between(random, 0.6f, 1.4f));
+        l.scale = wanted->scale > 0.0f
+                      ? wanted->scale
+                      : fit(model, x->scale * dc_random_between(random, 0.6f, 1.4f));
         l.zero_point = (int)dc_random_below(random, 256) - 128;
+        static const float slopes[] = {0.01f, 0.1f, 0.2f, 0.25f, 0.5f, -0.3f, 1e-4f, 1.5f};
+        if (l.function == DC_F_LEAKY_RELU && l.parameters[0] == 0.0f)
+            l.parameters[0] = slopes[dc_random_below(random, 8)];
     }
     if (l.op == DC_I_SOFTMAX) {
         l.scale = DC_SOFTMAX_SCALE;
@@ -242,8 +247,11 @@ struct dc_imodel *test_every_op_model(const struct dc_profile *profile, uint64_t
         part, -1, &random);
     const int swish = test_add_layer(
         m, "h_swish", LAYER(.op = DC_I_TABLE, .function = DC_F_H_SWISH), wider, -1, &random);
+    const int leaky = test_add_layer(
+        m, "leaky", LAYER(.op = DC_I_TABLE, .function = DC_F_LEAKY_RELU, .parameters = {0.1f}),
+        swish, -1, &random);
     const int bent = test_add_layer(m, "tanh", LAYER(.op = DC_I_TABLE, .function = DC_F_TANH),
-                                    swish, -1, &random);
+                                    leaky, -1, &random);
     const int gap = test_add_layer(m, "mean", LAYER(.op = DC_I_MEAN), bent, -1, &random);
     const int wide = test_add_layer(
         m, "hidden", LAYER(.op = DC_I_FULLY_CONNECTED, .channels = 12, .per_channel = true), gap,

@@ -70,8 +70,8 @@ static void tables_match_definition(void **state)
     dc_random_start(&random, 15, DC_PURPOSE_TEST, 0, 0);
     for (int trial = 0; trial < 400; trial++) {
         const struct dc_profile *profile = dc_profile_table()[trial % test_profile_count()];
-        const struct dc_ilayer wanted = {.op = DC_I_TABLE,
-                                         .function = (enum dc_ifunction)(trial / 8 % 3)};
+        const struct dc_ilayer wanted = {
+            .op = DC_I_TABLE, .function = (enum dc_ifunction)(trial / 9 % DC_IFUNCTION_COUNT)};
         struct dc_imodel *m = NULL;
         const float exponent = dc_random_between(&random, -12.0f, 2.0f);
         struct dc_ilayer input = {
@@ -93,6 +93,10 @@ static void tables_match_definition(void **state)
         for (int code = -128; code < 128; code++) {
             bool doubtful = false;
             const int8_t have = m->layers[1].table[code + 128];
+            if (wanted.function == DC_F_LEAKY_RELU) {
+                assert_int_equal(have, oracle_leaky_relu(code, &o));
+                continue;
+            }
             const int8_t nearest = oracle_function_code(
                 &doubtful, (enum oracle_function)wanted.function, code, test_closeness(m), &o);
             assert_true(abs(have - nearest) <= (doubtful || wanted.function == DC_F_H_SWISH));
@@ -138,7 +142,56 @@ static void other_grids_of_tables_are_refused(void **state)
     again = m->layers[1];
     again.function = DC_IFUNCTION_COUNT;
     assert_int_equal(dc_imodel_add(m, &again, NULL, &error), DC_ERR_DATA);
+    again.function = DC_F_LEAKY_RELU;
+    again.parameters[0] = NAN;
+    assert_int_equal(dc_imodel_add(m, &again, NULL, &error), DC_ERR_DATA);
+    assert_non_null(strstr(error.message, "a parameter of leaky_relu is not finite"));
     dc_imodel_free(m);
+}
+
+// Slopes and scales at the ends of floats, and a slope of 0: every code, every profile.
+static void leaky_relu_at_its_ends(void **state)
+{
+    (void)state;
+    static const float slopes[] = {0.0f, -0.0f, 1.0f, -1.0f, 1e-30f, 1e-42f, 3e38f, -3e38f},
+                       scales[] = {1.0f, 0x1p-20f, 0x1p-100f, 0x1p20f, 0x1p100f};
+    for (int trial = 0; trial < 8 * 5 * 5; trial++) {
+        for (int p = 0; p < test_profile_count(); p++) {
+            const struct dc_profile *profile = dc_profile_table()[p];
+            struct dc_imodel *m = NULL;
+            struct dc_ilayer x = {.name = "x",
+                                  .op = DC_I_INPUT,
+                                  .height = 1,
+                                  .width = 1,
+                                  .channels = 1,
+                                  .scale = scales[trial / 5 % 5],
+                                  .bits = 8,
+                                  .zero_point = 3,
+                                  .clamp_low = -128,
+                                  .clamp_high = 127};
+            struct dc_ilayer l = x;
+            l.op = DC_I_TABLE;
+            l.input_count = 1;
+            l.function = DC_F_LEAKY_RELU;
+            l.parameters[0] = slopes[trial / 25];
+            l.scale = scales[trial % 5];
+            assert_int_equal(dc_imodel_create(&m, "ends", "", profile, NULL), DC_OK);
+            assert_int_equal(dc_imodel_add(m, &x, NULL, NULL), DC_OK);
+            assert_int_equal(dc_imodel_add(m, &l, NULL, NULL), DC_OK);
+            for (int code = -128; code < 128; code++) {
+                const double steps = (double)l.parameters[0] * (double)x.scale * (code - 3) /
+                                     (double)l.scale;
+                const double y = code < 3 ? steps : (code - 3) * (double)x.scale / (double)l.scale;
+                const double near = y < -200 ? -200 : y > 200 ? 200 : y;
+                const double want = near + 3 < -128 ? -128 : near + 3 > 127 ? 127 : near + 3;
+                if (!(fabs(m->layers[1].table[code + 128] - want) <= 1.0))
+                    fail_msg("%s, slope %g, scales %g and %g, code %d: %d, not %g", profile->name,
+                             (double)l.parameters[0], (double)x.scale, (double)l.scale, code,
+                             m->layers[1].table[code + 128], want);
+            }
+            dc_imodel_free(m);
+        }
+    }
 }
 
 // Multipliers above 1, tiny ones that vanish, clamps that saturate, biases near the ends of int32.
@@ -240,6 +293,7 @@ int main(void)
         cmocka_unit_test(every_op_matches_definition),
         cmocka_unit_test(tables_match_definition),
         cmocka_unit_test(near_halves_go_as_tflm_has_them),
+        cmocka_unit_test(leaky_relu_at_its_ends),
         cmocka_unit_test(other_grids_of_tables_are_refused),
         cmocka_unit_test(convolution_grid_matches_definition),
         cmocka_unit_test(extreme_scales_match_definition),

@@ -77,6 +77,7 @@ static const struct dc_ilayer alone[] = {
      .channels = 2},
     {.op = DC_I_TABLE, .function = DC_F_SIGMOID},
     {.op = DC_I_TABLE, .function = DC_F_H_SWISH},
+    {.op = DC_I_TABLE, .function = DC_F_LEAKY_RELU},
 };
 
 static void each_layer_alone_equals_the_engine(void **state)

@@ -160,15 +160,23 @@ static void functions_are_the_targets(void **state)
                                       "  - flatten: {}\n"
                                       "  - dense: {name: hidden, units: 8}\n"
                                       "  - tanh: {name: bend}\n"
+                                      "  - dense: {units: 8}\n"
+                                      "  - leaky_relu: {name: leak}\n"
                                       "  - dense: {units: 4}\n");
-    for (int has = 0; has < 2; has++) {
-        tiny_text(test_path("case.yaml"), has ? "name: small\nprofile: tflm\nfunctions: [tanh]\n"
-                                              : "name: small\nprofile: tflm\nfunctions: []\n");
+    static const struct {
+        const char *functions, *refusal;
+    } lists[] = {{"functions: []\n", "layer 'bend': target small has no tanh"},
+                 {"functions: [tanh]\n", "layer 'leak': target small has no leaky_relu"},
+                 {"functions: [leaky_relu, tanh]\n", NULL},
+                 {"", NULL}};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "name: small\nprofile: tflm\n%s", lists[i].functions);
+        tiny_text(test_path("case.yaml"), text);
         DECANT(&outcome, &here, "check", "export.yaml", "--set", "target=case.yaml", "--set",
                "stages.student.model=bent.yaml", "--set", "data.path=nowhere");
-        assert_outcome(&outcome, "functions", has ? 0 : 2,
-                       (const char *const[OUTCOME_WORDS]){
-                           has ? NULL : "layer 'bend': target small has no tanh"});
+        assert_outcome(&outcome, "functions", lists[i].refusal ? 2 : 0,
+                       (const char *const[OUTCOME_WORDS]){lists[i].refusal});
     }
 }
 
