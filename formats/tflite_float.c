@@ -252,6 +252,17 @@ static enum dc_status put_plain(struct writing *w, const struct dc_node *node,
     return put(w, node, &o);
 }
 
+static enum dc_status put_leaky_relu(struct writing *w, const struct dc_node *node,
+                                     enum dc_tflite_kind kind)
+{
+    const struct dc_leaky_relu_attributes *a = node->attributes;
+    struct dc_tflite_operator o = {.kind = kind,
+                                   .input_count = 1,
+                                   .inputs = {in_of(w, node, 0)},
+                                   .options = {dc_tflite_float_bits(a->slope)}};
+    return put(w, node, &o);
+}
+
 static enum dc_status put_softmax(struct writing *w, const struct dc_node *node,
                                   enum dc_tflite_kind kind)
 {
@@ -341,6 +352,7 @@ static const struct {
     {&dc_op_sigmoid, put_plain, DC_TFLITE_LOGISTIC},
     {&dc_op_tanh, put_plain, DC_TFLITE_TANH},
     {&dc_op_h_swish, put_plain, DC_TFLITE_HARD_SWISH},
+    {&dc_op_leaky_relu, put_leaky_relu, DC_TFLITE_LEAKY_RELU},
     {&dc_op_softmax, put_softmax, DC_TFLITE_SOFTMAX},
     {&dc_op_add, put_plain, DC_TFLITE_ADD},
     {&dc_op_concat, put_concat, DC_TFLITE_CONCATENATION},
