@@ -270,8 +270,8 @@ const struct dc_augmentation_kind dc_augmentation_kinds[] = {
      .parameter_count = 4,
      .parameters = {{"brightness", 0.4, 0, 10, false, "factor is 1 and up to so much less or more"},
                     {"contrast", 0.4, 0, 10, false, "the same, against the mean grey"},
-                    {"saturation", 0.4, 0, 10, false, "the same, against each pixel's grey"},
-                    {"hue", 0, 0, 0.5, false, "largest turn of the hue, of a whole one"}},
+                    {"saturation", 0.4, 0, 10, false, "the same, against each pixel's grey", true},
+                    {"hue", 0, 0, 0.5, false, "largest turn of the hue, of a whole one", true}},
      .bytes = true,
      .apply = dc__colour_jitter},
     {.name = NULL},
@@ -306,13 +306,9 @@ enum dc_status dc_augmentations_check(const struct dc_augmentation *list, int co
             return dc_fail(error, DC_ERR_CONFIG,
                            "augmentation '%s' needs images, but samples are %s", kind->name,
                            dc_shape_text(text, sample));
-        if (kind->bytes && (dtype != DC_U8 || (sample->dims[2] != 3 && (list[i].values[2] > 0.0 ||
-                                                                        list[i].values[3] > 0.0))))
+        if (kind->bytes && dtype != DC_U8)
             return dc_fail(error, DC_ERR_CONFIG,
-                           "augmentation '%s' needs bytes, and three channels for saturation and "
-                           "hue; samples are %s of %s",
-                           kind->name, dc_shape_text(text, sample),
-                           dtype == DC_U8 ? "bytes" : "floats");
+                           "augmentation '%s' needs bytes, but samples are floats", kind->name);
         for (int p = 0; p < kind->parameter_count; p++) {
             const struct dc_augmentation_parameter *parameter = &kind->parameters[p];
             const double value = list[i].values[p];
@@ -322,6 +318,10 @@ enum dc_status dc_augmentations_check(const struct dc_augmentation *list, int co
                                "augmentation '%s': %s must be %s from %g to %g, not %g", kind->name,
                                parameter->name, parameter->integer ? "a whole number" : "a number",
                                parameter->low, parameter->high, value);
+            if (parameter->colour && value > 0.0 && sample->dims[2] != 3)
+                return dc_fail(error, DC_ERR_CONFIG,
+                               "augmentation '%s': %s needs three channels, but samples are %s",
+                               kind->name, parameter->name, dc_shape_text(text, sample));
             if (p > 0 && strstr(parameter->name, "_max") && value < list[i].values[p - 1])
                 return dc_fail(error, DC_ERR_CONFIG, "augmentation '%s': %s is below %s",
                                kind->name, parameter->name, kind->parameters[p - 1].name);

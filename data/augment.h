@@ -22,6 +22,7 @@ struct dc_augmentation_parameter {
     double value, low, high;  // the default and the range, bounds included
     bool integer;
     const char *help;
+    bool colour;  // above 0 it needs three channels
 };
 
 struct dc_augmentation_kind {
