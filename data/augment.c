@@ -68,16 +68,16 @@ static void shift(float *out, const float *in, const struct dc_shape *shape, con
     translate(out, in, shape, outcome / places - pixels, outcome % places - pixels);
 }
 
-// Outcome 1 is mirrored. A probability of 0 or 1 leaves one outcome.
-static int64_t flip_outcomes(const double *values)
+// Outcome 1 is the changed one. A probability of 0 or 1 leaves one outcome.
+static int64_t chance_outcomes(const double *values)
 {
     return values[0] > 0.0 && values[0] < 1.0 ? 2 : 1;
 }
 
-static int64_t draw_flip(const double *values, struct dc_random *random)
+static int64_t draw_chance(const double *values, struct dc_random *random)
 {
-    const bool mirrored = (double)dc_random_unit(random) < values[0];
-    return flip_outcomes(values) == 2 && mirrored;
+    const bool changed = (double)dc_random_unit(random) < values[0];
+    return chance_outcomes(values) == 2 && changed;
 }
 
 static void flip(float *out, const float *in, const struct dc_shape *shape, const double *values,
@@ -221,8 +221,8 @@ const struct dc_augmentation_kind dc_augmentation_kinds[] = {
      .help = "mirror left to right",
      .parameter_count = 1,
      .parameters = {{"probability", 0.5, 0, 1, false, "share of samples that are mirrored"}},
-     .outcomes = flip_outcomes,
-     .draw = draw_flip,
+     .outcomes = chance_outcomes,
+     .draw = draw_chance,
      .apply_outcome = flip},
     {.name = "shift",
      .help = "move by whole pixels on both axes, zeros where nothing is left",
@@ -274,6 +274,13 @@ const struct dc_augmentation_kind dc_augmentation_kinds[] = {
                     {"hue", 0, 0, 0.5, false, "largest turn of the hue, of a whole one", true}},
      .bytes = true,
      .apply = dc__colour_jitter},
+    {.name = "greyscale",
+     .help = "all three channels become the pixel's grey",
+     .parameter_count = 1,
+     .parameters = {{"probability", 0.1, 0, 1, false, "share of samples without colours", true}},
+     .outcomes = chance_outcomes,
+     .draw = draw_chance,
+     .apply_outcome = dc__greyscale},
     {.name = NULL},
 };
 

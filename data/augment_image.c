@@ -125,10 +125,20 @@ static float clamp(double x)
     return (float)(x < 0.0 ? 0.0 : x > 255.0 ? 255.0 : x);
 }
 
+// Luma of ITU-R BT.601, with torchvision's four digits.
 static double grey_of(const float *p, int64_t channels)
 {
     return channels == 3 ? 0.2989 * (double)p[0] + 0.587 * (double)p[1] + 0.114 * (double)p[2]
                          : (double)p[0];
+}
+
+void dc__greyscale(float *out, const float *in, const struct dc_shape *shape, const double *values,
+                   int64_t outcome)
+{
+    const int64_t channels = shape->dims[2], count = shape->dims[0] * shape->dims[1] * channels;
+    const bool grey = outcome == 1 || values[0] >= 1.0;
+    for (int64_t i = 0; i < count; i++)
+        out[i] = grey ? (float)grey_of(in + i / channels * channels, channels) : in[i];
 }
 
 // factor of the image, the rest of one value for all, or of each pixel's grey

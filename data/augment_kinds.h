@@ -15,8 +15,10 @@ dc__augment dc__random_resized_crop, dc__cutout, dc__colour_jitter;
 void dc__augment_stream(struct dc_random *random, uint32_t seed, uint32_t epoch, uint64_t id,
                         int position);
 
-// As its apply_outcome; it knows one.
+// As dc_augmentation_kind.apply_outcome: the first knows one, the second two.
 void dc__centre_crop(float *out, const float *in, const struct dc_shape *shape,
                      const double *values, int64_t outcome);
+void dc__greyscale(float *out, const float *in, const struct dc_shape *shape, const double *values,
+                   int64_t outcome);
 
 #endif

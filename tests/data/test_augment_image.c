@@ -281,6 +281,40 @@ static void hues_turn(void **state)
     assert_true(least < -0.28 && most > 0.28);
 }
 
+// A view is the image or its luma by BT.601 (299, 587 and 114 thousandths: torchvision's 2989 is
+// off by up to 0.0001 * 255), as often as stated; and both are counted as outcomes.
+static void greys_are_luma(void **state)
+{
+    (void)state;
+    static const double shares[] = {0.0, 0.3, 1.0};
+    for (int s = 0; s < 3; s++) {
+        const struct dc_augmentation greyscale = make("greyscale", shares[s], 0, 0, 0);
+        int grey = 0;
+        for (uint64_t id = 0; id < 1000; id++) {
+            float out[VALUES];
+            view(out, &greyscale, id);
+            const bool changed = memcmp(out, image, sizeof out) != 0;
+            grey += changed;
+            for (int i = 0; changed && i < VALUES; i += CHANNELS) {
+                const float *p = image + i;
+                const double luma = (299 * (double)p[0] + 587 * (double)p[1] + 114 * (double)p[2]) /
+                                    1000;
+                assert_true(out[i] == out[i + 1] && out[i] == out[i + 2]);
+                assert_true(fabs((double)out[i] - luma) <= 0.0256);
+            }
+        }
+        // 300 +- 14.5, five deviations
+        assert_in_range(grey, s == 1 ? 228 : 1000 * s / 2, s == 1 ? 372 : 1000 * s / 2);
+        assert_int_equal(dc_augmentation_outcomes(&greyscale, 1), s == 1 ? 2 : 1);
+        for (int v = 0; v < (s == 1 ? 2 : 1); v++) {
+            float a[VALUES], b[VALUES];
+            memcpy(a, image, sizeof a);
+            const float *out = dc_augmentation_outcome(a, b, &shape, &greyscale, 1, v);
+            assert_int_equal(out[0] == out[1] && out[1] == out[2], v == 1 || s == 2);
+        }
+    }
+}
+
 static void wrong_values_are_refused(void **state)
 {
     (void)state;
@@ -289,6 +323,8 @@ static void wrong_values_are_refused(void **state)
     const struct dc_augmentation light = {jitter, {0.4, 0.4, 0, 0}};
     const struct dc_augmentation crop = {dc_augmentation_find("random_resized_crop"),
                                          {0.5, 0.2, 0.75, 1.33}};
+    const struct dc_augmentation grey = dc_augmentation_default(dc_augmentation_find("greyscale"));
+    const struct dc_augmentation never = {grey.kind, {0.0}};
     const struct dc_augmentation cutmix = dc_augmentation_default(dc_augmentation_find("cutmix"));
     const struct {
         const struct dc_augmentation *augmentation;
@@ -299,6 +335,9 @@ static void wrong_values_are_refused(void **state)
         {&colours, DC_SHAPE(8, 8, 1), DC_U8, "three channels"},
         {&colours, DC_SHAPE(8, 8, 3), DC_F32, "floats"},
         {&light, DC_SHAPE(8, 8, 1), DC_U8, NULL},
+        {&grey, DC_SHAPE(8, 8, 1), DC_U8, "probability needs three channels"},
+        {&grey, DC_SHAPE(8, 8, 3), DC_F32, NULL},
+        {&never, DC_SHAPE(8, 8, 1), DC_U8, NULL},
         {&crop, DC_SHAPE(8, 8, 1), DC_U8, "scale_max is below scale_min"},
         {&cutmix, DC_SHAPE(64), DC_U8, "needs images"},
     };
@@ -319,6 +358,7 @@ int main(void)
         cmocka_unit_test(cutouts_are_squares),
         cmocka_unit_test(colours_are_blends),
         cmocka_unit_test(hues_turn),
+        cmocka_unit_test(greys_are_luma),
         cmocka_unit_test(wrong_values_are_refused),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
