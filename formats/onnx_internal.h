@@ -265,8 +265,8 @@ DC_MUST_USE enum dc_status dc__onnx_reshape(struct dc_import *m, struct dc_onnx_
                                             const struct dc_linear *dims, int rank,
                                             struct dc_error *error);
 // Two values, one of which may be a constant, that broadcast: nodes with as many axes, in one
-// order, of equal size or 1. The last `epilogue` axes of each (0, or 2 of matrices) do not broadcast
-// and stay last, exchanged where they lie so. view: of the result, its last `epilogue` axes the nodes'
+// order, of equal size or 1. The last `tail` axes of each (0, or 2 of matrices) do not broadcast
+// and stay last, exchanged where they lie so. view: of the result, its last `tail` axes the nodes'
 // last.
 struct dc_onnx_pair {
     int node[2];
@@ -275,7 +275,7 @@ struct dc_onnx_pair {
 };
 DC_MUST_USE enum dc_status dc__onnx_broadcast(struct dc_import *m, struct dc_onnx_pair *pair,
                                               const struct dc_onnx_value *const operands[2],
-                                              int epilogue, const char *name, struct dc_error *error);
+                                              int tail, const char *name, struct dc_error *error);
 // A constant as a value of the graph, the same in every row; its first axis has size 1, or it gets
 // `batch` in front of the others.
 DC_MUST_USE enum dc_status dc__onnx_repeat(struct dc_import *m, struct dc_onnx_value *out,
