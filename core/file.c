@@ -141,8 +141,7 @@ enum dc_status dc_file_check_seal(const char *path, struct dc_error *error)
     // the mark first: a file of any size without it is not read
     bool sealed = size >= SEAL_BYTES && fseeko(file, -SEAL_BYTES, SEEK_END) == 0 &&
                   fread(have, 1, sizeof have, file) == sizeof have &&
-                  memcmp(have, seal_mark, sizeof seal_mark) == 0 &&
-                  fseeko(file, 0, SEEK_SET) == 0;
+                  memcmp(have, seal_mark, sizeof seal_mark) == 0 && fseeko(file, 0, SEEK_SET) == 0;
     if (sealed)
         status = expected_seal(seal, file, path, (uint64_t)size - SEAL_BYTES, error);
     sealed = sealed && status == DC_OK && memcmp(have, seal, sizeof have) == 0;
