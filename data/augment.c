@@ -270,14 +270,16 @@ const struct dc_augmentation_kind dc_augmentation_kinds[] = {
      .parameter_count = 4,
      .parameters = {{"brightness", 0.4, 0, 10, false, "factor is 1 and up to so much less or more"},
                     {"contrast", 0.4, 0, 10, false, "the same, against the mean grey"},
-                    {"saturation", 0.4, 0, 10, false, "the same, against each pixel's grey", true},
-                    {"hue", 0, 0, 0.5, false, "largest turn of the hue, of a whole one", true}},
+                    {"saturation", 0.4, 0, 10, false, "the same, against each pixel's grey"},
+                    {"hue", 0, 0, 0.5, false, "largest turn of the hue, of a whole one"}},
+     .colour = 1u << 2 | 1u << 3,
      .bytes = true,
      .apply = dc__colour_jitter},
     {.name = "greyscale",
      .help = "all three channels become the pixel's grey",
      .parameter_count = 1,
-     .parameters = {{"probability", 0.1, 0, 1, false, "share of samples without colours", true}},
+     .parameters = {{"probability", 0.1, 0, 1, false, "share of samples without colours"}},
+     .colour = 1u << 0,
      .outcomes = chance_outcomes,
      .draw = draw_chance,
      .apply_outcome = dc__greyscale},
@@ -325,7 +327,7 @@ enum dc_status dc_augmentations_check(const struct dc_augmentation *list, int co
                                "augmentation '%s': %s must be %s from %g to %g, not %g", kind->name,
                                parameter->name, parameter->integer ? "a whole number" : "a number",
                                parameter->low, parameter->high, value);
-            if (parameter->colour && value > 0.0 && sample->dims[2] != 3)
+            if ((kind->colour >> p & 1u) && value > 0.0 && sample->dims[2] != 3)
                 return dc_fail(error, DC_ERR_CONFIG,
                                "augmentation '%s': %s needs three channels, but samples are %s",
                                kind->name, parameter->name, dc_shape_text(text, sample));

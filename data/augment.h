@@ -22,16 +22,16 @@ struct dc_augmentation_parameter {
     double value, low, high;  // the default and the range, bounds included
     bool integer;
     const char *help;
-    bool colour;  // above 0 it needs three channels
 };
 
 struct dc_augmentation_kind {
     const char *name, *help;
     int parameter_count;
     struct dc_augmentation_parameter parameters[DC_AUGMENTATION_PARAMETERS];
-    bool mixes;   // joins with a partner; apply is NULL
-    bool pastes;  // by a rectangle of it
-    bool bytes;   // of values in [0, 255]: uint8 sources alone
+    bool mixes;       // joins with a partner; apply is NULL
+    bool pastes;      // by a rectangle of it
+    bool bytes;       // of values in [0, 255]: uint8 sources alone
+    unsigned colour;  // bit p: parameter p above 0 needs three channels
     // Of kinds that know few outcomes: how many, which one a stream draws, and that one. Then apply
     // is NULL.
     int64_t (*outcomes)(const double *values);
