@@ -263,7 +263,7 @@ static void the_table_is_sound(void **state)
         assert_int_equal(kind->mixes + !!kind->apply + !!kind->apply_outcome, 1);
         assert_true(!kind->outcomes == !kind->apply_outcome && !kind->draw == !kind->outcomes);
         assert_true(kind->help && kind->parameter_count <= DC_AUGMENTATION_PARAMETERS);
-        const bool coloured = kind->bytes || kind->parameters[0].colour;
+        const bool coloured = kind->bytes || kind->colour;
         const struct dc_shape *fits = coloured ? &DC_SHAPE(8, 8, 3) : &shape;
         assert_int_equal(dc_augmentations_check(&augmentation, 1, fits, DC_U8, &error), DC_OK);
         count++;
