@@ -1,6 +1,7 @@
 // Owns the root attributes of HDF5 files: texts and 64-bit integers, nothing else.
 
 #include <hdf5.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/h5_internal.h"
@@ -69,13 +70,14 @@ static enum dc_status join_lines(const struct dc_h5 *file, char **text, const ch
         const char *word = words + i * bytes;
         if (bytes == 0)
             memcpy(&word, words + i * sizeof word, sizeof word);
-        const size_t length = bytes ? strnlen(word, bytes) : word ? strlen(word) : 0;
+        if (!word)
+            word = "";
+        const size_t length = bytes ? strnlen(word, bytes) : strlen(word);
         if (used + length + 2 > DC__H5_TEXT_MAX)
             return fail_long(file, error);
         if (i > 0)
             joined[used++] = '\n';
-        memcpy(joined + used, word, length);
-        used += length;
+        used += (size_t)snprintf(joined + used, DC__H5_TEXT_MAX - used, "%.*s", (int)length, word);
     }
     *text = joined;
     return DC_OK;
