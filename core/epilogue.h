@@ -44,13 +44,15 @@ struct dc_grid {
 static inline float dc_round_code(float v, enum dc_code_rounding rounding)
 {
     const float magic = 12582912.0f, far = 1048576.0f;
-    v = v < -far ? -far : v > far ? far : v;
+    v = v < -far ? -far : v;
+    v = v > far ? far : v;
     const float even = (v + magic) - magic, rest = v - even;
-    if (rounding == DC_CODE_HALF_AWAY)
-        return rest == 0.5f && v > 0.0f    ? even + 1.0f
-               : rest == -0.5f && v < 0.0f ? even - 1.0f
-                                           : even;
-    return rounding == DC_CODE_HALF_UP && rest == 0.5f ? even + 1.0f : even;
+    // sums of comparisons, not branches: compilers make vectors of them
+    const float up = (float)((rest == 0.5f) & ((v > 0.0f) | (rounding == DC_CODE_HALF_UP)));
+    const float down = (float)((rest == -0.5f) & (v < 0.0f));
+    return rounding == DC_CODE_HALF_AWAY ? even + up - down
+           : rounding == DC_CODE_HALF_UP ? even + up
+                                         : even;
 }
 
 // Of x in steps of the grid, before it is rounded.

@@ -61,20 +61,39 @@ TILE epilogue_run(const bool affine, const bool quantizes, float *y, const float
     }
 }
 
-// Where the grid rounds quotients, as it does to the network's input: a plain loop, for it is one
-// small value a step.
+// Where the grid rounds quotients, as it does to the network's input: a loop that compilers turn
+// into vectors, with `rounding` known to them.
+TILE quotients_run(const bool affine, const enum dc_code_rounding rounding, float *y,
+                   const float *x, const struct dc_epilogue *t, int64_t count)
+{
+    const float step = t->grid.step, t_low = t->low, t_high = t->high;
+    const float low = t->grid.low - t->grid.zero_point, high = t->grid.high - t->grid.zero_point;
+    for (int64_t first = 0; first < count; first += t->period) {
+        const int n = count - first < t->period ? (int)(count - first) : t->period;
+        for (int c = 0; c < n; c++) {
+            float v = x[first + c];
+            if (affine)
+                v = v * t->scale[c] + t->shift[c];
+            v = v < t_low ? t_low : v;
+            v = v > t_high ? t_high : v;
+            v = dc_round_code(v / step, rounding);
+            v = v < low ? low : v;
+            y[first + c] = (v > high ? high : v) * step;
+        }
+    }
+}
+
 static void epilogue_of_quotients(float *y, const float *x, const struct dc_epilogue *t,
                                   int64_t count)
 {
-    const struct dc_grid *grid = &t->grid;
-    const float low = grid->low - grid->zero_point, high = grid->high - grid->zero_point;
-    for (int64_t i = 0; i < count; i++) {
-        const int c = (int)(i % t->period);
-        float v = t->affine ? x[i] * t->scale[c] + t->shift[c] : x[i];
-        v = v < t->low ? t->low : v > t->high ? t->high : v;
-        v = dc_round_code(v / grid->step, grid->rounding);
-        y[i] = (v < low ? low : v > high ? high : v) * grid->step;
-    }
+    if (t->affine)
+        quotients_run(true, t->grid.rounding, y, x, t, count);
+    else if (t->grid.rounding == DC_CODE_HALF_AWAY)
+        quotients_run(false, DC_CODE_HALF_AWAY, y, x, t, count);
+    else if (t->grid.rounding == DC_CODE_HALF_EVEN)
+        quotients_run(false, DC_CODE_HALF_EVEN, y, x, t, count);
+    else
+        quotients_run(false, DC_CODE_HALF_UP, y, x, t, count);
 }
 
 static void epilogue(float *y, const float *x, const struct dc_epilogue *t, int64_t count)
