@@ -7,7 +7,7 @@
 #include "export/onnx.h"
 #include "export/tflite.h"
 #include "formats/onnx_write.h"
-#include "formats/tflite_float.h"
+#include "formats/tflite_write.h"
 
 static enum dc_status write_tflite(const char *path, const struct dc_imodel *model,
                                    struct dc_error *error)

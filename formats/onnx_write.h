@@ -1,15 +1,15 @@
 // ONNX files to be written: operator set 13, IR version 7; with a tensor of 4 bits 21 and 10.
 //
-// Owns the file's messages while nodes are put one by one, and a float network as a file. What is
-// written is in the file's conventions: images [batch, channels, height, width], weights OIHW; the
-// batch is open. Every value has its type and full shape in the file.
+// Owns the file's messages while nodes are put one by one, and a network as a file. What is written
+// is in the file's conventions: images [batch, channels, height, width], weights OIHW; the batch is
+// open. Every value has its type and full shape in the file.
 //
 // A writer remembers its first failure; later calls do nothing, and dc_onnx_save reports it.
 
 #ifndef DC_FORMATS_ONNX_WRITE_H
 #define DC_FORMATS_ONNX_WRITE_H
 
-#include "core/graph.h"
+#include "core/network.h"
 
 struct dc_onnx_writer;
 
@@ -65,8 +65,13 @@ struct dc_shape dc_onnx_shape(const struct dc_shape *shape);
 void dc_onnx_channels_first(void *out, const void *in, int64_t outer, int64_t space,
                             int64_t channels, int bytes);
 
-// The network from node `input` to node `output` in inference: batch normalization is folded where
-// dc_fold_for_inference does. DC_ERR_DATA names all nodes and ops that cannot be written at once.
+// A network as it is; values that it stores as codes end in a QuantizeLinear and are read through a
+// DequantizeLinear, weights are INT8 (INT4 where packed), biases INT32. DC_ERR_DATA names all nodes
+// and ops that cannot be written at once.
+DC_MUST_USE enum dc_status dc_onnx_write_network(const char *path, const struct dc_network *network,
+                                                 const char *name, const char *note,
+                                                 struct dc_error *error);
+// The float network from node `input` to node `output`, in the form of dc_network_fold.
 DC_MUST_USE enum dc_status dc_onnx_write(const char *path, const struct dc_graph *graph,
                                          const struct dc_params *params, int input, int output,
                                          const char *name, const char *note,

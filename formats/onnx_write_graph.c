@@ -1,4 +1,5 @@
-// Owns a float network as ONNX: one row a core op, each a few operators of set 13.
+// Owns a network as ONNX: one row a core op, each a few operators of set 13. Float networks and
+// quantized ones (core/network.h) take the same rows.
 //
 // In the file a value of rank 4 is [batch, channels, height, width]; every other rank is as in
 // memory. Operators whose meaning hangs on the order in memory (reshape, products, broadcasting
@@ -9,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "core/passes.h"
 
 enum { REFUSED_TEXT = 3000 };
 
@@ -43,10 +42,14 @@ const char *dc__in_memory(struct dc_onnx_writing *t, const struct dc_node *node,
 {
     static const char *const parts[] = {"rows0", "rows1"};
     const struct dc_shape *s = shape_in(t, node, i);
+    const struct dc_node *read = &t->graph->nodes[node->inputs[i]];
     if (s->rank != 4)
         return in_of(t, node, i);
-    return dc_onnx_put(t->w, "Transpose", dc_onnx_name(t->w, node->name, parts[i]), DC_ONNX_F32, s,
-                       DC_ONNX_IN(in_of(t, node, i)), "perm=[0,2,3,1]");
+    const char *turned = dc_onnx_put(t->w, "Transpose", dc_onnx_name(t->w, node->name, parts[i]),
+                                     DC_ONNX_F32, s, DC_ONNX_IN(in_of(t, node, i)),
+                                     "perm=[0,2,3,1]");
+    return dc__put_step(t, read->op == &dc_op_dequantize ? &t->graph->nodes[read->inputs[0]] : NULL,
+                        turned, s);
 }
 
 // The node's value from an operator that gives it in the order of memory.
@@ -60,6 +63,8 @@ void dc__put_from_memory(struct dc_onnx_writing *t, const struct dc_node *node, 
     const struct dc_shape shape = dc_onnx_shape(&node->shape);
     const char *made = dc_onnx_put(t->w, onnx, dc_onnx_name(t->w, node->name, "result"),
                                    DC_ONNX_F32, &node->shape, inputs, "%s", "");
+    made = dc__put_step(t, dc_network_quantizer(t->network, (int)(node - t->graph->nodes)), made,
+                        &node->shape);
     dc_onnx_put(t->w, "Transpose", node->name, DC_ONNX_F32, &shape, DC_ONNX_IN(made),
                 "perm=[0,3,1,2]");
 }
@@ -78,25 +83,25 @@ const char *dc__put_dims(struct dc_onnx_writing *t, const struct dc_node *node, 
 const char *dc__put_param(struct dc_onnx_writing *t, const struct dc_node *node, int k,
                           const struct dc_shape *shape, int64_t outer, int64_t space)
 {
-    const struct dc_slice *s = &t->params->slices[node->params[k]];
-    const float *values = t->params->value + s->offset;
-    float *turned = space > 1 ? dc_alloc((size_t)s->count * sizeof *turned, NULL) : NULL;
+    const int64_t count = dc_shape_count(shape);
+    int bytes;
+    const void *values = dc__values_of(t, node, k, &bytes);
+    void *turned = space > 1 ? dc_alloc((size_t)(count * bytes), NULL) : NULL;
     if (space > 1 && !turned) {
         dc_onnx_refuse(t->w, DC_ERR_MEMORY, "out of memory");
         return "";
     }
     if (turned)
-        dc_onnx_channels_first(turned, values, outer, space, s->count / outer / space,
-                               sizeof *turned);
-    const char *name = dc_onnx_put_tensor(t->w, s->name, DC_ONNX_F32, shape,
-                                          turned ? turned : values);
+        dc_onnx_channels_first(turned, values, outer, space, count / outer / space, bytes);
+    const char *name = dc__put_values(t, node, k, shape, turned ? turned : values);
     free(turned);
     return name;
 }
 
 static const char *put_vector(struct dc_onnx_writing *t, const struct dc_node *node, int k)
 {
-    return dc__put_param(t, node, k, &DC_SHAPE(t->params->slices[node->params[k]].count), 1, 1);
+    const struct dc_slice *s = &t->network->params->slices[node->params[k]];
+    return dc__put_param(t, node, k, &DC_SHAPE(s->count), 1, 1);
 }
 
 // The axis of the file for an axis of memory.
@@ -108,22 +113,23 @@ int dc__file_axis(int axis, int rank)
 
 // Layers with weights.
 
-// [kernel, in, out] in memory; [out, in, kernel] in the file.
+// [kernel, in, out] in memory; [out, in, kernel] in the file, where it has this shape.
 static const char *put_kernel(struct dc_onnx_writing *t, const struct dc_node *node,
-                              int64_t kernel_h, int64_t kernel_w, int64_t in, int64_t out)
+                              const struct dc_shape *shape)
 {
-    const struct dc_slice *s = &t->params->slices[node->params[0]];
-    const float *values = t->params->value + s->offset;
-    const int64_t kernel = kernel_h * kernel_w;
-    float *turned = dc_alloc((size_t)s->count * sizeof *turned, NULL);
+    const int64_t out = shape->dims[0], in = shape->dims[1], count = dc_shape_count(shape);
+    const int64_t kernel = count / in / out;
+    int bytes;
+    const uint8_t *values = dc__values_of(t, node, 0, &bytes);
+    uint8_t *turned = dc_alloc((size_t)(count * bytes), NULL);
     if (!turned) {
         dc_onnx_refuse(t->w, DC_ERR_MEMORY, "out of memory");
         return "";
     }
-    for (int64_t i = 0; i < s->count; i++)
-        turned[(i % out * in + i / out % in) * kernel + i / out / in] = values[i];
-    const char *name = dc_onnx_put_tensor(t->w, s->name, DC_ONNX_F32,
-                                          &DC_SHAPE(out, in, kernel_h, kernel_w), turned);
+    for (int64_t i = 0; i < count; i++)
+        memcpy(turned + ((i % out * in + i / out % in) * kernel + i / out / in) * bytes,
+               values + i * bytes, (size_t)bytes);
+    const char *name = dc__put_values(t, node, 0, shape, turned);
     free(turned);
     return name;
 }
@@ -138,10 +144,10 @@ static void put_conv(struct dc_onnx_writing *t, const struct dc_node *node, cons
     char more[64] = "";
     // The transposed one's weights are [kernel, filters / groups, in], the file's [in, filters /
     // groups, kernel].
-    const char *weights = up ? put_kernel(t, node, a->window.kernel[0], a->window.kernel[1],
-                                          a->filters / a->groups, channels)
-                             : put_kernel(t, node, a->window.kernel[0], a->window.kernel[1],
-                                          channels / a->groups, a->filters);
+    const char *weights = put_kernel(t, node,
+                                     &DC_SHAPE(up ? channels : a->filters,
+                                               (up ? a->filters : channels) / a->groups,
+                                               a->window.kernel[0], a->window.kernel[1]));
     const char *bias = a->bias ? put_vector(t, node, 1) : NULL;
     if (up)
         snprintf(more, sizeof more, " output_padding=[%d,%d]", transposed->output_padding_h,
@@ -159,11 +165,14 @@ static void put_dense(struct dc_onnx_writing *t, const struct dc_node *node, con
 {
     const struct dc_dense_attributes *a = node->attributes;
     const struct dc_shape *in = shape_in(t, node, 0);
-    const struct dc_shape shape = DC_SHAPE(in->dims[in->rank - 1], a->units);
-    const char *weights = dc__put_param(t, node, 0, &shape, 1, 1);
+    const int64_t inputs = in->dims[in->rank - 1];
+    const char *weights = in->rank == 2
+                              ? put_kernel(t, node, &DC_SHAPE(a->units, inputs))
+                              : dc__put_param(t, node, 0, &DC_SHAPE(inputs, a->units), 1, 1);
     const char *bias = a->bias ? put_vector(t, node, 1) : NULL;
     if (in->rank == 2) {
-        dc__put_shaped(t, node, onnx, DC_ONNX_IN(in_of(t, node, 0), weights, bias));
+        dc_onnx_put(t->w, onnx, node->name, DC_ONNX_F32, &node->shape,
+                    DC_ONNX_IN(in_of(t, node, 0), weights, bias), "transB=%d", 1);
     } else if (!bias) {
         dc__put_from_memory(t, node, "MatMul", DC_ONNX_IN(dc__in_memory(t, node, 0), weights));
     } else {
@@ -405,6 +414,8 @@ static const struct {
     {&dc_op_flatten, dc__onnx_put_reshape, "Reshape"},
     {&dc_op_reshape, dc__onnx_put_reshape, "Reshape"},
     {&dc_op_transpose, dc__onnx_put_transpose, "Transpose"},
+    {&dc_op_quantize, dc__onnx_put_quantize, "QuantizeLinear"},
+    {&dc_op_dequantize, dc__onnx_put_dequantize, "DequantizeLinear"},
 };
 
 static int row_of(const struct dc_op *op)
@@ -428,15 +439,12 @@ static enum dc_status check_ops(const struct dc_graph *graph, int input, struct 
     return text[0] ? dc_fail(error, DC_ERR_DATA, "no ONNX is written for %s", text) : DC_OK;
 }
 
-static enum dc_status write_folded(const char *path, struct dc_onnx_writing *t,
-                                   const char *input_name, int output, struct dc_error *error)
+static enum dc_status write_network(const char *path, struct dc_onnx_writing *t,
+                                    struct dc_error *error)
 {
     const struct dc_graph *g = t->graph;
-    const int input = dc_graph_find(g, input_name);
-    const struct dc_shape shape = dc_onnx_shape(&g->nodes[output].shape);
-    if (input < 0)
-        return dc_fail(error, DC_ERR_DATA, "the network does not read '%s'", input_name);
-    DC_TRY(check_ops(g, input, error));
+    const struct dc_shape shape = dc_onnx_shape(&g->nodes[t->network->output].shape);
+    DC_TRY(check_ops(g, t->network->input, error));
     t->names = DC_NEW(g->arena, const char *, g->count, error);
     if (!t->names)
         return DC_ERR_MEMORY;
@@ -444,31 +452,33 @@ static enum dc_status write_folded(const char *path, struct dc_onnx_writing *t,
         const struct dc_node *node = &g->nodes[i];
         const struct dc_shape in_file = dc_onnx_shape(&node->shape);
         t->names[i] = node->name;
-        if (i == input)
+        if (i == t->network->input)
             dc_onnx_put_input(t->w, node->name, &in_file);
         else
             rows[row_of(node->op)].put(t, node, rows[row_of(node->op)].onnx);
     }
-    dc_onnx_put_output(t->w, t->names[output], &shape);
+    dc_onnx_put_output(t->w, t->names[t->network->output], &shape);
     return dc_onnx_save(t->w, path, error);
+}
+
+enum dc_status dc_onnx_write_network(const char *path, const struct dc_network *network,
+                                     const char *name, const char *note, struct dc_error *error)
+{
+    struct dc_onnx_writing t = {.network = network, .graph = network->graph};
+    enum dc_status status = dc_onnx_writer_create(&t.w, name, note, error);
+    if (status == DC_OK)
+        status = write_network(path, &t, error);
+    dc_onnx_writer_free(t.w);
+    return status;
 }
 
 enum dc_status dc_onnx_write(const char *path, const struct dc_graph *graph,
                              const struct dc_params *params, int input, int output,
                              const char *name, const char *note, struct dc_error *error)
 {
-    struct dc_graph *folded = NULL;
-    struct dc_params *folded_params = NULL;
-    struct dc_onnx_writer *writer = NULL;
-    int place = -1;
-    DC_TRY(dc_fold_for_inference(&folded, &folded_params, &place, graph, params, output, error));
-    enum dc_status status = dc_onnx_writer_create(&writer, name, note, error);
-    if (status == DC_OK) {
-        struct dc_onnx_writing t = {.w = writer, .graph = folded, .params = folded_params};
-        status = write_folded(path, &t, graph->nodes[input].name, place, error);
-    }
-    dc_onnx_writer_free(writer);
-    dc_params_free(folded_params);
-    dc_graph_free(folded);
+    struct dc_network network;
+    DC_TRY(dc_network_fold(&network, graph, params, input, output, error));
+    const enum dc_status status = dc_onnx_write_network(path, &network, name, note, error);
+    dc_network_free(&network);
     return status;
 }

@@ -1,16 +1,18 @@
 // What the files of the ONNX writer share: onnx_write_graph.c (the rows, layers, functions of one
-// and two values) and onnx_write_shape.c (pooling, reductions, what moves values).
+// and two values), onnx_write_shape.c (pooling, reductions, what moves values) and
+// onnx_write_quantized.c (codes).
 
 #ifndef DC_FORMATS_ONNX_WRITE_INTERNAL_H
 #define DC_FORMATS_ONNX_WRITE_INTERNAL_H
 
+#include "core/network.h"
 #include "core/ops/ops.h"
 #include "formats/onnx_write.h"
 
 struct dc_onnx_writing {
     struct dc_onnx_writer *w;
+    const struct dc_network *network;
     const struct dc_graph *graph;
-    const struct dc_params *params;
     const char **names;  // [graph->count]: of values in the file
 };
 
@@ -26,6 +28,8 @@ dc_onnx_writing_op dc__onnx_put_reshape;
 dc_onnx_writing_op dc__onnx_put_pads;
 dc_onnx_writing_op dc__onnx_put_slice;
 dc_onnx_writing_op dc__onnx_put_transpose;
+dc_onnx_writing_op dc__onnx_put_quantize;
+dc_onnx_writing_op dc__onnx_put_dequantize;
 
 static inline const char *in_of(const struct dc_onnx_writing *t, const struct dc_node *node, int i)
 {
@@ -54,6 +58,19 @@ const char *dc__put_number(struct dc_onnx_writing *t, const struct dc_node *node
 // then.
 const char *dc__put_param(struct dc_onnx_writing *t, const struct dc_node *node, int k,
                           const struct dc_shape *shape, int64_t outer, int64_t space);
+
+// What parameter k is in memory: floats, or in a quantized network codes of so many bytes.
+const void *dc__values_of(const struct dc_onnx_writing *t, const struct dc_node *node, int k,
+                          int *bytes);
+// The same as a constant of the file, whose values are in the file's order; codes are read through
+// a DequantizeLinear.
+const char *dc__put_values(struct dc_onnx_writing *t, const struct dc_node *node, int k,
+                           const struct dc_shape *shape, const void *values);
+// A float on the way from one order to another, of the values that `quantizer` stores: as codes in
+// between, so that a runtime may move codes. quantizer NULL: the float itself.
+const char *dc__put_step(struct dc_onnx_writing *t, const struct dc_node *quantizer,
+                         const char *real, const struct dc_shape *shape);
+
 // The axis of the file for an axis of memory.
 int dc__file_axis(int axis, int rank);
 

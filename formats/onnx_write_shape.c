@@ -36,6 +36,8 @@ void dc__onnx_put_global_pool(struct dc_onnx_writing *t, const struct dc_node *n
     const struct dc_shape pooled = DC_SHAPE(DC_BATCH, node->shape.dims[1], 1, 1);
     const char *made = dc_onnx_put(t->w, onnx, dc_onnx_name(t->w, node->name, "pooled"),
                                    DC_ONNX_F32, &pooled, DC_ONNX_IN(in_of(t, node, 0)), "%s", "");
+    made = dc__put_step(t, dc_network_quantizer(t->network, (int)(node - t->graph->nodes)), made,
+                        &pooled);
     dc__put_shaped(t, node, "Flatten", DC_ONNX_IN(made));
 }
 
@@ -104,9 +106,9 @@ void dc__onnx_put_pads(struct dc_onnx_writing *t, const struct dc_node *node, co
     }
     const char *widths = dc_onnx_put_integers(t->w, dc_onnx_name(t->w, node->name, "pads"), pads,
                                               2 * shape.rank);
+    const char *value = a.value == 0.0f ? NULL : dc__put_number(t, node, "value", a.value);
     dc_onnx_put(t->w, onnx, node->name, DC_ONNX_F32, &shape,
-                DC_ONNX_IN(in_of(t, node, 0), widths, dc__put_number(t, node, "value", a.value)),
-                "mode:%s", modes[a.mode]);
+                DC_ONNX_IN(in_of(t, node, 0), widths, value), "mode:%s", modes[a.mode]);
 }
 
 void dc__onnx_put_slice(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)

@@ -4,7 +4,6 @@
 
 #include "formats/tflite.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "core/file.h"
@@ -23,65 +22,50 @@ static const char metadata_fields[] = "ri";  // name, buffer
 static const char signature_fields[] = "rrr-i";  // inputs, outputs, key, subgraph
 static const char map_fields[] = "ri";           // name, tensor
 
-// Builtin code, least version that knows int8 (of float ones: the first), number in the union of
-// options, option fields.
-static const struct {
-    uint8_t code, version, options_type;
-    const char *options;
-} kinds[] = {
-    [DC_TFLITE_ADD] = {0, 2, 11, "b"},
-    [DC_TFLITE_AVERAGE_POOL] = {1, 2, 5, "biiiib"},
-    [DC_TFLITE_CONCATENATION] = {2, 2, 10, "ib"},
-    [DC_TFLITE_CONV] = {3, 3, 1, "biibii"},
-    [DC_TFLITE_DEPTHWISE_CONV] = {4, 3, 2, "biiibii"},
-    [DC_TFLITE_FULLY_CONNECTED] = {9, 5, 8, "bbb"},
-    [DC_TFLITE_MAX_POOL] = {17, 2, 5, "biiiib"},
-    [DC_TFLITE_RESHAPE] = {22, 1, 17, ""},
-    [DC_TFLITE_PAD] = {34, 2, 22, ""},
-    [DC_TFLITE_PAD_VALUE] = {60, 2, 0, NULL},
-    [DC_TFLITE_MEAN] = {40, 2, 27, "b"},
-    [DC_TFLITE_STRIDED_SLICE] = {45, 2, 32, ""},
-    [DC_TFLITE_MULTIPLY] = {18, 1, 21, "b"},
-    [DC_TFLITE_RELU_OF] = {19, 1, 0, NULL},
-    [DC_TFLITE_RELU6_OF] = {21, 1, 0, NULL},
-    [DC_TFLITE_LOGISTIC] = {14, 2, 0, NULL},
-    [DC_TFLITE_TANH] = {28, 2, 0, NULL},
-    [DC_TFLITE_HARD_SWISH] = {117, 1, 0, NULL},
-    [DC_TFLITE_LEAKY_RELU] = {98, 1, 75, "i"},
-    [DC_TFLITE_SOFTMAX] = {25, 1, 9, "i"},
-};
-static_assert(sizeof kinds / sizeof kinds[0] == DC_TFLITE_KIND_COUNT, "a row for every kind");
-
-// Least versions that know int4 weights.
-static const uint8_t int4_versions[DC_TFLITE_KIND_COUNT] = {
-    [DC_TFLITE_CONV] = 7, [DC_TFLITE_DEPTHWISE_CONV] = 7, [DC_TFLITE_FULLY_CONNECTED] = 10};
-
 enum { SLOTS_MAX = 8, BUFFER_ALIGNMENT = 16, VERSION = 3 };
 
+// The file's list of operator codes: one entry for each kind in use, in order of appearance.
 struct codes {
-    int index[DC_TFLITE_KIND_COUNT];  // -1: unused
-    bool int4[DC_TFLITE_KIND_COUNT];
+    const struct dc_tflite_kind **kinds;
+    bool *int4;
     int count;
 };
 
-static void write_codes(struct dc_flatbuffer *flat, uint32_t slot, struct codes *codes,
-                        const struct dc_tflite_file *file)
+static int index_of(const struct codes *codes, const struct dc_tflite_kind *kind)
 {
-    *codes = (struct codes){.count = 0};
-    memset(codes->index, -1, sizeof codes->index);
+    int i = 0;
+    while (i < codes->count && codes->kinds[i]->code != kind->code)
+        i++;
+    return i;
+}
+
+static enum dc_status find_codes(struct codes *codes, const struct dc_tflite_file *file,
+                                 struct dc_arena *arena, struct dc_error *error)
+{
+    codes->kinds = DC_NEW(arena, const struct dc_tflite_kind *, file->operator_count + 1, error);
+    codes->int4 = DC_NEW(arena, bool, file->operator_count + 1, error);
+    codes->count = 0;
+    if (!codes->kinds || !codes->int4)
+        return DC_ERR_MEMORY;
     for (int i = 0; i < file->operator_count; i++) {
         const struct dc_tflite_operator *o = &file->operators[i];
-        int *index = &codes->index[o->kind];
-        *index = *index < 0 ? codes->count++ : *index;
+        const int at = index_of(codes, o->kind);
+        codes->kinds[at] = o->kind;
+        codes->count += at == codes->count;
         for (int k = 0; k < o->input_count; k++)
-            codes->int4[o->kind] |= file->tensors[o->inputs[k]].type == DC_TFLITE_INT4;
+            codes->int4[at] |= file->tensors[o->inputs[k]].type == DC_TFLITE_INT4;
     }
+    return DC_OK;
+}
+
+static void write_codes(struct dc_flatbuffer *flat, uint32_t slot, const struct codes *codes)
+{
     const uint32_t items = dc_flat_vector(flat, slot, NULL, codes->count, 4, 4);
-    for (int k = 0; k < DC_TFLITE_KIND_COUNT; k++) {
-        const int64_t values[] = {
-            kinds[k].code, 0, codes->int4[k] ? int4_versions[k] : kinds[k].version, kinds[k].code};
-        if (codes->index[k] >= 0)
-            dc_flat_table(flat, items + 4 * (uint32_t)codes->index[k], code_fields, values, NULL);
+    for (int i = 0; i < codes->count; i++) {
+        const struct dc_tflite_kind *kind = codes->kinds[i];
+        const int64_t values[] = {kind->code, 0, codes->int4[i] ? kind->int4 : kind->version,
+                                  kind->code};
+        dc_flat_table(flat, items + 4 * (uint32_t)i, code_fields, values, NULL);
     }
 }
 
@@ -123,14 +107,18 @@ static void write_operators(struct dc_flatbuffer *flat, uint32_t slot, const str
     const uint32_t items = dc_flat_vector(flat, slot, NULL, file->operator_count, 4, 4);
     for (int i = 0; i < file->operator_count; i++) {
         const struct dc_tflite_operator *o = &file->operators[i];
+        const char *options = o->kind->options;
+        char fields[DC_TFLITE_OPTIONS_MAX + 1] = "";
         uint32_t slots[SLOTS_MAX];
-        const int64_t values[] = {codes->index[o->kind], 0, 0, kinds[o->kind].options_type, 0};
-        dc_flat_table(flat, items + 4 * (uint32_t)i,
-                      kinds[o->kind].options ? operator_fields : "irrb", values, slots);
+        const int64_t values[] = {index_of(codes, o->kind), 0, 0, o->kind->union_of, 0};
+        for (int k = 0; options && options[k]; k++)
+            fields[k] = options[k] == 'a' ? 'b' : options[k];
+        dc_flat_table(flat, items + 4 * (uint32_t)i, options ? operator_fields : "irrb", values,
+                      slots);
         (void)dc_flat_vector(flat, slots[1], o->inputs, o->input_count, 4, 4);
         (void)dc_flat_vector(flat, slots[2], &o->output, 1, 4, 4);
-        if (kinds[o->kind].options)
-            dc_flat_table(flat, slots[4], kinds[o->kind].options, o->options, NULL);
+        if (options)
+            dc_flat_table(flat, slots[4], fields, o->options, NULL);
     }
 }
 
@@ -213,9 +201,10 @@ static enum dc_status write_model(const char *path, const struct dc_tflite_file 
     struct codes codes;
     uint32_t slots[SLOTS_MAX];
     const int64_t values[SLOTS_MAX] = {VERSION};
+    DC_TRY(find_codes(&codes, file, arena, error));
     dc_flat_start(&flat, "TFL3", arena, error);
     dc_flat_table(&flat, 0, model_fields, values, slots);
-    write_codes(&flat, slots[1], &codes, file);
+    write_codes(&flat, slots[1], &codes);
     const uint32_t subgraph = dc_flat_vector(&flat, slots[2], NULL, 1, 4, 4);
     write_subgraph(&flat, subgraph, &codes, file);
     dc_flat_string(&flat, slots[3], file->description);

@@ -25,29 +25,15 @@ enum dc_tflite_activation {
     DC_TFLITE_RELU6
 };
 
-// Options, in the order of dc_tflite_operator.options: see the table in tflite.c.
-enum dc_tflite_kind {
-    DC_TFLITE_ADD,              // activation
-    DC_TFLITE_AVERAGE_POOL,     // padding, stride w, stride h, filter w, filter h, activation
-    DC_TFLITE_CONCATENATION,    // axis, activation
-    DC_TFLITE_CONV,             // padding, stride w, stride h, activation, dilation w, dilation h
-    DC_TFLITE_DEPTHWISE_CONV,   // padding, stride w, stride h, multiplier, activation, dilations
-    DC_TFLITE_FULLY_CONNECTED,  // activation, weights format, keep dimensions
-    DC_TFLITE_MAX_POOL,         // as the average pool
-    DC_TFLITE_RESHAPE,
-    DC_TFLITE_PAD,
-    DC_TFLITE_PAD_VALUE,
-    DC_TFLITE_MEAN,  // keep dimensions
-    DC_TFLITE_STRIDED_SLICE,
-    DC_TFLITE_LOGISTIC,
-    DC_TFLITE_TANH,
-    DC_TFLITE_HARD_SWISH,
-    DC_TFLITE_LEAKY_RELU,  // slope, the bits of a float32
-    DC_TFLITE_MULTIPLY,    // activation
-    DC_TFLITE_RELU_OF,     // the rest: float networks alone
-    DC_TFLITE_RELU6_OF,
-    DC_TFLITE_SOFTMAX,  // beta, the bits of a float32
-    DC_TFLITE_KIND_COUNT
+// What the schema says of an operator. Options, in the order of dc_tflite_operator.options, one
+// character a field as in formats/flatbuffer.h: b a byte, i an int32 or the bits of a float32; a
+// the byte that holds a fused activation. NULL: the operator has no table of options.
+struct dc_tflite_kind {
+    uint8_t code;      // BuiltinOperator
+    uint8_t version;   // the least that knows int8; of float ones: the first
+    uint8_t int4;      // the least that knows int4 weights; 0: none does
+    uint8_t union_of;  // BuiltinOptions
+    const char *options;
 };
 
 enum { DC_TFLITE_INPUTS_MAX = 8, DC_TFLITE_OPTIONS_MAX = 7 };
@@ -66,7 +52,7 @@ struct dc_tflite_tensor {
 };
 
 struct dc_tflite_operator {
-    enum dc_tflite_kind kind;
+    const struct dc_tflite_kind *kind;
     int input_count, inputs[DC_TFLITE_INPUTS_MAX], output;
     int64_t options[DC_TFLITE_OPTIONS_MAX];
 };

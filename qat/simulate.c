@@ -1,14 +1,14 @@
-// Owns the float32 reading of an integer model. Sums are the float ops'; the roundings, and what no
-// float op computes to the last bit, are one op here, which reads its layer. Shares no arithmetic
-// with the engine or the profiles.
+// Owns the float32 reading of the network that an integer model is (integer_graph.h). Sums and
+// moves stay its float ops, on codes; the roundings, and what no float op computes to the last bit,
+// are one op here, which reads its layer. Shares no arithmetic with the engine or the profiles.
 
 #include "qat/simulate.h"
 
 #include <assert.h>
 #include <math.h>
-#include <stdlib.h>
 
 #include "core/ops/ops.h"
+#include "qat/integer_graph.h"
 #include "qat/profile.h"
 
 // The result is a layer's value, or the reals that the last one stands for.
@@ -16,6 +16,7 @@ struct simulated_attributes {
     const struct dc_imodel *model;
     int layer;
     bool reals;
+    struct dc_shape shape;  // of the result
 };
 
 // One chunk's rows of one layer; y, and x of each input, a row at a time.
@@ -171,8 +172,7 @@ static enum dc_status infer(struct dc_shape *out, const struct dc_node *node,
     if (l->op == DC_I_INPUT && dc_shape_row(&in[0]) != dc_ilayer_size(l))
         return dc_fail(error, DC_ERR_CONFIG, "samples have %lld values, the model reads %lld",
                        (long long)dc_shape_row(&in[0]), (long long)dc_ilayer_size(l));
-    *out = a->reals ? DC_SHAPE(DC_BATCH, dc_ilayer_size(l))
-                    : DC_SHAPE(DC_BATCH, l->height, l->width, l->channels);
+    *out = a->shape;
     return DC_OK;
 }
 
@@ -205,165 +205,112 @@ static const struct dc_op simulated_op = {
 
 struct translation {
     const struct dc_imodel *model;
+    const struct dc_network *from;
     struct dc_graph *graph;
-    int *values;  // [layer]: nodes
+    const int *layers;  // [node of from]: the layer it stores, or -1
+    int *values;        // [node of from]: its node here
     struct dc_error *error;
 };
 
-// A node of the layer, named LAYER.SUFFIX, or LAYER alone; *at is its input, then the node.
-static enum dc_status append(struct translation *t, const struct dc_ilayer *l, const char *suffix,
-                             const struct dc_op *op, const void *attributes, size_t bytes, int *at)
+// Ops that work on codes as they do on reals: sums of products, and what moves or compares.
+static bool works_on_codes(const struct dc_op *op)
 {
-    const char *name = dc_arena_printf(t->graph->arena, t->error, "%s%s", l->name, suffix);
-    return name ? dc_graph_add(t->graph, name, op, attributes, bytes, at, 1, at, t->error)
-                : DC_ERR_MEMORY;
+    static const struct dc_op *const ops[] = {&dc_op_conv,   &dc_op_dense, &dc_op_max_pool,
+                                              &dc_op_pad,    &dc_op_slice, &dc_op_concat,
+                                              &dc_op_reshape};
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
+        if (ops[i] == op)
+            return true;
+    return false;
 }
 
-static enum dc_status append_rounding(struct translation *t, int layer, bool reals,
-                                      const int *inputs, int input_count, int *node)
+// The node of `from` that a rounding here reads instead of the op before it, which it replaces.
+static enum dc_status add_rounding(struct translation *t, int i, bool reals)
 {
-    const struct dc_ilayer *l = &t->model->layers[layer];
-    const struct simulated_attributes a = {t->model, layer, reals};
-    const char *name = dc_arena_printf(t->graph->arena, t->error, "%s.%s", l->name,
-                                       reals ? "reals" : "rounded");
-    return name ? dc_graph_add(t->graph, name, &simulated_op, &a, sizeof a, inputs, input_count,
-                               node, t->error)
-                : DC_ERR_MEMORY;
+    const struct dc_node *node = &t->from->graph->nodes[i];
+    const struct dc_node *op = &t->from->graph->nodes[node->inputs[0]];
+    const int own[1] = {node->inputs[0]};
+    const bool sums = reals || op->op == &dc_op_input || works_on_codes(op->op);
+    const int count = sums ? 1 : op->input_count, *reads = sums ? own : op->inputs;
+    const struct simulated_attributes a = {
+        t->model, reals ? t->model->count - 1 : t->layers[i], reals,
+        reals ? DC_SHAPE(DC_BATCH, dc_ilayer_size(dc_imodel_output(t->model))) : node->shape};
+    int inputs[DC_I_INPUTS_MAX];
+    for (int k = 0; k < count; k++)
+        inputs[k] = t->values[reads[k]];
+    return dc_graph_add(t->graph, node->name, &simulated_op, &a, sizeof a, inputs, count,
+                        &t->values[i], t->error);
 }
 
-static enum dc_status append_reshape(struct translation *t, const struct dc_ilayer *l,
-                                     const char *suffix, struct dc_shape shape, int *at)
+// Between ends a value is codes, whatever it is in `from`; moves need no rounding.
+static enum dc_status add_node(struct translation *t, int i, const struct dc_shape *sample)
 {
-    struct dc_reshape_attributes a = {.rank = shape.rank - 1};
-    for (int k = 1; k < shape.rank; k++)
-        a.dims[k - 1] = shape.dims[k];
-    return append(t, l, suffix, &dc_op_reshape, &a, sizeof a, at);
-}
-
-// `count` of an axis from `begin` on, where that is not all of it.
-static enum dc_status append_slice(struct translation *t, const struct dc_ilayer *l,
-                                   const char *suffix, int axis, int begin, int count, int step,
-                                   int *at)
-{
-    const struct dc_slice_attributes a = {axis, begin, begin + (int64_t)(count - 1) * step + 1,
-                                          step};
-    if (t->graph->nodes[*at].shape.dims[axis] == count)
+    const struct dc_node *node = &t->from->graph->nodes[i];
+    if (node->op == &dc_op_input)
+        return dc_graph_add_input(t->graph, "input", DC_F32, sample, &t->values[i], t->error);
+    if (i == t->from->output)
+        return add_rounding(t, i, true);
+    if (node->op == &dc_op_quantize && t->layers[i] >= 0 &&
+        rounding_of[t->model->layers[t->layers[i]].op])
+        return add_rounding(t, i, false);
+    if (node->op == &dc_op_quantize || node->op == &dc_op_dequantize || !works_on_codes(node->op)) {
+        t->values[i] = t->values[node->inputs[0]];
         return DC_OK;
-    return append(t, l, suffix, &dc_op_slice, &a, sizeof a, at);
+    }
+    return dc_graph_add_copy(t->graph, t->from->graph, i, t->values, &t->values[i], t->error);
 }
 
-static enum dc_status append_weighted(struct translation *t, const struct dc_ilayer *l, int *at)
+static void set_parameters(struct dc_params *params, const struct dc_network *from)
 {
-    const struct dc_conv_attributes conv = {
-        .filters = l->channels,
-        .window = l->window,
-        .groups = l->op == DC_I_DEPTHWISE_CONV2D ? t->model->layers[l->inputs[0]].channels : 1,
-        .bias = true};
-    const struct dc_dense_attributes dense = {l->channels, true};
-    if (l->op != DC_I_FULLY_CONNECTED)
-        return append(t, l, "", &dc_op_conv, &conv, sizeof conv, at);
-    const int64_t inputs = l->weight_count / l->channels;
-    DC_TRY(append_reshape(t, l, ".flat", DC_SHAPE(DC_BATCH, inputs), at));
-    return append(t, l, "", &dc_op_dense, &dense, sizeof dense, at);
-}
-
-// What stands before a layer's rounding; or all of a layer that only moves codes.
-static enum dc_status append_moves(struct translation *t, const struct dc_ilayer *l, int *at)
-{
-    const struct dc_ilayer *x = &t->model->layers[l->inputs[0]];
-    const struct dc_pool_attributes pool = {.window = l->window};
-    const struct dc_pad_attributes pad = {.top = l->window.before[0],
-                                          .bottom = l->window.after[0],
-                                          .left = l->window.before[1],
-                                          .right = l->window.after[1],
-                                          .before = l->first_channel,
-                                          .after = l->channels - l->first_channel - x->channels};
-    switch (l->op) {
-    case DC_I_CONV2D:
-    case DC_I_DEPTHWISE_CONV2D:
-    case DC_I_FULLY_CONNECTED:
-        return append_weighted(t, l, at);
-    case DC_I_MAX_POOL:
-        return append(t, l, "", &dc_op_max_pool, &pool, sizeof pool, at);
-    case DC_I_PAD:
-        return append(t, l, "", &dc_op_pad, &pad, sizeof pad, at);
-    case DC_I_RESHAPE:
-        return append_reshape(t, l, "", DC_SHAPE(DC_BATCH, l->height, l->width, l->channels), at);
-    case DC_I_SLICE:
-        DC_TRY(append_slice(t, l, ".rows", 1, l->window.before[0], l->height, l->window.stride[0],
-                            at));
-        DC_TRY(append_slice(t, l, ".columns", 2, l->window.before[1], l->width, l->window.stride[1],
-                            at));
-        return append_slice(t, l, "", 3, l->first_channel, l->channels, 1, at);
-    default:
-        return DC_OK;
+    for (int i = 0; i < params->count; i++) {
+        float *value = params->value + params->slices[i].offset;
+        for (int64_t k = 0; k < params->slices[i].count; k++)
+            value[k] = from->codes[i].weights ? (float)from->codes[i].weights[k]
+                                              : (float)from->codes[i].biases[k];
     }
 }
 
-static enum dc_status append_layer(struct translation *t, int layer)
-{
-    static const struct dc_concat_attributes last_axis = {-1};
-    const struct dc_ilayer *l = &t->model->layers[layer];
-    int inputs[DC_I_INPUTS_MAX] = {0}, *at = &t->values[layer];
-    for (int i = 0; i < l->input_count; i++)
-        inputs[i] = t->values[l->inputs[i]];
-    if (l->op == DC_I_CONCAT)
-        return dc_graph_add(t->graph, l->name, &dc_op_concat, &last_axis, sizeof last_axis, inputs,
-                            l->input_count, at, t->error);
-    DC_TRY_IN(append_moves(t, l, inputs), t->error, "layer '%s'", l->name);
-    *at = inputs[0];
-    return rounding_of[l->op] ? append_rounding(t, layer, false, inputs, l->input_count, at)
-                              : DC_OK;
-}
-
-// Codes to the float layouts: HWIO, [in, units].
-static void set_parameters(struct dc_params *params, const struct dc_imodel *model)
-{
-    for (int i = 0, slice = 0; i < model->count; i++) {
-        const struct dc_ilayer *l = &model->layers[i];
-        if (!dc_ilayer_has_weights(l))
-            continue;
-        float *weights = params->value + params->slices[slice++].offset;
-        float *biases = params->value + params->slices[slice++].offset;
-        const int64_t taps = l->weight_count / l->channels;
-        for (int64_t k = 0; k < l->weight_count; k++)
-            weights[l->op == DC_I_DEPTHWISE_CONV2D ? k : k % taps * l->channels + k / taps] =
-                (float)l->weights[k];
-        for (int c = 0; c < l->channels; c++)
-            biases[c] = (float)l->biases[c];
-    }
-}
-
-static enum dc_status translate(struct translation *t, int *input, int *output,
+static enum dc_status translate(struct translation *t, const int *stored,
                                 const struct dc_shape *sample)
 {
-    const int last = t->model->count - 1;
-    DC_TRY(dc_graph_add_input(t->graph, "input", DC_F32, sample, input, t->error));
-    DC_TRY(append_rounding(t, 0, false, input, 1, &t->values[0]));
-    for (int i = 1; i <= last; i++)
-        DC_TRY(append_layer(t, i));
-    return append_rounding(t, last, true, &t->values[last], 1, output);
+    const int count = t->from->graph->count;
+    int *layers = DC_NEW(t->from->graph->arena, int, count, t->error);
+    t->values = DC_NEW(t->from->graph->arena, int, count, t->error);
+    if (!layers || !t->values)
+        return DC_ERR_MEMORY;
+    for (int i = 0; i < count; i++)
+        layers[i] = -1;
+    for (int i = 0; i < t->model->count; i++)
+        layers[stored[i]] = i;
+    t->layers = layers;
+    for (int i = 0; i < count; i++)
+        DC_TRY(add_node(t, i, sample));
+    return DC_OK;
 }
 
 enum dc_status dc_simulate(struct dc_graph **graph, struct dc_params **params, int *input,
                            int *output, const struct dc_imodel *model,
                            const struct dc_shape *sample, struct dc_error *error)
 {
-    struct translation t = {.model = model, .error = error};
+    struct dc_network from;
+    struct translation t = {.model = model, .from = &from, .error = error};
     *graph = NULL;
     *params = NULL;
-    t.values = dc_alloc((size_t)model->count * sizeof *t.values, error);
-    enum dc_status status = t.values ? dc_graph_create(&t.graph, error) : DC_ERR_MEMORY;
+    const int *stored = NULL;
+    DC_TRY(dc_integer_graph(&from, &stored, model, error));
+    enum dc_status status = dc_graph_create(&t.graph, error);
     if (status == DC_OK)
-        status = translate(&t, input, output, sample);
+        status = translate(&t, stored, sample);
     if (status == DC_OK)
         status = dc_params_create(params, t.graph, 0, false, error);
     if (status == DC_OK) {
-        set_parameters(*params, model);
+        set_parameters(*params, &from);
+        *input = t.values[from.input];
+        *output = t.values[from.output];
         *graph = t.graph;
     } else {
         dc_graph_free(t.graph);
     }
-    free(t.values);
+    dc_network_free(&from);
     return status;
 }

@@ -167,6 +167,11 @@ void dc_fill_table(int8_t *table, const struct dc_ilayer *layer, const struct dc
     }
 }
 
+const struct dc_op *dc_ifunction_op(enum dc_ifunction function)
+{
+    return functions[function].op;
+}
+
 const char *dc_ifunction_name(enum dc_ifunction function)
 {
     return functions[function].op->name;

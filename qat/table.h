@@ -17,6 +17,7 @@ enum { DC_TABLE_CODES = 256 };
 void dc_fill_table(int8_t *table, const struct dc_ilayer *layer, const struct dc_ilayer *input,
                    const struct dc_profile *profile);
 
+const struct dc_op *dc_ifunction_op(enum dc_ifunction function);  // the float op it is of
 const char *dc_ifunction_name(enum dc_ifunction function);
 int dc_ifunction_find(const char *name);                  // -1: none
 int dc_ifunction_of(const struct dc_op *float_op);        // -1: none

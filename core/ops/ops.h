@@ -194,6 +194,15 @@ struct dc_dropout_attributes {
     float rate;  // in [0, 1)
 };
 
+// code = round(real / scale) + zero_point, halves to even, clamped; real = scale * (code -
+// zero_point). Codes lie in float32.
+struct dc_quantize_attributes {
+    float scale;
+    int zero_point;
+    int bits;                   // that a code needs in memory and files: 2 to 8
+    int clamp_low, clamp_high;  // of quantize: codes
+};
+
 // forward and backward of ops that give forward_rows and backward_rows: those, chunk by chunk.
 DC_MUST_USE enum dc_status dc_rows_forward(const struct dc_op_call *call, struct dc_error *error);
 DC_MUST_USE enum dc_status dc_rows_backward(const struct dc_op_call *call, struct dc_error *error);
@@ -302,5 +311,9 @@ extern const struct dc_op dc_op_transpose;  // struct dc_transpose_attributes
 extern const struct dc_op dc_op_expand;     // struct dc_expand_attributes
 extern const struct dc_op dc_op_gather;     // struct dc_gather_attributes
 extern const struct dc_op dc_op_resize;     // struct dc_resize_attributes
+
+// Between reals and codes, in networks that are done (core/network.h): not in dc_op_table.
+extern const struct dc_op dc_op_quantize;    // struct dc_quantize_attributes
+extern const struct dc_op dc_op_dequantize;  // struct dc_quantize_attributes
 
 #endif

@@ -171,8 +171,9 @@ static void the_memory_plan_keeps_values_apart(void **state)
     dc_random_start(&random, 6, DC_PURPOSE_TEST, 0, 1);
     struct dc_ilayer odd = same;
     odd.channels = 5;
+    static const char *const names[] = {"", "more", "and more", "most"};
     for (int i = 1; i < 4; i++)
-        (void)test_add_layer(m, "more", &odd, i, -1, &random);
+        (void)test_add_layer(m, names[i], &odd, i, -1, &random);
     (void)test_add_layer(m, "sum", &(const struct dc_ilayer){.op = DC_I_ADD}, 2, 4, &random);
     (void)test_add_layer(m, "last", &odd, 5, -1, &random);
     struct dc_arena *arena = read_back(m);
@@ -358,7 +359,8 @@ static void what_tflite_cannot_say_is_refused(void **state)
     const struct dc_ilayer average = {
         .op = DC_I_AVERAGE_POOL, .window = {.kernel = {3, 3}, .stride = {2, 2}, .before = {2, 0}}};
     const struct dc_ilayer *const layers[] = {&conv, &average};
-    const char *const reasons[] = {"clamps 'layer' to codes -100 to 99", "'layer' averages"};
+    const char *const reasons[] = {"clamps 'layer' to codes -100 to 99",
+                                   "'layer' (average_pool): an average over a padded window"};
     for (int i = 0; i < 2; i++) {
         struct dc_error error;
         struct dc_imodel *m = conv_model(layers[i]);

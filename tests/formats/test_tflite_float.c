@@ -11,7 +11,7 @@
 
 #include "core/file.h"
 #include "core/ops/ops.h"
-#include "formats/tflite_float.h"
+#include "formats/tflite_write.h"
 #include "tests/core/helper_folder.h"
 
 static struct dc_error error;

@@ -13,7 +13,7 @@
 
 #include "core/file.h"
 #include "core/plan.h"
-#include "formats/tflite_float.h"
+#include "formats/tflite_write.h"
 #include "run/model.h"
 #include "tests/formats/helper_networks.h"
 
