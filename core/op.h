@@ -52,18 +52,18 @@ struct dc_step {
     bool quantizers_off;     // fake quantization passes values through, observers still look
 };
 
-// One call of an op on one batch.
+// One call of an op on one batch. Arrays by input are the caller's, of the node's input_count.
 struct dc_op_call {
     const struct dc_ctx *ctx;
     const struct dc_node *node;
     enum dc_mode mode;
     const struct dc_step *step;
     int64_t rows;  // of this batch
-    struct dc_tensor in[DC_INPUTS_MAX];
+    struct dc_tensor *in;
     struct dc_tensor out;
-    struct dc_tensor d_out;                // of a loss: one double, the term's weight
-    struct dc_tensor d_in[DC_INPUTS_MAX];  // data NULL where no gradient is wanted
-    bool add_gradient[DC_INPUTS_MAX];
+    struct dc_tensor d_out;            // of a loss: one double, the term's weight
+    struct dc_tensor *d_in;            // of backward; data NULL where no gradient is wanted
+    bool *add_gradient;                // of backward
     float *param[DC_OP_PARAMS_MAX];    // values; forward may write only STATISTIC, OBSERVER, BANK
     float *d_param[DC_OP_PARAMS_MAX];  // NULL where no gradient is wanted
     bool frozen;  // all parameters are: running statistics are used and stay as they are
@@ -72,15 +72,24 @@ struct dc_op_call {
     bool kept_filled;
     void *scratch;  // for this call alone
 
-    // Of ops with DC_OP_EPILOGUES (core/epilogue.h); NULL: nothing to do.
-    const struct dc_epilogue
-        *in_epilogue[DC_INPUTS_MAX];             // in[i] holds stored values, to be read through it
+    // Of ops with DC_OP_EPILOGUES (core/epilogue.h); NULL, also of an array: nothing to do.
+    const struct dc_epilogue **in_epilogue;      // in[i] holds stored values, to be read through it
     const struct dc_statistics *out_statistics;  // to be taken of out, row by row as it is written
     const struct dc_epilogue *d_out_epilogue;    // d_out is the gradient of this epilogue's result
     const float *d_out_stored;                   // and these are the stored values before it
-    const struct dc_gradient_statistics
-        *d_in_statistics[DC_INPUTS_MAX];  // to be taken of d_in[i] once final
+    const struct dc_gradient_statistics **d_in_statistics;  // to be taken of d_in[i] once final
 };
+
+static inline const struct dc_epilogue *dc_in_epilogue(const struct dc_op_call *call, int input)
+{
+    return call->in_epilogue ? call->in_epilogue[input] : NULL;
+}
+
+static inline const struct dc_gradient_statistics *dc_d_in_statistics(const struct dc_op_call *call,
+                                                                      int input)
+{
+    return call->d_in_statistics ? call->d_in_statistics[input] : NULL;
+}
 
 struct dc_op_memory {
     size_t saved;    // kept from forward to backward; 0 in inference

@@ -246,6 +246,22 @@ static enum dc_status place_buffers(struct dc_plan *plan, struct dc_error *error
     return DC_OK;
 }
 
+static enum dc_status make_arrays(struct dc_plan *plan, struct dc_planned_node *node, int inputs,
+                                  struct dc_error *error)
+{
+    const int count = inputs > 0 ? inputs : 1;
+    node->in = DC_NEW(plan->arena, struct dc_tensor, count, error);
+    node->d_in = DC_NEW(plan->arena, struct dc_tensor, count, error);
+    node->add_gradient = DC_NEW(plan->arena, bool, count, error);
+    node->in_epilogue = DC_NEW(plan->arena, const struct dc_epilogue *, count, error);
+    node->d_in_statistics = DC_NEW(plan->arena, const struct dc_gradient_statistics *, count,
+                                   error);
+    return node->in && node->d_in && node->add_gradient && node->in_epilogue &&
+                   node->d_in_statistics
+               ? DC_OK
+               : DC_ERR_MEMORY;
+}
+
 static enum dc_status build(struct dc_plan *plan, const struct dc_plan_config *config,
                             struct dc_error *error)
 {
@@ -258,6 +274,7 @@ static enum dc_status build(struct dc_plan *plan, const struct dc_plan_config *c
         return DC_ERR_MEMORY;
     for (int i = 0; i < count; i++) {
         struct dc_planned_node *node = &plan->nodes[i];
+        DC_TRY(make_arrays(plan, node, plan->graph->nodes[i].input_count, error));
         node->value = node->gradient = node->saved = node->kept = DC_NONE;
         node->forward_scratch = node->backward_scratch = DC_NONE;
         node->epilogue = node->statistics_for = DC_NONE;

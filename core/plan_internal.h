@@ -41,6 +41,12 @@ struct dc_planned_node {
     const void *bound;  // of an input node: the caller's memory
     double loss_weight;
     bool gradient_written;  // during backward: the next contribution is added
+
+    // The arrays of its calls (struct dc_op_call), [input_count].
+    struct dc_tensor *in, *d_in;
+    bool *add_gradient;
+    const struct dc_epilogue **in_epilogue;
+    const struct dc_gradient_statistics **d_in_statistics;
 };
 
 struct dc_plan {

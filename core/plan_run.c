@@ -39,17 +39,31 @@ static struct dc_tensor value_of(const struct dc_plan *plan, int node, int64_t r
     return tensor;
 }
 
+// Two calls of one node share their arrays: the later fills them anew.
 static struct dc_op_call make_call(const struct dc_plan *plan, int i, struct dc_params *params,
                                    int64_t rows, const struct dc_step *step)
 {
     const struct dc_node *node = &plan->graph->nodes[i];
-    struct dc_op_call call = {
-        .ctx = plan->ctx, .node = node, .mode = plan->mode, .step = step, .rows = rows};
+    const struct dc_planned_node *planned = &plan->nodes[i];
+    struct dc_op_call call = {.ctx = plan->ctx,
+                              .node = node,
+                              .mode = plan->mode,
+                              .step = step,
+                              .rows = rows,
+                              .in = planned->in,
+                              .d_in = planned->d_in,
+                              .add_gradient = planned->add_gradient,
+                              .in_epilogue = planned->in_epilogue,
+                              .d_in_statistics = planned->d_in_statistics};
     for (int k = 0; k < node->input_count; k++) {
         const int input = node->inputs[k];
+        const bool deferred = dc__plan_is_deferred(plan, input);
         call.in[k] = value_of(plan, input, rows);
-        if (dc__plan_is_deferred(plan, input))
-            call.in_epilogue[k] = &plan->epilogues[plan->nodes[input].epilogue].epilogue;
+        call.d_in[k] = (struct dc_tensor){.data = NULL};
+        call.add_gradient[k] = false;
+        call.in_epilogue[k] = deferred ? &plan->epilogues[plan->nodes[input].epilogue].epilogue
+                                       : NULL;
+        call.d_in_statistics[k] = NULL;
     }
     call.out = tensor_of(plan, i, plan->nodes[i].value, rows);
     call.frozen = node->param_count > 0;

@@ -66,9 +66,10 @@ static const float *read_input(const struct dc_op_call *call, int k, int64_t at,
                                float *buffer)
 {
     const float *x = dc_f32(&call->in[k]) + at;
-    if (!call->in_epilogue[k])
+    const struct dc_epilogue *epilogue = dc_in_epilogue(call, k);
+    if (!epilogue)
         return x;
-    call->ctx->kernels->epilogue(buffer, x, call->in_epilogue[k], count);
+    call->ctx->kernels->epilogue(buffer, x, epilogue, count);
     return buffer;
 }
 
@@ -119,8 +120,8 @@ static void backward_chunk(void *arg, int chunk, int thread)
                 accumulate(dx + at, g, count);
             else if (dx)
                 memcpy(dx + at, g, (size_t)count * sizeof *g);
-            if (call->d_in_statistics[i])
-                dc_note_gradient_rows(call->d_in_statistics[i], call->ctx, chunk, dx + at,
+            if (dc_d_in_statistics(call, i))
+                dc_note_gradient_rows(dc_d_in_statistics(call, i), call->ctx, chunk, dx + at,
                                       rows.first + r, n);
         }
     }

@@ -278,8 +278,8 @@ static void backward_data(const struct job *job, const float *dy, int64_t row, i
         block.dy = bordered;
     }
     for_each_phase(job, run_phase, &block);
-    if (call->d_in_statistics[0])
-        dc_note_gradient_rows(call->d_in_statistics[0], call->ctx, chunk, block.dx, row, rows);
+    if (dc_d_in_statistics(call, 0))
+        dc_note_gradient_rows(dc_d_in_statistics(call, 0), call->ctx, chunk, block.dx, row, rows);
 }
 
 // What the block that comes after this one reads, and the place of its input gradient.

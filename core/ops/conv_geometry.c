@@ -187,7 +187,7 @@ const float *dc__read_images(const struct dc_op_call *call, const struct dc_conv
 {
     const int64_t image = (int64_t)g->in_h * g->in_w * g->in_c;
     const int64_t padded = (int64_t)g->padded_h * g->padded_w * g->in_c;
-    const struct dc_epilogue *epilogue = call->in_epilogue[0];
+    const struct dc_epilogue *epilogue = dc_in_epilogue(call, 0);
     const float *x = dc_f32(&call->in[0]) + row * image;
     float *buffer = t->buffer + thread * t->buffer_floats;
     if (!g->bordered && !epilogue)

@@ -11,6 +11,8 @@
 struct inner {
     struct dc_conv_attributes attributes;
     struct dc_node node;
+    struct dc_tensor in[1], d_in[1];
+    bool add_gradient[1];
 };
 
 static void make_inner(struct inner *inner, const struct dc_node *node, const struct dc_shape *in)
@@ -24,6 +26,8 @@ static void make_inner(struct inner *inner, const struct dc_node *node, const st
                                    .attributes = &inner->attributes,
                                    .input_count = 1,
                                    .param_count = 1};
+    inner->d_in[0].data = NULL;
+    inner->add_gradient[0] = false;
 }
 
 static int64_t size_of(int64_t in, const struct dc_window *w, int axis, int output_padding)
@@ -96,6 +100,7 @@ static void memory(struct dc_op_memory *memory, const struct dc_node *node,
                        64;
 }
 
+// The convolution's call; of its input and output the caller speaks.
 static struct dc_op_call inner_call(const struct dc_op_call *call, struct inner *inner)
 {
     make_inner(inner, call->node, &call->in[0].shape);
@@ -104,6 +109,9 @@ static struct dc_op_call inner_call(const struct dc_op_call *call, struct inner 
                                 .mode = call->mode,
                                 .step = call->step,
                                 .rows = call->rows,
+                                .in = inner->in,
+                                .d_in = inner->d_in,
+                                .add_gradient = inner->add_gradient,
                                 .param = {call->param[0]},
                                 .scratch = call->scratch};
     return result;

@@ -43,13 +43,16 @@ enum dc_status loss_try_add(struct loss_terms *t, const struct dc_op *op, const 
     double value[2] = {NAN, NAN};
     assert_int_equal(op->infer(&out, &node, in, error), DC_OK);
     op->memory(&memory, &node, in, &out, t->ctx);
-    struct dc_op_call call = {.ctx = t->ctx,
-                              .node = &node,
-                              .mode = DC_TRAINING,
-                              .step = &step,
-                              .rows = t->rows,
-                              .in = {{(void *)t->x, DC_F32, shape}, {(void *)y, DC_F32, shape}},
-                              .out = {value, DC_F64, out}};
+    struct dc_op_call call = {
+        .ctx = t->ctx,
+        .node = &node,
+        .mode = DC_TRAINING,
+        .step = &step,
+        .rows = t->rows,
+        .in = (struct dc_tensor[]){{(void *)t->x, DC_F32, shape}, {(void *)y, DC_F32, shape}},
+        .d_in = (struct dc_tensor[2]){{.data = NULL}},
+        .add_gradient = (bool[2]){false},
+        .out = {value, DC_F64, out}};
     call.saved = dirty(memory.saved);
     call.scratch = dirty(memory.forward);
     const enum dc_status status = op->forward(&call, error);

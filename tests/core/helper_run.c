@@ -113,7 +113,12 @@ void run_open(struct run *run, const struct dc_op *op, const void *attributes,
     if (op->infer(&run->node.shape, &run->node, symbolic, &error) != DC_OK)
         fail_msg("%s: %s", op->name, error.message);
     assert_int_equal(run->node.shape.dims[0], DC_BATCH);
-    run->call = (struct dc_op_call){.node = &run->node, .step = &run->step, .rows = rows};
+    run->call = (struct dc_op_call){.node = &run->node,
+                                    .step = &run->step,
+                                    .rows = rows,
+                                    .in = run->in,
+                                    .d_in = run->d_in,
+                                    .add_gradient = run->add_gradient};
     open_params(run, symbolic);
     for (int i = 0; i < inputs; i++) {
         const int64_t count = dc_shape_count(&in[i]);

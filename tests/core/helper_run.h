@@ -23,6 +23,8 @@ struct run {
     struct dc_arena *arena;
     struct dc_node node;
     struct dc_op_call call;
+    struct dc_tensor in[DC_INPUTS_MAX], d_in[DC_INPUTS_MAX];  // of the call
+    bool add_gradient[DC_INPUTS_MAX];
     struct dc_step step;
     struct dc_param_spec specs[DC_OP_PARAMS_MAX];
     float *before_in[DC_INPUTS_MAX];        // what gradients are added to in an adding backward

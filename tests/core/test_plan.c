@@ -190,6 +190,8 @@ struct naive {
     int count;
     struct dc_tensor *value, *gradient;
     double losses[2];
+    struct dc_tensor in[DC_INPUTS_MAX], d_in[DC_INPUTS_MAX];  // of the call that runs
+    bool add_gradient[DC_INPUTS_MAX];
 };
 
 static void *block(struct naive *naive, size_t bytes)
@@ -202,13 +204,20 @@ static void *block(struct naive *naive, size_t bytes)
     return memory;
 }
 
-static struct dc_op_call naive_call(const struct naive *naive, const struct network *n, int i,
+static struct dc_op_call naive_call(struct naive *naive, const struct network *n, int i,
                                     struct dc_params *p, int64_t rows, enum dc_mode mode,
                                     const struct dc_step *step)
 {
     const struct dc_node *node = &n->graph->nodes[i];
-    struct dc_op_call call = {
-        .ctx = ctx, .node = node, .mode = mode, .step = step, .rows = rows, .out = naive->value[i]};
+    struct dc_op_call call = {.ctx = ctx,
+                              .node = node,
+                              .mode = mode,
+                              .step = step,
+                              .rows = rows,
+                              .in = naive->in,
+                              .d_in = naive->d_in,
+                              .add_gradient = naive->add_gradient,
+                              .out = naive->value[i]};
     for (int k = 0; k < node->input_count; k++)
         call.in[k] = naive->value[node->inputs[k]];
     call.frozen = node->param_count > 0;

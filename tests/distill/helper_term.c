@@ -64,6 +64,9 @@ enum dc_status term_run(struct term *t, const struct dc_ctx *ctx)
                               .mode = DC_TRAINING,
                               .step = &step,
                               .rows = rows,
+                              .in = (struct dc_tensor[TERM_INPUTS]){{.data = NULL}},
+                              .d_in = (struct dc_tensor[TERM_INPUTS]){{.data = NULL}},
+                              .add_gradient = (bool[TERM_INPUTS]){false},
                               .out = {value, DC_F64, out}};
     for (int k = 0; k < t->inputs; k++)
         call.in[k] = (struct dc_tensor){(void *)t->in[k], DC_F32, t->shape[k]};
