@@ -21,11 +21,6 @@ static int64_t wrap_multiply(int64_t a, int64_t b)
     return (int64_t)((uint64_t)a * (uint64_t)b);
 }
 
-enum dc_status dc__fold_fail_batch(struct dc_error *error)
-{
-    return dc_fail(error, DC_ERR_DATA, "the result depends on the size of the batch");
-}
-
 // Two operands.
 
 static const char *const operations[] = {"Add",

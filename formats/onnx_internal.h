@@ -91,6 +91,7 @@ struct dc_import {
 struct dc_onnx_call {
     struct dc_import *m;
     const Onnx__NodeProto *proto;
+    const struct dc_onnx_operator *row;
     const char *name;  // for nodes of the graph
     int count;
     struct dc_onnx_value *in[DC_INPUTS_MAX];  // NULL: left out
@@ -118,12 +119,15 @@ enum { DC_ONNX_ROW_MAX = INT32_MAX };  // floats of one sample's value
 DC_MUST_USE enum dc_status dc__onnx_add_input(struct dc_import *m, struct dc_onnx *onnx,
                                               struct dc_error *error);
 
-// onnx.c
+// onnx_build.c
 // '/layer1/conv1/Conv' is 'layer1.conv1.Conv'; the second of a name is 'NAME_2'.
 DC_MUST_USE const char *dc__onnx_unique_name(const struct dc_import *m, const char *name,
                                              struct dc_error *error);
 DC_MUST_USE enum dc_status dc__onnx_check_size(const struct dc_shape *shape,
                                                struct dc_error *error);
+// A value not yet made; producer: the index of its node, or -1. Two of a name are an error.
+DC_MUST_USE enum dc_status dc__onnx_add_value(struct dc_import *m, const char *name, int producer,
+                                              struct dc_error *error);
 struct dc_onnx_value *dc__onnx_find(const struct dc_import *m, const char *name);
 struct dc_onnx_value *dc__onnx_output(const struct dc_onnx_call *call, size_t k);  // NULL: unread
 // A node of the graph with a name of its own, made from `name`; its size is checked.
@@ -138,6 +142,7 @@ DC_MUST_USE enum dc_status dc__onnx_set(struct dc_import *m, int node, int slot,
 void dc__onnx_give(const struct dc_onnx_call *call, size_t k, int node,
                    const struct dc_onnx_view *view);
 void dc__onnx_give_constant(const struct dc_onnx_call *call, const struct dc_onnx_constant *value);
+enum dc_status dc__fold_fail_batch(struct dc_error *error);
 
 // onnx_tensor.c
 DC_MUST_USE enum dc_status dc__onnx_tensor(struct dc_import *m, struct dc_onnx_constant *constant,
@@ -177,12 +182,11 @@ DC_MUST_USE enum dc_status dc__fold_repeat(struct dc_import *m, struct dc_onnx_c
                                            const struct dc_onnx_constant *c,
                                            const struct dc_onnx_constant *shape,
                                            struct dc_error *error);
-enum dc_status dc__fold_fail_batch(struct dc_error *error);
 dc_onnx_convert dc__fold_arithmetic, dc__fold_cast, dc__fold_gather, dc__fold_concat,
     dc__fold_slice, dc__fold_shape, dc__fold_range, dc__fold_fill, dc__fold_where, dc__fold_reshape,
     dc__fold_transpose, dc__fold_expand, dc__fold_unary, dc__fold_scatter, dc__fold_constant;
 
-// onnx_shape.c: what folding and converting both ask. The new dimensions that Reshape, Flatten,
+// onnx_moves.c: what folding and converting both ask. The new dimensions that Reshape, Flatten,
 // Squeeze or Unsqueeze give; the order of a transposition; where a slice begins and how many it
 // takes (axes that are taken whole are left out).
 struct dc_onnx_slices {
@@ -196,6 +200,8 @@ DC_MUST_USE enum dc_status dc__onnx_permutation(struct dc_onnx_call *call, int o
                                                 int rank, struct dc_error *error);
 DC_MUST_USE enum dc_status dc__onnx_slices(struct dc_onnx_call *call, struct dc_onnx_slices *slices,
                                            struct dc_error *error);
+
+// onnx_shape.c
 dc_onnx_convert dc__onnx_same, dc__onnx_reshaped, dc__onnx_transpose, dc__onnx_slice,
     dc__onnx_split, dc__onnx_concat, dc__onnx_gather, dc__onnx_pad, dc__onnx_expand,
     dc__onnx_resize;

@@ -16,7 +16,7 @@ static enum dc_status give_op(struct dc_onnx_call *call, const struct dc_op *op,
 
 enum dc_status dc__onnx_unary(struct dc_onnx_call *call, struct dc_error *error)
 {
-    return give_op(call, dc__onnx_operator(call->proto->op_type)->op, NULL, error);
+    return give_op(call, call->row->op, NULL, error);
 }
 
 enum dc_status dc__onnx_leaky_relu(struct dc_onnx_call *call, struct dc_error *error)
@@ -97,7 +97,7 @@ enum dc_status dc__onnx_pow(struct dc_onnx_call *call, struct dc_error *error)
 enum dc_status dc__onnx_binary(struct dc_onnx_call *call, struct dc_error *error)
 {
     struct dc_import *m = call->m;
-    const struct dc_op *op = dc__onnx_operator(call->proto->op_type)->op;
+    const struct dc_op *op = call->row->op;
     struct dc_onnx_value left = *call->in[0];
     bool found = false;
     DC_TRY(dc__onnx_pattern(call, &found, error));

@@ -11,16 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REFUSED_TEXT = 3000 };
-
-// Little helpers.
-
-void dc__put_shaped(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx,
-                    const char *const *inputs)
-{
-    const struct dc_shape shape = dc_onnx_shape(&node->shape);
-    dc_onnx_put(t->w, onnx, node->name, DC_ONNX_F32, &shape, inputs, "%s", "");
-}
+enum { REFUSED_TEXT = 3000, INT4_HIGH = 7, INT8_HIGH = 127 };
 
 // A step on the way to the node's value, of its shape.
 static const char *put_part(struct dc_onnx_writing *t, const struct dc_node *node, const char *part,
@@ -31,84 +22,10 @@ static const char *put_part(struct dc_onnx_writing *t, const struct dc_node *nod
                        inputs, "%s", "");
 }
 
-const char *dc__put_number(struct dc_onnx_writing *t, const struct dc_node *node, const char *part,
-                           float value)
-{
-    return dc_onnx_put_float(t->w, dc_onnx_name(t->w, node->name, part), value);
-}
-
-// Input i in the order of memory.
-const char *dc__in_memory(struct dc_onnx_writing *t, const struct dc_node *node, int i)
-{
-    static const char *const parts[] = {"rows0", "rows1"};
-    const struct dc_shape *s = shape_in(t, node, i);
-    const struct dc_node *read = &t->graph->nodes[node->inputs[i]];
-    if (s->rank != 4)
-        return in_of(t, node, i);
-    const char *turned = dc_onnx_put(t->w, "Transpose", dc_onnx_name(t->w, node->name, parts[i]),
-                                     DC_ONNX_F32, s, DC_ONNX_IN(in_of(t, node, i)),
-                                     "perm=[0,2,3,1]");
-    return dc__put_step(t, read->op == &dc_op_dequantize ? &t->graph->nodes[read->inputs[0]] : NULL,
-                        turned, s);
-}
-
-// The node's value from an operator that gives it in the order of memory.
-void dc__put_from_memory(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx,
-                         const char *const *inputs)
-{
-    if (node->shape.rank != 4) {
-        dc__put_shaped(t, node, onnx, inputs);
-        return;
-    }
-    const struct dc_shape shape = dc_onnx_shape(&node->shape);
-    const char *made = dc_onnx_put(t->w, onnx, dc_onnx_name(t->w, node->name, "result"),
-                                   DC_ONNX_F32, &node->shape, inputs, "%s", "");
-    made = dc__put_step(t, dc_network_quantizer(t->network, (int)(node - t->graph->nodes)), made,
-                        &node->shape);
-    dc_onnx_put(t->w, "Transpose", node->name, DC_ONNX_F32, &shape, DC_ONNX_IN(made),
-                "perm=[0,3,1,2]");
-}
-
-const char *dc__put_dims(struct dc_onnx_writing *t, const struct dc_node *node, const char *part,
-                         const struct dc_shape *shape)
-{
-    int64_t dims[DC_RANK_MAX];
-    for (int i = 0; i < shape->rank; i++)
-        dims[i] = shape->dims[i] == DC_BATCH ? -1 : shape->dims[i];
-    return dc_onnx_put_integers(t->w, dc_onnx_name(t->w, node->name, part), dims, shape->rank);
-}
-
-// Parameter k. exchange: [outer, space, channels] to [outer, channels, space]; then the shape's
-// dimensions are those of the file.
-const char *dc__put_param(struct dc_onnx_writing *t, const struct dc_node *node, int k,
-                          const struct dc_shape *shape, int64_t outer, int64_t space)
-{
-    const int64_t count = dc_shape_count(shape);
-    int bytes;
-    const void *values = dc__values_of(t, node, k, &bytes);
-    void *turned = space > 1 ? dc_alloc((size_t)(count * bytes), NULL) : NULL;
-    if (space > 1 && !turned) {
-        dc_onnx_refuse(t->w, DC_ERR_MEMORY, "out of memory");
-        return "";
-    }
-    if (turned)
-        dc_onnx_channels_first(turned, values, outer, space, count / outer / space, bytes);
-    const char *name = dc__put_values(t, node, k, shape, turned ? turned : values);
-    free(turned);
-    return name;
-}
-
 static const char *put_vector(struct dc_onnx_writing *t, const struct dc_node *node, int k)
 {
     const struct dc_slice *s = &t->network->params->slices[node->params[k]];
     return dc__put_param(t, node, k, &DC_SHAPE(s->count), 1, 1);
-}
-
-// The axis of the file for an axis of memory.
-int dc__file_axis(int axis, int rank)
-{
-    const int real = dc_axis_of(axis, rank);
-    return rank != 4 ? real : real == 3 ? 1 : real + 1;
 }
 
 // Layers with weights.
@@ -361,6 +278,40 @@ static void put_concat(struct dc_onnx_writing *t, const struct dc_node *node, co
                 dc__file_axis(a->axis, shape.rank));
 }
 
+// Codes.
+
+// A clamp that the range of the type does not do is a Clip on the grid.
+static void put_quantize(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)
+{
+    const struct dc_quantize_attributes *a = node->attributes;
+    const struct dc_shape shape = dc_onnx_shape(&node->shape);
+    const int8_t zero_point = (int8_t)a->zero_point;
+    const int high_code = a->bits <= 4 ? INT4_HIGH : INT8_HIGH, low_code = -high_code - 1;
+    const char *real = in_of(t, node, 0), *limits[2] = {"", NULL};
+    dc__put_number(t, node, "scale", a->scale);
+    dc_onnx_put_tensor(t->w, dc_onnx_name(t->w, node->name, "zero_point"), dc__type_of(a->bits),
+                       &(struct dc_shape){0}, &zero_point);
+    if (a->clamp_low > low_code)
+        limits[0] = dc__put_number(t, node, "low",
+                                   a->scale * (float)(a->clamp_low - a->zero_point));
+    if (a->clamp_high < high_code)
+        limits[1] = dc__put_number(t, node, "high",
+                                   a->scale * (float)(a->clamp_high - a->zero_point));
+    if (a->clamp_low > low_code || a->clamp_high < high_code) {
+        real = dc__put_rounded(t, node, dc_onnx_name(t->w, node->name, "unclamped"), real, &shape);
+        real = dc_onnx_put(t->w, "Clip", dc_onnx_name(t->w, node->name, "clamped"), DC_ONNX_F32,
+                           &shape, DC_ONNX_IN(real, limits[0], limits[1]), "%s", "");
+    }
+    dc__put_conversion(t, onnx, node->name, dc__type_of(a->bits), node, real, &shape);
+}
+
+static void put_dequantize(struct dc_onnx_writing *t, const struct dc_node *node, const char *onnx)
+{
+    const struct dc_shape shape = dc_onnx_shape(&node->shape);
+    dc__put_conversion(t, onnx, node->name, DC_ONNX_F32, &t->graph->nodes[node->inputs[0]],
+                       in_of(t, node, 0), &shape);
+}
+
 static const struct {
     const struct dc_op *op;
     dc_onnx_writing_op *put;
@@ -414,8 +365,8 @@ static const struct {
     {&dc_op_flatten, dc__onnx_put_reshape, "Reshape"},
     {&dc_op_reshape, dc__onnx_put_reshape, "Reshape"},
     {&dc_op_transpose, dc__onnx_put_transpose, "Transpose"},
-    {&dc_op_quantize, dc__onnx_put_quantize, "QuantizeLinear"},
-    {&dc_op_dequantize, dc__onnx_put_dequantize, "DequantizeLinear"},
+    {&dc_op_quantize, put_quantize, "QuantizeLinear"},
+    {&dc_op_dequantize, put_dequantize, "DequantizeLinear"},
 };
 
 static int row_of(const struct dc_op *op)

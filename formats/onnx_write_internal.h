@@ -1,6 +1,6 @@
 // What the files of the ONNX writer share: onnx_write_graph.c (the rows, layers, functions of one
-// and two values), onnx_write_shape.c (pooling, reductions, what moves values) and
-// onnx_write_quantized.c (codes).
+// and two values), onnx_write_shape.c (pooling, reductions, what moves values) and, below both,
+// onnx_write_values.c.
 
 #ifndef DC_FORMATS_ONNX_WRITE_INTERNAL_H
 #define DC_FORMATS_ONNX_WRITE_INTERNAL_H
@@ -28,8 +28,6 @@ dc_onnx_writing_op dc__onnx_put_reshape;
 dc_onnx_writing_op dc__onnx_put_pads;
 dc_onnx_writing_op dc__onnx_put_slice;
 dc_onnx_writing_op dc__onnx_put_transpose;
-dc_onnx_writing_op dc__onnx_put_quantize;
-dc_onnx_writing_op dc__onnx_put_dequantize;
 
 static inline const char *in_of(const struct dc_onnx_writing *t, const struct dc_node *node, int i)
 {
@@ -66,6 +64,15 @@ const void *dc__values_of(const struct dc_onnx_writing *t, const struct dc_node 
 // a DequantizeLinear.
 const char *dc__put_values(struct dc_onnx_writing *t, const struct dc_node *node, int k,
                            const struct dc_shape *shape, const void *values);
+// Of codes of so many bits.
+enum dc_onnx_type dc__type_of(int bits);
+// Between a float and the codes that `quantizer` stores, by QuantizeLinear or DequantizeLinear; and
+// a float rounded to its grid, the parts named after `base`.
+const char *dc__put_conversion(struct dc_onnx_writing *t, const char *onnx, const char *name,
+                               enum dc_onnx_type type, const struct dc_node *quantizer,
+                               const char *x, const struct dc_shape *shape);
+const char *dc__put_rounded(struct dc_onnx_writing *t, const struct dc_node *quantizer,
+                            const char *base, const char *real, const struct dc_shape *shape);
 // A float on the way from one order to another, of the values that `quantizer` stores: as codes in
 // between, so that a runtime may move codes. quantizer NULL: the float itself.
 const char *dc__put_step(struct dc_onnx_writing *t, const struct dc_node *quantizer,
