@@ -53,20 +53,6 @@ int64_t dc_cache_blocks(const struct dc_cache *cache)
     return (cache->spec.id_count + cache->spec.block - 1) / cache->spec.block;
 }
 
-struct dc_rows dc_cache_block(const struct dc_cache *cache, int64_t block)
-{
-    const int64_t first = block * cache->spec.block, left = cache->spec.id_count - first;
-    return (struct dc_rows){first, left < cache->spec.block ? left : cache->spec.block};
-}
-
-int64_t dc_cache_row(const struct dc_cache *cache)
-{
-    int64_t values = 0;
-    for (int c = 0; c < cache->spec.column_count; c++)
-        values += cache->spec.columns[c].values;
-    return values;
-}
-
 size_t dc_cache_bytes(const struct dc_cache *cache)
 {
     size_t bytes = 0;

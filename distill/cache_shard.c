@@ -19,6 +19,20 @@
 
 enum { VERSION = 2 };
 
+struct dc_rows dc_cache_block(const struct dc_cache *cache, int64_t block)
+{
+    const int64_t first = block * cache->spec.block, left = cache->spec.id_count - first;
+    return (struct dc_rows){first, left < cache->spec.block ? left : cache->spec.block};
+}
+
+int64_t dc_cache_row(const struct dc_cache *cache)
+{
+    int64_t values = 0;
+    for (int c = 0; c < cache->spec.column_count; c++)
+        values += cache->spec.columns[c].values;
+    return values;
+}
+
 size_t dc__cache_array_bytes(const struct dc_cache *cache, const struct dc_cache_array *array,
                              int64_t samples)
 {

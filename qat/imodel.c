@@ -48,12 +48,6 @@ int dc_iop_find(const char *name)
     return -1;
 }
 
-bool dc_ilayer_has_weights(const struct dc_ilayer *layer)
-{
-    return layer->op == DC_I_CONV2D || layer->op == DC_I_DEPTHWISE_CONV2D ||
-           layer->op == DC_I_FULLY_CONNECTED;
-}
-
 bool dc_ilayer_has_accumulators(const struct dc_ilayer *layer)
 {
     return dc_ilayer_has_weights(layer) || layer->op == DC_I_ADD || layer->op == DC_I_MEAN ||

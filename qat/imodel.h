@@ -127,7 +127,11 @@ DC_MUST_USE enum dc_status dc_imodel_add(struct dc_imodel *model, const struct d
 
 const char *dc_iop_name(enum dc_iop op);
 int dc_iop_find(const char *name);  // -1: none
-bool dc_ilayer_has_weights(const struct dc_ilayer *layer);
+static inline bool dc_ilayer_has_weights(const struct dc_ilayer *layer)
+{
+    return layer->op == DC_I_CONV2D || layer->op == DC_I_DEPTHWISE_CONV2D ||
+           layer->op == DC_I_FULLY_CONNECTED;
+}
 // A sum before requantization exists: weighted layers, add, mean, average pool.
 bool dc_ilayer_has_accumulators(const struct dc_ilayer *layer);
 int64_t dc_ilayer_size(const struct dc_ilayer *layer);  // codes of its output

@@ -86,27 +86,6 @@ static enum dc_status apply_override(const struct dc_yaml *root, const char *tex
     return DC_OK;
 }
 
-const struct dc_yaml *dc_stage_place(const struct dc_stage *stage, const char *group,
-                                     const char *key)
-{
-    const struct dc_yaml *mapping = group ? dc_yaml_get(stage->where, group) : stage->where;
-    const struct dc_yaml *node = mapping ? dc_yaml_get(mapping, key) : NULL;
-    return node ? node : stage->where;
-}
-
-bool dc_stage_reconstructs(const struct dc_stage *stage)
-{
-    return stage->train.loss == DC_LABEL_RECONSTRUCTION;
-}
-
-struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const char *name)
-{
-    for (int i = 0; i < experiment->stage_count; i++)
-        if (strcmp(experiment->stages[i].name, name) == 0)
-            return &experiment->stages[i];
-    return NULL;
-}
-
 // Of the experiment and of a stage, whose names are those of folders.
 static enum dc_status check_name(const struct dc_yaml *node, const char *what, const char *name,
                                  struct dc_error *error)

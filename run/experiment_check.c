@@ -93,30 +93,6 @@ static enum dc_status check_export(struct dc_experiment *experiment, const struc
     return DC_OK;
 }
 
-int dc_stage_teachers(const char *names[DC_TEACHERS_MAX], double weights[DC_TEACHERS_MAX],
-                      const struct dc_stage *stage)
-{
-    const struct dc_named_values *list = &stage->distill.teachers;
-    double sum = 0.0;
-    if (stage->distill.peers.count > 0)
-        return 0;
-    names[0] = stage->distill.teacher;
-    weights[0] = 1.0;
-    for (int i = 0; i < list->count; i++)
-        sum += list->items[i].value;
-    for (int i = 0; i < list->count; i++) {
-        names[i] = list->items[i].name;
-        weights[i] = list->items[i].value / sum;
-    }
-    return list->count > 0 ? list->count : 1;
-}
-
-const struct dc_stage *dc_teacher_stage(struct dc_experiment *experiment,
-                                        const struct dc_stage *stage, const char *name)
-{
-    return !strcmp(name, DC_TEACHER_AVERAGE) ? stage : dc_experiment_stage(experiment, name);
-}
-
 static enum dc_status check_average(const struct dc_stage *stage, struct dc_error *error)
 {
     if (!(stage->train.config.average_decay > 0.0))

@@ -12,11 +12,6 @@ static bool is_stage(struct dc_experiment *experiment, const char *name)
     return dc_experiment_stage(experiment, name) != NULL;
 }
 
-bool dc__teacher_is_file(const char *name)
-{
-    return strchr(name, '.') || strchr(name, '/');
-}
-
 static enum dc_status make_absolute(const char **name, const struct dc_experiment *experiment,
                                     struct dc_error *error)
 {

@@ -1,5 +1,4 @@
-// Owns the filling and the verification of soft-target caches ahead of training, and the record of
-// what made them.
+// Owns the filling and the verification of soft-target caches ahead of training.
 
 #include <jansson.h>
 #include <limits.h>
@@ -11,38 +10,6 @@
 #include "core/json.h"
 #include "run/report.h"
 #include "run/teacher.h"
-
-static char *beside(struct dc_arena *arena, const char *folder, const char *name,
-                    struct dc_error *error)
-{
-    return dc_arena_printf(arena, error, "%s/%s", folder, name);
-}
-
-enum dc_status dc__cache_record(const struct dc_stage_teacher *teacher, struct dc_error *error)
-{
-    const struct dc_run *run = teacher->run;
-    const char *folder = dc_cache_folder(teacher->cache);
-    char *experiment = beside(run->arena, folder, "experiment.yaml", error), *directory = NULL;
-    char *made_by = beside(run->arena, folder, "made_by.json", error);
-    if (!experiment || !made_by)
-        return DC_ERR_MEMORY;
-    if (dc_file_exists(made_by))
-        return DC_OK;
-    dc_sweep_files(experiment);
-    dc_sweep_files(made_by);
-    DC_TRY(dc_path_absolute(&directory, run->directory, NULL, run->arena, error));
-    struct dc_text_buffer text = {0};
-    dc_experiment_write(&text, run->experiment);
-    enum dc_status status = text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory")
-                                        : dc_file_write(experiment, text.text, text.length, error);
-    dc_text_free(&text);
-    DC_TRY(status);
-    json_t *object = json_pack("{s:s, s:s}", "stage", teacher->stage->name, "run", directory);
-    status = object ? dc_report_write(made_by, object, error)
-                    : dc_fail(error, DC_ERR_MEMORY, "out of memory");
-    json_decref(object);
-    return status;
-}
 
 // Teachers ready to run, without a training around them.
 static enum dc_status open_teachers(struct dc_stage_teachers *teachers, struct dc_run *run,

@@ -113,14 +113,6 @@ static struct dc_step step_state(const struct trainer *t, int64_t total_batch, c
     };
 }
 
-bool dc_train_has_labels(const struct dc_train_job *job)
-{
-    for (int n = 0; n < job->network_count; n++)
-        if (job->networks[n].targets >= 0)
-            return true;
-    return false;
-}
-
 static void bind_network(struct trainer *t, int n, const struct dc_batch *batch)
 {
     const struct dc_network *network = &t->job->networks[n];

@@ -121,7 +121,13 @@ struct dc_train_result {
 };
 
 // Whether labels are trained on: accuracies make sense, not so of networks that reconstruct.
-bool dc_train_has_labels(const struct dc_train_job *job);
+static inline bool dc_train_has_labels(const struct dc_train_job *job)
+{
+    for (int n = 0; n < job->network_count; n++)
+        if (job->networks[n].targets >= 0)
+            return true;
+    return false;
+}
 
 // Trains, or resumes from directory/last.h5 where there is one. On return the parameters are the
 // stage's result (best or last, averaged if asked for). DC_ERR_STOPPED after a checkpoint where the
