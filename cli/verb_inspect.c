@@ -92,9 +92,9 @@ static enum dc_status inspect_bundle(const char *path, struct dc_error *error)
         printf("%-32s %-18s %-14s %12.6g %5d %12lld\n", l->name, dc_iop_name(l->op), shape,
                (double)l->scale, l->zero_point, (long long)dc_ilayer_macs(model, i));
     }
-    printf("weights %lld bytes, biases %lld, multipliers and shifts %lld, activations %lld\n",
+    printf("weights %lld bytes, biases %lld, multipliers and shifts %lld, activations %lld, scratch %lld\n",
            (long long)cost.weight_bytes, (long long)cost.bias_bytes, (long long)cost.rescale_bytes,
-           (long long)cost.arena_bytes);
+           (long long)cost.arena_bytes, (long long)cost.scratch_bytes);
     dc_imodel_free(model);
     return status;
 }

@@ -42,7 +42,7 @@ DC_MUST_USE enum dc_status dc_bundle_read(struct dc_imodel **model, struct dc_ve
 DC_MUST_USE enum dc_status dc_bundle_writer(char **version, const char *directory,
                                             struct dc_arena *arena, struct dc_error *error);
 
-// {weight_bytes, bias_bytes, rescale_bytes, arena_bytes, macs}
+// {weight_bytes, bias_bytes, rescale_bytes, arena_bytes, scratch_bytes, macs}
 json_t *dc_bundle_cost(const struct dc_imodel_cost *cost);
 
 #endif

@@ -222,10 +222,11 @@ static enum dc_status write_manifest(json_t *root, const char *path, struct dc_e
 
 json_t *dc_bundle_cost(const struct dc_imodel_cost *cost)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "weight_bytes", (json_int_t)cost->weight_bytes,
-                     "bias_bytes", (json_int_t)cost->bias_bytes, "rescale_bytes",
-                     (json_int_t)cost->rescale_bytes, "arena_bytes", (json_int_t)cost->arena_bytes,
-                     "macs", (json_int_t)cost->macs);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "weight_bytes",
+                     (json_int_t)cost->weight_bytes, "bias_bytes", (json_int_t)cost->bias_bytes,
+                     "rescale_bytes", (json_int_t)cost->rescale_bytes, "arena_bytes",
+                     (json_int_t)cost->arena_bytes, "scratch_bytes",
+                     (json_int_t)cost->scratch_bytes, "macs", (json_int_t)cost->macs);
 }
 
 static enum dc_status fill_directory(const char *directory, const struct dc_imodel *model,

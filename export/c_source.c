@@ -76,17 +76,21 @@ static void put_int8(FILE *out, const int8_t *values, int64_t count)
         fprintf(out, "%s%d,", i % NUMBERS_PER_LINE ? " " : "\n    ", values[i]);
 }
 
+static void put_int32_value(FILE *out, int64_t i, int32_t value)
+{
+    fputs(i % 8 ? " " : "\n    ", out);
+    if (value == INT32_MIN)
+        fputs("-2147483647 - 1,", out);
+    else
+        fprintf(out, "%" PRId32 ",", value);
+}
+
 static void put_int32(FILE *out, const char *id, const char *what, const int32_t *values,
                       int64_t count)
 {
     fprintf(out, "static const int32_t %s_%s[%" PRId64 "] = {", id, what, count);
-    for (int64_t i = 0; i < count; i++) {
-        fputs(i % 8 ? " " : "\n    ", out);
-        if (values[i] == INT32_MIN)
-            fputs("-2147483647 - 1,", out);
-        else
-            fprintf(out, "%" PRId32 ",", values[i]);
-    }
+    for (int64_t i = 0; i < count; i++)
+        put_int32_value(out, i, values[i]);
     fputs("\n};\n", out);
 }
 
@@ -132,6 +136,8 @@ static void put_header(const struct source *s)
     }
     fprintf(f, "#define %s_ARENA_BYTES %" PRId64 " /* RAM: activations, static in the .c */\n",
             s->upper, s->cost.arena_bytes);
+    fprintf(f, "#define %s_SCRATCH_BYTES %" PRId64 " /* RAM: static in the .c, at most */\n",
+            s->upper, s->cost.scratch_bytes);
     fprintf(f, "#define %s_WEIGHT_BYTES %" PRId64 "\n", s->upper, s->cost.weight_bytes);
     fprintf(f, "#define %s_MACS %" PRId64 "\n\n", s->upper, s->cost.macs);
     fprintf(f,
@@ -228,16 +234,38 @@ static bool multiplies_doubles(const struct dc_profile *profile, const struct dc
     return dc_profile_rounding(profile, l->op) == DC_ROUND_DOUBLE_AWAY;
 }
 
+// Where the kernel reads padding as the zero point, as one code among others: its share in a sum of
+// all taps is in the bias. Sums wrap on the way, as the kernel's do.
+static bool folds_zero_point(const struct dc_ilayer *l)
+{
+    return l->op == DC_I_CONV2D || l->op == DC_I_FULLY_CONNECTED;
+}
+
+static void put_biases(const struct source *s, const char *id, const struct dc_ilayer *l,
+                       const struct dc_ilayer *x)
+{
+    const int64_t taps = l->weight_count / l->channels;
+    fprintf(s->out, "static const int32_t %s_biases[%d] = {", id, l->channels);
+    for (int c = 0; c < l->channels; c++) {
+        int64_t sum = 0;
+        for (int64_t t = 0; folds_zero_point(l) && t < taps; t++)
+            sum += l->weights[c * taps + t];
+        put_int32_value(s->out, c, (int32_t)(l->biases[c] - x->zero_point * sum));
+    }
+    fputs("\n};\n", s->out);
+}
+
 static void put_arrays(const struct source *s, const char *id, const struct dc_ilayer *l,
                        const struct dc_ilayer *x)
 {
     const struct dc_profile *profile = s->model->profile;
     FILE *f = s->out;
     if (dc_ilayer_has_weights(l)) {
-        fprintf(f, "static const ALIGNED int8_t %s_weights[%" PRId64 "] = {", id, l->weight_count);
+        fprintf(f, "static const ALIGNED int8_t %s_weights[%" PRId64 "] = {", id,
+                l->weight_count + 3);
         put_int8(f, l->weights, l->weight_count);
         fputs("\n};\n", f);
-        put_int32(f, id, "biases", l->biases, l->channels);
+        put_biases(s, id, l, x);
     } else if (has_biases(profile, l)) {
         put_int32(f, id, "biases", (const int32_t[]){dc_mean_offset(l, x)}, 1);
     }
@@ -380,7 +408,9 @@ static void put_code(const struct source *s, const struct dc_vectors *vectors)
     put_comment_text(f, s->model->provenance);
     fprintf(f,
             "\n   Profile %s: requantize(x, m, s) = %s.\n"
-            "   Biases do not include the input's zero point. C99, no allocation. */\n\n"
+            "   Biases of convolutions and fully connected layers include the share of the input's "
+            "zero\n"
+            "   point, those of depthwise ones do not. C99, no allocation. */\n\n"
             "#include \"%s.h\"\n\n",
             s->model->profile->name, s->model->profile->formula, s->name);
     fprintf(f,
@@ -391,6 +421,8 @@ static void put_code(const struct source *s, const struct dc_vectors *vectors)
             "#elif __STDC_VERSION__ >= 201112L\n#define ALIGNED _Alignas(%d)\n"
             "#else\n#define ALIGNED\n#endif\n\n",
             s->model->alignment, s->model->alignment, s->model->alignment);
+    if (dc_imodel_column(s->model) > 0)
+        fprintf(f, "#define COLUMN_CODES %" PRId64 "\n", dc_imodel_column(s->model));
     put_kernels(s);
     for (int i = 1; i < s->model->count; i++)
         put_layer(s, i);

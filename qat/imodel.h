@@ -143,8 +143,10 @@ static inline const struct dc_ilayer *dc_imodel_output(const struct dc_imodel *m
 }
 
 // What the model costs. arena_bytes: activations between input and output, by lifetimes.
+// scratch_bytes: what the exported C's convolutions need beside, on the core that needs most.
 struct dc_imodel_cost {
-    int64_t weight_bytes, bias_bytes, rescale_bytes, arena_bytes, input_bytes, output_bytes, macs;
+    int64_t weight_bytes, bias_bytes, rescale_bytes, arena_bytes, scratch_bytes, input_bytes,
+        output_bytes, macs;
 };
 DC_MUST_USE enum dc_status dc_imodel_cost(struct dc_imodel_cost *cost,
                                           const struct dc_imodel *model, struct dc_error *error);
@@ -155,8 +157,11 @@ static inline int64_t dc_imodel_flash(const struct dc_imodel_cost *cost)
 }
 static inline int64_t dc_imodel_ram(const struct dc_imodel_cost *cost)
 {
-    return cost->arena_bytes + cost->input_bytes + cost->output_bytes;
+    return cost->arena_bytes + cost->scratch_bytes + cost->input_bytes + cost->output_bytes;
 }
+
+// Codes that the largest convolution reads for one output place; 0: there is none.
+int64_t dc_imodel_column(const struct dc_imodel *model);
 
 // Where values live. offsets[i]: bytes into one activation arena, multiples of `alignment` (the
 // model's, or a runtime's); -1 for the input and the output, which are the caller's, and for a

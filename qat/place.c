@@ -75,6 +75,17 @@ enum dc_status dc_imodel_place(int64_t *offsets, int64_t *bytes, const struct dc
     return DC_OK;
 }
 
+int64_t dc_imodel_column(const struct dc_imodel *model)
+{
+    int64_t most = 0;
+    for (int i = 1; i < model->count; i++) {
+        const struct dc_ilayer *l = &model->layers[i];
+        const int64_t codes = l->op == DC_I_CONV2D ? l->weight_count / l->channels : 0;
+        most = codes > most ? codes : most;
+    }
+    return most;
+}
+
 enum dc_status dc_imodel_cost(struct dc_imodel_cost *cost, const struct dc_imodel *model,
                               struct dc_error *error)
 {
@@ -86,6 +97,7 @@ enum dc_status dc_imodel_cost(struct dc_imodel_cost *cost, const struct dc_imode
         cost->rescale_bytes += 8 * (int64_t)l->rescales;
         cost->macs += dc_ilayer_macs(model, i);
     }
+    cost->scratch_bytes = 4 * ((dc_imodel_column(model) + 15) / 16 * 16);  // two columns of int16
     cost->input_bytes = dc_ilayer_size(&model->layers[0]);
     cost->output_bytes = dc_ilayer_size(dc_imodel_output(model));
     int64_t *offsets = dc_alloc((size_t)model->count * sizeof *offsets, error);

@@ -22,6 +22,6 @@ static void add(int8_t *y, const int8_t *a, const int8_t *b, const struct layer 
         const int64_t sum = i < blocks ? round_once(v, m[0], s[0]) + round_once(w, m[1], s[1])
                                        : round_twice((int64_t)v * 1048576, m[0], s[0], 0) +
                                              round_twice((int64_t)w * 1048576, m[1], s[1], 0);
-        y[i] = finish(round_twice(sum, m[2], s[2], 0) + l->out_zero, l);
+        y[i] = finish(round_twice(sum, m[2], s[2], 0), l);
     }
 }

@@ -34,13 +34,13 @@ static void add(int8_t *y, const int8_t *a, const int8_t *b, const struct layer 
         volatile float left, right;
         if (l->fused) {
             right = fused((float)b[i], second, last);
-            y[i] = finish(nearest_even(fused((float)a[i], first, right)), l);
+            y[i] = finish_code(nearest_even(fused((float)a[i], first, right)), l);
             continue;
         }
         left = first * (float)(a[i] - l->in_zero);
         right = second * (float)(b[i] - l->other_zero);
         left = left + right;
         left = left / last;
-        y[i] = finish(nearest_even(left) + l->out_zero, l);
+        y[i] = finish(nearest_even(left), l);
     }
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "export/device/finish.h"
+#include "export/device/saturate.h"
 
 /* Both inputs by integer multipliers, one shift with ties upward, as XNNPACK. */
 static void add(int8_t *y, const int8_t *a, const int8_t *b, const struct layer *l)
@@ -11,6 +12,6 @@ static void add(int8_t *y, const int8_t *a, const int8_t *b, const struct layer 
     for (i = 0; i < count; i++) {
         const int64_t sum = (int64_t)m[0] * (a[i] - l->in_zero) +
                             (int64_t)m[1] * (b[i] - l->other_zero);
-        y[i] = finish(((sum + ((int64_t)1 << (shift - 1))) >> shift) + l->out_zero, l);
+        y[i] = finish(saturate((sum + ((int64_t)1 << (shift - 1))) >> shift), l);
     }
 }

@@ -19,6 +19,6 @@ static void average_pool(int8_t *y, const int8_t *x, const struct layer *l)
                             taps++;
                         }
                     }
-                *y++ = finish((sum > 0 ? sum + taps / 2 : sum - taps / 2) / taps, l);
+                *y++ = finish_code((sum > 0 ? sum + taps / 2 : sum - taps / 2) / taps, l);
             }
 }

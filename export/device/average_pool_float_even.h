@@ -22,7 +22,7 @@ static void average_pool(int8_t *y, const int8_t *x, const struct layer *l)
                     }
                 {
                     const volatile float mean = (float)sum / (float)taps;
-                    *y++ = finish(nearest_even(mean) + l->out_zero, l);
+                    *y++ = finish(nearest_even(mean), l);
                 }
             }
 }

@@ -1,29 +1,56 @@
 #pragma once
 
-#include "export/device/finish.h"
-#include "export/device/requantize.h"
+#include "export/device/products.h"
+#include "export/device/rows.h"
 
-/* Weights [out_c][kernel_h][kernel_w][in_c]. A tap in the padding adds nothing: padding holds the
-   input's zero point. */
+/* All channels at places a and b; b may be 0. Weights [out_c][kernel_h][kernel_w][in_c]. */
+#if defined(VECTORS)
+static void multiply_columns(int8_t *y, const column_code *a, const column_code *b,
+                             const struct layer *l)
+{
+    const int32_t count = (int32_t)l->kernel_h * l->kernel_w * l->in_c;
+    multiply_rows(y, a, count, l);
+    if (b)
+        multiply_rows(y + l->out_c, b, count, l);
+}
+#else
+static void multiply_columns(int8_t *y, const column_code *a, const column_code *b,
+                             const struct layer *l)
+{
+    const int32_t count = (int32_t)l->kernel_h * l->kernel_w * l->in_c;
+    const int8_t *w = l->weights;
+    int o;
+    for (o = 0; o < l->out_c; o += 2, w += 2 * count) {
+        const int next = o + 1 < l->out_c;
+        int32_t sums[4];
+        sums[0] = sums[1] = l->biases[o];
+        sums[2] = sums[3] = l->biases[o + next];
+        add_products(sums, w, w + next * count, a, b ? b : a, count);
+        y[o] = finish(requantize(sums[0], l, o), l);
+        y[o + next] = finish(requantize(sums[2], l, o + next), l);
+        if (b) {
+            y[l->out_c + o] = finish(requantize(sums[1], l, o), l);
+            y[l->out_c + o + next] = finish(requantize(sums[3], l, o + next), l);
+        }
+    }
+}
+#endif
+
 static void conv2d(int8_t *y, const int8_t *x, const struct layer *l)
 {
-    int oy, ox, o, ky, kx, i;
+    const column_code *waiting = 0;
+    int oy, ox;
     for (oy = 0; oy < l->out_h; oy++)
-        for (ox = 0; ox < l->out_w; ox++)
-            for (o = 0; o < l->out_c; o++) {
-                const int8_t *w = l->weights + (int32_t)o * l->kernel_h * l->kernel_w * l->in_c;
-                int32_t sum = l->biases[o];
-                for (ky = 0; ky < l->kernel_h; ky++) {
-                    const int iy = oy * l->stride_h + ky * l->dilation_h - l->pad_top;
-                    for (kx = 0; kx < l->kernel_w; kx++, w += l->in_c) {
-                        const int ix = ox * l->stride_w + kx * l->dilation_w - l->pad_left;
-                        if (iy >= 0 && iy < l->in_h && ix >= 0 && ix < l->in_w) {
-                            const int8_t *p = x + ((int32_t)iy * l->in_w + ix) * l->in_c;
-                            for (i = 0; i < l->in_c; i++)
-                                sum += w[i] * (p[i] - l->in_zero);
-                        }
-                    }
-                }
-                *y++ = finish(requantize(sum, l, o) + l->out_zero, l);
+        for (ox = 0; ox < l->out_w; ox++) {
+            const column_code *column = find_column(waiting != 0, x, l, oy, ox);
+            if (waiting) {
+                multiply_columns(y, waiting, column, l);
+                y += 2 * l->out_c;
+                waiting = 0;
+            } else {
+                waiting = column;
             }
+        }
+    if (waiting)
+        multiply_columns(y, waiting, 0, l);
 }

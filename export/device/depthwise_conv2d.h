@@ -1,26 +1,121 @@
 #pragma once
 
-#include "export/device/finish.h"
-#include "export/device/requantize.h"
+#include "export/device/cores.h"
+#include "export/device/finish_sums.h"
+
+/* The taps of one output place that lie inside the image: rows x columns of them, from weights w
+   and codes x on. A tap in the padding adds nothing: padding holds the input's zero point. */
+struct taps {
+    const int8_t *w, *x;
+    int rows, columns;
+    int32_t w_row, w_column, x_row, x_column; /* from one to the next */
+};
+
+/* Of `count` taps `dilation` apart from `start` on, those in [0, size): the first, and how many. */
+static int inside(int *first, int start, int count, int dilation, int size)
+{
+    const int from = start < 0 ? (-start + dilation - 1) / dilation : 0;
+    const int end = size > start ? (size - start + dilation - 1) / dilation : 0;
+    *first = from;
+    return (end < count ? end : count) - from;
+}
+
+static struct taps find_taps(const int8_t *x, const struct layer *l, int oy, int ox)
+{
+    const int top = oy * l->stride_h - l->pad_top, left = ox * l->stride_w - l->pad_left;
+    struct taps t;
+    int ky, kx;
+    t.rows = inside(&ky, top, l->kernel_h, l->dilation_h, l->in_h);
+    t.columns = inside(&kx, left, l->kernel_w, l->dilation_w, l->in_w);
+    t.w_column = l->out_c;
+    t.w_row = (int32_t)l->kernel_w * l->out_c;
+    t.x_column = (int32_t)l->dilation_w * l->in_c;
+    t.x_row = (int32_t)l->dilation_h * l->in_w * l->in_c;
+    t.w = l->weights + ky * t.w_row + kx * t.w_column;
+    t.x = t.rows > 0 && t.columns > 0
+              ? x + ((int32_t)(top + ky * l->dilation_h) * l->in_w + left + kx * l->dilation_w) *
+                        l->in_c
+              : x;
+    return t;
+}
+
+/* One channel, o, that reads channel i. */
+static int32_t add_taps(int32_t sum, const struct taps *t, int o, int i, int zero)
+{
+    const int8_t *w_row = t->w + o, *x_row = t->x + i;
+    int r, c;
+    for (r = 0; r < t->rows; r++, w_row += t->w_row, x_row += t->x_row) {
+        const int8_t *w = w_row, *x = x_row;
+        for (c = 0; c < t->columns; c++, w += t->w_column, x += t->x_column)
+            sum += *w * (*x - zero);
+    }
+    return sum;
+}
+
+/* Four channels, from o on, that read the same four. */
+#if defined(VECTORS)
+#define FOUR_CHANNELS
+static void add_taps_of_four(int32_t sums[4], const struct taps *t, int o, int zero)
+{
+    const int8_t *w_row = t->w + o, *x_row = t->x + o;
+    int32x4_t sum = vldrwq_s32(sums);
+    int r, c;
+    for (r = 0; r < t->rows; r++, w_row += t->w_row, x_row += t->x_row) {
+        const int8_t *w = w_row, *x = x_row;
+        for (c = 0; c < t->columns; c++, w += t->w_column, x += t->x_column)
+            sum = vaddq_s32(sum, vmulq_s32(vldrbq_s32(w), vsubq_n_s32(vldrbq_s32(x), zero)));
+    }
+    vstrwq_s32(sums, sum);
+}
+#elif defined(WIDE_COLUMNS)
+#define FOUR_CHANNELS
+static void add_taps_of_four(int32_t sums[4], const struct taps *t, int o, int zero)
+{
+    const int8_t *w_row = t->w + o, *x_row = t->x + o;
+    const uint32_t half = (uint32_t)-zero & 0xFFFF, zeros = half << 16 | half;
+    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+    int r, c;
+    for (r = 0; r < t->rows; r++, w_row += t->w_row, x_row += t->x_row) {
+        const int8_t *w = w_row, *x = x_row;
+        for (c = 0; c < t->columns; c++, w += t->w_column, x += t->x_column) {
+            const uint32_t w_codes = *(const code_word *)w, x_codes = *(const code_word *)x;
+            const uint32_t w_even = even_bytes(w_codes), w_odd = odd_bytes(w_codes);
+            const uint32_t x_even = even_bytes_and(zeros, x_codes);
+            const uint32_t x_odd = odd_bytes_and(zeros, x_codes);
+            s0 = multiply_low(w_even, x_even, s0);
+            s1 = multiply_low(w_odd, x_odd, s1);
+            s2 = multiply_high(w_even, x_even, s2);
+            s3 = multiply_high(w_odd, x_odd, s3);
+        }
+    }
+    sums[0] = s0;
+    sums[1] = s1;
+    sums[2] = s2;
+    sums[3] = s3;
+}
+#endif
 
 /* Weights [kernel_h][kernel_w][out_c]; output channel o reads input channel o / (out_c / in_c). */
 static void depthwise_conv2d(int8_t *y, const int8_t *x, const struct layer *l)
 {
     const int multiple = l->out_c / l->in_c;
-    int oy, ox, o, ky, kx;
+    int oy, ox, o, i, k;
     for (oy = 0; oy < l->out_h; oy++)
-        for (ox = 0; ox < l->out_w; ox++)
-            for (o = 0; o < l->out_c; o++) {
-                int32_t sum = l->biases[o];
-                for (ky = 0; ky < l->kernel_h; ky++)
-                    for (kx = 0; kx < l->kernel_w; kx++) {
-                        const int iy = oy * l->stride_h + ky * l->dilation_h - l->pad_top;
-                        const int ix = ox * l->stride_w + kx * l->dilation_w - l->pad_left;
-                        if (iy >= 0 && iy < l->in_h && ix >= 0 && ix < l->in_w)
-                            sum += l->weights[((int32_t)ky * l->kernel_w + kx) * l->out_c + o] *
-                                   (x[((int32_t)iy * l->in_w + ix) * l->in_c + o / multiple] -
-                                    l->in_zero);
-                    }
-                *y++ = finish(requantize(sum, l, o) + l->out_zero, l);
+        for (ox = 0; ox < l->out_w; ox++, y += l->out_c) {
+            const struct taps t = find_taps(x, l, oy, ox);
+            o = 0;
+#if defined(FOUR_CHANNELS)
+            for (; multiple == 1 && o + 3 < l->out_c; o += 4) {
+                int32_t sums[4];
+                for (k = 0; k < 4; k++)
+                    sums[k] = l->biases[o + k];
+                add_taps_of_four(sums, &t, o, l->in_zero);
+                finish_sums(y + o, sums, l, o);
             }
+#endif
+            for (i = o; i < l->in_c; i++)
+                for (k = 0; k < multiple; k++, o++)
+                    y[o] = finish(requantize(add_taps(l->biases[o], &t, o, i, l->in_zero), l, o),
+                                  l);
+        }
 }

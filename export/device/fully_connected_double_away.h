@@ -15,10 +15,10 @@ static void fully_connected(int8_t *y, const int8_t *x, const struct layer *l)
         double rest;
         int32_t sum = l->biases[o], whole;
         for (i = 0; i < inputs; i++)
-            sum += w[i] * (x[i] - l->in_zero);
+            sum += w[i] * x[i];
         value = (double)sum * l->factors[o];
         whole = value > 1024.0 ? 1024 : value < -1024.0 ? -1024 : (int32_t)value;
         rest = value - (double)whole;
-        y[o] = finish(whole + (rest >= 0.5) - (rest <= -0.5) + l->out_zero, l);
+        y[o] = finish(whole + (rest >= 0.5) - (rest <= -0.5), l);
     }
 }

@@ -2,6 +2,10 @@
 
 #include <stdint.h>
 
+#ifndef ALIGNED
+#define ALIGNED
+#endif
+
 struct layer {
     int in_h, in_w, in_c, in_zero;                /* input: height, width, channels */
     int out_h, out_w, out_c, out_zero, low, high; /* output; codes are clamped to [low, high] */

@@ -18,6 +18,6 @@ static void max_pool(int8_t *y, const int8_t *x, const struct layer *l)
                             best = code > best ? code : best;
                         }
                     }
-                *y++ = finish(best, l);
+                *y++ = finish_code(best, l);
             }
 }

@@ -14,6 +14,6 @@ static void mean(int8_t *y, const int8_t *x, const struct layer *l)
         for (i = 0; i < positions; i++)
             sum += x[i * l->in_c + c];
         sum -= positions * l->in_zero;
-        y[c] = finish(requantize(sum, l, 0) + l->out_zero, l);
+        y[c] = finish(requantize(sum, l, 0), l);
     }
 }

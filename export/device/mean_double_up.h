@@ -13,7 +13,7 @@ static void mean(int8_t *y, const int8_t *x, const struct layer *l)
         int32_t sum = 0;
         for (i = 0; i < positions; i++)
             sum += x[i * l->in_c + c];
-        y[c] = finish(
+        y[c] = finish_code(
             round_twice(sum, l->multipliers[0], l->shifts[0], c < l->upward) + l->biases[0], l);
     }
 }

@@ -20,6 +20,6 @@ static void mean(int8_t *y, const int8_t *x, const struct layer *l)
             sum += x[i * l->in_c + c];
         code = (float)sum * f;
         code = code + offset;
-        y[c] = finish(nearest_even(code), l);
+        y[c] = finish_code(nearest_even(code), l);
     }
 }

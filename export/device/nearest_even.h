@@ -3,7 +3,7 @@
 #include "export/device/layer.h"
 
 /* To the nearest integer, a half to the even one; beyond 1024 the clamp comes next anyway. */
-static int64_t nearest_even(float y)
+static int32_t nearest_even(float y)
 {
     int32_t whole;
     float rest;

@@ -1,21 +1,35 @@
 #pragma once
 
-#include "export/device/layer.h"
+#include "export/device/cores.h"
 
 /* x * multiplier * 2^(shift - 31), rounded twice: the high half of the product with ties
    upward, then the right shift with ties away from zero. As TensorFlow Lite Micro and CMSIS-NN. */
-static int64_t requantize(int64_t x, const struct layer *l, int i)
+static int32_t requantize(int32_t x, const struct layer *l, int i)
 {
     const int32_t multiplier = l->multipliers[i], shift = l->shifts[i];
-    int64_t y;
+    int32_t y;
     if (shift > 0) {
-        x *= (int64_t)1 << (shift < 31 ? shift : 31);
-        x = x > INT32_MAX ? INT32_MAX : x < INT32_MIN ? INT32_MIN : x;
+        const int64_t wide = x * ((int64_t)1 << (shift < 31 ? shift : 31));
+        x = wide > INT32_MAX ? INT32_MAX : wide < INT32_MIN ? INT32_MIN : (int32_t)wide;
     }
-    y = (x * multiplier + ((int64_t)1 << 30)) >> 31;
+    y = (int32_t)(((int64_t)x * multiplier + ((int64_t)1 << 30)) >> 31);
     if (shift < 0) {
-        const int64_t half = (int64_t)1 << (-shift - 1);
-        y = y < 0 ? -((half - y) >> -shift) : (half + y) >> -shift;
+        const int right = -shift;
+        y += y >> 31; /* ties of negative numbers go down: the bit below decides */
+        y = (y >> right) + ((y >> (right - 1)) & 1);
     }
     return y;
 }
+
+#if defined(VECTORS)
+#define SCALES_FOUR
+/* The same of four at once. */
+HELPER int32x4_t scale_four(int32x4_t x, int32x4_t multipliers, int32x4_t shifts)
+{
+    const int32x4_t none = vdupq_n_s32(0), right = vminq_s32(shifts, none);
+    x = vqshlq_s32(x, vmaxq_s32(shifts, none));
+    x = vqrdmulhq_s32(x, multipliers);
+    x = vqaddq_s32(x, vshrq_n_s32(vandq_s32(x, right), 31)); /* ties of negative numbers go down */
+    return vrshlq_s32(x, right);
+}
+#endif

@@ -3,7 +3,7 @@
 #include "export/device/round_twice.h"
 
 /* As LiteRT's built-in kernels, whose vectors round upward. */
-static int64_t requantize(int64_t x, const struct layer *l, int i)
+static int32_t requantize(int32_t x, const struct layer *l, int i)
 {
     return round_twice(x, l->multipliers[i], l->shifts[i], i < l->upward);
 }

@@ -21,7 +21,7 @@ static void softmax(int8_t *y, const int8_t *x, const struct layer *l)
         part = 1.0f / part;
         for (c = 0; c < l->out_c; c++) {
             share = e[x[c]] * part;
-            y[c] = finish((int64_t)((double)share + 0.5) + l->out_zero, l);
+            y[c] = finish((int32_t)((double)share + 0.5), l);
         }
     }
 }

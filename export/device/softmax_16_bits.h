@@ -28,7 +28,7 @@ static void softmax(int8_t *y, const int8_t *x, const struct layer *l)
         multiplier = (int64_t)(inverse * 2147483648.0f);
         for (c = 0; c < l->out_c; c++) {
             const int64_t share = (e[x[c]] * multiplier + ((int64_t)1 << 30)) >> 31;
-            y[c] = finish(((share + ((int64_t)1 << (right - 1))) >> right) + l->out_zero, l);
+            y[c] = finish((int32_t)((share + ((int64_t)1 << (right - 1))) >> right), l);
         }
     }
 }

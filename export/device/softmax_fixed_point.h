@@ -43,7 +43,7 @@ static void softmax(int8_t *y, const int8_t *x, const struct layer *l)
         for (c = 0; c < l->out_c; c++) {
             const int64_t share = high_product(inverse, e[x[c]]);
             const int64_t code = right > 31 ? 0 : (share + ((int64_t)1 << (right - 1))) >> right;
-            y[c] = finish(code + l->out_zero, l);
+            y[c] = finish((int32_t)code, l);
         }
     }
 }

@@ -248,6 +248,7 @@ static void budgets_have_one_measure(void **state)
                              json_integer_value(json_object_get(cost, "bias_bytes")) +
                              json_integer_value(json_object_get(cost, "rescale_bytes"));
     const json_int_t ram = json_integer_value(json_object_get(cost, "arena_bytes")) +
+                           json_integer_value(json_object_get(cost, "scratch_bytes")) +
                            TINY_SIDE * TINY_SIDE + TINY_CLASSES;
     assert_true(flash > 0);
     assert_int_equal(json_integer_value(json_object_get(stage, "weight_bytes")), flash);

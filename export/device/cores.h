@@ -1,0 +1,72 @@
+#pragma once
+
+#include "export/device/layer.h"
+
+/* Which instructions the compiler may use. VECTORS: Helium (Cortex-M55). WIDE_COLUMNS: two products
+   of 16 bits at a time (Cortex-M4, M7, M33). Neither: plain C. All give the same bytes. */
+#if defined(__ARM_FEATURE_MVE)
+#include <arm_mve.h>
+#define VECTORS
+#elif defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
+#define WIDE_COLUMNS
+typedef uint32_t __attribute__((may_alias, aligned(1))) code_word; /* four codes */
+#endif
+
+/* What a network needs of this is not known beforehand. OUT_OF_LINE: the loop needs every register
+   there is. */
+#if defined(__GNUC__)
+#define HELPER      __attribute__((unused)) static inline
+#define OUT_OF_LINE __attribute__((noinline, unused)) static
+#else
+#define HELPER      static
+#define OUT_OF_LINE static
+#endif
+
+#if defined(WIDE_COLUMNS)
+/* Bytes 0 and 2 of a word, and 1 and 3, as two signed halves. */
+HELPER uint32_t even_bytes(uint32_t word)
+{
+    uint32_t halves;
+    __asm__("sxtb16 %0, %1" : "=r"(halves) : "r"(word));
+    return halves;
+}
+
+HELPER uint32_t odd_bytes(uint32_t word)
+{
+    uint32_t halves;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(halves) : "r"(word));
+    return halves;
+}
+
+/* The same, added to two halves. */
+HELPER uint32_t even_bytes_and(uint32_t halves, uint32_t word)
+{
+    __asm__("sxtab16 %0, %0, %1" : "+r"(halves) : "r"(word));
+    return halves;
+}
+
+HELPER uint32_t odd_bytes_and(uint32_t halves, uint32_t word)
+{
+    __asm__("sxtab16 %0, %0, %1, ror #8" : "+r"(halves) : "r"(word));
+    return halves;
+}
+
+/* Both products of halves, the low ones', the high ones', added to a sum. */
+HELPER int32_t multiply_halves(uint32_t w, uint32_t x, int32_t sum)
+{
+    __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(w), "r"(x));
+    return sum;
+}
+
+HELPER int32_t multiply_low(uint32_t w, uint32_t x, int32_t sum)
+{
+    __asm__("smlabb %0, %1, %2, %0" : "+r"(sum) : "r"(w), "r"(x));
+    return sum;
+}
+
+HELPER int32_t multiply_high(uint32_t w, uint32_t x, int32_t sum)
+{
+    __asm__("smlatt %0, %1, %2, %0" : "+r"(sum) : "r"(w), "r"(x));
+    return sum;
+}
+#endif

@@ -1,0 +1,64 @@
+#pragma once
+
+#include "export/device/cores.h"
+
+/* Sums of products, added to `sums`, which wrap at 32 bits on the way and end where they belong. */
+#if defined(VECTORS)
+/* Four rows of weights, `count` codes each and `pitch` apart, by codes x. */
+OUT_OF_LINE void add_row_products(int32_t sums[4], const int8_t *w, int32_t pitch, const int8_t *x,
+                                  int32_t count)
+{
+    const int8_t *w1 = w + pitch, *w2 = w1 + pitch, *w3 = w2 + pitch;
+    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3], i;
+    for (i = count / 16; i > 0; i--) {
+        const int8x16_t xx = vldrbq_s8(x);
+        s0 = vmladavaq_s8(s0, vldrbq_s8(w), xx);
+        s1 = vmladavaq_s8(s1, vldrbq_s8(w1), xx);
+        s2 = vmladavaq_s8(s2, vldrbq_s8(w2), xx);
+        s3 = vmladavaq_s8(s3, vldrbq_s8(w3), xx);
+        w += 16;
+        w1 += 16;
+        w2 += 16;
+        w3 += 16;
+        x += 16;
+    }
+    if (count % 16) {
+        const mve_pred16_t some = vctp8q((uint32_t)(count % 16));
+        const int8x16_t xx = vldrbq_z_s8(x, some);
+        s0 = vmladavaq_s8(s0, vldrbq_z_s8(w, some), xx);
+        s1 = vmladavaq_s8(s1, vldrbq_z_s8(w1, some), xx);
+        s2 = vmladavaq_s8(s2, vldrbq_z_s8(w2, some), xx);
+        s3 = vmladavaq_s8(s3, vldrbq_z_s8(w3, some), xx);
+    }
+    sums[0] = s0;
+    sums[1] = s1;
+    sums[2] = s2;
+    sums[3] = s3;
+}
+#else
+/* Rows w and v by codes x as they lie: wx, vx. */
+OUT_OF_LINE void add_row_products(int32_t sums[2], const int8_t *w, const int8_t *v,
+                                  const int8_t *x, int32_t count)
+{
+    uint32_t s0 = (uint32_t)sums[0], s1 = (uint32_t)sums[1];
+    const int8_t *end = w + count;
+#if defined(WIDE_COLUMNS)
+    for (; end - w >= 4; w += 4, v += 4, x += 4) {
+        const uint32_t w_codes = *(const code_word *)w, v_codes = *(const code_word *)v;
+        const uint32_t x_codes = *(const code_word *)x;
+        const uint32_t x_even = even_bytes(x_codes), x_odd = odd_bytes(x_codes);
+        s0 = (uint32_t)multiply_halves(even_bytes(w_codes), x_even, (int32_t)s0);
+        s1 = (uint32_t)multiply_halves(even_bytes(v_codes), x_even, (int32_t)s1);
+        s0 = (uint32_t)multiply_halves(odd_bytes(w_codes), x_odd, (int32_t)s0);
+        s1 = (uint32_t)multiply_halves(odd_bytes(v_codes), x_odd, (int32_t)s1);
+    }
+#endif
+    while (w < end) {
+        const int code = *x++;
+        s0 += (uint32_t)(*w++ * code);
+        s1 += (uint32_t)(*v++ * code);
+    }
+    sums[0] = (int32_t)s0;
+    sums[1] = (int32_t)s1;
+}
+#endif
