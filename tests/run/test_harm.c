@@ -130,7 +130,7 @@ static const struct aim aims[] = {
      EXPORT("x"),
      2,
      {"'s'"}},
-    {"no name", ":", EXPORT(""), 2, {"--out needs FILE"}},
+    {"no name", ":", EXPORT(""), 2, {"--out needs PATH"}},
     // runs
     {"a home",
      "mkdir -p x/docs x/x.tmp-dir; echo a > x/docs/letter.tmp-1.txt; echo b > "
