@@ -90,6 +90,34 @@ static int unknown_verb(const char *text)
     return 2;
 }
 
+// A word as a shell would read it.
+static void append_word(struct dc_text_buffer *text, const char *word)
+{
+    if (word[0] && !strpbrk(word, " \t\n\"'\\$`&|;<>()[]{}*?!#~")) {
+        dc_text_append(text, " %s", word);
+        return;
+    }
+    dc_text_append(text, " '");
+    for (; *word; word++)
+        dc_text_append(text, *word == '\'' ? "'\\''" : "%c", *word);
+    dc_text_append(text, "'");
+}
+
+// The verb is told how it was called, for the records of a run.
+static enum dc_status run_with_command(const struct dc_verb *verb, struct dc_cli *cli, int argc,
+                                       char **argv, struct dc_error *error)
+{
+    struct dc_text_buffer command = {0};
+    dc_text_append(&command, "decant %s", verb->name);
+    for (int i = 0; i < argc; i++)
+        append_word(&command, argv[i]);
+    cli->command = command.text;
+    const enum dc_status status = command.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory")
+                                                 : verb->run(cli, error);
+    dc_text_free(&command);
+    return status;
+}
+
 static int run_verb(const struct dc_verb *verb, int argc, char **argv)
 {
     struct dc_error error = {0};
@@ -98,7 +126,7 @@ static int run_verb(const struct dc_verb *verb, int argc, char **argv)
     if (status == DC_OK && cli->help)
         dc_options_help(verb);
     else if (status == DC_OK)
-        status = verb->run(cli, &error);
+        status = run_with_command(verb, cli, argc, argv, &error);
     free(cli);
     if (status != DC_OK)
         fprintf(stderr, "%s%s\n", dc_error_has_place(&error) ? "" : "decant: ", error.message);

@@ -52,6 +52,7 @@ struct dc_cli {
     int positional_count;
     int64_t threads;  // 0: not said
     bool json, quiet, help;
+    const char *command;  // all of it, as a shell would read it
 };
 
 // Rows that verbs share; the owner's first member is `struct dc_cli cli`.

@@ -1,4 +1,5 @@
-// Progress for people: a bar with the time left on a terminal, a plain line now and then elsewhere.
+// Progress for people: a bar with the time left on a terminal, never wider than it; a plain line
+// now and then elsewhere. There are no colours, so that NO_COLOR has nothing to switch off.
 
 #ifndef DC_CLI_PROGRESS_H
 #define DC_CLI_PROGRESS_H
@@ -9,8 +10,8 @@
 struct dc_progress_view {
     bool terminal;  // stderr is one
     bool quiet;
-    bool bar_shown;  // the cursor stands behind a bar
-    double next;     // time of the next update
+    int bar_shown;  // columns of the bar that the cursor stands behind; 0: none
+    double next;    // time of the next update
 };
 
 struct dc_progress_view dc_progress_start(bool quiet);

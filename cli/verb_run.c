@@ -38,6 +38,7 @@ struct dc_run_options dc_cli_run_options(const struct dc_cli *cli, const struct 
         .overrides = set ? set->items : NULL,
         .override_count = set ? set->count : 0,
         .directory = directory,
+        .command = cli->command,
         .context = dc_cli_context(cli),
         .hooks = {view, dc_progress_show, dc_progress_stage, dc_progress_teach},
     };
