@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/yaml.h"
+#include "run/experiment.h"
 
 enum { COLUMNS = 79, HELP_COLUMN = 22, OPTIONS_MAX = 32 };
 
@@ -94,8 +94,24 @@ static enum dc_status unknown_option(const struct dc_verb *verb, const char *tex
     int count = 0;
     for (; count < verb->option_count && count < OPTIONS_MAX; count++)
         names[count] = verb->options[count].name;
-    return dc_fail(error, DC_ERR_USAGE, "decant %s has no option '%s'%s\n       see decant help %s",
-                   verb->name, text, dc_did_you_mean(hint, text, names, count), verb->name);
+    char word[64], key[128];
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(text, "="), text);
+    bool sets = false;
+    for (int i = 0; i < count; i++)
+        sets = sets || verb->options[i].type == DC_OPTION_SETTINGS;
+    const char *plain = word + strspn(word, "-");
+    const bool found = sets && dc_experiment_find_key(key, plain);
+    const char *last = found ? strrchr(key, '.') : NULL;
+    hint[0] = '\0';
+    if (!found || strcmp(last ? last + 1 : key, plain) != 0)  // else it is that key itself
+        dc_did_you_mean(hint, word, names, count);
+    if (!hint[0] && !found)
+        dc_advice(hint, word);
+    if (!hint[0] && found)
+        snprintf(hint, sizeof hint, "; a key of the experiment is --set %s=VALUE", key);
+    return dc_fail(error, DC_ERR_USAGE,
+                   "decant %s has no option '%s'%s\n        see decant help %s", verb->name, word,
+                   hint, verb->name);
 }
 
 // The row of `text`, which may be NAME=VALUE.

@@ -195,6 +195,10 @@ const struct dc_stage *dc_teacher_stage(struct dc_experiment *experiment,
 // Whether the stage's network is to give back its input (train.loss reconstruction).
 bool dc_stage_reconstructs(const struct dc_stage *stage);
 
+// The key that `word` names, as --set takes it: "stages.STAGE.train.learning_rate" for lr. False:
+// there is none.
+bool dc_experiment_find_key(char path[128], const char *word);
+
 struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const char *name);
 
 // resolved.yaml: reads back as the same experiment.

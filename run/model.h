@@ -47,13 +47,16 @@ struct dc_named_value {
 
 // Whether the file is a network as ONNX, told by its name (.onnx).
 bool dc_model_is_onnx(const char *path);
+// Of a file of another program, told by its ending: what it is and what to do. NULL: it is not.
+const char *dc_model_foreign(const char *path);
 
 // Which file, and how it is read.
 struct dc_model_spec {
     const char *path;
     const struct dc_named_value *parameters;  // [parameter_count]
     int parameter_count;
-    enum dc_onnx_layout layout;  // of an ONNX file's image
+    enum dc_onnx_layout layout;   // of an ONNX file's image
+    const struct dc_yaml *place;  // the mapping that states the parameters; NULL: none does
 };
 
 // The caller frees with dc_model_free. Unknown parameters are DC_ERR_CONFIG.
