@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "core/file.h"
 #include "core/h5.h"
+#include "core/json.h"
 #include "export/bundle.h"
 #include "run/model.h"
 
@@ -160,24 +161,6 @@ static enum dc_status inspect_hdf5(const char *path, bool json, struct dc_error 
     return status;
 }
 
-// A YAML tree as JSON: what reads as a number, true or false is one.
-static json_t *json_of_yaml(const struct dc_yaml *node)
-{
-    json_t *json = NULL;
-    if (node->kind == DC_YAML_MAPPING) {
-        json = json_object();
-        for (int i = 0; i < node->count; i++)
-            json_object_set_new(json, node->keys[i]->text, json_of_yaml(node->items[i]));
-    } else if (node->kind == DC_YAML_SEQUENCE) {
-        json = json_array();
-        for (int i = 0; i < node->count; i++)
-            json_array_append_new(json, json_of_yaml(node->items[i]));
-    } else if (!node->quoted) {
-        json = json_loads(node->text, JSON_DECODE_ANY, NULL);
-    }
-    return json ? json : json_string(node->text);
-}
-
 static enum dc_status print_run_json(const char *path, struct dc_error *error)
 {
     struct dc_arena *arena = NULL;
@@ -187,7 +170,7 @@ static enum dc_status print_run_json(const char *path, struct dc_error *error)
     const char *name = dc_arena_printf(arena, error, "%s/resolved.yaml", path);
     enum dc_status status = name ? dc_yaml_read(&resolved, name, arena, error) : DC_ERR_MEMORY;
     if (status == DC_OK)
-        json = json_of_yaml(resolved);
+        json = dc_json_of_yaml(resolved);
     dc_arena_free(arena);
     return status == DC_OK ? dc_cli_print_json(json, error) : status;
 }

@@ -9,7 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "run/run_internal.h"
+
+// The table is written whole each time, so not at every one of many short epochs.
+static const double csv_seconds = 10.0;
 
 int dc_text_columns(const char *text)
 {
@@ -163,6 +167,11 @@ void dc__log_progress(void *user, const struct dc_progress *progress)
     if (progress->epoch_done) {
         dc_epoch_line(line, progress, 0);
         dc__log_line(run, line);
+    }
+    if (progress->epoch_done && dc_seconds() >= run->next_csv) {
+        struct dc_error ignored;  // the end of the stage writes it again, and tells
+        run->next_csv = dc_seconds() + csv_seconds;
+        (void)!dc__write_csv(run, &ignored);
     }
     if (run->hooks.progress)
         run->hooks.progress(run->hooks.user, progress);

@@ -318,6 +318,23 @@ static enum dc_status unknown_parameter(const char *name, const struct dc_variab
                    all[0] ? all : "none", hint);
 }
 
+static enum dc_status keep_parameters(struct dc_model *model, const struct dc_variables *variables,
+                                      struct dc_error *error)
+{
+    struct dc_arena *arena = model->graph->arena;
+    model->parameters = DC_NEW(arena, struct dc_named_value, variables->count + 1, error);
+    if (!model->parameters)
+        return DC_ERR_MEMORY;
+    for (int i = 0; i < variables->count; i++) {
+        model->parameters[i].value = variables->values[i];
+        model->parameters[i].name = dc_arena_copy(arena, variables->names[i], error);
+        if (!model->parameters[i].name)
+            return DC_ERR_MEMORY;
+    }
+    model->parameter_count = variables->count;
+    return DC_OK;
+}
+
 static enum dc_status build(struct dc_model *model, const struct dc_yaml *root,
                             const struct dc_model_spec *spec, struct dc_arena *arena,
                             struct dc_error *error)
@@ -360,7 +377,7 @@ static enum dc_status build(struct dc_model *model, const struct dc_yaml *root,
     struct scope scope = {"", &variables, model->input, model->input, 0};
     DC_TRY(read_layers(&reader, &scope, file.layers, error));
     model->output = scope.current;
-    return DC_OK;
+    return keep_parameters(model, &variables, error);
 }
 
 enum dc_status dc_model_read(struct dc_model *model, const struct dc_model_spec *spec,

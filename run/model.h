@@ -28,7 +28,15 @@
 #include "core/params.h"
 #include "formats/onnx.h"
 
+// A parameter; one given by the experiment overrides the file's default.
+struct dc_named_value {
+    const char *name;
+    double value;
+};
+
 struct dc_model {
+    struct dc_named_value *parameters;  // [parameter_count] of a model file, as they were used
+    int parameter_count;
     const char *name;
     struct dc_graph *graph;  // owned
     int input, output;       // nodes
@@ -37,12 +45,6 @@ struct dc_model {
     // which are resized for it.
     struct dc_onnx *onnx;
     struct dc_params *params;  // the weights that came with it, or NULL
-};
-
-// A parameter given by the experiment: overrides the file's default.
-struct dc_named_value {
-    const char *name;
-    double value;
 };
 
 // Whether the file is a network as ONNX, told by its name (.onnx).

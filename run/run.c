@@ -13,6 +13,7 @@
 #include "run/log.h"
 #include "run/report.h"
 #include "run/run_internal.h"
+#include "train/metrics.h"
 
 enum { RESULTS_VERSION = 2 };
 static const char results_hash[] = "content_hash";
@@ -257,7 +258,9 @@ static enum dc_status open_run(struct dc_run *run, const struct dc_run_options *
     run->hooks = options->hooks;
     run->outer_log = config.log;
     config.log = (struct dc_log_sink){dc__log_sink, run};
-    start_log(run, options->command);
+    if (options->command && !(run->command = dc_arena_copy(run->arena, options->command, error)))
+        return DC_ERR_MEMORY;
+    start_log(run, run->command);
     if (options->directory) {
         run->directory = dc_arena_copy(run->arena, options->directory, error);
         if (!run->directory)
@@ -323,6 +326,13 @@ static void say_done(struct dc_run *run, const struct dc_stage *stage, const jso
     dc__log_stage(run, stage, what);
 }
 
+enum dc_status dc__write_csv(struct dc_run *run, struct dc_error *error)
+{
+    const char *csv = dc__path(run, "metrics.csv", error);
+    const char *jsonl = csv ? dc__path(run, "metrics.jsonl", error) : NULL;
+    return jsonl ? dc_metrics_write_csv(csv, jsonl, error) : DC_ERR_MEMORY;
+}
+
 // Writes down how a stage ended. Before there is a directory of this run, there is nothing to
 // write.
 static enum dc_status end_stage(struct dc_run *run, const struct dc_stage *stage,
@@ -331,6 +341,9 @@ static enum dc_status end_stage(struct dc_run *run, const struct dc_stage *stage
     struct dc_error ignored;
     if (!run->log_file)
         return status;
+    const enum dc_status written = dc__write_csv(run, status == DC_OK ? error : &ignored);
+    if (status == DC_OK)
+        status = written;
     if (status == DC_OK)
         return set_status(run, "done", NULL, NULL, error);
     const char *how = status == DC_ERR_STOPPED ? "stopped" : "failed";
@@ -349,7 +362,10 @@ static enum dc_status carry_out(struct dc_run *run, struct dc_stage *stage, stru
     char hash[32];
     DC_TRY(dc__begin(run, error));
     DC_TRY(stage_hash_text(hash, run, stage, error));
-    json_t *result = json_pack("{s:s}", "config_hash", hash);
+    json_t *settings = NULL;
+    DC_TRY(dc_stage_settings(&settings, run->experiment, stage, error));
+    json_t *result = json_pack("{s:s, s:s*, s:o}", "config_hash", hash, "command", run->command,
+                               "settings", settings);
     if (!result)
         return dc_fail(error, DC_ERR_MEMORY, "out of memory");
     dc__log_stage(run, stage, "starts");
@@ -387,6 +403,9 @@ enum dc_status dc_run_all(struct dc_run *run, struct dc_error *error)
         else
             status = dc_run_stage(run, stage, error);
     }
+    if (status != DC_OK || run->begun)
+        return status;
     // killed between the last result and its mark, a run has nothing left to do but this
-    return status == DC_OK && !run->begun ? set_status(run, "done", NULL, NULL, error) : status;
+    DC_TRY(dc__write_csv(run, error));
+    return set_status(run, "done", NULL, NULL, error);
 }
