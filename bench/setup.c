@@ -37,11 +37,11 @@ static enum dc_status find_model(const struct dc_bench_model **found, struct dc_
     *found = file;
     if (dc_file_exists(name))
         return DC_OK;
-    const char *near = dc_suggest(name, names, count);
+    char hint[DC_HINT];
     return dc_fail(error, DC_ERR_USAGE,
                    "--model %s is neither a model file nor resnet8, dscnn, mobilenet_v1_025 or "
-                   "resnet56%s%s%s",
-                   name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+                   "resnet56%s",
+                   name, dc_did_you_mean(hint, name, names, count));
 }
 
 enum dc_status dc__bench_experiment_there(struct dc_error *error)

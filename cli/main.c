@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -51,62 +52,112 @@ struct dc_ctx_config dc_cli_context(const struct dc_cli *cli)
     return config;
 }
 
-static void print_help(void)
+static void print_help(FILE *out)
 {
-    printf("Decant pours a large network into a small one: knowledge distillation and\n"
-           "quantization-aware training, experiment file in, verified int8 out.\n\n"
-           "usage: decant VERB ...\n\n");
-    for (int i = 0; i < VERBS; i++) {
-        const char *end = strchr(verbs[i]->summary, '\n');
-        const int length = end ? (int)(end - verbs[i]->summary) : (int)strlen(verbs[i]->summary);
-        printf("  %-9s %.*s\n", verbs[i]->name, length, verbs[i]->summary);
-    }
-    printf(
-        "\n'decant VERB --help' tells more. Start with: decant run experiments/fashion-mnist.yaml\n"
-        "Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 budget broken,\n"
-        "4 verification failed, 85 stopped by a signal: start it again and it goes on.\n");
+    fprintf(out, "Decant pours a large network into a small one: knowledge distillation and\n"
+                 "quantization-aware training, experiment file in, verified int8 out.\n\n"
+                 "usage: decant VERB ...\n\n");
+    for (int i = 0; i < VERBS; i++)
+        fprintf(out, "  %-9s %s\n", verbs[i]->name, verbs[i]->brief);
+    fprintf(out, "\n'decant help VERB' tells more. Start with:\n"
+                 "  decant run experiments/fashion-mnist.yaml\n\n"
+                 "Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 budget broken,\n"
+                 "4 verification failed, 85 stopped by a signal: start it again and it goes on.\n");
+}
+
+static const struct dc_verb *find_verb(const char *name)
+{
+    for (int i = 0; i < VERBS; i++)
+        if (strcmp(verbs[i]->name, name) == 0)
+            return verbs[i];
+    return NULL;
 }
 
 static int unknown_verb(const char *text)
 {
-    const char *names[VERBS];
+    const char *names[VERBS], *dot = strrchr(text, '.');
     for (int i = 0; i < VERBS; i++)
         names[i] = verbs[i]->name;
     char hint[DC_HINT];
-    fprintf(stderr, "decant: no verb '%s'%s; see decant --help\n", text,
-            dc_did_you_mean(hint, text, names, VERBS));
+    if (dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0))
+        fprintf(stderr,
+                "decant: no verb '%s'; to carry out that experiment:\n        decant run %s\n",
+                text, text);
+    else
+        fprintf(stderr, "decant: no %s '%s'%s\n        see decant help\n",
+                text[0] == '-' ? "option" : "verb", text,
+                dc_did_you_mean(hint, text, names, VERBS));
     return 2;
+}
+
+// A word as a shell would read it.
+static void append_word(struct dc_text_buffer *text, const char *word)
+{
+    if (word[0] && !strpbrk(word, " \t\n\"'\\$`&|;<>()[]{}*?!#~")) {
+        dc_text_append(text, " %s", word);
+        return;
+    }
+    dc_text_append(text, " '");
+    for (; *word; word++)
+        dc_text_append(text, *word == '\'' ? "'\\''" : "%c", *word);
+    dc_text_append(text, "'");
+}
+
+// The verb is told how it was called, for the records of a run.
+static enum dc_status run_with_command(const struct dc_verb *verb, struct dc_cli *cli, int argc,
+                                       char **argv, struct dc_error *error)
+{
+    struct dc_text_buffer command = {0};
+    dc_text_append(&command, "decant %s", verb->name);
+    for (int i = 0; i < argc; i++)
+        append_word(&command, argv[i]);
+    cli->command = command.text;
+    const enum dc_status status = command.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory")
+                                                 : verb->run(cli, error);
+    dc_text_free(&command);
+    return status;
+}
+
+static int run_verb(const struct dc_verb *verb, int argc, char **argv)
+{
+    struct dc_error error = {0};
+    struct dc_cli *cli = dc_alloc(verb->size, &error);
+    enum dc_status status = cli ? dc_options_parse(cli, verb, argc, argv, &error) : DC_ERR_MEMORY;
+    if (status == DC_OK && cli->help)
+        dc_options_help(verb);
+    else if (status == DC_OK)
+        status = run_with_command(verb, cli, argc, argv, &error);
+    free(cli);
+    if (status != DC_OK)
+        fprintf(stderr, "%s%s\n", dc_error_has_place(&error) ? "" : "decant: ", error.message);
+    if (fflush(stdout) != 0 && status == DC_OK) {
+        fprintf(stderr, "decant: stdout cannot be written\n");
+        return 1;
+    }
+    return dc_exit_code(status);
 }
 
 int main(int argc, char **argv)
 {
-    const char *name = argc > 1 ? argv[1] : "--help";
     signal(SIGXFSZ, SIG_IGN);  // a file at its size limit is a write that fails, with a message
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-        print_help();
-        return 0;
+    if (argc < 2) {            // nothing was asked, so nothing is a result
+        print_help(stderr);
+        return 2;
     }
-    if (strcmp(name, "--version") == 0) {
+    const char *name = argv[1];
+    const bool asks = !strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help");
+    if (asks && argc > 2) {
+        const struct dc_verb *verb = find_verb(argv[2]);
+        if (!verb)
+            return unknown_verb(argv[2]);
+        dc_options_help(verb);
+    } else if (asks) {
+        print_help(stdout);
+    } else if (strcmp(name, "--version") == 0) {
         printf("decant %s\n", DECANT_VERSION);
-        return 0;
+    } else {
+        const struct dc_verb *verb = find_verb(name);
+        return verb ? run_verb(verb, argc - 2, argv + 2) : unknown_verb(name);
     }
-    for (int i = 0; i < VERBS; i++) {
-        if (strcmp(verbs[i]->name, name) != 0)
-            continue;
-        struct dc_error error = {0};
-        struct dc_cli cli;
-        enum dc_status status = dc_cli_parse(&cli, verbs[i], argc - 2, argv + 2, &error);
-        if (status == DC_OK && cli.help)
-            dc_cli_help(verbs[i]);
-        else if (status == DC_OK)
-            status = verbs[i]->run(&cli, &error);
-        if (status != DC_OK)
-            fprintf(stderr, "%s%s\n", dc_error_has_place(&error) ? "" : "decant: ", error.message);
-        if (fflush(stdout) != 0 && status == DC_OK) {
-            fprintf(stderr, "decant: stdout cannot be written\n");
-            return 1;
-        }
-        return dc_exit_code(status);
-    }
-    return unknown_verb(name);
+    return 0;
 }

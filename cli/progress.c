@@ -4,100 +4,130 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "run/log.h"
 
-enum { BAR = 24 };
+enum { BAR_MIN = 8, BAR_MAX = 24, COLUMNS = 80 };
+static const double plain_seconds = 30.0, bar_seconds = 0.2;
 
 struct dc_progress_view dc_progress_start(bool quiet)
 {
     return (struct dc_progress_view){.terminal = isatty(STDERR_FILENO), .quiet = quiet};
 }
 
+// Of the terminal as it is now, less one: a character in the last column may wrap. 0: no terminal.
+static int columns(const struct dc_progress_view *view)
+{
+    struct winsize size;
+    if (!view->terminal)
+        return 0;
+    const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+    return (known ? size.ws_col : COLUMNS) - 1;
+}
+
 void dc_progress_clear(struct dc_progress_view *view)
 {
-    if (view->bar_shown)
-        fprintf(stderr, "\r%*s\r", 100, "");
-    view->bar_shown = false;
+    const int most = columns(view);
+    if (view->bar_shown > 0)
+        fprintf(stderr, "\r%*s\r", view->bar_shown < most ? view->bar_shown : most, "");
+    view->bar_shown = 0;
 }
 
-static const char *duration(char text[32], double seconds)
+// The pieces in one line, over what stood there; with a bar behind the first where there is room.
+static void show_bar(struct dc_progress_view *view, struct dc_piece *pieces, int count,
+                     int64_t done, int64_t total)
 {
-    const long s = seconds < 0.0 ? 0 : (long)(seconds + 0.5);
-    if (s >= 3600)
-        snprintf(text, 32, "%ldh%02ldm", s / 3600, s / 60 % 60);
-    else
-        snprintf(text, 32, "%ldm%02lds", s / 60, s % 60);
-    return text;
+    char line[DC_LINE_MAX];
+    const int most = columns(view);
+    dc_join_pieces(line, pieces, count, most);
+    const int room = most - dc_text_columns(line) - 3;
+    const int bar = room < BAR_MAX ? room : BAR_MAX;
+    if (bar >= BAR_MIN) {
+        char drawn[BAR_MAX + 1] = "";
+        memset(drawn, '.', (size_t)bar);
+        memset(drawn, '#', (size_t)(total > 0 ? bar * done / total : 0));
+        const size_t name = strlen(pieces[0].text);
+        snprintf(pieces[0].text + name, sizeof pieces[0].text - name, " [%s]", drawn);
+        dc_join_pieces(line, pieces, count, most);
+    }
+    const int wide = dc_text_columns(line), over = view->bar_shown < most ? view->bar_shown : most;
+    fprintf(stderr, "\r%s%*s", line, over > wide ? over - wide : 0, "");
+    fflush(stderr);
+    view->bar_shown = wide;
 }
 
-static void show_epoch(const struct dc_progress *p)
+// Whether an update is due: of a bar often, of a plain line now and then, not at the start.
+static bool is_due(struct dc_progress_view *view)
 {
-    char spent[32], left[32], train[48] = "", validation[48] = "";
-    const bool labels = p->accuracy >= 0.0;
-    if (labels)
-        snprintf(train, sizeof train, "  train %.2f %%", 100.0 * p->accuracy);
-    if (p->validation >= 0.0 && !labels)
-        snprintf(validation, sizeof validation, "  validation AUC %.4f", p->validation);
-    else if (p->validation >= 0.0)
-        snprintf(validation, sizeof validation, "  validation %.2f %%", 100.0 * p->validation);
-    fprintf(stderr, "%s: epoch %d/%d  loss %.4f%s%s  %s, %s left\n", p->stage, p->epoch, p->epochs,
-            p->loss, train, validation, duration(spent, p->seconds),
-            duration(left, p->seconds_left));
+    const double now = dc_seconds();
+    const bool first = view->next == 0.0;
+    if (view->quiet || now < view->next)
+        return false;
+    view->next = now + (view->terminal ? bar_seconds : plain_seconds);
+    return view->terminal || !first;
 }
 
-static void draw(char bar[BAR + 1], int64_t done, int64_t total)
+static void show(struct dc_progress_view *view, struct dc_piece *pieces, int count, int64_t done,
+                 int64_t total)
 {
-    const int full = total > 0 ? (int)(BAR * done / total) : 0;
-    memset(bar, '.', BAR);
-    memset(bar, '#', (size_t)full);
-    bar[BAR] = '\0';
+    char line[DC_LINE_MAX];
+    if (view->terminal) {
+        show_bar(view, pieces, count, done, total);
+        return;
+    }
+    dc_join_pieces(line, pieces, count, 0);
+    fprintf(stderr, "%s\n", line);
+}
+
+static int percent(int64_t done, int64_t total)
+{
+    return total > 0 ? (int)(100 * done / total) : 0;
 }
 
 void dc_progress_show(void *user, const struct dc_progress *p)
 {
     struct dc_progress_view *view = user;
-    if (view->quiet)
-        return;
-    if (p->epoch_done) {
+    char line[DC_LINE_MAX], left[32];
+    if (p->epoch_done && !view->quiet) {
         dc_progress_clear(view);
-        show_epoch(p);
-        return;
+        dc_epoch_line(line, p, columns(view));
+        fprintf(stderr, "%s\n", line);
     }
-    if (!view->terminal || dc_seconds() < view->next)
+    if (p->epoch_done || !is_due(view))
         return;
-    view->next = dc_seconds() + 0.2;
-    view->bar_shown = true;
-    char bar[BAR + 1], left[32], train[32] = "";
+    struct dc_piece pieces[] = {{.rank = 0}, {.rank = 0}, {.rank = 2},
+                                {.rank = 3}, {.rank = 4}, {.rank = 1}};
+    snprintf(pieces[0].text, sizeof pieces[0].text, "%.48s", p->stage);
+    snprintf(pieces[1].text, sizeof pieces[1].text, "%3d %%", percent(p->step, p->steps));
+    snprintf(pieces[2].text, sizeof pieces[2].text, "epoch %d/%d", p->epoch, p->epochs);
+    snprintf(pieces[3].text, sizeof pieces[3].text, "loss %.4f", p->loss);
     if (p->accuracy >= 0.0)
-        snprintf(train, sizeof train, "%.1f %%  ", 100.0 * p->accuracy);
-    draw(bar, p->step, p->steps);
-    fprintf(stderr, "\r%s [%s] %3d%%  epoch %d/%d  loss %.4f  %s%s left   ", p->stage, bar,
-            p->steps > 0 ? (int)(100 * p->step / p->steps) : 0, p->epoch, p->epochs, p->loss, train,
-            duration(left, p->seconds_left));
-    fflush(stderr);
+        snprintf(pieces[4].text, sizeof pieces[4].text, "train %.1f %%", 100.0 * p->accuracy);
+    if (p->seconds_left >= 0.0)
+        snprintf(pieces[5].text, sizeof pieces[5].text, "%s left",
+                 dc_duration_text(left, p->seconds_left));
+    show(view, pieces, sizeof pieces / sizeof pieces[0], p->step, p->steps);
 }
 
 void dc_progress_teach(void *user, const struct dc_teach_progress *p)
 {
     struct dc_progress_view *view = user;
-    const bool now = p->done == p->total || dc_seconds() >= view->next;
-    if (view->quiet || !now)
+    char left[32];
+    if (p->done == p->total)
+        view->next = -1.0;  // the end is always shown
+    if (!is_due(view))
         return;
-    char bar[BAR + 1], left[32];
-    const int share = p->total > 0 ? (int)(100 * p->done / p->total) : 0;
-    view->next = dc_seconds() + (view->terminal ? 0.2 : 30.0);
-    draw(bar, p->done, p->total);
-    duration(left, p->seconds_left);
-    view->bar_shown = view->terminal;
-    if (view->terminal)
-        fprintf(stderr, "\rsoft targets [%s] %3d%%  epoch %lld/%lld  %s left   ", bar, share,
-                (long long)p->epoch, (long long)p->epochs, left);
-    else
-        fprintf(stderr, "soft targets: %d %%, epoch %lld/%lld, %s left\n", share,
-                (long long)p->epoch, (long long)p->epochs, left);
-    fflush(stderr);
+    struct dc_piece pieces[] = {{.rank = 0}, {.rank = 0}, {.rank = 2}, {.rank = 1}};
+    snprintf(pieces[0].text, sizeof pieces[0].text, "soft targets");
+    snprintf(pieces[1].text, sizeof pieces[1].text, "%3d %%", percent(p->done, p->total));
+    snprintf(pieces[2].text, sizeof pieces[2].text, "epoch %lld/%lld", (long long)p->epoch,
+             (long long)p->epochs);
+    snprintf(pieces[3].text, sizeof pieces[3].text, "%s left",
+             dc_duration_text(left, p->seconds_left));
+    show(view, pieces, sizeof pieces / sizeof pieces[0], p->done, p->total);
 }
 
 void dc_progress_stage(void *user, const struct dc_stage *stage, const char *what)

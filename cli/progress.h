@@ -1,4 +1,5 @@
-// Progress for people: a bar with the time left on a terminal, a plain line now and then elsewhere.
+// Progress for people: a bar with the time left on a terminal, never wider than it; a plain line
+// now and then elsewhere. There are no colours, so that NO_COLOR has nothing to switch off.
 
 #ifndef DC_CLI_PROGRESS_H
 #define DC_CLI_PROGRESS_H
@@ -9,13 +10,15 @@
 struct dc_progress_view {
     bool terminal;  // stderr is one
     bool quiet;
-    bool bar_shown;  // the cursor stands behind a bar
-    double next;     // time of the next update
+    int bar_shown;  // columns of the bar that the cursor stands behind; 0: none
+    double next;    // time of the next update
 };
 
 struct dc_progress_view dc_progress_start(bool quiet);
-// Of a verb whose first argument is an experiment: with progress and log on stderr.
-struct dc_run_options dc_cli_run_options(const struct dc_cli *cli, struct dc_progress_view *view);
+// Of a verb whose first argument is an experiment: with progress and log on stderr. set: --set,
+// or NULL; directory: --run, or NULL.
+struct dc_run_options dc_cli_run_options(const struct dc_cli *cli, const struct dc_settings *set,
+                                         const char *directory, struct dc_progress_view *view);
 void dc_progress_show(void *view, const struct dc_progress *progress);
 void dc_progress_stage(void *view, const struct dc_stage *stage, const char *what);
 void dc_progress_teach(void *view, const struct dc_teach_progress *progress);

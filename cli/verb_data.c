@@ -10,6 +10,17 @@
 #include "data/inspect.h"
 #include "data/open.h"
 
+struct data {
+    struct dc_cli cli;
+    const char *out;
+};
+
+static const struct dc_option options[] = {
+    DC_OPTION(data, "--out", TEXT, out, "FILE.h5", .help = "write the data set there instead"),
+    DC_OPTION_JSON(data),
+    DC_OPTION_QUIET(data),
+};
+
 static void print_summary(const struct dc_source_summary *s, const struct dc_source *source,
                           const char *split)
 {
@@ -27,8 +38,7 @@ static void print_summary(const struct dc_source_summary *s, const struct dc_sou
                source->class_names ? source->class_names[c] : "", s->class_counts[c]);
 }
 
-static void print_json(const struct dc_source_summary *s, const struct dc_source *source,
-                       const char *split)
+static json_t *summary_json(const struct dc_source_summary *s, const struct dc_source *source)
 {
     json_t *dims = json_array(), *counts = json_array(), *mean = json_array(),
            *deviation = json_array();
@@ -42,49 +52,57 @@ static void print_json(const struct dc_source_summary *s, const struct dc_source
     }
     char hash[32];
     snprintf(hash, sizeof hash, "%016" PRIx64, source->hash);
-    json_t *object = json_pack(
-        "{s:s, s:s, s:I, s:o, s:s, s:i, s:o, s:f, s:f, s:o, s:o, s:s}", "split", split, "kind",
-        source->ops->kind, "samples", (json_int_t)source->count, "shape", dims, "dtype",
-        source->dtype == DC_U8 ? "uint8" : "float32", "classes", source->classes, "class_counts",
-        counts, "minimum", s->minimum, "maximum", s->maximum, "mean", mean, "deviation", deviation,
-        "hash", hash);
-    json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    printf("\n");
-    json_decref(object);
+    return json_pack("{s:s, s:I, s:o, s:s, s:i, s:o, s:f, s:f, s:o, s:o, s:s}", "kind",
+                     source->ops->kind, "samples", (json_int_t)source->count, "shape", dims,
+                     "dtype", source->dtype == DC_U8 ? "uint8" : "float32", "classes",
+                     source->classes, "class_counts", counts, "minimum", s->minimum, "maximum",
+                     s->maximum, "mean", mean, "deviation", deviation, "hash", hash);
 }
 
-static enum dc_status inspect_split(struct dc_source **source, const struct dc_cli *cli,
+// json: gets what is said of the split; NULL: people are told.
+static enum dc_status inspect_split(struct dc_source **source, json_t *json, const struct data *own,
                                     const char *split, struct dc_arena *arena,
                                     struct dc_error *error)
 {
     struct dc_source_summary summary;
-    struct dc_source_spec spec = dc_source_spec_of(cli->positionals[0], split);
+    struct dc_source_spec spec = dc_source_spec_of(own->cli.positionals[0], split);
     spec.stop = dc_cli_stop();
     DC_TRY(dc_source_open(source, &spec, error));
-    if (cli->out)
+    if (own->out && json)
+        json_object_set_new(json, split, json_pack("{s:I}", "samples", (*source)->count));
+    if (own->out)
         return DC_OK;
     DC_TRY(dc_source_inspect(&summary, *source, arena, error));
-    (cli->json ? print_json : print_summary)(&summary, *source, split);
+    if (json)
+        json_object_set_new(json, split, summary_json(&summary, *source));
+    else
+        print_summary(&summary, *source, split);
     return DC_OK;
 }
 
 static enum dc_status data(const struct dc_cli *cli, struct dc_error *error)
 {
+    const struct data *own = (const struct data *)cli;
+    json_t *json = NULL;
     struct dc_source *train = NULL, *test = NULL;
     struct dc_arena *arena = NULL;
     const struct dc_source_spec given = dc_source_spec_of(cli->positionals[0], "train");
-    if (cli->out)
-        DC_TRY(dc_file_may_replace(cli->out, "decant_data", NULL, given.path, error));
+    if (own->out)
+        DC_TRY(dc_file_may_replace(own->out, "decant_data", NULL, given.path, error));
     DC_TRY(dc_arena_create(&arena, error));
-    enum dc_status status = inspect_split(&train, cli, "train", arena, error);
+    if (cli->json)
+        json = own->out ? json_pack("{s:s}", "out", own->out) : json_object();
+    enum dc_status status = inspect_split(&train, json, own, "train", arena, error);
     if (status == DC_OK)
-        status = inspect_split(&test, cli, "test", arena, error);
-    if (status == DC_OK && cli->out) {
-        status = dc_source_to_hdf5(train, test, cli->out, NULL, error);
-        if (status == DC_OK)
-            printf("%s: %" PRId64 " training and %" PRId64 " test samples\n", cli->out,
-                   train->count, test->count);
-    }
+        status = inspect_split(&test, json, own, "test", arena, error);
+    if (status == DC_OK && own->out)
+        status = dc_source_to_hdf5(train, test, own->out, NULL, error);
+    if (status == DC_OK && own->out && !json)
+        printf("%s: %" PRId64 " training and %" PRId64 " test samples\n", own->out, train->count,
+               test->count);
+    if (status == DC_OK && json)
+        status = dc_cli_print_json(json_incref(json), error);
+    json_decref(json);
     dc_source_free(train);
     dc_source_free(test);
     dc_arena_free(arena);
@@ -94,11 +112,10 @@ static enum dc_status data(const struct dc_cli *cli, struct dc_error *error)
 const struct dc_verb dc_verb_data = {
     .name = "data",
     .arguments = "[KIND:]PATH [--out FILE.h5]",
-    .summary =
-        "inspect a data set, or convert it to HDF5\n\n"
-        "Kinds: idx, cifar10, cifar100, png (one folder a class), hdf5; without a kind it is\n"
-        "told from the files. JPEG is not read. With --json: one object a split and line.",
-    .options = "ojq",
+    .brief = "inspect a data set, or convert it to HDF5",
+    .text = "Kinds: idx, cifar10, cifar100, png (one folder a class), hdf5; without a kind it is "
+            "told from the files. JPEG is not read.",
+    DC_VERB_OPTIONS(options, data),
     .positionals_min = 1,
     .positionals_max = 1,
     .run = data,

@@ -9,54 +9,102 @@
 #include "export/verify.h"
 #include "run/run.h"
 
+struct export
+{
+    struct dc_cli cli;
+    const char *stage, *out, *profile;
+};
+
+static const struct dc_option export_options[] = {
+    DC_OPTION_STAGE(export, "the stage of the run that is exported"),
+    DC_OPTION(export, "--out", TEXT, out, "PATH",
+              .help = "folder of the bundle, or a file whose name ends in .onnx or .tflite"),
+    DC_OPTION_PROFILE(export),
+    DC_OPTION_THREADS(export),
+    DC_OPTION_JSON(export),
+    DC_OPTION_QUIET(export),
+};
+
+static void print_export(const struct export *own, const char *profile, const json_t *result)
+{
+    const json_t *proof = json_object_get(result, "verification");
+    printf("%s: stage '%s'", own->out, own->stage);
+    if (proof)
+        printf(", profile %s\nthe compiled C equals the engine on %lld test samples (%lld bytes)\n",
+               profile, (long long)json_integer_value(json_object_get(proof, "samples")),
+               (long long)json_integer_value(json_object_get(proof, "bytes")));
+    else
+        printf("\n");
+}
+
 static enum dc_status export_stage(const struct dc_cli *cli, struct dc_error *error)
 {
+    const struct export *own = (const struct export *)cli;
     struct dc_run *run = NULL;
-    if (!cli->out || !cli->stage)
+    if (!own->out || !own->stage)
         return dc_fail(error, DC_ERR_USAGE, "decant export needs --stage NAME and --out DIR");
     DC_TRY(dc_cli_open_run(&run, cli, cli->positionals[0], error));
-    const struct dc_stage *stage = dc_experiment_stage(run->experiment, cli->stage);
-    const char *profile = cli->profile ? cli->profile : run->experiment->profile;
+    const struct dc_stage *stage = dc_experiment_stage(run->experiment, own->stage);
+    const char *profile = own->profile ? own->profile : run->experiment->profile;
     json_t *result = json_object();
     enum dc_status status = DC_OK;
-    if (stage && !stage->exports && dc_export_format_of_path(cli->out))
-        status = dc_run_export_file(run, stage, profile, cli->out, error);
+    if (stage && !stage->exports && dc_export_format_of_path(own->out))
+        status = dc_run_export_file(run, stage, profile, own->out, error);
     else if (!stage || !stage->quantizes)
         status = dc_fail(error, DC_ERR_USAGE, "%s has no quantized stage '%s'", run->directory,
-                         cli->stage);
+                         own->stage);
     else
-        status = dc_run_export(run, stage, profile, cli->out, NULL, 8, true, result, error);
-    json_object_set_new(result, "out", json_string(cli->out));
-    if (status == DC_OK)
-        status = dc_cli_print_json(result, error);
+        status = dc_run_export(run, stage, profile, own->out, NULL, 8, true, result, error);
+    json_object_set_new(result, "out", json_string(own->out));
+    if (status == DC_OK && cli->json)
+        status = dc_cli_print_json(json_incref(result), error);
+    else if (status == DC_OK)
+        print_export(own, profile, result);
     json_decref(result);
     dc_run_close(run);
     return status;
 }
 
+struct verify {
+    struct dc_cli cli;
+    const char *run;
+    int64_t limit;
+};
+
+static const struct dc_option verify_options[] = {
+    DC_OPTION_RUN(verify, "run directory whose data is used; else the one the bundle lies in"),
+    DC_OPTION_LIMIT(verify),
+    DC_OPTION_THREADS(verify),
+    DC_OPTION_JSON(verify),
+    DC_OPTION_QUIET(verify),
+};
+
 static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
 {
+    const struct verify *own = (const struct verify *)cli;
     const char *bundle = cli->positionals[0];
     char directory[4096];
     if (dc_run_is_cache(bundle))
-        return dc_cli_verify_cache(cli, error);
-    DC_TRY(dc_cli_run_of_bundle(directory, sizeof directory, cli, bundle, error));
+        return dc_cli_verify_cache(cli, own->limit, error);
+    DC_TRY(dc_cli_run_of_bundle(directory, sizeof directory, own->run, bundle, error));
     struct dc_run *run = NULL;
     struct dc_verify_report report = {0};
     DC_TRY(dc_cli_open_run(&run, cli, directory, error));
-    const enum dc_status status = dc_run_verify(&report, run, bundle, cli->limit, error);
+    const enum dc_status status = dc_run_verify(&report, run, bundle, own->limit, error);
     dc_run_close(run);
     if (status == DC_OK && cli->json)
-        printf("{\"samples\": %lld, \"bytes\": %lld, \"different\": %lld, \"vectors\": %lld, "
-               "\"own_c_checked\": %s}\n",
-               (long long)report.samples, (long long)report.bytes, (long long)report.different,
-               (long long)report.vectors, report.other_writer[0] ? "false" : "true");
-    else if (status == DC_OK)
+        return dc_cli_print_json(
+            json_pack("{s:I, s:I, s:I, s:I, s:b}", "samples", (json_int_t)report.samples, "bytes",
+                      (json_int_t)report.bytes, "different", (json_int_t)report.different,
+                      "vectors", (json_int_t)report.vectors, "own_c_checked",
+                      report.other_writer[0] == '\0'),
+            error);
+    if (status == DC_OK)
         printf("%s: %lld samples, %lld bytes compared, all equal; %lld vectors replayed\n"
                "compiled with: %s\n",
                bundle, (long long)report.samples, (long long)report.bytes,
                (long long)report.vectors, report.compiler);
-    if (status == DC_OK && !cli->json && report.other_writer[0])
+    if (status == DC_OK && report.other_writer[0])
         printf("the bundle's own C was not checked: written by version %s, this is %s\n",
                report.other_writer, DECANT_VERSION);
     return status;
@@ -65,12 +113,11 @@ static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
 const struct dc_verb dc_verb_export = {
     .name = "export",
     .arguments = "RUN --stage NAME --out DIR|FILE.onnx|FILE.tflite",
-    .summary =
-        "write a quantized stage as a bundle, and prove it on the test split\n\n"
-        "Into FILE.onnx: the network of any stage as ONNX, floats or, of a quantized stage,\n"
-        "int8 codes between QuantizeLinear and DequantizeLinear. Into FILE.tflite: the same as\n"
-        "TFLite.",
-    .options = "goftq",
+    .brief = "write a quantized stage as a bundle, and prove it on the test split",
+    .text =
+        "Into FILE.onnx: the network of any stage as ONNX, floats or, of a quantized stage, int8 "
+        "codes between QuantizeLinear and DequantizeLinear. Into FILE.tflite: the same as TFLite.",
+    DC_VERB_OPTIONS(export_options, export),
     .positionals_min = 1,
     .positionals_max = 1,
     .run = export_stage,
@@ -79,13 +126,13 @@ const struct dc_verb dc_verb_export = {
 const struct dc_verb dc_verb_verify = {
     .name = "verify",
     .arguments = "BUNDLE|CACHE",
-    .summary =
-        "prove that a bundle computes what the engine computes, a cache what its teacher\n\n"
-        "Reads the bundle, replays its vectors, makes its C anew, compiles that and runs it\n"
-        "against the integer engine on the test split: every output byte equal, and the\n"
-        "bundle's own C the same, or exit code 4. Of a soft-target cache: recomputes --limit\n"
-        "outputs (512) and compares.",
-    .options = "rltjq",
+    .brief = "prove that a bundle computes what the integer engine does",
+    .text =
+        "Reads the bundle, replays its vectors, makes its C anew, compiles that and runs it "
+        "against the integer engine on the test split: every output byte equal, and the bundle's "
+        "own C the same, or exit code 4. Of a soft-target cache: recomputes --limit outputs "
+        "(512) and compares.",
+    DC_VERB_OPTIONS(verify_options, verify),
     .positionals_min = 1,
     .positionals_max = 1,
     .run = verify,

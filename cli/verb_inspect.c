@@ -6,8 +6,18 @@
 #include "cli/cli.h"
 #include "core/file.h"
 #include "core/h5.h"
+#include "core/json.h"
 #include "export/bundle.h"
 #include "run/model.h"
+
+struct inspect {
+    struct dc_cli cli;
+};
+
+static const struct dc_option options[] = {
+    DC_OPTION_JSON(inspect),
+    DC_OPTION_QUIET(inspect),
+};
 
 static int64_t trained_count(const struct dc_params *params, const struct dc_node *node)
 {
@@ -33,12 +43,10 @@ static enum dc_status print_graph_json(const struct dc_graph *graph, const struc
                                                 (json_int_t)trained_count(params, node), "macs",
                                                 (json_int_t)dc_graph_node_macs(graph, i)));
     }
-    json_t *all = json_pack("{s:s, s:o, s:I, s:I}", "name", name, "layers", layers, "parameters",
-                            (json_int_t)dc_params_trained_count(params), "macs",
-                            (json_int_t)dc_graph_macs(graph));
-    const enum dc_status status = dc_cli_print_json(all, error);
-    json_decref(all);
-    return status;
+    return dc_cli_print_json(json_pack("{s:s, s:o, s:I, s:I}", "name", name, "layers", layers,
+                                       "parameters", (json_int_t)dc_params_trained_count(params),
+                                       "macs", (json_int_t)dc_graph_macs(graph)),
+                             error);
 }
 
 static enum dc_status print_graph(const struct dc_graph *graph, const struct dc_params *params,
@@ -77,12 +85,26 @@ static enum dc_status inspect_model(const char *path, const struct dc_cli *cli,
     return status;
 }
 
-static enum dc_status inspect_bundle(const char *path, struct dc_error *error)
+static enum dc_status print_bundle_json(const struct dc_imodel *model,
+                                        const struct dc_imodel_cost *cost, struct dc_error *error)
 {
-    struct dc_imodel *model = NULL;
-    struct dc_imodel_cost cost = {0};
-    DC_TRY(dc_bundle_read(&model, NULL, path, error));
-    const enum dc_status status = dc_imodel_cost(&cost, model, error);
+    json_t *layers = json_array();
+    for (int i = 0; i < model->count; i++) {
+        const struct dc_ilayer *l = &model->layers[i];
+        json_array_append_new(layers, json_pack("{s:s, s:s, s:[iii], s:f, s:i, s:I}", "name",
+                                                l->name, "op", dc_iop_name(l->op), "output",
+                                                l->height, l->width, l->channels, "scale",
+                                                (double)l->scale, "zero_point", l->zero_point,
+                                                "macs", (json_int_t)dc_ilayer_macs(model, i)));
+    }
+    return dc_cli_print_json(json_pack("{s:s, s:s, s:o, s:o}", "name", model->name, "provenance",
+                                       model->provenance, "layers", layers, "cost",
+                                       dc_bundle_cost(cost)),
+                             error);
+}
+
+static void print_bundle(const struct dc_imodel *model, const struct dc_imodel_cost *cost)
+{
     printf("%s: %s\n%-32s %-18s %-14s %12s %5s %12s\n", model->name, model->provenance, "layer",
            "op", "output", "scale", "zero", "MACs");
     for (int i = 0; i < model->count; i++) {
@@ -92,9 +114,23 @@ static enum dc_status inspect_bundle(const char *path, struct dc_error *error)
         printf("%-32s %-18s %-14s %12.6g %5d %12lld\n", l->name, dc_iop_name(l->op), shape,
                (double)l->scale, l->zero_point, (long long)dc_ilayer_macs(model, i));
     }
-    printf("weights %lld bytes, biases %lld, multipliers and shifts %lld, activations %lld, scratch %lld\n",
-           (long long)cost.weight_bytes, (long long)cost.bias_bytes, (long long)cost.rescale_bytes,
-           (long long)cost.arena_bytes, (long long)cost.scratch_bytes);
+    printf("weights %lld bytes, biases %lld, multipliers and shifts %lld, activations %lld, "
+           "scratch %lld\n",
+           (long long)cost->weight_bytes, (long long)cost->bias_bytes,
+           (long long)cost->rescale_bytes, (long long)cost->arena_bytes,
+           (long long)cost->scratch_bytes);
+}
+
+static enum dc_status inspect_bundle(const char *path, bool json, struct dc_error *error)
+{
+    struct dc_imodel *model = NULL;
+    struct dc_imodel_cost cost = {0};
+    DC_TRY(dc_bundle_read(&model, NULL, path, error));
+    enum dc_status status = dc_imodel_cost(&cost, model, error);
+    if (status == DC_OK && json)
+        status = print_bundle_json(model, &cost, error);
+    else if (status == DC_OK)
+        print_bundle(model, &cost);
     dc_imodel_free(model);
     return status;
 }
@@ -104,17 +140,41 @@ static void print_array(void *user, const char *name, enum dc_dtype dtype,
 {
     static const char *const types[] = {"float32", "float64", "int8", "uint8", "int32", "float16"};
     char text[DC_SHAPE_TEXT];
-    (void)user;
-    printf("%-48s %-8s %s\n", name, types[dtype], dc_shape_text(text, shape));
+    json_t *arrays = user, *dims = arrays ? json_array() : NULL;
+    for (int i = 0; dims && i < shape->rank; i++)
+        json_array_append_new(dims, json_integer(shape->dims[i]));
+    if (arrays)
+        json_array_append_new(arrays, json_pack("{s:s, s:s, s:o}", "name", name, "type",
+                                                types[dtype], "shape", dims));
+    else
+        printf("%-48s %-8s %s\n", name, types[dtype], dc_shape_text(text, shape));
 }
 
-static enum dc_status inspect_hdf5(const char *path, struct dc_error *error)
+static enum dc_status inspect_hdf5(const char *path, bool json, struct dc_error *error)
 {
     struct dc_h5 *file = NULL;
     DC_TRY(dc_h5_open(&file, path, error));
-    const enum dc_status status = dc_h5_list(file, print_array, NULL, error);
+    json_t *arrays = json ? json_array() : NULL;
+    const enum dc_status status = dc_h5_list(file, print_array, arrays, error);
     dc_h5_close(file);
+    if (status == DC_OK && json)
+        return dc_cli_print_json(json_pack("{s:o}", "arrays", arrays), error);
+    json_decref(arrays);
     return status;
+}
+
+static enum dc_status print_run_json(const char *path, struct dc_error *error)
+{
+    struct dc_arena *arena = NULL;
+    const struct dc_yaml *resolved = NULL;
+    json_t *json = NULL;
+    DC_TRY(dc_arena_create(&arena, error));
+    const char *name = dc_arena_printf(arena, error, "%s/resolved.yaml", path);
+    enum dc_status status = name ? dc_yaml_read(&resolved, name, arena, error) : DC_ERR_MEMORY;
+    if (status == DC_OK)
+        json = dc_json_of_yaml(resolved);
+    dc_arena_free(arena);
+    return status == DC_OK ? dc_cli_print_json(json, error) : status;
 }
 
 // What describes a run or a cache, as it stands.
@@ -138,15 +198,14 @@ static enum dc_status inspect(const struct dc_cli *cli, struct dc_error *error)
     const char *dot = strrchr(path, '.');
     if (dot && (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml") || dc_model_is_onnx(path)))
         return inspect_model(path, cli, error);
-    DC_TRY(dc_cli_only(cli, "inspect of what is no model file", "q", error));
     if (dc_run_is_cache(path))
         return print_file(path, "manifest.json", error);
     if (dc_cli_has_file(path, "manifest.json"))
-        return inspect_bundle(path, error);
+        return inspect_bundle(path, cli->json, error);
     if (dc_cli_has_file(path, "resolved.yaml"))
-        return print_file(path, "resolved.yaml", error);
+        return cli->json ? print_run_json(path, error) : print_file(path, "resolved.yaml", error);
     if (dot && strcmp(dot, ".h5") == 0)
-        return inspect_hdf5(path, error);
+        return inspect_hdf5(path, cli->json, error);
     return dc_fail(
         error, DC_ERR_USAGE,
         "%s is neither a model file (.yaml, .onnx), an HDF5 file (.h5), a bundle, a soft-target "
@@ -157,8 +216,8 @@ static enum dc_status inspect(const struct dc_cli *cli, struct dc_error *error)
 const struct dc_verb dc_verb_inspect = {
     .name = "inspect",
     .arguments = "PATH",
-    .summary = "show a model file, a bundle, a cache, an HDF5 file or a run directory",
-    .options = "jq",
+    .brief = "show a model file, a bundle, a cache, an HDF5 file or a run",
+    DC_VERB_OPTIONS(options, inspect),
     .positionals_min = 1,
     .positionals_max = 1,
     .run = inspect,

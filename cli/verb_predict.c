@@ -9,27 +9,68 @@
 #include "run/quantization.h"
 #include "run/report.h"
 
+// What both verbs ask of a run; `network` opens their structs.
+struct network {
+    struct dc_cli cli;
+    const char *run, *stage, *data, *split, *profile;
+    int64_t limit;
+};
+
+static const char *const splits[] = {"train", "test", NULL};
+
+#define NETWORK_OPTIONS                                                                            \
+    DC_OPTION_RUN(network, "of a bundle: the run whose data is used; else the one it lies in"),    \
+        DC_OPTION_STAGE(network, "a stage of the run; else the last one with a network"),          \
+        DC_OPTION(network, "--data", TEXT, data, "KIND:PATH",                                      \
+                  .help = "other data than the run's, as idx:FOLDER or png:FOLDER"),               \
+        DC_OPTION(network, "--split", WORD, split, "PART", .choices = splits, .fallback = "test",  \
+                  .help = "which part of the data"),                                               \
+        DC_OPTION_PROFILE(network), DC_OPTION_LIMIT(network), DC_OPTION_THREADS(network),          \
+        DC_OPTION_JSON(network), DC_OPTION_QUIET(network)
+
+struct eval {
+    struct network network;
+    bool quantization;
+};
+
+static const struct dc_option eval_options[] = {
+    NETWORK_OPTIONS,
+    DC_OPTION(eval, "--quantization", FLAG, quantization, NULL,
+              .help = "what rounding did to each layer and sample"),
+};
+
+struct predict {
+    struct network network;
+    const char *out;
+};
+
+static const struct dc_option predict_options[] = {
+    NETWORK_OPTIONS,
+    DC_OPTION(predict, "--out", TEXT, out, "FILE.h5", .help = "where the logits go"),
+};
+
 // The run that the command names, or that a bundle lies in, and what is asked of it.
 static enum dc_status open_run(struct dc_run **run, struct dc_predict_options *options,
-                               const struct dc_cli *cli, struct dc_error *error)
+                               const struct network *own, struct dc_error *error)
 {
+    const struct dc_cli *cli = &own->cli;
     const char *path = cli->positionals[0];
-    *options = (struct dc_predict_options){.stage = cli->stage,
-                                           .data = cli->data,
-                                           .split = cli->split,
-                                           .limit = cli->limit,
-                                           .profile = cli->profile};
+    *options = (struct dc_predict_options){.stage = own->stage,
+                                           .data = own->data,
+                                           .split = own->split,
+                                           .limit = own->limit,
+                                           .profile = own->profile};
     char directory[4096];
     if (dc_cli_has_file(path, "manifest.json")) {
-        if (cli->stage || cli->profile)
+        if (own->stage || own->profile)
             return dc_fail(error, DC_ERR_USAGE,
                            "%s is a bundle, which has one network and one profile: --stage and "
                            "--profile are for runs",
                            path);
-        DC_TRY(dc_cli_run_of_bundle(directory, sizeof directory, cli, path, error));
+        DC_TRY(dc_cli_run_of_bundle(directory, sizeof directory, own->run, path, error));
         options->bundle = path;
         path = directory;
-    } else if (cli->run) {
+    } else if (own->run) {
         return dc_fail(error, DC_ERR_USAGE, "%s is not a bundle: --run is for those", path);
     }
     return dc_cli_open_run(run, cli, path, error);
@@ -88,28 +129,21 @@ static enum dc_status print_quantization(const struct dc_cli *cli, struct dc_run
     json_t *report = NULL;
     struct dc_text_buffer text = {0};
     DC_TRY(dc_run_quantization(&report, run, options, error));
-    enum dc_status status = DC_OK;
-    if (cli->json) {
-        status = dc_cli_print_json(report, error);
-    } else {
-        dc_quantization_text(&text, report);
-        if (text.failed)
-            status = dc_fail(error, DC_ERR_MEMORY, "out of memory");
-        else
-            fputs(text.text, stdout);
-    }
-    dc_text_free(&text);
+    if (cli->json)
+        return dc_cli_print_json(report, error);
+    dc_quantization_text(&text, report);
     json_decref(report);
-    return status;
+    return dc_cli_print_text(&text, error);
 }
 
 static enum dc_status eval(const struct dc_cli *cli, struct dc_error *error)
 {
+    const struct eval *own = (const struct eval *)cli;
     struct dc_run *run = NULL;
     struct dc_predict_options options;
     struct dc_prediction prediction = {0};
-    enum dc_status status = open_run(&run, &options, cli, error);
-    if (status == DC_OK && cli->quantization) {
+    enum dc_status status = open_run(&run, &options, &own->network, error);
+    if (status == DC_OK && own->quantization) {
         status = print_quantization(cli, run, &options, error);
         dc_run_close(run);
         return status;
@@ -124,7 +158,6 @@ static enum dc_status eval(const struct dc_cli *cli, struct dc_error *error)
         json_object_set_new(object, "stage", json_string(prediction.stage));
         json_object_set_new(object, "arithmetic", json_string(prediction.arithmetic));
         status = dc_cli_print_json(object, error);
-        json_decref(object);
     } else if (status == DC_OK && prediction.scores->reconstruction) {
         print_reconstruction(&prediction);
     } else if (status == DC_OK) {
@@ -137,31 +170,30 @@ static enum dc_status eval(const struct dc_cli *cli, struct dc_error *error)
 static enum dc_status print_prediction_json(const char *path, const struct dc_prediction *p,
                                             struct dc_error *error)
 {
-    json_t *object = json_pack("{s:s, s:I, s:i, s:s, s:s}", "file", path, "samples",
-                               (json_int_t)p->samples, "classes", p->classes, "stage", p->stage,
-                               "arithmetic", p->arithmetic);
-    const enum dc_status status = dc_cli_print_json(object, error);
-    json_decref(object);
-    return status;
+    return dc_cli_print_json(json_pack("{s:s, s:I, s:i, s:s, s:s}", "file", path, "samples",
+                                       (json_int_t)p->samples, "classes", p->classes, "stage",
+                                       p->stage, "arithmetic", p->arithmetic),
+                             error);
 }
 
 static enum dc_status predict(const struct dc_cli *cli, struct dc_error *error)
 {
+    const struct predict *own = (const struct predict *)cli;
     struct dc_run *run = NULL;
     struct dc_predict_options options;
     struct dc_prediction prediction = {0};
-    if (!cli->out)
+    if (!own->out)
         return dc_fail(error, DC_ERR_USAGE, "decant predict needs --out FILE.h5");
-    DC_TRY(dc_file_may_replace(cli->out, "decant_file", "prediction", NULL, error));
-    enum dc_status status = open_run(&run, &options, cli, error);
+    DC_TRY(dc_file_may_replace(own->out, "decant_file", "prediction", NULL, error));
+    enum dc_status status = open_run(&run, &options, &own->network, error);
     if (status == DC_OK)
         status = dc_run_predict(&prediction, run, &options, error);
     if (status == DC_OK)
-        status = dc_prediction_write(cli->out, &prediction, error);
+        status = dc_prediction_write(own->out, &prediction, error);
     if (status == DC_OK && cli->json)
-        status = print_prediction_json(cli->out, &prediction, error);
+        status = print_prediction_json(own->out, &prediction, error);
     else if (status == DC_OK)
-        printf("%s: logits [%lld, %d] of stage '%s', %s arithmetic\n", cli->out,
+        printf("%s: logits [%lld, %d] of stage '%s', %s arithmetic\n", own->out,
                (long long)prediction.samples, prediction.classes, prediction.stage,
                prediction.arithmetic);
     dc_run_close(run);
@@ -171,13 +203,13 @@ static enum dc_status predict(const struct dc_cli *cli, struct dc_error *error)
 const struct dc_verb dc_verb_eval = {
     .name = "eval",
     .arguments = "RUN|BUNDLE",
-    .summary =
-        "accuracy of a network of a run, with its binomial error\n\n"
-        "A quantized stage or a bundle is run by the integer engine. --quantization shows\n"
-        "what rounding did to it: each layer's error, worst first, and the samples that only\n"
-        "the float network, or only the integers, get right. Of a network that gives back its\n"
-        "input: the mean squared error, and the AUC of data.normal against all others.",
-    .options = "grdplfQtjq",
+    .brief = "accuracy of a network of a run, with its binomial error",
+    .text =
+        "A quantized stage or a bundle is run by the integer engine. --quantization shows what "
+        "rounding did to it: each layer's error, worst first, and the samples that only the "
+        "float network, or only the integers, get right. Of a network that gives back its input: "
+        "the mean squared error, and the AUC of data.normal against all others.",
+    DC_VERB_OPTIONS(eval_options, eval),
     .positionals_min = 1,
     .positionals_max = 1,
     .run = eval,
@@ -186,11 +218,10 @@ const struct dc_verb dc_verb_eval = {
 const struct dc_verb dc_verb_predict = {
     .name = "predict",
     .arguments = "RUN|BUNDLE --out FILE.h5",
-    .summary =
-        "logits of a network of a run, to HDF5\n\n"
-        "Writes `logits` [samples, classes] float32 in sample order. A quantized stage\n"
-        "or a bundle is run by the integer engine; its logits are its codes times their scale.",
-    .options = "grdplofjtq",
+    .brief = "logits of a network of a run, to HDF5",
+    .text = "Writes `logits` [samples, classes] float32 in sample order. A quantized stage or a "
+            "bundle is run by the integer engine; its logits are its codes times their scale.",
+    DC_VERB_OPTIONS(predict_options, predict),
     .positionals_min = 1,
     .positionals_max = 1,
     .run = predict,

@@ -8,6 +8,20 @@
 #include "run/report.h"
 #include "run/run.h"
 
+struct run {
+    struct dc_cli cli;
+    struct dc_settings set;
+    const char *run;
+};
+
+static const struct dc_option options[] = {
+    DC_OPTION_SET(run),
+    DC_OPTION_RUN(run, "run directory; else runs/NAME, by the experiment's name"),
+    DC_OPTION_THREADS(run),
+    DC_OPTION_JSON(run),
+    DC_OPTION_QUIET(run),
+};
+
 static void log_line(void *user, enum dc_log_level level, const char *line)
 {
     struct dc_progress_view *view = user;
@@ -16,26 +30,29 @@ static void log_line(void *user, enum dc_log_level level, const char *line)
         fprintf(stderr, "%s%s\n", level == DC_LOG_WARNING ? "warning: " : "", line);
 }
 
-struct dc_run_options dc_cli_run_options(const struct dc_cli *cli, struct dc_progress_view *view)
+struct dc_run_options dc_cli_run_options(const struct dc_cli *cli, const struct dc_settings *set,
+                                         const char *directory, struct dc_progress_view *view)
 {
-    struct dc_run_options options = {
+    struct dc_run_options how = {
         .experiment = cli->positionals[0],
-        .overrides = cli->overrides,
-        .override_count = cli->override_count,
-        .directory = cli->run,
+        .overrides = set ? set->items : NULL,
+        .override_count = set ? set->count : 0,
+        .directory = directory,
+        .command = cli->command,
         .context = dc_cli_context(cli),
         .hooks = {view, dc_progress_show, dc_progress_stage, dc_progress_teach},
     };
-    options.context.stop = dc_cli_stop();
-    options.context.log = (struct dc_log_sink){log_line, view};
-    return options;
+    how.context.stop = dc_cli_stop();
+    how.context.log = (struct dc_log_sink){log_line, view};
+    return how;
 }
 
 static enum dc_status open_run(struct dc_run **run, const struct dc_cli *cli,
                                struct dc_progress_view *view, struct dc_error *error)
 {
-    const struct dc_run_options options = dc_cli_run_options(cli, view);
-    return dc_run_open(run, &options, error);
+    const struct run *own = (const struct run *)cli;
+    const struct dc_run_options how = dc_cli_run_options(cli, &own->set, own->run, view);
+    return dc_run_open(run, &how, error);
 }
 
 static void print_verification(const struct dc_run *run)
@@ -57,11 +74,10 @@ static void print_verification(const struct dc_run *run)
 static enum dc_status print_results(const struct dc_run *run, bool json, struct dc_error *error)
 {
     if (json)
-        return dc_cli_print_json(run->results, error);
+        return dc_cli_print_json(json_incref(run->results), error);
     struct dc_text_buffer text = {0};
     dc_report_table(&text, run->experiment, run->results);
-    printf("%s", text.text && !text.failed ? text.text : "");
-    dc_text_free(&text);
+    DC_TRY(dc_cli_print_text(&text, error));
     print_verification(run);
     return DC_OK;
 }
@@ -101,11 +117,12 @@ static enum dc_status train(const struct dc_cli *cli, struct dc_error *error)
 const struct dc_verb dc_verb_run = {
     .name = "run",
     .arguments = "EXPERIMENT",
-    .summary = "carry out all stages of an experiment, skipping those done\n\n"
-               "Prints one table: network, parameters, MACs, bytes, test accuracy in float and as\n"
-               "int8 by the integer engine, seconds of training. An interrupted run goes on where\n"
-               "it was when it is started again.",
-    .options = "srtjq",
+    .brief = "carry out all stages of an experiment, skipping those done",
+    .text =
+        "Prints one table: network, parameters, MACs, bytes, test accuracy in float and as int8 "
+        "by the integer engine, seconds of training. An interrupted run goes on where it was "
+        "when it is started again.",
+    DC_VERB_OPTIONS(options, run),
     .positionals_min = 1,
     .positionals_max = 1,
     .run = run,
@@ -114,8 +131,8 @@ const struct dc_verb dc_verb_run = {
 const struct dc_verb dc_verb_train = {
     .name = "train",
     .arguments = "EXPERIMENT STAGE",
-    .summary = "carry out one stage; the stages it builds on must be done",
-    .options = "srtjq",
+    .brief = "carry out one stage; the stages it builds on must be done",
+    DC_VERB_OPTIONS(options, run),
     .positionals_min = 2,
     .positionals_max = 2,
     .run = train,

@@ -4,26 +4,45 @@
 
 #include "cli/progress.h"
 
+struct teach {
+    struct dc_cli cli;
+    struct dc_settings set;
+    const char *run, *stage;
+    bool repair;
+};
+
+static const struct dc_option options[] = {
+    DC_OPTION_SET(teach),
+    DC_OPTION_RUN(teach, "run directory; else runs/NAME, by the experiment's name"),
+    DC_OPTION_STAGE(teach, "only the cache of this stage"),
+    DC_OPTION(teach, "--repair", FLAG, repair, NULL, .help = "make files that cannot be read anew"),
+    DC_OPTION_THREADS(teach),
+    DC_OPTION_JSON(teach),
+    DC_OPTION_QUIET(teach),
+};
+
 static enum dc_status teach(const struct dc_cli *cli, struct dc_error *error)
 {
+    const struct teach *own = (const struct teach *)cli;
     struct dc_progress_view view = dc_progress_start(cli->quiet);
-    const struct dc_run_options options = dc_cli_run_options(cli, &view);
+    const struct dc_run_options how = dc_cli_run_options(cli, &own->set, own->run, &view);
     struct dc_run *run = NULL;
     struct dc_teach_report report = {0};
-    DC_TRY(dc_run_open(&run, &options, error));
-    const struct dc_stage *stage = cli->stage ? dc_experiment_stage(run->experiment, cli->stage)
+    DC_TRY(dc_run_open(&run, &how, error));
+    const struct dc_stage *stage = own->stage ? dc_experiment_stage(run->experiment, own->stage)
                                               : NULL;
-    const enum dc_status status = cli->stage && !stage
+    const enum dc_status status = own->stage && !stage
                                       ? dc_fail(error, DC_ERR_USAGE, "%s has no stage '%s'",
-                                                cli->positionals[0], cli->stage)
-                                      : dc_run_teach(&report, run, stage, cli->repair, error);
+                                                cli->positionals[0], own->stage)
+                                      : dc_run_teach(&report, run, stage, own->repair, error);
     dc_progress_clear(&view);
     dc_run_close(run);
     if (status == DC_OK && cli->json)
-        printf("{\"made\": %lld, \"found\": %lld, \"repaired\": %lld, \"seconds\": %.3f}\n",
-               (long long)report.made, (long long)report.found, (long long)report.repaired,
-               report.seconds);
-    else if (status == DC_OK)
+        return dc_cli_print_json(json_pack("{s:I, s:I, s:I, s:f}", "made", (json_int_t)report.made,
+                                           "found", (json_int_t)report.found, "repaired",
+                                           (json_int_t)report.repaired, "seconds", report.seconds),
+                                 error);
+    if (status == DC_OK)
         printf("%lld files made (%lld of them repaired), %lld were there, %.1f s\n",
                (long long)report.made, (long long)report.repaired, (long long)report.found,
                report.seconds);
@@ -43,18 +62,20 @@ static void print_report(const char *folder, const struct dc_cache_report *r)
            r->samples ? 100.0 * (double)r->disagreements / (double)r->samples : 0.0);
 }
 
-enum dc_status dc_cli_verify_cache(const struct dc_cli *cli, struct dc_error *error)
+enum dc_status dc_cli_verify_cache(const struct dc_cli *cli, int64_t limit, struct dc_error *error)
 {
     struct dc_progress_view view = dc_progress_start(true);
-    const struct dc_run_options options = dc_cli_run_options(cli, &view);
+    const struct dc_run_options how = dc_cli_run_options(cli, NULL, NULL, &view);
     const char *folder = cli->positionals[0];
     struct dc_cache_report r = {0};
-    DC_TRY(dc_run_verify_cache(&r, folder, &options, cli->limit ? cli->limit : 512, error));
+    DC_TRY(dc_run_verify_cache(&r, folder, &how, limit ? limit : 512, error));
     if (cli->json)
-        printf("{\"samples\": %lld, \"files\": %lld, \"missing\": %lld, \"different\": %lld, "
-               "\"largest_error\": %.9g, \"mean_error\": %.9g, \"disagreements\": %lld}\n",
-               (long long)r.samples, (long long)r.shards, (long long)r.missing,
-               (long long)r.different, r.largest_error, r.mean_error, (long long)r.disagreements);
+        DC_TRY(dc_cli_print_json(
+            json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:I}", "samples", (json_int_t)r.samples,
+                      "files", (json_int_t)r.shards, "missing", (json_int_t)r.missing, "different",
+                      (json_int_t)r.different, "largest_error", r.largest_error, "mean_error",
+                      r.mean_error, "disagreements", (json_int_t)r.disagreements),
+            error));
     else
         print_report(folder, &r);
     if (r.samples == 0)
@@ -71,12 +92,11 @@ enum dc_status dc_cli_verify_cache(const struct dc_cli *cli, struct dc_error *er
 const struct dc_verb dc_verb_teach = {
     .name = "teach",
     .arguments = "EXPERIMENT",
-    .summary =
-        "fill the soft-target caches of an experiment ahead of training\n\n"
-        "Runs the teachers of every stage that has a distill.cache over all views its\n"
-        "training will see. What is there is kept; an interrupted start goes on, and several\n"
-        "processes may fill one cache. A teacher that is trained must be done.",
-    .options = "srgtRjq",
+    .brief = "fill the soft-target caches of an experiment ahead of training",
+    .text = "Runs the teachers of every stage that has a distill.cache over all views its training "
+            "will see. What is there is kept; an interrupted start goes on, and several processes "
+            "may fill one cache. A teacher that is trained must be done.",
+    DC_VERB_OPTIONS(options, teach),
     .positionals_min = 1,
     .positionals_max = 1,
     .run = teach,

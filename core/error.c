@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { COLUMNS = 79 };
+
 static size_t append(char *buffer, size_t used, const char *format, ...) DC_PRINTF(3, 4);
 
 static size_t append(char *buffer, size_t used, const char *format, ...)
@@ -34,6 +36,27 @@ enum dc_status dc_fail(struct dc_error *error, enum dc_status status, const char
     return status;
 }
 
+// The words of a note below, in lines that fit a terminal.
+static size_t append_note(char *buffer, size_t used, const char *note)
+{
+    const int indent = 7;
+    int column = COLUMNS;
+    while (note && *note) {
+        const int length = (int)strcspn(note, " ");
+        if (column + 1 + length > COLUMNS) {
+            used = append(buffer, used, "\n%*s", indent, "");
+            column = indent;
+        } else {
+            used = append(buffer, used, " ");
+            column++;
+        }
+        used = append(buffer, used, "%.*s", length, note);
+        column += length;
+        note += length + (note[length] == ' ');
+    }
+    return used;
+}
+
 // The offending line under the message, with a caret below the marked columns.
 static size_t append_excerpt(char *buffer, size_t used, const struct dc_location *where,
                              const char *hint)
@@ -47,9 +70,10 @@ static size_t append_excerpt(char *buffer, size_t used, const struct dc_location
     used = append(buffer, used, "^");
     for (int i = 1; i < where->marked; i++)
         used = append(buffer, used, "~");
-    if (hint)
-        used = append(buffer, used, " %s", hint);
-    return used;
+    const int behind = 8 + where->column + (where->marked > 1 ? where->marked - 1 : 0);
+    if (hint && behind + (int)strlen(hint) <= COLUMNS)
+        return append(buffer, used, " %s", hint);
+    return hint ? append_note(buffer, used, hint) : used;
 }
 
 enum dc_status dc_fail_at(struct dc_error *error, enum dc_status status,
@@ -73,8 +97,7 @@ enum dc_status dc_fail_at(struct dc_error *error, enum dc_status status,
         used = append_excerpt(out, used, where, hint);
     else if (hint)
         used = append(out, used, " (%s)", hint);
-    if (note)
-        append(out, used, "\n       %s", note);
+    append_note(out, used, note);
     error->status = status;
     return status;
 }

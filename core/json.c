@@ -28,3 +28,20 @@ json_t *dc_json_read(const char *path, json_error_t *problem)
     fclose(file);
     return root;
 }
+
+json_t *dc_json_of_yaml(const struct dc_yaml *node)
+{
+    json_t *json = NULL;
+    if (node->kind == DC_YAML_MAPPING) {
+        json = json_object();
+        for (int i = 0; i < node->count; i++)
+            json_object_set_new(json, node->keys[i]->text, dc_json_of_yaml(node->items[i]));
+    } else if (node->kind == DC_YAML_SEQUENCE) {
+        json = json_array();
+        for (int i = 0; i < node->count; i++)
+            json_array_append_new(json, dc_json_of_yaml(node->items[i]));
+    } else if (!node->quoted) {
+        json = json_loads(node->text, JSON_DECODE_ANY, NULL);
+    }
+    return json ? json : json_string(node->text);
+}

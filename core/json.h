@@ -6,7 +6,13 @@
 
 #include <jansson.h>
 
+#include "core/yaml.h"
+
 // As json_load_file, duplicate keys refused: NULL with the reason in *problem.
 json_t *dc_json_read(const char *path, json_error_t *problem);
+
+// A YAML tree as JSON: what reads as a number, true or false is one, unless it is quoted. NULL: out
+// of memory.
+json_t *dc_json_of_yaml(const struct dc_yaml *node);
 
 #endif

@@ -2,36 +2,82 @@
 
 #include "core/schema.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/file.h"
 
-enum { KEYS_MAX = 64 };
+enum {
+    KEYS_MAX = 64,
+    KEYS_SHORT = 150  // characters of a list that may stand beside a suggestion
+};
 static const double WHOLE_MAX = 9007199254740992.0;  // 2^53: every double up to it is exact
+
+static enum dc_status fail_key(struct dc_error *error, const struct dc_yaml *key, const char *where,
+                               const char *const *names, int count, const char *hint)
+{
+    char keys[1024] = "keys here: ";
+    dc_join(keys + strlen(keys), sizeof keys - strlen(keys), names, count);
+    struct dc_location place = key->where;
+    place.marked = (int)strlen(key->text);
+    const bool told = hint[0] && strlen(keys) > KEYS_SHORT;
+    return dc_fail_at(error, DC_ERR_CONFIG, &place, hint[0] ? hint + 2 : NULL, told ? NULL : keys,
+                      "unknown key '%s' in %s", key->text, where);
+}
 
 enum dc_status dc_fail_unknown_key(struct dc_error *error, const struct dc_yaml *key,
                                    const char *where, const char *const *names, int count)
 {
-    char keys[512] = "keys here: ", hint[DC_HINT];
-    dc_join(keys + strlen(keys), sizeof keys - strlen(keys), names, count);
-    dc_did_you_mean(hint, key->text, names, count);
-    struct dc_location place = key->where;
-    place.marked = (int)strlen(key->text);
-    return dc_fail_at(error, DC_ERR_CONFIG, &place, hint[0] ? hint + 2 : NULL, keys,
-                      "unknown key '%s' in %s", key->text, where);
+    char hint[DC_HINT];
+    if (!dc_did_you_mean(hint, key->text, names, count)[0])
+        dc_advice(hint, key->text);
+    return fail_key(error, key, where, names, count, hint);
+}
+
+static int names_of(const char *names[KEYS_MAX], int known, const struct dc_schema *schema)
+{
+    for (int i = 0; i < schema->count && known < KEYS_MAX; i++)
+        names[known++] = schema->fields[i].key;
+    return known;
+}
+
+const char *dc_schema_find_key(const char **key, const char *word, const struct dc_schema *schema)
+{
+    const char *names[KEYS_MAX], *inner = NULL;
+    const struct dc_synonym *synonym;
+    *key = dc_suggest(word, names, names_of(names, 0, schema), &synonym);
+    if (*key && (synonym || strcmp(*key, word) == 0))
+        return schema->name;
+    for (int i = 0; i < schema->count && !inner; i++) {
+        const struct dc_field *field = &schema->fields[i];
+        if (field->type == DC_FIELD_GROUP || field->type == DC_FIELD_OPTIONAL)
+            inner = dc_schema_find_key(key, word, field->group);
+    }
+    return inner;
 }
 
 static enum dc_status unknown_key(struct dc_error *error, const struct dc_yaml *key,
-                                  const struct dc_schema_part *parts, int count, const char *where)
+                                  const struct dc_schema_part *parts, int count, const char *where,
+                                  const struct dc_decoder *decoder)
 {
     const char *names[KEYS_MAX];
+    char hint[DC_HINT];
     int known = 0;
     for (int p = 0; p < count; p++)
-        for (int i = 0; i < parts[p].schema->count && known < KEYS_MAX; i++)
-            names[known++] = parts[p].schema->fields[i].key;
-    return dc_fail_unknown_key(error, key, where, names, known);
+        known = names_of(names, known, parts[p].schema);
+    dc_did_you_mean(hint, key->text, names, known);
+    for (const struct dc_schema *const *at = decoder->places; at && *at && !hint[0]; at++) {
+        const char *other, *place = dc_schema_find_key(&other, key->text, *at);
+        if (place)
+            snprintf(hint, DC_HINT, "; '%s' is a key of %s", other, place);
+    }
+    if (!hint[0])
+        dc_advice(hint, key->text);
+    if (!hint[0] && isdigit((unsigned char)key->text[0]))
+        snprintf(hint, DC_HINT, "; a number has a point, not a comma");
+    return fail_key(error, key, where, names, known, hint);
 }
 
 static enum dc_status want_scalar(const struct dc_yaml *node, const char *key, const char *what,
@@ -39,8 +85,19 @@ static enum dc_status want_scalar(const struct dc_yaml *node, const char *key, c
 {
     if (node->kind == DC_YAML_SCALAR)
         return DC_OK;
-    return dc_fail_yaml(error, node, "'%s' must be %s, not a %s", key, what,
-                        node->kind == DC_YAML_MAPPING ? "mapping" : "list");
+    return dc_fail_yaml(error, node, "'%s' must be %s, not a %s%s", key, what,
+                        node->kind == DC_YAML_MAPPING ? "mapping" : "list",
+                        node->kind == DC_YAML_MAPPING ? "; other keys stand beside it" : "");
+}
+
+// For a text that is one $name.
+static const char *suggest_variable(char hint[DC_HINT], const char *text,
+                                    const struct dc_variables *variables)
+{
+    hint[0] = '\0';
+    for (; text[0] == '$' && variables && !hint[0]; variables = variables->outer)
+        dc_did_you_mean(hint, text + 1, variables->names, variables->count);
+    return hint;
 }
 
 enum dc_status dc_field_number(double *value, const struct dc_field *field,
@@ -49,9 +106,14 @@ enum dc_status dc_field_number(double *value, const struct dc_field *field,
 {
     DC_TRY(want_scalar(node, field->key, "a number", error));
     const char *problem = NULL;
-    if (node->quoted || !dc_expression(value, node->text, decoder->variables, &problem))
-        return dc_fail_yaml(error, node, "'%s' must be a number, not '%s'%s%s", field->key,
-                            node->text, problem ? ": " : "", problem ? problem : "");
+    if (node->quoted)
+        return dc_fail_yaml(error, node, "'%s' must be a number: leave out the quotes of '%s'",
+                            field->key, node->text);
+    char hint[DC_HINT];
+    if (!dc_expression(value, node->text, decoder->variables, &problem))
+        return dc_fail_yaml(error, node, "'%s' must be a number, not '%s'%s%s%s", field->key,
+                            node->text, problem ? ": " : "", problem ? problem : "",
+                            suggest_variable(hint, node->text, decoder->variables));
     const bool whole = field->type == DC_FIELD_INT || field->type == DC_FIELD_INT32 ||
                        field->type == DC_FIELD_INTEGERS;
     if (whole && (*value != rint(*value) || fabs(*value) > WHOLE_MAX))
@@ -80,9 +142,12 @@ static enum dc_status decode_bytes(int64_t *bytes, const struct dc_field *field,
     if (!starts || u == sizeof units / sizeof units[0] || value != rint(value) ||
         !(value <= field->maximum))
         return dc_fail_yaml(error, node,
-                            "'%s' must be a number of bytes up to %.0f, as 1000000, 500MiB or "
-                            "8GiB, not '%s'",
-                            field->key, field->maximum, node->text);
+                            "'%s' must be a number of bytes up to %g, as 64000, 64KiB, 1.5MiB "
+                            "or 8GiB, not '%s'%s",
+                            field->key, field->maximum, node->text,
+                            starts && *unit && strchr("kKMGT", *unit)
+                                ? ": its unit may mean thousands or 1024s"
+                                : "");
     *bytes = (int64_t)value;
     return DC_OK;
 }
@@ -102,8 +167,10 @@ static enum dc_status decode_bool(bool *value, const struct dc_field *field,
         *value = number != 0.0;
         return DC_OK;
     }
-    return dc_fail_yaml(error, node, "'%s' must be true or false, not '%s'", field->key,
-                        node->text);
+    static const char *const words[] = {"true", "false"};
+    char hint[DC_HINT];
+    return dc_fail_yaml(error, node, "'%s' must be true or false, not '%s'%s", field->key,
+                        node->text, dc_did_you_mean(hint, node->text, words, 2));
 }
 
 static enum dc_status decode_choice(int *value, const struct dc_field *field,
@@ -133,9 +200,9 @@ static enum dc_status decode_list(void *at, const struct dc_field *field,
     const bool words = field->type == DC_FIELD_TEXTS, one = node->kind == DC_YAML_SCALAR;
     const int count = one ? (node->text[0] ? 1 : 0) : node->count;
     const int most = field->most ? field->most : DC_LIST_MAX;
-    if (node->kind == DC_YAML_MAPPING || count > most)
-        return dc_fail_yaml(error, node, "'%s' must be a list of up to %d %s", field->key, most,
-                            words ? "words" : "numbers");
+    if (node->kind == DC_YAML_MAPPING || count > most || (field->filled && count == 0))
+        return dc_fail_yaml(error, node, "'%s' must be a list of %s%d %s", field->key,
+                            field->filled ? "1 to " : "up to ", most, words ? "words" : "numbers");
     *(words ? &texts->count : &numbers->count) = count;
     for (int i = 0; i < count; i++) {
         const struct dc_yaml *item = one ? node : node->items[i];
@@ -270,6 +337,17 @@ static const struct dc_field *find_field(const struct dc_schema_part **part, con
     return NULL;
 }
 
+// The key that an example shows: the first that must be there, else the first of all.
+static const char *first_wanted(const struct dc_schema_part *parts, int count)
+{
+    for (int p = 0; p < count; p++)
+        for (int i = 0; i < parts[p].schema->count; i++)
+            if (!parts[p].schema->fields[i].fallback)
+                return parts[p].schema->fields[i].key;
+    return parts[count - 1].schema->count ? parts[count - 1].schema->fields[0].key
+                                          : parts[0].schema->fields[0].key;
+}
+
 enum dc_status dc_schema_decode_parts(const struct dc_schema_part *parts, int count,
                                       const struct dc_yaml *mapping, const char *where,
                                       bool check_required, const struct dc_decoder *decoder,
@@ -277,11 +355,12 @@ enum dc_status dc_schema_decode_parts(const struct dc_schema_part *parts, int co
 {
     const struct dc_schema_part *part;
     if (mapping->kind != DC_YAML_MAPPING)
-        return dc_fail_yaml(error, mapping, "%s must be a mapping", where);
+        return dc_fail_yaml(error, mapping, "%s must be a mapping, as {%s: ...}", where,
+                            first_wanted(parts, count));
     for (int k = 0; k < mapping->count; k++) {
         const struct dc_field *field = find_field(&part, mapping->keys[k]->text, parts, count);
         if (!field)
-            return unknown_key(error, mapping->keys[k], parts, count, where);
+            return unknown_key(error, mapping->keys[k], parts, count, where, decoder);
         DC_TRY(decode_field(field, part->base, mapping->items[k], decoder, error));
     }
     for (part = parts; check_required && part < parts + count; part++) {

@@ -41,6 +41,9 @@ struct dc_numbers {
 struct dc_decoder {
     struct dc_arena *arena;
     const struct dc_variables *variables;  // for $names in model files, or NULL
+    // Where a key that is unknown in its mapping is looked for, to say where it belongs: the
+    // mappings of the file, NULL behind the last; or NULL.
+    const struct dc_schema *const *places;
 };
 
 struct dc_schema;
@@ -52,6 +55,7 @@ struct dc_field {
     size_t offset;
     const char *fallback;        // the default as text; NULL: the key must be there
     double minimum, maximum;     // of numbers; equal: unbounded
+    bool filled;                 // a list has an item at least
     int most;                    // items of a list; 0: DC_LIST_MAX
     const char *const *choices;  // NULL-terminated
     const struct dc_schema *group;
@@ -127,6 +131,10 @@ void dc_schema_write(const struct dc_schema *schema, struct dc_text_buffer *out,
                      int indent);
 // A scalar, quoted where YAML would read it as something else.
 void dc_text_append_scalar(struct dc_text_buffer *out, const char *text);
+
+// The mapping, this one or one within it, that has the key `word` or another's word for it: its
+// name, and the key as it is called there. NULL: there is none.
+const char *dc_schema_find_key(const char **key, const char *word, const struct dc_schema *schema);
 
 // DC_ERR_CONFIG at a key: "unknown key 'x' in WHERE", a suggestion, and the keys there are.
 enum dc_status dc_fail_unknown_key(struct dc_error *error, const struct dc_yaml *key,

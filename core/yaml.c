@@ -15,7 +15,7 @@
 
 #include "core/file.h"
 
-enum { DEPTH_MAX = 64, WORD_MAX = 64, FILE_MAX = 4 * 1024 * 1024 };
+enum { DEPTH_MAX = 64, FILE_MAX = 4 * 1024 * 1024 };
 
 struct reader {
     struct fy_parser *parser;
@@ -409,9 +409,12 @@ enum dc_status dc_yaml_read(const struct dc_yaml **root, const char *path, struc
     size_t size = 0;
     const enum dc_status status = dc_file_read(&text, &size, path, arena, error);
     if (status == DC_ERR_DATA) {  // a configuration that is not there is a configuration error
-        if (error)
-            error->status = DC_ERR_CONFIG;
-        return DC_ERR_CONFIG;
+        char hint[DC_HINT], reason[1024];
+        if (!error)
+            return DC_ERR_CONFIG;
+        snprintf(reason, sizeof reason, "%.1023s", error->message);
+        return dc_fail(error, DC_ERR_CONFIG, "%s%s", reason,
+                       dc_file_exists(path) ? "" : dc_did_you_mean_file(hint, path));
     }
     DC_TRY(status);
     if (size > FILE_MAX)
@@ -457,65 +460,4 @@ enum dc_status dc_context_yaml(enum dc_status status, struct dc_error *error,
     va_end(args);
     memcpy(message, error->message, sizeof message);
     return dc_fail_at(error, status, &node->where, NULL, NULL, "%s: %s", context, message);
-}
-
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-// Insertions, deletions, replacements and swaps of neighbours (optimal string alignment).
-static int edit_distance(const char *a, const char *b)
-{
-    const int n = (int)strlen(a), m = (int)strlen(b);
-    int rows[3][WORD_MAX + 1];
-    if (n > WORD_MAX || m > WORD_MAX)
-        return WORD_MAX + 1;
-    for (int i = 0; i <= n; i++) {
-        int *row = rows[i % 3];
-        const int *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
-        row[0] = i;
-        for (int j = 1; j <= m; j++) {
-            if (i == 0) {
-                row[j] = j;
-                continue;
-            }
-            row[j] = least(least(above[j], row[j - 1]) + 1, above[j - 1] + (a[i - 1] != b[j - 1]));
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                row[j] = least(row[j], above2[j - 2] + 1);
-        }
-    }
-    return rows[n % 3][m];
-}
-
-const char *dc_suggest(const char *word, const char *const *names, int count)
-{
-    const int length = (int)strlen(word);
-    int nearest = 1 + (length > 3 ? length / 3 : 1);  // one more than what counts as near
-    const char *best = NULL;
-    for (int i = 0; i < count; i++) {
-        const int distance = edit_distance(word, names[i]);
-        if (distance < nearest) {
-            nearest = distance;
-            best = names[i];
-        }
-    }
-    return best;
-}
-
-const char *dc_did_you_mean(char hint[DC_HINT], const char *word, const char *const *names,
-                            int count)
-{
-    const char *near = dc_suggest(word, names, count);
-    hint[0] = '\0';
-    if (near)
-        snprintf(hint, DC_HINT, "; did you mean '%s'?", near);
-    return hint;
-}
-
-void dc_join(char *text, size_t bytes, const char *const *names, int count)
-{
-    text[0] = '\0';
-    for (size_t i = 0, used = 0; i < (size_t)count && used < bytes; i++)
-        used += (size_t)snprintf(text + used, bytes - used, "%s%s", i ? ", " : "", names[i]);
 }

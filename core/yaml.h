@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "core/arena.h"
+#include "core/suggest.h"
 
 enum { DC_LIST_MAX = 16 };
 
@@ -47,14 +48,5 @@ enum dc_status dc_fail_yaml(struct dc_error *error, const struct dc_yaml *node, 
 // Context for a failure, as dc_context, that has a place: a message without one gets the node's.
 enum dc_status dc_context_yaml(enum dc_status status, struct dc_error *error,
                                const struct dc_yaml *node, const char *format, ...) DC_PRINTF(4, 5);
-
-// The entry of `names` nearest to `word` by edit distance, or NULL if none is near.
-const char *dc_suggest(const char *word, const char *const *names, int count);
-// The same as the end of a message: "; did you mean 'NAME'?", or "".
-enum { DC_HINT = 128 };
-const char *dc_did_you_mean(char hint[DC_HINT], const char *word, const char *const *names,
-                            int count);
-// "a, b, c", as far as it fits.
-void dc_join(char *text, size_t bytes, const char *const *names, int count);
 
 #endif

@@ -3,6 +3,7 @@
 #include "data/open.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/file.h"
@@ -52,11 +53,26 @@ static enum dc_status find_kind(const struct dc__source_kind **kind,
         return dc_fail(error, DC_ERR_DATA,
                        "%s: neither IDX, CIFAR, HDF5 nor folders of PNG files lie here",
                        spec->path);
-    const char *near = dc_suggest(spec->kind, names, KINDS);
+    char hint[DC_HINT];
     return dc_fail(error, DC_ERR_CONFIG,
-                   "unknown kind of data '%s'%s%s%s; the kinds are idx, cifar10, cifar100, hdf5, "
-                   "png, auto",
-                   spec->kind, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+                   "unknown kind of data '%s'; the kinds are idx, cifar10, cifar100, hdf5, png, "
+                   "auto%s",
+                   spec->kind, dc_did_you_mean(hint, spec->kind, names, KINDS));
+}
+
+// No such path; perhaps one with a kind in front that there is not, as "jpeg:photos".
+static enum dc_status fail_missing(const char *path, struct dc_error *error)
+{
+    char word[32], hint[DC_HINT];
+    const size_t length = strcspn(path, ":/");
+    if (path[length] != ':' || length == 0 || length >= sizeof word)
+        return dc_fail(error, DC_ERR_DATA, "%s: no such file or folder%s", path,
+                       dc_did_you_mean_file(hint, path));
+    snprintf(word, sizeof word, "%.*s", (int)length, path);
+    return dc_fail(error, DC_ERR_DATA,
+                   "%s: no such file or folder, and no kind of data '%s'; the kinds are idx, "
+                   "cifar10, cifar100, hdf5, png, auto%s",
+                   path, word, dc_did_you_mean(hint, word, dc_source_kinds(), KINDS));
 }
 
 enum dc_status dc_source_open(struct dc_source **source, const struct dc_source_spec *spec,
@@ -69,7 +85,7 @@ enum dc_status dc_source_open(struct dc_source **source, const struct dc_source_
         return dc_fail(error, DC_ERR_CONFIG, "split must be 'train' or 'test', not '%s'",
                        spec->split ? spec->split : "");
     if (!dc_file_exists(spec->path))
-        return dc_fail(error, DC_ERR_DATA, "%s: no such file or folder", spec->path);
+        return fail_missing(spec->path, error);
     DC_TRY(find_kind(&kind, spec, error));
     if (kind != &dc__source_png && (spec->resize_height || spec->resize_width || spec->channels))
         return dc_fail(error, DC_ERR_CONFIG,

@@ -162,8 +162,9 @@ static enum dc_status find_layer(int *node, const struct dc_graph *graph, int co
         return DC_OK;
     for (int i = 0; i < count; i++)
         names[i] = graph->nodes[i].name;
+    dc_did_you_mean(hint, name, names, count);
     return dc_fail(error, DC_ERR_CONFIG, "the %s has no layer '%s'%s", network, name,
-                   dc_did_you_mean(hint, name, names, count));
+                   hint[0] ? hint : "; decant inspect shows a model's layers");
 }
 
 static enum dc_status add_term(const struct builder *b, const struct dc_term_spec *spec,
@@ -243,13 +244,33 @@ static enum dc_status adapt(struct builder *b, const struct dc_term_spec *spec, 
     return b->sources->labels ? fill_samples(filled, b, error) : DC_OK;
 }
 
+// Where a loss names the layer of a pair, or itself.
+static const struct dc_yaml *layer_place(const struct dc_term_spec *spec, const char *key, int pair)
+{
+    const struct dc_yaml *node = spec->stated ? dc_yaml_get(spec->stated, key) : NULL;
+    if (node && node->kind == DC_YAML_SEQUENCE && pair < node->count)
+        node = node->items[pair];
+    return node ? node : spec->where;
+}
+
+// The failure of a layer that is not there, at its name.
+static enum dc_status no_layer(enum dc_status status, const struct dc_term_spec *spec,
+                               const char *key, int pair, struct dc_error *error)
+{
+    const struct dc_yaml *place = layer_place(spec, key, pair);
+    return place ? dc_context_yaml(status, error, place, "loss '%s'", spec->kind->name) : status;
+}
+
 static enum dc_status add_feature_term(struct builder *b, const struct dc_term_spec *spec, int pair,
                                        const char *name, struct dc_error *error)
 {
     const void *attributes = spec->attributes;
     int inputs[2], node = -1, t = 0;
-    DC_TRY(find_layer(&inputs[0], b->graph, b->network_nodes, spec->student.items[pair], "student",
-                      b->graph->arena, error));
+    enum dc_status status = find_layer(&inputs[0], b->graph, b->network_nodes,
+                                       spec->student.items[pair], "student", b->graph->arena,
+                                       error);
+    if (status != DC_OK)
+        return no_layer(status, spec, "student", pair, error);
     for (int i = 0; i < b->sources->teacher_count && node < 0; i++) {
         const struct dc_graph *graph = b->sources->teachers[i].graph;
         node = graph ? dc_graph_find(graph, spec->teacher.items[pair]) : -1;
@@ -259,8 +280,10 @@ static enum dc_status add_feature_term(struct builder *b, const struct dc_term_s
     if (!teacher)
         return dc_fail(error, DC_ERR_CONFIG,
                        "it reads a layer of the teacher, of which there are only logits here");
-    DC_TRY(find_layer(&node, teacher, teacher->count, spec->teacher.items[pair], "teacher",
-                      b->graph->arena, error));
+    status = find_layer(&node, teacher, teacher->count, spec->teacher.items[pair], "teacher",
+                        b->graph->arena, error);
+    if (status != DC_OK)
+        return no_layer(status, spec, "teacher", pair, error);
     DC_TRY(teacher_input(b, t, node, &inputs[1], error));
     const struct dc_shape *shape = &b->graph->nodes[inputs[0]].shape;
     if (pair == 0)  // the deepest layer, whose channels are the most

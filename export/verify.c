@@ -89,7 +89,7 @@ static enum dc_status start(pid_t *pid, char *const argv[], const char *in, cons
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     if (failed)
-        return dc_fail(error, DC_ERR_VERIFY, "cannot start %s: %s", argv[0], strerror(failed));
+        return dc_fail(error, DC_ERR_IO, "cannot start %s: %s", argv[0], strerror(failed));
     return DC_OK;
 }
 
@@ -140,7 +140,9 @@ static enum dc_status compile(struct verifier *v, const char *compiler)
         length += (size_t)snprintf(v->report->compiler + length, DC_VERIFY_LINE - length, "%s%s",
                                    i ? " " : "", argv[i]);
     pid_t pid;
-    DC_TRY(start(&pid, argv, "/dev/null", NULL, v->error));
+    DC_TRY_IN(start(&pid, argv, "/dev/null", NULL, v->error), v->error,
+              "a C compiler is needed to prove the exported C, so nothing was proven; install one "
+              "(Debian: gcc), or name it in the environment variable CC");
     int code_of_exit;
     DC_TRY(finish(&code_of_exit, v, pid));
     if (code_of_exit != 0)

@@ -3,15 +3,14 @@
 // models, so that a wrong path or a damaged file leaves no trace.
 
 #include <dirent.h>
-#include <errno.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "core/file.h"
 #include "core/folder.h"
 #include "core/json.h"
+#include "run/log.h"
 #include "run/run_internal.h"
 
 // A new run's log opens with this line: it tells the directory from a user's.
@@ -135,7 +134,8 @@ enum dc_status dc__check_directory(struct dc_run *run, struct dc_error *error)
 static enum dc_status sweep(struct dc_run *run, struct dc_error *error)
 {
     static const char *const records[] = {"experiment.yaml", "resolved.yaml", "env.json",
-                                          "results.json",    "STATUS",        "metrics.jsonl"};
+                                          "results.json",    "STATUS",        "metrics.jsonl",
+                                          "metrics.csv"};
     static const char *const kept[] = {"last.h5", "best.h5", "final.h5"};
     struct dc_arena *arena = run->arena;
     for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {
@@ -180,37 +180,12 @@ static enum dc_status write_records(struct dc_run *run, struct dc_error *error)
     return status;
 }
 
-// The log is the lock: the system frees it when its process ends, however it ends.
-static enum dc_status lock(struct dc_run *run, struct dc_error *error)
-{
-    char *path = dc__path(run, "log.txt", error);
-    if (!path)
-        return DC_ERR_MEMORY;
-    FILE *file = fopen(path, "ae");
-    if (!file)
-        return dc_fail(error, DC_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
-    if (flock(fileno(file), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-        fclose(file);
-        return dc_fail(error, DC_ERR_USAGE,
-                       "%s: another decant is at work here; wait for it, or choose another "
-                       "directory with --run",
-                       run->directory);
-    }
-    run->log_file = file;
-    struct stat info;
-    if (fstat(fileno(file), &info) == 0 && info.st_size == 0) {
-        fprintf(file, "%s%s\n", log_title, DECANT_VERSION);
-        fflush(file);
-    }
-    return DC_OK;
-}
-
 enum dc_status dc__claim(struct dc_run *run, struct dc_error *error)
 {
     if (run->log_file)
         return DC_OK;
     DC_TRY(dc__check_directory(run, error));
-    DC_TRY(lock(run, error));
+    DC_TRY(dc__log_open(run, log_title, error));  // the log is the lock
     return sweep(run, error);
 }
 

@@ -86,11 +86,35 @@ static enum dc_status apply_override(const struct dc_yaml *root, const char *tex
     return DC_OK;
 }
 
+bool dc_experiment_find_key(char path[128], const char *word)
+{
+    static const struct {
+        const char *mapping, *prefix;
+    } mappings[] = {{"the experiment", ""},
+                    {"data", "data."},
+                    {"a stage", "stages.STAGE."},
+                    {"train", "stages.STAGE.train."},
+                    {"distill", "stages.STAGE.distill."},
+                    {"quantize", "stages.STAGE.quantize."}};
+    for (const struct dc_schema *const *at = dc__experiment_places; *at; at++) {
+        const char *key, *mapping = dc_schema_find_key(&key, word, *at);
+        for (size_t i = 0; mapping && i < sizeof mappings / sizeof mappings[0]; i++) {
+            if (strcmp(mappings[i].mapping, mapping) != 0)
+                continue;
+            snprintf(path, 128, "%s%s", mappings[i].prefix, key);
+            return true;
+        }
+    }
+    return false;
+}
+
 // Of the experiment and of a stage, whose names are those of folders.
 static enum dc_status check_name(const struct dc_yaml *node, const char *what, const char *name,
                                  struct dc_error *error)
 {
     const char *fault = dc_name_fault(name);
+    if (!name[0])
+        return dc_fail_yaml(error, node, "the %s has no name here", what);
     return fault ? dc_fail_yaml(error, node, "the %s '%s' is the name of a folder too, and %s",
                                 what, name, fault)
                  : DC_OK;
@@ -99,7 +123,7 @@ static enum dc_status check_name(const struct dc_yaml *node, const char *what, c
 static enum dc_status read_stage(struct dc_experiment *experiment, const struct dc_yaml *key,
                                  const struct dc_yaml *body, struct dc_error *error)
 {
-    const struct dc_decoder decoder = {experiment->arena, NULL};
+    const struct dc_decoder decoder = {experiment->arena, NULL, dc__experiment_places};
     struct dc_stage *stage = &experiment->stages[experiment->stage_count];
     char label[128];
     snprintf(label, sizeof label, "stage '%s'", key->text);
@@ -145,20 +169,37 @@ static enum dc_status check_source(const struct dc_experiment *experiment,
         return DC_OK;
     char hint[DC_HINT];
     return dc_fail_yaml(error, dc_yaml_get(dc_yaml_get(root, "data"), "source"),
-                        "no data source '%s'; there are auto, idx, cifar10, cifar100, hdf5 and png"
-                        "%s",
+                        "no data source '%s'; there are auto, idx, cifar10, cifar100, hdf5 and "
+                        "png%s",
                         source, dc_did_you_mean(hint, source, kinds, count));
+}
+
+// A stage that does not stand below 'stages'.
+static enum dc_status check_stray_stages(const struct dc_yaml *root, struct dc_error *error)
+{
+    for (int i = 0; root->kind == DC_YAML_MAPPING && i < root->count; i++) {
+        const struct dc_yaml *key = root->keys[i], *body = root->items[i];
+        if (strcmp(key->text, "data") != 0 &&
+            (dc_yaml_get(body, "model") || dc_yaml_get(body, "from") ||
+             dc_yaml_get(body, "export")))
+            return dc_fail_yaml(error, key,
+                                "'%s' looks like a stage: it belongs below 'stages', indented",
+                                key->text);
+    }
+    return DC_OK;
 }
 
 static enum dc_status read_all(struct dc_experiment *experiment, const char *const *overrides,
                                int count, struct dc_error *error)
 {
-    const struct dc_decoder decoder = {experiment->arena, NULL};
+    const struct dc_decoder decoder = {experiment->arena, NULL, dc__experiment_places};
     const struct dc_yaml *root = NULL;
+    char hint[DC_HINT];
     DC_TRY(dc_yaml_read(&root, experiment->path, experiment->arena, error));
     for (int i = 0; i < count; i++)
         DC_TRY(apply_override(root, overrides[i], experiment->arena, error));
     DC_TRY(dc_schema_defaults(&dc__experiment_schema, experiment, &decoder, error));
+    DC_TRY(check_stray_stages(root, error));
     DC_TRY(dc_schema_decode(&dc__experiment_schema, experiment, root, "the experiment", true,
                             &decoder, error));
     DC_TRY(check_name(dc_yaml_get(root, "name"), "experiment", experiment->name, error));
@@ -166,8 +207,8 @@ static enum dc_status read_all(struct dc_experiment *experiment, const char *con
         return dc_fail_yaml(error, root, "the experiment lacks 'data' with a 'path'");
     DC_TRY(check_source(experiment, root, error));
     if (experiment->target[0] && !dc_file_exists(experiment->target))
-        return dc_fail_yaml(error, dc_yaml_get(root, "target"), "there is no target file %s",
-                            experiment->target);
+        return dc_fail_yaml(error, dc_yaml_get(root, "target"), "there is no target file %s%s",
+                            experiment->target, dc_did_you_mean_file(hint, experiment->target));
     DC_TRY(dc_target_read(experiment, error));
     const struct dc_yaml *stages = experiment->stage_list;
     if (stages->kind != DC_YAML_MAPPING || stages->count == 0 || stages->count > DC_STAGES_MAX)

@@ -7,6 +7,8 @@
 #ifndef DC_RUN_EXPERIMENT_H
 #define DC_RUN_EXPERIMENT_H
 
+#include <jansson.h>
+
 #include "core/schema.h"
 #include "data/augment.h"
 #include "distill/terms.h"
@@ -195,10 +197,20 @@ const struct dc_stage *dc_teacher_stage(struct dc_experiment *experiment,
 // Whether the stage's network is to give back its input (train.loss reconstruction).
 bool dc_stage_reconstructs(const struct dc_stage *stage);
 
+// The key that `word` names, as --set takes it: "stages.STAGE.train.learning_rate" for lr. False:
+// there is none.
+bool dc_experiment_find_key(char path[128], const char *word);
+
 struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const char *name);
 
 // resolved.yaml: reads back as the same experiment.
 void dc_experiment_write(struct dc_text_buffer *out, const struct dc_experiment *experiment);
+
+// The stage's settings as JSON, those of resolved.yaml, with the seed that holds for it. The caller
+// decrefs *settings.
+DC_MUST_USE enum dc_status dc_stage_settings(json_t **settings,
+                                             const struct dc_experiment *experiment,
+                                             const struct dc_stage *stage, struct dc_error *error);
 
 // Hash of everything that shapes a stage's result: data, seeds, target, model file, the stage and
 // the stages it builds on.

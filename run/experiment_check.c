@@ -28,15 +28,32 @@ enum dc_status dc__want_stage(struct dc_experiment *experiment, const struct dc_
                         dc_did_you_mean(hint, name, names, count));
 }
 
+// A file that a stage names: it is there, and of a kind that is read. `what`: "model", "weights".
+static enum dc_status want_file(const struct dc_stage *stage, const struct dc_yaml *place,
+                                const char *what, const char *path, struct dc_error *error)
+{
+    char hint[DC_HINT];
+    const char *foreign = dc_model_foreign(path);
+    if (foreign)
+        return dc_fail_yaml(error, place, "stage '%s': %s", stage->name, foreign);
+    if (dc_file_exists(path))
+        return DC_OK;
+    return dc_fail_yaml(error, place, "stage '%s': there is no %s file %s%s", stage->name, what,
+                        path, dc_did_you_mean_file(hint, path));
+}
+
 // A stage before this one, or a file.
 static enum dc_status check_init_from(struct dc_experiment *experiment,
                                       const struct dc_stage *stage, struct dc_error *error)
 {
     const char *given = stage->train.init_from;
     const struct dc_stage *parent = dc_experiment_stage(experiment, given);
+    const struct dc_yaml *place = dc_stage_place(stage, "train", "init_from");
+    if (!parent && dc_model_foreign(given))
+        return want_file(stage, place, "weights", given, error);
     if (!given[0] || (parent && parent < stage) || (!parent && dc_file_exists(given)))
         return DC_OK;
-    return dc_fail_yaml(error, dc_stage_place(stage, "train", "init_from"),
+    return dc_fail_yaml(error, place,
                         "stage '%s': init_from '%s' is neither a stage before it nor a file",
                         stage->name, given);
 }
@@ -65,6 +82,8 @@ static enum dc_status check_export(struct dc_experiment *experiment, const struc
     const struct dc_texts *formats = &stage->export.formats;
     const struct dc_yaml *given = dc_yaml_get(stage->where, "formats");
     const struct dc_yaml *place = given ? given : stage->where;
+    static const char *const known[] = {"bundle", "c", "onnx", "tflite"};
+    char hint[DC_HINT];
     int always = 0;
     DC_TRY(dc__want_stage(experiment, stage, NULL, "export", stage->export.stage, error));
     const struct dc_stage *from = dc_experiment_stage(experiment, stage->export.stage);
@@ -76,9 +95,11 @@ static enum dc_status check_export(struct dc_experiment *experiment, const struc
     for (int i = 0; i < formats->count; i++) {
         const char *name = formats->items[i];
         const struct dc_export_format *format = dc_export_format_find(name);
+        const bool listed = given && given->kind == DC_YAML_SEQUENCE && i < given->count;
         if (!is_always_written(name) && !format)
-            return dc_fail_yaml(error, place, "formats are bundle, c, %s, not '%s'",
-                                dc_export_format_names(), name);
+            return dc_fail_yaml(error, listed ? given->items[i] : place,
+                                "formats are bundle, c, %s, not '%s'%s", dc_export_format_names(),
+                                name, dc_did_you_mean(hint, name, known, 4));
         if (format && least_activation_bits(&from->quantize) < format->least_activation_bits)
             return dc_fail_yaml(error, place,
                                 "%s has activations of %d bits and more, stage '%s' asks for %lld",
@@ -116,6 +137,15 @@ static enum dc_status check_teacher(const char *name, struct dc_experiment *expe
         return check_average(stage, error);
     if (!dc__teacher_is_file(name))
         return dc__want_stage(experiment, stage, "distill", key, name, error);
+    const char *dot = strrchr(name, '.'), *foreign = dc_model_foreign(name);
+    if (dc_model_is_onnx(name) || (dot && strcmp(dot, ".yaml") == 0))
+        return dc_fail_yaml(error, dc_stage_place(stage, "distill", key),
+                            "stage '%s': a network that teaches is a stage of its own: stages: "
+                            "{teacher: {model: %s}}, and here teacher: teacher",
+                            stage->name, strrchr(name, '/') ? strrchr(name, '/') + 1 : name);
+    if (foreign && dot && strcmp(dot, ".h5") != 0)
+        return dc_fail_yaml(error, dc_stage_place(stage, "distill", key), "stage '%s': %s",
+                            stage->name, foreign);
     if (!dc_file_exists(name))
         return dc_fail_yaml(
             error, dc_stage_place(stage, "distill", key),
@@ -133,10 +163,8 @@ static enum dc_status check_peers(const struct dc_stage *stage, struct dc_error 
                             "stage '%s': up to %d peers, and none can be cached", stage->name,
                             DC_TEACHERS_MAX - 1);
     for (int i = 0; i < peers->count; i++)
-        if (!dc_file_exists(peers->items[i]))
-            return dc_fail_yaml(error, dc_stage_place(stage, "distill", "peers"),
-                                "stage '%s': there is no model file %s", stage->name,
-                                peers->items[i]);
+        DC_TRY(want_file(stage, dc_stage_place(stage, "distill", "peers"), "model", peers->items[i],
+                         error));
     return DC_OK;
 }
 
@@ -257,18 +285,16 @@ enum dc_status dc__check_stage(struct dc_experiment *experiment, const struct dc
     if (!stage->model[0])
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' needs a 'model', a 'from' or an 'export'", stage->name);
-    if (!dc_file_exists(stage->model))
-        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
-                            "stage '%s': there is no model file %s", stage->name, stage->model);
+    DC_TRY(want_file(stage, dc_stage_place(stage, NULL, "model"), "model", stage->model, error));
     if (!stage->trains && !stage->quantizes && !dc_model_is_onnx(stage->model) &&
         !stage->weights[0])
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' needs a 'train' or a 'quantize'; or 'weights' or an ONNX "
                             "model, to be taken as they are",
                             stage->name);
-    if (stage->weights[0] && !dc_file_exists(stage->weights))
-        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "weights"),
-                            "stage '%s': there is no weights file %s", stage->name, stage->weights);
+    if (stage->weights[0])
+        DC_TRY(want_file(stage, dc_stage_place(stage, NULL, "weights"), "weights", stage->weights,
+                         error));
     if (stage->quantizes && !experiment->profile[0])
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' quantizes: the experiment needs a "

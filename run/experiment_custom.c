@@ -28,7 +28,8 @@ static enum dc_status want_list(const struct dc_yaml *node, const char *what, in
 {
     if (node->kind == DC_YAML_SEQUENCE && node->count <= capacity)
         return DC_OK;
-    return dc_fail_yaml(error, node, "%s must be a list of up to %d", what, capacity);
+    return dc_fail_yaml(error, node, "%s must be a list of up to %d, as [NAME, NAME: {...}]", what,
+                        capacity);
 }
 
 static enum dc_status decode_augmentation(struct dc_augmentation *augmentation,

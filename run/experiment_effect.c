@@ -208,6 +208,12 @@ static enum dc_status check_losses(const struct dc_stage *stage, struct dc_error
                                 "stage '%s': loss '%s' ends before epoch %lld and starts at %lld",
                                 stage->name, loss->kind->name, (long long)loss->end_epoch,
                                 (long long)loss->start_epoch);
+        if (loss->kind == &dc_term_dist && stage->train.config.batch == 1 &&
+            ((const struct dc_dist_attributes *)loss->attributes)->gamma != 0.0f)
+            return dc_fail_yaml(error, loss->where,
+                                "stage '%s': loss 'dist' correlates classes over the batch, and "
+                                "train.batch is 1; choose a larger one, or gamma: 0",
+                                stage->name);
         any = any || loss->weight > 0.0;
     }
     if (any)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/json.h"
 #include "core/random.h"
 #include "distill/cache.h"
 #include "run/experiment_schema.h"
@@ -21,6 +22,27 @@ void dc_experiment_write(struct dc_text_buffer *out, const struct dc_experiment 
         dc_text_append(out, "\n");
     for (int i = 0; i < experiment->stage_count; i++)
         write_stage(out, &experiment->stages[i]);
+}
+
+enum dc_status dc_stage_settings(json_t **settings, const struct dc_experiment *experiment,
+                                 const struct dc_stage *stage, struct dc_error *error)
+{
+    struct dc_text_buffer text = {0};
+    struct dc_stage resolved = *stage;
+    struct dc_arena *arena = NULL;
+    const struct dc_yaml *root = NULL;
+    *settings = NULL;
+    resolved.seed = stage->seed >= 0 ? stage->seed : experiment->seed;
+    dc_schema_write(&dc__stage_schema, &text, &resolved, 0);
+    enum dc_status status = text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory")
+                                        : dc_arena_create(&arena, error);
+    if (status == DC_OK)
+        status = dc_yaml_parse(&root, text.text, "settings", arena, error);
+    if (status == DC_OK && !(*settings = dc_json_of_yaml(root)))
+        status = dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    dc_arena_free(arena);
+    dc_text_free(&text);
+    return status;
 }
 
 // Leaves what shapes a student: not where files lie, and of a cache nothing where it gives what the

@@ -263,7 +263,7 @@ static const struct dc_field stage_fields[] = {
     INT(dc_stage, "vectors", export.vectors, "8", 0, 4096, "test vectors in the bundle"),
     BOOL(dc_stage, "verify", export.verify, "true", "prove the export on the whole test split"),
 };
-const struct dc_schema dc__stage_schema = DC_SCHEMA("stage", stage_fields);
+const struct dc_schema dc__stage_schema = DC_SCHEMA("a stage", stage_fields);
 
 static const struct dc_field limits_fields[] = {
     DC_FIELD(dc_limits_spec, "memory", BYTES, memory, "0", .maximum = 1e15,
@@ -281,4 +281,7 @@ static const struct dc_field experiment_fields[] = {
     PATH(dc_experiment, "target", target, "", "target file: arithmetic and limits (run/target.h)"),
     DC_FIELD(dc_experiment, "stages", MAPPING, stage_list, NULL, .help = "what is done, in order"),
 };
-const struct dc_schema dc__experiment_schema = DC_SCHEMA("experiment", experiment_fields);
+const struct dc_schema dc__experiment_schema = DC_SCHEMA("the experiment", experiment_fields);
+
+const struct dc_schema *const dc__experiment_places[] = {&dc__experiment_schema, &dc__stage_schema,
+                                                         NULL};

@@ -6,6 +6,8 @@
 
 #include "run/experiment.h"
 
+// Where a misplaced key is looked for: the experiment, a stage.
+extern const struct dc_schema *const dc__experiment_places[];
 extern const struct dc_schema dc__experiment_schema;  // struct dc_experiment; stages as they stand
 extern const struct dc_schema dc__stage_schema;       // struct dc_stage; groups are optional
 extern const struct dc_schema dc__train_schema;       // struct dc_train_spec

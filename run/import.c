@@ -24,6 +24,28 @@ static enum dc_status read_options(struct dc_onnx_options *options,
     return DC_OK;
 }
 
+const char *dc_model_foreign(const char *path)
+{
+    static const char torch[] =
+        "this is a file of PyTorch, which is not read; write the network as "
+        "ONNX (torch.onnx.export) and name that as 'model'";
+    static const char keras[] = "this is a file of Keras or TensorFlow, which is not read; write "
+                                "the network as ONNX (tf2onnx) and name that as 'model'";
+    static const char lite[] = "TFLite files are written, not read; name the network as ONNX";
+    static const char other[] = "this is a compiled network, which is not read; name it as ONNX";
+    static const struct {
+        const char *ending, *what;
+    } files[] = {{".pt", torch},          {".pth", torch},     {".ckpt", torch},
+                 {".safetensors", torch}, {".bin", torch},     {".keras", keras},
+                 {".pb", keras},          {".hdf5", keras},    {".tflite", lite},
+                 {".engine", other},      {".mlmodel", other}, {".xml", other}};
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; dot && i < sizeof files / sizeof files[0]; i++)
+        if (strcmp(dot, files[i].ending) == 0)
+            return files[i].what;
+    return NULL;
+}
+
 bool dc_model_is_onnx(const char *path)
 {
     const size_t length = strlen(path);

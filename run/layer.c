@@ -39,10 +39,13 @@ static enum dc_status decode_padding(const struct dc_decoder *decoder, void *fie
                dc_expression(&sides[i], item->text, decoder->variables, &problem) &&
                sides[i] >= 0 && sides[i] <= 1024 && sides[i] == rint(sides[i]);
     }
+    static const char *const words[] = {"same", "valid"};
+    char hint[DC_HINT] = "";
     if (!good)
         return dc_fail_yaml(error, node,
                             "padding is same, valid, a whole number from 0 to 1024, or "
-                            "[top, bottom, left, right]");
+                            "[top, bottom, left, right]%s",
+                            word ? dc_did_you_mean(hint, node->text, words, 2) : "");
     const int step = count == 4;
     padding->top = (int)sides[0];
     padding->bottom = (int)sides[step];

@@ -73,7 +73,7 @@ static enum dc_status read_op(struct reader *reader, struct scope *scope, const 
                               struct dc_error *error)
 {
     const struct dc_layer_kind *kind = dc_layer_find(op);
-    const struct dc_decoder decoder = {reader->arena, scope->variables};
+    const struct dc_decoder decoder = {reader->arena, scope->variables, NULL};
     const struct dc_yaml nothing = {.kind = DC_YAML_MAPPING, .where = where->where};
     const bool bare = !body || (body->kind == DC_YAML_SCALAR && !body->text[0]);
     struct dc_layer layer;
@@ -217,7 +217,7 @@ static enum dc_status read_repeat(struct reader *reader, struct scope *scope,
                                   struct dc_error *error)
 {
     struct repeat repeat = {0};
-    const struct dc_decoder decoder = {reader->arena, scope->variables};
+    const struct dc_decoder decoder = {reader->arena, scope->variables, NULL};
     DC_TRY(dc_schema_defaults(&repeat_schema, &repeat, &decoder, error));
     DC_TRY(dc_schema_decode(&repeat_schema, &repeat, body, "repeat", true, &decoder, error));
     if (++reader->nesting > NESTING_MAX)
@@ -245,10 +245,12 @@ static enum dc_status unknown_layer(const struct reader *reader, const struct dc
     names[count++] = "repeat";
     for (int i = 0; i < reader->blocks->count && count < NAMES_MAX; i++)
         names[count++] = reader->blocks->keys[i]->text;
-    char hint[DC_HINT];
-    dc_did_you_mean(hint, name, names, count);
-    return dc_fail_at(error, DC_ERR_CONFIG, &where->where, hint[0] ? hint + 2 : NULL, NULL,
-                      "unknown layer '%s'", name);
+    char hint[DC_HINT], all[1024] = "layers: ";
+    if (!dc_did_you_mean(hint, name, names, count)[0])
+        dc_advice(hint, name);
+    dc_join(all + strlen(all), sizeof all - strlen(all), names, count);
+    return dc_fail_at(error, DC_ERR_CONFIG, &where->where, hint[0] ? hint + 2 : NULL,
+                      hint[0] ? NULL : all, "unknown layer '%s'", name);
 }
 
 static enum dc_status read_layers(struct reader *reader, struct scope *scope,
@@ -300,31 +302,55 @@ static const struct dc_field model_fields[] = {
 static const struct dc_schema model_schema = DC_SCHEMA("model", model_fields);
 
 static enum dc_status unknown_parameter(const char *name, const struct dc_variables *variables,
-                                        struct dc_error *error)
+                                        const struct dc_yaml *place, struct dc_error *error)
 {
     char all[512], hint[DC_HINT];
+    const struct dc_yaml *key = NULL;
     dc_join(all, sizeof all, variables->names, variables->count);
-    return dc_fail(error, DC_ERR_CONFIG, "there is no parameter '%s'%s; there are: %s", name,
-                   dc_did_you_mean(hint, name, variables->names, variables->count),
-                   all[0] ? all : "none");
+    dc_did_you_mean(hint, name, variables->names, variables->count);
+    for (int i = 0; place && i < place->count; i++)
+        if (place->kind == DC_YAML_MAPPING && strcmp(place->keys[i]->text, name) == 0)
+            key = place->keys[i];
+    if (key)
+        return dc_fail_yaml(error, key, "the model has no parameter '%s'; there are: %s%s", name,
+                            all[0] ? all : "none", hint);
+    return dc_fail(error, DC_ERR_CONFIG, "there is no parameter '%s'; there are: %s%s", name,
+                   all[0] ? all : "none", hint);
+}
+
+static enum dc_status keep_parameters(struct dc_model *model, const struct dc_variables *variables,
+                                      struct dc_error *error)
+{
+    struct dc_arena *arena = model->graph->arena;
+    model->parameters = DC_NEW(arena, struct dc_named_value, variables->count + 1, error);
+    if (!model->parameters)
+        return DC_ERR_MEMORY;
+    for (int i = 0; i < variables->count; i++) {
+        model->parameters[i].value = variables->values[i];
+        model->parameters[i].name = dc_arena_copy(arena, variables->names[i], error);
+        if (!model->parameters[i].name)
+            return DC_ERR_MEMORY;
+    }
+    model->parameter_count = variables->count;
+    return DC_OK;
 }
 
 static enum dc_status build(struct dc_model *model, const struct dc_yaml *root,
-                            const struct dc_named_value *overrides, int count,
-                            struct dc_arena *arena, struct dc_error *error)
+                            const struct dc_model_spec *spec, struct dc_arena *arena,
+                            struct dc_error *error)
 {
     struct model_file file = {0};
     const char *names[PARAMETERS_MAX];
     double values[PARAMETERS_MAX];
     struct dc_variables variables;
-    const struct dc_decoder decoder = {arena, &variables};
+    const struct dc_decoder decoder = {arena, &variables, NULL};
     DC_TRY(
         read_parameters(&variables, names, values, dc_yaml_get(root, "parameters"), NULL, error));
-    for (int i = 0; i < count; i++) {
-        const int at = index_of(&variables, overrides[i].name);
+    for (int i = 0; i < spec->parameter_count; i++) {
+        const int at = index_of(&variables, spec->parameters[i].name);
         if (at < 0)
-            return unknown_parameter(overrides[i].name, &variables, error);
-        values[at] = overrides[i].value;
+            return unknown_parameter(spec->parameters[i].name, &variables, spec->place, error);
+        values[at] = spec->parameters[i].value;
     }
     DC_TRY(dc_schema_defaults(&model_schema, &file, &decoder, error));
     DC_TRY(dc_schema_decode(&model_schema, &file, root, "model", true, &decoder, error));
@@ -351,7 +377,7 @@ static enum dc_status build(struct dc_model *model, const struct dc_yaml *root,
     struct scope scope = {"", &variables, model->input, model->input, 0};
     DC_TRY(read_layers(&reader, &scope, file.layers, error));
     model->output = scope.current;
-    return DC_OK;
+    return keep_parameters(model, &variables, error);
 }
 
 enum dc_status dc_model_read(struct dc_model *model, const struct dc_model_spec *spec,
@@ -366,7 +392,7 @@ enum dc_status dc_model_read(struct dc_model *model, const struct dc_model_spec 
     if (status == DC_OK && !onnx)
         status = dc_yaml_read(&root, spec->path, arena, error);
     if (status == DC_OK && !onnx)
-        status = build(model, root, spec->parameters, spec->parameter_count, arena, error);
+        status = build(model, root, spec, arena, error);
     dc_arena_free(arena);
     if (status != DC_OK) {
         dc_model_free(model);

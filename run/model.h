@@ -28,7 +28,15 @@
 #include "core/params.h"
 #include "formats/onnx.h"
 
+// A parameter; one given by the experiment overrides the file's default.
+struct dc_named_value {
+    const char *name;
+    double value;
+};
+
 struct dc_model {
+    struct dc_named_value *parameters;  // [parameter_count] of a model file, as they were used
+    int parameter_count;
     const char *name;
     struct dc_graph *graph;  // owned
     int input, output;       // nodes
@@ -39,21 +47,18 @@ struct dc_model {
     struct dc_params *params;  // the weights that came with it, or NULL
 };
 
-// A parameter given by the experiment: overrides the file's default.
-struct dc_named_value {
-    const char *name;
-    double value;
-};
-
 // Whether the file is a network as ONNX, told by its name (.onnx).
 bool dc_model_is_onnx(const char *path);
+// Of a file of another program, told by its ending: what it is and what to do. NULL: it is not.
+const char *dc_model_foreign(const char *path);
 
 // Which file, and how it is read.
 struct dc_model_spec {
     const char *path;
     const struct dc_named_value *parameters;  // [parameter_count]
     int parameter_count;
-    enum dc_onnx_layout layout;  // of an ONNX file's image
+    enum dc_onnx_layout layout;   // of an ONNX file's image
+    const struct dc_yaml *place;  // the mapping that states the parameters; NULL: none does
 };
 
 // The caller frees with dc_model_free. Unknown parameters are DC_ERR_CONFIG.

@@ -68,8 +68,9 @@ static int logits_of(const struct dc_graph *graph, int output)
 
 static struct dc_model_spec model_spec(const struct dc_stage *stage, const char *path)
 {
+    const struct dc_yaml *place = stage->where ? dc_yaml_get(stage->where, "parameters") : NULL;
     return (struct dc_model_spec){path, stage->parameters.items, stage->parameters.count,
-                                  (enum dc_onnx_layout)stage->layout};
+                                  (enum dc_onnx_layout)stage->layout, place};
 }
 
 static enum dc_status open_graph(struct dc_stage_network *network, const struct dc_stage *stage,

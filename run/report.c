@@ -11,12 +11,23 @@
 #include "qat/imodel.h"
 #include "run/network.h"
 
+static json_t *json_number(double value)
+{
+    return value == rint(value) && fabs(value) < 1e15 ? json_integer((json_int_t)value)
+                                                      : json_real(value);
+}
+
 void dc_report_counts(json_t *object, const struct dc_stage_network *network)
 {
     const int64_t parameters = dc_params_trained_count(network->params);
     json_object_set_new(object, "parameters", json_integer(parameters));
     json_object_set_new(object, "macs", json_integer(dc_graph_macs(network->graph)));
     json_object_set_new(object, "weight_bytes", json_integer(4 * parameters));
+    json_t *values = json_object();
+    for (int i = 0; i < network->model.parameter_count; i++)
+        json_object_set_new(values, network->model.parameters[i].name,
+                            json_number(network->model.parameters[i].value));
+    json_object_set_new(object, "model_parameters", values);
 }
 
 enum dc_status dc_report_cost(json_t *object, const struct dc_imodel *model, struct dc_error *error)

@@ -8,7 +8,8 @@
 #include "run/experiment.h"
 #include "train/evaluate.h"
 
-// "parameters", "macs", "weight_bytes" (float32) of a network.
+// "parameters", "macs", "weight_bytes" (float32) of a network; "model_parameters", what its file
+// calls so, as {width: 20}.
 struct dc_stage_network;
 void dc_report_counts(json_t *object, const struct dc_stage_network *network);
 // Of its integers, in place of the float32: "weight_bytes" (weights, biases, multipliers) and

@@ -10,27 +10,32 @@
 #include "core/json.h"
 #include "core/random.h"
 #include "export/bundle.h"
+#include "run/log.h"
 #include "run/report.h"
 #include "run/run_internal.h"
+#include "train/metrics.h"
 
 enum { RESULTS_VERSION = 2 };
 static const char results_hash[] = "content_hash";
 
-static void write_log(void *user, enum dc_log_level level, const char *line)
+// The state alone in the first line; then the stage, and the first line of the reason.
+static enum dc_status set_status(struct dc_run *run, const char *state,
+                                 const struct dc_stage *stage, const char *reason,
+                                 struct dc_error *error)
 {
-    struct dc_run *run = user;
-    if (run->log_file)
-        fprintf(run->log_file, "%s\n", line);
-    if (run->outer_log.write)
-        run->outer_log.write(run->outer_log.user, level, line);
-}
-
-static enum dc_status set_status(struct dc_run *run, const char *status, struct dc_error *error)
-{
-    char *path = dc__path(run, "STATUS", error);
+    struct dc_text_buffer text = {0};
+    const char *path = dc__path(run, "STATUS", error);
     if (!path)
         return DC_ERR_MEMORY;
-    return dc_file_write(path, status, strlen(status), error);
+    dc_text_append(&text, "%s\n", state);
+    if (stage)
+        dc_text_append(&text, "stage: %s\n", stage->name);
+    if (reason)
+        dc_text_append(&text, "reason: %.*s\n", (int)strcspn(reason, "\n"), reason);
+    const enum dc_status status = text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory")
+                                              : dc_file_write(path, text.text, text.length, error);
+    dc_text_free(&text);
+    return status;
 }
 
 static json_t *stage_results(const struct dc_run *run)
@@ -236,13 +241,26 @@ static enum dc_status read_experiment(struct dc_run *run, const struct dc_run_op
     return run->directory ? check_caches(run, error) : DC_ERR_MEMORY;
 }
 
+static void start_log(struct dc_run *run, const char *command)
+{
+    struct dc_text_buffer text = {0};
+    dc_text_append(&text, "decant %s starts%s%s", DECANT_VERSION, command ? ": " : "",
+                   command ? command : "");
+    if (!text.failed)
+        dc__log_line(run, text.text);
+    dc_text_free(&text);
+}
+
 static enum dc_status open_run(struct dc_run *run, const struct dc_run_options *options,
                                struct dc_error *error)
 {
     struct dc_ctx_config config = options->context;
     run->hooks = options->hooks;
     run->outer_log = config.log;
-    config.log = (struct dc_log_sink){write_log, run};
+    config.log = (struct dc_log_sink){dc__log_sink, run};
+    if (options->command && !(run->command = dc_arena_copy(run->arena, options->command, error)))
+        return DC_ERR_MEMORY;
+    start_log(run, run->command);
     if (options->directory) {
         run->directory = dc_arena_copy(run->arena, options->directory, error);
         if (!run->directory)
@@ -280,8 +298,7 @@ void dc_run_close(struct dc_run *run)
 {
     if (!run)
         return;
-    if (run->log_file)
-        fclose(run->log_file);
+    dc__log_close(run);
     dc_source_free(run->train_source);
     dc_source_free(run->test_source);
     json_decref(run->results);
@@ -291,15 +308,68 @@ void dc_run_close(struct dc_run *run)
     free(run);
 }
 
-enum dc_status dc_run_stage(struct dc_run *run, struct dc_stage *stage, struct dc_error *error)
+// What a finished stage reached, in a few words.
+static void say_done(struct dc_run *run, const struct dc_stage *stage, const json_t *result)
+{
+    const json_t *proof = json_object_get(result, "verification");
+    const json_t *floats = json_object_get(result, "float"),
+                 *int8 = json_object_get(result, "int8");
+    char what[128] = "done", a[32], b[32];
+    if (proof)
+        snprintf(what, sizeof what, "done; the compiled C equals the engine on %lld test samples",
+                 (long long)json_integer_value(json_object_get(proof, "samples")));
+    else if (int8)
+        snprintf(what, sizeof what, "done; test: float %s, int8 %s", dc_report_measure(a, floats),
+                 dc_report_measure(b, int8));
+    else if (floats)
+        snprintf(what, sizeof what, "done; test: %s", dc_report_measure(a, floats));
+    dc__log_stage(run, stage, what);
+}
+
+enum dc_status dc__write_csv(struct dc_run *run, struct dc_error *error)
+{
+    const char *csv = dc__path(run, "metrics.csv", error);
+    const char *jsonl = csv ? dc__path(run, "metrics.jsonl", error) : NULL;
+    return jsonl ? dc_metrics_write_csv(csv, jsonl, error) : DC_ERR_MEMORY;
+}
+
+// Writes down how a stage ended. Before there is a directory of this run, there is nothing to
+// write.
+static enum dc_status end_stage(struct dc_run *run, const struct dc_stage *stage,
+                                enum dc_status status, struct dc_error *error)
+{
+    struct dc_error ignored;
+    if (!run->log_file)
+        return status;
+    const enum dc_status written = dc__write_csv(run, status == DC_OK ? error : &ignored);
+    if (status == DC_OK)
+        status = written;
+    if (status == DC_OK)
+        return set_status(run, "done", NULL, NULL, error);
+    const char *how = status == DC_ERR_STOPPED ? "stopped" : "failed";
+    struct dc_text_buffer text = {0};
+    dc_text_append(&text, "%s: %s: %s", stage->name, how, error->message);
+    if (!text.failed)
+        dc__log_line(run, text.text);
+    dc_text_free(&text);
+    if (set_status(run, how, stage, error->message, &ignored) != DC_OK)
+        dc__log_line(run, ignored.message);
+    return status;
+}
+
+static enum dc_status carry_out(struct dc_run *run, struct dc_stage *stage, struct dc_error *error)
 {
     char hash[32];
     DC_TRY(dc__begin(run, error));
     DC_TRY(stage_hash_text(hash, run, stage, error));
-    json_t *result = json_pack("{s:s}", "config_hash", hash);
+    json_t *settings = NULL;
+    DC_TRY(dc_stage_settings(&settings, run->experiment, stage, error));
+    json_t *result = json_pack("{s:s, s:s*, s:o}", "config_hash", hash, "command", run->command,
+                               "settings", settings);
     if (!result)
         return dc_fail(error, DC_ERR_MEMORY, "out of memory");
-    enum dc_status status = set_status(run, "running\n", error);
+    dc__log_stage(run, stage, "starts");
+    enum dc_status status = set_status(run, "running", stage, NULL, error);
     if (status == DC_OK)
         status = stage->exports  ? dc__export_stage(run, stage, result, error)
                  : stage->trains ? dc__train_stage(run, stage, result, error)
@@ -308,15 +378,17 @@ enum dc_status dc_run_stage(struct dc_run *run, struct dc_stage *stage, struct d
         json_object_set(stage_results(run), stage->name, result);
         status = write_results(run, error);
     }
+    if (status == DC_OK)
+        say_done(run, stage, result);
     json_decref(result);
-    fflush(run->log_file);
-    struct dc_error ignored;
-    const enum dc_status marked = set_status(run,
-                                             status == DC_OK            ? "done\n"
-                                             : status == DC_ERR_STOPPED ? "stopped\n"
-                                                                        : "failed\n",
-                                             status == DC_OK ? error : &ignored);
-    return status == DC_OK ? marked : status;
+    return status;
+}
+
+enum dc_status dc_run_stage(struct dc_run *run, struct dc_stage *stage, struct dc_error *error)
+{
+    struct dc_error unheard = {0};
+    error = error ? error : &unheard;
+    return end_stage(run, stage, carry_out(run, stage, error), error);
 }
 
 enum dc_status dc_run_all(struct dc_run *run, struct dc_error *error)
@@ -326,12 +398,14 @@ enum dc_status dc_run_all(struct dc_run *run, struct dc_error *error)
         DC_TRY(dc__claim(run, error));
     for (int i = 0; i < run->experiment->stage_count && status == DC_OK; i++) {
         struct dc_stage *stage = &run->experiment->stages[i];
-        const bool done = dc_run_stage_done(run, stage);
-        if (run->hooks.stage)
-            run->hooks.stage(run->hooks.user, stage, done ? "done before" : "starts");
-        if (!done)
+        if (dc_run_stage_done(run, stage))
+            dc__log_stage(run, stage, "done before");
+        else
             status = dc_run_stage(run, stage, error);
     }
+    if (status != DC_OK || run->begun)
+        return status;
     // killed between the last result and its mark, a run has nothing left to do but this
-    return status == DC_OK && !run->begun ? set_status(run, "done\n", error) : status;
+    DC_TRY(dc__write_csv(run, error));
+    return set_status(run, "done", NULL, NULL, error);
 }

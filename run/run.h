@@ -3,12 +3,14 @@
 //   experiment.yaml   the file as it was given
 //   resolved.yaml     every number that shaped the result
 //   env.json          version, commit, compiler, CPU, instruction set, threads, data hashes
-//   log.txt           what was said
+//   log.txt           what was said by all starts, with times, and why one failed
 //   metrics.jsonl     one object an epoch
+//   metrics.csv       the same as a table
 //   checkpoints/STAGE/{last,best,final}.h5
-//   results.json      one object a stage, written when the stage is done
+//   results.json      one object a stage, written when the stage is done: what it reached, its
+//                     settings and the command line that carried it out
 //   bundle/STAGE/     exports
-//   STATUS            running, done, failed, stopped
+//   STATUS            running, done, failed or stopped; behind it "stage: NAME", "reason: MESSAGE"
 //
 // A stage that is done under the same settings is skipped; one that was interrupted goes on from
 // its last checkpoint. A directory made by other settings is refused.
@@ -37,6 +39,7 @@ struct dc_run_options {
     const char *const *overrides;
     int override_count;
     const char *directory;  // NULL: runs/NAME
+    const char *command;    // the command line, for the records; or NULL
     struct dc_ctx_config context;
     struct dc_run_hooks hooks;
 };
@@ -46,9 +49,13 @@ struct dc_run {
     struct dc_arena *arena;
     struct dc_ctx *ctx;
     char *directory;
+    const char *command;  // the command line, or NULL
     struct dc_run_hooks hooks;
-    FILE *log_file;  // open: this process alone works in the directory
-    bool begun;      // the data was read and the records written
+    FILE *log_file;                   // open: this process alone works in the directory
+    struct dc_text_buffer unwritten;  // what was said before
+    bool log_failed;                  // and told
+    double next_csv;                  // when metrics.csv is written again
+    bool begun;                       // the data was read and the records written
     struct dc_log_sink outer_log;
     struct dc_source *train_source, *test_source;  // opened when first needed
     int64_t *train_ids, *validation_ids;

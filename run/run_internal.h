@@ -91,6 +91,9 @@ DC_MUST_USE enum dc_status dc__test_peer(struct dc_run *run, const struct dc_sta
                                          const struct dc_model *model, struct dc_params *params,
                                          json_t *list, struct dc_error *error);
 
+// metrics.csv as metrics.jsonl is now.
+DC_MUST_USE enum dc_status dc__write_csv(struct dc_run *run, struct dc_error *error);
+
 DC_MUST_USE enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error);
 // Refuses to go on with other training data than the directory's; warns of another instruction set.
 DC_MUST_USE enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error);

@@ -9,6 +9,7 @@
 #include "export/bundle.h"
 #include "export/verify.h"
 #include "qat/profile.h"
+#include "run/log.h"
 #include "run/teacher.h"
 #include "train/checkpoint.h"
 
@@ -205,8 +206,8 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
         .config = &config,
         .hooks = {.evaluate = run->validation_count > 0 ? validate : NULL,
                   .evaluate_user = &t->validation,
-                  .progress = run->hooks.progress,
-                  .progress_user = run->hooks.user,
+                  .progress = dc__log_progress,
+                  .progress_user = run,
                   .before_update = t->oscillation ? before_update : NULL,
                   .after_update = t->oscillation ? after_update : NULL,
                   .update_user = t->oscillation},

@@ -16,10 +16,10 @@
 static const struct dc_field fields[] = {
     KEY("name", TEXT, name, NULL, .help = "name of the target"),
     KEY("profile", TEXT, profile, NULL, .help = "arithmetic profile"),
-    KEY("weight_bits", INTEGERS, weight_bits, "[8]", .minimum = 2, .maximum = 8,
+    KEY("weight_bits", INTEGERS, weight_bits, "[8]", .minimum = 2, .maximum = 8, .filled = true,
         .help = "bits that weights may have"),
     KEY("activation_bits", INTEGERS, activation_bits, "[8]", .minimum = 2, .maximum = 8,
-        .help = "bits that activations may have"),
+        .filled = true, .help = "bits that activations may have"),
     KEY("per_tensor", BOOL, per_tensor, "false", .help = "one weight scale a layer"),
     KEY("symmetric", BOOL, symmetric, "false", .help = "zero point 0 everywhere"),
     KEY("power_of_two", BOOL, power_of_two, "false", .help = "scales are powers of two"),
@@ -33,9 +33,9 @@ static const struct dc_field fields[] = {
     KEY("packed_weights", BOOL, packed_weights, "true",
         .help = "its tools read weights of 4 bits in TFLite and ONNX; else they are int8 there"),
     KEY("formats", TEXTS, formats, "[]", .help = "what can be written for it; []: everything"),
-    KEY("flash", INT, flash, "0", .maximum = 1e15,
-        .help = "bytes for weights, biases and multipliers; 0: any"),
-    KEY("ram", INT, ram, "0", .maximum = 1e15, .help = "bytes for activations; 0: any"),
+    KEY("flash", BYTES, flash, "0", .maximum = 1e15,
+        .help = "bytes for weights, biases and multipliers, as 256KiB; 0: any"),
+    KEY("ram", BYTES, ram, "0", .maximum = 1e15, .help = "bytes for activations, as 64KiB; 0: any"),
     KEY("macs", INT, macs, "0", .maximum = 1e15, .help = "multiplications; 0: any"),
 };
 const struct dc_schema dc__target_schema = DC_SCHEMA("target", fields);
@@ -74,7 +74,8 @@ static enum dc_status unknown_profile(const struct dc_yaml *root, const char *pr
 enum dc_status dc_target_read(struct dc_experiment *experiment, struct dc_error *error)
 {
     struct dc_target_limits *target = &experiment->limits;
-    const struct dc_decoder decoder = {experiment->arena, NULL};
+    const struct dc_decoder decoder = {experiment->arena, NULL, NULL};
+    char hint[DC_HINT];
     const struct dc_yaml *root = NULL;
     *target = (struct dc_target_limits){.name = "", .profile = ""};
     experiment->profile = "";
@@ -98,7 +99,9 @@ enum dc_status dc_target_read(struct dc_experiment *experiment, struct dc_error 
     for (int i = 0; i < target->functions.count; i++)
         if (!is_function(target->functions.items[i]))
             return dc_fail_yaml(error, dc_yaml_get(root, "functions"),
-                                "there is no function '%s' of codes", target->functions.items[i]);
+                                "there is no function '%s' of codes%s", target->functions.items[i],
+                                dc_did_you_mean(hint, target->functions.items[i],
+                                                all_functions().items, all_functions().count));
     experiment->profile = target->profile;
     return DC_OK;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "core/schema.h"
 
 static json_t *epoch_object(const struct dc_train_job *job, const struct dc_counters *counters,
                             int epoch, double learning_rate)
@@ -97,4 +98,90 @@ enum dc_status dc_metrics_resume(const char *path, const char *stage, int64_t ep
         }
     }
     return kept == size ? DC_OK : dc_file_write(path, text, kept, error);
+}
+
+// The keys of an object, those within one behind its name, added to a row and to the columns.
+static void flatten(json_t *row, json_t *columns, const char *prefix, const json_t *object)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)object, key, value)
+    {
+        char name[256];
+        snprintf(name, sizeof name, "%s%s%s", prefix, prefix[0] ? "." : "", key);
+        if (json_is_object(value)) {
+            flatten(row, columns, name, value);
+        } else {
+            json_object_set(row, name, value);
+            json_object_set_new(columns, name, json_true());
+        }
+    }
+}
+
+// RFC 4180: quoted where it holds what ends a field.
+static void append_field(struct dc_text_buffer *out, const char *text)
+{
+    if (!strpbrk(text, ",\"\r\n")) {
+        dc_text_append(out, "%s", text);
+        return;
+    }
+    dc_text_append(out, "\"");
+    for (; *text; text++)
+        dc_text_append(out, *text == '"' ? "\"\"" : "%c", *text);
+    dc_text_append(out, "\"");
+}
+
+static void append_row(struct dc_text_buffer *out, const json_t *row, const json_t *columns)
+{
+    const char *name;
+    const json_t *ignored;
+    bool first = true;
+    json_object_foreach((json_t *)columns, name, ignored)
+    {
+        const json_t *value = json_object_get(row, name);
+        char *number = json_is_number(value)
+                           ? json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9))
+                           : NULL;
+        dc_text_append(out, first ? "" : ",");
+        append_field(out, row ? number                  ? number
+                                : json_is_string(value) ? json_string_value(value)
+                                                        : ""
+                              : name);
+        first = false;
+        free(number);
+    }
+    dc_text_append(out, "\n");
+}
+
+enum dc_status dc_metrics_write_csv(const char *csv, const char *jsonl, struct dc_error *error)
+{
+    struct dc_arena *arena = NULL;
+    struct dc_text_buffer out = {0};
+    char *text = NULL;
+    size_t size = 0, length;
+    if (!dc_file_exists(jsonl))
+        return DC_OK;
+    DC_TRY(dc_arena_create(&arena, error));
+    enum dc_status status = dc_file_read(&text, &size, jsonl, arena, error);
+    json_t *rows = json_array(), *columns = json_object();
+    for (size_t at = 0; status == DC_OK && at < size; at += length + 1) {
+        length = strcspn(text + at, "\n");
+        json_t *row = json_object(), *line = json_loadb(text + at, length, 0, NULL);
+        flatten(row, columns, "", line);
+        if (line)  // else a kill cut it off: its epoch comes again
+            json_array_append(rows, row);
+        json_decref(row);
+        json_decref(line);
+    }
+    append_row(&out, NULL, columns);
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        append_row(&out, json_array_get(rows, i), columns);
+    json_decref(rows);
+    json_decref(columns);
+    dc_arena_free(arena);
+    if (status == DC_OK)
+        status = out.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory")
+                            : dc_file_write(csv, out.text, out.length, error);
+    dc_text_free(&out);
+    return status;
 }

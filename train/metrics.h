@@ -21,4 +21,10 @@ DC_MUST_USE enum dc_status dc_metrics_resume(const char *path, const char *stage
                                              int64_t *lines, struct dc_arena *arena,
                                              struct dc_error *error);
 
+// metrics.csv from metrics.jsonl: a row a line, a column for each key in the order they come up,
+// "terms.kd" for a key within one; a field that a line lacks is empty. It is written whole, so no
+// row is ever torn. No metrics.jsonl: nothing is written.
+DC_MUST_USE enum dc_status dc_metrics_write_csv(const char *csv, const char *jsonl,
+                                                struct dc_error *error);
+
 #endif

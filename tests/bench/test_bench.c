@@ -198,7 +198,7 @@ static void bad_arguments_are_refused(void **state)
         {"step --frozen", "--mode qat or kd_qat"},
         {"step --seconds 0", "--seconds needs"},
         {"step --seconds nan", "--seconds needs"},
-        {"step --windows 1001", "at most 1000"},
+        {"step --windows 1001", "is 1000 at most"},
         {"step --batch 0", "--batch needs"},
         {"step --json=1", "takes no value"},
         {"step resnet8", "usage: decant bench step"},

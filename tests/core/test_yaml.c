@@ -157,12 +157,12 @@ static void nearest_name_is_suggested(void **state)
 {
     (void)state;
     static const char *const names[] = {"temperature", "weight", "epochs", "start_epoch"};
-    assert_string_equal(dc_suggest("temprature", names, 4), "temperature");
-    assert_string_equal(dc_suggest("wieght", names, 4), "weight");
-    assert_string_equal(dc_suggest("epoch", names, 4), "epochs");
-    assert_null(dc_suggest("banana", names, 4));
-    assert_null(dc_suggest("x", names, 4));
-    assert_null(dc_suggest("", names, 0));
+    assert_string_equal(dc_suggest("temprature", names, 4, NULL), "temperature");
+    assert_string_equal(dc_suggest("wieght", names, 4, NULL), "weight");
+    assert_string_equal(dc_suggest("epoch", names, 4, NULL), "epochs");
+    assert_null(dc_suggest("banana", names, 4, NULL));
+    assert_null(dc_suggest("x", names, 4, NULL));
+    assert_null(dc_suggest("", names, 0, NULL));
 }
 
 static int set_up(void **state)

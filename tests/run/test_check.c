@@ -156,7 +156,7 @@ static const struct check_case cases[] = {
     {"an unknown layer of the student",
      {"stages.student.distill.losses=[hint: {student: stem_rely, teacher: stem_relu}]"},
      2,
-     {"stages.student.distill.losses:1:2: error:", "the student has no layer 'stem_rely'",
+     {"stages.student.distill.losses:1:18: error:", "the student has no layer 'stem_rely'",
       "did you mean 'stem_relu'"}},
     {"an unknown layer of the teacher",
      {"stages.student.distill.losses=[hint: {student: stem_relu, teacher: block9}]"},

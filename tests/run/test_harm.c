@@ -130,7 +130,7 @@ static const struct aim aims[] = {
      EXPORT("x"),
      2,
      {"'s'"}},
-    {"no name", ":", EXPORT(""), 2, {"--out needs FILE"}},
+    {"no name", ":", EXPORT(""), 2, {"--out needs PATH"}},
     // runs
     {"a home",
      "mkdir -p x/docs x/x.tmp-dir; echo a > x/docs/letter.tmp-1.txt; echo b > "
@@ -155,7 +155,7 @@ static const struct aim aims[] = {
      RUN("x"),
      2,
      {"x holds stage 'master'", "another"}},
-    {"an empty name", ":", SET("name="), 2, {"name", "is empty"}},
+    {"an empty name", ":", SET("name="), 2, {"name", "has no name"}},
     {"a name above", ":", SET("name=.."), 2, {"leaves its folder"}},
     {"a name here", ":", SET("name=."), 2, {"leaves its folder"}},
     {"a name elsewhere", ":", SET("name=../../x"), 2, {"leaves its folder"}},
@@ -174,7 +174,7 @@ static const struct aim aims[] = {
      "sed \"s/^  int8:/  '':/\" export.yaml > x.yaml",
      {"check", "x.yaml"},
      2,
-     {"x.yaml:", "the stage ''", "is empty"}},
+     {"x.yaml:", "the stage has no name"}},
     // caches
     {"a folder for a cache",
      "mkdir x; echo a > x/experiment.yaml",

@@ -83,6 +83,7 @@ static double loss_of(const char *stage)
     char key[64];
     snprintf(key, sizeof key, "\"%s\":", stage);
     const char *at = strstr(outcome.out, key);
+    at = at ? strstr(at, "\"float\":") : NULL;  // behind the settings, which name a loss too
     at = at ? strstr(at, "\"loss\":") : NULL;
     if (!at)
         fail_msg("no loss of '%s' in: %.600s", stage, outcome.out);

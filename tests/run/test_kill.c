@@ -58,6 +58,18 @@ static void assert_status(const char *directory, const char *expected)
     free(text);
 }
 
+// In training: the stage, and where it stopped.
+static void assert_stopped(const char *directory)
+{
+    char path[512], stage[64];
+    snprintf(path, sizeof path, "%s/STATUS", test_path(directory));
+    char *text = tiny_read(path, NULL);
+    assert_non_null(text);
+    assert_int_equal(sscanf(text, "stopped\nstage: %63s\nreason: ", stage), 1);
+    assert_true(strstr(text, " stopped at step ") || strstr(text, "stopped; what was done"));
+    free(text);
+}
+
 static void killed_at_random_moments(void **state)
 {
     (void)state;
@@ -93,7 +105,7 @@ static void stopped_by_sigterm(void **state)
         if (outcome.exit_code == 85) {
             stops++;
             assert_non_null(strstr(outcome.err, "start again"));
-            assert_status("stopped", "stopped\n");
+            assert_stopped("stopped");
             assert_no_temporaries("stopped");
         } else if (outcome.exit_code == 0) {
             break;

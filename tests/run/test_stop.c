@@ -136,6 +136,10 @@ static void adaround_stops(void **state)
             stopped = was_stopped();
         }
         assert_true(stopped);
+        char *text = tiny_read(test_path("whole/STATUS"), NULL);
+        assert_string_equal(text, "stopped\nstage: rounded\nreason: stopped; what was done before "
+                                  "stays, start again\n");
+        free(text);
     }
 }
 
