@@ -30,7 +30,7 @@ static const struct option options[] = {
      AT(TEXT, run)},
     {'g', "--stage", "NAME", "a stage of the run (default: the last one with a network)",
      AT(TEXT, stage)},
-    {'d', "--data", "KIND:PATH", "other data than the run's, for example idx:folder or png:folder",
+    {'d', "--data", "KIND:PATH", "other data than the run's, for example idx:folder or photos:folder",
      AT(TEXT, data)},
     {'p', "--split", "train|test", "which part of the data (default: test)", AT(SPLIT, split)},
     {'l', "--limit", "N", "only the first N samples", AT(COUNT, limit)},

@@ -19,6 +19,8 @@ static void print_summary(const struct dc_source_summary *s, const struct dc_sou
            split, source->ops->kind, source->count, source->dtype == DC_U8 ? "uint8" : "float32",
            dc_shape_text(shape, &source->sample), source->classes, s->minimum, s->maximum,
            source->hash);
+    if (source->note)
+        printf("  %s\n", source->note);
     for (int c = 0; c < s->statistics.channels; c++)
         printf("  channel %d: mean %.6f, deviation %.6f\n", c, (double)s->statistics.mean[c],
                (double)s->statistics.deviation[c]);
@@ -96,8 +98,8 @@ const struct dc_verb dc_verb_data = {
     .arguments = "[KIND:]PATH [--out FILE.h5]",
     .summary =
         "inspect a data set, or convert it to HDF5\n\n"
-        "Kinds: idx, cifar10, cifar100, png (one folder a class), hdf5; without a kind it is\n"
-        "told from the files. JPEG is not read. With --json: one object a split and line.",
+        "Kinds: idx, cifar10, cifar100, hdf5, photos (JPEG, PNG and BMP, one folder a class);\n"
+        "without a kind it is told from the files. With --json: one object a split and line.",
     .options = "ojq",
     .positionals_min = 1,
     .positionals_max = 1,

@@ -73,8 +73,11 @@ static void print_scores(const struct dc_prediction *p, const struct dc_source *
         char number[16];
         snprintf(number, sizeof number, "%d", label);
         const char *name = source->class_names ? source->class_names[label] : number;
-        printf("%-16.16s %6.2f %% ", name,
-               all ? 100.0 * (double)s->confusion[label * s->classes + label] / (double)all : 0.0);
+        if (all)
+            printf("%-16.16s %6.2f %% ", name,
+                   100.0 * (double)s->confusion[label * s->classes + label] / (double)all);
+        else
+            printf("%-16.16s        - ", name);  // no sample is of this class
         for (int c = 0; c < s->classes && s->classes <= 20; c++)
             printf(" %5lld", (long long)s->confusion[label * s->classes + c]);
         printf("\n");

@@ -6,6 +6,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "data/open.h"
 #include "run/report.h"
 #include "run/run_internal.h"
 
@@ -63,18 +64,20 @@ enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error)
 
 enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error)
 {
-    char cpu[128], hash[32], stamp[32];
+    char cpu[128], hash[32], stamp[32], libraries[64];
+    dc_photo_libraries(libraries);
     cpu_name(cpu);
     snprintf(hash, sizeof hash, "%016" PRIx64, run->train_source->hash);
     const time_t seconds = time(NULL);
     struct tm utc;
     strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &utc));
     json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:I}", "version", DECANT_VERSION,
-        "commit", DECANT_COMMIT, "compiler", __VERSION__, "cpu", cpu, "instruction_set",
-        dc_isa_name(run->ctx->isa), "blas", "off (own kernels)", "threads", run->ctx->threads,
-        "chunks", run->ctx->chunks, "started", stamp, "train_data_hash", hash, "train_samples",
-        (json_int_t)run->train_count, "validation_samples", (json_int_t)run->validation_count);
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:I, s:I}", "version",
+        DECANT_VERSION, "commit", DECANT_COMMIT, "compiler", __VERSION__, "cpu", cpu,
+        "instruction_set", dc_isa_name(run->ctx->isa), "blas", "off (own kernels)", "threads",
+        run->ctx->threads, "chunks", run->ctx->chunks, "photo_libraries", libraries, "started",
+        stamp, "train_data_hash", hash, "train_samples", (json_int_t)run->train_count,
+        "validation_samples", (json_int_t)run->validation_count);
     json_t *mean = json_array(), *deviation = json_array();
     for (int c = 0; c < run->normalization.channels; c++) {
         json_array_append_new(mean, json_real((double)run->normalization.mean[c]));

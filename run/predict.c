@@ -42,6 +42,14 @@ static enum dc_status open_data(struct dc_source **source, struct dc_run *run,
     struct dc_source_spec spec = dc_source_spec_of(options->data, options->split);
     spec.class_count = run->train_source->classes;
     spec.class_names = run->train_source->class_names;
+    // Photographs become what the run's samples are.
+    const struct dc_shape *sample = &run->train_source->sample;
+    spec.foreign = true;
+    spec.resize = run->experiment->data.resize;
+    if (sample->rank == 3 && spec.resize.height == 0)
+        spec.resize = (struct dc_resize){.height = (int)sample->dims[0],
+                                         .width = (int)sample->dims[1]};
+    spec.channels = sample->rank == 3 && sample->dims[2] <= 3 ? (int)sample->dims[2] : 0;
     spec.memory = run->experiment->bounds.memory;
     spec.stop = run->ctx->stop;
     return dc_source_open(source, &spec, error);

@@ -1,0 +1,231 @@
+// Photographs from folder to network: the binary itself, on files that the test makes.
+
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/core/helper_folder.h"
+#include "tests/run/helper_experiment.h"
+#include "tests/run/helper_photos.h"
+#include "tests/run/helper_process.h"
+
+static struct outcome outcome;
+static char root[512];
+
+static void decant(const char *const *arguments)
+{
+    const struct child how = {.folder = root};
+    run_decant(&outcome, &how, arguments);
+}
+
+#define GOOD(...)                                                                                  \
+    do {                                                                                           \
+        decant((const char *const[]){__VA_ARGS__, NULL});                                          \
+        if (outcome.exit_code != 0)                                                                \
+            fail_msg("exit %d: %s", outcome.exit_code, outcome.err);                               \
+    } while (0)
+
+#define BAD(code, words, ...)                                                                      \
+    do {                                                                                           \
+        decant((const char *const[]){__VA_ARGS__, NULL});                                          \
+        assert_outcome(&outcome, words, code, (const char *const[OUTCOME_WORDS]){words});          \
+    } while (0)
+
+static json_t *load(const char *path)
+{
+    json_t *json = json_load_file(test_path(path), 0, NULL);
+    assert_non_null(json);
+    return json;
+}
+
+static int64_t number(const char *path, const char *key)
+{
+    json_t *json = load(path);
+    const int64_t value = json_integer_value(json_object_get(json, key));
+    json_decref(json);
+    return value;
+}
+
+static const char fitting[] = "  resize: {size: 12, fit: crop}\n  channels: 1\n";
+
+// 120 photographs, a fifth of which are the test set; what was done stands in the record.
+static void class_folders_alone_are_enough(void **state)
+{
+    (void)state;
+    photo_classes("own", 30, 1);
+    photo_experiment("own", fitting);
+    GOOD("check", "photos.yaml");
+    GOOD("run", "photos.yaml", "--run", "run");
+    assert_non_null(strstr(outcome.err, "24 of 120 photographs are the test set"));
+    char *resolved = tiny_read(test_path("run/resolved.yaml"), NULL);
+    static const char *const words[] = {"height: 12\n", "width: 12\n", "method: bilinear\n",
+                                        "fit: crop\n",  "test: 0.2",   "max(0, 2 M - |(2 j + 1) T"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strstr(resolved, words[i]))
+            fail_msg("no '%s' in %s", words[i], resolved);
+    free(resolved);
+    json_t *environment = load("run/env.json");
+    const char *libraries = json_string_value(json_object_get(environment, "photo_libraries"));
+    assert_non_null(strstr(libraries, "jpeg"));
+    assert_int_equal(json_integer_value(json_object_get(environment, "train_samples")), 96);
+    json_decref(environment);
+    json_t *results = load("run/results.json");
+    json_t *scores = json_object_get(json_object_get(json_object_get(results, "stages"), "student"),
+                                     "float");
+    assert_int_equal(json_integer_value(json_object_get(scores, "samples")), 24);
+    assert_true(json_real_value(json_object_get(scores, "accuracy")) > 0.5);
+    json_decref(results);
+    GOOD("run", "photos.yaml", "--run", "run");  // the same again: nothing to do
+}
+
+static void some_samples_are_enough(void **state)
+{
+    (void)state;
+    GOOD("train", "photos.yaml", "student", "--run", "some", "--set", "data.samples=41", "--set",
+         "data.validation=16", "--set", "stages.student.train.epochs=1");
+    assert_int_equal(number("some/env.json", "train_samples"), 41);
+    assert_int_equal(number("some/env.json", "validation_samples"), 16);
+    BAD(2, "samples: 81 were asked for, there are 80 to train on", "train", "photos.yaml",
+        "student", "--run", "many", "--set", "data.samples=81", "--set", "data.validation=16");
+}
+
+static void a_folder_of_its_own_validates(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(test_path("parted"), 0777), 0);
+    photo_classes("parted/train", 10, 500);
+    photo_classes("parted/valid", 3, 600);
+    photo_classes("parted/test", 2, 700);
+    photo_experiment("parted", fitting);
+    GOOD("train", "photos.yaml", "student", "--run", "own-valid", "--set",
+         "stages.student.train.patience=3");
+    assert_int_equal(number("own-valid/env.json", "train_samples"), 40);
+    assert_int_equal(number("own-valid/env.json", "validation_samples"), 12);
+    char *metrics = tiny_read(test_path("own-valid/metrics.jsonl"), NULL);
+    assert_non_null(strstr(metrics, "validation"));
+    free(metrics);
+    BAD(2, "parted has a folder for validation of its own: leave out validation", "check",
+        "photos.yaml", "--set", "data.validation=5");
+}
+
+// Other photographs: a test part alone, a folder of classes alone, some classes alone.
+static void eval_reads_other_folders(void **state)
+{
+    (void)state;
+    photo_experiment("own", fitting);
+    photo_classes("other", 4, 900);
+    GOOD("eval", "run", "--data", "photos:other");
+    assert_non_null(strstr(outcome.out, "16 samples"));
+    GOOD("eval", "run/bundle/int8", "--data", "photos:other");
+    assert_int_equal(mkdir(test_path("alone"), 0777), 0);
+    assert_int_equal(rename(test_path("other"), test_path("alone/test")), 0);
+    GOOD("eval", "run", "--data", "photos:alone");
+    assert_non_null(strstr(outcome.out, "16 samples"));
+    for (int i = 0; i < 4; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "alone/test/b/%03d.bmp", i);
+        assert_int_equal(remove(test_path(name)), 0);
+    }
+    assert_int_equal(rmdir(test_path("alone/test/b")), 0);
+    GOOD("eval", "run", "--data", "photos:alone");
+    assert_non_null(strstr(outcome.out, "12 samples"));
+    assert_non_null(strstr(outcome.out, "b                       - "));
+    assert_null(strstr(outcome.out, " nan"));
+}
+
+static void mistakes_are_told_with_their_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *lines, *words[OUTCOME_WORDS];
+    } cases[] = {
+        {"  resize: {size: 3, height: 4}\n", {"photos.yaml:6:", "a size, or a height and a width"}},
+        {"  resize: {height: 4}\n", {"photos.yaml:6:", "needs a size, or a height and a width"}},
+        {"  resize: {size: 4, method: bicubic}\n", {"photos.yaml:6:", "bilinear, area, nearest"}},
+        {"  resize: {size: 4, fit: cover}\n", {"photos.yaml:6:", "stretch, crop, pad"}},
+        {"  resize: {sise: 4}\n", {"photos.yaml:6:", "did you mean 'size'"}},
+        {"  resize: [4, 5, 6]\n", {"photos.yaml:6:", "resize is [height, width], not 3 numbers"}},
+        {"  resize: 0\n", {"photos.yaml:6:", "resize"}},
+        {"  test: 1\n", {"photos.yaml:6:", "test"}},
+        {"  channels: 2\n", {"photos.yaml:6:", "channels must be 1 or 3, not 2"}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        photo_experiment("own", cases[i].lines);
+        decant((const char *const[]){"check", "photos.yaml", NULL});
+        assert_outcome(&outcome, cases[i].lines, 2, cases[i].words);
+    }
+    photo_experiment("own", "");
+    static const char *const kinds[][2] = {{"data.resize=4", "'resize' is for photographs"},
+                                           {"data.channels=1", "'channels' is for photographs"},
+                                           {"data.test=0.3", "'test' is for photographs"}};
+    for (int i = 0; i < 3; i++)
+        BAD(2, kinds[i][1], "check", "tiny.yaml", "--set", kinds[i][0]);
+    BAD(2, "did you mean 'photos'", "check", "photos.yaml", "--set", "data.source=photo");
+    BAD(1, "give resize: [height, width]", "run", "photos.yaml", "--run", "unequal");
+}
+
+// The forms of resize, and the older name of the kind.
+static void resize_has_short_forms(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {"  resize: 12\n", "  resize: [12, 12]\n",
+                                        "  resize: {height: 12, width: 12}\n",
+                                        "  resize: {size: 12, method: bilinear, fit: stretch}\n"};
+    char *first = NULL;
+    for (int i = 0; i < 4; i++) {
+        char lines[256], run[16];
+        snprintf(lines, sizeof lines, "%s  channels: 1\n", forms[i]);
+        snprintf(run, sizeof run, "form%d", i);
+        photo_experiment("own", lines);
+        GOOD("train", "photos.yaml", "student", "--run", run, "--set",
+             "stages.student.train.epochs=0", "--set",
+             i ? "data.source=photos" : "data.source=png");
+        char path[64];
+        snprintf(path, sizeof path, "%s/env.json", run);
+        json_t *environment = load(path);
+        const char *hash = json_string_value(json_object_get(environment, "train_data_hash"));
+        if (first)
+            assert_string_equal(hash, first);
+        else
+            first = strdup(hash);
+        json_decref(environment);
+    }
+    free(first);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(root, sizeof root, "%s", test_folder());
+    tiny_files();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    test_folder_remove();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(class_folders_alone_are_enough),
+        cmocka_unit_test(some_samples_are_enough),
+        cmocka_unit_test(a_folder_of_its_own_validates),
+        cmocka_unit_test(eval_reads_other_folders),
+        cmocka_unit_test(mistakes_are_told_with_their_place),
+        cmocka_unit_test(resize_has_short_forms),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
