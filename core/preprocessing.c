@@ -3,6 +3,7 @@
 #include "core/preprocessing.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -70,6 +71,25 @@ const char *dc_resize_fit_rule(int fit)
                        "has its shape; what is left is 0",
     };
     return rules[fit];
+}
+
+const char *dc_preprocessing_fault(const struct dc_preprocessing *p, int height, int width,
+                                   int channels, int outputs)
+{
+    const struct dc_normalization *n = &p->normalization;
+    const struct dc_resize *r = &p->resize;
+    if (!p->bytes)
+        return NULL;
+    if (n->channels != 1 && (n->channels != channels || channels > DC_NORMALIZATION_CHANNELS))
+        return "a normalization of other channels than the input's";
+    for (int c = 0; c < n->channels; c++)
+        if (!isfinite(n->mean[c]) || !isfinite(n->deviation[c]) || !(n->deviation[c] > 0.0f))
+            return "a mean or a deviation that is no number, or a deviation not above 0";
+    if (r->height != 0 && (r->height != height || r->width != width || channels > 3))
+        return "a resize to another size than the input's";
+    if (r->method < 0 || r->method >= DC_RESIZE_METHODS || r->fit < 0 || r->fit >= DC_RESIZE_FITS)
+        return "an unknown method or fit of resizing";
+    return p->classes != 0 && p->classes != outputs ? "other class names than outputs" : NULL;
 }
 
 void dc_normalization_factors(float *scale, float *shift, float mean, float std, double unit)

@@ -24,6 +24,7 @@
 #define DC_CORE_PREPROCESSING_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum dc_resize_method { DC_RESIZE_BILINEAR, DC_RESIZE_AREA, DC_RESIZE_NEAREST, DC_RESIZE_METHODS };
 enum dc_resize_fit { DC_FIT_STRETCH, DC_FIT_CROP, DC_FIT_PAD, DC_RESIZE_FITS };
@@ -50,9 +51,34 @@ struct dc_part {
 void dc_resize_parts(struct dc_part *from, struct dc_part *to, const struct dc_resize *resize,
                      int height, int width);
 
+#define DC_RESIZE_ARITHMETIC                                                                       \
+    "S = sum of n, k = floor((2^23 n + S) / (2 S)), value = min(255, (2^21 + sum of k p) >> 22); " \
+    "rows first, then columns, 8 bits between"
+
 // One sentence of a method's and a fit's rule, for records that people read.
 const char *dc_resize_method_rule(int method);
 const char *dc_resize_fit_rule(int fit);
+
+enum { DC_NORMALIZATION_CHANNELS = 64 };
+
+struct dc_normalization {
+    int channels;  // 1: the same for all values; else the sample's last dimension
+    float mean[DC_NORMALIZATION_CHANNELS];
+    float deviation[DC_NORMALIZATION_CHANNELS];  // above 0
+};
+
+// All that comes between the bytes of a sample and a network's input.
+struct dc_preprocessing {
+    bool bytes;  // the network reads bytes, normalized one by one; else the rest says nothing
+    struct dc_normalization normalization;  // of x / 255
+    struct dc_resize resize;                // of photographs of other sizes; height 0: none
+    int classes;                            // 0: the outputs have no names
+    const char *const *class_names;         // [classes]
+};
+
+// NULL, or what cannot be in it for a network of this input and so many outputs.
+const char *dc_preprocessing_fault(const struct dc_preprocessing *p, int height, int width,
+                                   int channels, int outputs);
 
 // y = x * scale + shift is (x / unit - mean) / std, computed in float32, multiply then add; both
 // are rounded once from double. unit: 255 of uint8 values, 1 of floats.

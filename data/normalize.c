@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "core/arena.h"
-#include "core/preprocessing.h"
 
 static int channels_of(const struct dc_source *source)
 {
