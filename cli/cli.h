@@ -8,7 +8,7 @@
 
 #include "run/run.h"
 
-enum { DC_OVERRIDES_MAX = 64, DC_POSITIONALS_MAX = 4 };
+enum { DC_OVERRIDES_MAX = 64, DC_POSITIONALS_MAX = 4096 };
 
 // Every option of every verb; a verb says which it takes.
 struct dc_cli {

@@ -2,10 +2,14 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
+#include "core/file.h"
 #include "core/folder.h"
 #include "run/predict.h"
+#include "run/predict_photos.h"
 #include "run/quantization.h"
 #include "run/report.h"
 
@@ -148,13 +152,93 @@ static enum dc_status print_prediction_json(const char *path, const struct dc_pr
     return status;
 }
 
+static bool ends_with(const char *text, const char *ending)
+{
+    const size_t length = strlen(text), n = strlen(ending);
+    return length > n && strcmp(text + length - n, ending) == 0;
+}
+
+// To stdout as a table or JSON, or to a new file, whose ending says what it is.
+static enum dc_status tell_photos(const struct dc_cli *cli, const struct dc_photo_predictions *p,
+                                  struct dc_error *error)
+{
+    struct dc_text_buffer text = {0};
+    enum dc_status status = DC_OK;
+    if (cli->json || (cli->out && ends_with(cli->out, ".json"))) {
+        json_t *object = dc_photo_json(p);
+        char *dump = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+        dc_text_append(&text, "%s\n", dump ? dump : "");
+        text.failed = text.failed || !dump;
+        free(dump);
+        json_decref(object);
+    } else {
+        (cli->out ? dc_photo_csv : dc_photo_table)(&text, p);
+    }
+    if (text.failed)
+        status = dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    else if (cli->out)
+        status = dc_file_write(cli->out, text.text, text.length, error);
+    else
+        fputs(text.text, stdout);
+    if (status == DC_OK && cli->out)
+        printf("%s: %lld photographs by '%s', %s arithmetic\n", cli->out, (long long)p->count,
+               p->stage, p->arithmetic);
+    dc_text_free(&text);
+    return status;
+}
+
+static enum dc_status predict_photos(const struct dc_cli *cli, struct dc_error *error)
+{
+    const char *path = cli->positionals[0];
+    struct dc_photo_options options = {.stage = cli->stage,
+                                       .profile = cli->profile,
+                                       .paths = cli->positionals + 1,
+                                       .path_count = cli->positional_count - 1};
+    struct dc_photo_predictions predictions;
+    struct dc_run *run = NULL;
+    struct dc_ctx *ctx = NULL;
+    struct dc_arena *arena = NULL;
+    struct dc_ctx_config config = dc_cli_context(cli);
+    config.stop = dc_cli_stop();
+    DC_TRY(dc_cli_only(cli, "predict with photographs", "gfojtqh", error));
+    if (cli->out && !ends_with(cli->out, ".csv") && !ends_with(cli->out, ".json"))
+        return dc_fail(error, DC_ERR_USAGE,
+                       "%s: predictions of photographs are written as .csv or .json", cli->out);
+    if (cli->out && ends_with(cli->out, ".csv"))
+        DC_TRY(dc_file_may_replace(cli->out, DC_PHOTO_CSV_HEAD, NULL, NULL, error));
+    else if (cli->out)
+        DC_TRY(dc_file_may_replace(cli->out, "\"photos\"", "\"probabilities\"", NULL, error));
+    options.bundle = dc_cli_has_file(path, "manifest.json") ? path : NULL;
+    if (options.bundle)
+        DC_TRY(dc_cli_only(cli, "predict of a bundle with photographs", "ojtqh", error));
+    DC_TRY(dc_arena_create(&arena, error));
+    enum dc_status status = options.bundle ? dc_ctx_create(&ctx, &config, error)
+                                           : dc_cli_open_run(&run, cli, path, error);
+    if (status == DC_OK)
+        status = dc_predict_photos(&predictions, run ? run->ctx : ctx, run, &options, arena, error);
+    if (status == DC_OK)
+        status = tell_photos(cli, &predictions, error);
+    dc_run_close(run);
+    dc_ctx_free(ctx);
+    dc_arena_free(arena);
+    return status;
+}
+
 static enum dc_status predict(const struct dc_cli *cli, struct dc_error *error)
 {
+    const char *path = cli->positionals[0];
+    if (dc_file_exists(path) && !dc_cli_has_file(path, "."))
+        return dc_fail(
+            error, DC_ERR_USAGE,
+            "%s is neither a run directory nor a bundle: name one first, then photographs", path);
+    if (cli->positional_count > 1)
+        return predict_photos(cli, error);
     struct dc_run *run = NULL;
     struct dc_predict_options options;
     struct dc_prediction prediction = {0};
     if (!cli->out)
-        return dc_fail(error, DC_ERR_USAGE, "decant predict needs --out FILE.h5");
+        return dc_fail(error, DC_ERR_USAGE,
+                       "decant predict needs photographs, or --out FILE.h5 for the run's data");
     DC_TRY(dc_file_may_replace(cli->out, "decant_file", "prediction", NULL, error));
     enum dc_status status = open_run(&run, &options, cli, error);
     if (status == DC_OK)
@@ -188,13 +272,16 @@ const struct dc_verb dc_verb_eval = {
 
 const struct dc_verb dc_verb_predict = {
     .name = "predict",
-    .arguments = "RUN|BUNDLE --out FILE.h5",
+    .arguments = "RUN|BUNDLE (PHOTO|FOLDER... [--out FILE.csv|FILE.json] | --out FILE.h5)",
     .summary =
-        "logits of a network of a run, to HDF5\n\n"
-        "Writes `logits` [samples, classes] float32 in sample order. A quantized stage\n"
-        "or a bundle is run by the integer engine; its logits are its codes times their scale.",
+        "classes of photographs, or logits of a data set to HDF5\n\n"
+        "Of JPEG, PNG and BMP files, or folders of them: file, class and probability as a table,\n"
+        "CSV or JSON (--json on stdout). A bundle needs nothing but itself for that.\n"
+        "Without photographs: `logits` [samples, classes] float32 of the run's data, in sample\n"
+        "order. A quantized stage or a bundle is run by the integer engine; its logits are its\n"
+        "codes times their scale.",
     .options = "grdplofjtq",
     .positionals_min = 1,
-    .positionals_max = 1,
+    .positionals_max = DC_POSITIONALS_MAX,
     .run = predict,
 };

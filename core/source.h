@@ -30,6 +30,7 @@ struct dc_source {
     const char *const *class_names;     // [classes], or NULL
     const int32_t *labels;              // [count] in [0, classes), or NULL
     int64_t own_validation;             // the last so many training samples are for validation
+    const char *const *files;           // [count]: a file each, of photographs; or NULL
     const char *note;                   // what a person should know of how it was read, or NULL
     uint64_t hash;                      // of the content, for env.json and caches
     const volatile sig_atomic_t *stop;  // raised: passes over the whole source end; or NULL

@@ -39,7 +39,7 @@ struct dc_source_spec {
     // Other data than a run's: resize and channels are for photographs alone, whose classes may be
     // missing, and where they have no test/ all of them are the split asked for.
     bool foreign;
-    const char *const *files;  // photos only: these files, without labels
+    const char *const *files;  // photos only: these files and folders, without labels
     int64_t file_count;
     const char *const *class_names;     // [class_count] or NULL; copied
     int class_count;                    // 0: as said above. May be given without names

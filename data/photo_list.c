@@ -139,8 +139,9 @@ static enum dc_status list_class(struct lister *l, const char *folder, int32_t l
         DC_TRY(dc_check_stop(l->spec->stop, l->error));
         if (is_folder(path))
             return dc_fail(l->error, DC_ERR_DATA,
-                           "%s: is a folder within a class; photographs lie in their class's own "
-                           "folder",
+                           l->spec->files ? "%s: is a folder within a folder; name it itself"
+                                          : "%s: is a folder within a class; photographs lie in "
+                                            "their class's own folder",
                            path);
         if (!is_photo(files.list[i]))
             return dc_fail(l->error, DC_ERR_DATA,
@@ -350,8 +351,11 @@ enum dc_status dc__list_photos(struct dc__photo_list *list, const struct dc_sour
     *list = (struct dc__photo_list){0};
     if (spec->files) {
         for (int64_t i = 0; i < spec->file_count; i++)
-            DC_TRY(add_photo(&l, spec->files[i], 0));
-        return DC_OK;
+            DC_TRY(is_folder(spec->files[i]) ? list_class(&l, spec->files[i], 0)
+                                             : add_photo(&l, spec->files[i], 0));
+        return list->count > 0
+                   ? DC_OK
+                   : dc_fail(error, DC_ERR_DATA, "%s: holds no photograph", spec->files[0]);
     }
     DC_TRY(list_split(&l));
     if (l.passed_over > 0) {

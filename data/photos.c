@@ -83,6 +83,7 @@ static enum dc_status load(struct dc__memory *memory, const struct dc_source_spe
     source->classes = list.classes;
     source->class_names = list.class_names;
     source->own_validation = list.own_validation;
+    source->files = list.paths;
     source->note = list.note;
     return DC_OK;
 }

@@ -1,6 +1,7 @@
 // Owns the data of a run: its splits, normalization and loaders, opened when first needed.
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "data/open.h"
 #include "data/split.h"
@@ -35,7 +36,9 @@ static enum dc_status open_split(struct dc_source **source, const struct dc_run 
         .stop = run->ctx->stop,
     };
     DC_TRY_IN(dc_source_open(source, &spec, error), error, "%s: data", run->experiment->path);
-    if ((*source)->note)
+    const char *told = run->train_source ? run->train_source->note : NULL;  // of both, often
+    if ((*source)->note &&
+        (source == &run->train_source || !told || strcmp(told, (*source)->note) != 0))
         dc_log(run->ctx, DC_LOG_INFO, "%s data: %s", split, (*source)->note);
     return DC_OK;
 }

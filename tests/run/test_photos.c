@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "data/image.h"
 #include "tests/core/helper_folder.h"
 #include "tests/run/helper_experiment.h"
 #include "tests/run/helper_photos.h"
@@ -142,6 +143,111 @@ static void eval_reads_other_folders(void **state)
     assert_null(strstr(outcome.out, " nan"));
 }
 
+// Photographs asked one by one, by folder, by a bundle alone; the table, CSV and JSON say the same.
+static void predict_names_classes(void **state)
+{
+    (void)state;
+    photo_classes("asked", 3, 400);
+    GOOD("eval", "run/bundle/int8", "--data", "photos:asked", "--json");
+    json_t *scores = json_loads(outcome.out, 0, NULL);
+    const int64_t right = (int64_t)(0.5 +
+                                    12 * json_real_value(json_object_get(scores, "accuracy")));
+    json_decref(scores);
+    static const char *const folders[] = {"asked/a", "asked/b", "asked/c", "asked/d"};
+    static const char *const networks[] = {"run/bundle/int8", "run", "moved"};
+    char command[1200];
+    snprintf(command, sizeof command, "cp -r %s/run/bundle/int8 %s/moved", root, root);
+    assert_int_equal(system(command), 0);
+    double first[12];
+    for (int n = 0; n < 3; n++) {  // a bundle in its run, the run's last stage, a bundle elsewhere
+        GOOD("predict", networks[n], folders[0], folders[1], folders[2], folders[3], "--json");
+        json_t *json = json_loads(outcome.out, 0, NULL);
+        const json_t *photos = json_object_get(json, "photos");
+        int64_t found = 0;
+        assert_int_equal(json_array_size(photos), 12);
+        for (size_t i = 0; i < 12; i++) {
+            const json_t *photo = json_array_get(photos, i);
+            const json_t *all = json_object_get(photo, "probabilities");
+            const double probability = json_real_value(json_object_get(photo, "probability"));
+            const char *file = json_string_value(json_object_get(photo, "file"));
+            double sum = 0.0;
+            found += json_string_value(json_object_get(photo, "class"))[0] == file[6];
+            for (size_t c = 0; c < 4; c++) {
+                sum += json_real_value(json_array_get(all, c));
+                assert_true(json_real_value(json_array_get(all, c)) <= probability);
+            }
+            assert_true(sum > 0.99999 && sum < 1.00001);
+            assert_true(n == 0 || first[i] == probability);
+            first[i] = probability;
+        }
+        assert_int_equal(found, right);
+        json_decref(json);
+    }
+    GOOD("predict", "run", "asked/a/000.bmp", "asked/b", "--stage", "student");
+    assert_non_null(strstr(outcome.out, "file  "));
+    assert_non_null(strstr(outcome.out, "asked/b/002.bmp"));
+    GOOD("predict", "run", "asked/a", "--out", "p.csv");
+    GOOD("predict", "run", "asked/a/001.bmp", "--out", "p.csv");  // Decant's own: replaced
+    char *csv = tiny_read(test_path("p.csv"), NULL), expected[64];
+    snprintf(expected, sizeof expected, "asked/a/001.bmp,a,%.9g\r\n", first[1]);
+    assert_memory_equal(csv, "file,class,probability\r\n", 24);
+    assert_string_equal(csv + 24, expected);
+    free(csv);
+    tiny_text(test_path("mine.csv"), "a,b\n");
+    BAD(2, "Decant did not write it", "predict", "run", "asked/a", "--out", "mine.csv");
+    BAD(2, "written as .csv or .json", "predict", "run", "asked/a", "--out", "p.h5");
+    BAD(2, "takes no --data", "predict", "run", "asked/a", "--data", "own");
+    BAD(1, "asked: no such file or folder", "predict", "run", "not-asked");
+    BAD(1, "asked/a: is a folder within a folder", "predict", "run", "asked");
+    BAD(2, "neither a run directory nor a bundle", "predict", "asked/a/000.bmp", "asked/b");
+    tiny_text(test_path("x.jpg"), "no photograph");
+    BAD(1, "x.jpg: neither JPEG, PNG nor BMP", "predict", "run", "asked/a/000.bmp", "x.jpg");
+}
+
+// The example, built as its first lines say, gives the classes that the bundle predicts.
+static void the_example_classifies(void **state)
+{
+    (void)state;
+    char command[4096];
+    int compared = 0;
+    snprintf(command, sizeof command,
+             "cc -std=c99 -pedantic -Wall -Wextra -Werror -DHEADER='\"tiny.h\"' "
+             "-D'NET(what)=tiny_##what' -D'SIZE(what)=TINY_##what' -I %s/run/bundle/int8 "
+             "%s/examples/classify.c %s/run/bundle/int8/tiny.c -o %s/classify",
+             root, DECANT_SOURCE_DIR, root, root);
+    assert_int_equal(system(command), 0);
+    GOOD("predict", "run/bundle/int8", "own/a", "own/b", "own/c", "own/d", "--json");
+    json_t *json = json_loads(outcome.out, 0, NULL);
+    const json_t *photos = json_object_get(json, "photos");
+    for (size_t i = 0; i < json_array_size(photos); i += 7, compared++) {
+        const json_t *photo = json_array_get(photos, i);
+        const char *file = json_string_value(json_object_get(photo, "file"));
+        const char *class = json_string_value(json_object_get(photo, "class"));
+        struct dc_arena *arena = NULL;
+        struct dc__image image;
+        char path[600], head[64], said[64] = "";
+        snprintf(path, sizeof path, "%s/%s", root, file);
+        assert_int_equal(dc_arena_create(&arena, NULL), DC_OK);
+        assert_int_equal(dc__photo_read(&image, path, 0, arena, NULL), DC_OK);
+        assert_int_equal(dc__image_channels(&image, 1, arena, NULL), DC_OK);
+        const int start = snprintf(head, sizeof head, "P5 %d %d 255\n", image.width, image.height);
+        FILE *pgm = fopen(test_path("photo.pgm"), "wb");
+        fwrite(head, 1, (size_t)start, pgm);
+        fwrite(image.pixels, (size_t)image.width, (size_t)image.height, pgm);
+        assert_int_equal(fclose(pgm), 0);
+        dc_arena_free(arena);
+        snprintf(command, sizeof command, "%s/classify %s/photo.pgm", root, root);
+        FILE *pipe = popen(command, "r");
+        assert_non_null(pipe);
+        assert_non_null(fgets(said, sizeof said, pipe));
+        assert_int_equal(pclose(pipe), 0);
+        if (said[0] != class[0] || said[1] != ' ')
+            fail_msg("%s: the example says %s, predict %s", file, said, class);
+    }
+    assert_true(compared == 18);
+    json_decref(json);
+}
+
 static void mistakes_are_told_with_their_place(void **state)
 {
     (void)state;
@@ -224,6 +330,8 @@ int main(void)
         cmocka_unit_test(some_samples_are_enough),
         cmocka_unit_test(a_folder_of_its_own_validates),
         cmocka_unit_test(eval_reads_other_folders),
+        cmocka_unit_test(predict_names_classes),
+        cmocka_unit_test(the_example_classifies),
         cmocka_unit_test(mistakes_are_told_with_their_place),
         cmocka_unit_test(resize_has_short_forms),
     };
