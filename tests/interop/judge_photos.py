@@ -10,8 +10,9 @@ import sys
 
 import numpy
 import PIL
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
+ImageFile.MAXBLOCK = 1 << 24  # else Pillow cannot write some progressive files
 SIDES = (1, 2, 3, 7, 17, 32, 64, 65, 97, 128, 150, 224, 333, 480, 640, 901)
 PILLOWS = {"bilinear": Image.BILINEAR, "nearest": Image.NEAREST, "area": Image.BOX}
 

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "data/image.h"
+#include "run/run.h"
 #include "tests/core/helper_folder.h"
 #include "tests/run/helper_experiment.h"
 #include "tests/run/helper_photos.h"
@@ -95,6 +96,26 @@ static void some_samples_are_enough(void **state)
          "data.validation=16", "--set", "stages.student.train.epochs=1");
     assert_int_equal(number("some/env.json", "train_samples"), 41);
     assert_int_equal(number("some/env.json", "validation_samples"), 16);
+    char path[600];
+    struct dc_error error;
+    struct dc_run *run = NULL;
+    int counts[4] = {0};
+    snprintf(path, sizeof path, "%s/photos.yaml", root);
+    const struct dc_run_options how = {
+        .experiment = path,
+        .overrides = (const char *const[]){"data.samples=18", "data.test=0.5"},
+        .override_count = 2,
+        .directory = test_path("counted"),
+    };
+    if (dc_run_open(&run, &how, &error) != DC_OK || dc_run_need_train_data(run, &error) != DC_OK)
+        fail_msg("%s", error.message);
+    assert_int_equal(run->train_count, 18);  // of 15 a class: 4 each, and 2 classes one more
+    for (int i = 0; i < 18; i++) {
+        assert_true(i == 0 || run->train_ids[i] > run->train_ids[i - 1]);
+        counts[run->train_source->labels[run->train_ids[i]]]++;
+    }
+    dc_run_close(run);
+    assert_true(counts[0] == 5 && counts[1] == 5 && counts[2] == 4 && counts[3] == 4);
     BAD(2, "samples: 81 were asked for, there are 80 to train on", "train", "photos.yaml",
         "student", "--run", "many", "--set", "data.samples=81", "--set", "data.validation=16");
 }

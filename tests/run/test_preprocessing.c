@@ -239,6 +239,39 @@ static void codes_of_bytes_are_evaluations(void **state)
     }
 }
 
+// The same without a compiler, for means and deviations enough that each rounding counts.
+static void tables_follow_every_rounding(void **state)
+{
+    (void)state;
+    enum { NORMALIZATIONS = 2000 };
+    static uint8_t bytes[256];
+    static float x[256], y[256];
+    for (int i = 0; i < 256; i++)
+        bytes[i] = (uint8_t)i;
+    struct dc_preprocessing p = plain(1);
+    struct dc_imodel *m = model_of("tflm", 1, &p);
+    struct dc_source *source = test_source(1, DC_SHAPE(16, 16, 1), DC_U8, 0, bytes, NULL, -1);
+    for (int n = 0; n < NORMALIZATIONS; n++) {
+        struct dc_arena *arena = NULL;
+        struct dc_view_maker maker;
+        int8_t expected[256], given[DC_BYTE_CODES];
+        p.normalization.mean[0] = (float)(n % 40) / 39.0f;
+        p.normalization.deviation[0] = 0.02f + (float)(n / 40) / 64.0f;
+        must(dc_imodel_set_preprocessing(m, &p, &error));
+        must(dc_arena_create(&arena, &error));
+        must(dc_view_maker_create(&maker, &(struct dc_view){p.normalization, source->sample},
+                                  source, arena, &error));
+        dc_values_to_float(x, bytes, DC_U8, 256);
+        dc_view_make(y, x, &maker);
+        must(dc_imodel_quantize_input(expected, m, y, 256, &error));
+        must(dc_imodel_byte_codes(given, m, 0, &error));
+        assert_memory_equal(given, expected, 256);
+        dc_arena_free(arena);
+    }
+    dc_source_free(source);
+    dc_imodel_free(m);
+}
+
 static void bundles_keep_it(void **state)
 {
     (void)state;
@@ -338,6 +371,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resize_in_c_is_evaluations),
         cmocka_unit_test(codes_of_bytes_are_evaluations),
+        cmocka_unit_test(tables_follow_every_rounding),
         cmocka_unit_test(bundles_keep_it),
         cmocka_unit_test(impossible_preprocessing_is_refused),
     };
