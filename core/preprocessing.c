@@ -53,10 +53,10 @@ void dc_resize_parts(struct dc_part *from, struct dc_part *to, const struct dc_r
 const char *dc_resize_method_rule(int method)
 {
     static const char *const rules[DC_RESIZE_METHODS] = {
-        [DC_RESIZE_BILINEAR] = "output i of T from F pixels: pixel j weighs n = max(0, 2 M - "
-                               "|(2 j + 1) T - (2 i + 1) F|), M = max(F, T)",
-        [DC_RESIZE_AREA] = "output i of T from F pixels: pixel j weighs n = max(0, min((j + 1) T, "
-                           "(i + 1) F) - max(j T, i F))",
+        [DC_RESIZE_BILINEAR] = ("output i of T from F pixels: pixel j weighs n = max(0, 2 M - "
+                                "|(2 j + 1) T - (2 i + 1) F|), M = max(F, T)"),
+        [DC_RESIZE_AREA] = ("output i of T from F pixels: pixel j weighs n = max(0, min((j + 1) T, "
+                            "(i + 1) F) - max(j T, i F))"),
         [DC_RESIZE_NEAREST] = "output i of T from F pixels is pixel floor((2 i + 1) F / (2 T))",
     };
     return rules[method];
@@ -67,8 +67,8 @@ const char *dc_resize_fit_rule(int fit)
     static const char *const rules[DC_RESIZE_FITS] = {
         [DC_FIT_STRETCH] = "the whole image is read",
         [DC_FIT_CROP] = "the largest centred part of the output's shape is read",
-        [DC_FIT_PAD] = "the whole image is put into the largest centred part of the output that "
-                       "has its shape; what is left is 0",
+        [DC_FIT_PAD] = ("the whole image is put into the largest centred part of the output that "
+                        "has its shape; what is left is 0"),
     };
     return rules[fit];
 }

@@ -27,7 +27,7 @@ typedef enum dc_status dc__decode_photo(struct dc__image *image, int *orientatio
                                         struct dc_error *error);
 dc__decode_photo dc__png_decode, dc__jpeg_decode, dc__bmp_decode;
 
-extern const char dc__jpeg_library[];  // name and version
+void dc__jpeg_version(char text[32]);  // with the library's name
 const char *dc__png_version(void);
 
 // The orientation tag (0x0112) of an Exif block that starts at its TIFF header. 1, upright, where

@@ -24,14 +24,6 @@ enum {
     MARKER_BYTES_MAX = 65533
 };
 
-#define TEXT_OF(token) #token
-#define TEXT(macro)    TEXT_OF(macro)
-#ifdef LIBJPEG_TURBO_VERSION
-const char dc__jpeg_library[] = "libjpeg-turbo " TEXT(LIBJPEG_TURBO_VERSION);
-#else
-const char dc__jpeg_library[] = "libjpeg " TEXT(JPEG_LIB_VERSION);
-#endif
-
 struct decoder {
     struct jpeg_decompress_struct jpeg;
     struct jpeg_error_mgr errors;
@@ -177,4 +169,15 @@ enum dc_status dc__jpeg_decode(struct dc__image *image, int *orientation,
     jpeg_destroy_decompress(&d.jpeg);
     *orientation = d.orientation;
     return d.status;
+}
+
+void dc__jpeg_version(char text[32])
+{
+#ifdef LIBJPEG_TURBO_VERSION_NUMBER
+    const int number = LIBJPEG_TURBO_VERSION_NUMBER;
+    snprintf(text, 32, "libjpeg-turbo %d.%d.%d", number / 1000000, number / 1000 % 1000,
+             number % 1000);
+#else
+    snprintf(text, 32, "libjpeg %d", JPEG_LIB_VERSION);
+#endif
 }

@@ -31,7 +31,9 @@ static const struct {
 
 void dc_photo_libraries(char text[64])
 {
-    snprintf(text, 64, "%s, libpng %s", dc__jpeg_library, dc__png_version());
+    char jpeg[32];
+    dc__jpeg_version(jpeg);
+    snprintf(text, 64, "%s, libpng %s", jpeg, dc__png_version());
 }
 
 static enum dc_status turn(struct dc__image *image, int orientation, const char *path,
@@ -51,7 +53,10 @@ static enum dc_status turn(struct dc__image *image, int orientation, const char 
             int64_t row = swapped ? x : y, column = swapped ? y : x;
             row = orientations[orientation].from_bottom ? height - 1 - row : row;
             column = orientations[orientation].from_right ? width - 1 - column : column;
-            memcpy(to, image->pixels + (row * width + column) * channels, (size_t)channels);
+            const uint8_t *pixel = image->pixels + (row * width + column) * channels;
+            to[0] = pixel[0];
+            to[channels / 2] = pixel[channels / 2];  // of one channel the same
+            to[channels - 1] = pixel[channels - 1];
         }
     image->pixels = out;
     image->height = (int)(swapped ? width : height);

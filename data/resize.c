@@ -2,7 +2,7 @@
 // (export/device/resize.h), written from the same rule: tests hold the two to each other and to
 // Pillow.
 
-#include <string.h>
+#include <assert.h>
 
 #include "core/bounds.h"
 #include "data/image.h"
@@ -76,18 +76,28 @@ static uint8_t finish(int32_t sum)
     return (uint8_t)(value > 255 ? 255 : value);
 }
 
-// One row: in [any, channels], out [width, channels].
+// One row: in [any, channels], out [width, channels]; channels is 1 or 3.
 static void along_row(uint8_t *out, const uint8_t *in, const struct taps *taps, int width,
                       int channels)
 {
     for (int x = 0; x < width; x++) {
-        int32_t sums[3] = {HALF, HALF, HALF};
+        const int32_t *factors = taps[x].factors;
         const uint8_t *p = in + (size_t)taps[x].first * (size_t)channels;
-        for (int k = 0; k < taps[x].count; k++)
-            for (int c = 0; c < channels; c++)
-                sums[c] += taps[x].factors[k] * *p++;
-        for (int c = 0; c < channels; c++)
-            *out++ = finish(sums[c]);
+        int32_t first = HALF, second = HALF, third = HALF;
+        if (channels == 1) {
+            for (int k = 0; k < taps[x].count; k++)
+                first += factors[k] * p[k];
+            *out++ = finish(first);
+            continue;
+        }
+        for (int k = 0; k < taps[x].count; k++, p += 3) {
+            first += factors[k] * p[0];
+            second += factors[k] * p[1];
+            third += factors[k] * p[2];
+        }
+        *out++ = finish(first);
+        *out++ = finish(second);
+        *out++ = finish(third);
     }
 }
 
@@ -110,6 +120,7 @@ enum dc_status dc__image_resize(struct dc__image *image, const struct dc_resize 
                                 struct dc_error *error)
 {
     const size_t channels = (size_t)image->channels;
+    assert(channels == 1 || channels == 3);
     struct dc_part from, to;
     dc_resize_parts(&from, &to, resize, image->height, image->width);
     DC_TRY(
