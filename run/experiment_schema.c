@@ -49,7 +49,7 @@ static const struct dc_field data_fields[] = {
            "list of augmentations, or a file with one"),
     INT(dc_data_spec, "augment_seed", augment_seed, "1", 0, SEED_MAX, "seed of augmentation"),
     CUSTOM(dc_data_spec, "normalize", normalize, "auto", dc__decode_normalize, dc__write_normalize,
-           "auto: from the training samples; or {mean, deviation} a channel, of values in [0, 1]"),
+           "auto: from the training samples; or {mean, std} a channel, of values in [0, 1]"),
     DC_FIELD(dc_data_spec, "test", REAL, test, "0.2", .minimum = 0, .maximum = 0.9, .later = true,
              .help = "photos without a test/: the share of them, the same of each class, that is "
                      "the test set; chosen by split_seed"),
@@ -255,7 +255,7 @@ static const struct dc_field stage_fields[] = {
     PATH(dc_stage, "model", model, "", "model file, or a network as ONNX with its weights"),
     PATH(dc_stage, "weights", weights, "", "weights file of a run (final.h5) to start from"),
     CUSTOM(dc_stage, "normalize", normalize, "auto", dc__decode_normalize, dc__write_normalize,
-           "auto: as the data; or {mean, deviation} that this network was trained with"),
+           "auto: as the data; or {mean, std} that this network was trained with"),
     CUSTOM(dc_stage, "parameters", parameters, "{}", dc__decode_parameters, dc__write_named,
            "values for the model's parameters"),
     DC_FIELD(dc_stage, "layout", CHOICE, layout, "auto", .choices = layouts, .later = true,

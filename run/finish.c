@@ -196,11 +196,11 @@ static char *describe(struct dc_run *run, const struct dc_stage *from, struct dc
     const struct dc_normalization *n = &view.normalization;
     const bool bytes = run->train_source->dtype == DC_U8;
     struct dc_text_buffer text = {0};
-    dc_text_append(&text, "experiment %s, stage %s; input = (x%s - mean) / deviation, mean",
+    dc_text_append(&text, "experiment %s, stage %s; input = (x%s - mean) / std, mean",
                    run->experiment->name, from->name, bytes ? " / 255" : "");
     for (int c = 0; c < n->channels; c++)
         dc_text_append(&text, "%s %.9g", c ? "," : "", (double)n->mean[c]);
-    dc_text_append(&text, ", deviation");
+    dc_text_append(&text, ", std");
     for (int c = 0; c < n->channels; c++)
         dc_text_append(&text, "%s %.9g", c ? "," : "", (double)n->deviation[c]);
     char *copy = NULL;

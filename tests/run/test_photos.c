@@ -296,6 +296,17 @@ static void mistakes_are_told_with_their_place(void **state)
                                            {"data.test=0.3", "'test' is for photographs"}};
     for (int i = 0; i < 3; i++)
         BAD(2, kinds[i][1], "check", "tiny.yaml", "--set", kinds[i][0]);
+    photo_experiment("own", "  resize: 16\n  channels: 1\n");  // known without a photograph
+    BAD(2,
+        "reads samples of [12, 12, 1], data.resize and data.channels make photographs of "
+        "[16, 16, 1]",
+        "check", "photos.yaml");
+    photo_experiment("own", "  resize: 12\n  channels: 3\n");
+    BAD(2, "make photographs of [12, 12, 3]", "check", "photos.yaml");
+    photo_experiment("own",
+                     "  resize: 12\n  channels: 1\n  augment: [greyscale: {probability: 0.1}]\n");
+    BAD(2, "data.augment", "check", "photos.yaml");
+    photo_experiment("own", "");
     BAD(2, "did you mean 'photos'", "check", "photos.yaml", "--set", "data.source=photo");
     BAD(1, "give resize: [height, width]", "run", "photos.yaml", "--run", "unequal");
 }
