@@ -341,7 +341,12 @@ static enum dc_status list_split(struct lister *l)
     if (parts.validation && parts.train && !test)
         DC_TRY(list_part(l, parts.validation));
     l->out->own_validation = l->out->count - own;
-    return DC_OK;
+    if (l->out->own_validation > 0)
+        l->out->note = dc_arena_printf(l->arena, l->error,
+                                       "%s%s%" PRId64 " of %" PRId64 " are %s, for validation",
+                                       l->out->note ? l->out->note : "", l->out->note ? "; " : "",
+                                       l->out->own_validation, l->out->count, parts.validation);
+    return l->out->own_validation == 0 || l->out->note ? DC_OK : DC_ERR_MEMORY;
 }
 
 enum dc_status dc__list_photos(struct dc__photo_list *list, const struct dc_source_spec *spec,

@@ -26,12 +26,13 @@ static enum dc_status fit(struct dc__image *image, const struct dc_source *sourc
     if (image->height != dims[0] || image->width != dims[1])
         return dc_fail(error, DC_ERR_DATA,
                        "%s: %dx%d pixels, but the first file has %" PRId64 "x%" PRId64
-                       " (height x width); give resize: [height, width] to make all equal",
+                       " (height x width); give resize: [height, width] in the experiment to make "
+                       "all equal",
                        path, image->height, image->width, dims[0], dims[1]);
     if (image->channels != dims[2])
         return dc_fail(error, DC_ERR_DATA,
                        "%s: %d channels, but the first file has %" PRId64
-                       "; give channels: 1 or 3 to make all equal",
+                       "; give channels: 1 or 3 in the experiment to make all equal",
                        path, image->channels, dims[2]);
     return DC_OK;
 }

@@ -97,7 +97,8 @@ static void parts_are_found_by_name(void **state)
         static const int labels[] = {0, 0, 0, 1, 1, 0, 1, 1};
         assert_int_equal(source->count, 8);
         assert_int_equal(source->own_validation, 3);
-        assert_null(source->note);
+        assert_non_null(strstr(source->note, "3 of 8 are "));
+        assert_non_null(strstr(source->note, names[i]));
         assert_true(dc_source_own_validation("auto", spec.path));
         for (int k = 0; k < 8; k++) {
             assert_int_equal(pixel_of(source, k), pixels[k]);

@@ -269,6 +269,57 @@ static void the_example_classifies(void **state)
     json_decref(json);
 }
 
+// Data as an experiment makes it; on the contact sheet, the first column is the samples themselves.
+static void data_shows_what_an_experiment_reads(void **state)
+{
+    (void)state;
+    struct dc_arena *arena = NULL;
+    struct dc__image sheet, photo;
+    photo_experiment("own", "  resize: {size: 12, fit: crop}\n  channels: 1\n  augment: [flip]\n");
+    GOOD("data", "photos.yaml");
+    assert_non_null(strstr(outcome.out, "train: photos, 96 samples of uint8 [12, 12, 1]"));
+    assert_non_null(strstr(outcome.out, "24 of 120 photographs are the test set"));
+    BAD(1, "give resize: [height, width] in the experiment", "data", "photos:own");
+    GOOD("data", "photos.yaml", "--out", "sheet.png");
+    GOOD("data", "photos.yaml", "--out", "sheet.png");  // Decant's own: replaced
+    tiny_text(test_path("mine.png"), "a picture");
+    BAD(2, "Decant did not write it", "data", "photos.yaml", "--out", "mine.png");
+    BAD(2, "name an experiment", "data", "idx:data", "--out", "other.png");
+    assert_int_equal(dc_arena_create(&arena, NULL), DC_OK);
+    assert_int_equal(dc__photo_read(&sheet, test_path("sheet.png"), 0, arena, NULL), DC_OK);
+    const int cell = 12 * 6 + 2;  // six times as large, and a gap
+    assert_int_equal(sheet.height, 12 * cell + 2);
+    assert_int_equal(sheet.width, 8 * cell + 2);
+    // row 0 is the first training sample of class a: that of the file that is not in the test set
+    const struct dc_resize resize = {12, 12, DC_RESIZE_BILINEAR, DC_FIT_CROP};
+    int found = 0, flipped[2] = {0, 0};
+    for (int i = 0; i < 30 && !found; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "own/a/%03d.bmp", i);
+        assert_int_equal(dc__photo_read(&photo, test_path(path), 0, arena, NULL), DC_OK);
+        assert_int_equal(dc__image_channels(&photo, 1, arena, NULL), DC_OK);
+        assert_int_equal(dc__image_resize(&photo, &resize, path, 0, arena, NULL), DC_OK);
+        found = 1;
+        for (int y = 0; y < 72; y++)
+            for (int x = 0; x < 72 * 3; x++)
+                found &= sheet.pixels[((2 + y) * sheet.width + 2) * 3 + x] ==
+                         photo.pixels[y / 6 * 12 + x / 18];
+    }
+    assert_int_equal(found, 1);
+    for (int column = 1; column < 8; column++) {  // as it is, or mirrored
+        int same = 1, mirrored = 1;
+        for (int x = 0; x < 12; x++) {
+            const uint8_t seen = sheet.pixels[(2 * sheet.width + 2 + column * cell + 6 * x) * 3];
+            same &= seen == photo.pixels[x];
+            mirrored &= seen == photo.pixels[11 - x];
+        }
+        assert_true(same != mirrored);
+        flipped[mirrored]++;
+    }
+    assert_true(flipped[0] > 0 && flipped[1] > 0);
+    dc_arena_free(arena);
+}
+
 static void mistakes_are_told_with_their_place(void **state)
 {
     (void)state;
@@ -364,6 +415,7 @@ int main(void)
         cmocka_unit_test(eval_reads_other_folders),
         cmocka_unit_test(predict_names_classes),
         cmocka_unit_test(the_example_classifies),
+        cmocka_unit_test(data_shows_what_an_experiment_reads),
         cmocka_unit_test(mistakes_are_told_with_their_place),
         cmocka_unit_test(resize_has_short_forms),
     };
