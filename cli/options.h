@@ -21,7 +21,7 @@ enum dc_option_type {
     DC_OPTION_SETTINGS,  // struct dc_settings: may be given several times
 };
 
-enum { DC_SETTINGS_MAX = 64, DC_POSITIONALS_MAX = 4 };
+enum { DC_SETTINGS_MAX = 64, DC_POSITIONALS_MAX = 4096 };
 
 struct dc_settings {
     int count;

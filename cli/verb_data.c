@@ -3,9 +3,12 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "core/folder.h"
+#include "data/contact_sheet.h"
 #include "data/convert.h"
 #include "data/inspect.h"
 #include "data/open.h"
@@ -16,7 +19,9 @@ struct data {
 };
 
 static const struct dc_option options[] = {
-    DC_OPTION(data, "--out", TEXT, out, "FILE.h5", .help = "write the data set there instead"),
+    DC_OPTION(data, "--out", TEXT, out, "FILE",
+              .help = "FILE.h5: write the data set there instead; FILE.png: a contact sheet"),
+    DC_OPTION_THREADS(data),
     DC_OPTION_JSON(data),
     DC_OPTION_QUIET(data),
 };
@@ -30,6 +35,8 @@ static void print_summary(const struct dc_source_summary *s, const struct dc_sou
            split, source->ops->kind, source->count, source->dtype == DC_U8 ? "uint8" : "float32",
            dc_shape_text(shape, &source->sample), source->classes, s->minimum, s->maximum,
            source->hash);
+    if (source->note)
+        printf("  %s\n", source->note);
     for (int c = 0; c < s->statistics.channels; c++)
         printf("  channel %d: mean %.6f, deviation %.6f\n", c, (double)s->statistics.mean[c],
                (double)s->statistics.deviation[c]);
@@ -59,62 +66,129 @@ static json_t *summary_json(const struct dc_source_summary *s, const struct dc_s
                      s->maximum, "mean", mean, "deviation", deviation, "hash", hash);
 }
 
-// json: gets what is said of the split; NULL: people are told.
-static enum dc_status inspect_split(struct dc_source **source, json_t *json, const struct data *own,
-                                    const char *split, struct dc_arena *arena,
-                                    struct dc_error *error)
+static bool ends_with(const char *text, const char *ending)
 {
-    struct dc_source_summary summary;
-    struct dc_source_spec spec = dc_source_spec_of(own->cli.positionals[0], split);
-    spec.stop = dc_cli_stop();
-    DC_TRY(dc_source_open(source, &spec, error));
-    if (own->out && json)
-        json_object_set_new(json, split, json_pack("{s:I}", "samples", (*source)->count));
-    if (own->out)
+    const size_t length = strlen(text), n = strlen(ending);
+    return length > n && strcmp(text + length - n, ending) == 0;
+}
+
+// Sources of their own, or those of a run that is to begin.
+struct sources {
+    struct dc_source *train, *test;
+    struct dc_run *run;
+};
+
+static enum dc_status open_sources(struct sources *s, const struct dc_cli *cli,
+                                   struct dc_error *error)
+{
+    const char *given = cli->positionals[0];
+    if (ends_with(given, ".yaml") || ends_with(given, ".yml")) {
+        char nowhere[4096];  // a run that begins nothing: what other runs hold does not matter
+        snprintf(nowhere, sizeof nowhere, "%.4000s.data-%ld", given, (long)getpid());
+        struct dc_run_options how = {
+            .experiment = given, .directory = nowhere, .context = dc_cli_context(cli)};
+        how.context.stop = dc_cli_stop();
+        DC_TRY(dc_run_open(&s->run, &how, error));
+        DC_TRY(dc_run_need_test_data(s->run, error));
+        s->train = s->run->train_source;
+        s->test = s->run->test_source;
         return DC_OK;
-    DC_TRY(dc_source_inspect(&summary, *source, arena, error));
-    if (json)
-        json_object_set_new(json, split, summary_json(&summary, *source));
-    else
-        print_summary(&summary, *source, split);
+    }
+    for (int i = 0; i < 2; i++) {
+        struct dc_source_spec spec = dc_source_spec_of(given, i == 0 ? "train" : "test");
+        spec.stop = dc_cli_stop();
+        DC_TRY(dc_source_open(i == 0 ? &s->train : &s->test, &spec, error));
+    }
+    return DC_OK;
+}
+
+static void close_sources(struct sources *s)
+{
+    if (!s->run) {
+        dc_source_free(s->train);
+        dc_source_free(s->test);
+    }
+    dc_run_close(s->run);
+}
+
+static enum dc_status write_sheet(const struct sources *s, const char *path, struct dc_error *error)
+{
+    if (!s->run)
+        return dc_fail(error, DC_ERR_USAGE,
+                       "a contact sheet shows what an experiment makes of its data: name an "
+                       "experiment");
+    const struct dc_loader_config training = dc_run_training_samples(s->run, 1, 0);
+    return dc_contact_sheet_write(path, &training, error);
+}
+
+// json: gets what is said; NULL: people are told.
+static enum dc_status show(const struct sources *s, json_t *json, struct dc_arena *arena,
+                           struct dc_error *error)
+{
+    for (int i = 0; i < 2; i++) {
+        const struct dc_source *source = i == 0 ? s->train : s->test;
+        const char *split = i == 0 ? "train" : "test";
+        struct dc_source_summary summary;
+        DC_TRY(dc_source_inspect(&summary, source, arena, error));
+        if (json)
+            json_object_set_new(json, split, summary_json(&summary, source));
+        else
+            print_summary(&summary, source, split);
+    }
+    return DC_OK;
+}
+
+static enum dc_status convert(const struct sources *s, const char *out, json_t *json,
+                              struct dc_error *error)
+{
+    const bool sheet = ends_with(out, ".png");
+    DC_TRY(sheet ? write_sheet(s, out, error)
+                 : dc_source_to_hdf5(s->train, s->test, out, NULL, error));
+    if (json) {
+        json_object_set_new(json, "out", json_string(out));
+        json_object_set_new(json, "train", json_pack("{s:I}", "samples", s->train->count));
+        json_object_set_new(json, "test", json_pack("{s:I}", "samples", s->test->count));
+    } else if (sheet) {
+        printf("%s: samples as they are, and as the first epochs see them\n", out);
+    } else {
+        printf("%s: %" PRId64 " training and %" PRId64 " test samples\n", out, s->train->count,
+               s->test->count);
+    }
     return DC_OK;
 }
 
 static enum dc_status data(const struct dc_cli *cli, struct dc_error *error)
 {
     const struct data *own = (const struct data *)cli;
-    json_t *json = NULL;
-    struct dc_source *train = NULL, *test = NULL;
+    struct sources sources = {0};
     struct dc_arena *arena = NULL;
     const struct dc_source_spec given = dc_source_spec_of(cli->positionals[0], "train");
     if (own->out)
-        DC_TRY(dc_file_may_replace(own->out, "decant_data", NULL, given.path, error));
+        DC_TRY(dc_file_may_replace(
+            own->out, ends_with(own->out, ".png") ? DC_CONTACT_SHEET_MARK : "decant_data", NULL,
+            given.path, error));
     DC_TRY(dc_arena_create(&arena, error));
-    if (cli->json)
-        json = own->out ? json_pack("{s:s}", "out", own->out) : json_object();
-    enum dc_status status = inspect_split(&train, json, own, "train", arena, error);
-    if (status == DC_OK)
-        status = inspect_split(&test, json, own, "test", arena, error);
+    json_t *json = cli->json ? json_object() : NULL;
+    enum dc_status status = open_sources(&sources, cli, error);
     if (status == DC_OK && own->out)
-        status = dc_source_to_hdf5(train, test, own->out, NULL, error);
-    if (status == DC_OK && own->out && !json)
-        printf("%s: %" PRId64 " training and %" PRId64 " test samples\n", own->out, train->count,
-               test->count);
+        status = convert(&sources, own->out, json, error);
+    else if (status == DC_OK)
+        status = show(&sources, json, arena, error);
     if (status == DC_OK && json)
         status = dc_cli_print_json(json_incref(json), error);
     json_decref(json);
-    dc_source_free(train);
-    dc_source_free(test);
+    close_sources(&sources);
     dc_arena_free(arena);
     return status;
 }
 
 const struct dc_verb dc_verb_data = {
     .name = "data",
-    .arguments = "[KIND:]PATH [--out FILE.h5]",
+    .arguments = "[KIND:]PATH|EXPERIMENT [--out FILE.h5|FILE.png]",
     .brief = "inspect a data set, or convert it to HDF5",
-    .text = "Kinds: idx, cifar10, cifar100, png (one folder a class), hdf5; without a kind it is "
-            "told from the files. JPEG is not read.",
+    .text = "Kinds: idx, cifar10, cifar100, hdf5, photos (JPEG, PNG and BMP, one folder a class); "
+            "without a kind it is told from the files. Of an experiment: its data, resized and "
+            "split as it says; --out FILE.png shows samples as they are and augmented.",
     DC_VERB_OPTIONS(options, data),
     .positionals_min = 1,
     .positionals_max = 1,

@@ -2,10 +2,14 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
+#include "core/file.h"
 #include "core/folder.h"
 #include "run/predict.h"
+#include "run/predict_photos.h"
 #include "run/quantization.h"
 #include "run/report.h"
 
@@ -22,7 +26,7 @@ static const char *const splits[] = {"train", "test", NULL};
     DC_OPTION_RUN(network, "of a bundle: the run whose data is used; else the one it lies in"),    \
         DC_OPTION_STAGE(network, "a stage of the run; else the last one with a network"),          \
         DC_OPTION(network, "--data", TEXT, data, "KIND:PATH",                                      \
-                  .help = "other data than the run's, as idx:FOLDER or png:FOLDER"),               \
+                  .help = "other data than the run's, as idx:FOLDER or photos:FOLDER"),            \
         DC_OPTION(network, "--split", WORD, split, "PART", .choices = splits, .fallback = "test",  \
                   .help = "which part of the data"),                                               \
         DC_OPTION_PROFILE(network), DC_OPTION_LIMIT(network), DC_OPTION_THREADS(network),          \
@@ -46,7 +50,8 @@ struct predict {
 
 static const struct dc_option predict_options[] = {
     NETWORK_OPTIONS,
-    DC_OPTION(predict, "--out", TEXT, out, "FILE.h5", .help = "where the logits go"),
+    DC_OPTION(predict, "--out", TEXT, out, "FILE.h5",
+              .help = "where the logits go; of photographs FILE.csv or FILE.json"),
 };
 
 // The run that the command names, or that a bundle lies in, and what is asked of it.
@@ -114,8 +119,11 @@ static void print_scores(const struct dc_prediction *p, const struct dc_source *
         char number[16];
         snprintf(number, sizeof number, "%d", label);
         const char *name = source->class_names ? source->class_names[label] : number;
-        printf("%-16.16s %6.2f %% ", name,
-               all ? 100.0 * (double)s->confusion[label * s->classes + label] / (double)all : 0.0);
+        if (all)
+            printf("%-16.16s %6.2f %% ", name,
+                   100.0 * (double)s->confusion[label * s->classes + label] / (double)all);
+        else
+            printf("%-16.16s        - ", name);  // no sample is of this class
         for (int c = 0; c < s->classes && s->classes <= 20; c++)
             printf(" %5lld", (long long)s->confusion[label * s->classes + c]);
         printf("\n");
@@ -176,14 +184,102 @@ static enum dc_status print_prediction_json(const char *path, const struct dc_pr
                              error);
 }
 
+static bool ends_with(const char *text, const char *ending)
+{
+    const size_t length = strlen(text), n = strlen(ending);
+    return length > n && strcmp(text + length - n, ending) == 0;
+}
+
+// To stdout as a table or JSON, or to a new file, whose ending says what it is.
+static enum dc_status tell_photos(const struct predict *own, const struct dc_photo_predictions *p,
+                                  struct dc_error *error)
+{
+    struct dc_text_buffer text = {0};
+    enum dc_status status = DC_OK;
+    if (own->network.cli.json || (own->out && ends_with(own->out, ".json"))) {
+        json_t *object = dc_photo_json(p);
+        char *dump = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+        dc_text_append(&text, "%s\n", dump ? dump : "");
+        text.failed = text.failed || !dump;
+        free(dump);
+        json_decref(object);
+    } else {
+        (own->out ? dc_photo_csv : dc_photo_table)(&text, p);
+    }
+    if (text.failed)
+        status = dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    else if (own->out)
+        status = dc_file_write(own->out, text.text, text.length, error);
+    else
+        fputs(text.text, stdout);
+    if (status == DC_OK && own->out)
+        printf("%s: %lld photographs by '%s', %s arithmetic\n", own->out, (long long)p->count,
+               p->stage, p->arithmetic);
+    dc_text_free(&text);
+    return status;
+}
+
+static enum dc_status predict_photos(const struct predict *own, struct dc_error *error)
+{
+    const struct network *asked = &own->network;
+    const struct dc_cli *cli = &asked->cli;
+    const char *path = cli->positionals[0];
+    struct dc_photo_options options = {.stage = asked->stage,
+                                       .profile = asked->profile,
+                                       .paths = cli->positionals + 1,
+                                       .path_count = cli->positional_count - 1};
+    struct dc_photo_predictions predictions;
+    struct dc_run *run = NULL;
+    struct dc_ctx *ctx = NULL;
+    struct dc_arena *arena = NULL;
+    struct dc_ctx_config config = dc_cli_context(cli);
+    config.stop = dc_cli_stop();
+    if (asked->data || asked->limit || asked->run || strcmp(asked->split, "test") != 0)
+        return dc_fail(error, DC_ERR_USAGE,
+                       "predict with photographs takes no --data, --split, --limit or --run: those "
+                       "are for a data set");
+    if (own->out && !ends_with(own->out, ".csv") && !ends_with(own->out, ".json"))
+        return dc_fail(error, DC_ERR_USAGE,
+                       "%s: predictions of photographs are written as .csv or .json", own->out);
+    if (own->out && ends_with(own->out, ".csv"))
+        DC_TRY(dc_file_may_replace(own->out, DC_PHOTO_CSV_HEAD, NULL, NULL, error));
+    else if (own->out)
+        DC_TRY(dc_file_may_replace(own->out, "\"photos\"", "\"probabilities\"", NULL, error));
+    options.bundle = dc_cli_has_file(path, "manifest.json") ? path : NULL;
+    if (options.bundle && (asked->stage || asked->profile))
+        return dc_fail(error, DC_ERR_USAGE,
+                       "%s is a bundle, which has one network and one profile: --stage and "
+                       "--profile are for runs",
+                       path);
+    DC_TRY(dc_arena_create(&arena, error));
+    enum dc_status status = options.bundle ? dc_ctx_create(&ctx, &config, error)
+                                           : dc_cli_open_run(&run, cli, path, error);
+    if (status == DC_OK)
+        status = dc_predict_photos(&predictions, run ? run->ctx : ctx, run, &options, arena, error);
+    if (status == DC_OK)
+        status = tell_photos(own, &predictions, error);
+    dc_run_close(run);
+    dc_ctx_free(ctx);
+    dc_arena_free(arena);
+    return status;
+}
+
 static enum dc_status predict(const struct dc_cli *cli, struct dc_error *error)
 {
     const struct predict *own = (const struct predict *)cli;
+    const char *path = cli->positionals[0];
+    if (dc_file_exists(path) && !dc_cli_has_file(path, "."))
+        return dc_fail(
+            error, DC_ERR_USAGE,
+            "%s is neither a run directory nor a bundle: name one first, then photographs", path);
+    if (cli->positional_count > 1)
+        return predict_photos(own, error);
     struct dc_run *run = NULL;
     struct dc_predict_options options;
     struct dc_prediction prediction = {0};
     if (!own->out)
-        return dc_fail(error, DC_ERR_USAGE, "decant predict needs --out FILE.h5");
+        return dc_fail(error, DC_ERR_USAGE,
+                       "decant predict needs photographs, or --out FILE.h5 for the run's data");
     DC_TRY(dc_file_may_replace(own->out, "decant_file", "prediction", NULL, error));
     enum dc_status status = open_run(&run, &options, &own->network, error);
     if (status == DC_OK)
@@ -217,12 +313,16 @@ const struct dc_verb dc_verb_eval = {
 
 const struct dc_verb dc_verb_predict = {
     .name = "predict",
-    .arguments = "RUN|BUNDLE --out FILE.h5",
-    .brief = "logits of a network of a run, to HDF5",
-    .text = "Writes `logits` [samples, classes] float32 in sample order. A quantized stage or a "
-            "bundle is run by the integer engine; its logits are its codes times their scale.",
+    .arguments = "RUN|BUNDLE (PHOTO|FOLDER... [--out FILE.csv|FILE.json] | --out FILE.h5)",
+    .brief = "classes of photographs, or logits of a data set",
+    .text =
+        "Of JPEG, PNG and BMP files, or folders of them: file, class and probability as a "
+        "table, CSV or JSON (--json on stdout). A bundle needs nothing but itself for that. "
+        "Without photographs: `logits` [samples, classes] float32 of the run's data, in sample "
+        "order, to HDF5. A quantized stage or a bundle is run by the integer engine; its logits "
+        "are its codes times their scale.",
     DC_VERB_OPTIONS(predict_options, predict),
     .positionals_min = 1,
-    .positionals_max = 1,
+    .positionals_max = DC_POSITIONALS_MAX,
     .run = predict,
 };

@@ -19,6 +19,8 @@ enum dc_purpose {
     DC_PURPOSE_CALIBRATION = 6,
     DC_PURPOSE_TEST = 7,
     DC_PURPOSE_NEGATIVES = 8,
+    DC_PURPOSE_TEST_SHARE = 9,
+    DC_PURPOSE_SUBSET = 10,
 };
 
 struct dc_random {

@@ -13,7 +13,7 @@
 struct dc_source;
 
 struct dc_source_ops {
-    const char *kind;  // "idx", "cifar10", "png", "hdf5"
+    const char *kind;  // "idx", "cifar10", "photos", "hdf5"
     // Copy sample id's values, row-major HWC, as stored (uint8 or float32) to `values`. Thread
     // safe.
     enum dc_status (*read)(const struct dc_source *source, int64_t id, void *values,
@@ -29,6 +29,9 @@ struct dc_source {
     int classes;                        // 0: no labels
     const char *const *class_names;     // [classes], or NULL
     const int32_t *labels;              // [count] in [0, classes), or NULL
+    int64_t own_validation;             // the last so many training samples are for validation
+    const char *const *files;           // [count]: a file each, of photographs; or NULL
+    const char *note;                   // what a person should know of how it was read, or NULL
     uint64_t hash;                      // of the content, for env.json and caches
     const volatile sig_atomic_t *stop;  // raised: passes over the whole source end; or NULL
 };

@@ -37,9 +37,8 @@ void dc_normalization_coefficients(float *scale, float *shift,
                                    enum dc_dtype dtype, int channel)
 {
     const int c = normalization->channels == 1 ? 0 : channel;
-    const double deviation = (double)normalization->deviation[c];
-    *scale = (float)(1.0 / (dtype == DC_U8 ? 255.0 * deviation : deviation));
-    *shift = (float)(-(double)normalization->mean[c] / deviation);
+    dc_normalization_factors(scale, shift, normalization->mean[c], normalization->deviation[c],
+                             dtype == DC_U8 ? 255.0 : 1.0);
 }
 
 void dc_values_to_float(float *out, const void *values, enum dc_dtype dtype, int64_t n)

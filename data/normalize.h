@@ -9,15 +9,8 @@
 #ifndef DC_DATA_NORMALIZE_H
 #define DC_DATA_NORMALIZE_H
 
+#include "core/preprocessing.h"
 #include "core/source.h"
-
-enum { DC_NORMALIZATION_CHANNELS = 64 };
-
-struct dc_normalization {
-    int channels;  // 1: the same for all values; else the sample's last dimension
-    float mean[DC_NORMALIZATION_CHANNELS];
-    float deviation[DC_NORMALIZATION_CHANNELS];  // above 0
-};
 
 // channels fits the source and every deviation is a finite number above 0; else DC_ERR_CONFIG.
 DC_MUST_USE enum dc_status dc_normalization_check(const struct dc_normalization *normalization,

@@ -11,14 +11,16 @@
 #include "data/kinds.h"
 
 static const struct dc__source_kind *const kinds[] = {
-    &dc__source_idx, &dc__source_cifar10, &dc__source_cifar100, &dc__source_hdf5, &dc__source_png,
+    &dc__source_idx,  &dc__source_cifar10, &dc__source_cifar100,
+    &dc__source_hdf5, &dc__source_photos,  &dc__source_png,
 };
 
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 const char *const *dc_source_kinds(void)
 {
-    static const char *const names[] = {"idx", "cifar10", "cifar100", "hdf5", "png", NULL};
+    static const char *const names[] = {"idx",    "cifar10", "cifar100", "hdf5",
+                                        "photos", "png",     NULL};
     static_assert(sizeof names / sizeof names[0] == KINDS + 1, "one name a kind");
     return names;
 }
@@ -51,11 +53,12 @@ static enum dc_status find_kind(const struct dc__source_kind **kind,
     }
     if (automatic)
         return dc_fail(error, DC_ERR_DATA,
-                       "%s: neither IDX, CIFAR, HDF5 nor folders of PNG files lie here",
+                       "%s: neither IDX, CIFAR, HDF5 nor class folders of photographs lie here",
                        spec->path);
     char hint[DC_HINT];
     return dc_fail(error, DC_ERR_CONFIG,
-                   "unknown kind of data '%s'; the kinds are idx, cifar10, cifar100, hdf5, png, "
+                   "unknown kind of data '%s'; the kinds are idx, cifar10, cifar100, hdf5, "
+                   "photos, "
                    "auto%s",
                    spec->kind, dc_did_you_mean(hint, spec->kind, names, KINDS));
 }
@@ -71,7 +74,7 @@ static enum dc_status fail_missing(const char *path, struct dc_error *error)
     snprintf(word, sizeof word, "%.*s", (int)length, path);
     return dc_fail(error, DC_ERR_DATA,
                    "%s: no such file or folder, and no kind of data '%s'; the kinds are idx, "
-                   "cifar10, cifar100, hdf5, png, auto%s",
+                   "cifar10, cifar100, hdf5, photos, auto%s",
                    path, word, dc_did_you_mean(hint, word, dc_source_kinds(), KINDS));
 }
 
@@ -87,18 +90,28 @@ enum dc_status dc_source_open(struct dc_source **source, const struct dc_source_
     if (!dc_file_exists(spec->path))
         return fail_missing(spec->path, error);
     DC_TRY(find_kind(&kind, spec, error));
-    if (kind != &dc__source_png && (spec->resize_height || spec->resize_width || spec->channels))
+    if (kind->load != dc__source_photos.load && !spec->foreign &&
+        (spec->resize.height || spec->channels))
         return dc_fail(error, DC_ERR_CONFIG,
-                       "resize and channels are for PNG files; this data is %s", kind->ops.kind);
+                       "resize and channels are for photographs; this data is %s", kind->ops.kind);
     DC_TRY(kind->open ? kind->open(source, spec, error)
                       : dc__memory_open(source, kind, spec, error));
     assert((*source)->count > 0);
     return DC_OK;
 }
 
+bool dc_source_own_validation(const char *kind, const char *path)
+{
+    const struct dc_source_spec spec = {.kind = kind, .path = path};
+    const struct dc__source_kind *found = NULL;
+    return find_kind(&found, &spec, NULL) == DC_OK && found->load == dc__source_photos.load &&
+           dc__photos_have_validation(path);
+}
+
 struct dc_source_spec dc_source_spec_of(const char *text, const char *split)
 {
-    struct dc_source_spec spec = {.path = text, .split = split};
+    struct dc_source_spec spec = {
+        .path = text, .split = split, .test_share = DC_TEST_SHARE, .split_seed = 1};
     const char *colon = strchr(text, ':');
     for (const char *const *kind = dc_source_kinds(); colon && *kind; kind++) {
         const size_t length = (size_t)(colon - text);

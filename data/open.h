@@ -9,27 +9,38 @@
 //   cifar10   a folder of data_batch_{1..5}.bin, test_batch.bin [.gz|.xz]
 //                                                                   uint8 [32, 32, 3]
 //   cifar100  a folder of train.bin, test.bin [.gz|.xz]; fine labels  uint8 [32, 32, 3]
-//   png       a folder with one folder a class (perhaps below train/ and test/)
-//                                                                   uint8 [height, width, channels]
+//   photos    a folder with one folder a class, of JPEG, PNG and BMP files, perhaps below train/,
+//             test/ and val/ (photo_list.h); png is its older name  uint8 [height, width, channels]
 //   hdf5      a file with arrays inputs [n, ...] and labels [n] (perhaps in groups train and test)
 //                                                                   uint8 or float32, as stored
 //
-// Classes: the folders' names (png), or class_names below, or the names that come with the data
-// (classes.txt beside IDX files, batches.meta.txt, fine_label_names.txt, attribute class_names in
-// HDF5, one name a line; attribute classes in HDF5 gives their number alone), or, of IDX and HDF5
-// without any of these, as many as the training labels use, every class from 0 on.
+// Classes: the folders' names (photos; class_names puts them in order), or class_names below, or
+// the names that come with the data (classes.txt beside IDX files, batches.meta.txt,
+// fine_label_names.txt, attribute class_names in HDF5, one name a line; attribute classes in HDF5
+// gives their number alone), or, of IDX and HDF5 without any of these, as many as the training
+// labels use, every class from 0 on.
 
 #ifndef DC_DATA_OPEN_H
 #define DC_DATA_OPEN_H
 
+#include "core/preprocessing.h"
 #include "core/source.h"
+
+#define DC_TEST_SHARE 0.2  // of photographs where no test/ is, unless something else is said
 
 struct dc_source_spec {
     const char *kind;  // NULL or "auto": told from what lies at `path`
     const char *path;
-    const char *split;                  // "train" or "test"
-    int resize_height, resize_width;    // png only, both or none; 0: as the files are
-    int channels;                       // png only: 1 or 3; 0: as the files are
+    const char *split;        // "train" or "test"
+    struct dc_resize resize;  // photos only; height 0: as the files are
+    int channels;             // photos only: 1 or 3; 0: as the files are
+    double test_share;        // photos only: of the training samples where no test/ is
+    uint32_t split_seed;      // of that choice
+    // Other data than a run's: resize and channels are for photographs alone, whose classes may be
+    // missing, and where they have no test/ all of them are the split asked for.
+    bool foreign;
+    const char *const *files;  // photos only: these files and folders, without labels
+    int64_t file_count;
     const char *const *class_names;     // [class_count] or NULL; copied
     int class_count;                    // 0: as said above. May be given without names
     int64_t memory_limit;               // hdf5: larger arrays are streamed; 0: 512 MiB
@@ -42,6 +53,12 @@ struct dc_source_spec {
 DC_MUST_USE enum dc_status dc_source_open(struct dc_source **source,
                                           const struct dc_source_spec *spec,
                                           struct dc_error *error);
+
+// "libjpeg-turbo 2.1.5, libpng 1.6.39": what decodes photographs.
+void dc_photo_libraries(char text[64]);
+
+// Whether data of this kind at `path` brings a folder of samples to validate on.
+bool dc_source_own_validation(const char *kind, const char *path);
 
 // The names of all kinds, NULL behind the last.
 const char *const *dc_source_kinds(void);

@@ -1,19 +1,19 @@
-// Owns the calls into libpng, and what is done to one image before it is a sample.
+// Owns the calls into libpng. Any PNG becomes 8-bit grey or RGB: palettes are looked up, 16 bits
+// are scaled to 8 with rounding, fewer bits are spread over 0..255, interlacing is undone, alpha is
+// dropped (colours stay as they are stored, nothing is blended), gamma and colour profiles are
+// ignored. A header of more pixels than a file of its size can hold is refused.
 //
 // libpng reports errors by longjmp; decode() is the only function that crosses one, and it keeps
 // what it needs afterwards in the struct, not in its own variables.
 
-#include "data/png_read.h"
-
 #include <inttypes.h>
-#include <math.h>
 #include <png.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/bounds.h"
-#include "core/file.h"
+#include "data/image.h"
 
 enum { SIDE_MAX = 65535 };
 
@@ -52,8 +52,10 @@ static bool decode(struct decoder *decoder)
     if (setjmp(png_jmpbuf(decoder->png)))
         return false;
     png_set_user_limits(decoder->png, SIDE_MAX, SIDE_MAX);
-    // Texts, profiles and whatever else may unpack to megabytes each are passed over.
+    // Texts, profiles and whatever else may unpack to megabytes each are passed over, all but eXIf.
     png_set_keep_unknown_chunks(decoder->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+    png_set_keep_unknown_chunks(decoder->png, PNG_HANDLE_CHUNK_AS_DEFAULT, (png_const_bytep) "eXIf",
+                                1);
     png_set_read_fn(decoder->png, decoder, on_read);
     png_read_png(decoder->png, decoder->info,
                  PNG_TRANSFORM_SCALE_16 | PNG_TRANSFORM_EXPAND | PNG_TRANSFORM_STRIP_ALPHA, NULL);
@@ -98,91 +100,38 @@ static enum dc_status copy_pixels(struct dc__image *image, const struct decoder 
     return image->pixels ? DC_OK : DC_ERR_MEMORY;
 }
 
-enum dc_status dc__png_read(struct dc__image *image, const char *path, int64_t limit,
-                            struct dc_arena *arena, struct dc_error *error)
+static int orientation_of(const struct decoder *decoder)
 {
-    char *bytes = NULL;
-    struct decoder decoder = {0};
-    DC_TRY(dc_file_read(&bytes, &decoder.size, path, arena, error));
-    decoder.bytes = (const uint8_t *)bytes;
-    if (decoder.size < 8 || png_sig_cmp(decoder.bytes, 0, 8) != 0)
-        return dc_fail(error, DC_ERR_DATA, "%s: not a PNG file", path);
-    DC_TRY(check_header(&decoder, path, limit, error));
+    png_uint_32 size = 0;
+    png_bytep exif = NULL;
+    if (!png_get_eXIf_1(decoder->png, decoder->info, &size, &exif))
+        return 1;
+    return dc__exif_orientation(exif, size);
+}
+
+enum dc_status dc__png_decode(struct dc__image *image, int *orientation,
+                              const struct dc__photo_file *file, struct dc_arena *arena,
+                              struct dc_error *error)
+{
+    struct decoder decoder = {.bytes = file->bytes, .size = file->size};
+    DC_TRY(check_header(&decoder, file->path, file->limit, error));
     decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, on_error, on_warning);
     decoder.info = decoder.png ? png_create_info_struct(decoder.png) : NULL;
     enum dc_status status;
     if (!decoder.info)
-        status = dc_fail(error, DC_ERR_MEMORY, "%s: out of memory", path);
+        status = dc_fail(error, DC_ERR_MEMORY, "%s: out of memory", file->path);
     else if (!decode(&decoder))
-        status = dc_fail(error, DC_ERR_DATA, "%s: near byte %zu: %s", path, decoder.taken,
+        status = dc_fail(error, DC_ERR_DATA, "%s: near byte %zu: %s", file->path, decoder.taken,
                          decoder.reason);
     else
         status = copy_pixels(image, &decoder, arena, error);
+    if (status == DC_OK)
+        *orientation = orientation_of(&decoder);
     png_destroy_read_struct(&decoder.png, &decoder.info, NULL);
     return status;
 }
 
-enum dc_status dc__image_channels(struct dc__image *image, int channels, struct dc_arena *arena,
-                                  struct dc_error *error)
+const char *dc__png_version(void)
 {
-    const size_t count = (size_t)image->height * (size_t)image->width;
-    if (channels == image->channels)
-        return DC_OK;
-    uint8_t *out = DC_NEW(arena, uint8_t, count * (size_t)channels, error);
-    const uint8_t *in = image->pixels;
-    if (!out)
-        return DC_ERR_MEMORY;
-    for (size_t i = 0; i < count; i++) {
-        if (channels == 3)
-            memset(out + 3 * i, in[i], 3);
-        else
-            out[i] = (uint8_t)((299 * in[3 * i] + 587 * in[3 * i + 1] + 114 * in[3 * i + 2] + 500) /
-                               1000);
-    }
-    image->pixels = out;
-    image->channels = channels;
-    return DC_OK;
-}
-
-// The two neighbours of output place i and the share of the second.
-static void neighbours(int *first, int *second, double *share, int i, int to, int from)
-{
-    double at = ((double)i + 0.5) * (double)from / (double)to - 0.5;
-    at = at < 0.0 ? 0.0 : at > (double)(from - 1) ? (double)(from - 1) : at;
-    *first = (int)at;
-    *second = *first + 1 < from ? *first + 1 : *first;
-    *share = at - (double)*first;
-}
-
-enum dc_status dc__image_resize(struct dc__image *image, int height, int width,
-                                struct dc_arena *arena, struct dc_error *error)
-{
-    const int channels = image->channels;
-    const size_t row = (size_t)image->width * (size_t)channels;
-    if (height == image->height && width == image->width)
-        return DC_OK;
-    uint8_t *out = DC_NEW(arena, uint8_t, (size_t)height * (size_t)width * (size_t)channels, error);
-    if (!out)
-        return DC_ERR_MEMORY;
-    uint8_t *to = out;
-    for (int y = 0; y < height; y++) {
-        int top = 0, bottom = 0;
-        double fy = 0.0;
-        neighbours(&top, &bottom, &fy, y, height, image->height);
-        const uint8_t *upper = image->pixels + (size_t)top * row;
-        const uint8_t *lower = image->pixels + (size_t)bottom * row;
-        for (int x = 0; x < width; x++, to += channels) {
-            int left = 0, right = 0;
-            double fx = 0.0;
-            neighbours(&left, &right, &fx, x, width, image->width);
-            for (int c = 0; c < channels; c++) {
-                const int l = left * channels + c, r = right * channels + c;
-                const double a = upper[l] * (1.0 - fx) + upper[r] * fx;
-                const double b = lower[l] * (1.0 - fx) + lower[r] * fx;
-                to[c] = (uint8_t)floor(a * (1.0 - fy) + b * fy + 0.5);
-            }
-        }
-    }
-    *image = (struct dc__image){height, width, channels, out};
-    return DC_OK;
+    return png_get_libpng_ver(NULL);
 }

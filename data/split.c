@@ -1,12 +1,10 @@
-// Owns the validation rule of split.h.
+// Owns the rule of split.h.
 
 #include "data/split.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
-
-#include "core/random.h"
 
 void dc_shuffle(int64_t *ids, int64_t count, struct dc_random *random)
 {
@@ -40,9 +38,33 @@ static void share_out(int64_t *take, int64_t *remainder, const int64_t *sizes, i
     }
 }
 
-static int class_of(const struct dc_source *source, int64_t id)
+enum dc_status dc_choose(bool **chosen, const int32_t *labels, int classes, int64_t count,
+                         int64_t wanted, uint32_t seed, enum dc_purpose purpose,
+                         struct dc_arena *arena, struct dc_error *error)
 {
-    return source->labels ? source->labels[id] : 0;
+    assert(wanted >= 0 && wanted <= count && count <= UINT32_MAX);
+    classes = labels ? classes : 1;
+    int64_t *sizes = DC_NEW(arena, int64_t, 3 * classes, error);
+    int64_t *list = DC_NEW(arena, int64_t, count, error);
+    *chosen = DC_NEW(arena, bool, count, error);
+    if (!sizes || !list || !*chosen)
+        return DC_ERR_MEMORY;
+    int64_t *take = sizes + classes;
+    for (int64_t id = 0; id < count; id++)
+        sizes[labels ? labels[id] : 0]++;
+    share_out(take, take + classes, sizes, classes, count, wanted);
+    for (int c = 0; c < classes; c++) {
+        struct dc_random random;
+        int64_t n = 0;
+        for (int64_t id = 0; id < count; id++)
+            if (!labels || labels[id] == c)
+                list[n++] = id;
+        dc_random_start(&random, seed, purpose, (uint32_t)c, 0);
+        dc_shuffle(list, n, &random);
+        for (int64_t i = 0; i < take[c]; i++)
+            (*chosen)[list[i]] = true;
+    }
+    return DC_OK;
 }
 
 enum dc_status dc_split_validation(int64_t **train_ids, int64_t *n_train, int64_t **validation_ids,
@@ -51,34 +73,18 @@ enum dc_status dc_split_validation(int64_t **train_ids, int64_t *n_train, int64_
                                    struct dc_error *error)
 {
     const int64_t count = source->count;
-    const int classes = source->labels ? source->classes : 1;
+    bool *chosen = NULL;
     if (validation_count < 0 || validation_count >= count || count > UINT32_MAX)
         return dc_fail(error, DC_ERR_CONFIG,
                        "validation must be from 0 to %" PRId64 " of the %" PRId64
                        " training samples, not %" PRId64,
                        count - 1, count, validation_count);
-    int64_t *sizes = DC_NEW(arena, int64_t, 3 * classes, error);
-    int64_t *list = DC_NEW(arena, int64_t, count, error);
-    bool *chosen = DC_NEW(arena, bool, count, error);
+    DC_TRY(dc_choose(&chosen, source->labels, source->classes, count, validation_count, seed,
+                     DC_PURPOSE_SPLIT, arena, error));
     int64_t *train = DC_NEW(arena, int64_t, count - validation_count, error);
     int64_t *validation = DC_NEW(arena, int64_t, validation_count, error);
-    if (!sizes || !list || !chosen || !train || !validation)
+    if (!train || !validation)
         return DC_ERR_MEMORY;
-    int64_t *take = sizes + classes;
-    for (int64_t id = 0; id < count; id++)
-        sizes[class_of(source, id)]++;
-    share_out(take, take + classes, sizes, classes, count, validation_count);
-    for (int c = 0; c < classes; c++) {
-        struct dc_random random;
-        int64_t n = 0;
-        for (int64_t id = 0; id < count; id++)
-            if (class_of(source, id) == c)
-                list[n++] = id;
-        dc_random_start(&random, seed, DC_PURPOSE_SPLIT, (uint32_t)c, 0);
-        dc_shuffle(list, n, &random);
-        for (int64_t i = 0; i < take[c]; i++)
-            chosen[list[i]] = true;
-    }
     *n_train = *n_validation = 0;
     for (int64_t id = 0; id < count; id++) {
         if (chosen[id])

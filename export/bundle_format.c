@@ -3,6 +3,7 @@
 
 #include "export/bundle_format.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,24 @@ const char *dc__layer_layout(const struct dc_ilayer *l, enum dc__layer_array whi
     if (which >= DC__MULTIPLIERS && !dc_ilayer_has_weights(l))
         return l->op == DC_I_ADD ? "first, second, sum" : "one";
     return "O";
+}
+
+json_t *dc__float_json(float value)
+{
+    uint32_t bits;
+    char hex[16];
+    memcpy(&bits, &value, sizeof bits);
+    snprintf(hex, sizeof hex, "0x%08" PRIx32, bits);
+    return json_pack("{s:f, s:s}", "value", (double)value, "bits", hex);
+}
+
+float dc__json_float(const json_t *value)
+{
+    const char *text = json_string_value(json_object_get(value, "bits"));
+    const uint32_t bits = text ? (uint32_t)strtoul(text, NULL, 16) : UINT32_MAX;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
 }
 
 uint32_t dc__crc32(const void *bytes, uint64_t count)

@@ -36,6 +36,10 @@ extern const char *const dc__vector_arrays[2];
 bool dc__vector_dataset(struct dc__dataset *dataset, const struct dc_vectors *vectors,
                         const struct dc_ilayer *l, int i, const char *what);
 
+// A float32 as {value, bits}, and back by its bits, which are NaN's where there are none.
+json_t *dc__float_json(float value);
+float dc__json_float(const json_t *value);
+
 const char *dc__layer_layout(const struct dc_ilayer *l, enum dc__layer_array which);
 uint32_t dc__crc32(const void *bytes, uint64_t count);
 uint32_t dc__tensor_crc32(const struct dc_tensor *tensor);

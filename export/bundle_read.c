@@ -97,16 +97,6 @@ static enum dc_status read_dataset(const struct reader *r, const json_t *describ
     return DC_OK;
 }
 
-// By its bits, which are NaN's where there are none.
-static float float_of(const json_t *value)
-{
-    const char *text = json_string_value(json_object_get(value, "bits"));
-    const uint32_t bits = text ? (uint32_t)strtoul(text, NULL, 16) : UINT32_MAX;
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
 static bool unpack_layer(struct dc_ilayer *l, json_t *layer)
 {
     const char *name, *op;
@@ -125,7 +115,7 @@ static bool unpack_layer(struct dc_ilayer *l, json_t *layer)
                     "value", &pad_value) != 0)
         return false;
     const int found = dc_iop_find(op);
-    l->scale = float_of(scale);
+    l->scale = dc__json_float(scale);
     l->first_channel = (int)json_integer_value(json_object_get(layer, "first_channel"));
     l->name = name;
     l->op = (enum dc_iop)found;
@@ -199,7 +189,7 @@ static enum dc_status read_layer(const struct reader *r, int i, json_t *layer)
         l.function = (enum dc_ifunction)dc_ifunction_find(
             json_string_value(json_object_get(layer, "function")));
         for (int k = 0; k < DC_I_PARAMETERS; k++)
-            l.parameters[k] = float_of(
+            l.parameters[k] = dc__json_float(
                 json_array_get(json_object_get(layer, "parameters"), (size_t)k));
     }
     if (dc_ilayer_has_weights(&l)) {
@@ -288,6 +278,57 @@ static enum dc_status read_sample(const struct reader *r)
     return DC_OK;
 }
 
+static int find_text(const char *const *list, const json_t *text)
+{
+    for (int i = 0; list[i]; i++)
+        if (json_string_value(text) && strcmp(list[i], json_string_value(text)) == 0)
+            return i;
+    return -1;
+}
+
+// What is done before the input; older bundles do not say.
+static enum dc_status read_preprocessing(const struct reader *r)
+{
+    const json_t *object = json_object_get(r->root, "preprocessing");
+    const json_t *mean = json_object_get(object, "mean"), *std = json_object_get(object, "std");
+    const json_t *names = json_object_get(object, "classes"),
+                 *resize = json_object_get(object, "resize");
+    struct dc_preprocessing p = {.bytes = true};
+    const size_t channels = json_array_size(mean);
+    if (!object)
+        return DC_OK;
+    if (channels < 1 || channels > DC_NORMALIZATION_CHANNELS || json_array_size(std) != channels ||
+        json_array_size(names) > (size_t)dc_ilayer_size(dc_imodel_output(r->model)))
+        return bad_manifest(r, "has preprocessing without mean and std, or of too many classes");
+    p.normalization.channels = (int)channels;
+    for (size_t c = 0; c < channels; c++) {
+        p.normalization.mean[c] = dc__json_float(json_array_get(mean, c));
+        p.normalization.deviation[c] = dc__json_float(json_array_get(std, c));
+    }
+    if (resize)
+        p.resize = (struct dc_resize){
+            .height = r->model->layers[0].height,
+            .width = r->model->layers[0].width,
+            .method = find_text(dc_resize_methods, json_object_get(resize, "method")),
+            .fit = find_text(dc_resize_fits, json_object_get(resize, "fit"))};
+    if (resize && (json_integer_value(json_object_get(resize, "height")) != p.resize.height ||
+                   json_integer_value(json_object_get(resize, "width")) != p.resize.width))
+        return bad_manifest(r, "has a resize to another size than the input's");
+    const char **list = DC_NEW(r->arena, const char *, json_array_size(names), r->error);
+    if (!list)
+        return DC_ERR_MEMORY;
+    p.classes = (int)json_array_size(names);
+    p.class_names = list;
+    for (int i = 0; i < p.classes; i++) {
+        list[i] = json_string_value(json_array_get(names, (size_t)i));
+        if (!list[i])
+            return bad_manifest(r, "has a class name that is no text");
+    }
+    DC_TRY_IN(dc_imodel_set_preprocessing(r->model, &p, r->error), r->error, "%s/manifest.json",
+              r->directory);
+    return DC_OK;
+}
+
 static enum dc_status read_all(struct reader *r, struct dc_vectors **vectors)
 {
     const char *name, *provenance, *profile_name;
@@ -316,6 +357,7 @@ static enum dc_status read_all(struct reader *r, struct dc_vectors **vectors)
     for (size_t i = 0; i < json_array_size(layers); i++)
         DC_TRY(read_layer(r, (int)i, json_array_get(layers, i)));
     DC_TRY(read_sample(r));
+    DC_TRY(read_preprocessing(r));
     return vectors ? read_vectors(r, vectors) : DC_OK;
 }
 

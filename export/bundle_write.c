@@ -19,15 +19,6 @@
 #include "qat/softmax.h"
 #include "qat/table.h"
 
-static json_t *float_json(float value)
-{
-    uint32_t bits;
-    char hex[16];
-    memcpy(&bits, &value, sizeof bits);
-    snprintf(hex, sizeof hex, "0x%08" PRIx32, bits);
-    return json_pack("{s:f, s:s}", "value", (double)value, "bits", hex);
-}
-
 static json_t *shape_json(const struct dc_shape *shape)
 {
     json_t *dims = json_array();
@@ -78,7 +69,7 @@ static json_t *layer_json(const struct dc_imodel *model, int i)
         "s:[i,i], s:{s:i, s:i, s:i, s:i, s:i}, s:I}",
         "index", i, "name", l->name, "op", dc_iop_name(l->op), "inputs", inputs, "output", "shape",
         l->height, l->width, l->channels, "layout", "HWC", "type", "int8", "bits", l->bits, "scale",
-        float_json(l->scale), "zero_point", l->zero_point, "clamp", l->clamp_low, l->clamp_high,
+        dc__float_json(l->scale), "zero_point", l->zero_point, "clamp", l->clamp_low, l->clamp_high,
         "kernel", l->window.kernel[0], l->window.kernel[1], "stride", l->window.stride[0],
         l->window.stride[1], "dilation", l->window.dilation[0], l->window.dilation[1], "pads",
         "top", l->window.before[0], "bottom", l->window.after[0], "left", l->window.before[1],
@@ -97,7 +88,7 @@ static json_t *layer_json(const struct dc_imodel *model, int i)
         const int count = dc_ifunction_parameters(l->function);
         json_t *parameters = count > 0 ? json_array() : NULL;
         for (int k = 0; k < count; k++)
-            json_array_append_new(parameters, float_json(l->parameters[k]));
+            json_array_append_new(parameters, dc__float_json(l->parameters[k]));
         if (parameters)
             json_object_set_new(layer, "parameters", parameters);
     }
@@ -119,7 +110,7 @@ static json_t *layer_json(const struct dc_imodel *model, int i)
     if (dc_ilayer_has_weights(l)) {
         json_t *scales = json_array();
         for (int c = 0; c < l->channels; c++)
-            json_array_append_new(scales, float_json(l->weight_scales[c]));
+            json_array_append_new(scales, dc__float_json(l->weight_scales[c]));
         json_object_set_new(layer, "weight_scale", scales);
         json_object_set_new(layer, "weight_bits", json_integer(l->weight_bits));
         json_object_set_new(layer, "weight_zero_point", json_integer(0));
@@ -205,6 +196,32 @@ static enum dc_status write_sources(json_t *files, const char *directory,
     return DC_OK;
 }
 
+// Numbers, and the rules as text.
+static json_t *preprocessing_json(const struct dc_preprocessing *p)
+{
+    const struct dc_normalization *n = &p->normalization;
+    const struct dc_resize *r = &p->resize;
+    json_t *mean = json_array(), *deviation = json_array(), *names = json_array();
+    for (int c = 0; c < n->channels; c++) {
+        json_array_append_new(mean, dc__float_json(n->mean[c]));
+        json_array_append_new(deviation, dc__float_json(n->deviation[c]));
+    }
+    for (int i = 0; i < p->classes; i++)
+        json_array_append_new(names, json_string(p->class_names[i]));
+    json_t *object = json_pack(
+        "{s:s, s:s, s:o, s:o, s:o}", "input", "uint8, [height][width][channels], RGB of three",
+        "formula", "(x / 255 - mean) / std, as x * scale + shift in float32, then the input's code",
+        "mean", mean, "std", deviation, "classes", names);
+    if (object && r->height)
+        json_object_set_new(object, "resize",
+                            json_pack("{s:i, s:i, s:s, s:s, s:s, s:s, s:s}", "height", r->height,
+                                      "width", r->width, "method", dc_resize_methods[r->method],
+                                      "fit", dc_resize_fits[r->fit], "weights",
+                                      dc_resize_method_rule(r->method), "arithmetic",
+                                      DC_RESIZE_ARITHMETIC, "part", dc_resize_fit_rule(r->fit)));
+    return object;
+}
+
 static enum dc_status write_manifest(json_t *root, const char *path, struct dc_error *error)
 {
     char crc[16];
@@ -252,8 +269,12 @@ static enum dc_status fill_directory(const char *directory, const struct dc_imod
         dc_bundle_cost(&cost), "vectors", "count", (json_int_t)vectors->count, "corner_cases",
         DC_VECTOR_CORNERS, "corners", "all -128", "all 127", "all zero point", "files", files,
         "layers", layers);
-    if (!root)
+    if (!root || (model->preprocessing.bytes &&
+                  json_object_set_new(root, "preprocessing",
+                                      preprocessing_json(&model->preprocessing)) != 0)) {
+        json_decref(root);
         return dc_fail(error, DC_ERR_MEMORY, "no memory for the manifest");
+    }
     enum dc_status status = write_arrays(layers, h5, model, vectors, error);
     if (status == DC_OK)
         status = write_sources(files, directory, model, vectors, formats, arena, error);

@@ -12,12 +12,13 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "export/c_preprocessing.h"
 #include "export/device_text.h"
 #include "qat/profile.h"
 #include "qat/softmax.h"
 #include "qat/table.h"
 
-enum { EMBEDDED_VECTORS = 5, NUMBERS_PER_LINE = 16, IDENTIFIER_BYTES = 100 };
+enum { EMBEDDED_VECTORS = 5, IDENTIFIER_BYTES = 100 };
 
 struct source {
     FILE *out;
@@ -58,22 +59,6 @@ static void put_comment_text(FILE *out, const char *text)
                            (*text == '?' && text[1] == '?');
         fputc(joins || *text == '\\' || *text < ' ' || *text > '~' ? '_' : *text, out);
     }
-}
-
-// Nine digits give the float32 back exactly; a C float constant needs a point or an exponent.
-static void put_float(FILE *out, float value)
-{
-    char text[32];
-    uint32_t bits;
-    snprintf(text, sizeof text, "%.9g", (double)value);
-    memcpy(&bits, &value, sizeof bits);
-    fprintf(out, "%s%sf /* 0x%08" PRIx32 " */", text, strpbrk(text, ".e") ? "" : ".0", bits);
-}
-
-static void put_int8(FILE *out, const int8_t *values, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        fprintf(out, "%s%d,", i % NUMBERS_PER_LINE ? " " : "\n    ", values[i]);
 }
 
 static void put_int32_value(FILE *out, int64_t i, int32_t value)
@@ -131,7 +116,7 @@ static void put_header(const struct source *s)
         fprintf(f, "#define %s_%s_CHANNELS %d\n", s->upper, end, ends[i]->channels);
         fprintf(f, "#define %s_%s_SIZE %" PRId64 "\n", s->upper, end, dc_ilayer_size(ends[i]));
         fprintf(f, "#define %s_%s_SCALE ", s->upper, end);
-        put_float(f, ends[i]->scale);
+        dc__put_float(f, ends[i]->scale);
         fprintf(f, "\n#define %s_%s_ZERO_POINT (%d)\n\n", s->upper, end, ends[i]->zero_point);
     }
     fprintf(f, "#define %s_ARENA_BYTES %" PRId64 " /* RAM: activations, static in the .c */\n",
@@ -140,6 +125,7 @@ static void put_header(const struct source *s)
             s->upper, s->cost.scratch_bytes);
     fprintf(f, "#define %s_WEIGHT_BYTES %" PRId64 "\n", s->upper, s->cost.weight_bytes);
     fprintf(f, "#define %s_MACS %" PRId64 "\n\n", s->upper, s->cost.macs);
+    dc__put_preprocessing_header(f, s->name, s->upper, s->model);
     fprintf(f,
             "/* One inference. Uses one static arena, so it is not for two threads at a time. */\n"
             "void %s_run(const int8_t *input, int8_t *output);\n\n"
@@ -165,12 +151,19 @@ static int find_fragment(const char *name, const char *suffix)
     return NO_FRAGMENT;
 }
 
+// Of the two that are never exported: what the model has in their place. NULL of all others.
+static const char *stands_for(const struct dc_imodel *model, const char *name)
+{
+    return !strcmp(name, "requantize")      ? dc_rounding_name(model->profile->rounding)
+           : !strcmp(name, "resize_weight") ? dc_resize_methods[model->preprocessing.resize.method]
+                                            : NULL;
+}
+
 // A fragment behind those that it includes, each once. What is above its first line of code, and
 // concerns only the file that it is, is left out.
 static void put_fragment(const struct source *s, bool done[FRAGMENTS_MAX], int fragment)
 {
     static const char include[] = "#include \"export/device/";
-    const char *rounding = dc_rounding_name(s->model->profile->rounding);
     const char *line = dc__device_texts[fragment].text;
     assert(fragment < FRAGMENTS_MAX);
     if (done[fragment])
@@ -181,8 +174,7 @@ static void put_fragment(const struct source *s, bool done[FRAGMENTS_MAX], int f
             char name[64];
             snprintf(name, sizeof name, "%.*s", (int)strcspn(line + strlen(include), "."),
                      line + strlen(include));
-            const bool rescales = strcmp(name, "requantize") == 0;
-            put_fragment(s, done, find_fragment(name, rescales ? rounding : NULL));
+            put_fragment(s, done, find_fragment(name, stands_for(s->model, name)));
         } else if (*line != '\n' && strncmp(line, "#pragma once", 12) != 0) {
             break;
         }
@@ -202,6 +194,10 @@ static void put_kernels(const struct source *s)
         if (op != DC_I_RESHAPE || i == s->model->count - 1)
             put_fragment(s, done, own != NO_FRAGMENT ? own : find_fragment(dc_iop_name(op), NULL));
     }
+    if (s->model->preprocessing.bytes)
+        put_fragment(s, done, find_fragment("input_codes", NULL));
+    if (s->model->preprocessing.bytes && s->model->preprocessing.resize.height)
+        put_fragment(s, done, find_fragment("resize", NULL));
 }
 
 static void put_exponentials(const struct source *s, const char *id, const struct dc_ilayer *l)
@@ -263,7 +259,7 @@ static void put_arrays(const struct source *s, const char *id, const struct dc_i
     if (dc_ilayer_has_weights(l)) {
         fprintf(f, "static const ALIGNED int8_t %s_weights[%" PRId64 "] = {", id,
                 l->weight_count + 3);
-        put_int8(f, l->weights, l->weight_count);
+        dc__put_int8(f, l->weights, l->weight_count);
         fputs("\n};\n", f);
         put_biases(s, id, l, x);
     } else if (has_biases(profile, l)) {
@@ -273,7 +269,7 @@ static void put_arrays(const struct source *s, const char *id, const struct dc_i
         put_factors(f, id, l, x);
     if (l->table) {
         fprintf(f, "static const int8_t %s_table[%d] = {", id, DC_TABLE_CODES);
-        put_int8(f, l->table, DC_TABLE_CODES);
+        dc__put_int8(f, l->table, DC_TABLE_CODES);
         fputs("\n};\n", f);
     }
     if (l->exponentials)
@@ -383,9 +379,9 @@ static void put_selftest(const struct source *s, const struct dc_vectors *vector
     FILE *f = s->out;
     fprintf(f, "\n#ifndef %s_NO_SELFTEST\n", s->upper);
     fprintf(f, "static const int8_t test_inputs[%" PRId64 "] = {", s->vectors * in);
-    put_int8(f, vectors->outputs[0], s->vectors * in);
+    dc__put_int8(f, vectors->outputs[0], s->vectors * in);
     fprintf(f, "\n};\nstatic const int8_t test_outputs[%" PRId64 "] = {", s->vectors * out);
-    put_int8(f, vectors->outputs[s->model->count - 1], s->vectors * out);
+    dc__put_int8(f, vectors->outputs[s->model->count - 1], s->vectors * out);
     fprintf(f,
             "\n};\n\nint %s_selftest(void)\n{\n"
             "    int8_t output[%" PRId64 "];\n"
@@ -400,7 +396,8 @@ static void put_selftest(const struct source *s, const struct dc_vectors *vector
             s->name, out, s->vectors, s->name, in, out, out);
 }
 
-static void put_code(const struct source *s, const struct dc_vectors *vectors)
+static enum dc_status put_code(const struct source *s, const struct dc_vectors *vectors,
+                               struct dc_error *error)
 {
     FILE *f = s->out;
     fprintf(f, "/* %s.c: written by Decant " DECANT_VERSION "; do not edit, export again.\n   ",
@@ -424,6 +421,7 @@ static void put_code(const struct source *s, const struct dc_vectors *vectors)
     if (dc_imodel_column(s->model) > 0)
         fprintf(f, "#define COLUMN_CODES %" PRId64 "\n", dc_imodel_column(s->model));
     put_kernels(s);
+    DC_TRY(dc__put_preprocessing_code(f, s->name, s->upper, s->model, error));
     for (int i = 1; i < s->model->count; i++)
         put_layer(s, i);
     if (s->cost.arena_bytes > 0)
@@ -433,6 +431,7 @@ static void put_code(const struct source *s, const struct dc_vectors *vectors)
         put_call(s, i);
     fputs("}\n", f);
     put_selftest(s, vectors);
+    return DC_OK;
 }
 
 static enum dc_status write_one(struct source *s, const char *directory, const char *extension,
@@ -447,15 +446,15 @@ static enum dc_status write_one(struct source *s, const char *directory, const c
     s->out = open_memstream(&text, &size);
     if (!s->out)
         return dc_fail(error, DC_ERR_MEMORY, "no memory for %s", path);
+    enum dc_status status = DC_OK;
     if (strcmp(extension, "h") == 0)
         put_header(s);
     else
-        put_code(s, vectors);
+        status = put_code(s, vectors, error);
     const bool failed = ferror(s->out) != 0;
-    enum dc_status status;
     if (fclose(s->out) != 0 || failed)
         status = dc_fail(error, DC_ERR_MEMORY, "no memory for %s", path);
-    else
+    else if (status == DC_OK)
         status = dc_file_write(path, text, size, error);
     free(text);
     return status;

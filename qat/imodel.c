@@ -494,6 +494,35 @@ enum dc_status dc_imodel_quantize_input(int8_t *codes, const struct dc_imodel *m
     return DC_OK;
 }
 
+enum dc_status dc_imodel_set_preprocessing(struct dc_imodel *model,
+                                           const struct dc_preprocessing *p, struct dc_error *error)
+{
+    const struct dc_ilayer *in = &model->layers[0], *out = dc_imodel_output(model);
+    const char *fault = dc_preprocessing_fault(p, in->height, in->width, in->channels,
+                                               (int)dc_ilayer_size(out));
+    if (fault)
+        return dc_fail(error, DC_ERR_DATA, "%s: %s", model->name, fault);
+    const char **names = DC_NEW(model->arena, const char *, p->classes, error);
+    for (int i = 0; names && i < p->classes; i++)
+        if (!(names[i] = dc_arena_copy(model->arena, p->class_names[i], error)))
+            return DC_ERR_MEMORY;
+    model->preprocessing = *p;
+    model->preprocessing.class_names = names;
+    return names ? DC_OK : DC_ERR_MEMORY;
+}
+
+enum dc_status dc_imodel_byte_codes(int8_t codes[DC_BYTE_CODES], const struct dc_imodel *model,
+                                    int channel, struct dc_error *error)
+{
+    const struct dc_normalization *n = &model->preprocessing.normalization;
+    const int c = n->channels == 1 ? 0 : channel;
+    float scale, shift, x[DC_BYTE_CODES];
+    dc_normalization_factors(&scale, &shift, n->mean[c], n->deviation[c], 255.0);
+    for (int i = 0; i < DC_BYTE_CODES; i++)
+        x[i] = (float)i * scale + shift;
+    return dc_imodel_quantize_input(codes, model, x, DC_BYTE_CODES, error);
+}
+
 void dc_imodel_dequantize_output(float *x, const struct dc_imodel *model, const int8_t *codes,
                                  int64_t count)
 {

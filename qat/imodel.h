@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "core/arena.h"
+#include "core/preprocessing.h"
 #include "core/tensor.h"
 #include "core/window.h"
 
@@ -104,6 +105,7 @@ struct dc_imodel {
     // What the data calls a sample: [5], [20, 3], [28, 28, 1]. Layer 0 is its dc_shape_image, and
     // so it is until somebody says otherwise.
     struct dc_shape sample;
+    struct dc_preprocessing preprocessing;  // dc_imodel_set_preprocessing
     // What a target wants, set before the model is used.
     int alignment;      // in bytes, of values and weights in memory; DC_I_ALIGNMENT
     bool wide_weights;  // those of 4 bits and less are int8 in files that could pack them
@@ -176,6 +178,16 @@ DC_MUST_USE enum dc_status dc_imodel_place(int64_t *offsets, int64_t *bytes,
 DC_MUST_USE enum dc_status dc_imodel_quantize_input(int8_t *codes, const struct dc_imodel *model,
                                                     const float *x, int64_t count,
                                                     struct dc_error *error);
+// Copies what is done before the input; DC_ERR_DATA where it does not fit the model, which is
+// whole.
+DC_MUST_USE enum dc_status dc_imodel_set_preprocessing(struct dc_imodel *model,
+                                                       const struct dc_preprocessing *p,
+                                                       struct dc_error *error);
+// The input's code of each byte, where it is made of bytes: that of x * scale + shift in float32.
+enum { DC_BYTE_CODES = 256 };
+DC_MUST_USE enum dc_status dc_imodel_byte_codes(int8_t codes[DC_BYTE_CODES],
+                                                const struct dc_imodel *model, int channel,
+                                                struct dc_error *error);
 // x = scale * (code - zero_point) of the output.
 void dc_imodel_dequantize_output(float *x, const struct dc_imodel *model, const int8_t *codes,
                                  int64_t count);

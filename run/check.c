@@ -60,6 +60,42 @@ static enum dc_status check_sample(struct wanted *wanted, const struct dc_stage 
                         dc_shape_text(there, other));
 }
 
+// What data.resize and data.channels make of photographs is known without one of them. A channel
+// count of 0 stands for whatever the files have.
+static enum dc_status check_resize(const struct dc_experiment *experiment,
+                                   const struct dc_stage *stage,
+                                   const struct dc_stage_network *network, struct dc_error *error)
+{
+    const struct dc_data_spec *data = &experiment->data;
+    const struct dc_shape *sample = &network->model.sample;
+    const int64_t channels = data->channels                              ? data->channels
+                             : sample->rank == 3 && sample->dims[2] == 1 ? 1
+                                                                         : 3;
+    const struct dc_shape made = DC_SHAPE(data->resize.height, data->resize.width, channels);
+    char here[DC_SHAPE_TEXT], there[DC_SHAPE_TEXT];
+    const bool fits = network->model.onnx ? sample->rank == 3 && sample->dims[2] == channels
+                                          : dc_sample_fits(sample, &made);
+    if (data->resize.height == 0 || fits)
+        return DC_OK;
+    return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
+                        "stage '%s' reads samples of %s, data.resize%s photographs of %s (height, "
+                        "width, channels)",
+                        stage->name, dc_shape_text(here, sample),
+                        data->channels ? " and data.channels make" : " makes",
+                        dc_shape_text(there, &made));
+}
+
+static enum dc_status check_augment(const struct dc_experiment *experiment, struct dc_error *error)
+{
+    const struct dc_data_spec *data = &experiment->data;
+    const struct dc_shape made = DC_SHAPE(data->resize.height, data->resize.width, data->channels);
+    if (data->resize.height == 0 || data->channels == 0)
+        return DC_OK;
+    DC_TRY_IN(dc_augmentations_check(data->augment.items, data->augment.count, &made, DC_U8, error),
+              error, "%s: data.augment", experiment->path);
+    return DC_OK;
+}
+
 static enum dc_status check_classes(struct wanted *wanted, const struct dc_experiment *experiment,
                                     const struct dc_stage *stage,
                                     const struct dc_stage_network *network, struct dc_error *error)
@@ -139,6 +175,7 @@ static enum dc_status check_stage(json_t *entry, struct wanted *wanted,
     struct dc_terms_sources sources = {0};
     DC_TRY(dc_stage_network_open(network, stage, NULL, error));
     DC_TRY(check_sample(wanted, stage, network, error));
+    DC_TRY(check_resize(experiment, stage, network, error));
     DC_TRY(check_classes(wanted, experiment, stage, network, error));
     DC_TRY(dc_stage_sources(&sources, teachers, experiment, stage, error));
     DC_TRY(check_cache(experiment, stage, error));
@@ -155,7 +192,7 @@ enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
                             struct dc_error *error)
 {
     struct wanted wanted = {0};
-    enum dc_status status = DC_OK;
+    enum dc_status status = check_augment(experiment, error);
     json_t *stages = json_object();
     *report = NULL;
     for (int i = 0; status == DC_OK && i < experiment->stage_count; i++) {

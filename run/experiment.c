@@ -156,24 +156,6 @@ static enum dc_status read_stage(struct dc_experiment *experiment, const struct 
     return DC_OK;
 }
 
-static enum dc_status check_source(const struct dc_experiment *experiment,
-                                   const struct dc_yaml *root, struct dc_error *error)
-{
-    const char *source = experiment->data.source;
-    const char *const *kinds = dc_source_kinds();
-    int count = 0;
-    bool known = strcmp(source, "auto") == 0;
-    for (; kinds[count]; count++)
-        known = known || strcmp(source, kinds[count]) == 0;
-    if (known)
-        return DC_OK;
-    char hint[DC_HINT];
-    return dc_fail_yaml(error, dc_yaml_get(dc_yaml_get(root, "data"), "source"),
-                        "no data source '%s'; there are auto, idx, cifar10, cifar100, hdf5 and "
-                        "png%s",
-                        source, dc_did_you_mean(hint, source, kinds, count));
-}
-
 // A stage that does not stand below 'stages'.
 static enum dc_status check_stray_stages(const struct dc_yaml *root, struct dc_error *error)
 {
@@ -205,7 +187,7 @@ static enum dc_status read_all(struct dc_experiment *experiment, const char *con
     DC_TRY(check_name(dc_yaml_get(root, "name"), "experiment", experiment->name, error));
     if (!experiment->data.path)
         return dc_fail_yaml(error, root, "the experiment lacks 'data' with a 'path'");
-    DC_TRY(check_source(experiment, root, error));
+    DC_TRY(dc__check_data_keys(experiment, root, error));
     if (experiment->target[0] && !dc_file_exists(experiment->target))
         return dc_fail_yaml(error, dc_yaml_get(root, "target"), "there is no target file %s%s",
                             experiment->target, dc_did_you_mean_file(hint, experiment->target));

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "core/preprocessing.h"
 #include "core/schema.h"
 #include "data/augment.h"
 #include "distill/terms.h"
@@ -34,9 +35,10 @@ struct dc_data_spec {
     int64_t validation, split_seed, augment_seed;
     struct dc_augmentation_list augment;
     struct dc_normalize_spec normalize;
-    struct dc_numbers resize;
+    struct dc_resize resize;
+    double test;  // the share of photographs that is the test set where none is
     struct dc_texts class_names;
-    int64_t channels, classes, loader_depth, loader_threads;
+    int64_t channels, classes, samples, loader_depth, loader_threads;
     struct dc_numbers normal;  // classes that are trained on; empty: all
 };
 
@@ -193,6 +195,9 @@ int dc_stage_teachers(const char *names[DC_TEACHERS_MAX], double weights[DC_TEAC
 // The stage whose network a teacher of this name is: of the average the stage itself; NULL: a file.
 const struct dc_stage *dc_teacher_stage(struct dc_experiment *experiment,
                                         const struct dc_stage *stage, const char *name);
+
+// Whether training has samples to validate on: some are cut, or the data has a folder of them.
+bool dc_data_has_validation(const struct dc_data_spec *data);
 
 // Whether the stage's network is to give back its input (train.loss reconstruction).
 bool dc_stage_reconstructs(const struct dc_stage *stage);

@@ -204,7 +204,7 @@ static enum dc_status check_reconstruction(const struct dc_experiment *experimen
                                   "stage '%s' learns labels, of which data.normal leaves only "
                                   "some: it is for loss reconstruction",
                                   stage->name);
-    if (data->validation > 0 && data->normal.count == 0)
+    if (dc_data_has_validation(data) && data->normal.count == 0)
         return dc_fail_yaml(error, dc_stage_place(stage, "train", "loss"),
                             "stage '%s': a reconstruction is validated by what it tells from "
                             "data.normal: name these classes, or set data.validation to 0",
@@ -319,7 +319,8 @@ enum dc_status dc__check_stage(struct dc_experiment *experiment, const struct dc
                             "calibrate alone, leave out 'train'",
                             stage->name, (long long)stage->quantize.start_epoch,
                             (long long)stage->train.config.epochs);
-    if (stage->trains && stage->train.config.patience > 0 && experiment->data.validation == 0)
+    if (stage->trains && stage->train.config.patience > 0 &&
+        !dc_data_has_validation(&experiment->data))
         return dc_fail_yaml(error, dc_stage_place(stage, "train", "patience"),
                             "stage '%s': patience needs a validation set: data.validation is 0",
                             stage->name);

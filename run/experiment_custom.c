@@ -105,36 +105,53 @@ void dc__write_augment(struct dc_text_buffer *out, const void *field, int indent
     }
 }
 
+// std has an older name, which is still read; a hash goes on under it.
+struct normalize_keys {
+    struct dc_numbers mean, std, deviation;
+};
+#define MEAN                                                                                       \
+    DC_FIELD(normalize_keys, "mean", NUMBERS, mean, NULL,                                          \
+             .help = "mean of each channel, of values in [0, 1]")
 static const struct dc_field normalize_fields[] = {
-    DC_FIELD(dc_normalize_spec, "mean", NUMBERS, mean, NULL,
-             .help = "mean of each channel, of values in [0, 1]"),
-    DC_FIELD(dc_normalize_spec, "deviation", NUMBERS, deviation, NULL,
-             .help = "deviation of each channel"),
+    MEAN,
+    DC_FIELD(normalize_keys, "std", NUMBERS, std, "[]",
+             .help = "standard deviation of each channel"),
+    DC_FIELD(normalize_keys, "deviation", NUMBERS, deviation, "[]", .help = "older name of std"),
 };
 static const struct dc_schema normalize_schema = DC_SCHEMA("normalize", normalize_fields);
+static const struct dc_field hashed_fields[] = {
+    MEAN, DC_FIELD(normalize_keys, "deviation", NUMBERS, deviation, "[]", .help = "as std")};
+static const struct dc_schema hashed_schema = DC_SCHEMA("normalize", hashed_fields);
+static const struct dc_schema written_schema = {"normalize", normalize_fields, 2};
 
 enum dc_status dc__decode_normalize(const struct dc_decoder *decoder, void *field,
                                     const struct dc_yaml *node, struct dc_error *error)
 {
     struct dc_normalize_spec *spec = field;
+    struct normalize_keys keys = {0};
     *spec = (struct dc_normalize_spec){.automatic = node->kind == DC_YAML_SCALAR &&
                                                     strcmp(node->text, "auto") == 0};
     if (spec->automatic)
         return DC_OK;
     if (node->kind != DC_YAML_MAPPING)
-        return dc_fail_yaml(error, node, "normalize is auto or {mean: [...], deviation: [...]}");
-    DC_TRY(dc_schema_decode(&normalize_schema, spec, node, "normalize", true, decoder, error));
+        return dc_fail_yaml(error, node, "normalize is auto or {mean: [...], std: [...]}");
+    DC_TRY(dc_schema_decode(&normalize_schema, &keys, node, "normalize", true, decoder, error));
+    if (keys.std.count > 0 && keys.deviation.count > 0)
+        return dc_fail_yaml(error, node, "deviation is the older name of std: give one of them");
+    spec->mean = keys.mean;
+    spec->deviation = keys.std.count > 0 ? keys.std : keys.deviation;
     if (spec->mean.count == 0 || spec->mean.count != spec->deviation.count)
-        return dc_fail_yaml(error, node, "mean and deviation need one number a channel each");
+        return dc_fail_yaml(error, node, "mean and std need one number a channel each");
     return DC_OK;
 }
 
 void dc__write_normalize(struct dc_text_buffer *out, const void *field, int indent)
 {
     const struct dc_normalize_spec *spec = field;
+    const struct normalize_keys keys = {spec->mean, spec->deviation, spec->deviation};
     dc_text_append(out, spec->automatic ? " auto\n" : "\n");
     if (!spec->automatic)
-        dc_schema_write(&normalize_schema, out, spec, indent);
+        dc_schema_write(out->hashed ? &hashed_schema : &written_schema, out, &keys, indent);
 }
 
 // The keys of a loss: what all take, the layers of those that compare layers, and its own.

@@ -76,7 +76,7 @@ enum dc_status dc__resolve_stage(struct dc_experiment *experiment, struct dc_sta
     DC_TRY(resolve_files(experiment, stage, error));
     if (stage->distills)
         DC_TRY(resolve_losses(experiment, stage, from, error));
-    if (stage->trains && stage->train.keep == 0 && experiment->data.validation == 0)
+    if (stage->trains && stage->train.keep == 0 && !dc_data_has_validation(&experiment->data))
         stage->train.keep = 1;  // without a validation set the last epoch is all there is
     return DC_OK;
 }

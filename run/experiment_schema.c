@@ -39,7 +39,8 @@ static const char *const cache_types[] = {"float32", "float16", NULL};
 static const char *const granularities[] = {"per_tensor", "per_channel", NULL};
 
 static const struct dc_field data_fields[] = {
-    TEXT(dc_data_spec, "source", source, "auto", "auto, idx, cifar10, cifar100, png or hdf5"),
+    TEXT(dc_data_spec, "source", source, "auto",
+         "auto, idx, cifar10, cifar100, hdf5 or photos (JPEG, PNG, BMP in class folders)"),
     PATH(dc_data_spec, "path", path, NULL, "folder or file of the data set"),
     INT(dc_data_spec, "validation", validation, "0", 0, FAR,
         "samples cut from the training set for validation, the same share of each class"),
@@ -48,12 +49,20 @@ static const struct dc_field data_fields[] = {
            "list of augmentations, or a file with one"),
     INT(dc_data_spec, "augment_seed", augment_seed, "1", 0, SEED_MAX, "seed of augmentation"),
     CUSTOM(dc_data_spec, "normalize", normalize, "auto", dc__decode_normalize, dc__write_normalize,
-           "auto: from the training samples; or {mean, deviation} a channel, of values in [0, 1]"),
-    DC_FIELD(dc_data_spec, "resize", INTEGERS, resize, "[]", .minimum = 1, .maximum = 65536,
-             .most = 2, .help = "png: [height, width]"),
+           "auto: from the training samples; or {mean, std} a channel, of values in [0, 1]"),
+    DC_FIELD(dc_data_spec, "test", REAL, test, "0.2", .minimum = 0, .maximum = 0.9, .later = true,
+             .help = "photos without a test/: the share of them, the same of each class, that is "
+                     "the test set; chosen by split_seed"),
+    DC_FIELD(dc_data_spec, "samples", INT, samples, "0", .maximum = FAR, .later = true,
+             .help = "train on so many of the training samples, the same share of each class, "
+                     "chosen by split_seed; 0: all"),
+    CUSTOM(dc_data_spec, "resize", resize, "[]", dc__decode_resize, dc__write_resize,
+           "photos: [height, width]; or {size, or height and width; method: bilinear, area or "
+           "nearest; fit: stretch, crop or pad}"),
     TEXTS(dc_data_spec, "class_names", class_names, "[]",
-          "names of the classes in label order, up to 16; default: those that come with the data"),
-    INT(dc_data_spec, "channels", channels, "0", 0, 4, "png: 1 or 3; 0: as the files are"),
+          "names of the classes in label order, up to 16; default: those that come with the data; "
+          "of photos: the folders' names in the order wanted"),
+    INT(dc_data_spec, "channels", channels, "0", 0, 4, "photos: 1 or 3; 0: as the files are"),
     INT(dc_data_spec, "classes", classes, "0", 0, 65536,
         "number of classes; 0: as the training labels say"),
     DC_FIELD(dc_data_spec, "normal", INTEGERS, normal, "[]", .minimum = 0, .maximum = 65535,
@@ -246,7 +255,7 @@ static const struct dc_field stage_fields[] = {
     PATH(dc_stage, "model", model, "", "model file, or a network as ONNX with its weights"),
     PATH(dc_stage, "weights", weights, "", "weights file of a run (final.h5) to start from"),
     CUSTOM(dc_stage, "normalize", normalize, "auto", dc__decode_normalize, dc__write_normalize,
-           "auto: as the data; or {mean, deviation} that this network was trained with"),
+           "auto: as the data; or {mean, std} that this network was trained with"),
     CUSTOM(dc_stage, "parameters", parameters, "{}", dc__decode_parameters, dc__write_named,
            "values for the model's parameters"),
     DC_FIELD(dc_stage, "layout", CHOICE, layout, "auto", .choices = layouts, .later = true,

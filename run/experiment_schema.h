@@ -19,8 +19,13 @@ typedef enum dc_status dc__decode(const struct dc_decoder *decoder, void *field,
 typedef void dc__write(struct dc_text_buffer *out, const void *field, int indent);
 
 dc__decode dc__decode_augment, dc__decode_normalize, dc__decode_losses, dc__decode_factors,
-    dc__decode_parameters, dc__decode_teachers, dc__decode_bits;
-dc__write dc__write_augment, dc__write_normalize, dc__write_losses, dc__write_named, dc__write_bits;
+    dc__decode_parameters, dc__decode_teachers, dc__decode_bits, dc__decode_resize;
+dc__write dc__write_augment, dc__write_normalize, dc__write_losses, dc__write_named, dc__write_bits,
+    dc__write_resize;
+
+// experiment_data.c. Keys of the data section that its kind of data does not take are refused.
+DC_MUST_USE enum dc_status dc__check_data_keys(const struct dc_experiment *experiment,
+                                               const struct dc_yaml *root, struct dc_error *error);
 
 // experiment_check.c. A stage of this name stands before `stage`, whose key names it.
 DC_MUST_USE enum dc_status dc__want_stage(struct dc_experiment *experiment,

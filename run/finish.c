@@ -70,6 +70,36 @@ enum dc_status dc__test_peer(struct dc_run *run, const struct dc_stage *stage,
     return DC_OK;
 }
 
+// The codes that a device makes of the bytes themselves are those of evaluation.
+static enum dc_status check_bytes(const int8_t *codes, const struct dc_imodel *model,
+                                  const struct dc_source *source, struct dc_error *error)
+{
+    const int64_t size = dc_ilayer_size(&model->layers[0]);
+    const int tables = model->preprocessing.normalization.channels;
+    int8_t table[DC_NORMALIZATION_CHANNELS][DC_BYTE_CODES];
+    uint8_t *bytes = model->preprocessing.bytes ? dc_alloc((size_t)size, error) : NULL;
+    if (!bytes)
+        return model->preprocessing.bytes ? DC_ERR_MEMORY : DC_OK;
+    enum dc_status status = DC_OK;
+    for (int c = 0; status == DC_OK && c < tables; c++)
+        status = dc_imodel_byte_codes(table[c], model, c, error);
+    if (status == DC_OK && (source->dtype != DC_U8 || dc_shape_count(&source->sample) != size))
+        status = dc_fail(error, DC_ERR_DATA,
+                         "%s reads bytes of another number or type than the data's", model->name);
+    for (int64_t id = 0; status == DC_OK && id < source->count; id++) {
+        status = dc_source_read(source, id, bytes, error);
+        for (int64_t i = 0; status == DC_OK && i < size; i++)
+            if (table[i % tables][bytes[i]] != codes[id * size + i])
+                status = dc_fail(error, DC_ERR_VERIFY,
+                                 "sample %lld, value %lld: byte %d gives code %d by the table of "
+                                 "%s, evaluation reads %d",
+                                 (long long)id, (long long)i, bytes[i], table[i % tables][bytes[i]],
+                                 model->name, codes[id * size + i]);
+    }
+    free(bytes);
+    return status;
+}
+
 // Codes of the whole test split, as the network's input reads them.
 static enum dc_status test_codes(int8_t **codes, int64_t *samples, struct dc_run *run,
                                  const struct dc_stage *stage, const struct dc_imodel *model,
@@ -95,7 +125,36 @@ static enum dc_status test_codes(int8_t **codes, int64_t *samples, struct dc_run
         done += batch.rows;
     }
     dc_loader_free(loader);
-    return status;
+    return status == DC_OK ? check_bytes(*codes, model, run->test_source, error) : status;
+}
+
+// Class names are shipped where the outputs are the classes and JSON can hold them.
+static bool names_outputs(const struct dc_source *source, const struct dc_imodel *model)
+{
+    bool good = source->class_names && source->classes == dc_ilayer_size(dc_imodel_output(model));
+    for (int i = 0; good && i < source->classes; i++) {
+        json_t *text = json_string(source->class_names[i]);  // NULL: not UTF-8
+        good = text != NULL;
+        json_decref(text);
+    }
+    return good;
+}
+
+// What a device does before the network, where the network reads the data's bytes as they are.
+static enum dc_status set_preprocessing(struct dc_run *run, const struct dc_stage *from,
+                                        struct dc_imodel *model, struct dc_error *error)
+{
+    const struct dc_source *source = run->train_source;
+    const struct dc_view view = dc_run_view(run, from, &model->sample);
+    if (source->dtype != DC_U8 || !dc_sample_fits(&view.sample, &source->sample))
+        return DC_OK;
+    struct dc_preprocessing p = {
+        .bytes = true, .normalization = view.normalization, .resize = run->experiment->data.resize};
+    if (names_outputs(source, model)) {
+        p.classes = source->classes;
+        p.class_names = source->class_names;
+    }
+    return dc_imodel_set_preprocessing(model, &p, error);
 }
 
 static enum dc_status write_and_verify(struct dc_run *run, const struct dc_stage *from,
@@ -137,11 +196,11 @@ static char *describe(struct dc_run *run, const struct dc_stage *from, struct dc
     const struct dc_normalization *n = &view.normalization;
     const bool bytes = run->train_source->dtype == DC_U8;
     struct dc_text_buffer text = {0};
-    dc_text_append(&text, "experiment %s, stage %s; input = (x%s - mean) / deviation, mean",
+    dc_text_append(&text, "experiment %s, stage %s; input = (x%s - mean) / std, mean",
                    run->experiment->name, from->name, bytes ? " / 255" : "");
     for (int c = 0; c < n->channels; c++)
         dc_text_append(&text, "%s %.9g", c ? "," : "", (double)n->mean[c]);
-    dc_text_append(&text, ", deviation");
+    dc_text_append(&text, ", std");
     for (int c = 0; c < n->channels; c++)
         dc_text_append(&text, "%s %.9g", c ? "," : "", (double)n->deviation[c]);
     char *copy = NULL;
@@ -179,6 +238,8 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
     DC_TRY(dc_stage_network_open(&network, from, weights, error));
     enum dc_status status = dc_stage_lower(&model, run->ctx, &network, network.params, profile,
                                            provenance, error);
+    if (status == DC_OK)
+        status = set_preprocessing(run, from, model, error);
     if (status == DC_OK)
         dc_target_apply(model, &run->experiment->limits);
     if (status == DC_OK && strcmp(profile, run->experiment->profile) == 0)

@@ -21,8 +21,8 @@ static struct dc_stage *last_network(struct dc_experiment *experiment)
     return NULL;
 }
 
-static enum dc_status pick_stage(struct dc_stage **stage, struct dc_run *run, const char *name,
-                                 struct dc_error *error)
+enum dc_status dc__pick_stage(struct dc_stage **stage, struct dc_run *run, const char *name,
+                              struct dc_error *error)
 {
     *stage = name ? dc_experiment_stage(run->experiment, name) : last_network(run->experiment);
     if (!*stage)
@@ -42,30 +42,29 @@ static enum dc_status open_data(struct dc_source **source, struct dc_run *run,
     struct dc_source_spec spec = dc_source_spec_of(options->data, options->split);
     spec.class_count = run->train_source->classes;
     spec.class_names = run->train_source->class_names;
+    // Photographs become what the run's samples are.
+    const struct dc_shape *sample = &run->train_source->sample;
+    spec.foreign = true;
+    spec.resize = run->experiment->data.resize;
+    if (sample->rank == 3 && spec.resize.height == 0)
+        spec.resize = (struct dc_resize){.height = (int)sample->dims[0],
+                                         .width = (int)sample->dims[1]};
+    spec.channels = sample->rank == 3 && sample->dims[2] <= 3 ? (int)sample->dims[2] : 0;
     spec.memory = run->experiment->bounds.memory;
     spec.stop = run->ctx->stop;
     return dc_source_open(source, &spec, error);
 }
 
-// A float or integer predictor behind one face.
-struct any_predictor {
-    struct dc_stage_network network;
-    struct dc_float_predictor *floats;
-    struct dc_integer_predictor *integers;
-    const struct dc_predictor *predictor;
-    struct dc_view view;
-};
-
-static void close_predictor(struct any_predictor *p)
+void dc__any_predictor_close(struct dc__any_predictor *p)
 {
     dc_float_predictor_free(p->floats);
     dc_integer_predictor_free(p->integers);
     dc_stage_network_close(&p->network);
 }
 
-static enum dc_status open_predictor(struct any_predictor *p, struct dc_run *run,
-                                     const struct dc_stage *stage, const char *profile,
-                                     struct dc_error *error)
+enum dc_status dc__any_predictor_open(struct dc__any_predictor *p, struct dc_run *run,
+                                      const struct dc_stage *stage, const char *profile,
+                                      struct dc_error *error)
 {
     char *weights = dc_run_weights_path(run, stage, error);
     if (!weights)
@@ -86,7 +85,7 @@ static enum dc_status open_predictor(struct any_predictor *p, struct dc_run *run
     return DC_OK;
 }
 
-static enum dc_status open_bundle(struct any_predictor *p, struct dc_prediction *out,
+static enum dc_status open_bundle(struct dc__any_predictor *p, struct dc_prediction *out,
                                   struct dc_run *run, const char *bundle, struct dc_error *error)
 {
     struct dc_imodel *model = NULL;
@@ -104,7 +103,7 @@ static enum dc_status open_bundle(struct any_predictor *p, struct dc_prediction 
 }
 
 static enum dc_status predict(struct dc_prediction *out, struct dc_run *run,
-                              const struct any_predictor *p, const struct dc_stage *stage,
+                              const struct dc__any_predictor *p, const struct dc_stage *stage,
                               const struct dc_source *source, int64_t limit, struct dc_error *error)
 {
     char want[DC_SHAPE_TEXT], have[DC_SHAPE_TEXT];
@@ -149,12 +148,12 @@ enum dc_status dc_run_predict(struct dc_prediction *prediction, struct dc_run *r
     struct dc_source *other = NULL;
     const char *profile = options->profile ? options->profile : run->experiment->profile;
     if (!options->bundle)
-        DC_TRY(pick_stage(&stage, run, options->stage, error));
+        DC_TRY(dc__pick_stage(&stage, run, options->stage, error));
     DC_TRY(pick_data(&source, &other, run, options, error));
-    struct any_predictor p = {0};
+    struct dc__any_predictor p = {0};
     enum dc_status status = options->bundle
                                 ? open_bundle(&p, prediction, run, options->bundle, error)
-                                : open_predictor(&p, run, stage, profile, error);
+                                : dc__any_predictor_open(&p, run, stage, profile, error);
     if (stage) {
         prediction->stage = stage->name;
         prediction->arithmetic = stage->quantizes ? profile : "float32";
@@ -163,7 +162,7 @@ enum dc_status dc_run_predict(struct dc_prediction *prediction, struct dc_run *r
         status = predict(prediction, run, &p,
                          stage ? stage : dc__bundle_stage(run, options->bundle), source,
                          options->limit, error);
-    close_predictor(&p);
+    dc__any_predictor_close(&p);
     dc_source_free(other);
     return status;
 }
@@ -207,7 +206,7 @@ enum dc_status dc_run_quantization(json_t **report, struct dc_run *run,
                        "%s is a bundle, which has no float network to compare with: --quantization "
                        "is for runs",
                        options->bundle);
-    DC_TRY(pick_stage(&stage, run, options->stage, error));
+    DC_TRY(dc__pick_stage(&stage, run, options->stage, error));
     if (!stage->quantizes)
         return dc_fail(error, DC_ERR_USAGE, "stage '%s' is not quantized", stage->name);
     DC_TRY(pick_data(&source, &other, run, options, error));

@@ -35,6 +35,23 @@ DC_MUST_USE enum dc_status dc__scores_create(struct dc_scores **scores, const st
                                              const struct dc_predictor *predictor, int64_t samples,
                                              struct dc_error *error);
 
+// A float or integer predictor behind one face.
+struct dc__any_predictor {
+    struct dc_stage_network network;
+    struct dc_float_predictor *floats;
+    struct dc_integer_predictor *integers;
+    const struct dc_predictor *predictor;
+    struct dc_view view;
+};
+// Of a stage that is done; run->normalization is there.
+DC_MUST_USE enum dc_status dc__any_predictor_open(struct dc__any_predictor *p, struct dc_run *run,
+                                                  const struct dc_stage *stage, const char *profile,
+                                                  struct dc_error *error);
+void dc__any_predictor_close(struct dc__any_predictor *p);
+// The stage of this name (NULL: the last with a network; of an export, what it exports), done.
+DC_MUST_USE enum dc_status dc__pick_stage(struct dc_stage **stage, struct dc_run *run,
+                                          const char *name, struct dc_error *error);
+
 // The quantized stage that a bundle of this run was exported from, told by its folder's name; NULL
 // for a bundle elsewhere, which is taken to read the data as the experiment normalizes it.
 const struct dc_stage *dc__bundle_stage(struct dc_run *run, const char *bundle);
@@ -94,6 +111,10 @@ DC_MUST_USE enum dc_status dc__test_peer(struct dc_run *run, const struct dc_sta
 // metrics.csv as metrics.jsonl is now.
 DC_MUST_USE enum dc_status dc__write_csv(struct dc_run *run, struct dc_error *error);
 
+// What env.json says of the samples: normalization, shape and class names, in the run's arena.
+// bytes false: they are no bytes, or the record is older and does not say.
+DC_MUST_USE enum dc_status dc__read_samples(struct dc_preprocessing *p, struct dc_shape *sample,
+                                            struct dc_run *run, struct dc_error *error);
 DC_MUST_USE enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error);
 // Refuses to go on with other training data than the directory's; warns of another instruction set.
 DC_MUST_USE enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error);

@@ -1,6 +1,7 @@
 // Owns the data of a run: its splits, normalization and loaders, opened when first needed.
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "data/open.h"
 #include "data/split.h"
@@ -25,8 +26,9 @@ static enum dc_status open_split(struct dc_source **source, const struct dc_run 
         .kind = data->source,
         .path = data->path,
         .split = split,
-        .resize_height = data->resize.count == 2 ? (int)data->resize.items[0] : 0,
-        .resize_width = data->resize.count == 2 ? (int)data->resize.items[1] : 0,
+        .resize = data->resize,
+        .test_share = data->test,
+        .split_seed = (uint32_t)data->split_seed,
         .channels = (int)data->channels,
         .class_names = data->class_names.count ? data->class_names.items : NULL,
         .memory = run->experiment->bounds.memory,
@@ -34,6 +36,10 @@ static enum dc_status open_split(struct dc_source **source, const struct dc_run 
         .stop = run->ctx->stop,
     };
     DC_TRY_IN(dc_source_open(source, &spec, error), error, "%s: data", run->experiment->path);
+    const char *told = run->train_source ? run->train_source->note : NULL;  // of both, often
+    if ((*source)->note &&
+        (source == &run->train_source || !told || strcmp(told, (*source)->note) != 0))
+        dc_log(run->ctx, DC_LOG_INFO, "%s data: %s", split, (*source)->note);
     return DC_OK;
 }
 
@@ -85,6 +91,55 @@ struct dc_loader_config dc_run_training_samples(const struct dc_run *run, int64_
     };
 }
 
+// The data's own validation samples come last; where there are none, some are cut.
+static enum dc_status cut_validation(struct dc_run *run, struct dc_error *error)
+{
+    const struct dc_data_spec *data = &run->experiment->data;
+    const int64_t own = run->train_source->own_validation;
+    if (own == 0)
+        return dc_split_validation(&run->train_ids, &run->train_count, &run->validation_ids,
+                                   &run->validation_count, run->train_source, data->validation,
+                                   (uint32_t)data->split_seed, run->arena, error);
+    run->validation_count = own;
+    run->train_count = run->train_source->count - own;
+    run->train_ids = DC_NEW(run->arena, int64_t, run->train_count, error);
+    run->validation_ids = DC_NEW(run->arena, int64_t, own, error);
+    if (!run->train_ids || !run->validation_ids)
+        return DC_ERR_MEMORY;
+    for (int64_t i = 0; i < run->train_count; i++)
+        run->train_ids[i] = i;
+    for (int64_t i = 0; i < own; i++)
+        run->validation_ids[i] = run->train_count + i;
+    return DC_OK;
+}
+
+// data.samples of the training samples, by split.h's rule; validation stays as it is.
+static enum dc_status keep_samples(struct dc_run *run, struct dc_error *error)
+{
+    const struct dc_data_spec *data = &run->experiment->data;
+    const struct dc_source *source = run->train_source;
+    const int64_t count = run->train_count;
+    bool *chosen = NULL;
+    if (data->samples == 0)
+        return DC_OK;
+    if (data->samples > count)
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "samples: %lld were asked for, there are %lld to train on",
+                       (long long)data->samples, (long long)count);
+    int32_t *labels = DC_NEW(run->arena, int32_t, source->labels ? count : 0, error);
+    if (!labels)
+        return DC_ERR_MEMORY;
+    for (int64_t i = 0; source->labels && i < count; i++)
+        labels[i] = source->labels[run->train_ids[i]];
+    DC_TRY(dc_choose(&chosen, source->labels ? labels : NULL, source->classes, count, data->samples,
+                     (uint32_t)data->split_seed, DC_PURPOSE_SUBSET, run->arena, error));
+    run->train_count = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (chosen[i])
+            run->train_ids[run->train_count++] = run->train_ids[i];
+    return DC_OK;
+}
+
 // Training keeps the samples of normal classes; validation keeps all, to tell them apart.
 static enum dc_status keep_normal(struct dc_run *run, struct dc_error *error)
 {
@@ -128,12 +183,9 @@ enum dc_status dc_run_need_train_data(struct dc_run *run, struct dc_error *error
 {
     if (run->train_source)
         return DC_OK;
-    const struct dc_data_spec *data = &run->experiment->data;
     DC_TRY(open_split(&run->train_source, run, "train", error));
-    DC_TRY_IN(dc_split_validation(&run->train_ids, &run->train_count, &run->validation_ids,
-                                  &run->validation_count, run->train_source, data->validation,
-                                  (uint32_t)data->split_seed, run->arena, error),
-              error, "%s: data", run->experiment->path);
+    DC_TRY_IN(cut_validation(run, error), error, "%s: data", run->experiment->path);
+    DC_TRY_IN(keep_samples(run, error), error, "%s: data", run->experiment->path);
     DC_TRY_IN(keep_normal(run, error), error, "%s: data", run->experiment->path);
     DC_TRY_IN(set_normalization(run, error), error, "%s: data", run->experiment->path);
     return DC_OK;

@@ -5,10 +5,12 @@
 # shellcheck disable=SC2034
 {
     packages_build=(gcc libc6-dev cmake ninja-build pkg-config libfyaml-dev libhdf5-dev
-        libjansson-dev libpng-dev liblzma-dev libprotobuf-c-dev protobuf-c-compiler zlib1g-dev)
+        libjansson-dev libjpeg62-turbo-dev libpng-dev liblzma-dev
+        libprotobuf-c-dev protobuf-c-compiler zlib1g-dev)
     packages_data=(dataset-fashion-mnist)
     packages_test=(libcmocka-dev clang-format python3 xz-utils)
-    packages_all=(make clang libclang-rt-dev clang-tidy cppcheck shellcheck valgrind python3-torchvision python3-venv
+    packages_all=(make clang libclang-rt-dev clang-tidy cppcheck shellcheck valgrind
+        python3-pil python3-torchvision python3-venv
         gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm)
 }
 

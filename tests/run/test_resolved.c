@@ -114,7 +114,7 @@ static void resolved_reads_back(void **state)
     assert_reads_back(test_path("export.yaml"), NULL, 0);
     const char *const many[] = {
         "name='a: \"strange\" #name'",
-        "data.normalize={mean: [0.25], deviation: [0.1]}",
+        "data.normalize={mean: [0.25], std: [0.1]}",
         "data.augment=[pad_crop: {pad: 2}, flip: {probability: 0.25}, mixup: {alpha: 0.3}]",
         "stages.teacher.train.class_weights=[1, 2, 0.333333333333333, 1e-3]",
         "stages.teacher.train.milestones=[1, 2.5]",
@@ -256,12 +256,41 @@ static int tear_down(void **state)
     return 0;
 }
 
+// deviation is still read, and a run that was begun under it is still itself.
+static void std_has_an_older_name(void **state)
+{
+    (void)state;
+    const char *const now[] = {"data.normalize={mean: [0.25], std: [0.1]}"};
+    const char *const before[] = {"data.normalize={mean: [0.25], deviation: [0.1]}"};
+    const char *const both[] = {"data.normalize={mean: [0.25], deviation: [0.1], std: [0.1]}"};
+    struct dc_experiment *a = read_experiment(test_path("tiny.yaml"), now, 1), *c = NULL;
+    struct dc_experiment *b = read_experiment(test_path("tiny.yaml"), before, 1);
+    struct dc_text_buffer hashed = {.hashed = true};
+    char *first = written(a), *second = written(b);
+    struct dc_error error;
+    assert_string_equal(first, second);
+    assert_non_null(strstr(first, "std: [0.1"));
+    assert_null(strstr(first, "deviation"));
+    assert_true(hash_of(a, "teacher") == hash_of(b, "teacher"));
+    dc_schema_write(&dc__experiment_schema, &hashed, a, 0);
+    assert_non_null(strstr(hashed.text, "deviation: [0.1"));  // what older hashes are of
+    assert_null(strstr(hashed.text, "std"));
+    assert_int_equal(dc_experiment_read(&c, test_path("tiny.yaml"), both, 1, &error),
+                     DC_ERR_CONFIG);
+    assert_non_null(strstr(error.message, "older name of std"));
+    dc_text_free(&hashed);
+    free(first);
+    free(second);
+    dc_experiment_free(a);
+    dc_experiment_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_is_written),          cmocka_unit_test(resolved_reads_back),
         cmocka_unit_test(shipped_experiments_read_back), cmocka_unit_test(stages_inherit),
-        cmocka_unit_test(hashes_know_what_counts),
+        cmocka_unit_test(hashes_know_what_counts),       cmocka_unit_test(std_has_an_older_name),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,0 +1,267 @@
+// Owns predictions of photographs, and how they are written.
+
+#include "run/predict_photos.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "data/open.h"
+#include "export/bundle.h"
+#include "qat/engine.h"
+#include "qat/profile.h"
+#include "run/run_internal.h"
+
+struct asked {
+    struct dc_preprocessing record;  // of the samples that the network knows
+    struct dc_shape sample;
+    struct dc__any_predictor predictor;
+};
+
+// The bundle's own word for its samples.
+static enum dc_status open_bundle(struct asked *a, struct dc_photo_predictions *out,
+                                  const struct dc_ctx *ctx, const char *bundle,
+                                  struct dc_arena *arena, struct dc_error *error)
+{
+    struct dc_imodel *model = NULL;
+    int64_t macs = 0;
+    DC_TRY(dc_bundle_read(&model, NULL, bundle, error));
+    for (int i = 0; i < model->count; i++)
+        macs += dc_ilayer_macs(model, i);
+    if (!model->preprocessing.bytes) {
+        dc_imodel_free(model);
+        return dc_fail(error, DC_ERR_DATA,
+                       "%s/manifest.json: has no preprocessing: the network reads no bytes, or the "
+                       "bundle is older and is to be exported anew; ask the run for photographs",
+                       bundle);
+    }
+    a->record = model->preprocessing;
+    a->sample = model->sample;
+    a->predictor.view = (struct dc_view){model->preprocessing.normalization, model->sample};
+    out->arithmetic = model->profile->name;
+    const char **names = DC_NEW(arena, const char *, a->record.classes, error);
+    for (int i = 0; names && i < a->record.classes; i++)
+        names[i] = dc_arena_copy(arena, a->record.class_names[i], error);
+    a->record.class_names = names;
+    DC_TRY(dc_integer_predictor_create(&a->predictor.integers, ctx, model,
+                                       dc__evaluation_rows(macs), error));
+    a->predictor.predictor = &a->predictor.integers->predictor;
+    return names ? DC_OK : DC_ERR_MEMORY;
+}
+
+// A run's record, or its data where the record is older.
+static enum dc_status know_samples(struct asked *a, struct dc_run *run, struct dc_error *error)
+{
+    DC_TRY(dc__read_samples(&a->record, &a->sample, run, error));
+    if (!a->record.bytes) {
+        DC_TRY(dc_run_need_train_data(run, error));
+        const struct dc_source *source = run->train_source;
+        a->sample = source->sample;
+        a->record = (struct dc_preprocessing){.bytes = source->dtype == DC_U8 &&
+                                                       source->sample.rank == 3,
+                                              .normalization = run->normalization,
+                                              .classes = source->class_names ? source->classes : 0,
+                                              .class_names = source->class_names};
+    }
+    run->normalization = a->record.normalization;
+    a->record.resize = run->experiment->data.resize;
+    return DC_OK;
+}
+
+static enum dc_status open_stage(struct asked *a, struct dc_photo_predictions *out,
+                                 struct dc_run *run, const struct dc_photo_options *options,
+                                 struct dc_error *error)
+{
+    struct dc_stage *stage = NULL;
+    const char *profile = options->profile ? options->profile : run->experiment->profile;
+    DC_TRY(dc__pick_stage(&stage, run, options->stage, error));
+    if (dc_stage_reconstructs(stage))
+        return dc_fail(error, DC_ERR_USAGE,
+                       "stage '%s' gives back its input: it has no classes to predict",
+                       stage->name);
+    DC_TRY(know_samples(a, run, error));
+    out->stage = stage->name;
+    out->arithmetic = stage->quantizes ? profile : "float32";
+    return dc__any_predictor_open(&a->predictor, run, stage, profile, error);
+}
+
+static enum dc_status open_photos(struct dc_source **source, const struct asked *a,
+                                  const struct dc_ctx *ctx, const struct dc_run *run,
+                                  const struct dc_photo_options *options, struct dc_error *error)
+{
+    const struct dc_shape *sample = &a->sample;
+    struct dc_source_spec spec = {.kind = "photos",
+                                  .path = options->paths[0],
+                                  .split = "test",
+                                  .resize = a->record.resize,
+                                  .files = options->paths,
+                                  .file_count = options->path_count,
+                                  .memory = run ? run->experiment->bounds.memory : 0,
+                                  .stop = ctx->stop};
+    if (!a->record.bytes || sample->rank != 3 || (sample->dims[2] != 1 && sample->dims[2] != 3))
+        return dc_fail(error, DC_ERR_DATA,
+                       "the network does not read photographs: its samples are no images of bytes "
+                       "with 1 or 3 channels");
+    spec.channels = (int)sample->dims[2];
+    if (spec.resize.height == 0)
+        spec.resize = (struct dc_resize){.height = (int)sample->dims[0],
+                                         .width = (int)sample->dims[1]};
+    for (int i = 0; i < options->path_count; i++)
+        if (!dc_file_exists(options->paths[i]))
+            return dc_fail(error, DC_ERR_DATA, "%s: no such file or folder", options->paths[i]);
+    return dc_source_open(source, &spec, error);
+}
+
+// Softmax in place, in double, of outputs that are not probabilities already.
+static void to_probabilities(float *rows, int64_t count, int classes)
+{
+    for (int64_t r = 0; r < count; r++, rows += classes) {
+        double sum = 0.0;
+        float most = rows[0];
+        for (int c = 1; c < classes; c++)
+            most = rows[c] > most ? rows[c] : most;
+        for (int c = 0; c < classes; c++)
+            sum += exp((double)(rows[c] - most));
+        for (int c = 0; c < classes; c++)
+            rows[c] = (float)(exp((double)(rows[c] - most)) / sum);
+    }
+}
+
+static enum dc_status name_all(struct dc_photo_predictions *out, const struct asked *a,
+                               const struct dc_source *source, struct dc_arena *arena,
+                               struct dc_error *error)
+{
+    const char **files = DC_NEW(arena, const char *, out->count, error);
+    const char **names = DC_NEW(arena, const char *, out->classes, error);
+    if (!files || !names)
+        return DC_ERR_MEMORY;
+    for (int64_t i = 0; i < out->count; i++)
+        if (!(files[i] = dc_arena_copy(arena, source->files[i], error)))
+            return DC_ERR_MEMORY;
+    for (int c = 0; c < out->classes; c++) {
+        names[c] = a->record.classes == out->classes
+                       ? dc_arena_copy(arena, a->record.class_names[c], error)
+                       : dc_arena_printf(arena, error, "%d", c);
+        if (!names[c])
+            return DC_ERR_MEMORY;
+    }
+    out->files = files;
+    out->class_names = names;
+    return DC_OK;
+}
+
+static enum dc_status predict(struct dc_photo_predictions *out, const struct asked *a,
+                              const struct dc_source *source, struct dc_arena *arena,
+                              struct dc_error *error)
+{
+    const struct dc_predictor *predictor = a->predictor.predictor;
+    out->count = source->count;
+    out->classes = predictor->classes;
+    float *rows = DC_NEW(arena, float, out->count * out->classes, error);
+    if (!rows)
+        return DC_ERR_MEMORY;
+    DC_TRY(
+        dc__evaluate(NULL, rows, &a->predictor.view, predictor, source, NULL, out->count, error));
+    if (!(predictor->least_probability > 0.0f))
+        to_probabilities(rows, out->count, out->classes);
+    out->probabilities = rows;
+    return name_all(out, a, source, arena, error);
+}
+
+enum dc_status dc_predict_photos(struct dc_photo_predictions *out, const struct dc_ctx *ctx,
+                                 struct dc_run *run, const struct dc_photo_options *options,
+                                 struct dc_arena *arena, struct dc_error *error)
+{
+    struct asked a = {0};
+    struct dc_source *source = NULL;
+    *out = (struct dc_photo_predictions){.stage = options->bundle};
+    enum dc_status status = options->bundle
+                                ? open_bundle(&a, out, ctx, options->bundle, arena, error)
+                                : open_stage(&a, out, run, options, error);
+    if (status == DC_OK)
+        status = open_photos(&source, &a, ctx, run, options, error);
+    if (status == DC_OK)
+        status = predict(out, &a, source, arena, error);
+    dc_source_free(source);
+    dc__any_predictor_close(&a.predictor);
+    return status;
+}
+
+// The first of the largest, as evaluation takes it.
+static int best(const struct dc_photo_predictions *p, int64_t i)
+{
+    const float *row = p->probabilities + i * p->classes;
+    int found = 0;
+    for (int c = 1; c < p->classes; c++)
+        found = row[c] > row[found] ? c : found;
+    return found;
+}
+
+// What printf must count more than the characters that a person sees: the other bytes of UTF-8.
+static int unseen(const char *text)
+{
+    int count = 0;
+    for (; *text; text++)
+        count += ((unsigned char)*text & 0xc0) == 0x80;
+    return count;
+}
+
+void dc_photo_table(struct dc_text_buffer *out, const struct dc_photo_predictions *p)
+{
+    enum { FILE_WIDTH = 44, CLASS_WIDTH = 20 };
+    dc_text_append(out, "%-*s  %-*s  probability\n", FILE_WIDTH, "file", CLASS_WIDTH, "class");
+    for (int64_t i = 0; i < p->count; i++) {
+        const int class = best(p, i);
+        const char *file = p->files[i], *name = p->class_names[class];
+        const size_t length = strlen(file);
+        const bool longer = length > FILE_WIDTH;  // its end tells more
+        file = longer ? file + length - (FILE_WIDTH - 3) : file;
+        dc_text_append(out, "%s%-*s  %-*s  %9.2f %%\n", longer ? "..." : "",
+                       FILE_WIDTH - (longer ? 3 : 0) + unseen(file), file,
+                       CLASS_WIDTH + unseen(name), name,
+                       100.0 * (double)p->probabilities[i * p->classes + class]);
+    }
+}
+
+static void append_csv(struct dc_text_buffer *out, const char *text)
+{
+    if (!strpbrk(text, ",\"\r\n")) {
+        dc_text_append(out, "%s", text);
+        return;
+    }
+    dc_text_append(out, "\"");
+    for (; *text; text++)
+        dc_text_append(out, *text == '"' ? "\"\"" : "%c", *text);
+    dc_text_append(out, "\"");
+}
+
+void dc_photo_csv(struct dc_text_buffer *out, const struct dc_photo_predictions *p)
+{
+    dc_text_append(out, DC_PHOTO_CSV_HEAD);
+    for (int64_t i = 0; i < p->count; i++) {
+        const int class = best(p, i);
+        append_csv(out, p->files[i]);
+        dc_text_append(out, ",");
+        append_csv(out, p->class_names[class]);
+        dc_text_append(out, ",%.9g\r\n", (double)p->probabilities[i * p->classes + class]);
+    }
+}
+
+json_t *dc_photo_json(const struct dc_photo_predictions *p)
+{
+    json_t *photos = json_array(), *names = json_array();
+    for (int c = 0; c < p->classes; c++)
+        json_array_append_new(names, json_string(p->class_names[c]));
+    for (int64_t i = 0; i < p->count; i++) {
+        const int class = best(p, i);
+        json_t *all = json_array();
+        for (int c = 0; c < p->classes; c++)
+            json_array_append_new(all, json_real((double)p->probabilities[i * p->classes + c]));
+        json_array_append_new(photos, json_pack("{s:s, s:s, s:f, s:o}", "file", p->files[i],
+                                                "class", p->class_names[class], "probability",
+                                                (double)p->probabilities[i * p->classes + class],
+                                                "probabilities", all));
+    }
+    return json_pack("{s:s, s:s, s:o, s:o}", "stage", p->stage, "arithmetic", p->arithmetic,
+                     "classes", names, "photos", photos);
+}

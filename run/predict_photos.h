@@ -1,0 +1,41 @@
+// A finished network asked about photographs: a class and its probability for each.
+
+#ifndef DC_RUN_PREDICT_PHOTOS_H
+#define DC_RUN_PREDICT_PHOTOS_H
+
+#include "run/run.h"
+
+struct dc_photo_options {
+    const char *stage;         // of a run; NULL: the last one with a network
+    const char *profile;       // of a run; NULL: the experiment's
+    const char *bundle;        // instead of a run
+    const char *const *paths;  // [path_count] files, and folders of files
+    int path_count;
+};
+
+struct dc_photo_predictions {
+    const char *stage;       // or the bundle
+    const char *arithmetic;  // "float32" or the profile's name
+    int64_t count;
+    const char *const *files;  // [count]
+    int classes;
+    const char *const *class_names;  // [classes]; numbers where the data has no names
+    const float *probabilities;      // [count, classes]: softmax of the outputs, or these
+};
+
+// Photographs become what the run's samples are: resized by data.resize, else stretched bilinearly
+// to their size. What the run's record or the bundle says of the samples is enough: data is read
+// only of runs whose record is older. run: NULL with a bundle. All lies in the arena, or the run's.
+DC_MUST_USE enum dc_status dc_predict_photos(struct dc_photo_predictions *out,
+                                             const struct dc_ctx *ctx, struct dc_run *run,
+                                             const struct dc_photo_options *options,
+                                             struct dc_arena *arena, struct dc_error *error);
+
+#define DC_PHOTO_CSV_HEAD "file,class,probability\r\n"
+
+// As a table, as CSV (file,class,probability; RFC 4180), as JSON with all probabilities.
+void dc_photo_table(struct dc_text_buffer *out, const struct dc_photo_predictions *p);
+void dc_photo_csv(struct dc_text_buffer *out, const struct dc_photo_predictions *p);
+json_t *dc_photo_json(const struct dc_photo_predictions *p);
+
+#endif
