@@ -1,0 +1,29 @@
+// `decant report`: the page of a run, made or made anew.
+
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "report/write.h"
+
+static enum dc_status report(const struct dc_cli *cli, struct dc_error *error)
+{
+    struct dc_run *run = NULL;
+    DC_TRY(dc_cli_open_run(&run, cli, cli->positionals[0], error));
+    const enum dc_status status = dc_write_report(run, error);
+    if (status == DC_OK)
+        printf("%s/report.html\n", run->directory);
+    dc_run_close(run);
+    return status;
+}
+
+const struct dc_verb dc_verb_report = {
+    .name = "report",
+    .arguments = "RUN",
+    .summary = "write RUN/report.html: what a run gave, and what integers cost and where\n\n"
+               "One page that loads nothing; its figures are in RUN/plots as PNG, too. Every\n"
+               "finished `decant run` writes it by itself.",
+    .options = "tq",
+    .positionals_min = 1,
+    .positionals_max = 1,
+    .run = report,
+};
