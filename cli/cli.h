@@ -8,7 +8,7 @@
 
 #include "run/run.h"
 
-enum { DC_OVERRIDES_MAX = 64, DC_POSITIONALS_MAX = 4 };
+enum { DC_OVERRIDES_MAX = 64, DC_POSITIONALS_MAX = 32 };
 
 // Every option of every verb; a verb says which it takes.
 struct dc_cli {
@@ -33,7 +33,7 @@ struct dc_verb {
 
 extern const struct dc_verb dc_verb_run, dc_verb_check, dc_verb_train, dc_verb_eval,
     dc_verb_predict, dc_verb_export, dc_verb_verify, dc_verb_data, dc_verb_inspect, dc_verb_bench,
-    dc_verb_teach, dc_verb_report;
+    dc_verb_teach, dc_verb_report, dc_verb_compare;
 
 DC_MUST_USE enum dc_status dc_cli_parse(struct dc_cli *cli, const struct dc_verb *verb, int argc,
                                         char **argv, struct dc_error *error);

@@ -6,6 +6,7 @@
 #include "report/chart.h"
 #include "report/html.h"
 #include "report/measures.h"
+#include "report/stages.h"
 
 enum { DC_DRAWINGS_MAX = 340 };
 
@@ -30,12 +31,6 @@ void dc_page_record(struct dc_page *page);    // verification, budgets, experime
 
 // A stage's entry in the results; NULL: it is not done.
 const json_t *dc_page_result(const struct dc_page *page, const struct dc_stage *stage);
-// The stage that others learn from; the last that quantizes; one that trains the same model as
-// `stage` from labels alone. NULL: there is none.
-const struct dc_stage *dc_page_teacher(const struct dc_page *page);
-const struct dc_stage *dc_page_quantized(const struct dc_page *page);
-const struct dc_stage *dc_page_sibling(const struct dc_page *page, const struct dc_stage *stage);
-
 void dc_page_heading(struct dc_page *page, const char *id, const char *words);
 // In words on the page: what is not there, and why.
 void dc_page_missing(struct dc_page *page, const char *format, ...) DC_PRINTF(2, 3);

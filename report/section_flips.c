@@ -155,7 +155,7 @@ void dc_page_flips(struct dc_page *p)
     if (m->answer_count > 0 && !has_pictures(m->source))
         dc_page_missing(p, "The samples are no pictures of 1 or 3 channels, so none are shown.");
     for (int i = 0; i < e->stage_count; i++) {
-        const struct dc_stage *stage = &e->stages[i], *sibling = dc_page_sibling(p, stage);
+        const struct dc_stage *stage = &e->stages[i], *sibling = dc_taught_by_labels(e, stage);
         const struct dc_answers *floats = dc_answers_of(m, stage, false);
         const struct dc_answers *integers = dc_answers_of(m, stage, true);
         const struct dc_answers *alone = sibling ? dc_answers_of(m, sibling, false) : NULL;

@@ -44,19 +44,11 @@ static void bytes_tile(struct dc_page *p, const char *name, double bytes, const 
         tile(p, name, value, more);
 }
 
-static const struct dc_stage *last_float(const struct dc_page *p)
-{
-    const struct dc_experiment *e = p->run->experiment;
-    for (int i = e->stage_count - 1; i >= 0; i--)
-        if (!e->stages[i].quantizes && !e->stages[i].exports && &e->stages[i] != dc_page_teacher(p))
-            return &e->stages[i];
-    return NULL;
-}
-
 static void tiles(struct dc_page *p)
 {
-    const struct dc_stage *teacher = dc_page_teacher(p), *quantized = dc_page_quantized(p);
-    const struct dc_stage *student = last_float(p);
+    const struct dc_stage *teacher = dc_teacher_of(p->run->experiment),
+                          *quantized = dc_last_quantized(p->run->experiment);
+    const struct dc_stage *student = dc_last_student(p->run->experiment);
     const json_t *q = quantized ? dc_page_result(p, quantized) : NULL;
     char name[96];
     dc_text_append(&p->out, "<dl class=\"tiles\">");
@@ -78,7 +70,8 @@ static void tiles(struct dc_page *p)
 // What a reader takes home, in sentences.
 static void lead(struct dc_page *p)
 {
-    const struct dc_stage *teacher = dc_page_teacher(p), *quantized = dc_page_quantized(p);
+    const struct dc_stage *teacher = dc_teacher_of(p->run->experiment),
+                          *quantized = dc_last_quantized(p->run->experiment);
     const json_t *q = quantized ? dc_page_result(p, quantized) : NULL;
     const json_t *t = teacher ? dc_page_result(p, teacher) : NULL;
     const json_t *flips = json_object_get(json_object_get(q, "quantization"), "flips");

@@ -54,7 +54,7 @@ static void budget_row(struct dc_page *p, const char *name, double used, int64_t
 static void budgets(struct dc_page *p)
 {
     const struct dc_target_limits *limits = &p->run->experiment->limits;
-    const struct dc_stage *stage = dc_page_quantized(p);
+    const struct dc_stage *stage = dc_last_quantized(p->run->experiment);
     const json_t *result = stage ? dc_page_result(p, stage) : NULL;
     char caption[256];
     if (!result) {

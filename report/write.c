@@ -10,59 +10,14 @@
 
 #include "core/file.h"
 #include "core/folder.h"
-#include "core/json.h"
 #include "report/page.h"
+#include "report/records.h"
 
 #define PAGE_MARK "written by Decant: report 1"
 
 static char *path_of(struct dc_page *p, const char *name, struct dc_error *error)
 {
     return dc_arena_printf(p->arena, error, "%s/%s", p->run->directory, name);
-}
-
-// metrics.jsonl as an array; a run without training has none.
-static enum dc_status read_metrics(json_t *lines, struct dc_page *p, struct dc_error *error)
-{
-    char *path = path_of(p, "metrics.jsonl", error), *text = NULL;
-    size_t size = 0;
-    int number = 1;
-    if (!path)
-        return DC_ERR_MEMORY;
-    if (!dc_file_exists(path))
-        return DC_OK;
-    DC_TRY(dc_file_read(&text, &size, path, p->arena, error));
-    for (const char *at = text, *end; at < text + size; at = end + 1, number++) {
-        json_error_t problem;
-        end = memchr(at, '\n', size - (size_t)(at - text));
-        if (!end)
-            break;  // cut off by a kill; the next run takes it out
-        json_t *line = json_loadb(at, (size_t)(end - at), JSON_REJECT_DUPLICATES, &problem);
-        if (!json_is_object(line)) {
-            json_decref(line);
-            return dc_fail(error, DC_ERR_DATA, "%s:%d: damaged: not a JSON object", path, number);
-        }
-        json_array_append_new(lines, line);
-    }
-    return DC_OK;
-}
-
-static enum dc_status read_environment(json_t **environment, struct dc_page *p,
-                                       struct dc_error *error)
-{
-    char *path = path_of(p, "env.json", error);
-    json_error_t problem;
-    *environment = NULL;
-    if (!path)
-        return DC_ERR_MEMORY;
-    if (!dc_file_exists(path))
-        return DC_OK;
-    *environment = dc_json_read(path, &problem);
-    if (json_is_object(*environment))
-        return DC_OK;
-    json_decref(*environment);
-    *environment = NULL;
-    return dc_fail(error, DC_ERR_DATA, "%s:%d:%d: damaged: %s", path, problem.line, problem.column,
-                   problem.text);
 }
 
 // Names that plots/ may hold: those of any report.
@@ -164,9 +119,9 @@ enum dc_status dc_write_report(struct dc_run *run, struct dc_error *error)
     enum dc_status status = lines ? dc_arena_create(&page.arena, error)
                                   : dc_fail(error, DC_ERR_MEMORY, "out of memory");
     if (status == DC_OK)
-        status = read_metrics(lines, &page, error);
+        status = dc_read_metrics(lines, run->directory, page.arena, error);
     if (status == DC_OK)
-        status = read_environment(&environment, &page, error);
+        status = dc_read_environment(&environment, run->directory, page.arena, error);
     if (status == DC_OK)
         status = dc_measure_run(&measures, run, environment, error);
     if (status == DC_OK) {

@@ -81,12 +81,118 @@ static void ticks_cover(void **state)
     }
 }
 
+// scipy 1.14.1: special.betainc
+static void incomplete_beta_is_scipys(void **state)
+{
+    (void)state;
+    static const double cases[][4] = {
+        {0.5, 0.5, 0.25, 0.333333333333333},
+        {2, 3, 0.4, 0.5248},
+        {970, 31, 0.96, 0.0579883769622826},
+        {1, 1000000, 1e-07, 0.0951625864882278},
+        {1.5, 0.5, 0.9, 0.604181303590592},
+        {50, 0.5, 0.999, 0.752369019965377},
+        {9700, 301, 0.97, 0.51535053756278},
+        {999999, 2, 0.999998, 0.406005579053485},
+        {3, 4, 0.0, 0.0},
+        {3, 4, 1.0, 1.0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_true(fabs(dc_incomplete_beta(cases[i][0], cases[i][1], cases[i][2]) - cases[i][3]) <
+                    1e-9);
+}
+
+// scipy 1.14.1: beta.ppf(0.05, k, n - k + 1)
+static void clopper_pearson_is_scipys(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t k, n;
+        double low;
+    } cases[] = {
+        {0, 10, 0},
+        {10, 10, 0.741134449106948},
+        {9, 10, 0.605836697563495},
+        {1, 2, 0.0253205655191036},
+        {485, 500, 0.954180357249003},
+        {970, 1000, 0.959527762719134},
+        {9700, 10000, 0.967040564101922},
+        {299, 300, 0.984285445108416},
+        {58, 59, 0.922102078481182},
+        {1, 1000000, 5.12932930720495e-08},
+        {999999, 1000000, 0.999995256144362},
+        {4250, 5000, 0.841442813482232},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const double low = dc_clopper_pearson_low(cases[i].k, cases[i].n, 0.95);
+        // lgamma of a million is known to 3e-9, which is how well the bound is known then
+        const double slack = cases[i].n > 100000 ? 2e-8 : 1e-10;
+        assert_true(fabs(low - cases[i].low) <= slack * fmin(cases[i].low, 1.0 - cases[i].low));
+    }
+}
+
+// numpy's mean and std(ddof=1); scipy 1.14.1: ttest_1samp(v, 0) and its confidence_interval(0.95)
+static void paired_t_test_is_scipys(void **state)
+{
+    (void)state;
+    static const struct {
+        int n;
+        double v[8], mean, deviation, p, low, high;
+    } cases[] = {
+        {4,
+         {0.3, 0.5, 0.1, 0.4},
+         0.325,
+         0.170782512765993,
+         0.0318741951036,
+         0.0532469116204,
+         0.59675308838},
+        {5,
+         {1.0, -1.0, 0.5, -0.4, 0.2},
+         0.06,
+         0.779743547584717,
+         0.871743440233,
+         -0.908179490868,
+         1.02817949087},
+        {8,
+         {0.35, 0.41, 0.39, 0.2, 0.52, 0.44, 0.31, 0.28},
+         0.3625,
+         0.099964279334456,
+         1.8097610741e-05,
+         0.278927771061,
+         0.446072228939},
+        {4,
+         {-2.0, -2.1, -1.9, -2.05},
+         -2.0125,
+         0.0853912563829967,
+         2.10237439753e-05,
+         -2.14837654419,
+         -1.87662345581},
+    };
+    struct dc_interval interval;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct dc_summary s = dc_summarize(cases[i].v, cases[i].n);
+        const double p = dc_paired_t_test(&interval, &s);
+        assert_true(fabs(s.mean - cases[i].mean) < 1e-12);
+        assert_true(fabs(s.deviation - cases[i].deviation) < 1e-12);
+        assert_true(fabs(s.error - cases[i].deviation / sqrt(cases[i].n)) < 1e-12);
+        assert_true(fabs(p - cases[i].p) < 1e-9 * cases[i].p + 1e-12);
+        assert_true(fabs(interval.low - cases[i].low) < 1e-9);
+        assert_true(fabs(interval.high - cases[i].high) < 1e-9);
+    }
+    const struct dc_summary three = dc_summarize(cases[0].v, 3), one = dc_summarize(cases[0].v, 1);
+    assert_true(isnan(dc_paired_t_test(&interval, &three)) && isnan(interval.low));
+    assert_true(isnan(one.deviation) && one.mean == 0.3);
+    const double equal[4] = {0.0, 0.0, 0.0, 0.0};
+    const struct dc_summary nothing = dc_summarize(equal, 4);
+    assert_true(dc_paired_t_test(&interval, &nothing) == 1.0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(wilson_is_scipys),
-        cmocka_unit_test(calibration_error_by_hand),
-        cmocka_unit_test(ticks_cover),
+        cmocka_unit_test(incomplete_beta_is_scipys), cmocka_unit_test(clopper_pearson_is_scipys),
+        cmocka_unit_test(paired_t_test_is_scipys),   cmocka_unit_test(wilson_is_scipys),
+        cmocka_unit_test(calibration_error_by_hand), cmocka_unit_test(ticks_cover),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
