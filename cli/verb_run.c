@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "cli/progress.h"
+#include "report/write.h"
 #include "run/report.h"
 #include "run/run.h"
 
@@ -82,6 +83,18 @@ static enum dc_status print_results(const struct dc_run *run, bool json, struct 
     return DC_OK;
 }
 
+// What the run gave is said before: making the page takes seconds, and may fail by itself.
+static enum dc_status report(struct dc_run *run, bool json, struct dc_error *error)
+{
+    if (fflush(stdout) != 0)
+        return dc_fail(error, DC_ERR_IO, "stdout cannot be written");
+    if (!dc_report_is_current(run))
+        DC_TRY_IN(dc_write_report(run, error), error, "all stages are done, the report is not");
+    if (!json)
+        printf("\nreport: %s/report.html\n", run->directory);
+    return DC_OK;
+}
+
 static enum dc_status run(const struct dc_cli *cli, struct dc_error *error)
 {
     struct dc_progress_view view = dc_progress_start(cli->quiet);
@@ -91,6 +104,8 @@ static enum dc_status run(const struct dc_cli *cli, struct dc_error *error)
     dc_progress_clear(&view);
     if (status == DC_OK)
         status = print_results(run, cli->json, error);
+    if (status == DC_OK)
+        status = report(run, cli->json, error);
     dc_run_close(run);
     return status;
 }
@@ -120,8 +135,8 @@ const struct dc_verb dc_verb_run = {
     .brief = "carry out all stages of an experiment, skipping those done",
     .text =
         "Prints one table: network, parameters, MACs, bytes, test accuracy in float and as int8 "
-        "by the integer engine, seconds of training. An interrupted run goes on where it was "
-        "when it is started again.",
+        "by the integer engine, seconds of training; and writes RUN/report.html. An interrupted "
+        "run goes on where it was when it is started again.",
     DC_VERB_OPTIONS(options, run),
     .positionals_min = 1,
     .positionals_max = 1,

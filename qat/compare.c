@@ -8,6 +8,7 @@
 #include "core/ops/ops.h"
 #include "core/plan.h"
 #include "qat/engine.h"
+#include "qat/fake_quantize.h"
 #include "qat/profile.h"
 
 enum { ROWS = 8 };
@@ -15,6 +16,7 @@ enum { ROWS = 8 };
 struct sums {
     double signal, noise, noise_alone;
     int64_t values, clipped, saturated, largest;
+    int64_t bins[DC_COMPARISON_BINS];
 };
 
 struct dc_comparison {
@@ -118,12 +120,21 @@ static double squared_error(float x, int8_t code, const struct dc_ilayer *l)
     return difference * difference;
 }
 
+int dc_comparison_bin(double code, int low, int high)
+{
+    const int inside = DC_COMPARISON_BINS - 2 * DC_COMPARISON_BEYOND;
+    const double at = (code - low + 0.5) * inside / (high - low + 1) + DC_COMPARISON_BEYOND;
+    return at < 0.0 ? 0 : at < DC_COMPARISON_BINS - 1 ? (int)at : DC_COMPARISON_BINS - 1;
+}
+
 static void add_layer(struct sums *s, const struct dc_ilayer *l, const float *x,
                       const int8_t *codes, const int8_t *alone, const int32_t *accumulators)
 {
     const int64_t size = dc_ilayer_size(l);
     for (int64_t i = 0; i < size; i++) {
         s->signal += (double)x[i] * (double)x[i];
+        s->bins[dc_comparison_bin((double)x[i] / (double)l->scale + l->zero_point,
+                                  dc_code_low(l->bits), dc_code_high(l->bits))]++;
         s->noise += squared_error(x[i], codes[i], l);
         s->noise_alone += squared_error(x[i], alone[i], l);
         s->saturated += (codes[i] == 127 && l->clamp_high == 127) ||
@@ -189,4 +200,9 @@ struct dc_layer_comparison dc_comparison_layer(const struct dc_comparison *c, in
                                         .clipped = (double)s->clipped / (double)s->values,
                                         .saturated = (double)s->saturated / (double)s->values,
                                         .largest = s->largest};
+}
+
+const int64_t *dc_comparison_bins(const struct dc_comparison *c, int layer)
+{
+    return c->sums[layer].bins;
 }

@@ -8,6 +8,7 @@
 //               to its grid: what this layer does by itself
 //   clipped     share of float values more than half a step outside the grid's range
 //   saturated   share of codes at an end of the range that no activation put there
+//   bins        how often the float value, in codes, fell where (dc_comparison_bins)
 //   largest     the largest |sum| before requantization, over all samples
 // Sums are double, in order of the samples: the same on any number of threads.
 
@@ -23,6 +24,13 @@ struct dc_layer_comparison {
     double clipped, saturated;  // in [0, 1]
     int64_t largest;            // 0 of a layer without sums
 };
+
+// Bins over a grid and a quarter of its width beyond each end; the outermost hold all further out.
+// The grid itself is bins DC_COMPARISON_BEYOND to DC_COMPARISON_BINS - DC_COMPARISON_BEYOND.
+enum { DC_COMPARISON_BINS = 96, DC_COMPARISON_BEYOND = 16 };
+// Which of them a value belongs to. code: x / scale + zero point, not rounded; low, high: the ends
+// of the grid, each of whose codes reaches half a step to both sides.
+int dc_comparison_bin(double code, int low, int high);
 
 struct dc_comparison;
 
@@ -40,5 +48,7 @@ DC_MUST_USE enum dc_status dc_comparison_add(struct dc_comparison *comparison, c
 
 // Of all samples added; layer 0 is the input.
 struct dc_layer_comparison dc_comparison_layer(const struct dc_comparison *comparison, int layer);
+// [DC_COMPARISON_BINS]: counts of the layer's float values.
+const int64_t *dc_comparison_bins(const struct dc_comparison *comparison, int layer);
 
 #endif

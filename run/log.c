@@ -1,4 +1,4 @@
-// Owns log.txt and the lines of progress.
+// Owns log.txt, the lines of progress, and metrics.csv.
 
 #include "run/log.h"
 
@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "run/run_internal.h"
+#include "train/metrics.h"
 
 // The table is written whole each time, so not at every one of many short epochs.
 static const double csv_seconds = 10.0;
@@ -158,6 +159,13 @@ void dc__log_sink(void *user, enum dc_log_level level, const char *line)
     dc__log_line(run, text);
     if (run->outer_log.write)
         run->outer_log.write(run->outer_log.user, level, line);
+}
+
+enum dc_status dc__write_csv(struct dc_run *run, struct dc_error *error)
+{
+    const char *csv = dc__path(run, "metrics.csv", error);
+    const char *jsonl = csv ? dc__path(run, "metrics.jsonl", error) : NULL;
+    return jsonl ? dc_metrics_write_csv(csv, jsonl, error) : DC_ERR_MEMORY;
 }
 
 void dc__log_progress(void *user, const struct dc_progress *progress)

@@ -11,13 +11,12 @@
 #include "qat/oscillation.h"
 #include "qat/profile.h"
 #include "qat/simulate.h"
+#include "run/outputs.h"
 #include "run/report.h"
 #include "run/run_internal.h"
 #include "run/sensitivity.h"
-#include "run/target.h"
 #include "train/mcnemar.h"
 
-enum { COMPARED_SAMPLES = 128, COMPARED_ROWS = 16 };
 enum { SENSITIVITY_SAMPLES = 1000, SENSITIVITY_LEAST = 100 };
 
 // Everything the report is made from.
@@ -25,47 +24,37 @@ struct work {
     struct dc_run *run;
     const struct dc_stage *stage;
     const struct dc_source *source;
-    struct dc_view view;
     int64_t count;
     double most_macs;
     int64_t tried;  // samples with each layer alone
     int classes;
     const struct dc_stage_network *network;  // as training simulates it
-    struct dc_stage_network plain;           // the unrounded network
+    struct dc_stage_predictors both;         // the unrounded network, and the integers
     struct dc_graph *shipped;                // as what ships is simulated
     struct dc_params *shipped_params;
-    struct dc_float_predictor *floats, *in_training, *simulation;
-    struct dc_integer_predictor *integers;
+    struct dc_float_predictor *in_training, *simulation;
     float *logits;     // [count, classes], of one of them
     float *simulated;  // the same, of the simulation
     bool *right;       // [count]: the float network gets the sample right
 };
 
-static enum dc_status open_both(struct work *w, const struct dc_stage *stage,
-                                const struct dc_stage_network *network, const char *profile,
-                                struct dc_error *error)
+static enum dc_status open_all(struct work *w, const struct dc_stage *stage,
+                               const struct dc_stage_network *network, const char *profile,
+                               struct dc_error *error)
 {
-    struct dc_stage plain = *stage;
-    struct dc_imodel *model = NULL;
-    int copied = 0, input, output;
-    const int64_t rows = dc__evaluation_rows(dc_graph_macs(network->graph));
-    plain.quantizes = false;
-    DC_TRY(dc_stage_network_open(&w->plain, &plain, NULL, error));
-    DC_TRY(dc_params_copy_by_name(w->plain.params, network->params, &copied, error));
-    DC_TRY(dc_float_predictor_create(&w->floats, w->run->ctx, w->plain.graph, w->plain.params,
-                                     w->plain.image, w->plain.output, rows, error));
-    DC_TRY(dc_float_predictor_create(&w->in_training, w->run->ctx, network->graph, network->params,
-                                     network->image, network->output, rows, error));
-    DC_TRY(dc_stage_lower(&model, w->run->ctx, network, network->params, profile, "", error));
-    dc_target_apply(model, &w->run->experiment->limits);
-    DC_TRY(dc_integer_predictor_create(&w->integers, w->run->ctx, model, rows, error));
-    DC_TRY(dc_simulate(&w->shipped, &w->shipped_params, &input, &output, model,
-                       &w->plain.graph->nodes[w->plain.image].shape, error));
-    DC_TRY(dc_float_predictor_create(&w->simulation, w->run->ctx, w->shipped, w->shipped_params,
-                                     input, output, rows, error));
-    w->in_training->predictor.least_probability = w->integers->predictor.least_probability;
-    w->simulation->predictor.least_probability = w->integers->predictor.least_probability;
-    w->view = dc_run_view(w->run, stage, &w->plain.model.sample);
+    int input, output;
+    struct dc_ctx *ctx = w->run->ctx;
+    DC_TRY(dc_stage_predictors_open(&w->both, w->run, stage, network, profile, error));
+    const struct dc_stage_network *plain = &w->both.plain;
+    DC_TRY(dc_float_predictor_create(&w->in_training, ctx, network->graph, network->params,
+                                     network->image, network->output, w->both.rows, error));
+    DC_TRY(dc_simulate(&w->shipped, &w->shipped_params, &input, &output, w->both.integers->model,
+                       &plain->graph->nodes[plain->image].shape, error));
+    DC_TRY(dc_float_predictor_create(&w->simulation, ctx, w->shipped, w->shipped_params, input,
+                                     output, w->both.rows, error));
+    const float least = w->both.integers->predictor.least_probability;
+    w->in_training->predictor.least_probability = least;
+    w->simulation->predictor.least_probability = least;
     w->classes = network->classes;
     w->logits = dc_alloc(sizeof *w->logits * (size_t)(w->count * w->classes), error);
     w->right = dc_alloc((size_t)w->count * sizeof *w->right, error);
@@ -73,15 +62,13 @@ static enum dc_status open_both(struct work *w, const struct dc_stage *stage,
     return w->logits && w->simulated && w->right ? DC_OK : DC_ERR_MEMORY;
 }
 
-static void close_both(struct work *w)
+static void close_all(struct work *w)
 {
-    dc_float_predictor_free(w->floats);
     dc_float_predictor_free(w->in_training);
     dc_float_predictor_free(w->simulation);
     dc_params_free(w->shipped_params);
     dc_graph_free(w->shipped);
-    dc_integer_predictor_free(w->integers);
-    dc_stage_network_close(&w->plain);
+    dc_stage_predictors_close(&w->both);
     free(w->logits);
     free(w->simulated);
     free(w->right);
@@ -92,7 +79,8 @@ static enum dc_status evaluate(json_t *object, const char *key, float *logits, c
 {
     struct dc_scores *scores = NULL;
     DC_TRY(dc__scores_create(&scores, w->run, w->stage, predictor, w->count, error));
-    DC_TRY(dc__evaluate(scores, logits, &w->view, predictor, w->source, NULL, w->count, error));
+    DC_TRY(
+        dc__evaluate(scores, logits, &w->both.view, predictor, w->source, NULL, w->count, error));
     json_object_set_new(object, key, dc_report_scores(scores));
     return DC_OK;
 }
@@ -186,26 +174,6 @@ static json_t *layers(const struct dc_comparison *comparison, const struct dc_im
     return array;
 }
 
-// Samples spread evenly over the data, which may be sorted by class.
-static enum dc_status compare(struct dc_comparison *comparison, const struct work *w,
-                              int64_t samples, struct dc_error *error)
-{
-    int64_t ids[COMPARED_SAMPLES];
-    struct dc_loader *loader = NULL;
-    for (int64_t i = 0; i < samples; i++)
-        ids[i] = i * w->count / samples;
-    DC_TRY(dc__plain_loader(&loader, &w->view, w->source, ids, samples, COMPARED_ROWS, error));
-    enum dc_status status = DC_OK;
-    struct dc_batch batch = {.rows = 1};
-    while (status == DC_OK && batch.rows > 0) {
-        status = dc_loader_next(loader, &batch, error);
-        if (status == DC_OK)
-            status = dc_comparison_add(comparison, batch.inputs, batch.rows, error);
-    }
-    dc_loader_free(loader);
-    return status;
-}
-
 // Of networks that classify, on as many samples as may be; on none rather than on few.
 static enum dc_status add_sensitivity(json_t *all, struct work *w, struct dc_error *error)
 {
@@ -217,11 +185,11 @@ static enum dc_status add_sensitivity(json_t *all, struct work *w, struct dc_err
     w->tried = affordable < (double)samples ? (int64_t)affordable : samples;
     if (dc_stage_reconstructs(w->stage) || (w->tried < SENSITIVITY_LEAST && w->tried < samples))
         w->tried = 0;
-    for (int64_t i = 0; i < w->tried; i++)
-        ids[i] = i * w->count / w->tried;
     if (w->tried == 0)
         return DC_OK;
-    return dc_add_sensitivity(all, w->run, &w->view, w->network, w->source, ids, w->tried, error);
+    dc_spread_ids(ids, w->tried, w->count);
+    return dc_add_sensitivity(all, w->run, &w->both.view, w->network, w->source, ids, w->tried,
+                              error);
 }
 
 static void add_oscillation(const json_t *all, const struct work *w)
@@ -245,7 +213,7 @@ static void add_oscillation(const json_t *all, const struct work *w)
 static json_t *apart_from_simulation(const struct work *w)
 {
     const int64_t outputs = w->count * w->classes;
-    const double scale = (double)dc_imodel_output(w->integers->model)->scale;
+    const double scale = (double)dc_imodel_output(w->both.integers->model)->scale;
     int64_t different = 0;
     double most = 0.0;
     for (int64_t i = 0; i < outputs; i++) {
@@ -259,24 +227,21 @@ static json_t *apart_from_simulation(const struct work *w)
 
 static enum dc_status report(json_t *object, struct work *w, struct dc_error *error)
 {
-    DC_TRY(evaluate(object, "float", w->logits, w, &w->floats->predictor, error));
+    DC_TRY(evaluate(object, "float", w->logits, w, &w->both.floats->predictor, error));
     const bool classifies = !dc_stage_reconstructs(w->stage);
     for (int64_t i = 0; classifies && i < w->count; i++)
         w->right[i] = is_right(w, i);
     DC_TRY(evaluate(object, "in_training", NULL, w, &w->in_training->predictor, error));
     DC_TRY(evaluate(object, "simulated", w->simulated, w, &w->simulation->predictor, error));
-    DC_TRY(evaluate(object, "int8", w->logits, w, &w->integers->predictor, error));
+    DC_TRY(evaluate(object, "int8", w->logits, w, &w->both.integers->predictor, error));
 
-    const struct dc_imodel *model = w->integers->model;
+    const struct dc_imodel *model = w->both.integers->model;
     DC_TRY(dc_report_cost(object, model, error));
-    const int64_t samples = w->count < COMPARED_SAMPLES ? w->count : COMPARED_SAMPLES;
+    int64_t samples = 0;
     struct dc_comparison *comparison = NULL;
-    DC_TRY(dc_comparison_create(&comparison, w->run->ctx, model, w->plain.graph, w->plain.params,
-                                w->plain.image, error));
-    enum dc_status status = compare(comparison, w, samples, error);
-    json_t *all = status == DC_OK ? layers(comparison, model) : NULL;
-    if (status == DC_OK)
-        status = add_sensitivity(all, w, error);
+    DC_TRY(dc_stage_compare(&comparison, &samples, w->run, &w->both, w->source, w->count, error));
+    json_t *all = layers(comparison, model);
+    enum dc_status status = add_sensitivity(all, w, error);
     if (status == DC_OK)
         add_oscillation(all, w);
     json_object_set_new(object, "quantization",
@@ -301,10 +266,10 @@ enum dc_status dc_quantization_report(json_t *object, struct dc_run *run,
                      .network = network,
                      .most_macs = most_macs,
                      .count = count < source->count ? count : source->count};
-    enum dc_status status = open_both(&w, stage, network, profile, error);
+    enum dc_status status = open_all(&w, stage, network, profile, error);
     if (status == DC_OK)
         status = report(object, &w, error);
-    close_both(&w);
+    close_all(&w);
     return status;
 }
 

@@ -81,13 +81,13 @@ json_t *dc_report_scores(const struct dc_scores *scores)
                      per_class, "confusion", confusion);
 }
 
-static const char *with_commas(char text[32], int64_t value)
+const char *dc_with_commas(char text[32], int64_t value)
 {
     char digits[32];
     const int length = snprintf(digits, sizeof digits, "%lld", (long long)value);
     int used = 0;
     for (int i = 0; i < length; i++) {
-        if (i && (length - i) % 3 == 0)
+        if (i && (length - i) % 3 == 0 && digits[i - 1] != '-')
             text[used++] = ',';
         text[used++] = digits[i];
     }
@@ -123,9 +123,9 @@ void dc_report_table(struct dc_text_buffer *out, const struct dc_experiment *exp
         char parameters[32], macs[32], bytes[32], float_text[32], int8_text[32];
         dc_text_append(
             out, "%-12s %12s %14s %12s %11s %11s %9.1f\n", experiment->stages[i].name,
-            with_commas(parameters, json_integer_value(json_object_get(stage, "parameters"))),
-            with_commas(macs, json_integer_value(json_object_get(stage, "macs"))),
-            with_commas(bytes, json_integer_value(json_object_get(stage, "weight_bytes"))),
+            dc_with_commas(parameters, json_integer_value(json_object_get(stage, "parameters"))),
+            dc_with_commas(macs, json_integer_value(json_object_get(stage, "macs"))),
+            dc_with_commas(bytes, json_integer_value(json_object_get(stage, "weight_bytes"))),
             dc_report_measure(float_text, json_object_get(stage, "float")),
             dc_report_measure(int8_text, json_object_get(stage, "int8")),
             json_real_value(json_object_get(stage, "seconds")));

@@ -25,6 +25,8 @@ json_t *dc_report_scores(const struct dc_scores *scores);
 // The one figure of them for a table: "91.30 %", "AUC 0.9312", "MSE 0.1234"; "-" of NULL.
 const char *dc_report_measure(char text[32], const json_t *scores);
 
+const char *dc_with_commas(char text[32], int64_t value);  // "12,345"
+
 // network, parameters, MACs, bytes, what float and int8 reach, seconds: a line a stage that is done
 // and is not an export.
 void dc_report_table(struct dc_text_buffer *out, const struct dc_experiment *experiment,

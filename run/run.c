@@ -326,13 +326,6 @@ static void say_done(struct dc_run *run, const struct dc_stage *stage, const jso
     dc__log_stage(run, stage, what);
 }
 
-enum dc_status dc__write_csv(struct dc_run *run, struct dc_error *error)
-{
-    const char *csv = dc__path(run, "metrics.csv", error);
-    const char *jsonl = csv ? dc__path(run, "metrics.jsonl", error) : NULL;
-    return jsonl ? dc_metrics_write_csv(csv, jsonl, error) : DC_ERR_MEMORY;
-}
-
 // Writes down how a stage ended. Before there is a directory of this run, there is nothing to
 // write.
 static enum dc_status end_stage(struct dc_run *run, const struct dc_stage *stage,

@@ -10,7 +10,9 @@
 //   results.json      one object a stage, written when the stage is done: what it reached, its
 //                     settings and the command line that carried it out
 //   bundle/STAGE/     exports
-//   STATUS            running, done, failed or stopped; behind it "stage: NAME", "reason: MESSAGE"
+//   report.html       all of it as one page, its figures in plots/ (report/write.h)
+//   STATUS            of the stages: running, done, failed or stopped;
+//                     behind it "stage: NAME", "reason: MESSAGE"
 //
 // A stage that is done under the same settings is skipped; one that was interrupted goes on from
 // its last checkpoint. A directory made by other settings is refused.

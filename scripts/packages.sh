@@ -4,7 +4,7 @@
 # The arrays are read by whoever sources this file.
 # shellcheck disable=SC2034
 {
-    packages_build=(gcc libc6-dev cmake ninja-build pkg-config libfyaml-dev libhdf5-dev
+    packages_build=(gcc libc6-dev cmake ninja-build pkg-config libcairo2-dev libfyaml-dev libhdf5-dev
         libjansson-dev libjpeg62-turbo-dev libpng-dev liblzma-dev
         libprotobuf-c-dev protobuf-c-compiler zlib1g-dev)
     packages_data=(dataset-fashion-mnist)

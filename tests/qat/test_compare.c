@@ -220,6 +220,17 @@ static void figures_are_those_of_the_definition(void **state)
         assert_true(have.clipped == (double)clipped / count);
         assert_true(have.saturated == (double)saturated / count);
         assert_int_equal(have.largest, largest[l]);
+        // bins: by hand from the value's place between the ends of the grid, 4 codes each
+        int64_t bins[DC_COMPARISON_BINS] = {0}, outside = 0;
+        for (int i = 0; i < count; i++) {
+            const double code = value[i] / (double)layer->scale + layer->zero_point;
+            const double bin = floor((code + 128.5) / 4.0) + 16.0;
+            bins[(int)fmin(fmax(bin, 0.0), 95.0)]++;
+        }
+        assert_memory_equal(dc_comparison_bins(c, l), bins, sizeof bins);
+        for (int b = 0; b < DC_COMPARISON_BINS; b++)
+            outside += b < 16 || b >= 80 ? bins[b] : 0;
+        assert_int_equal(outside, clipped);
     }
     dc_itrace_free(trace);
     dc_engine_free(engine);
