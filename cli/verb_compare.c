@@ -53,7 +53,7 @@ static enum dc_status compare(const struct dc_cli *cli, struct dc_error *error)
 const struct dc_verb dc_verb_compare = {
     .name = "compare",
     .arguments = "RUN RUN...",
-    .brief = "accuracies of several runs, how seeds scatter, and paired differences",
+    .brief = "runs side by side, how seeds scatter, and paired differences",
     .text = "Runs whose settings are equal but for the seed are a group, of which mean, standard "
             "deviation and standard error are told; differences between networks of a run, and "
             "between groups by seed, are tested by a paired t-test where there are 4 or more.",

@@ -50,8 +50,8 @@ struct predict {
 
 static const struct dc_option predict_options[] = {
     NETWORK_OPTIONS,
-    DC_OPTION(predict, "--out", TEXT, out, "FILE.h5",
-              .help = "where the logits go; of photographs FILE.csv or FILE.json"),
+    DC_OPTION(predict, "--out", TEXT, out, "FILE",
+              .help = "where it goes: logits to FILE.h5, photographs to FILE.csv or FILE.json"),
 };
 
 // The run that the command names, or that a bundle lies in, and what is asked of it.
@@ -313,7 +313,7 @@ const struct dc_verb dc_verb_eval = {
 
 const struct dc_verb dc_verb_predict = {
     .name = "predict",
-    .arguments = "RUN|BUNDLE (PHOTO|FOLDER... [--out FILE.csv|FILE.json] | --out FILE.h5)",
+    .arguments = "RUN|BUNDLE [PHOTO|FOLDER ...] [--out FILE]",
     .brief = "classes of photographs, or logits of a data set",
     .text =
         "Of JPEG, PNG and BMP files, or folders of them: file, class and probability as a "

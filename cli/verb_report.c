@@ -32,7 +32,7 @@ static enum dc_status report(const struct dc_cli *cli, struct dc_error *error)
 const struct dc_verb dc_verb_report = {
     .name = "report",
     .arguments = "RUN",
-    .brief = "write RUN/report.html: what a run gave, and what integers cost and where",
+    .brief = "write RUN/report.html: what a run gave, what integers cost, where",
     .text = "One page that loads nothing; its figures are in RUN/plots as PNG, too. Every finished "
             "`decant run` writes it by itself.",
     DC_VERB_OPTIONS(options, report),

@@ -200,11 +200,10 @@ static bool losses_have(const char *word)
 static bool is_other(const char *word)
 {
     static const char *const others[] = {
-        "train",   "run",       "eval",    "predict", "export",  "bench",
-        "inspect", "check",     "teach",   "data",    "--out",   "--run",
-        "--set",   "--threads", "--quiet", "--stage", "--limit", "deviation",
-        "c",       "bundle",    "tflite",  "repeat",  "input",   "parameters",
-        "layers",  "from",      "true",    "false",   "weights", "activations"};
+        "train",   "run",  "eval",  "predict", "export",  "bench",      "inspect", "check",
+        "teach",   "data", "--out", "--run",   "--set",   "--threads",  "--quiet", "--stage",
+        "--limit", "std",  "c",     "bundle",  "tflite",  "repeat",     "input",   "parameters",
+        "layers",  "from", "true",  "false",   "weights", "activations"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (strcmp(others[i], word) == 0)
             return true;
