@@ -14,11 +14,12 @@
 #include "core/file.h"
 #include "export/c_preprocessing.h"
 #include "export/device_text.h"
+#include "formats/int4.h"
 #include "qat/profile.h"
 #include "qat/softmax.h"
 #include "qat/table.h"
 
-enum { EMBEDDED_VECTORS = 5, IDENTIFIER_BYTES = 100 };
+enum { EMBEDDED_VECTORS = 5, WEIGHTS_PER_LINE = 16, IDENTIFIER_BYTES = 100 };
 
 struct source {
     FILE *out;
@@ -251,16 +252,33 @@ static void put_biases(const struct source *s, const char *id, const struct dc_i
     fputs("\n};\n", s->out);
 }
 
+// Kernels read words: three codes more are allocated than there are.
+static void put_weights(const struct source *s, const char *id, const struct dc_ilayer *l)
+{
+    const bool packed = dc_ilayer_stored_bits(s->model, l) == 4;
+    const int64_t bytes = packed ? dc_int4_bytes(l->weight_count) : l->weight_count;
+    fprintf(s->out, "static const ALIGNED int8_t %s_weights[%" PRId64 "] = {", id, bytes + 3);
+    for (int64_t i = 0; i < bytes; i += WEIGHTS_PER_LINE) {
+        uint8_t line[WEIGHTS_PER_LINE];
+        const int64_t count = bytes - i < WEIGHTS_PER_LINE ? bytes - i : WEIGHTS_PER_LINE;
+        const int64_t codes = l->weight_count - 2 * i < 2 * count ? l->weight_count - 2 * i
+                                                                  : 2 * count;
+        if (packed)
+            dc_int4_pack(line, l->weights + 2 * i, codes);
+        else
+            memcpy(line, l->weights + i, (size_t)count);
+        dc__put_int8(s->out, (const int8_t *)line, count);
+    }
+    fputs("\n};\n", s->out);
+}
+
 static void put_arrays(const struct source *s, const char *id, const struct dc_ilayer *l,
                        const struct dc_ilayer *x)
 {
     const struct dc_profile *profile = s->model->profile;
     FILE *f = s->out;
     if (dc_ilayer_has_weights(l)) {
-        fprintf(f, "static const ALIGNED int8_t %s_weights[%" PRId64 "] = {", id,
-                l->weight_count + 3);
-        dc__put_int8(f, l->weights, l->weight_count);
-        fputs("\n};\n", f);
+        put_weights(s, id, l);
         put_biases(s, id, l, x);
     } else if (has_biases(profile, l)) {
         put_int32(f, id, "biases", (const int32_t[]){dc_mean_offset(l, x)}, 1);
@@ -314,7 +332,8 @@ static void put_layer(const struct source *s, int i)
     if (l->op == DC_I_ADD)
         fprintf(f, "    .other_zero = %d,\n", s->model->layers[l->inputs[1]].zero_point);
     if (dc_ilayer_has_weights(l))
-        fprintf(f, "    .weights = %s_weights,\n", id);
+        fprintf(f, "    .weights = %s_weights,%s\n", id,
+                dc_ilayer_stored_bits(s->model, l) == 4 ? " .packed = 1," : "");
     if (has_biases(profile, l))
         fprintf(f, "    .biases = %s_biases,\n", id);
     if (l->table)
@@ -420,6 +439,7 @@ static enum dc_status put_code(const struct source *s, const struct dc_vectors *
             s->model->alignment, s->model->alignment, s->model->alignment);
     if (dc_imodel_column(s->model) > 0)
         fprintf(f, "#define COLUMN_CODES %" PRId64 "\n", dc_imodel_column(s->model));
+    fprintf(f, "#define UNPACKED_CODES %" PRId64 "\n", dc_imodel_unpacked(s->model));
     put_kernels(s);
     DC_TRY(dc__put_preprocessing_code(f, s->name, s->upper, s->model, error));
     for (int i = 1; i < s->model->count; i++)

@@ -145,7 +145,7 @@ static inline const struct dc_ilayer *dc_imodel_output(const struct dc_imodel *m
 }
 
 // What the model costs. arena_bytes: activations between input and output, by lifetimes.
-// scratch_bytes: what the exported C's convolutions need beside, on the core that needs most.
+// scratch_bytes: what the exported C needs beside, on the core that needs most.
 struct dc_imodel_cost {
     int64_t weight_bytes, bias_bytes, rescale_bytes, arena_bytes, scratch_bytes, input_bytes,
         output_bytes, macs;
@@ -162,6 +162,10 @@ static inline int64_t dc_imodel_ram(const struct dc_imodel_cost *cost)
     return cost->arena_bytes + cost->scratch_bytes + cost->input_bytes + cost->output_bytes;
 }
 
+// Bits of a weight in memory and files: 4 or 8.
+int dc_ilayer_stored_bits(const struct dc_imodel *model, const struct dc_ilayer *layer);
+// Codes that the exported C has at hand of packed weights; 0: there are none.
+int64_t dc_imodel_unpacked(const struct dc_imodel *model);
 // Codes that the largest convolution reads for one output place; 0: there is none.
 int64_t dc_imodel_column(const struct dc_imodel *model);
 

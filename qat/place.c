@@ -75,6 +75,26 @@ enum dc_status dc_imodel_place(int64_t *offsets, int64_t *bytes, const struct dc
     return DC_OK;
 }
 
+int dc_ilayer_stored_bits(const struct dc_imodel *model, const struct dc_ilayer *layer)
+{
+    return layer->weight_bits <= 4 && !model->wide_weights ? 4 : 8;
+}
+
+// A depthwise layer's are unpacked at once, of others four rows.
+int64_t dc_imodel_unpacked(const struct dc_imodel *model)
+{
+    int64_t most = 0;
+    for (int i = 1; i < model->count; i++) {
+        const struct dc_ilayer *l = &model->layers[i];
+        if (!dc_ilayer_has_weights(l) || dc_ilayer_stored_bits(model, l) == 8)
+            continue;
+        const int64_t codes = l->op == DC_I_DEPTHWISE_CONV2D ? l->weight_count
+                                                             : 4 * (l->weight_count / l->channels);
+        most = codes > most ? codes : most;
+    }
+    return most;
+}
+
 int64_t dc_imodel_column(const struct dc_imodel *model)
 {
     int64_t most = 0;
@@ -92,12 +112,13 @@ enum dc_status dc_imodel_cost(struct dc_imodel_cost *cost, const struct dc_imode
     memset(cost, 0, sizeof *cost);
     for (int i = 0; i < model->count; i++) {
         const struct dc_ilayer *l = &model->layers[i];
-        cost->weight_bytes += (l->weight_count * l->weight_bits + 7) / 8;
+        cost->weight_bytes += (l->weight_count * dc_ilayer_stored_bits(model, l) + 7) / 8;
         cost->bias_bytes += dc_ilayer_has_weights(l) ? 4 * (int64_t)l->channels : 0;
         cost->rescale_bytes += 8 * (int64_t)l->rescales;
         cost->macs += dc_ilayer_macs(model, i);
     }
-    cost->scratch_bytes = 4 * ((dc_imodel_column(model) + 15) / 16 * 16);  // two columns of int16
+    cost->scratch_bytes = 4 * ((dc_imodel_column(model) + 15) / 16 * 16) +  // two of int16
+                          (dc_imodel_unpacked(model) + 31) / 32 * 32;
     cost->input_bytes = dc_ilayer_size(&model->layers[0]);
     cost->output_bytes = dc_ilayer_size(dc_imodel_output(model));
     int64_t *offsets = dc_alloc((size_t)model->count * sizeof *offsets, error);

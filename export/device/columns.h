@@ -8,8 +8,9 @@
 
    Cores with SIMD instructions on 16 bits (Cortex-M4, M7, M33) want their codes widened and the two
    columns a and b beside each other: of each four codes a0 a2, b0 b2, a1 a3, b1 b3, which is the
-   order in which two instructions widen a word of weights. Behind the last code are zeros, to a
-   multiple of four. */
+   order in which two instructions widen a word of weights; for packed weights of each eight
+   a0 a4, b0 b4, a2 a6, b2 b6, a1 a5, b1 b5, a3 a7, b3 b7. Behind the last code are zeros, to a
+   multiple of eight. */
 /* Codes of the largest column. */
 #ifndef COLUMN_CODES
 #define COLUMN_CODES 4608
@@ -17,22 +18,25 @@
 
 #if defined(WIDE_COLUMNS)
 typedef uint32_t column_code; /* two codes of one column */
-static column_code columns[1][(COLUMN_CODES + 3) / 4 * 4];
+static column_code columns[1][(COLUMN_CODES + 7) / 8 * 8];
 
 /* Code k of the column whose first word this is. */
-OUT_OF_LINE void put_code(column_code *column, int32_t k, int code)
+OUT_OF_LINE void put_code(column_code *column, int32_t k, int code, int eights)
 {
-    column_code *word = column + k / 4 * 4 + 2 * (k & 1);
+    const int32_t word = eights ? k / 8 * 4 + 2 * (k & 1) + (k >> 1 & 1) : k / 4 * 2 + (k & 1);
+    const int high = eights ? k & 4 : k & 2;
     const uint32_t half = (uint32_t)code & 0xFFFF;
-    *word = k & 2 ? (*word & 0xFFFF) | half << 16 : (*word & 0xFFFF0000) | half;
+    column_code *to = column + 2 * word;
+    *to = high ? (*to & 0xFFFF) | half << 16 : (*to & 0xFFFF0000) | half;
 }
 
 /* `count` codes from `from`, or `fill` where that is 0, as codes `at` and following of column
    `which`. Returns the next place. */
-OUT_OF_LINE int32_t append(int which, int32_t at, const int8_t *from, int32_t count, int fill)
+OUT_OF_LINE int32_t append(int which, int32_t at, const int8_t *from, int32_t count, int fill,
+                           int eights)
 {
     int32_t i = 0;
-    if (from && at % 4 == 0) {
+    if (from && at % 4 == 0 && !eights) {
         column_code *to = columns[0] + at + which;
         for (; i + 3 < count; i += 4, to += 4) {
             const uint32_t codes = *(const code_word *)(from + i);
@@ -40,18 +44,31 @@ OUT_OF_LINE int32_t append(int which, int32_t at, const int8_t *from, int32_t co
             to[2] = odd_bytes(codes);
         }
     }
+    if (from && at % 8 == 0 && eights) {
+        column_code *to = columns[0] + at + which;
+        for (; i + 7 < count; i += 8, to += 8) {
+            const uint32_t first = *(const code_word *)(from + i);
+            const uint32_t second = *(const code_word *)(from + i + 4);
+            to[0] = join_low(even_bytes(first), even_bytes(second));
+            to[2] = join_high(even_bytes(first), even_bytes(second));
+            to[4] = join_low(odd_bytes(first), odd_bytes(second));
+            to[6] = join_high(odd_bytes(first), odd_bytes(second));
+        }
+    }
     for (; i < count; i++)
-        put_code(columns[0] + which, at + i, from ? from[i] : fill);
+        put_code(columns[0] + which, at + i, from ? from[i] : fill, eights);
     return at + count;
 }
 #else
 typedef int8_t column_code;
 static ALIGNED column_code columns[2][(COLUMN_CODES + 15) / 16 * 16];
 
-HELPER int32_t append(int which, int32_t at, const int8_t *from, int32_t count, int fill)
+HELPER int32_t append(int which, int32_t at, const int8_t *from, int32_t count, int fill,
+                      int eights)
 {
     column_code *to = columns[which] + at;
     int32_t i;
+    (void)eights;
 #if defined(VECTORS)
     for (i = 0; i < count; i += 16) {
         const mve_pred16_t some = vctp8q((uint32_t)(count - i));
@@ -65,12 +82,23 @@ HELPER int32_t append(int which, int32_t at, const int8_t *from, int32_t count, 
 }
 #endif
 
+/* Whether packed weights are multiplied as they lie; a row must begin with a byte. */
+HELPER int takes_eights(const struct layer *l)
+{
+#if defined(__OPTIMIZE__) || !defined(WIDE_COLUMNS)
+    return l->packed && l->kernel_h * l->kernel_w * l->in_c % 2 == 0;
+#else
+    return 0 * l->packed;
+#endif
+}
+
 /* Column `which` of output place (oy, ox): copied, or where it lies. */
 HELPER const column_code *find_column(int which, const int8_t *x, const struct layer *l, int oy,
                                       int ox)
 {
     const int top = oy * l->stride_h - l->pad_top, left = ox * l->stride_w - l->pad_left;
     const int32_t run = (int32_t)l->kernel_w * l->in_c;
+    const int eights = takes_eights(l);
     int32_t at = 0;
     int ky, kx;
 #if !defined(WIDE_COLUMNS)
@@ -81,20 +109,20 @@ HELPER const column_code *find_column(int which, const int8_t *x, const struct l
         const int iy = top + ky * l->dilation_h;
         const int8_t *row = iy >= 0 && iy < l->in_h ? x + (int32_t)iy * l->in_w * l->in_c : 0;
         if (!row) {
-            at = append(which, at, 0, run, l->in_zero);
+            at = append(which, at, 0, run, l->in_zero, eights);
         } else if (l->dilation_w == 1 && left >= 0 && left + l->kernel_w <= l->in_w) {
-            at = append(which, at, row + (int32_t)left * l->in_c, run, 0);
+            at = append(which, at, row + (int32_t)left * l->in_c, run, 0, eights);
         } else {
             for (kx = 0; kx < l->kernel_w; kx++) {
                 const int ix = left + kx * l->dilation_w;
                 const int inside = ix >= 0 && ix < l->in_w;
                 at = append(which, at, inside ? row + (int32_t)ix * l->in_c : 0, l->in_c,
-                            l->in_zero);
+                            l->in_zero, eights);
             }
         }
     }
 #if defined(WIDE_COLUMNS)
-    (void)append(which, at, 0, (4 - at % 4) % 4, 0);
+    (void)append(which, at, 0, (8 - at % 8) % 8, 0, eights);
     return columns[0];
 #else
     return columns[which];

@@ -8,24 +8,27 @@
 static void multiply_columns(int8_t *y, const column_code *a, const column_code *b,
                              const struct layer *l)
 {
-    const int32_t count = (int32_t)l->kernel_h * l->kernel_w * l->in_c;
-    multiply_rows(y, a, count, l);
-    if (b)
-        multiply_rows(y + l->out_c, b, count, l);
+    multiply_rows_by_two(y, a, b, (int32_t)l->kernel_h * l->kernel_w * l->in_c, l);
 }
 #else
 static void multiply_columns(int8_t *y, const column_code *a, const column_code *b,
                              const struct layer *l)
 {
     const int32_t count = (int32_t)l->kernel_h * l->kernel_w * l->in_c;
-    const int8_t *w = l->weights;
+    const int eights = takes_eights(l);
     int o;
-    for (o = 0; o < l->out_c; o += 2, w += 2 * count) {
+    for (o = 0; o < l->out_c; o += 2) {
         const int next = o + 1 < l->out_c;
         int32_t sums[4];
         sums[0] = sums[1] = l->biases[o];
         sums[2] = sums[3] = l->biases[o + next];
-        add_products(sums, w, w + next * count, a, b ? b : a, count);
+        if (eights) {
+            const int8_t *w = l->weights + o * (count / 2);
+            add_packed_products(sums, w, w + next * (count / 2), a, b ? b : a, count);
+        } else {
+            const int8_t *w = find_weights(l, o * count, (1 + next) * count);
+            add_products(sums, w, w + next * count, a, b ? b : a, count);
+        }
         y[o] = finish(requantize(sums[0], l, o), l);
         y[o + next] = finish(requantize(sums[2], l, o + next), l);
         if (b) {

@@ -51,6 +51,17 @@ HELPER uint32_t odd_bytes_and(uint32_t halves, uint32_t word)
     return halves;
 }
 
+/* The low halves of two words, the high ones. */
+HELPER uint32_t join_low(uint32_t first, uint32_t second)
+{
+    return (first & 0xFFFF) | second << 16;
+}
+
+HELPER uint32_t join_high(uint32_t first, uint32_t second)
+{
+    return first >> 16 | (second & 0xFFFF0000);
+}
+
 /* Both products of halves, the low ones', the high ones', added to a sum. */
 HELPER int32_t multiply_halves(uint32_t w, uint32_t x, int32_t sum)
 {

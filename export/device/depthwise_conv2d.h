@@ -1,7 +1,7 @@
 #pragma once
 
-#include "export/device/cores.h"
 #include "export/device/finish_sums.h"
+#include "export/device/weights.h"
 
 /* The taps of one output place that lie inside the image: rows x columns of them, from weights w
    and codes x on. A tap in the padding adds nothing: padding holds the input's zero point. */
@@ -20,7 +20,8 @@ static int inside(int *first, int start, int count, int dilation, int size)
     return (end < count ? end : count) - from;
 }
 
-static struct taps find_taps(const int8_t *x, const struct layer *l, int oy, int ox)
+static struct taps find_taps(const int8_t *w, const int8_t *x, const struct layer *l, int oy,
+                             int ox)
 {
     const int top = oy * l->stride_h - l->pad_top, left = ox * l->stride_w - l->pad_left;
     struct taps t;
@@ -31,7 +32,7 @@ static struct taps find_taps(const int8_t *x, const struct layer *l, int oy, int
     t.w_row = (int32_t)l->kernel_w * l->out_c;
     t.x_column = (int32_t)l->dilation_w * l->in_c;
     t.x_row = (int32_t)l->dilation_h * l->in_w * l->in_c;
-    t.w = l->weights + ky * t.w_row + kx * t.w_column;
+    t.w = w + ky * t.w_row + kx * t.w_column;
     t.x = t.rows > 0 && t.columns > 0
               ? x + ((int32_t)(top + ky * l->dilation_h) * l->in_w + left + kx * l->dilation_w) *
                         l->in_c
@@ -95,27 +96,35 @@ static void add_taps_of_four(int32_t sums[4], const struct taps *t, int o, int z
 }
 #endif
 
+/* Channels from o on, one by one. */
+OUT_OF_LINE void add_others(int8_t *y, const struct taps *t, int o, const struct layer *l)
+{
+    const int multiple = l->out_c / l->in_c;
+    for (; o < l->out_c; o++) {
+        const int i = multiple == 1 ? o : o / multiple;
+        y[o] = finish(requantize(add_taps(l->biases[o], t, o, i, l->in_zero), l, o), l);
+    }
+}
+
 /* Weights [kernel_h][kernel_w][out_c]; output channel o reads input channel o / (out_c / in_c). */
 static void depthwise_conv2d(int8_t *y, const int8_t *x, const struct layer *l)
 {
-    const int multiple = l->out_c / l->in_c;
-    int oy, ox, o, i, k;
+    const int8_t *w = find_weights(l, 0, (int32_t)l->kernel_h * l->kernel_w * l->out_c);
+    int oy, ox, o;
     for (oy = 0; oy < l->out_h; oy++)
         for (ox = 0; ox < l->out_w; ox++, y += l->out_c) {
-            const struct taps t = find_taps(x, l, oy, ox);
+            const struct taps t = find_taps(w, x, l, oy, ox);
             o = 0;
 #if defined(FOUR_CHANNELS)
-            for (; multiple == 1 && o + 3 < l->out_c; o += 4) {
+            for (; l->out_c == l->in_c && o + 3 < l->out_c; o += 4) {
                 int32_t sums[4];
+                int k;
                 for (k = 0; k < 4; k++)
                     sums[k] = l->biases[o + k];
                 add_taps_of_four(sums, &t, o, l->in_zero);
                 finish_sums(y + o, sums, l, o);
             }
 #endif
-            for (i = o; i < l->in_c; i++)
-                for (k = 0; k < multiple; k++, o++)
-                    y[o] = finish(requantize(add_taps(l->biases[o], &t, o, i, l->in_zero), l, o),
-                                  l);
+            add_others(y, &t, o, l);
         }
 }

@@ -19,4 +19,5 @@ struct layer {
     const float *float_exponentials;
     int upward; /* channels below it round ties upward */
     int fused;  /* add: by fused multiply-adds */
+    int packed; /* weights lie two a byte, the first in the low half */
 };

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "export/device/cores.h"
+#include "export/device/weights.h"
 
 /* Sums of products, added to `sums`, which wrap at 32 bits on the way and end where they belong. */
 #if defined(VECTORS)
@@ -57,6 +57,46 @@ OUT_OF_LINE void add_row_products(int32_t sums[2], const int8_t *w, const int8_t
         const int code = *x++;
         s0 += (uint32_t)(*w++ * code);
         s1 += (uint32_t)(*v++ * code);
+    }
+    sums[0] = (int32_t)s0;
+    sums[1] = (int32_t)s1;
+}
+
+/* The same of packed rows that begin with a byte. A code in the upper half of its byte counts 16,
+   so do those of the lower half once they are shifted. */
+OUT_OF_LINE void add_packed_row_products(int32_t sums[2], const int8_t *w, const int8_t *v,
+                                         const int8_t *x, int32_t count)
+{
+    uint32_t s0 = (uint32_t)sums[0], s1 = (uint32_t)sums[1];
+    int32_t i = 0;
+#if defined(WIDE_COLUMNS)
+    const uint32_t upper = 0xF0F0F0F0;
+    int32_t t0 = 0, t1 = 0;
+    for (; i + 7 < count; i += 8) {
+        const uint32_t first = *(const code_word *)(x + i);
+        const uint32_t second = *(const code_word *)(x + i + 4);
+        const uint32_t x04 = join_low(even_bytes(first), even_bytes(second));
+        const uint32_t x26 = join_high(even_bytes(first), even_bytes(second));
+        const uint32_t x15 = join_low(odd_bytes(first), odd_bytes(second));
+        const uint32_t x37 = join_high(odd_bytes(first), odd_bytes(second));
+        uint32_t codes = *(const code_word *)(w + i / 2);
+        t0 = multiply_halves(even_bytes(codes << 4 & upper), x04, t0);
+        t0 = multiply_halves(odd_bytes(codes << 4 & upper), x26, t0);
+        t0 = multiply_halves(even_bytes(codes & upper), x15, t0);
+        t0 = multiply_halves(odd_bytes(codes & upper), x37, t0);
+        codes = *(const code_word *)(v + i / 2);
+        t1 = multiply_halves(even_bytes(codes << 4 & upper), x04, t1);
+        t1 = multiply_halves(odd_bytes(codes << 4 & upper), x26, t1);
+        t1 = multiply_halves(even_bytes(codes & upper), x15, t1);
+        t1 = multiply_halves(odd_bytes(codes & upper), x37, t1);
+    }
+    s0 += (uint32_t)(t0 >> 4);
+    s1 += (uint32_t)(t1 >> 4);
+#endif
+    for (; i < count; i += 2) {
+        const int w_codes = w[i / 2], v_codes = v[i / 2], first = x[i], second = x[i + 1];
+        s0 += (uint32_t)(low_code(w_codes) * first + (w_codes >> 4) * second);
+        s1 += (uint32_t)(low_code(v_codes) * first + (v_codes >> 4) * second);
     }
     sums[0] = (int32_t)s0;
     sums[1] = (int32_t)s1;

@@ -212,6 +212,41 @@ static void damage_is_found_and_named(void **state)
     dc_imodel_free(m);
 }
 
+// Weights of 4 bits lie two a byte in the exported C, whose rows may begin in the middle of one.
+static void packed_weights_verify(void **state)
+{
+    (void)state;
+    static const struct dc_ilayer layers[] = {
+        {.op = DC_I_CONV2D, .channels = 5, .window = {.kernel = {3, 3}}, .weight_bits = 4},
+        {.op = DC_I_CONV2D, .channels = 6, .window = {.kernel = {2, 3}}, .weight_bits = 3},
+        {.op = DC_I_DEPTHWISE_CONV2D,
+         .channels = 9,
+         .window = {.kernel = {3, 3}, .before = {1, 1}},
+         .weight_bits = 4},
+        {.op = DC_I_FULLY_CONNECTED, .channels = 7, .weight_bits = 4},
+        {.op = DC_I_FULLY_CONNECTED, .channels = 3, .weight_bits = 2}};
+    struct dc_random random;
+    dc_random_start(&random, 41, DC_PURPOSE_TEST, 0, 0);
+    for (int i = 0; i < 10; i++) {
+        const int width = 5 + i % 2;  // an odd number of inputs, an even one
+        struct dc_error error;
+        struct dc_vectors *vectors = NULL;
+        struct dc_verify_report report;
+        struct dc_imodel *m = test_one_layer_model(dc_profile_find("tflm"), 7, width, 3,
+                                                   &layers[i / 2], &random);
+        struct dc_imodel_cost cost;
+        must(dc_imodel_cost(&cost, m, &error), &error);
+        assert_int_equal(cost.weight_bytes, (m->layers[1].weight_count + 1) / 2);
+        must(dc_vectors_create(&vectors, ctx, m, inputs, 3, &error), &error);
+        must(dc_bundle_write(in_work("packed"), m, vectors, NULL, &error), &error);
+        must(dc_verify_bundle(ctx, in_work("packed"), inputs, SAMPLES, NULL, &report, &error),
+             &error);
+        assert_int_equal(report.different, 0);
+        dc_vectors_free(vectors);
+        dc_imodel_free(m);
+    }
+}
+
 // The verifier has to fail when one bit of the program's output is wrong.
 static void wrong_bytes_are_found(void **state)
 {
@@ -298,6 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bundle_reads_back_and_verifies),
         cmocka_unit_test(damage_is_found_and_named),
+        cmocka_unit_test(packed_weights_verify),
         cmocka_unit_test(wrong_bytes_are_found),
         cmocka_unit_test(wrong_vectors_are_found),
         cmocka_unit_test(other_formats_lie_in_the_bundle),
