@@ -317,7 +317,9 @@ static bool refine(struct fine *f, struct dc_onnx_axis *axis, int64_t a[], int n
             return false;
         const int64_t x = i < na ? a[i] : b[k], y = k < nb ? b[k] : x;
         const int64_t part = x < y ? x : y;
-        if ((part == DC_BATCH && x != y) || (part != DC_BATCH && (x % part || y % part)))
+        // a constant may be empty
+        if (part == 0 || (part == DC_BATCH && x != y) ||
+            (part != DC_BATCH && (x % part || y % part)))
             return false;
         f->dims[0][f->count] = linear_of(na ? part : 1);
         f->dims[1][f->count] = linear_of(nb ? part : 1);
