@@ -76,18 +76,24 @@ static enum dc_status print_results(const struct dc_run *run, bool json, struct 
     if (json)
         return dc_cli_print_json(json_incref(run->results), error);
     struct dc_text_buffer text = {0};
-    dc_report_table(&text, run->experiment, run->results);
+    const bool sweep = run->experiment->seeds.count > 0;
+    (sweep ? dc_sweep_table : dc_report_table)(&text, run->experiment, run->results);
     DC_TRY(dc_cli_print_text(&text, error));
-    print_verification(run);
+    if (!sweep)
+        print_verification(run);
     return DC_OK;
 }
 
 static enum dc_status run(const struct dc_cli *cli, struct dc_error *error)
 {
     struct dc_progress_view view = dc_progress_start(cli->quiet);
+    const struct run *own = (const struct run *)cli;
+    struct dc_run_options how = dc_cli_run_options(cli, &own->set, own->run, &view);
     struct dc_run *run = NULL;
-    DC_TRY(open_run(&run, cli, &view, error));
-    enum dc_status status = dc_run_all(run, error);
+    how.sweeps = true;
+    DC_TRY(dc_run_open(&run, &how, error));
+    enum dc_status status = run->experiment->seeds.count > 0 ? dc_run_sweep(run, &how, error)
+                                                             : dc_run_all(run, error);
     dc_progress_clear(&view);
     if (status == DC_OK)
         status = print_results(run, cli->json, error);
@@ -121,7 +127,8 @@ const struct dc_verb dc_verb_run = {
     .text =
         "Prints one table: network, parameters, MACs, bytes, test accuracy in float and as int8 "
         "by the integer engine, seconds of training. An interrupted run goes on where it was "
-        "when it is started again.",
+        "when it is started again. An experiment with seeds: [1, 2, 3] is carried out once for "
+        "each, in RUN/seed-N; the table has means and standard errors.",
     DC_VERB_OPTIONS(options, run),
     .positionals_min = 1,
     .positionals_max = 1,

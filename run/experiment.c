@@ -227,6 +227,13 @@ static enum dc_status read_all(struct dc_experiment *experiment, const char *con
     if (!experiment->data.path)
         return dc_fail_yaml(error, root, "the experiment lacks 'data' with a 'path'");
     DC_TRY(check_source(experiment, root, error));
+    const struct dc_numbers *seeds = &experiment->seeds;
+    for (int i = 0; i < seeds->count; i++)
+        for (int k = 0; k < i; k++)
+            if (seeds->items[i] == seeds->items[k])
+                return dc_fail_yaml(error, dc_yaml_get(root, "seeds"),
+                                    "seed %.0f stands here twice: it would be one run",
+                                    seeds->items[i]);
     if (experiment->target[0] && !dc_file_exists(experiment->target))
         return dc_fail_yaml(error, dc_yaml_get(root, "target"), "there is no target file %s%s",
                             experiment->target, dc_did_you_mean_file(hint, experiment->target));

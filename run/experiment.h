@@ -159,6 +159,7 @@ struct dc_experiment {
     struct dc_arena *arena;
     const char *path, *name;
     int64_t seed;
+    struct dc_numbers seeds;  // or several, a run each (run/sweep.c)
     struct dc_limits_spec bounds;
     struct dc_data_spec data;
     const char *target;   // file; "": none

@@ -192,6 +192,24 @@ static enum dc_status check_peers(const struct dc_stage *stage, struct dc_error 
     return DC_OK;
 }
 
+// A sweep trains a teacher a seed, and a cache holds the outputs of one.
+static enum dc_status check_swept_cache(struct dc_experiment *experiment,
+                                        const struct dc_stage *stage, struct dc_error *error)
+{
+    const char *names[DC_TEACHERS_MAX];
+    double unused[DC_TEACHERS_MAX];
+    const int count = dc_stage_teachers(names, unused, stage);
+    for (int i = 0; i < count; i++) {
+        const struct dc_stage *teacher = dc_teacher_stage(experiment, stage, names[i]);
+        if (teacher && teacher->trains)
+            return dc_fail_yaml(error, dc_stage_place(stage, "distill", "cache"),
+                                "stage '%s': each of the 'seeds' trains a '%s' of its own, and a "
+                                "cache holds the outputs of one teacher; leave out the cache",
+                                stage->name, teacher->name);
+    }
+    return DC_OK;
+}
+
 static enum dc_status check_distill(struct dc_experiment *experiment, const struct dc_stage *stage,
                                     struct dc_error *error)
 {
@@ -210,6 +228,8 @@ static enum dc_status check_distill(struct dc_experiment *experiment, const stru
     for (int i = 0; i < distill->teachers.count; i++)
         DC_TRY(
             check_teacher(distill->teachers.items[i].name, experiment, stage, "teachers", error));
+    if (distill->caches && experiment->seeds.count > 1)
+        return check_swept_cache(experiment, stage, error);
     return DC_OK;
 }
 
