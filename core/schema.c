@@ -75,7 +75,9 @@ static enum dc_status unknown_key(struct dc_error *error, const struct dc_yaml *
     }
     if (!hint[0])
         dc_advice(hint, key->text);
-    if (!hint[0] && isdigit((unsigned char)key->text[0]))
+    if (strchr(key->text, ':'))
+        snprintf(hint, DC_HINT, "; a blank stands behind the ':' of a key");
+    else if (!hint[0] && isdigit((unsigned char)key->text[0]))
         snprintf(hint, DC_HINT, "; a number has a point, not a comma");
     return fail_key(error, key, where, names, known, hint);
 }

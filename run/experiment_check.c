@@ -33,13 +33,20 @@ static enum dc_status want_file(const struct dc_stage *stage, const struct dc_ya
                                 const char *what, const char *path, struct dc_error *error)
 {
     char hint[DC_HINT];
-    const char *foreign = dc_model_foreign(path);
+    const bool model = strcmp(what, "model") == 0;
+    const char *foreign = dc_model_foreign(path), *dot = strrchr(path, '.');
+    if (model && dot && strcmp(dot, ".h5") == 0)
+        foreign = "an HDF5 file holds weights: name a model file here, and it as 'weights'; a "
+                  "network of Keras is taken as ONNX (tf2onnx)";
     if (foreign)
         return dc_fail_yaml(error, place, "stage '%s': %s", stage->name, foreign);
     if (dc_file_exists(path))
         return DC_OK;
-    return dc_fail_yaml(error, place, "stage '%s': there is no %s file %s%s", stage->name, what,
-                        path, dc_did_you_mean_file(hint, path));
+    return dc_fail_yaml(
+        error, place, "stage '%s': there is no %s file %s%s", stage->name, what, path,
+        dc_file_hint(hint, path,
+                     model ? "a model is named by its file, as configs/models/resnet8.yaml"
+                           : NULL));
 }
 
 // A stage before this one, or a file.
