@@ -106,12 +106,10 @@ static enum dc_status train(const struct dc_cli *cli, struct dc_error *error)
     struct dc_progress_view view = dc_progress_start(cli->quiet);
     struct dc_run *run = NULL;
     DC_TRY(open_run(&run, cli, &view, error));
-    struct dc_stage *stage = dc_experiment_stage(run->experiment, cli->positionals[1]);
-    enum dc_status status = DC_OK;
-    if (!stage)
-        status = dc_fail(error, DC_ERR_USAGE, "%s has no stage '%s'", cli->positionals[0],
-                         cli->positionals[1]);
-    else if (!dc_run_stage_done(run, stage))
+    struct dc_stage *stage = NULL;
+    enum dc_status status = dc_want_stage(&stage, run->experiment, cli->positionals[0],
+                                          cli->positionals[1], error);
+    if (status == DC_OK && !dc_run_stage_done(run, stage))
         status = dc_run_stage(run, stage, error);
     dc_progress_clear(&view);
     if (status == DC_OK)

@@ -96,14 +96,12 @@ bool dc_experiment_find_key(char path[128], const char *word)
                     {"train", "stages.STAGE.train."},
                     {"distill", "stages.STAGE.distill."},
                     {"quantize", "stages.STAGE.quantize."}};
-    for (const struct dc_schema *const *at = dc__experiment_places; *at; at++) {
-        const char *key, *mapping = dc_schema_find_key(&key, word, *at);
-        for (size_t i = 0; mapping && i < sizeof mappings / sizeof mappings[0]; i++) {
-            if (strcmp(mappings[i].mapping, mapping) != 0)
-                continue;
-            snprintf(path, 128, "%s%s", mappings[i].prefix, key);
-            return true;
-        }
+    const char *key, *mapping = dc_schema_find_key(&key, word, dc__experiment_places);
+    for (size_t i = 0; mapping && i < sizeof mappings / sizeof mappings[0]; i++) {
+        if (strcmp(mappings[i].mapping, mapping) != 0)
+            continue;
+        snprintf(path, 128, "%s%s", mappings[i].prefix, key);
+        return true;
     }
     return false;
 }

@@ -28,6 +28,21 @@ enum dc_status dc__want_stage(struct dc_experiment *experiment, const struct dc_
                         dc_did_you_mean(hint, name, names, count));
 }
 
+enum dc_status dc_want_stage(struct dc_stage **stage, struct dc_experiment *experiment,
+                             const char *owner, const char *name, struct dc_error *error)
+{
+    const char *names[DC_STAGES_MAX];
+    char hint[DC_HINT], all[512];
+    *stage = dc_experiment_stage(experiment, name);
+    if (*stage)
+        return DC_OK;
+    for (int i = 0; i < experiment->stage_count; i++)
+        names[i] = experiment->stages[i].name;
+    dc_join(all, sizeof all, names, experiment->stage_count);
+    return dc_fail(error, DC_ERR_USAGE, "%s has no stage '%s'; there are: %s%s", owner, name, all,
+                   dc_did_you_mean(hint, name, names, experiment->stage_count));
+}
+
 // A file that a stage names: it is there, and of a kind that is read. `what`: "model", "weights".
 static enum dc_status want_file(const struct dc_stage *stage, const struct dc_yaml *place,
                                 const char *what, const char *path, struct dc_error *error)

@@ -199,12 +199,14 @@ static enum dc_status refuse_other_settings(struct dc_run *run, struct dc_error 
 // A run directory's own record.
 static enum dc_status read_resolved(struct dc_run *run, struct dc_error *error)
 {
-    char *resolved = dc__path(run, "resolved.yaml", error);
+    char *resolved = dc__path(run, "resolved.yaml", error), hint[DC_HINT];
     if (!resolved)
         return DC_ERR_MEMORY;
     if (!dc_file_exists(resolved))
-        return dc_fail(error, DC_ERR_USAGE, "%s is not a run directory: it has no resolved.yaml",
-                       run->directory);
+        return dc_fail(error, DC_ERR_USAGE, "%s is not a run directory: %s%s", run->directory,
+                       dc_file_exists(run->directory) ? "it has no resolved.yaml" : "there is none",
+                       dc_file_exists(run->directory) ? ""
+                                                      : dc_file_hint(hint, run->directory, NULL));
     return dc_experiment_read(&run->experiment, resolved, NULL, 0, error);
 }
 

@@ -141,6 +141,11 @@ static const struct command_case {
     {{"data", "jpeg:photos"}, 1, "no kind of data 'jpeg'"},
     {{"data", "dta"}, 1, "did you mean 'data'?"},
     {{"check", "tiny.yaml", "--set", "stages.student.train.lr=1"}, 2, "'learning_rate'"},
+    {{"check", "tiny.yaml", "--set", "train.epochs=3"}, 2, "'train' is a key of a stage"},
+    {{"train", "tiny.yaml", "studnet"}, 2, "did you mean 'student'?"},
+    {{"teach", "tiny.yaml", "--stage", "taecher"}, 2, "there are: teacher, student, quantized"},
+    {{"eval", "run/tniy"}, 2, "run/tniy is not a run directory: there is none"},
+    {{"eval", "dat"}, 2, "did you mean 'data'?"},
 };
 
 static void each_wrong_command_is_told(void **state)
