@@ -55,7 +55,9 @@ static void help_is_where_people_look_for_it(void **state)
     assert_string_equal(other.err, outcome.out);
     DECANT(&outcome, &here, "--version");
     assert_int_equal(outcome.exit_code, 0);
-    assert_int_equal(strncmp(outcome.out, "decant ", 7), 0);
+    assert_string_equal(outcome.out, "decant " DECANT_VERSION "\n");
+    DECANT(&other, &here, "version");
+    assert_string_equal(other.out, outcome.out);
 }
 
 static void every_verb_has_help(void **state)
