@@ -63,8 +63,8 @@ static void print_verification(const struct dc_run *run)
         const json_t *proof = json_object_get(done, "verification");
         if (!proof)
             continue;
-        printf("\n%s: the compiled C equals the engine on %lld test samples (%lld bytes), profile "
-               "%s\n  %s/bundle/%s\n",
+        printf("\n%s: the compiled C equals the engine on %lld test samples (%lld bytes)\n"
+               "  profile %s, %s/bundle/%s\n",
                stage->name, (long long)json_integer_value(json_object_get(proof, "samples")),
                (long long)json_integer_value(json_object_get(proof, "bytes")),
                run->experiment->profile, run->directory, stage->name);

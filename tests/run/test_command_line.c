@@ -126,6 +126,8 @@ static void stdout_holds_the_result_alone(void **state)
         if (outcome.exit_code != 0 || !strstr(outcome.out, r->text))
             fail_msg("%s %s: exit %d, no '%s' in: %s%s", arguments[0], arguments[1],
                      outcome.exit_code, r->text, outcome.out, outcome.err);
+        if (strncmp(outcome.out, "network ", 8) == 0)
+            assert_fits(outcome.out, "the table of results");
         arguments[count] = "--json";
         arguments[count + 1] = NULL;
         run_decant(&outcome, &here, arguments);
