@@ -153,7 +153,7 @@ int main(int argc, char **argv)
         dc_options_help(verb);
     } else if (asks) {
         print_help(stdout);
-    } else if (strcmp(name, "--version") == 0) {
+    } else if (!strcmp(name, "--version") || !strcmp(name, "-V") || !strcmp(name, "version")) {
         printf("decant %s\n", DECANT_VERSION);
     } else {
         const struct dc_verb *verb = find_verb(name);

@@ -166,7 +166,7 @@ static enum dc_status take_option(struct dc_cli *cli, const struct dc_option **f
         return dc_fail(error, DC_ERR_USAGE, "%s needs %s", (*found)->name, (*found)->argument);
     if (!(*found)->argument && equals)
         return dc_fail(error, DC_ERR_USAGE, "%s takes no value", (*found)->name);
-    return apply(cli, *found, value, error);
+    return apply(cli, *found, value ? value : "", error);
 }
 
 enum dc_status dc_options_parse(struct dc_cli *cli, const struct dc_verb *verb, int argc,

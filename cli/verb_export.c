@@ -37,6 +37,18 @@ static void print_export(const struct export *own, const char *profile, const js
         printf("\n");
 }
 
+// A folder whose name ends nearly like a file's: x.onx.
+static enum dc_status check_ending(const char *path, struct dc_error *error)
+{
+    static const char *const endings[] = {"onnx", "tflite"};
+    const char *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
+    const char *near = dot && dot > slash ? dc_suggest(dot + 1, endings, 2, NULL) : NULL;
+    if (!near || dc_export_format_of_path(path))
+        return DC_OK;
+    return dc_fail(error, DC_ERR_USAGE, "--out %s: no format ends like this; did you mean '.%s'?",
+                   path, near);
+}
+
 static enum dc_status export_stage(const struct dc_cli *cli, struct dc_error *error)
 {
     const struct export *own = (const struct export *)cli;
@@ -44,16 +56,24 @@ static enum dc_status export_stage(const struct dc_cli *cli, struct dc_error *er
     if (!own->out || !own->stage)
         return dc_fail(error, DC_ERR_USAGE, "decant export needs --stage NAME and --out DIR");
     DC_TRY(dc_cli_open_run(&run, cli, cli->positionals[0], error));
-    const struct dc_stage *stage = dc_experiment_stage(run->experiment, own->stage);
+    struct dc_stage *stage = NULL;
     const char *profile = own->profile ? own->profile : run->experiment->profile;
     json_t *result = json_object();
-    enum dc_status status = DC_OK;
-    if (stage && !stage->exports && dc_export_format_of_path(own->out))
+    enum dc_status status = check_ending(own->out, error);
+    if (status == DC_OK)
+        status = dc_want_stage(&stage, run->experiment, run->directory, own->stage, error);
+    if (status == DC_OK && !stage->exports && dc_export_format_of_path(own->out))
         status = dc_run_export_file(run, stage, profile, own->out, error);
-    else if (!stage || !stage->quantizes)
-        status = dc_fail(error, DC_ERR_USAGE, "%s has no quantized stage '%s'", run->directory,
-                         own->stage);
-    else
+    else if (status == DC_OK && !stage->quantizes)
+        status = dc_fail(error, DC_ERR_USAGE,
+                         "stage '%s' of %s is not quantized: it can be written as a float network, "
+                         "to FILE.onnx or FILE.tflite, and not as a bundle",
+                         own->stage, run->directory);
+    else if (status == DC_OK && stage->exports)
+        status = dc_fail(error, DC_ERR_USAGE,
+                         "stage '%s' of %s is an export, of stage '%s'; name that", own->stage,
+                         run->directory, stage->export.stage);
+    else if (status == DC_OK)
         status = dc_run_export(run, stage, profile, own->out, NULL, 8, true, result, error);
     json_object_set_new(result, "out", json_string(own->out));
     if (status == DC_OK && cli->json)
@@ -86,6 +106,10 @@ static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
     char directory[4096];
     if (dc_run_is_cache(bundle))
         return dc_cli_verify_cache(cli, own->limit, error);
+    if (dc_cli_has_file(bundle, "resolved.yaml"))
+        return dc_fail(error, DC_ERR_USAGE,
+                       "%s is a run directory, and verify takes a bundle: %s/bundle/STAGE", bundle,
+                       bundle);
     DC_TRY(dc_cli_run_of_bundle(directory, sizeof directory, own->run, bundle, error));
     struct dc_run *run = NULL;
     struct dc_verify_report report = {0};

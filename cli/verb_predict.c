@@ -22,15 +22,7 @@ struct network {
 
 static const char *const splits[] = {"train", "test", NULL};
 
-#define NETWORK_OPTIONS                                                                            \
-    DC_OPTION_RUN(network, "of a bundle: the run whose data is used; else the one it lies in"),    \
-        DC_OPTION_STAGE(network, "a stage of the run; else the last one with a network"),          \
-        DC_OPTION(network, "--data", TEXT, data, "KIND:PATH",                                      \
-                  .help = "other data than the run's, as idx:FOLDER or photos:FOLDER"),            \
-        DC_OPTION(network, "--split", WORD, split, "PART", .choices = splits, .fallback = "test",  \
-                  .help = "which part of the data"),                                               \
-        DC_OPTION_PROFILE(network), DC_OPTION_LIMIT(network), DC_OPTION_THREADS(network),          \
-        DC_OPTION_JSON(network), DC_OPTION_QUIET(network)
+#define OTHER_DATA "other data than the run's, as idx:FOLDER or photos:FOLDER"
 
 struct eval {
     struct network network;
@@ -38,7 +30,16 @@ struct eval {
 };
 
 static const struct dc_option eval_options[] = {
-    NETWORK_OPTIONS,
+    DC_OPTION_RUN(network, "of a bundle: the run whose data is used; else the one it lies in"),
+    DC_OPTION_STAGE(network, "a stage of the run; else the last one with a network"),
+    DC_OPTION(network, "--data", TEXT, data, "KIND:PATH", .help = OTHER_DATA),
+    DC_OPTION(network, "--split", WORD, split, "PART", .choices = splits, .fallback = "test",
+              .help = "which part of the data"),
+    DC_OPTION_PROFILE(network),
+    DC_OPTION_LIMIT(network),
+    DC_OPTION_THREADS(network),
+    DC_OPTION_JSON(network),
+    DC_OPTION_QUIET(network),
     DC_OPTION(eval, "--quantization", FLAG, quantization, NULL,
               .help = "what rounding did to each layer and sample"),
 };
@@ -49,7 +50,16 @@ struct predict {
 };
 
 static const struct dc_option predict_options[] = {
-    NETWORK_OPTIONS,
+    DC_OPTION_RUN(network, "of a bundle: the run whose data is used; else the one it lies in"),
+    DC_OPTION_STAGE(network, "a stage of the run; else the last one with a network"),
+    DC_OPTION(network, "--data", TEXT, data, "KIND:PATH", .help = OTHER_DATA),
+    DC_OPTION(network, "--split", WORD, split, "PART", .choices = splits, .fallback = "test",
+              .help = "which part of the data"),
+    DC_OPTION_PROFILE(network),
+    DC_OPTION_LIMIT(network),
+    DC_OPTION_THREADS(network),
+    DC_OPTION_JSON(network),
+    DC_OPTION_QUIET(network),
     DC_OPTION(predict, "--out", TEXT, out, "FILE",
               .help = "where it goes: logits to FILE.h5, photographs to FILE.csv or FILE.json"),
 };

@@ -64,8 +64,8 @@ static void print_verification(const struct dc_run *run)
         const json_t *proof = json_object_get(done, "verification");
         if (!proof)
             continue;
-        printf("\n%s: the compiled C equals the engine on %lld test samples (%lld bytes), profile "
-               "%s\n  %s/bundle/%s\n",
+        printf("\n%s: the compiled C equals the engine on %lld test samples (%lld bytes)\n"
+               "  profile %s, %s/bundle/%s\n",
                stage->name, (long long)json_integer_value(json_object_get(proof, "samples")),
                (long long)json_integer_value(json_object_get(proof, "bytes")),
                run->experiment->profile, run->directory, stage->name);
@@ -77,9 +77,11 @@ static enum dc_status print_results(const struct dc_run *run, bool json, struct 
     if (json)
         return dc_cli_print_json(json_incref(run->results), error);
     struct dc_text_buffer text = {0};
-    dc_report_table(&text, run->experiment, run->results);
+    const bool sweep = run->experiment->seeds.count > 0;
+    (sweep ? dc_sweep_table : dc_report_table)(&text, run->experiment, run->results);
     DC_TRY(dc_cli_print_text(&text, error));
-    print_verification(run);
+    if (!sweep)
+        print_verification(run);
     return DC_OK;
 }
 
@@ -98,9 +100,13 @@ static enum dc_status report(struct dc_run *run, bool json, struct dc_error *err
 static enum dc_status run(const struct dc_cli *cli, struct dc_error *error)
 {
     struct dc_progress_view view = dc_progress_start(cli->quiet);
+    const struct run *own = (const struct run *)cli;
+    struct dc_run_options how = dc_cli_run_options(cli, &own->set, own->run, &view);
     struct dc_run *run = NULL;
-    DC_TRY(open_run(&run, cli, &view, error));
-    enum dc_status status = dc_run_all(run, error);
+    how.sweeps = true;
+    DC_TRY(dc_run_open(&run, &how, error));
+    enum dc_status status = run->experiment->seeds.count > 0 ? dc_run_sweep(run, &how, error)
+                                                             : dc_run_all(run, error);
     dc_progress_clear(&view);
     if (status == DC_OK)
         status = print_results(run, cli->json, error);
@@ -115,12 +121,10 @@ static enum dc_status train(const struct dc_cli *cli, struct dc_error *error)
     struct dc_progress_view view = dc_progress_start(cli->quiet);
     struct dc_run *run = NULL;
     DC_TRY(open_run(&run, cli, &view, error));
-    struct dc_stage *stage = dc_experiment_stage(run->experiment, cli->positionals[1]);
-    enum dc_status status = DC_OK;
-    if (!stage)
-        status = dc_fail(error, DC_ERR_USAGE, "%s has no stage '%s'", cli->positionals[0],
-                         cli->positionals[1]);
-    else if (!dc_run_stage_done(run, stage))
+    struct dc_stage *stage = NULL;
+    enum dc_status status = dc_want_stage(&stage, run->experiment, cli->positionals[0],
+                                          cli->positionals[1], error);
+    if (status == DC_OK && !dc_run_stage_done(run, stage))
         status = dc_run_stage(run, stage, error);
     dc_progress_clear(&view);
     if (status == DC_OK)
@@ -136,7 +140,8 @@ const struct dc_verb dc_verb_run = {
     .text =
         "Prints one table: network, parameters, MACs, bytes, test accuracy in float and as int8 "
         "by the integer engine, seconds of training; and writes RUN/report.html. An interrupted "
-        "run goes on where it was when it is started again.",
+        "run goes on where it was when it is started again. An experiment with seeds: [1, 2, 3] is "
+        "carried out once for each, in RUN/seed-N; the table has means and standard errors.",
     DC_VERB_OPTIONS(options, run),
     .positionals_min = 1,
     .positionals_max = 1,

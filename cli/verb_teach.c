@@ -29,12 +29,12 @@ static enum dc_status teach(const struct dc_cli *cli, struct dc_error *error)
     struct dc_run *run = NULL;
     struct dc_teach_report report = {0};
     DC_TRY(dc_run_open(&run, &how, error));
-    const struct dc_stage *stage = own->stage ? dc_experiment_stage(run->experiment, own->stage)
-                                              : NULL;
-    const enum dc_status status = own->stage && !stage
-                                      ? dc_fail(error, DC_ERR_USAGE, "%s has no stage '%s'",
-                                                cli->positionals[0], own->stage)
-                                      : dc_run_teach(&report, run, stage, own->repair, error);
+    struct dc_stage *stage = NULL;
+    enum dc_status status = DC_OK;
+    if (own->stage)
+        status = dc_want_stage(&stage, run->experiment, cli->positionals[0], own->stage, error);
+    if (status == DC_OK)
+        status = dc_run_teach(&report, run, stage, own->repair, error);
     dc_progress_clear(&view);
     dc_run_close(run);
     if (status == DC_OK && cli->json)

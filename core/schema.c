@@ -43,19 +43,30 @@ static int names_of(const char *names[KEYS_MAX], int known, const struct dc_sche
     return known;
 }
 
-const char *dc_schema_find_key(const char **key, const char *word, const struct dc_schema *schema)
+static const char *find_key(const char **key, const char *word, const struct dc_schema *schema,
+                            bool exact)
 {
     const char *names[KEYS_MAX], *inner = NULL;
     const struct dc_synonym *synonym;
     *key = dc_suggest(word, names, names_of(names, 0, schema), &synonym);
-    if (*key && (synonym || strcmp(*key, word) == 0))
+    if (*key && (exact ? strcmp(*key, word) == 0 : synonym != NULL))
         return schema->name;
     for (int i = 0; i < schema->count && !inner; i++) {
         const struct dc_field *field = &schema->fields[i];
         if (field->type == DC_FIELD_GROUP || field->type == DC_FIELD_OPTIONAL)
-            inner = dc_schema_find_key(key, word, field->group);
+            inner = find_key(key, word, field->group, exact);
     }
     return inner;
+}
+
+const char *dc_schema_find_key(const char **key, const char *word,
+                               const struct dc_schema *const *schemas)
+{
+    const char *found = NULL;
+    for (int exact = 1; exact >= 0 && !found; exact--)
+        for (const struct dc_schema *const *at = schemas; *at && !found; at++)
+            found = find_key(key, word, *at, exact);
+    return found;
 }
 
 static enum dc_status unknown_key(struct dc_error *error, const struct dc_yaml *key,
@@ -68,14 +79,17 @@ static enum dc_status unknown_key(struct dc_error *error, const struct dc_yaml *
     for (int p = 0; p < count; p++)
         known = names_of(names, known, parts[p].schema);
     dc_did_you_mean(hint, key->text, names, known);
-    for (const struct dc_schema *const *at = decoder->places; at && *at && !hint[0]; at++) {
-        const char *other, *place = dc_schema_find_key(&other, key->text, *at);
-        if (place)
-            snprintf(hint, DC_HINT, "; '%s' is a key of %s", other, place);
-    }
+    const char *other;
+    const char *place = decoder->places && !hint[0]
+                            ? dc_schema_find_key(&other, key->text, decoder->places)
+                            : NULL;
+    if (place)
+        snprintf(hint, DC_HINT, "; '%s' is a key of %s", other, place);
     if (!hint[0])
         dc_advice(hint, key->text);
-    if (!hint[0] && isdigit((unsigned char)key->text[0]))
+    if (strchr(key->text, ':'))
+        snprintf(hint, DC_HINT, "; a blank stands behind the ':' of a key");
+    else if (!hint[0] && isdigit((unsigned char)key->text[0]))
         snprintf(hint, DC_HINT, "; a number has a point, not a comma");
     return fail_key(error, key, where, names, known, hint);
 }

@@ -132,9 +132,10 @@ void dc_schema_write(const struct dc_schema *schema, struct dc_text_buffer *out,
 // A scalar, quoted where YAML would read it as something else.
 void dc_text_append_scalar(struct dc_text_buffer *out, const char *text);
 
-// The mapping, this one or one within it, that has the key `word` or another's word for it: its
-// name, and the key as it is called there. NULL: there is none.
-const char *dc_schema_find_key(const char **key, const char *word, const struct dc_schema *schema);
+// The first of the mappings (NULL behind the last), or of those within them, that has the key
+// `word`, or else another's word for it: its name, and the key as it is called there. NULL: none.
+const char *dc_schema_find_key(const char **key, const char *word,
+                               const struct dc_schema *const *schemas);
 
 // DC_ERR_CONFIG at a key: "unknown key 'x' in WHERE", a suggestion, and the keys there are.
 enum dc_status dc_fail_unknown_key(struct dc_error *error, const struct dc_yaml *key,

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { WORD_MAX = 64, FILES_MAX = 256 };
@@ -123,7 +124,12 @@ const char *dc_advice(char hint[DC_HINT], const char *word)
     return hint;
 }
 
-const char *dc_did_you_mean_file(char hint[DC_HINT], const char *path)
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+const char *dc_file_hint(char hint[DC_HINT], const char *path, const char *what)
 {
     char folder[4096], texts[FILES_MAX][WORD_MAX];
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *names[FILES_MAX];
@@ -133,15 +139,19 @@ const char *dc_did_you_mean_file(char hint[DC_HINT], const char *path)
     DIR *entries = opendir(folder);
     for (const struct dirent *e; entries && count < FILES_MAX && (e = readdir(entries));)
         if (e->d_name[0] != '.' && strlen(e->d_name) < WORD_MAX) {
-            names[count] = strcpy(texts[count], e->d_name);
+            snprintf(texts[count], WORD_MAX, "%s", e->d_name);
+            names[count] = texts[count];
             count++;
         }
     if (entries)
         closedir(entries);
+    qsort(names, (size_t)count, sizeof *names, compare_names);  // the same hint everywhere
     const char *near = dc_suggest(base, names, count, NULL);
     hint[0] = '\0';
     if (near)
         snprintf(hint, DC_HINT, "; did you mean '%s'?", near);
+    else if (what && !strchr(base, '.'))
+        snprintf(hint, DC_HINT, "; %s", what);
     return hint;
 }
 

@@ -29,8 +29,9 @@ const char *dc_did_you_mean(char hint[DC_HINT], const char *word, const char *co
                             int count);
 // What to do about a key, a layer or an option that Decant has no word for: "; ADVICE", or "".
 const char *dc_advice(char hint[DC_HINT], const char *word);
-// For a file that is not there: the nearest name in its folder.
-const char *dc_did_you_mean_file(char hint[DC_HINT], const char *path);
+// For a file that is not there: the nearest name in its folder; else, where its name has no ending,
+// what the file is (what may be NULL).
+const char *dc_file_hint(char hint[DC_HINT], const char *path, const char *what);
 
 // "a, b, c", as far as it fits.
 void dc_join(char *text, size_t bytes, const char *const *names, int count);

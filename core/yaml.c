@@ -414,7 +414,7 @@ enum dc_status dc_yaml_read(const struct dc_yaml **root, const char *path, struc
             return DC_ERR_CONFIG;
         snprintf(reason, sizeof reason, "%.1023s", error->message);
         return dc_fail(error, DC_ERR_CONFIG, "%s%s", reason,
-                       dc_file_exists(path) ? "" : dc_did_you_mean_file(hint, path));
+                       dc_file_exists(path) ? "" : dc_file_hint(hint, path, NULL));
     }
     DC_TRY(status);
     if (size > FILE_MAX)

@@ -70,7 +70,7 @@ static enum dc_status fail_missing(const char *path, struct dc_error *error)
     const size_t length = strcspn(path, ":/");
     if (path[length] != ':' || length == 0 || length >= sizeof word)
         return dc_fail(error, DC_ERR_DATA, "%s: no such file or folder%s", path,
-                       dc_did_you_mean_file(hint, path));
+                       dc_file_hint(hint, path, NULL));
     snprintf(word, sizeof word, "%.*s", (int)length, path);
     return dc_fail(error, DC_ERR_DATA,
                    "%s: no such file or folder, and no kind of data '%s'; the kinds are idx, "

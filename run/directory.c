@@ -163,7 +163,7 @@ static enum dc_status sweep(struct dc_run *run, struct dc_error *error)
     return DC_OK;
 }
 
-static enum dc_status write_records(struct dc_run *run, struct dc_error *error)
+enum dc_status dc__write_records(struct dc_run *run, struct dc_error *error)
 {
     char *given = NULL, *copy = dc__path(run, "experiment.yaml", error);
     char *resolved = dc__path(run, "resolved.yaml", error);
@@ -200,6 +200,6 @@ enum dc_status dc__begin(struct dc_run *run, struct dc_error *error)
     DC_TRY(dc_make_directory(run->directory, error));
     DC_TRY(dc__claim(run, error));
     run->begun = true;
-    DC_TRY(write_records(run, error));
+    DC_TRY(dc__write_records(run, error));
     return dc__write_environment(run, error);
 }

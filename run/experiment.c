@@ -96,14 +96,12 @@ bool dc_experiment_find_key(char path[128], const char *word)
                     {"train", "stages.STAGE.train."},
                     {"distill", "stages.STAGE.distill."},
                     {"quantize", "stages.STAGE.quantize."}};
-    for (const struct dc_schema *const *at = dc__experiment_places; *at; at++) {
-        const char *key, *mapping = dc_schema_find_key(&key, word, *at);
-        for (size_t i = 0; mapping && i < sizeof mappings / sizeof mappings[0]; i++) {
-            if (strcmp(mappings[i].mapping, mapping) != 0)
-                continue;
-            snprintf(path, 128, "%s%s", mappings[i].prefix, key);
-            return true;
-        }
+    const char *key, *mapping = dc_schema_find_key(&key, word, dc__experiment_places);
+    for (size_t i = 0; mapping && i < sizeof mappings / sizeof mappings[0]; i++) {
+        if (strcmp(mappings[i].mapping, mapping) != 0)
+            continue;
+        snprintf(path, 128, "%s%s", mappings[i].prefix, key);
+        return true;
     }
     return false;
 }
@@ -161,9 +159,11 @@ static enum dc_status check_stray_stages(const struct dc_yaml *root, struct dc_e
 {
     for (int i = 0; root->kind == DC_YAML_MAPPING && i < root->count; i++) {
         const struct dc_yaml *key = root->keys[i], *body = root->items[i];
-        if (strcmp(key->text, "data") != 0 &&
-            (dc_yaml_get(body, "model") || dc_yaml_get(body, "from") ||
-             dc_yaml_get(body, "export")))
+        bool known = false;
+        for (int f = 0; f < dc__experiment_schema.count; f++)
+            known = known || strcmp(key->text, dc__experiment_schema.fields[f].key) == 0;
+        if (!known && (dc_yaml_get(body, "model") || dc_yaml_get(body, "from") ||
+                       dc_yaml_get(body, "export")))
             return dc_fail_yaml(error, key,
                                 "'%s' looks like a stage: it belongs below 'stages', indented",
                                 key->text);
@@ -188,9 +188,23 @@ static enum dc_status read_all(struct dc_experiment *experiment, const char *con
     if (!experiment->data.path)
         return dc_fail_yaml(error, root, "the experiment lacks 'data' with a 'path'");
     DC_TRY(dc__check_data_keys(experiment, root, error));
+    const struct dc_numbers *seeds = &experiment->seeds;
+    const struct dc_yaml *stated = dc_yaml_get(root, "seeds");
+    if (seeds->count > 0 && stated->kind == DC_YAML_SCALAR)
+        return dc_fail_yaml(error, stated,
+                            "seeds are a list, as [1, 2, 3]; a single one is seed: %s",
+                            stated->text);
+    for (int i = 0; i < seeds->count; i++)
+        for (int k = 0; k < i; k++)
+            if (seeds->items[i] == seeds->items[k])
+                return dc_fail_yaml(error, stated,
+                                    "seed %.0f stands here twice: it would be one run",
+                                    seeds->items[i]);
     if (experiment->target[0] && !dc_file_exists(experiment->target))
-        return dc_fail_yaml(error, dc_yaml_get(root, "target"), "there is no target file %s%s",
-                            experiment->target, dc_did_you_mean_file(hint, experiment->target));
+        return dc_fail_yaml(
+            error, dc_yaml_get(root, "target"), "there is no target file %s%s", experiment->target,
+            dc_file_hint(hint, experiment->target,
+                         "a target is named by its file, as configs/targets/cortex-m4.yaml"));
     DC_TRY(dc_target_read(experiment, error));
     const struct dc_yaml *stages = experiment->stage_list;
     if (stages->kind != DC_YAML_MAPPING || stages->count == 0 || stages->count > DC_STAGES_MAX)

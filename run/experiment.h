@@ -161,6 +161,7 @@ struct dc_experiment {
     struct dc_arena *arena;
     const char *path, *name;
     int64_t seed;
+    struct dc_numbers seeds;  // or several, a run each (run/sweep.c)
     struct dc_limits_spec bounds;
     struct dc_data_spec data;
     const char *target;   // file; "": none
@@ -207,6 +208,12 @@ bool dc_stage_reconstructs(const struct dc_stage *stage);
 bool dc_experiment_find_key(char path[128], const char *word);
 
 struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const char *name);
+
+// The same for a command: DC_ERR_USAGE with a suggestion and the stages there are. owner: the file
+// or the run, in the message.
+DC_MUST_USE enum dc_status dc_want_stage(struct dc_stage **stage, struct dc_experiment *experiment,
+                                         const char *owner, const char *name,
+                                         struct dc_error *error);
 
 // resolved.yaml: reads back as the same experiment.
 void dc_experiment_write(struct dc_text_buffer *out, const struct dc_experiment *experiment);

@@ -28,18 +28,40 @@ enum dc_status dc__want_stage(struct dc_experiment *experiment, const struct dc_
                         dc_did_you_mean(hint, name, names, count));
 }
 
+enum dc_status dc_want_stage(struct dc_stage **stage, struct dc_experiment *experiment,
+                             const char *owner, const char *name, struct dc_error *error)
+{
+    const char *names[DC_STAGES_MAX];
+    char hint[DC_HINT], all[512];
+    *stage = dc_experiment_stage(experiment, name);
+    if (*stage)
+        return DC_OK;
+    for (int i = 0; i < experiment->stage_count; i++)
+        names[i] = experiment->stages[i].name;
+    dc_join(all, sizeof all, names, experiment->stage_count);
+    return dc_fail(error, DC_ERR_USAGE, "%s has no stage '%s'; there are: %s%s", owner, name, all,
+                   dc_did_you_mean(hint, name, names, experiment->stage_count));
+}
+
 // A file that a stage names: it is there, and of a kind that is read. `what`: "model", "weights".
 static enum dc_status want_file(const struct dc_stage *stage, const struct dc_yaml *place,
                                 const char *what, const char *path, struct dc_error *error)
 {
     char hint[DC_HINT];
-    const char *foreign = dc_model_foreign(path);
+    const bool model = strcmp(what, "model") == 0;
+    const char *foreign = dc_model_foreign(path), *dot = strrchr(path, '.');
+    if (model && dot && strcmp(dot, ".h5") == 0)
+        foreign = "an HDF5 file holds weights: name a model file here, and it as 'weights'; a "
+                  "network of Keras is taken as ONNX (tf2onnx)";
     if (foreign)
         return dc_fail_yaml(error, place, "stage '%s': %s", stage->name, foreign);
     if (dc_file_exists(path))
         return DC_OK;
-    return dc_fail_yaml(error, place, "stage '%s': there is no %s file %s%s", stage->name, what,
-                        path, dc_did_you_mean_file(hint, path));
+    return dc_fail_yaml(
+        error, place, "stage '%s': there is no %s file %s%s", stage->name, what, path,
+        dc_file_hint(hint, path,
+                     model ? "a model is named by its file, as configs/models/resnet8.yaml"
+                           : NULL));
 }
 
 // A stage before this one, or a file.
@@ -168,6 +190,24 @@ static enum dc_status check_peers(const struct dc_stage *stage, struct dc_error 
     return DC_OK;
 }
 
+// A sweep trains a teacher a seed, and a cache holds the outputs of one.
+static enum dc_status check_swept_cache(struct dc_experiment *experiment,
+                                        const struct dc_stage *stage, struct dc_error *error)
+{
+    const char *names[DC_TEACHERS_MAX];
+    double unused[DC_TEACHERS_MAX];
+    const int count = dc_stage_teachers(names, unused, stage);
+    for (int i = 0; i < count; i++) {
+        const struct dc_stage *teacher = dc_teacher_stage(experiment, stage, names[i]);
+        if (teacher && teacher->trains)
+            return dc_fail_yaml(error, dc_stage_place(stage, "distill", "cache"),
+                                "stage '%s': each of the 'seeds' trains a '%s' of its own, and a "
+                                "cache holds the outputs of one teacher; leave out the cache",
+                                stage->name, teacher->name);
+    }
+    return DC_OK;
+}
+
 static enum dc_status check_distill(struct dc_experiment *experiment, const struct dc_stage *stage,
                                     struct dc_error *error)
 {
@@ -186,6 +226,8 @@ static enum dc_status check_distill(struct dc_experiment *experiment, const stru
     for (int i = 0; i < distill->teachers.count; i++)
         DC_TRY(
             check_teacher(distill->teachers.items[i].name, experiment, stage, "teachers", error));
+    if (distill->caches && experiment->seeds.count > 1)
+        return check_swept_cache(experiment, stage, error);
     return DC_OK;
 }
 

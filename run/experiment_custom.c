@@ -18,7 +18,10 @@ static enum dc_status named_item(const struct dc_yaml **name, const struct dc_ya
         *name = item->keys[0];
         *body = item->items[0];
     } else if (item->kind != DC_YAML_SCALAR) {
-        return dc_fail_yaml(error, item, "%s is a name, or one name with its keys", what);
+        return dc_fail_yaml(error, item, "%s is a name, or one name with its keys%s", what,
+                            item->kind == DC_YAML_MAPPING ? "; several stand apart in the list: "
+                                                            "[{A: {...}}, {B: {...}}]"
+                                                          : "");
     }
     return DC_OK;
 }

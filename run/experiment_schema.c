@@ -286,6 +286,9 @@ static const struct dc_field experiment_fields[] = {
              .unhashed = true, .help = "what files may ask for"),
     TEXT(dc_experiment, "name", name, NULL, "name of the experiment"),
     INT(dc_experiment, "seed", seed, "1", 0, SEED_MAX, "of initial weights and sample order"),
+    DC_FIELD(dc_experiment, "seeds", INTEGERS, seeds, "[]", .maximum = SEED_MAX, .unhashed = true,
+             .help = "in place of seed: decant run carries the stages out once for each, in "
+                     "RUN/seed-N, and tells means and standard errors"),
     DC_FIELD(dc_experiment, "data", GROUP, data, NULL, .group = &data_schema),
     PATH(dc_experiment, "target", target, "", "target file: arithmetic and limits (run/target.h)"),
     DC_FIELD(dc_experiment, "stages", MAPPING, stage_list, NULL, .help = "what is done, in order"),

@@ -10,6 +10,7 @@
 #include "export/formats.h"
 #include "export/verify.h"
 #include "qat/profile.h"
+#include "run/log.h"
 #include "run/quantization.h"
 #include "run/report.h"
 #include "run/run_internal.h"
@@ -48,7 +49,10 @@ enum dc_status dc__test_stage(struct dc_run *run, struct dc_stage *stage,
                               struct dc_error *error)
 {
     json_t *scores = NULL;
+    char what[96];
     DC_TRY(dc_run_need_test_data(run, error));
+    snprintf(what, sizeof what, "tests on %lld samples", (long long)run->test_source->count);
+    dc__log_stage(run, stage, what);
     dc_report_counts(result, network);
     if (stage->quantizes)
         return dc_quantization_report(result, run, stage, network, run->experiment->profile,
@@ -343,6 +347,9 @@ enum dc_status dc__export_stage(struct dc_run *run, struct dc_stage *stage, json
     if (!parent || !directory)
         return DC_ERR_MEMORY;
     DC_TRY(dc_make_directory(parent, error));
+    dc__log_stage(run, stage,
+                  stage->export.verify ? "writes the bundle and proves its C"
+                                       : "writes the bundle");
     DC_TRY(dc_run_export(run, from, run->experiment->profile, directory, &stage->export.formats,
                          stage->export.vectors, stage->export.verify, result, error));
     json_object_set_new(result, "seconds", json_real(dc_seconds() - started));

@@ -5,6 +5,7 @@
 #include "qat/calibrate.h"
 #include "qat/correct.h"
 #include "qat/fold.h"
+#include "run/log.h"
 #include "run/run_internal.h"
 
 // What goes over samples of the training split; one of the three.
@@ -91,11 +92,17 @@ enum dc_status dc__measure(struct dc_run *run, const struct dc_stage *stage,
     if (q->equalize > 0)
         dc_log(run->ctx, pairs > 0 ? DC_LOG_INFO : DC_LOG_WARNING,
                "%s: %d pairs of layers equalized", stage->name, pairs);
+    char what[96];
+    snprintf(what, sizeof what, "calibrates on %lld samples",
+             (long long)calibration_samples(run, stage));
+    dc__log_stage(run, stage, what);
     DC_TRY(dc_calibration_create(&calibration.calibration, run->ctx, network->graph,
                                  network->params, network->image, rows_of(network), error));
     enum dc_status status = measure(&calibration, dc_calibration_passes(calibration.calibration),
                                     run, stage, network, error);
     dc_calibration_free(calibration.calibration);
+    if (status == DC_OK && q->adarounds)
+        dc__log_stage(run, stage, "chooses which way each weight rounds");
     if (status == DC_OK && q->adarounds)
         status = dc_adaround_create(&adaround.adaround, run->ctx, network->graph, network->params,
                                     network->image, rows_of(network),

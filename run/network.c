@@ -382,8 +382,16 @@ enum dc_status dc_stage_lower(struct dc_imodel **model, const struct dc_ctx *ctx
                               const char *provenance, struct dc_error *error)
 {
     const struct dc_profile *arithmetic = dc_profile_find(profile);
-    if (!arithmetic)
-        return dc_fail(error, DC_ERR_CONFIG, "no arithmetic profile '%s'", profile);
+    if (!arithmetic) {
+        const char *names[DC_LIST_MAX];
+        char all[256], hint[DC_HINT];
+        int known = 0;
+        for (const struct dc_profile *const *p = dc_profile_table(); *p && known < DC_LIST_MAX; p++)
+            names[known++] = (*p)->name;
+        dc_join(all, sizeof all, names, known);
+        return dc_fail(error, DC_ERR_CONFIG, "no arithmetic profile '%s'; there are %s%s", profile,
+                       all, dc_did_you_mean(hint, profile, names, known));
+    }
     struct dc_lower_report report;
     DC_TRY(dc_lower(model, network->graph, params, network->graph->nodes[network->image].name,
                     network->graph->nodes[network->output].name, network->model.name, provenance,

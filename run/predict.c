@@ -24,10 +24,12 @@ static struct dc_stage *last_network(struct dc_experiment *experiment)
 enum dc_status dc__pick_stage(struct dc_stage **stage, struct dc_run *run, const char *name,
                               struct dc_error *error)
 {
-    *stage = name ? dc_experiment_stage(run->experiment, name) : last_network(run->experiment);
+    if (name)
+        DC_TRY(dc_want_stage(stage, run->experiment, run->directory, name, error));
+    else
+        *stage = last_network(run->experiment);
     if (!*stage)
-        return dc_fail(error, DC_ERR_USAGE, "%s has no stage '%s'", run->directory,
-                       name ? name : "with a network");
+        return dc_fail(error, DC_ERR_USAGE, "%s has no stage with a network", run->directory);
     if ((*stage)->exports)
         *stage = dc_experiment_stage(run->experiment, (*stage)->export.stage);
     if (!dc_run_stage_done(run, *stage))

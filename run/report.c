@@ -114,7 +114,7 @@ void dc_report_table(struct dc_text_buffer *out, const struct dc_experiment *exp
                      const json_t *results)
 {
     const json_t *stages = json_object_get(results, "stages");
-    dc_text_append(out, "%-12s %12s %14s %12s %11s %11s %9s\n", "network", "parameters", "MACs",
+    dc_text_append(out, "%-11s %11s %13s %10s %10s %10s %8s\n", "network", "parameters", "MACs",
                    "bytes", "float", "int8", "seconds");
     for (int i = 0; i < experiment->stage_count; i++) {
         const json_t *stage = json_object_get(stages, experiment->stages[i].name);
@@ -122,7 +122,7 @@ void dc_report_table(struct dc_text_buffer *out, const struct dc_experiment *exp
             continue;
         char parameters[32], macs[32], bytes[32], float_text[32], int8_text[32];
         dc_text_append(
-            out, "%-12s %12s %14s %12s %11s %11s %9.1f\n", experiment->stages[i].name,
+            out, "%-11s %11s %13s %10s %10s %10s %8.1f\n", experiment->stages[i].name,
             dc_with_commas(parameters, json_integer_value(json_object_get(stage, "parameters"))),
             dc_with_commas(macs, json_integer_value(json_object_get(stage, "macs"))),
             dc_with_commas(bytes, json_integer_value(json_object_get(stage, "weight_bytes"))),

@@ -19,9 +19,8 @@ enum { RESULTS_VERSION = 2 };
 static const char results_hash[] = "content_hash";
 
 // The state alone in the first line; then the stage, and the first line of the reason.
-static enum dc_status set_status(struct dc_run *run, const char *state,
-                                 const struct dc_stage *stage, const char *reason,
-                                 struct dc_error *error)
+enum dc_status dc__set_status(struct dc_run *run, const char *state, const struct dc_stage *stage,
+                              const char *reason, struct dc_error *error)
 {
     struct dc_text_buffer text = {0};
     const char *path = dc__path(run, "STATUS", error);
@@ -88,7 +87,7 @@ static enum dc_status hash_results(char text[32], const struct dc_run *run, stru
     return DC_OK;
 }
 
-static enum dc_status write_results(struct dc_run *run, struct dc_error *error)
+enum dc_status dc__write_results(struct dc_run *run, struct dc_error *error)
 {
     char hash[32];
     const char *path = dc__path(run, "results.json", error);
@@ -200,12 +199,14 @@ static enum dc_status refuse_other_settings(struct dc_run *run, struct dc_error 
 // A run directory's own record.
 static enum dc_status read_resolved(struct dc_run *run, struct dc_error *error)
 {
-    char *resolved = dc__path(run, "resolved.yaml", error);
+    char *resolved = dc__path(run, "resolved.yaml", error), hint[DC_HINT];
     if (!resolved)
         return DC_ERR_MEMORY;
     if (!dc_file_exists(resolved))
-        return dc_fail(error, DC_ERR_USAGE, "%s is not a run directory: it has no resolved.yaml",
-                       run->directory);
+        return dc_fail(error, DC_ERR_USAGE, "%s is not a run directory: %s%s", run->directory,
+                       dc_file_exists(run->directory) ? "it has no resolved.yaml" : "there is none",
+                       dc_file_exists(run->directory) ? ""
+                                                      : dc_file_hint(hint, run->directory, NULL));
     return dc_experiment_read(&run->experiment, resolved, NULL, 0, error);
 }
 
@@ -241,6 +242,28 @@ static enum dc_status read_experiment(struct dc_run *run, const struct dc_run_op
     return run->directory ? check_caches(run, error) : DC_ERR_MEMORY;
 }
 
+// A sweep over seeds is no run: its networks lie in the runs within it.
+static enum dc_status check_seeds(const struct dc_run *run, const struct dc_run_options *options,
+                                  struct dc_error *error)
+{
+    const struct dc_numbers *seeds = &run->experiment->seeds;
+    if (seeds->count > 0 && !options->experiment)
+        return dc_fail(error, DC_ERR_USAGE,
+                       "%s is a sweep over seeds; name one of its runs: %s/seed-%.0f",
+                       run->directory, run->directory, seeds->items[0]);
+    if (seeds->count > 0 && !options->sweeps)
+        return dc_fail(error, DC_ERR_USAGE,
+                       "%s has 'seeds', which decant run carries out; for one of them: "
+                       "--set seeds=[] --set seed=%.0f --run %s/seed-%.0f",
+                       options->experiment, seeds->items[0], run->directory, seeds->items[0]);
+    if (seeds->count == 0 && json_object_get(run->results, "seeds"))
+        return dc_fail(error, DC_ERR_USAGE,
+                       "%s holds a sweep over seeds, and this experiment has none; choose another "
+                       "directory with --run",
+                       run->directory);
+    return DC_OK;
+}
+
 static void start_log(struct dc_run *run, const char *command)
 {
     struct dc_text_buffer text = {0};
@@ -271,10 +294,12 @@ static enum dc_status open_run(struct dc_run *run, const struct dc_run_options *
     if (options->experiment)
         DC_TRY(dc__check_directory(run, error));
     DC_TRY(read_results(run, error));
+    DC_TRY(check_seeds(run, options, error));
     if (!options->experiment)
         return DC_OK;
-    dc_experiment_warn(run->experiment, &config.log);
-    return refuse_other_settings(run, error);
+    if (!options->of_sweep)
+        dc_experiment_warn(run->experiment, &config.log);
+    return run->experiment->seeds.count > 0 ? DC_OK : refuse_other_settings(run, error);
 }
 
 enum dc_status dc_run_open(struct dc_run **out, const struct dc_run_options *options,
@@ -338,14 +363,14 @@ static enum dc_status end_stage(struct dc_run *run, const struct dc_stage *stage
     if (status == DC_OK)
         status = written;
     if (status == DC_OK)
-        return set_status(run, "done", NULL, NULL, error);
+        return dc__set_status(run, "done", NULL, NULL, error);
     const char *how = status == DC_ERR_STOPPED ? "stopped" : "failed";
     struct dc_text_buffer text = {0};
     dc_text_append(&text, "%s: %s: %s", stage->name, how, error->message);
     if (!text.failed)
         dc__log_line(run, text.text);
     dc_text_free(&text);
-    if (set_status(run, how, stage, error->message, &ignored) != DC_OK)
+    if (dc__set_status(run, how, stage, error->message, &ignored) != DC_OK)
         dc__log_line(run, ignored.message);
     return status;
 }
@@ -362,14 +387,14 @@ static enum dc_status carry_out(struct dc_run *run, struct dc_stage *stage, stru
     if (!result)
         return dc_fail(error, DC_ERR_MEMORY, "out of memory");
     dc__log_stage(run, stage, "starts");
-    enum dc_status status = set_status(run, "running", stage, NULL, error);
+    enum dc_status status = dc__set_status(run, "running", stage, NULL, error);
     if (status == DC_OK)
         status = stage->exports  ? dc__export_stage(run, stage, result, error)
                  : stage->trains ? dc__train_stage(run, stage, result, error)
                                  : dc__untrained_stage(run, stage, result, error);
     if (status == DC_OK) {
         json_object_set(stage_results(run), stage->name, result);
-        status = write_results(run, error);
+        status = dc__write_results(run, error);
     }
     if (status == DC_OK)
         say_done(run, stage, result);
@@ -400,5 +425,5 @@ enum dc_status dc_run_all(struct dc_run *run, struct dc_error *error)
         return status;
     // killed between the last result and its mark, a run has nothing left to do but this
     DC_TRY(dc__write_csv(run, error));
-    return set_status(run, "done", NULL, NULL, error);
+    return dc__set_status(run, "done", NULL, NULL, error);
 }

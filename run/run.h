@@ -10,6 +10,7 @@
 //   results.json      one object a stage, written when the stage is done: what it reached, its
 //                     settings and the command line that carried it out
 //   bundle/STAGE/     exports
+//   seed-N/           of an experiment with seeds: a run directory each; results.json has the means
 //   report.html       all of it as one page, its figures in plots/ (report/write.h)
 //   STATUS            of the stages: running, done, failed or stopped;
 //                     behind it "stage: NAME", "reason: MESSAGE"
@@ -44,6 +45,8 @@ struct dc_run_options {
     const char *command;    // the command line, for the records; or NULL
     struct dc_ctx_config context;
     struct dc_run_hooks hooks;
+    bool sweeps;    // an experiment with `seeds` may be opened, for dc_run_sweep
+    bool of_sweep;  // one of its runs: warnings of the experiment were told
 };
 
 struct dc_run {
@@ -77,6 +80,14 @@ void dc_run_close(struct dc_run *run);  // NULL is allowed
 DC_MUST_USE enum dc_status dc_run_stage(struct dc_run *run, struct dc_stage *stage,
                                         struct dc_error *error);
 DC_MUST_USE enum dc_status dc_run_all(struct dc_run *run, struct dc_error *error);
+
+// All stages once for each of the experiment's `seeds`, of a run opened with these options; the
+// run's results become means over them: in place of each number {mean, standard_error, values}.
+DC_MUST_USE enum dc_status dc_run_sweep(struct dc_run *run, const struct dc_run_options *options,
+                                        struct dc_error *error);
+// network, bytes, what float and int8 reach: a line a stage, then the seeds.
+void dc_sweep_table(struct dc_text_buffer *out, const struct dc_experiment *experiment,
+                    const json_t *results);
 
 bool dc_run_stage_done(struct dc_run *run, const struct dc_stage *stage);
 char *dc_run_weights_path(struct dc_run *run, const struct dc_stage *stage, struct dc_error *error);

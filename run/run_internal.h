@@ -108,6 +108,12 @@ DC_MUST_USE enum dc_status dc__test_peer(struct dc_run *run, const struct dc_sta
                                          const struct dc_model *model, struct dc_params *params,
                                          json_t *list, struct dc_error *error);
 
+// experiment.yaml and resolved.yaml; results.json; STATUS (stage and reason may be NULL).
+DC_MUST_USE enum dc_status dc__write_records(struct dc_run *run, struct dc_error *error);
+DC_MUST_USE enum dc_status dc__write_results(struct dc_run *run, struct dc_error *error);
+DC_MUST_USE enum dc_status dc__set_status(struct dc_run *run, const char *state,
+                                          const struct dc_stage *stage, const char *reason,
+                                          struct dc_error *error);
 // metrics.csv as metrics.jsonl is now.
 DC_MUST_USE enum dc_status dc__write_csv(struct dc_run *run, struct dc_error *error);
 

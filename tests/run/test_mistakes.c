@@ -2,7 +2,7 @@
 // one, and says in its first line where it is and what is to be said of it:
 //     # expect: LINE:COLUMN TEXT
 // Experiments are checked, the files of models/ inspected, those of targets/ named by an
-// experiment; ok.yaml of each is without a mistake. DECANT_SHOW=1 prints every message.
+// experiment; those named ok... are without a mistake. DECANT_SHOW=1 prints every message.
 
 #include <dirent.h>
 #include <setjmp.h>
@@ -75,7 +75,7 @@ static void check_mistake(const char *folder, const char *name)
     run_check(folder, path);
     if (getenv("DECANT_SHOW"))
         fprintf(stderr, "\n-- %s%s\n%s", folder, name, outcome.err);
-    if (strcmp(name, "ok.yaml") == 0) {
+    if (strncmp(name, "ok", 2) == 0) {
         if (outcome.exit_code != 0)
             fail_msg("%s: exit %d: %s", path, outcome.exit_code, outcome.err);
         return;
@@ -108,7 +108,7 @@ static void each_mistake_is_told(void **state)
             if (!dot || strcmp(dot, ".yaml") != 0)
                 continue;
             check_mistake(folders[f], entry->d_name);
-            count += strcmp(entry->d_name, "ok.yaml") != 0;
+            count += strncmp(entry->d_name, "ok", 2) != 0;
         }
         closedir(entries);
     }
@@ -141,6 +141,11 @@ static const struct command_case {
     {{"data", "jpeg:photos"}, 1, "no kind of data 'jpeg'"},
     {{"data", "dta"}, 1, "did you mean 'data'?"},
     {{"check", "tiny.yaml", "--set", "stages.student.train.lr=1"}, 2, "'learning_rate'"},
+    {{"check", "tiny.yaml", "--set", "train.epochs=3"}, 2, "'train' is a key of a stage"},
+    {{"train", "tiny.yaml", "studnet"}, 2, "did you mean 'student'?"},
+    {{"teach", "tiny.yaml", "--stage", "taecher"}, 2, "there are: teacher, student, quantized"},
+    {{"eval", "run/tniy"}, 2, "run/tniy is not a run directory: there is none"},
+    {{"eval", "dat"}, 2, "did you mean 'data'?"},
 };
 
 static void each_wrong_command_is_told(void **state)

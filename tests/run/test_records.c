@@ -92,6 +92,55 @@ static void no_row_is_torn(void **state)
     judge("killed");
 }
 
+static void refused(const char *text, const char *const *arguments)
+{
+    run_decant(&outcome, &here, arguments);
+    assert_int_equal(outcome.exit_code, 2);
+    assert_string_equal(outcome.out, "");
+    if (!strstr(outcome.err, text))
+        fail_msg("no '%s' in: %s", text, outcome.err);
+}
+
+#define REFUSED(text, ...) refused((text), (const char *const[]){__VA_ARGS__, NULL})
+
+// Each run of a sweep is the run that its seed alone gives, bit for bit, also after a kill.
+static void seeds_are_a_run_each(void **state)
+{
+    (void)state;
+    for (int i = 1; i <= 3; i++) {
+        const struct child killed = {.folder = root, .signal = SIGKILL, .delay = 120000 * i};
+        DECANT(&outcome, &killed, "run", "tiny.yaml", "--run", "swept", "--set", "seeds=[4, 7, 2]");
+    }
+    DECANT(&outcome, &here, "run", "tiny.yaml", "--run", "swept", "--set", "seeds=[4, 7, 2]");
+    assert_int_equal(outcome.exit_code, 0);
+    assert_non_null(strstr(outcome.out, "means and their standard errors over seeds 4, 7, 2\n"));
+    DECANT(&outcome, &here, "run", "tiny.yaml", "--run", "seven", "--set", "seed=7");
+    assert_int_equal(outcome.exit_code, 0);
+    assert_true(tiny_same_runs(test_path("swept/seed-7"), test_path("seven")));
+    judge("--sweep swept");
+    judge("swept/seed-2");
+    // one seed has no standard error
+    DECANT(&outcome, &here, "run", "tiny.yaml", "--run", "single", "--set", "seeds=[3]");
+    assert_int_equal(outcome.exit_code, 0);
+    assert_null(strstr(outcome.out, "+-"));
+    judge("--sweep single");
+}
+
+static void sweeps_and_runs_are_kept_apart(void **state)
+{
+    (void)state;
+    REFUSED("swept is a sweep over seeds; name one of its runs: swept/seed-4", "eval", "swept");
+    REFUSED("swept holds a sweep over seeds", "run", "tiny.yaml", "--run", "swept");
+    REFUSED("seven holds a run of one seed", "run", "tiny.yaml", "--run", "seven", "--set",
+            "seeds=[1, 2]");
+    REFUSED("which decant run carries out", "train", "tiny.yaml", "teacher", "--set",
+            "seeds=[1, 2]");
+    REFUSED("a cache holds the outputs of one teacher", "check", "tiny.yaml", "--set",
+            "seeds=[1, 2]", "--set", "stages.student.distill.cache={path: cache}");
+    REFUSED("seed 2 stands here twice", "check", "tiny.yaml", "--set", "seeds=[2, 1, 2]");
+    REFUSED("'seeds' must be a whole number", "check", "tiny.yaml", "--set", "seeds=[1.5]");
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -115,6 +164,8 @@ int main(void)
         cmocka_unit_test(names_are_quoted),
         cmocka_unit_test(results_hold_what_made_them),
         cmocka_unit_test(no_row_is_torn),
+        cmocka_unit_test(seeds_are_a_run_each),
+        cmocka_unit_test(sweeps_and_runs_are_kept_apart),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
