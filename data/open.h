@@ -45,6 +45,7 @@ struct dc_source_spec {
     int class_count;                    // 0: as said above. May be given without names
     int64_t memory_limit;               // hdf5: larger arrays are streamed; 0: 512 MiB
     int64_t memory;                     // limits.memory, core/bounds.h; 0: its default
+    int threads;                        // photos only: that decode; 0: all there are
     const volatile sig_atomic_t *stop;  // raised: opening ends with DC_ERR_STOPPED; or NULL
 };
 

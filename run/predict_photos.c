@@ -97,6 +97,7 @@ static enum dc_status open_photos(struct dc_source **source, const struct asked 
                                   .files = options->paths,
                                   .file_count = options->path_count,
                                   .memory = run ? run->experiment->bounds.memory : 0,
+                                  .threads = ctx->threads,
                                   .stop = ctx->stop};
     if (!a->record.bytes || sample->rank != 3 || (sample->dims[2] != 1 && sample->dims[2] != 3))
         return dc_fail(error, DC_ERR_DATA,

@@ -33,6 +33,7 @@ static enum dc_status open_split(struct dc_source **source, const struct dc_run 
         .class_names = data->class_names.count ? data->class_names.items : NULL,
         .memory = run->experiment->bounds.memory,
         .class_count = data->class_names.count ? data->class_names.count : (int)data->classes,
+        .threads = run->ctx->threads,
         .stop = run->ctx->stop,
     };
     DC_TRY_IN(dc_source_open(source, &spec, error), error, "%s: data", run->experiment->path);
