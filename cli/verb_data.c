@@ -151,7 +151,7 @@ const struct dc_verb dc_verb_data = {
     .arguments = "[KIND:]PATH|EXPERIMENT [--out FILE.h5|FILE.png]",
     .summary =
         "inspect a data set, or convert it to HDF5\n\n"
-        "Kinds: idx, cifar10, cifar100, hdf5, photos (JPEG, PNG and BMP, one folder a class);\n"
+        "Kinds: idx, cifar10, cifar100, hdf5, npz, photos (JPEG, PNG, BMP; one folder a class);\n"
         "without a kind it is told from the files. Of an experiment: its data, resized and split\n"
         "as it says; --out FILE.png shows samples as they are and augmented. With --json: one\n"
         "object a split and line.",

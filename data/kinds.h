@@ -27,10 +27,11 @@ struct dc__source_kind {
 };
 
 extern const struct dc__source_kind dc__source_idx, dc__source_cifar10, dc__source_cifar100,
-    dc__source_photos, dc__source_png, dc__source_hdf5;
+    dc__source_photos, dc__source_png, dc__source_hdf5, dc__source_npz;
 
 // Whether val/, valid/ or validation/ lies beside train/.
 bool dc__photos_have_validation(const char *path);
+bool dc__npz_has_validation(const char *path);  // whether x_val or val_images is there
 
 static inline bool dc__is_test(const struct dc_source_spec *spec)
 {

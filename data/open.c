@@ -10,16 +10,16 @@
 #include "data/kinds.h"
 
 static const struct dc__source_kind *const kinds[] = {
-    &dc__source_idx,  &dc__source_cifar10, &dc__source_cifar100,
-    &dc__source_hdf5, &dc__source_photos,  &dc__source_png,
+    &dc__source_idx, &dc__source_cifar10, &dc__source_cifar100, &dc__source_hdf5,
+    &dc__source_npz, &dc__source_photos,  &dc__source_png,
 };
 
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 const char *const *dc_source_kinds(void)
 {
-    static const char *const names[] = {"idx",    "cifar10", "cifar100", "hdf5",
-                                        "photos", "png",     NULL};
+    static const char *const names[] = {"idx", "cifar10", "cifar100", "hdf5",
+                                        "npz", "photos",  "png",      NULL};
     static_assert(sizeof names / sizeof names[0] == KINDS + 1, "one name a kind");
     return names;
 }
@@ -51,13 +51,14 @@ static enum dc_status find_kind(const struct dc__source_kind **kind,
         }
     }
     if (automatic)
-        return dc_fail(error, DC_ERR_DATA,
-                       "%s: neither IDX, CIFAR, HDF5 nor class folders of photographs lie here",
-                       spec->path);
+        return dc_fail(
+            error, DC_ERR_DATA,
+            "%s: neither IDX, CIFAR, HDF5, NPZ nor class folders of photographs lie here",
+            spec->path);
     const char *near = dc_suggest(spec->kind, names, KINDS);
     return dc_fail(error, DC_ERR_CONFIG,
                    "unknown kind of data '%s'%s%s%s; the kinds are idx, cifar10, cifar100, hdf5, "
-                   "photos, auto",
+                   "npz, photos, auto",
                    spec->kind, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
@@ -87,8 +88,11 @@ bool dc_source_own_validation(const char *kind, const char *path)
 {
     const struct dc_source_spec spec = {.kind = kind, .path = path};
     const struct dc__source_kind *found = NULL;
-    return find_kind(&found, &spec, NULL) == DC_OK && found->load == dc__source_photos.load &&
-           dc__photos_have_validation(path);
+    if (find_kind(&found, &spec, NULL) != DC_OK)
+        return false;
+    return found == &dc__source_npz                ? dc__npz_has_validation(path)
+           : found->load == dc__source_photos.load ? dc__photos_have_validation(path)
+                                                   : false;
 }
 
 struct dc_source_spec dc_source_spec_of(const char *text, const char *split)

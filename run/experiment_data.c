@@ -119,7 +119,7 @@ enum dc_status dc__check_data_keys(const struct dc_experiment *experiment,
                             (int)data->channels);
     if (data->validation > 0 && dc_source_own_validation(data->source, data->path))
         return dc_fail_yaml(error, dc_yaml_get(node, "validation"),
-                            "%s has a folder for validation of its own: leave out validation",
+                            "%s has samples for validation of its own: leave out validation",
                             data->path);
     return DC_OK;
 }

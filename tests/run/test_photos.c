@@ -135,7 +135,7 @@ static void a_folder_of_its_own_validates(void **state)
     char *metrics = tiny_read(test_path("own-valid/metrics.jsonl"), NULL);
     assert_non_null(strstr(metrics, "validation"));
     free(metrics);
-    BAD(2, "parted has a folder for validation of its own: leave out validation", "check",
+    BAD(2, "parted has samples for validation of its own: leave out validation", "check",
         "photos.yaml", "--set", "data.validation=5");
 }
 
