@@ -2,8 +2,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "cli/cli.h"
 #include "core/file.h"
@@ -152,39 +150,30 @@ static enum dc_status print_prediction_json(const char *path, const struct dc_pr
     return status;
 }
 
-static bool ends_with(const char *text, const char *ending)
-{
-    const size_t length = strlen(text), n = strlen(ending);
-    return length > n && strcmp(text + length - n, ending) == 0;
-}
-
-// To stdout as a table or JSON, or to a new file, whose ending says what it is.
 static enum dc_status tell_photos(const struct dc_cli *cli, const struct dc_photo_predictions *p,
                                   struct dc_error *error)
 {
     struct dc_text_buffer text = {0};
-    enum dc_status status = DC_OK;
-    if (cli->json || (cli->out && ends_with(cli->out, ".json"))) {
-        json_t *object = dc_photo_json(p);
-        char *dump = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-        dc_text_append(&text, "%s\n", dump ? dump : "");
-        text.failed = text.failed || !dump;
-        free(dump);
+    if (cli->json) {
+        json_t *object = cli->out ? json_pack("{s:s, s:I, s:s, s:s}", "file", cli->out, "photos",
+                                              (json_int_t)p->count, "stage", p->stage, "arithmetic",
+                                              p->arithmetic)
+                                  : dc_photo_json(p);
+        const enum dc_status status = dc_cli_print_json(object, error);
         json_decref(object);
-    } else {
-        (cli->out ? dc_photo_csv : dc_photo_table)(&text, p);
+        return status;
     }
-    if (text.failed)
-        status = dc_fail(error, DC_ERR_MEMORY, "out of memory");
-    else if (cli->out)
-        status = dc_file_write(cli->out, text.text, text.length, error);
-    else
-        fputs(text.text, stdout);
-    if (status == DC_OK && cli->out)
+    if (cli->out) {
         printf("%s: %lld photographs by '%s', %s arithmetic\n", cli->out, (long long)p->count,
                p->stage, p->arithmetic);
+        return DC_OK;
+    }
+    dc_photo_table(&text, p);
+    if (!text.failed)
+        fputs(text.text, stdout);
+    const bool failed = text.failed;
     dc_text_free(&text);
-    return status;
+    return failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory") : DC_OK;
 }
 
 static enum dc_status predict_photos(const struct dc_cli *cli, struct dc_error *error)
@@ -200,22 +189,19 @@ static enum dc_status predict_photos(const struct dc_cli *cli, struct dc_error *
     struct dc_arena *arena = NULL;
     struct dc_ctx_config config = dc_cli_context(cli);
     config.stop = dc_cli_stop();
-    DC_TRY(dc_cli_only(cli, "predict with photographs", "gfojtqh", error));
-    if (cli->out && !ends_with(cli->out, ".csv") && !ends_with(cli->out, ".json"))
-        return dc_fail(error, DC_ERR_USAGE,
-                       "%s: predictions of photographs are written as .csv or .json", cli->out);
-    if (cli->out && ends_with(cli->out, ".csv"))
-        DC_TRY(dc_file_may_replace(cli->out, DC_PHOTO_CSV_HEAD, NULL, NULL, error));
-    else if (cli->out)
-        DC_TRY(dc_file_may_replace(cli->out, "\"photos\"", "\"probabilities\"", NULL, error));
     options.bundle = dc_cli_has_file(path, "manifest.json") ? path : NULL;
+    DC_TRY(dc_cli_only(cli, "predict with photographs", "gfojtqh", error));
     if (options.bundle)
         DC_TRY(dc_cli_only(cli, "predict of a bundle with photographs", "ojtqh", error));
+    if (cli->out)
+        DC_TRY(dc_photo_may_write(cli->out, error));
     DC_TRY(dc_arena_create(&arena, error));
     enum dc_status status = options.bundle ? dc_ctx_create(&ctx, &config, error)
                                            : dc_cli_open_run(&run, cli, path, error);
     if (status == DC_OK)
         status = dc_predict_photos(&predictions, run ? run->ctx : ctx, run, &options, arena, error);
+    if (status == DC_OK && cli->out)
+        status = dc_photo_write(cli->out, &predictions, error);
     if (status == DC_OK)
         status = tell_photos(cli, &predictions, error);
     dc_run_close(run);

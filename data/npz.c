@@ -5,6 +5,7 @@
 // labels. Validation samples come last of the training split.
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -89,16 +90,24 @@ static enum dc_status sample_of(struct dc_shape *sample, const struct dc_npy *in
     return DC_OK;
 }
 
-static void copy_inputs(struct dc__memory *memory, const struct dc_npy *inputs, int64_t before)
+static enum dc_status copy_inputs(struct dc__memory *memory, const struct dc_npy *inputs,
+                                  int64_t before, const struct archive *a, const char *name)
 {
     const size_t bytes = dc__sample_bytes(&memory->source);
     uint8_t *to = memory->values + (size_t)before * bytes;
     float *floats = (float *)(void *)to;
-    if (memory->source.dtype == DC_U8)
+    if (memory->source.dtype == DC_U8) {
         memcpy(to, inputs->values, (size_t)inputs->count);
-    else
-        for (int64_t i = 0; i < inputs->count; i++)
-            floats[i] = dc_npy_float(inputs, i);
+        return DC_OK;
+    }
+    for (int64_t i = 0; i < inputs->count; i++) {
+        floats[i] = dc_npy_float(inputs, i);
+        if (!isfinite(floats[i]))
+            return dc_fail(a->error, DC_ERR_DATA,
+                           "%s: '%s': sample %" PRId64 " holds NaN or infinite values", a->path,
+                           name, i / dc_shape_count(&memory->source.sample));
+    }
+    return DC_OK;
 }
 
 static enum dc_status copy_labels(int32_t *to, const struct dc_npy *labels, int64_t samples,
@@ -151,7 +160,7 @@ static enum dc_status add_part(struct dc__memory *memory, bool *labelled, const 
     DC_TRY(dc_want_memory(a->path, inputs_name, count * (int64_t)dc__sample_bytes(source), a->limit,
                           a->error));
     DC_TRY(dc__memory_resize(memory, count, a->error));
-    copy_inputs(memory, &inputs, before);
+    DC_TRY(copy_inputs(memory, &inputs, before, a, inputs_name));
     if (!label_bytes)
         return DC_OK;
     DC_TRY_IN(dc_npy_parse(&labels, label_bytes, label_size, labels_name, a->arena, a->error),
@@ -244,7 +253,7 @@ static bool recognize(const char *path)
     return is_archive(path);
 }
 
-bool dc__npz_has_validation(const char *path)
+static bool own_validation(const char *path)
 {
     struct archive a = {.path = path};
     const uint8_t *bytes = NULL;
@@ -263,4 +272,5 @@ const struct dc__source_kind dc__source_npz = {
     .ops = {"npz", dc__memory_read, dc__memory_free},
     .recognize = recognize,
     .load = load,
+    .own_validation = own_validation,
 };

@@ -88,11 +88,8 @@ bool dc_source_own_validation(const char *kind, const char *path)
 {
     const struct dc_source_spec spec = {.kind = kind, .path = path};
     const struct dc__source_kind *found = NULL;
-    if (find_kind(&found, &spec, NULL) != DC_OK)
-        return false;
-    return found == &dc__source_npz                ? dc__npz_has_validation(path)
-           : found->load == dc__source_photos.load ? dc__photos_have_validation(path)
-                                                   : false;
+    return find_kind(&found, &spec, NULL) == DC_OK && found->own_validation &&
+           found->own_validation(path);
 }
 
 struct dc_source_spec dc_source_spec_of(const char *text, const char *split)

@@ -164,6 +164,7 @@ const struct dc__source_kind dc__source_photos = {
     .ops = {"photos", dc__memory_read, dc__memory_free},
     .recognize = recognize,
     .load = load,
+    .own_validation = dc__photos_have_validation,
 };
 
 // The older name.
@@ -171,4 +172,5 @@ const struct dc__source_kind dc__source_png = {
     .ops = {"png", dc__memory_read, dc__memory_free},
     .recognize = never,
     .load = load,
+    .own_validation = dc__photos_have_validation,
 };

@@ -17,6 +17,7 @@
 
 #include "core/file.h"
 #include "core/npy.h"
+#include "data/convert.h"
 #include "tests/core/helper_folder.h"
 
 static struct dc_error error;
@@ -96,6 +97,16 @@ static void archives_and_folders_are_numpys(void **state)
         assert_int_equal(source->own_validation, 0);
         dc_source_free(source);
     }
+    // Converted, they are still for validation.
+    struct dc_source *train = open_ok(golden("medmnist.npz"), "train"), *again = NULL;
+    assert_int_equal(dc_source_to_hdf5(train, NULL, test_path("same.h5"), NULL, &error), DC_OK);
+    const struct dc_source_spec spec = {.path = test_path("same.h5"), .split = "train"};
+    assert_int_equal(dc_source_open(&again, &spec, &error), DC_OK);
+    assert_int_equal(again->own_validation, 5);
+    assert_true(again->hash == train->hash);
+    assert_true(dc_source_own_validation("hdf5", spec.path));
+    dc_source_free(train);
+    dc_source_free(again);
 }
 
 // An NPY file of version `version` with this type, shape and values, in the test's folder.
@@ -193,6 +204,8 @@ static void what_cannot_be_is_refused(void **state)
         write_npy("bad/x_train.npy", 1, inputs[i].type, inputs[i].shape, values, inputs[i].size);
         check_refused(test_path(folder), "train", 0, inputs[i].words);
     }
+    write_npy("bad/x_train.npy", 1, "<f4", "(2, 1)", "\0\0\0\0\0\0\300\177", 8);
+    check_refused(test_path(folder), "train", 0, "'x_train': sample 1 holds NaN");
     write_npy("bad/x_train.npy", 3, "|u1", "(4, 3)", values, 12);
     check_refused(test_path(folder), "train", 0, "not an NPY file of version 1 or 2");
     write_npy("bad/x_train.npy", 1, "|u1", "(4, 3)", values, 12);

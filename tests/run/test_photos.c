@@ -214,6 +214,13 @@ static void predict_names_classes(void **state)
     assert_memory_equal(csv, "file,class,probability\r\n", 24);
     assert_string_equal(csv + 24, expected);
     free(csv);
+    GOOD("predict", "run", "asked/a", "--out", "p.json");
+    GOOD("predict", "run", "asked/a", "--out", "p.json", "--json");  // what was done, on stdout
+    json_t *summary = json_loads(outcome.out, 0, NULL), *whole = load("p.json");
+    assert_int_equal(json_integer_value(json_object_get(summary, "photos")), 3);
+    assert_int_equal(json_array_size(json_object_get(whole, "photos")), 3);
+    json_decref(summary);
+    json_decref(whole);
     tiny_text(test_path("mine.csv"), "a,b\n");
     BAD(2, "Decant did not write it", "predict", "run", "asked/a", "--out", "mine.csv");
     BAD(2, "written as .csv or .json", "predict", "run", "asked/a", "--out", "p.h5");
