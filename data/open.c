@@ -8,6 +8,7 @@
 #include "core/file.h"
 #include "core/yaml.h"
 #include "data/kinds.h"
+#include "data/photo_list.h"
 
 static const struct dc__source_kind *const kinds[] = {
     &dc__source_idx, &dc__source_cifar10, &dc__source_cifar100, &dc__source_hdf5,
@@ -82,6 +83,28 @@ enum dc_status dc_source_open(struct dc_source **source, const struct dc_source_
                       : dc__memory_open(source, kind, spec, error));
     assert((*source)->count > 0);
     return DC_OK;
+}
+
+enum dc_status dc_source_look(int *classes, const struct dc_source_spec *spec,
+                              struct dc_error *error)
+{
+    const struct dc__source_kind *kind = NULL;
+    struct dc_source_spec split = *spec;
+    struct dc_arena *arena = NULL;
+    struct dc__photo_list list = {0};
+    enum dc_status status = DC_OK;
+    *classes = 0;
+    if (!dc_file_exists(spec->path) || find_kind(&kind, spec, NULL) != DC_OK ||
+        kind->load != dc__source_photos.load)
+        return DC_OK;
+    DC_TRY(dc_arena_create(&arena, error));
+    for (int i = 0; status == DC_OK && i < 2; i++) {
+        split.split = i == 0 ? "train" : "test";
+        status = dc__list_photos(&list, &split, arena, error);
+    }
+    *classes = list.classes;
+    dc_arena_free(arena);
+    return status;
 }
 
 bool dc_source_own_validation(const char *kind, const char *path)

@@ -57,6 +57,11 @@ DC_MUST_USE enum dc_status dc_source_open(struct dc_source **source,
                                           const struct dc_source_spec *spec,
                                           struct dc_error *error);
 
+// What names alone tell, where no sample is read: of photographs, that both splits are as they
+// should be, and how many classes they have. 0: of other kinds, and where nothing is at the path.
+DC_MUST_USE enum dc_status dc_source_look(int *classes, const struct dc_source_spec *spec,
+                                          struct dc_error *error);
+
 // "libjpeg-turbo 2.1.5, libpng 1.6.39": what decodes photographs.
 void dc_photo_libraries(char text[64]);
 

@@ -301,7 +301,7 @@ static enum dc_status cut_test(struct lister *l)
             out->labels[out->count++] = out->labels[i];
         }
     }
-    for (int c = 0; wanted > 0 && c < out->classes; c++)
+    for (int c = 0; spec->test_share > 0.0 && c < out->classes; c++)
         if (kept[2 * c] == 0 || kept[2 * c + 1] == 0)
             return dc_fail(l->error, DC_ERR_DATA,
                            "%s: class '%s' has %" PRId64

@@ -1,6 +1,7 @@
 // Owns photo folders as a source: every photograph is decoded, resized and held in memory. Which
 // files they are is photo_list.h's, what a file becomes image.h's.
 
+#include <assert.h>
 #include <dirent.h>
 #include <inttypes.h>
 #include <string.h>
@@ -111,6 +112,7 @@ static enum dc_status read_list(struct dc__memory *memory, const struct dc__phot
     const struct dc_ctx_config config = {.threads = spec->threads};
     struct dc_ctx *ctx = NULL;
     struct reading *r = DC_NEW(memory->arena, struct reading, 1, error);
+    assert(list->count > 0);
     if (!r)
         return DC_ERR_MEMORY;
     *r = (struct reading){.memory = memory, .list = list, .spec = spec};
