@@ -186,9 +186,10 @@ const struct dc_verb dc_verb_data = {
     .name = "data",
     .arguments = "[KIND:]PATH|EXPERIMENT [--out FILE.h5|FILE.png]",
     .brief = "inspect a data set, or convert it to HDF5",
-    .text = "Kinds: idx, cifar10, cifar100, hdf5, photos (JPEG, PNG and BMP, one folder a class); "
-            "without a kind it is told from the files. Of an experiment: its data, resized and "
-            "split as it says; --out FILE.png shows samples as they are and augmented.",
+    .text =
+        "Kinds: idx, cifar10, cifar100, hdf5, npz, photos (JPEG, PNG, BMP; one folder a class); "
+        "without a kind it is told from the files. Of an experiment: its data, resized and "
+        "split as it says; --out FILE.png shows samples as they are and augmented.",
     DC_VERB_OPTIONS(options, data),
     .positionals_min = 1,
     .positionals_max = 1,

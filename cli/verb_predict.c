@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -194,39 +193,23 @@ static enum dc_status print_prediction_json(const char *path, const struct dc_pr
                              error);
 }
 
-static bool ends_with(const char *text, const char *ending)
-{
-    const size_t length = strlen(text), n = strlen(ending);
-    return length > n && strcmp(text + length - n, ending) == 0;
-}
-
-// To stdout as a table or JSON, or to a new file, whose ending says what it is.
 static enum dc_status tell_photos(const struct predict *own, const struct dc_photo_predictions *p,
                                   struct dc_error *error)
 {
     struct dc_text_buffer text = {0};
-    enum dc_status status = DC_OK;
-    if (own->network.cli.json || (own->out && ends_with(own->out, ".json"))) {
-        json_t *object = dc_photo_json(p);
-        char *dump = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-        dc_text_append(&text, "%s\n", dump ? dump : "");
-        text.failed = text.failed || !dump;
-        free(dump);
-        json_decref(object);
-    } else {
-        (own->out ? dc_photo_csv : dc_photo_table)(&text, p);
-    }
-    if (text.failed)
-        status = dc_fail(error, DC_ERR_MEMORY, "out of memory");
-    else if (own->out)
-        status = dc_file_write(own->out, text.text, text.length, error);
-    else
-        fputs(text.text, stdout);
-    if (status == DC_OK && own->out)
+    if (own->network.cli.json)
+        return dc_cli_print_json(own->out ? json_pack("{s:s, s:I, s:s, s:s}", "file", own->out,
+                                                      "photos", (json_int_t)p->count, "stage",
+                                                      p->stage, "arithmetic", p->arithmetic)
+                                          : dc_photo_json(p),
+                                 error);
+    if (own->out) {
         printf("%s: %lld photographs by '%s', %s arithmetic\n", own->out, (long long)p->count,
                p->stage, p->arithmetic);
-    dc_text_free(&text);
-    return status;
+        return DC_OK;
+    }
+    dc_photo_table(&text, p);
+    return dc_cli_print_text(&text, error);
 }
 
 static enum dc_status predict_photos(const struct predict *own, struct dc_error *error)
@@ -248,13 +231,8 @@ static enum dc_status predict_photos(const struct predict *own, struct dc_error 
         return dc_fail(error, DC_ERR_USAGE,
                        "predict with photographs takes no --data, --split, --limit or --run: those "
                        "are for a data set");
-    if (own->out && !ends_with(own->out, ".csv") && !ends_with(own->out, ".json"))
-        return dc_fail(error, DC_ERR_USAGE,
-                       "%s: predictions of photographs are written as .csv or .json", own->out);
-    if (own->out && ends_with(own->out, ".csv"))
-        DC_TRY(dc_file_may_replace(own->out, DC_PHOTO_CSV_HEAD, NULL, NULL, error));
-    else if (own->out)
-        DC_TRY(dc_file_may_replace(own->out, "\"photos\"", "\"probabilities\"", NULL, error));
+    if (own->out)
+        DC_TRY(dc_photo_may_write(own->out, error));
     options.bundle = dc_cli_has_file(path, "manifest.json") ? path : NULL;
     if (options.bundle && (asked->stage || asked->profile))
         return dc_fail(error, DC_ERR_USAGE,
@@ -266,6 +244,8 @@ static enum dc_status predict_photos(const struct predict *own, struct dc_error 
                                            : dc_cli_open_run(&run, cli, path, error);
     if (status == DC_OK)
         status = dc_predict_photos(&predictions, run ? run->ctx : ctx, run, &options, arena, error);
+    if (status == DC_OK && own->out)
+        status = dc_photo_write(own->out, &predictions, error);
     if (status == DC_OK)
         status = tell_photos(own, &predictions, error);
     dc_run_close(run);

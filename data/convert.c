@@ -74,6 +74,8 @@ static enum dc_status write_file(struct dc_h5 *file, const struct dc_source *tra
     const struct dc_source *any = train ? train : test;
     DC_TRY(dc_h5_set_int(file, "decant_data", DC_DATA_FILE_VERSION, error));
     DC_TRY(write_classes(file, any, class_names ? class_names : any->class_names, arena, error));
+    if (train && train->own_validation > 0)
+        DC_TRY(dc_h5_set_int(file, "validation_samples", train->own_validation, error));
     if (train)
         DC_TRY(write_split(file, "train", train, arena, error));
     if (test)

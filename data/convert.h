@@ -2,8 +2,9 @@
 //
 // Layout, version 1: arrays train/inputs [n, sample...] (uint8 or float32) and train/labels [n]
 // (int32), the same below test/; root attributes decant_data (1, the version), classes, and
-// class_names, one name a line, where there are names. data/hdf5.c reads it; equal sources give
-// equal files, and a source read back has the hash of the one written.
+// class_names, one name a line, where there are names; validation_samples, how many of the training
+// samples, the last, are for validation, where there are any. data/hdf5.c reads it; equal sources
+// give equal files, and a source read back has the hash of the one written.
 
 #ifndef DC_DATA_CONVERT_H
 #define DC_DATA_CONVERT_H

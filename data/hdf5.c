@@ -252,6 +252,13 @@ static enum dc_status prepare(struct stream *stream, const struct dc_source_spec
                        stream->inputs);
     DC_TRY(describe_inputs(stream, spec->path, error));
     DC_TRY(load_labels(stream, spec, error));
+    int64_t *own = &stream->source.own_validation;
+    if (dc__is_test(spec) || dc_h5_get_int(stream->file, "validation_samples", own, NULL) != DC_OK)
+        *own = 0;
+    if (*own < 0 || *own >= stream->source.count)
+        return dc_fail(error, DC_ERR_DATA,
+                       "%s: attribute 'validation_samples' is %" PRId64 " of %" PRId64 " samples",
+                       spec->path, *own, stream->source.count);
     const int64_t bytes = (int64_t)dc__sample_bytes(&stream->source);
     const int64_t limit = spec->memory_limit > 0 ? spec->memory_limit : default_limit;
     if (stream->source.count <= limit / bytes) {
@@ -282,6 +289,17 @@ static enum dc_status open_hdf5(struct dc_source **source, const struct dc_sourc
     return status;
 }
 
+static bool own_validation(const char *path)
+{
+    struct dc_h5 *file = NULL;
+    int64_t count = 0;
+    const bool found = dc_h5_open(&file, path, NULL) == DC_OK &&
+                       dc_h5_get_int(file, "validation_samples", &count, NULL) == DC_OK &&
+                       count > 0;
+    dc_h5_close(file);
+    return found;
+}
+
 // A file that starts with HDF5's signature.
 static bool recognize(const char *path)
 {
@@ -300,4 +318,5 @@ const struct dc__source_kind dc__source_hdf5 = {
     .ops = {"hdf5", read_held, free_stream},
     .recognize = recognize,
     .open = open_hdf5,
+    .own_validation = own_validation,
 };

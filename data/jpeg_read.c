@@ -18,8 +18,6 @@
 
 enum {
     SCANS_MAX = 200,  // of a progressive file: each costs a pass over the whole image
-    // Each block of 8 x 8 takes a bit at least; chroma may be sampled more finely than luma.
-    PIXELS_A_BYTE_MAX = 8 * 64 * 4,
     EXIF_MARKER = JPEG_APP0 + 1,
     MARKER_BYTES_MAX = 65533
 };
@@ -85,6 +83,15 @@ static void on_progress(j_common_ptr jpeg)
         refuse(owner(jpeg), "more than 200 scans");
 }
 
+// A block of 8 x 8 takes a bit at least, of Huffman's shortest code.
+static bool can_hold(const struct jpeg_decompress_struct *jpeg, size_t bytes)
+{
+    int64_t blocks = 0;
+    for (int c = 0; c < jpeg->num_components; c++)
+        blocks += (int64_t)jpeg->comp_info[c].width_in_blocks * jpeg->comp_info[c].height_in_blocks;
+    return blocks / 8 <= (int64_t)bytes;
+}
+
 static void check_header(struct decoder *d)
 {
     struct jpeg_decompress_struct *jpeg = &d->jpeg;
@@ -98,7 +105,7 @@ static void check_header(struct decoder *d)
         refuse(d, "CMYK colours, for printing, are not read; convert the file to RGB");
     if (!grey && jpeg->jpeg_color_space != JCS_YCbCr && jpeg->jpeg_color_space != JCS_RGB)
         refuse(d, "neither grey nor RGB");
-    if (pixels / PIXELS_A_BYTE_MAX > (int64_t)d->file->size)
+    if (!can_hold(jpeg, d->file->size))
         leave(d, dc_fail(d->error, DC_ERR_DATA,
                          "%s: its header: %ux%u pixels (width x height) cannot be in a file of %zu "
                          "bytes",

@@ -19,6 +19,8 @@ struct dc__source_kind {
     // where one of `files` is, perhaps packed.
     bool (*recognize)(const char *path);
     const char *files[5];
+    // Whether what lies there brings samples to validate on; NULL: none does.
+    bool (*own_validation)(const char *path);
     // Fills an empty source in memory, all but its labels' pointer and its hash; or makes one.
     enum dc_status (*load)(struct dc__memory *memory, const struct dc_source_spec *spec,
                            struct dc_error *error);
@@ -27,10 +29,7 @@ struct dc__source_kind {
 };
 
 extern const struct dc__source_kind dc__source_idx, dc__source_cifar10, dc__source_cifar100,
-    dc__source_photos, dc__source_png, dc__source_hdf5;
-
-// Whether val/, valid/ or validation/ lies beside train/.
-bool dc__photos_have_validation(const char *path);
+    dc__source_photos, dc__source_png, dc__source_hdf5, dc__source_npz;
 
 static inline bool dc__is_test(const struct dc_source_spec *spec)
 {

@@ -11,13 +11,15 @@
 //   cifar100  a folder of train.bin, test.bin [.gz|.xz]; fine labels  uint8 [32, 32, 3]
 //   photos    a folder with one folder a class, of JPEG, PNG and BMP files, perhaps below train/,
 //             test/ and val/ (photo_list.h); png is its older name  uint8 [height, width, channels]
+//   npz       NumPy's arrays x_train, y_train, x_test, y_test or train_images, train_labels, ...:
+//             an archive x.npz, or a folder of .npy files           uint8 or float32
 //   hdf5      a file with arrays inputs [n, ...] and labels [n] (perhaps in groups train and test)
 //                                                                   uint8 or float32, as stored
 //
 // Classes: the folders' names (photos; class_names puts them in order), or class_names below, or
 // the names that come with the data (classes.txt beside IDX files, batches.meta.txt,
 // fine_label_names.txt, attribute class_names in HDF5, one name a line; attribute classes in HDF5
-// gives their number alone), or, of IDX and HDF5 without any of these, as many as the training
+// gives their number alone), or, of IDX, NPZ and HDF5 without any of these, as many as the training
 // labels use, every class from 0 on.
 
 #ifndef DC_DATA_OPEN_H
@@ -45,6 +47,7 @@ struct dc_source_spec {
     int class_count;                    // 0: as said above. May be given without names
     int64_t memory_limit;               // hdf5: larger arrays are streamed; 0: 512 MiB
     int64_t memory;                     // limits.memory, core/bounds.h; 0: its default
+    int threads;                        // photos only: that decode; 0: all there are
     const volatile sig_atomic_t *stop;  // raised: opening ends with DC_ERR_STOPPED; or NULL
 };
 
@@ -52,6 +55,11 @@ struct dc_source_spec {
 // message names the file and the record or byte. *source is freed with dc_source_free.
 DC_MUST_USE enum dc_status dc_source_open(struct dc_source **source,
                                           const struct dc_source_spec *spec,
+                                          struct dc_error *error);
+
+// What names alone tell, where no sample is read: of photographs, that both splits are as they
+// should be, and how many classes they have. 0: of other kinds, and where nothing is at the path.
+DC_MUST_USE enum dc_status dc_source_look(int *classes, const struct dc_source_spec *spec,
                                           struct dc_error *error);
 
 // "libjpeg-turbo 2.1.5, libpng 1.6.39": what decodes photographs.

@@ -301,7 +301,7 @@ static enum dc_status cut_test(struct lister *l)
             out->labels[out->count++] = out->labels[i];
         }
     }
-    for (int c = 0; wanted > 0 && c < out->classes; c++)
+    for (int c = 0; spec->test_share > 0.0 && c < out->classes; c++)
         if (kept[2 * c] == 0 || kept[2 * c + 1] == 0)
             return dc_fail(l->error, DC_ERR_DATA,
                            "%s: class '%s' has %" PRId64
@@ -311,8 +311,7 @@ static enum dc_status cut_test(struct lister *l)
                            spec->test_share, kept[2 * c] ? "the test set" : "training");
     out->note = dc_arena_printf(l->arena, l->error,
                                 "%" PRId64 " of %" PRId64
-                                " photographs are the test set, the same share of each class "
-                                "(test: %g, split_seed: %u)",
+                                " photographs are the test set (test: %g, split_seed: %u)",
                                 wanted, count, spec->test_share, spec->split_seed);
     return out->note ? DC_OK : DC_ERR_MEMORY;
 }

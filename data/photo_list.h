@@ -29,6 +29,9 @@ struct dc__photo_list {
     const char *note;  // or NULL
 };
 
+// Whether val/, valid/ or validation/ lies beside train/.
+bool dc__photos_have_validation(const char *path);
+
 // All lies in the arena. DC_ERR_DATA says which file or folder does not fit.
 DC_MUST_USE enum dc_status dc__list_photos(struct dc__photo_list *list,
                                            const struct dc_source_spec *spec,

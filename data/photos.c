@@ -1,28 +1,38 @@
 // Owns photo folders as a source: every photograph is decoded, resized and held in memory. Which
 // files they are is photo_list.h's, what a file becomes image.h's.
 
+#include <assert.h>
 #include <dirent.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "core/bounds.h"
+#include "core/parallel.h"
 #include "data/image.h"
 #include "data/kinds.h"
 #include "data/photo_list.h"
 
-// Bring an image to the form the spec asks for, or to that of the first one.
-static enum dc_status fit(struct dc__image *image, const struct dc_source *source,
-                          const struct dc_source_spec *spec, const char *path,
-                          struct dc_arena *arena, struct dc_error *error)
+enum { BLOCK = 128 };  // photographs between two looks at failures
+
+// One photograph as a sample, in the form the spec asks for, or that of the first one.
+static enum dc_status read_sample(struct dc__image *image, const char *path,
+                                  const struct dc_source_spec *spec, struct dc_arena *arena,
+                                  struct dc_error *error)
 {
+    DC_TRY(dc_check_stop(spec->stop, error));
+    DC_TRY(dc__photo_read(image, path, spec->memory, arena, error));
     if (spec->channels)
         DC_TRY(dc__image_channels(image, spec->channels, arena, error));
     if (spec->resize.height)
         DC_TRY(dc__image_resize(image, &spec->resize, path, spec->memory, arena, error));
+    return DC_OK;
+}
+
+static enum dc_status check_equal(const struct dc__image *image, const struct dc_source *source,
+                                  const char *path, struct dc_error *error)
+{
     const int64_t *dims = source->sample.dims;
-    if (source->count == 0)
-        return DC_OK;
     if (image->height != dims[0] || image->width != dims[1])
         return dc_fail(error, DC_ERR_DATA,
                        "%s: %dx%d pixels, but the first file has %" PRId64 "x%" PRId64
@@ -37,28 +47,79 @@ static enum dc_status fit(struct dc__image *image, const struct dc_source *sourc
     return DC_OK;
 }
 
-static enum dc_status add_file(struct dc__memory *memory, const struct dc__photo_list *list,
-                               const struct dc_source_spec *spec, struct dc_arena *arena,
-                               struct dc_error *error)
+// Photographs of a list, many at a time; each writes its own sample and its own failure.
+struct reading {
+    struct dc__memory *memory;
+    const struct dc__photo_list *list;
+    const struct dc_source_spec *spec;
+    int64_t first;  // of the block
+    enum dc_status status[BLOCK];
+    struct dc_error errors[BLOCK];
+};
+
+static enum dc_status read_one(struct reading *r, int64_t id, struct dc_error *error)
 {
-    struct dc_source *source = &memory->source;
+    struct dc_arena *scratch = NULL;  // one for each file, so that memory stays small
     struct dc__image image = {0};
-    const int64_t id = source->count;
-    const char *path = list->paths[id];
-    DC_TRY(dc__photo_read(&image, path, spec->memory, arena, error));
-    DC_TRY(fit(&image, source, spec, path, arena, error));
-    if (id == 0) {
+    struct dc_source *source = &r->memory->source;
+    const char *path = r->list->paths[id];
+    DC_TRY(dc_arena_create(&scratch, error));
+    enum dc_status status = read_sample(&image, path, r->spec, scratch, error);
+    if (status == DC_OK && id == 0) {
         source->sample = DC_SHAPE(image.height, image.width, image.channels);
-        DC_TRY(dc_want_memory(path, "the folder, by its first file,",
-                              list->count * (int64_t)dc__sample_bytes(source), spec->memory,
-                              error));
-        DC_TRY(dc__memory_resize(memory, list->count, error));
+        status = dc_want_memory(path, "the folder, by its first file,",
+                                r->list->count * (int64_t)dc__sample_bytes(source), r->spec->memory,
+                                error);
+        if (status == DC_OK)
+            status = dc__memory_resize(r->memory, r->list->count, error);
     }
-    const size_t bytes = dc__sample_bytes(source);
-    memcpy(memory->values + (size_t)id * bytes, image.pixels, bytes);
-    memory->labels[id] = list->labels[id];
-    source->count = id + 1;
+    if (status == DC_OK)
+        status = check_equal(&image, source, path, error);
+    if (status == DC_OK) {
+        const size_t bytes = dc__sample_bytes(source);
+        memcpy(r->memory->values + (size_t)id * bytes, image.pixels, bytes);
+        r->memory->labels[id] = r->list->labels[id];
+    }
+    dc_arena_free(scratch);
+    return status;
+}
+
+static void read_of_block(void *arg, int index, int thread)
+{
+    struct reading *r = arg;
+    (void)thread;
+    r->status[index] = read_one(r, r->first + index, &r->errors[index]);
+}
+
+// The first failure in the list's order is told, whatever the threads did.
+static enum dc_status read_all(struct reading *r, const struct dc_ctx *ctx, struct dc_error *error)
+{
+    DC_TRY(read_one(r, 0, error));  // says what all others must be
+    for (r->first = 1; r->first < r->list->count; r->first += BLOCK) {
+        const int64_t left = r->list->count - r->first;
+        const int count = left < BLOCK ? (int)left : BLOCK;
+        dc_parallel_for(ctx, count, read_of_block, r);
+        for (int i = 0; i < count; i++)
+            if (r->status[i] != DC_OK)
+                return dc_fail(error, r->status[i], "%s", r->errors[i].message);
+    }
     return DC_OK;
+}
+
+static enum dc_status read_list(struct dc__memory *memory, const struct dc__photo_list *list,
+                                const struct dc_source_spec *spec, struct dc_error *error)
+{
+    const struct dc_ctx_config config = {.threads = spec->threads};
+    struct dc_ctx *ctx = NULL;
+    struct reading *r = DC_NEW(memory->arena, struct reading, 1, error);
+    assert(list->count > 0);
+    if (!r)
+        return DC_ERR_MEMORY;
+    *r = (struct reading){.memory = memory, .list = list, .spec = spec};
+    DC_TRY(dc_ctx_create(&ctx, &config, error));
+    const enum dc_status status = read_all(r, ctx, error);
+    dc_ctx_free(ctx);
+    return status;
 }
 
 static enum dc_status load(struct dc__memory *memory, const struct dc_source_spec *spec,
@@ -72,15 +133,7 @@ static enum dc_status load(struct dc__memory *memory, const struct dc_source_spe
         (spec->resize.height > 0) != (spec->resize.width > 0))
         return dc_fail(error, DC_ERR_CONFIG, "resize needs a height and a width, both above 0");
     DC_TRY(dc__list_photos(&list, spec, memory->arena, error));
-    for (int64_t i = 0; i < list.count; i++) {
-        struct dc_arena *scratch = NULL;  // one for each file, so that memory stays small
-        DC_TRY(dc_check_stop(spec->stop, error));
-        DC_TRY(dc_arena_create(&scratch, error));
-        source->count = i;
-        const enum dc_status status = add_file(memory, &list, spec, scratch, error);
-        dc_arena_free(scratch);
-        DC_TRY(status);
-    }
+    DC_TRY(read_list(memory, &list, spec, error));
     source->classes = list.classes;
     source->class_names = list.class_names;
     source->own_validation = list.own_validation;
@@ -113,6 +166,7 @@ const struct dc__source_kind dc__source_photos = {
     .ops = {"photos", dc__memory_read, dc__memory_free},
     .recognize = recognize,
     .load = load,
+    .own_validation = dc__photos_have_validation,
 };
 
 // The older name.
@@ -120,4 +174,5 @@ const struct dc__source_kind dc__source_png = {
     .ops = {"png", dc__memory_read, dc__memory_free},
     .recognize = never,
     .load = load,
+    .own_validation = dc__photos_have_validation,
 };

@@ -62,6 +62,7 @@ static struct taps *make_taps(int method, int to, int from, struct dc_arena *are
             return NULL;
         for (int64_t j = low; j < high; j++)
             sum += weight(method, i, j, to, from);
+        assert(sum > 0);  // the middle of an output lies in the image
         for (int k = 0; k < t->count; k++) {
             const int64_t n = weight(method, i, low + k, to, from);
             t->factors[k] = (int32_t)(((n << (DC_RESIZE_BITS + 1)) + sum) / (2 * sum));

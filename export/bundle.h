@@ -3,8 +3,9 @@
 //   manifest.json  everything about every layer, for machines and people: op, strides, pads and
 //                  what they hold, shapes, layouts, types, bits, CRC32 of every dataset and file,
 //                  scales as decimal and as hex bits, zero points, multipliers, shifts, clamps, the
-//                  proven range of the accumulator, the rounding rule by name; "preprocessing" where
-//                  the input is made of bytes: mean, std, class names, resizing (numbers and rules)
+//                  proven range of the accumulator, the rounding rule by name; "preprocessing"
+//                  where the input is made of bytes: mean, std, class names, resizing (numbers and
+//                  rules)
 //   model.h5       layers/NN/{weights, biases, weight_scales, multipliers, shifts};
 //                  vectors/NN/{outputs, accumulators}; vectors/00/outputs are the inputs
 //   NAME.h NAME.c  self-contained C99 (c_source.h)

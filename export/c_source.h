@@ -7,10 +7,10 @@
 //   int NAME_selftest(void);   0: all embedded vectors match; n: vector n - 1 does not
 // and, where the input is made of bytes (core/preprocessing.h),
 //   void NAME_quantize_input(int8_t *codes, const uint8_t *pixels);
-//   int NAME_resize(uint8_t *pixels, const uint8_t *image, int height, int width, int32_t *scratch);
-//   const char *const NAME_class_names[];
-// and macros for sizes, scales and zero points, mean and std. NAME_NO_SELFTEST leaves the vectors out.
-// Its kernels are written anew, not taken from the engine: verify.h compares two programs.
+//   int NAME_resize(uint8_t *pixels, const uint8_t *image, int height, int width, int32_t
+//   *scratch); const char *const NAME_class_names[];
+// and macros for sizes, scales and zero points, mean and std. NAME_NO_SELFTEST leaves the vectors
+// out. Its kernels are written anew, not taken from the engine: verify.h compares two programs.
 
 #ifndef DC_EXPORT_C_SOURCE_H
 #define DC_EXPORT_C_SOURCE_H

@@ -1,10 +1,12 @@
 // Owns what is known of an experiment from shapes alone: networks are built, quantized and lowered
 // with weights that mean nothing. What is refused here would be refused after hours of training.
 
+#include "data/open.h"
 #include "distill/cache.h"
 #include "qat/calibrate.h"
 #include "qat/fold.h"
 #include "qat/imodel.h"
+#include "run/experiment_schema.h"
 #include "run/network.h"
 #include "run/report.h"
 #include "run/run.h"
@@ -15,6 +17,7 @@ struct wanted {
     const struct dc_stage *sample_from, *classes_from;
     struct dc_shape sample;
     int classes;
+    int folders;  // class folders of photographs that are there; 0: not known
 };
 
 // The weights a stage starts from must have its shapes.
@@ -91,9 +94,7 @@ static enum dc_status check_augment(const struct dc_experiment *experiment, stru
     const struct dc_shape made = DC_SHAPE(data->resize.height, data->resize.width, data->channels);
     if (data->resize.height == 0 || data->channels == 0)
         return DC_OK;
-    DC_TRY_IN(dc_augmentations_check(data->augment.items, data->augment.count, &made, DC_U8, error),
-              error, "%s: data.augment", experiment->path);
-    return DC_OK;
+    return dc_augmentations_check(data->augment.items, data->augment.count, &made, DC_U8, error);
 }
 
 static enum dc_status check_classes(struct wanted *wanted, const struct dc_experiment *experiment,
@@ -101,7 +102,9 @@ static enum dc_status check_classes(struct wanted *wanted, const struct dc_exper
                                     const struct dc_stage_network *network, struct dc_error *error)
 {
     const struct dc_data_spec *data = &experiment->data;
-    const int64_t said = data->class_names.count > 0 ? data->class_names.count : data->classes;
+    const int64_t said = data->class_names.count > 0 ? data->class_names.count
+                         : data->classes > 0         ? data->classes
+                                                     : wanted->folders;
     if (dc_stage_reconstructs(stage))
         return DC_OK;
     if (said > 0 && network->classes != said)
@@ -192,8 +195,13 @@ enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,
                             struct dc_error *error)
 {
     struct wanted wanted = {0};
+    const struct dc_source_spec source = dc__data_source(experiment, "train");
     enum dc_status status = check_augment(experiment, error);
     json_t *stages = json_object();
+    if (status == DC_OK)
+        status = dc_source_look(&wanted.folders, &source, error);
+    if (status != DC_OK)
+        status = dc_context(status, error, "%s: data", experiment->path);
     *report = NULL;
     for (int i = 0; status == DC_OK && i < experiment->stage_count; i++) {
         const struct dc_stage *stage = &experiment->stages[i];

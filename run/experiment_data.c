@@ -83,6 +83,23 @@ void dc__write_resize(struct dc_text_buffer *out, const void *field, int indent)
                    dc_resize_methods[resize->method], indent, "", dc_resize_fits[resize->fit]);
 }
 
+struct dc_source_spec dc__data_source(const struct dc_experiment *experiment, const char *split)
+{
+    const struct dc_data_spec *data = &experiment->data;
+    return (struct dc_source_spec){
+        .kind = data->source,
+        .path = data->path,
+        .split = split,
+        .resize = data->resize,
+        .test_share = data->test,
+        .split_seed = (uint32_t)data->split_seed,
+        .channels = (int)data->channels,
+        .class_names = data->class_names.count ? data->class_names.items : NULL,
+        .class_count = data->class_names.count ? data->class_names.count : (int)data->classes,
+        .memory = experiment->bounds.memory,
+    };
+}
+
 bool dc_data_has_validation(const struct dc_data_spec *data)
 {
     return data->validation > 0 || dc_source_own_validation(data->source, data->path);
@@ -119,7 +136,7 @@ enum dc_status dc__check_data_keys(const struct dc_experiment *experiment,
                             (int)data->channels);
     if (data->validation > 0 && dc_source_own_validation(data->source, data->path))
         return dc_fail_yaml(error, dc_yaml_get(node, "validation"),
-                            "%s has a folder for validation of its own: leave out validation",
+                            "%s has samples for validation of its own: leave out validation",
                             data->path);
     return DC_OK;
 }

@@ -40,7 +40,7 @@ static const char *const granularities[] = {"per_tensor", "per_channel", NULL};
 
 static const struct dc_field data_fields[] = {
     TEXT(dc_data_spec, "source", source, "auto",
-         "auto, idx, cifar10, cifar100, hdf5 or photos (JPEG, PNG, BMP in class folders)"),
+         "auto, idx, cifar10, cifar100, hdf5, npz or photos (JPEG, PNG, BMP in class folders)"),
     PATH(dc_data_spec, "path", path, NULL, "folder or file of the data set"),
     INT(dc_data_spec, "validation", validation, "0", 0, FAR,
         "samples cut from the training set for validation, the same share of each class"),

@@ -27,6 +27,9 @@ dc__write dc__write_augment, dc__write_normalize, dc__write_losses, dc__write_na
 DC_MUST_USE enum dc_status dc__check_data_keys(const struct dc_experiment *experiment,
                                                const struct dc_yaml *root, struct dc_error *error);
 
+// Where the samples of a split are, and what is done to them.
+struct dc_source_spec dc__data_source(const struct dc_experiment *experiment, const char *split);
+
 // experiment_check.c. A stage of this name stands before `stage`, whose key names it.
 DC_MUST_USE enum dc_status dc__want_stage(struct dc_experiment *experiment,
                                           const struct dc_stage *stage, const char *group,

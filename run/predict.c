@@ -53,6 +53,7 @@ static enum dc_status open_data(struct dc_source **source, struct dc_run *run,
                                          .width = (int)sample->dims[1]};
     spec.channels = sample->rank == 3 && sample->dims[2] <= 3 ? (int)sample->dims[2] : 0;
     spec.memory = run->experiment->bounds.memory;
+    spec.threads = run->ctx->threads;
     spec.stop = run->ctx->stop;
     return dc_source_open(source, &spec, error);
 }

@@ -3,14 +3,18 @@
 #include "run/predict_photos.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/file.h"
+#include "core/folder.h"
 #include "data/open.h"
 #include "export/bundle.h"
 #include "qat/engine.h"
 #include "qat/profile.h"
 #include "run/run_internal.h"
+
+#define CSV_HEAD "file,class,probability\r\n"
 
 struct asked {
     struct dc_preprocessing record;  // of the samples that the network knows
@@ -97,6 +101,7 @@ static enum dc_status open_photos(struct dc_source **source, const struct asked 
                                   .files = options->paths,
                                   .file_count = options->path_count,
                                   .memory = run ? run->experiment->bounds.memory : 0,
+                                  .threads = ctx->threads,
                                   .stop = ctx->stop};
     if (!a->record.bytes || sample->rank != 3 || (sample->dims[2] != 1 && sample->dims[2] != 3))
         return dc_fail(error, DC_ERR_DATA,
@@ -237,7 +242,7 @@ static void append_csv(struct dc_text_buffer *out, const char *text)
 
 void dc_photo_csv(struct dc_text_buffer *out, const struct dc_photo_predictions *p)
 {
-    dc_text_append(out, DC_PHOTO_CSV_HEAD);
+    dc_text_append(out, CSV_HEAD);
     for (int64_t i = 0; i < p->count; i++) {
         const int class = best(p, i);
         append_csv(out, p->files[i]);
@@ -264,4 +269,40 @@ json_t *dc_photo_json(const struct dc_photo_predictions *p)
     }
     return json_pack("{s:s, s:s, s:o, s:o}", "stage", p->stage, "arithmetic", p->arithmetic,
                      "classes", names, "photos", photos);
+}
+
+static bool ends_with(const char *text, const char *ending)
+{
+    const size_t length = strlen(text), n = strlen(ending);
+    return length > n && strcmp(text + length - n, ending) == 0;
+}
+
+enum dc_status dc_photo_may_write(const char *path, struct dc_error *error)
+{
+    if (ends_with(path, ".csv"))
+        return dc_file_may_replace(path, CSV_HEAD, NULL, NULL, error);
+    if (ends_with(path, ".json"))
+        return dc_file_may_replace(path, "\"photos\"", "\"probabilities\"", NULL, error);
+    return dc_fail(error, DC_ERR_USAGE,
+                   "%s: predictions of photographs are written as .csv or .json", path);
+}
+
+enum dc_status dc_photo_write(const char *path, const struct dc_photo_predictions *p,
+                              struct dc_error *error)
+{
+    struct dc_text_buffer text = {0};
+    if (ends_with(path, ".json")) {
+        json_t *object = dc_photo_json(p);
+        char *dump = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+        dc_text_append(&text, "%s\n", dump ? dump : "");
+        text.failed = text.failed || !dump;
+        free(dump);
+        json_decref(object);
+    } else {
+        dc_photo_csv(&text, p);
+    }
+    const enum dc_status status = text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory")
+                                              : dc_file_write(path, text.text, text.length, error);
+    dc_text_free(&text);
+    return status;
 }

@@ -31,11 +31,13 @@ DC_MUST_USE enum dc_status dc_predict_photos(struct dc_photo_predictions *out,
                                              const struct dc_photo_options *options,
                                              struct dc_arena *arena, struct dc_error *error);
 
-#define DC_PHOTO_CSV_HEAD "file,class,probability\r\n"
-
 // As a table, as CSV (file,class,probability; RFC 4180), as JSON with all probabilities.
 void dc_photo_table(struct dc_text_buffer *out, const struct dc_photo_predictions *p);
 void dc_photo_csv(struct dc_text_buffer *out, const struct dc_photo_predictions *p);
+// To a file that ends in .csv or .json, whole; it may replace one that Decant wrote.
+DC_MUST_USE enum dc_status dc_photo_may_write(const char *path, struct dc_error *error);
+DC_MUST_USE enum dc_status dc_photo_write(const char *path, const struct dc_photo_predictions *p,
+                                          struct dc_error *error);
 json_t *dc_photo_json(const struct dc_photo_predictions *p);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "data/open.h"
 #include "data/split.h"
+#include "run/experiment_schema.h"
 #include "run/run_internal.h"
 
 char *dc__path(const struct dc_run *run, const char *name, struct dc_error *error)
@@ -21,20 +22,9 @@ char *dc_run_weights_path(struct dc_run *run, const struct dc_stage *stage, stru
 static enum dc_status open_split(struct dc_source **source, const struct dc_run *run,
                                  const char *split, struct dc_error *error)
 {
-    const struct dc_data_spec *data = &run->experiment->data;
-    const struct dc_source_spec spec = {
-        .kind = data->source,
-        .path = data->path,
-        .split = split,
-        .resize = data->resize,
-        .test_share = data->test,
-        .split_seed = (uint32_t)data->split_seed,
-        .channels = (int)data->channels,
-        .class_names = data->class_names.count ? data->class_names.items : NULL,
-        .memory = run->experiment->bounds.memory,
-        .class_count = data->class_names.count ? data->class_names.count : (int)data->classes,
-        .stop = run->ctx->stop,
-    };
+    struct dc_source_spec spec = dc__data_source(run->experiment, split);
+    spec.threads = run->ctx->threads;
+    spec.stop = run->ctx->stop;
     DC_TRY_IN(dc_source_open(source, &spec, error), error, "%s: data", run->experiment->path);
     const char *told = run->train_source ? run->train_source->note : NULL;  // of both, often
     if ((*source)->note &&

@@ -27,13 +27,13 @@ static void resize_part(int *height, int *width, int like_h, int like_w)
  * weights. */
 static int64_t resize_reach(int *first, int *count, int i, int to, int from)
 {
-    int64_t sum = 0;
+    int64_t sum, weight;
     int j = resize_first(i, to, from);
-    while (resize_weight(i, j, to, from) == 0)
+    while ((sum = resize_weight(i, j, to, from)) == 0)
         j++;
-    *first = j;
-    for (; j < from && resize_weight(i, j, to, from) != 0; j++)
-        sum += resize_weight(i, j, to, from);
+    *first = j++;
+    for (; j < from && (weight = resize_weight(i, j, to, from)) != 0; j++)
+        sum += weight;
     *count = j - *first;
     return sum;
 }

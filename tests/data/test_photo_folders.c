@@ -25,7 +25,7 @@ static struct dc_error error;
 static void put(const char *path, int value)
 {
     char folder[512];
-    const uint16_t pixel = (uint16_t)value;
+    const uint16_t pixel = (uint16_t)(value % 256);
     snprintf(folder, sizeof folder, "%s", test_path(path));
     *strrchr(folder, '/') = '\0';
     assert_int_equal(dc_make_directory(folder, &error), DC_OK);
@@ -335,6 +335,37 @@ static void strange_files_are_refused_by_name(void **state)
     check_refused(&nothing, "nothing: holds no class folder");
 }
 
+// Any number of threads gives the same samples, and tells of the same file where several are bad.
+static void threads_change_nothing(void **state)
+{
+    (void)state;
+    enum { FILES = 300 };
+    uint64_t hash = 0;
+    put_class("many/a", FILES, 0);
+    put_class("many/b", 1, 7);
+    struct dc_source_spec spec = spec_of("many", "train");
+    for (int damaged = 0; damaged < 2; damaged++) {
+        for (spec.threads = 1; spec.threads < 5; spec.threads++) {
+            if (damaged) {
+                check_refused(&spec, "many/a/140.png: neither JPEG");
+                continue;
+            }
+            struct dc_source *source = open_ok(&spec);
+            assert_int_equal(source->count, FILES + 1);
+            for (int i = 0; i < FILES; i++)
+                assert_int_equal(pixel_of(source, i), i % 256);
+            assert_true(spec.threads == 1 || source->hash == hash);
+            hash = source->hash;
+            dc_source_free(source);
+        }
+        for (int i = 140; i < FILES; i += 3) {
+            char name[64];
+            snprintf(name, sizeof name, "many/a/%03d.png", i);
+            test_write(test_path(name), "bad", 3);
+        }
+    }
+}
+
 // 5 files of 4 bytes: what the folder needs is known by its first file.
 static void a_folder_is_held_against_the_limit(void **state)
 {
@@ -375,6 +406,7 @@ int main(void)
         cmocka_unit_test(foreign_data_may_have_a_part_alone),
         cmocka_unit_test(class_names_are_the_folders_in_an_order),
         cmocka_unit_test(strange_files_are_refused_by_name),
+        cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(a_folder_is_held_against_the_limit),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -132,21 +132,26 @@ static void headers_are_held_against_the_limit(void **state)
     }
 }
 
-// A header that says 65,500 x 65,500 in a file large enough for it: refused before it is unpacked.
+// The same header in a file of 13 MB, which 101 million blocks of a bit each need: refused by the
+// limit, before anything is unpacked; with a byte less, because such a file cannot hold them.
+// Chroma of 4:2:0 has a quarter of the blocks.
 static void a_plausible_giant_is_refused_by_its_header(void **state)
 {
     (void)state;
     char *bytes = NULL;
     size_t size = 0;
-    const size_t large = 3 << 20;
+    const int64_t side = (65500 + 7) / 8, chroma = (65500 / 2 + 7) / 8;
+    const size_t least = (size_t)((side * side + 2 * chroma * chroma) / 8);
     assert_int_equal(dc_file_read(&bytes, &size, golden("refused-huge.jpg"), arena, &error), DC_OK);
-    char *padded = calloc(large, 1);
+    char *padded = calloc(least, 1);
     memcpy(padded, bytes, size);
-    test_write(test_path("giant.jpg"), padded, large);
-    free(padded);
+    test_write(test_path("giant.jpg"), padded, least);
     check_refused(
         test_path("giant.jpg"), 1 << 30,
         "its header declares 12870750000 bytes, more than the 1073741824 that limits.memory");
+    test_write(test_path("giant.jpg"), padded, least - 1);
+    check_refused(test_path("giant.jpg"), 1 << 30, "65500x65500 pixels (width x height) cannot be");
+    free(padded);
 }
 
 static void files_that_are_cut_are_refused(void **state)

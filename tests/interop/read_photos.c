@@ -1,5 +1,6 @@
-// Decant's side of judge_photos.py: each line of standard input is PATH HEIGHT WIDTH METHOD FIT, split
-// by tabs; each answer a line of height, width, channels, then the pixels, or "refused", then why.
+// Decant's side of judge_photos.py: each line of standard input is PATH HEIGHT WIDTH METHOD FIT,
+// split by tabs; each answer a line of height, width, channels, then the pixels, or "refused", then
+// why.
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -76,15 +76,17 @@ void damaged_files(void)
     patch("cut", "t10k-images-idx3-ubyte", 1000, NULL, 0);
     patch("label", "train-labels-idx1-ubyte", 100, "\7", 1);
     patch("test-label", "t10k-labels-idx1-ubyte", 20, "\7", 1);
-    static const char *const folders[] = {"images",         "images/train", "images/train/a",
-                                          "images/train/b", "images/test",  "images/test/a",
-                                          "images/test/b"};
-    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
-        mkdir(test_path(folders[i]), 0777);
-    write_png("images/train/a/0.png", false);
-    write_png("images/train/b/1.png", true);
-    write_png("images/test/a/0.png", false);
-    write_png("images/test/b/0.png", false);
+    mkdir(test_path("images"), 0777);
+    for (int i = 0; i < 2 * TINY_CLASSES; i++) {  // train and test
+        const char *part = i < TINY_CLASSES ? "train" : "test";
+        char name[64];
+        snprintf(name, sizeof name, "images/%s", part);
+        mkdir(test_path(name), 0777);
+        snprintf(name, sizeof name, "images/%s/%c", part, 'a' + i % TINY_CLASSES);
+        mkdir(test_path(name), 0777);
+        snprintf(name, sizeof name, "images/%s/%c/%d.png", part, 'a' + i % TINY_CLASSES, i == 1);
+        write_png(name, i == 1);
+    }
     write_hdf5("wrong.h5", 7, TINY_SIDE);
     write_hdf5("good.h5", 8, 8);
 }

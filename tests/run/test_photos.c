@@ -135,7 +135,7 @@ static void a_folder_of_its_own_validates(void **state)
     char *metrics = tiny_read(test_path("own-valid/metrics.jsonl"), NULL);
     assert_non_null(strstr(metrics, "validation"));
     free(metrics);
-    BAD(2, "parted has a folder for validation of its own: leave out validation", "check",
+    BAD(2, "parted has samples for validation of its own: leave out validation", "check",
         "photos.yaml", "--set", "data.validation=5");
 }
 
@@ -214,6 +214,13 @@ static void predict_names_classes(void **state)
     assert_memory_equal(csv, "file,class,probability\r\n", 24);
     assert_string_equal(csv + 24, expected);
     free(csv);
+    GOOD("predict", "run", "asked/a", "--out", "p.json");
+    GOOD("predict", "run", "asked/a", "--out", "p.json", "--json");  // what was done, on stdout
+    json_t *summary = json_loads(outcome.out, 0, NULL), *whole = load("p.json");
+    assert_int_equal(json_integer_value(json_object_get(summary, "photos")), 3);
+    assert_int_equal(json_array_size(json_object_get(whole, "photos")), 3);
+    json_decref(summary);
+    json_decref(whole);
     tiny_text(test_path("mine.csv"), "a,b\n");
     BAD(2, "Decant did not write it", "predict", "run", "asked/a", "--out", "mine.csv");
     BAD(2, "written as .csv or .json", "predict", "run", "asked/a", "--out", "p.h5");
@@ -356,7 +363,19 @@ static void mistakes_are_told_with_their_place(void **state)
     BAD(2, "make photographs of [12, 12, 3]", "check", "photos.yaml");
     photo_experiment("own",
                      "  resize: 12\n  channels: 1\n  augment: [greyscale: {probability: 0.1}]\n");
-    BAD(2, "data.augment", "check", "photos.yaml");
+    BAD(2, "photos.yaml: data: ", "check", "photos.yaml");
+    photo_classes("fewer", 6, 40);  // names alone are known too
+    photo_experiment("fewer", "  resize: 12\n  channels: 1\n");
+    GOOD("check", "photos.yaml");
+    tiny_text(test_path("fewer/a/notes.txt"), "x");
+    BAD(1, "fewer/a/notes.txt: is no photograph by its name", "check", "photos.yaml");
+    assert_int_equal(remove(test_path("fewer/a/notes.txt")), 0);
+    assert_int_equal(rename(test_path("fewer/d"), test_path("d")), 0);
+    BAD(2, "ends in 4 classes, and the data has 3", "check", "photos.yaml");
+    BAD(1, "leaves none for the test set", "check", "photos.yaml", "--set", "data.test=0.01",
+        "--set", "stages.student.parameters={classes: 3}");
+    photo_experiment("not-there", "  resize: 12\n  channels: 1\n");
+    GOOD("check", "photos.yaml");
     photo_experiment("own", "");
     BAD(2, "did you mean 'photos'", "check", "photos.yaml", "--set", "data.source=photo");
     BAD(1, "give resize: [height, width]", "run", "photos.yaml", "--run", "unequal");
