@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "qat/fake_quantize.h"
+#include "run/cascade.h"
 #include "run/outputs.h"
 #include "train/mcnemar.h"
 
@@ -66,7 +67,8 @@ static enum dc_status keep_answers(struct work *w, bool integers, struct dc_erro
                                    : "");
     a->said = DC_NEW(m->arena, int32_t, m->samples, error);
     a->confidence = DC_NEW(m->arena, float, m->samples, error);
-    if (!a->said || !a->confidence)
+    a->margin = integers ? DC_NEW(m->arena, uint8_t, m->samples, error) : NULL;
+    if (!a->said || !a->confidence || (integers && !a->margin))
         return DC_ERR_MEMORY;
     DC_TRY(
         dc_stage_logits(w->logits, &w->predictors, integers, m->source, m->ids, m->samples, error));
@@ -80,6 +82,9 @@ static enum dc_status keep_answers(struct work *w, bool integers, struct dc_erro
             best = z[c] > z[best] ? c : best;
         }
         a->said[i] = best;
+        if (integers)
+            a->margin[i] = (uint8_t)dc_output_margin(
+                z, m->classes, dc_imodel_output(w->predictors.integers->model)->scale);
         a->confidence[i] = confidence_of(z, best, m->classes, predictor->least_probability > 0.0f);
         a->right += best == m->source->labels[m->ids[i]];
     }

@@ -99,10 +99,15 @@ static void lead(struct dc_page *p)
 
 static void header(struct dc_page *p)
 {
-    static const char *const links[][2] = {
-        {"stages", "Stages"},         {"curves", "Curves"},      {"integers", "Integers by layer"},
-        {"answers", "Confusion"},     {"flips", "Lost and won"}, {"proof", "Proof and budgets"},
-        {"experiment", "Experiment"}, {"machine", "Environment"}};
+    static const char *const links[][2] = {{"stages", "Stages"},
+                                           {"curves", "Curves"},
+                                           {"integers", "Integers by layer"},
+                                           {"answers", "Confusion"},
+                                           {"flips", "Lost and won"},
+                                           {"cascade", "Cascade"},
+                                           {"proof", "Proof and budgets"},
+                                           {"experiment", "Experiment"},
+                                           {"machine", "Environment"}};
     const char *started = json_string_value(json_object_get(p->environment, "started"));
     dc_text_append(&p->out, "<header><p class=\"kind\">Decant run report");
     if (started)

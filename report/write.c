@@ -28,12 +28,10 @@ static enum dc_status plot_names(const char ***names, struct dc_page *p, struct 
     static const struct {
         const char *name;
         int most;
-    } many[] = {{"layers", DC_STAGES_MAX},
-                {"histogram", DC_LAYER_BINS_MAX},
-                {"confusion", DC_ANSWERS_MAX},
-                {"disagreement", DC_ANSWERS_MAX},
-                {"reliability", DC_ANSWERS_MAX}};
-    const int capacity = 5 + DC_STAGES_MAX + DC_LAYER_BINS_MAX + 3 * DC_ANSWERS_MAX + 1;
+    } many[] = {{"layers", DC_STAGES_MAX},       {"histogram", DC_LAYER_BINS_MAX},
+                {"confusion", DC_ANSWERS_MAX},   {"disagreement", DC_ANSWERS_MAX},
+                {"reliability", DC_ANSWERS_MAX}, {"cascade", DC_STAGES_MAX}};
+    const int capacity = 5 + 2 * DC_STAGES_MAX + DC_LAYER_BINS_MAX + 3 * DC_ANSWERS_MAX + 1;
     int count = 0;
     *names = DC_NEW(p->arena, const char *, capacity, error);
     if (!*names)
@@ -93,6 +91,7 @@ static void make_page(struct dc_page *p)
     dc_page_integers(p);
     dc_page_answers(p);
     dc_page_flips(p);
+    dc_page_cascade(p);
     dc_page_record(p);
     dc_html_end(&p->out);
 }
