@@ -8,7 +8,8 @@
 //   checkpoints/STAGE/{last,best,final}.h5
 //   results.json      one object a stage, written when the stage is done
 //   bundle/STAGE/     exports
-//   report.html       all of it as one page, its figures in plots/ (report/write.h)
+//   report.html       all of it as one page, its figures in plots/, model-card.md, tensorboard/
+//                     (report/write.h)
 //   STATUS            of the stages: running, done, failed, stopped
 //
 // A stage that is done under the same settings is skipped; one that was interrupted goes on from
