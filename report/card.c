@@ -64,7 +64,9 @@ static void front_matter(struct dc_text_buffer *out, const struct dc_page *p)
     dc_text_append(out, "---\nlibrary_name: decant\n");
     if (classifies)
         dc_text_append(out, "pipeline_tag: image-classification\n");
-    dc_text_append(out, "tags:\n- knowledge-distillation\n");
+    dc_text_append(out, "tags:\n- decant\n");
+    if (dc_teacher_of(p->run->experiment))
+        dc_text_append(out, "- knowledge-distillation\n");
     if (stage)
         dc_text_append(out, "- quantization\n- microcontroller\n");
     dc_text_append(out, "model-index:\n- name: ");
