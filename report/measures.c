@@ -234,7 +234,10 @@ static enum dc_status open_data(struct dc_measures *m, struct dc_run *run,
                        "the training data is not what the run was made with (hash %s, now %s)",
                        then ? then : "not recorded", now);
     m->source = run->test_source;
-    return choose_samples(m, run, error);
+    DC_TRY(choose_samples(m, run, error));
+    dc_log(run->ctx, DC_LOG_INFO,
+           "report: every network is asked again on %" PRId64 " test samples", m->samples);
+    return DC_OK;
 }
 
 static enum dc_status measure(struct dc_measures *m, struct dc_run *run, const json_t *environment,

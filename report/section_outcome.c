@@ -44,6 +44,22 @@ static void bytes_tile(struct dc_page *p, const char *name, double bytes, const 
         tile(p, name, value, more);
 }
 
+static void proof_tile(struct dc_page *p)
+{
+    const struct dc_experiment *e = p->run->experiment;
+    for (int i = 0; i < e->stage_count; i++) {
+        const json_t *proof = json_object_get(dc_page_result(p, &e->stages[i]), "verification");
+        char more[64], digits[32];
+        snprintf(more, sizeof more, "to the engine, on %s samples",
+                 dc_page_count(digits, dc_page_number(proof, "samples")));
+        if (proof) {
+            tile(p, "compiled C",
+                 dc_page_number(proof, "different") == 0.0 ? "identical" : "differs", more);
+            return;
+        }
+    }
+}
+
 static void tiles(struct dc_page *p)
 {
     const struct dc_stage *teacher = dc_teacher_of(p->run->experiment),
@@ -64,6 +80,7 @@ static void tiles(struct dc_page *p)
     bytes_tile(p, "flash", q ? dc_page_number(q, "weight_bytes") : NAN,
                "weights, biases, multipliers");
     bytes_tile(p, "RAM", q ? dc_page_number(q, "ram_bytes") : NAN, "activations, input, output");
+    proof_tile(p);
     dc_text_append(&p->out, "</dl>\n");
 }
 
