@@ -14,6 +14,8 @@
 
 // One network may take so many multiplications: seconds of small networks, a minute of large ones.
 #define MEASURED_MACS 2e12
+// Of one network at a time, outputs in memory: 256 MiB.
+#define MEASURED_OUTPUTS 67108864.0
 
 // A stage while it is measured.
 struct work {
@@ -212,7 +214,8 @@ static enum dc_status choose_samples(struct dc_measures *m, struct dc_run *run,
     {
         macs = fmax(macs, json_number_value(json_object_get(stage, "macs")));
     }
-    const double affordable = floor(MEASURED_MACS / macs);
+    const double classes = m->source->classes > 0 ? m->source->classes : 1.0;
+    const double affordable = fmin(floor(MEASURED_MACS / macs), floor(MEASURED_OUTPUTS / classes));
     m->samples = affordable < (double)m->source->count ? (int64_t)fmax(affordable, 1.0)
                                                        : m->source->count;
     m->ids = DC_NEW(m->arena, int64_t, m->samples, error);
