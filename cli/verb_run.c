@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/progress.h"
 #include "report/write.h"
+#include "run/cascade.h"
 #include "run/report.h"
 #include "run/run.h"
 
@@ -69,6 +70,11 @@ static void print_verification(const struct dc_run *run)
                stage->name, (long long)json_integer_value(json_object_get(proof, "samples")),
                (long long)json_integer_value(json_object_get(proof, "bytes")),
                run->experiment->profile, run->directory, stage->name);
+        struct dc_text_buffer cascade = {0};
+        dc_cascade_text(&cascade, done);
+        if (cascade.length > 0 && !cascade.failed)
+            printf("  %s\n", cascade.text);
+        dc_text_free(&cascade);
     }
 }
 

@@ -333,14 +333,17 @@ static enum dc_status read_all(struct reader *r, struct dc_vectors **vectors)
 {
     const char *name, *provenance, *profile_name;
     json_t *layers;
-    int alignment = DC_I_ALIGNMENT;
+    int alignment = DC_I_ALIGNMENT, margin = -1;
     DC_TRY(read_manifest(r));
-    if (json_unpack(r->root, "{s:s, s:s, s:s, s:o, s?i}", "name", &name, "provenance", &provenance,
-                    "profile", &profile_name, "layers", &layers, "alignment", &alignment) != 0)
+    if (json_unpack(r->root, "{s:s, s:s, s:s, s:o, s?i, s?i}", "name", &name, "provenance",
+                    &provenance, "profile", &profile_name, "layers", &layers, "alignment",
+                    &alignment, "confident_margin", &margin) != 0)
         return bad_manifest(r, "lacks name, provenance, profile or layers");
     if (alignment < DC_I_ALIGNMENT || alignment > DC_I_ALIGNMENT_MAX ||
         (alignment & (alignment - 1)) != 0)
         return bad_manifest(r, "has an alignment that is no power of two from 4 to 256");
+    if (margin < -1 || margin > 255)
+        return bad_manifest(r, "has a confident_margin that no two codes differ by");
     const struct dc_profile *profile = dc_profile_find(profile_name);
     if (!profile)
         return dc_fail(r->error, DC_ERR_DATA, "%s/manifest.json: unknown profile '%s'",
@@ -354,6 +357,7 @@ static enum dc_status read_all(struct reader *r, struct dc_vectors **vectors)
     DC_TRY(dc_h5_open(&r->file, path, r->error));
     DC_TRY(dc_imodel_create(&r->model, name, provenance, profile, r->error));
     r->model->alignment = alignment;
+    r->model->confident_margin = margin;
     for (size_t i = 0; i < json_array_size(layers); i++)
         DC_TRY(read_layer(r, (int)i, json_array_get(layers, i)));
     DC_TRY(read_sample(r));

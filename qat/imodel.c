@@ -96,6 +96,7 @@ enum dc_status dc_imodel_create(struct dc_imodel **model, const char *name, cons
     m->arena = arena;
     m->profile = profile;
     m->alignment = DC_I_ALIGNMENT;
+    m->confident_margin = -1;
     m->name = dc_arena_copy(arena, name, error);
     m->provenance = dc_arena_copy(arena, provenance, error);
     if (!m->name || !m->provenance) {

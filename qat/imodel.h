@@ -107,7 +107,10 @@ struct dc_imodel {
     struct dc_shape sample;
     struct dc_preprocessing preprocessing;  // dc_imodel_set_preprocessing
     // What a target wants, set before the model is used.
-    int alignment;      // in bytes, of values and weights in memory; DC_I_ALIGNMENT
+    int alignment;  // in bytes, of values and weights in memory; DC_I_ALIGNMENT
+    // A device settles a sample by itself where the two largest output codes differ by at least so
+    // much (run/cascade.h); -1: nobody said when.
+    int confident_margin;
     bool wide_weights;  // those of 4 bits and less are int8 in files that could pack them
     struct dc_ilayer *layers;
     int count, capacity;

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/stages.h"
 #include "report/statistics.h"
+#include "run/relations.h"
 
 struct setting {
     const char *key, *value;

@@ -8,11 +8,14 @@
 #include <string.h>
 
 #include "qat/fake_quantize.h"
+#include "run/cascade.h"
 #include "run/outputs.h"
 #include "train/mcnemar.h"
 
 // One network may take so many multiplications: seconds of small networks, a minute of large ones.
 #define MEASURED_MACS 2e12
+// Of one network at a time, outputs in memory: 256 MiB.
+#define MEASURED_OUTPUTS 67108864.0
 
 // A stage while it is measured.
 struct work {
@@ -66,7 +69,8 @@ static enum dc_status keep_answers(struct work *w, bool integers, struct dc_erro
                                    : "");
     a->said = DC_NEW(m->arena, int32_t, m->samples, error);
     a->confidence = DC_NEW(m->arena, float, m->samples, error);
-    if (!a->said || !a->confidence)
+    a->margin = integers ? DC_NEW(m->arena, uint8_t, m->samples, error) : NULL;
+    if (!a->said || !a->confidence || (integers && !a->margin))
         return DC_ERR_MEMORY;
     DC_TRY(
         dc_stage_logits(w->logits, &w->predictors, integers, m->source, m->ids, m->samples, error));
@@ -80,6 +84,9 @@ static enum dc_status keep_answers(struct work *w, bool integers, struct dc_erro
             best = z[c] > z[best] ? c : best;
         }
         a->said[i] = best;
+        if (integers)
+            a->margin[i] = (uint8_t)dc_output_margin(
+                z, m->classes, dc_imodel_output(w->predictors.integers->model)->scale);
         a->confidence[i] = confidence_of(z, best, m->classes, predictor->least_probability > 0.0f);
         a->right += best == m->source->labels[m->ids[i]];
     }
@@ -207,7 +214,8 @@ static enum dc_status choose_samples(struct dc_measures *m, struct dc_run *run,
     {
         macs = fmax(macs, json_number_value(json_object_get(stage, "macs")));
     }
-    const double affordable = floor(MEASURED_MACS / macs);
+    const double classes = m->source->classes > 0 ? m->source->classes : 1.0;
+    const double affordable = fmin(floor(MEASURED_MACS / macs), floor(MEASURED_OUTPUTS / classes));
     m->samples = affordable < (double)m->source->count ? (int64_t)fmax(affordable, 1.0)
                                                        : m->source->count;
     m->ids = DC_NEW(m->arena, int64_t, m->samples, error);
@@ -229,7 +237,10 @@ static enum dc_status open_data(struct dc_measures *m, struct dc_run *run,
                        "the training data is not what the run was made with (hash %s, now %s)",
                        then ? then : "not recorded", now);
     m->source = run->test_source;
-    return choose_samples(m, run, error);
+    DC_TRY(choose_samples(m, run, error));
+    dc_log(run->ctx, DC_LOG_INFO,
+           "report: every network is asked again on %" PRId64 " test samples", m->samples);
+    return DC_OK;
 }
 
 static enum dc_status measure(struct dc_measures *m, struct dc_run *run, const json_t *environment,

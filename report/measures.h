@@ -17,6 +17,7 @@ struct dc_answers {
     char name[80];      // "student", "quantized, floats", "quantized, integers"
     int32_t *said;      // [samples]: classes
     float *confidence;  // [samples]: softmax's of that class
+    uint8_t *margin;    // [samples]: of integers, in codes (run/cascade.h); else NULL
     int64_t right;
 };
 

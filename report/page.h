@@ -6,7 +6,7 @@
 #include "report/chart.h"
 #include "report/html.h"
 #include "report/measures.h"
-#include "report/stages.h"
+#include "run/relations.h"
 
 enum { DC_DRAWINGS_MAX = 340 };
 
@@ -27,6 +27,7 @@ void dc_page_outcome(struct dc_page *page);   // header, tiles, stages, curves
 void dc_page_integers(struct dc_page *page);  // what rounding cost, layer by layer
 void dc_page_answers(struct dc_page *page);   // confusion, disagreement, calibration
 void dc_page_flips(struct dc_page *page);     // samples that were lost and won
+void dc_page_cascade(struct dc_page *page);   // what a device could settle by itself
 void dc_page_record(struct dc_page *page);    // verification, budgets, experiment, machine
 
 // A stage's entry in the results; NULL: it is not done.

@@ -52,6 +52,11 @@ static void pair_table(struct dc_page *p, const struct dc_answers *a, const int6
     const struct dc_measures *m = p->measures;
     char caption[160], x[64], y[64];
     int64_t limit = INT64_MAX, at = -1;
+    int64_t most = INT64_MAX, first = -1;
+    if (!next_pair(counts, m->classes, &most, &first)) {
+        dc_html_text(&p->out, "%s: no sample was taken for another class.", a->name);
+        return;
+    }
     snprintf(caption, sizeof caption, "%s: the most frequent confusions", a->name);
     dc_html_table_begin(&p->out, caption);
     dc_text_append(&p->out, "<thead><tr><th scope=\"col\">label</th><th scope=\"col\" class=\"t\">"

@@ -63,13 +63,18 @@ static void layer_table(struct dc_page *p, const json_t *quantization, const jso
     char caption[512];
     size_t i;
     const json_t *layer;
-    snprintf(caption, sizeof caption,
-             "Worst first. SQNR over %.0f samples: of the layer by itself, and with all before it. "
-             "Test accuracy over %.0f samples with only this layer quantized, and with all but "
-             "this one. Sum: bits that accumulators took, of those that any input could make them "
-             "take.",
-             dc_page_number(quantization, "compared_samples"),
-             dc_page_number(quantization, "tried_samples"));
+    const double tried = dc_page_number(quantization, "tried_samples");
+    int used = snprintf(caption, sizeof caption,
+                        "Worst first. SQNR over %.0f samples: of the layer by itself, and with all "
+                        "before it. ",
+                        dc_page_number(quantization, "compared_samples"));
+    if (tried > 0.0)
+        used += snprintf(caption + used, sizeof caption - (size_t)used,
+                         "Test accuracy over %.0f samples with only this layer quantized, and with "
+                         "all but this one. ",
+                         tried);
+    snprintf(caption + used, sizeof caption - (size_t)used,
+             "Sum: bits that accumulators took, of those that any input could make them take.");
     dc_html_table_begin(&p->out, caption);
     dc_text_append(&p->out, "<thead><tr><th scope=\"col\">layer</th><th scope=\"col\" class=\"t\">"
                             "op</th>");

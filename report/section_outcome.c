@@ -44,6 +44,22 @@ static void bytes_tile(struct dc_page *p, const char *name, double bytes, const 
         tile(p, name, value, more);
 }
 
+static void proof_tile(struct dc_page *p)
+{
+    const struct dc_experiment *e = p->run->experiment;
+    for (int i = 0; i < e->stage_count; i++) {
+        const json_t *proof = json_object_get(dc_page_result(p, &e->stages[i]), "verification");
+        char more[64], digits[32];
+        snprintf(more, sizeof more, "to the engine, on %s samples",
+                 dc_page_count(digits, dc_page_number(proof, "samples")));
+        if (proof) {
+            tile(p, "compiled C",
+                 dc_page_number(proof, "different") == 0.0 ? "identical" : "differs", more);
+            return;
+        }
+    }
+}
+
 static void tiles(struct dc_page *p)
 {
     const struct dc_stage *teacher = dc_teacher_of(p->run->experiment),
@@ -64,6 +80,7 @@ static void tiles(struct dc_page *p)
     bytes_tile(p, "flash", q ? dc_page_number(q, "weight_bytes") : NAN,
                "weights, biases, multipliers");
     bytes_tile(p, "RAM", q ? dc_page_number(q, "ram_bytes") : NAN, "activations, input, output");
+    proof_tile(p);
     dc_text_append(&p->out, "</dl>\n");
 }
 
@@ -99,10 +116,15 @@ static void lead(struct dc_page *p)
 
 static void header(struct dc_page *p)
 {
-    static const char *const links[][2] = {
-        {"stages", "Stages"},         {"curves", "Curves"},      {"integers", "Integers by layer"},
-        {"answers", "Confusion"},     {"flips", "Lost and won"}, {"proof", "Proof and budgets"},
-        {"experiment", "Experiment"}, {"machine", "Environment"}};
+    static const char *const links[][2] = {{"stages", "Stages"},
+                                           {"curves", "Curves"},
+                                           {"integers", "Integers by layer"},
+                                           {"answers", "Confusion"},
+                                           {"flips", "Lost and won"},
+                                           {"cascade", "Cascade"},
+                                           {"proof", "Proof and budgets"},
+                                           {"experiment", "Experiment"},
+                                           {"machine", "Environment"}};
     const char *started = json_string_value(json_object_get(p->environment, "started"));
     dc_text_append(&p->out, "<header><p class=\"kind\">Decant run report");
     if (started)
@@ -124,11 +146,10 @@ static void kind_of(struct dc_page *p, const struct dc_stage *stage)
     const char *names[DC_TEACHERS_MAX];
     double weights[DC_TEACHERS_MAX];
     const int count = stage->distills ? dc_stage_teachers(names, weights, stage) : 0;
-    dc_html_text(&p->out, "%s%s",
-                 stage->quantizes ? "quantized"
-                 : stage->trains  ? "trained"
-                                  : "taken as it is",
-                 stage->from[0] ? " from " : "");
+    const char *kind = !stage->quantizes ? stage->trains ? "trained" : "taken as it is"
+                       : stage->trains   ? "quantized"
+                                         : "calibrated";
+    dc_html_text(&p->out, "%s%s", kind, stage->from[0] ? " from " : "");
     dc_html_text(&p->out, "%s", stage->from);
     for (int t = 0; t < count; t++)
         dc_html_text(&p->out, "%s%s", t ? " and " : ", taught by ", names[t]);

@@ -10,6 +10,8 @@
 
 #include "core/file.h"
 #include "core/folder.h"
+#include "report/card.h"
+#include "report/events.h"
 #include "report/page.h"
 #include "report/records.h"
 
@@ -28,12 +30,10 @@ static enum dc_status plot_names(const char ***names, struct dc_page *p, struct 
     static const struct {
         const char *name;
         int most;
-    } many[] = {{"layers", DC_STAGES_MAX},
-                {"histogram", DC_LAYER_BINS_MAX},
-                {"confusion", DC_ANSWERS_MAX},
-                {"disagreement", DC_ANSWERS_MAX},
-                {"reliability", DC_ANSWERS_MAX}};
-    const int capacity = 5 + DC_STAGES_MAX + DC_LAYER_BINS_MAX + 3 * DC_ANSWERS_MAX + 1;
+    } many[] = {{"layers", DC_STAGES_MAX},       {"histogram", DC_LAYER_BINS_MAX},
+                {"confusion", DC_ANSWERS_MAX},   {"disagreement", DC_ANSWERS_MAX},
+                {"reliability", DC_ANSWERS_MAX}, {"cascade", DC_STAGES_MAX}};
+    const int capacity = 5 + 2 * DC_STAGES_MAX + DC_LAYER_BINS_MAX + 3 * DC_ANSWERS_MAX + 1;
     int count = 0;
     *names = DC_NEW(p->arena, const char *, capacity, error);
     if (!*names)
@@ -84,6 +84,29 @@ static enum dc_status write_plots(struct dc_page *p, struct dc_error *error)
     return status;
 }
 
+static enum dc_status write_card(struct dc_page *p, struct dc_error *error)
+{
+    struct dc_text_buffer text = {0};
+    const char *path = path_of(p, "model-card.md", error);
+    if (!path)
+        return DC_ERR_MEMORY;
+    dc_sweep_files(path);
+    if (dc_file_exists(path)) {
+        char *before = NULL;
+        size_t size = 0;
+        DC_TRY(dc_file_read(&before, &size, path, p->arena, error));
+        if (!dc_card_is_decants(before, size)) {
+            dc_log(p->run->ctx, DC_LOG_INFO, "%s was changed by hand and stays as it is", path);
+            return DC_OK;
+        }
+    }
+    dc_model_card(&text, p);
+    const enum dc_status status = text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory")
+                                              : dc_file_write(path, text.text, text.length, error);
+    dc_text_free(&text);
+    return status;
+}
+
 static void make_page(struct dc_page *p)
 {
     char *title = dc_arena_printf(p->arena, NULL, "%s: Decant run report",
@@ -93,6 +116,7 @@ static void make_page(struct dc_page *p)
     dc_page_integers(p);
     dc_page_answers(p);
     dc_page_flips(p);
+    dc_page_cascade(p);
     dc_page_record(p);
     dc_html_end(&p->out);
 }
@@ -108,7 +132,9 @@ static enum dc_status write_page(struct dc_page *p, struct dc_error *error)
     if (p->failed || p->out.failed)
         return dc_fail(error, DC_ERR_MEMORY, "out of memory");
     DC_TRY(write_plots(p, error));
-    return dc_file_write(path, p->out.text, p->out.length, error);
+    DC_TRY(dc_write_events(p->run, p->metrics, p->environment, p->measures, p->arena, error));
+    DC_TRY(write_card(p, error));
+    return dc_file_write(path, p->out.text, p->out.length, error);  // last: it stands for all
 }
 
 enum dc_status dc_write_report(struct dc_run *run, struct dc_error *error)

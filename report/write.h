@@ -1,5 +1,5 @@
-// The report of a run: RUN/report.html, one file that loads nothing, and its figures as PNG in
-// RUN/plots.
+// The report of a run: RUN/report.html, one file that loads nothing, its figures as PNG in
+// RUN/plots, a model card (card.h) and TensorBoard's event files (events.h).
 //
 // Made of what the directory records, and of the run's networks asked again on its test split
 // (measures.h): seconds of networks for microcontrollers. What cannot be said is said to be

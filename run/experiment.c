@@ -12,6 +12,7 @@
 #include "core/random.h"
 #include "data/open.h"
 #include "distill/cache.h"
+#include "run/cascade.h"
 #include "run/experiment_schema.h"
 #include "run/target.h"
 
@@ -214,7 +215,7 @@ static enum dc_status read_all(struct dc_experiment *experiment, const char *con
         DC_TRY(read_stage(experiment, stages->keys[i], stages->items[i], error));
     for (int i = 0; i < experiment->stage_count; i++)
         experiment->stages[i].profile = experiment->profile;
-    return DC_OK;
+    return dc_cascade_check(experiment, dc_yaml_get(root, "cascade"), error);
 }
 
 enum dc_status dc_experiment_read(struct dc_experiment **out, const char *path,

@@ -157,6 +157,13 @@ struct dc_target_limits {
     int64_t flash, ram, macs;  // 0: any
 };
 
+// Samples of which the integers are sure stay on the device, the others go to a teacher
+// (run/cascade.h).
+struct dc_cascade_spec {
+    double accuracy;      // of those that stay
+    const char *teacher;  // a stage; "": the first that others learn from
+};
+
 struct dc_experiment {
     struct dc_arena *arena;
     const char *path, *name;
@@ -167,6 +174,8 @@ struct dc_experiment {
     const char *target;   // file; "": none
     const char *profile;  // from the target
     struct dc_target_limits limits;
+    bool cascades;
+    struct dc_cascade_spec cascade;
     const struct dc_yaml *stage_list;
     int stage_count;
     struct dc_stage stages[DC_STAGES_MAX];

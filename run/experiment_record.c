@@ -6,6 +6,7 @@
 #include "core/json.h"
 #include "core/random.h"
 #include "distill/cache.h"
+#include "run/cascade.h"
 #include "run/experiment_schema.h"
 
 // An inherited stage is written with all it inherited; `from` stays, for its weights.
@@ -87,19 +88,23 @@ enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
     dc_schema_write(&dc__experiment_schema, &text, &head, 0);
     write_stage(&text, &body);
     dc_text_append(&text, "profile: %s\n", experiment->profile);
+    const struct dc_stage *sure = stage->exports ? dc_cascade_teacher(experiment) : NULL;
+    if (sure)
+        dc_text_append(&text, "cascade: %.17g\n", experiment->cascade.accuracy);
     enum dc_status status = text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory") : DC_OK;
     uint64_t sum = status ? 0 : dc_hash_bytes(DC_HASH_START, text.text, text.length);
     dc_text_free(&text);
     // Files by their content, stages by their hash.
     const struct dc_texts none = {0}, *peers = stage->distills ? &stage->distill.peers : &none;
-    const char *others[5 + 2 * DC_TEACHERS_MAX] = {stage->model, stage->weights, stage->from,
+    const char *others[6 + 2 * DC_TEACHERS_MAX] = {stage->model, stage->weights, stage->from,
                                                    stage->exports ? stage->export.stage : "",
                                                    stage->trains ? stage->train.init_from : ""};
     for (int i = 0; i < teacher_count; i++)
         others[5 + i] = strcmp(teachers[i], DC_TEACHER_AVERAGE) ? teachers[i] : "";
     for (int i = 0; i < peers->count; i++)
         others[5 + teacher_count + i] = peers->items[i];
-    for (int i = 0; i < 5 + teacher_count + peers->count && status == DC_OK; i++) {
+    others[5 + teacher_count + peers->count] = sure ? sure->name : "";
+    for (int i = 0; i < 6 + teacher_count + peers->count && status == DC_OK; i++) {
         struct dc_stage *parent = dc_experiment_stage(experiment, others[i]);
         uint64_t other = 0;
         if (parent && parent < stage) {

@@ -281,6 +281,14 @@ static const struct dc_field limits_fields[] = {
 };
 static const struct dc_schema limits_schema = DC_SCHEMA("limits", limits_fields);
 
+static const struct dc_field cascade_fields[] = {
+    REAL(dc_cascade_spec, "accuracy", accuracy, NULL, 0.01, 0.9999,
+         "that samples settled on the device are to have, with 95 % confidence"),
+    TEXT(dc_cascade_spec, "teacher", teacher, "",
+         "stage that gets the other samples; default: the first that others learn from"),
+};
+static const struct dc_schema cascade_schema = DC_SCHEMA("cascade", cascade_fields);
+
 static const struct dc_field experiment_fields[] = {
     DC_FIELD(dc_experiment, "limits", GROUP, bounds, NULL, .group = &limits_schema,
              .unhashed = true, .help = "what files may ask for"),
@@ -291,6 +299,9 @@ static const struct dc_field experiment_fields[] = {
                      "RUN/seed-N, and tells means and standard errors"),
     DC_FIELD(dc_experiment, "data", GROUP, data, NULL, .group = &data_schema),
     PATH(dc_experiment, "target", target, "", "target file: arithmetic and limits (run/target.h)"),
+    DC_FIELD(dc_experiment, "cascade", OPTIONAL, cascade, "''", .group = &cascade_schema,
+             .present = offsetof(struct dc_experiment, cascades), .unhashed = true,
+             .help = "when the exported integers are sure enough (run/cascade.h)"),
     DC_FIELD(dc_experiment, "stages", MAPPING, stage_list, NULL, .help = "what is done, in order"),
 };
 const struct dc_schema dc__experiment_schema = DC_SCHEMA("the experiment", experiment_fields);

@@ -10,6 +10,7 @@
 #include "export/formats.h"
 #include "export/verify.h"
 #include "qat/profile.h"
+#include "run/cascade.h"
 #include "run/log.h"
 #include "run/quantization.h"
 #include "run/report.h"
@@ -246,6 +247,8 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
         status = set_preprocessing(run, from, model, error);
     if (status == DC_OK)
         dc_target_apply(model, &run->experiment->limits);
+    if (status == DC_OK && run->experiment->cascades)
+        status = dc__choose_cascade(result, run, from, &network, model, error);
     if (status == DC_OK && strcmp(profile, run->experiment->profile) == 0)
         status = dc_target_check_model(&run->experiment->limits, model, error);
     if (status == DC_OK)

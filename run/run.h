@@ -11,7 +11,8 @@
 //                     settings and the command line that carried it out
 //   bundle/STAGE/     exports
 //   seed-N/           of an experiment with seeds: a run directory each; results.json has the means
-//   report.html       all of it as one page, its figures in plots/ (report/write.h)
+//   report.html       all of it as one page, its figures in plots/, model-card.md, tensorboard/
+//                     (report/write.h)
 //   STATUS            of the stages: running, done, failed or stopped;
 //                     behind it "stage: NAME", "reason: MESSAGE"
 //

@@ -10,6 +10,7 @@
 
 #include "report/chart.h"
 #include "report/statistics.h"
+#include "train/binomial.h"
 
 // scipy 1.14.1: binomtest(k, n).proportion_ci(0.95, 'wilson')
 static const struct {

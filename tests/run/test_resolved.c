@@ -65,9 +65,9 @@ static void every_key_is_written(void **state)
     (void)state;
     static const char *const all[] = {
         "stages.student.distill.cache={path: cache}", "stages.quantized.train=''",
-        "stages.quantized.quantize.adaround={}", "stages.student.quantize={oscillation: {}}",
-        "stages.quantized.quantize.oscillation=''"};
-    struct dc_experiment *experiment = read_experiment(test_path("export.yaml"), all, 5);
+        "stages.quantized.quantize.adaround={}",      "stages.student.quantize={oscillation: {}}",
+        "stages.quantized.quantize.oscillation=''",   "cascade={accuracy: 0.9}"};
+    struct dc_experiment *experiment = read_experiment(test_path("export.yaml"), all, 6);
     char *text = written(experiment);
     int count = assert_keys(&dc__experiment_schema, text);
     count += assert_keys(&dc__stage_schema, text);
@@ -227,6 +227,18 @@ static void hashes_know_what_counts(void **state)
                 fail_msg("%s, stage %s", cases[i].override, names[s]);
         dc_experiment_free(other);
     }
+    // a cascade's threshold belongs to the export alone, and follows its teacher
+    struct dc_experiment *bare = read_experiment(test_path("export.yaml"), NULL, 0);
+    const char *const asked[2] = {"cascade={accuracy: 0.9}", "cascade={accuracy: 0.8}"};
+    struct dc_experiment *sure = read_experiment(test_path("export.yaml"), &asked[0], 1);
+    struct dc_experiment *less = read_experiment(test_path("export.yaml"), &asked[1], 1);
+    for (int s = 0; s < 3; s++)
+        assert_true(hash_of(bare, names[s]) == hash_of(sure, names[s]));
+    assert_true(hash_of(bare, "int8") != hash_of(sure, "int8"));
+    assert_true(hash_of(less, "int8") != hash_of(sure, "int8"));
+    dc_experiment_free(bare);
+    dc_experiment_free(sure);
+    dc_experiment_free(less);
     // the model counts by its content
     const uint64_t before = hash_of(plain, "teacher");
     char *model = tiny_read(test_path("model.yaml"), NULL);

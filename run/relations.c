@@ -1,6 +1,6 @@
-// Owns the relations between stages that the report compares.
+// Owns which stages belong together, as an experiment says it.
 
-#include "report/stages.h"
+#include "run/relations.h"
 
 #include <string.h>
 

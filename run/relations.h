@@ -1,7 +1,7 @@
 // Which stages of an experiment are to be compared with which.
 
-#ifndef DC_REPORT_STAGES_H
-#define DC_REPORT_STAGES_H
+#ifndef DC_RUN_RELATIONS_H
+#define DC_RUN_RELATIONS_H
 
 #include "run/experiment.h"
 
