@@ -103,6 +103,25 @@ static enum dc_status report(struct dc_run *run, bool json, struct dc_error *err
     return DC_OK;
 }
 
+// Of a sweep: a page a seed.
+static enum dc_status report_all(struct dc_run *run, const struct dc_cli *cli,
+                                 struct dc_error *error)
+{
+    const struct dc_numbers *seeds = &run->experiment->seeds;
+    if (seeds->count == 0)
+        return report(run, cli->json, error);
+    enum dc_status status = DC_OK;
+    for (int i = 0; status == DC_OK && i < seeds->count; i++) {
+        struct dc_run *one = NULL;
+        char directory[4096];
+        snprintf(directory, sizeof directory, "%s/seed-%.0f", run->directory, seeds->items[i]);
+        DC_TRY(dc_cli_open_run(&one, cli, directory, error));
+        status = report(one, cli->json, error);
+        dc_run_close(one);
+    }
+    return status;
+}
+
 static enum dc_status run(const struct dc_cli *cli, struct dc_error *error)
 {
     struct dc_progress_view view = dc_progress_start(cli->quiet);
@@ -117,7 +136,7 @@ static enum dc_status run(const struct dc_cli *cli, struct dc_error *error)
     if (status == DC_OK)
         status = print_results(run, cli->json, error);
     if (status == DC_OK)
-        status = report(run, cli->json, error);
+        status = report_all(run, cli, error);
     dc_run_close(run);
     return status;
 }

@@ -333,11 +333,11 @@ static enum dc_status read_all(struct reader *r, struct dc_vectors **vectors)
 {
     const char *name, *provenance, *profile_name;
     json_t *layers;
-    int alignment = DC_I_ALIGNMENT, margin = -1;
+    int alignment = DC_I_ALIGNMENT, margin = -1, packed = 1;
     DC_TRY(read_manifest(r));
-    if (json_unpack(r->root, "{s:s, s:s, s:s, s:o, s?i, s?i}", "name", &name, "provenance",
+    if (json_unpack(r->root, "{s:s, s:s, s:s, s:o, s?i, s?i, s?b}", "name", &name, "provenance",
                     &provenance, "profile", &profile_name, "layers", &layers, "alignment",
-                    &alignment, "confident_margin", &margin) != 0)
+                    &alignment, "confident_margin", &margin, "packed_weights", &packed) != 0)
         return bad_manifest(r, "lacks name, provenance, profile or layers");
     if (alignment < DC_I_ALIGNMENT || alignment > DC_I_ALIGNMENT_MAX ||
         (alignment & (alignment - 1)) != 0)
@@ -357,6 +357,7 @@ static enum dc_status read_all(struct reader *r, struct dc_vectors **vectors)
     DC_TRY(dc_h5_open(&r->file, path, r->error));
     DC_TRY(dc_imodel_create(&r->model, name, provenance, profile, r->error));
     r->model->alignment = alignment;
+    r->model->wide_weights = !packed;
     r->model->confident_margin = margin;
     for (size_t i = 0; i < json_array_size(layers); i++)
         DC_TRY(read_layer(r, (int)i, json_array_get(layers, i)));

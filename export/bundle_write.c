@@ -259,16 +259,16 @@ static enum dc_status fill_directory(const char *directory, const struct dc_imod
         return DC_ERR_MEMORY;
     json_t *files = json_object(), *layers = json_array();
     json_t *root = json_pack(
-        "{s:i, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:{s:I, s:i, "
+        "{s:i, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:o, s:{s:I, s:i, "
         "s:[s,s,s]}, s:o, s:o}",
         "bundle_version", DC_BUNDLE_VERSION, "writer", "Decant " DECANT_VERSION, "name",
         model->name, "provenance", model->provenance, "sample", shape_json(&model->sample),
         "input_rounding", dc_code_rounding_name(model->profile->input), "profile",
         model->profile->name, "rounding", dc_rounding_name(model->profile->rounding), "requantize",
-        model->profile->formula, "endianness", "little", "alignment", model->alignment, "cost",
-        dc_bundle_cost(&cost), "vectors", "count", (json_int_t)vectors->count, "corner_cases",
-        DC_VECTOR_CORNERS, "corners", "all -128", "all 127", "all zero point", "files", files,
-        "layers", layers);
+        model->profile->formula, "endianness", "little", "alignment", model->alignment,
+        "packed_weights", !model->wide_weights, "cost", dc_bundle_cost(&cost), "vectors", "count",
+        (json_int_t)vectors->count, "corner_cases", DC_VECTOR_CORNERS, "corners", "all -128",
+        "all 127", "all zero point", "files", files, "layers", layers);
     if (!root || (model->preprocessing.bytes &&
                   json_object_set_new(root, "preprocessing",
                                       preprocessing_json(&model->preprocessing)) != 0)) {
