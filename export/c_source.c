@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "export/c_outputs.h"
 #include "export/c_preprocessing.h"
 #include "export/device_text.h"
 #include "formats/int4.h"
@@ -127,6 +128,7 @@ static void put_header(const struct source *s)
     fprintf(f, "#define %s_WEIGHT_BYTES %" PRId64 "\n", s->upper, s->cost.weight_bytes);
     fprintf(f, "#define %s_MACS %" PRId64 "\n\n", s->upper, s->cost.macs);
     dc__put_preprocessing_header(f, s->name, s->upper, s->model);
+    dc__put_outputs_header(f, s->name, s->upper, s->model);
     fprintf(f,
             "/* One inference. Uses one static arena, so it is not for two threads at a time. */\n"
             "void %s_run(const int8_t *input, int8_t *output);\n\n"
@@ -195,6 +197,7 @@ static void put_kernels(const struct source *s)
         if (op != DC_I_RESHAPE || i == s->model->count - 1)
             put_fragment(s, done, own != NO_FRAGMENT ? own : find_fragment(dc_iop_name(op), NULL));
     }
+    put_fragment(s, done, find_fragment("outputs", NULL));
     if (s->model->preprocessing.bytes)
         put_fragment(s, done, find_fragment("input_codes", NULL));
     if (s->model->preprocessing.bytes && s->model->preprocessing.resize.height)
@@ -442,6 +445,7 @@ static enum dc_status put_code(const struct source *s, const struct dc_vectors *
     fprintf(f, "#define UNPACKED_CODES %" PRId64 "\n", dc_imodel_unpacked(s->model));
     put_kernels(s);
     DC_TRY(dc__put_preprocessing_code(f, s->name, s->upper, s->model, error));
+    dc__put_outputs_code(f, s->name, s->upper, s->model);
     for (int i = 1; i < s->model->count; i++)
         put_layer(s, i);
     if (s->cost.arena_bytes > 0)

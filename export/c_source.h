@@ -9,6 +9,8 @@
 //   void NAME_quantize_input(int8_t *codes, const uint8_t *pixels);
 //   int NAME_resize(uint8_t *pixels, const uint8_t *image, int height, int width, int32_t
 //   *scratch); const char *const NAME_class_names[];
+//   int NAME_argmax(..), NAME_confident(..), void NAME_dequantize_output(..), NAME_quantize_input(..)
+//                              behind and before it: c_outputs.h, c_preprocessing.h
 // and macros for sizes, scales and zero points, mean and std. NAME_NO_SELFTEST leaves the vectors
 // out. Its kernels are written anew, not taken from the engine: verify.h compares two programs.
 

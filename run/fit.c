@@ -1,5 +1,5 @@
-// Owns whether the data, the augmentations and the networks of a run fit each other, asked before the
-// first stage begins.
+// Owns whether the data, the augmentations and the networks of a run fit each other, asked before
+// the first stage begins.
 
 #include "run/run_internal.h"
 

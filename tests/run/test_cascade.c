@@ -194,6 +194,48 @@ static int64_t integer_at(const json_t *object, const char *group, const char *k
         json_object_get(group ? json_object_get(object, group) : object, key));
 }
 
+// The exported C, from the bytes of the test images on, is sure of as many.
+static void the_c_decides_so(int64_t kept, int64_t right)
+{
+    static const char program[] =
+        "#include <stdio.h>\n#include \"tiny.h\"\n"
+        "int main(void)\n{\n"
+        "    FILE *images = fopen(\"data/t10k-images-idx3-ubyte\", \"rb\");\n"
+        "    FILE *labels = fopen(\"data/t10k-labels-idx1-ubyte\", \"rb\");\n"
+        "    uint8_t pixels[TINY_INPUT_SIZE];\n"
+        "    int8_t input[TINY_INPUT_SIZE], output[TINY_OUTPUT_SIZE];\n"
+        "    float values[TINY_OUTPUT_SIZE];\n"
+        "    int kept = 0, right = 0;\n"
+        "    if (!images || !labels || fseek(images, 16, SEEK_SET) || fseek(labels, 8, SEEK_SET))\n"
+        "        return 1;\n"
+        "    while (fread(pixels, 1, sizeof pixels, images) == sizeof pixels) {\n"
+        "        const int label = fgetc(labels);\n"
+        "        tiny_quantize_input(input, pixels);\n"
+        "        tiny_run(input, output);\n"
+        "        tiny_dequantize_output(values, output);\n"
+        "        for (int i = 0; i < TINY_OUTPUT_SIZE; i++)\n"
+        "            if (values[i] > values[tiny_argmax(output)])\n"
+        "                return 2;\n"
+        "        kept += tiny_confident(output);\n"
+        "        right += tiny_confident(output) && tiny_argmax(output) == label;\n"
+        "    }\n"
+        "    printf(\"%d %d\\n\", kept, right);\n"
+        "    return 0;\n}\n";
+    char command[2048];
+    long long have[2] = {0};
+    test_write(test_path("main.c"), program, sizeof program - 1);
+    snprintf(command, sizeof command,
+             "cd '%s' && cc -std=c99 -Wall -Wextra -Werror -Irun/bundle/int8 main.c "
+             "run/bundle/int8/tiny.c -o classify && ./classify",
+             root);
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    assert_int_equal(fscanf(pipe, "%lld %lld", &have[0], &have[1]), 2);
+    assert_int_equal(pclose(pipe), 0);
+    assert_int_equal(have[0], kept);
+    assert_int_equal(have[1], right);
+}
+
 static void a_run_records_it(void **state)
 {
     (void)state;
@@ -238,6 +280,7 @@ static void a_run_records_it(void **state)
     assert_int_equal(integer_at(c, "test", "samples"), TINY_TEST);
     dc_imodel_free(model);
     dc_run_close(run);
+    the_c_decides_so(kept, right);
     // the page tells the same
     char *page = tiny_read(test_path("run/report.html"), NULL);
     assert_non_null(strstr(page, "The threshold was chosen on validation samples"));
