@@ -5,12 +5,12 @@
 // prefix,
 //   void NAME_run(const int8_t *input, int8_t *output);   [height, width, channels] codes
 //   int NAME_selftest(void);   0: all embedded vectors match; n: vector n - 1 does not
+//   int NAME_argmax(const int8_t *output);
+//   void NAME_dequantize_output(float *values, const int8_t *output);
+//   int NAME_confident(const int8_t *output);   with a cascade: c_outputs.h
 // and, where the input is made of bytes (core/preprocessing.h),
 //   void NAME_quantize_input(int8_t *codes, const uint8_t *pixels);
-//   int NAME_resize(uint8_t *pixels, const uint8_t *image, int height, int width, int32_t
-//   *scratch); const char *const NAME_class_names[];
-//   int NAME_argmax(..), NAME_confident(..), void NAME_dequantize_output(..), NAME_quantize_input(..)
-//                              behind and before it: c_outputs.h, c_preprocessing.h
+//   const char *const NAME_class_names[]; and NAME_resize(): c_preprocessing.h
 // and macros for sizes, scales and zero points, mean and std. NAME_NO_SELFTEST leaves the vectors
 // out. Its kernels are written anew, not taken from the engine: verify.h compares two programs.
 
