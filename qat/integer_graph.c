@@ -3,6 +3,7 @@
 
 #include "qat/integer_graph.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "core/ops/ops.h"
@@ -27,6 +28,7 @@ static const struct dc_ilayer *input_of(const struct builder *b)
 static enum dc_status append(struct builder *b, const char *part, const struct dc_op *op,
                              const void *attributes, int count)
 {
+    assert(op);  // every kind of layer has a row in append_op
     const char *name = dc_arena_printf(b->graph->arena, b->error, "%s/%s", b->layer->name, part);
     return name ? dc_graph_add(b->graph, name, op, attributes, op->attribute_bytes, b->inputs,
                                count, b->inputs, b->error)

@@ -1,5 +1,6 @@
 // Owns the data of a run: its splits, normalization and loaders, opened when first needed.
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ static enum dc_status open_split(struct dc_source **source, const struct dc_run 
     spec.threads = run->ctx->threads;
     spec.stop = run->ctx->stop;
     DC_TRY_IN(dc_source_open(source, &spec, error), error, "%s: data", run->experiment->path);
+    assert(*source);
     const char *told = run->train_source ? run->train_source->note : NULL;  // of both, often
     if ((*source)->note &&
         (source == &run->train_source || !told || strcmp(told, (*source)->note) != 0))

@@ -106,7 +106,7 @@ static json_t *merge(json_t *const *each, int count)
 static enum dc_status summarize(struct dc_run *sweep, json_t *const *results, int count,
                                 struct dc_error *error)
 {
-    json_t *stages[DC_LIST_MAX], *seeds = json_array();
+    json_t *stages[DC_LIST_MAX] = {NULL}, *seeds = json_array();
     for (int i = 0; i < count; i++) {
         stages[i] = json_object_get(results[i], "stages");
         json_array_append_new(seeds, json_integer((json_int_t)sweep->experiment->seeds.items[i]));
