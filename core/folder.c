@@ -323,6 +323,25 @@ static const char *split_path(char folder[PATH_MAX], const char *path, size_t *l
     return path + start;
 }
 
+// A folder that a process made and was killed before its mark was whole: it is empty, or holds an
+// empty mark. Nothing is lost with it.
+static void remove_unbegun(const char *path)
+{
+    DIR *entries = open_entries(path);
+    bool ours = entries != NULL;
+    struct stat info;
+    for (const char *name; ours && (name = next_name(entries)) != NULL;)
+        ours = strcmp(name, DC_FOLDER_MARK) == 0 &&
+               fstatat(dirfd(entries), name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+               S_ISREG(info.st_mode) && info.st_size == 0;
+    if (ours) {
+        (void)unlinkat(dirfd(entries), DC_FOLDER_MARK, 0);
+        (void)rmdir(path);
+    }
+    if (entries)
+        closedir(entries);
+}
+
 static void sweep_folder(const char *leftover, const char *path, bool aside)
 {
     struct stat info;
@@ -335,6 +354,8 @@ static void sweep_folder(const char *leftover, const char *path, bool aside)
             remove_mark(path);
     } else if (marked) {
         dc_folder_discard(leftover);
+    } else if (!aside) {
+        remove_unbegun(leftover);
     }
 }
 

@@ -139,7 +139,7 @@ const char *dc_file_hint(char hint[DC_HINT], const char *path, const char *what)
     DIR *entries = opendir(folder);
     for (const struct dirent *e; entries && count < FILES_MAX && (e = readdir(entries));)
         if (e->d_name[0] != '.' && strlen(e->d_name) < WORD_MAX) {
-            snprintf(texts[count], WORD_MAX, "%s", e->d_name);
+            memcpy(texts[count], e->d_name, strlen(e->d_name) + 1);
             names[count] = texts[count];
             count++;
         }

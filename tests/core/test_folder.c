@@ -243,6 +243,29 @@ static void leftovers_of_folders(void **state)
     assert_true(is_there_of("mine.tmp-%ld/letter", gone));
 }
 
+// Killed before the mark was whole, a folder is empty, or holds an empty mark; with anything else
+// in it, it is the user's.
+static void folders_that_were_not_begun(void **state)
+{
+    (void)state;
+    char path[512];
+    begin_of("early.tmp-%ld", gone);
+    snprintf(path, sizeof path, "early.tmp-%ld/" DC_FOLDER_MARK, gone);
+    assert_int_equal(truncate(test_path(path), 0), 0);
+    dc_sweep_folders(test_path("early"));
+    assert_false(is_there_of("early.tmp-%ld", gone));
+    begin_of("early.tmp-%ld", gone);
+    assert_int_equal(remove(test_path(path)), 0);
+    dc_sweep_folders(test_path("early"));
+    assert_false(is_there_of("early.tmp-%ld", gone));
+    begin_of("early.tmp-%ld", gone);
+    put_of("early.tmp-%ld/letter", gone);
+    assert_int_equal(truncate(test_path(path), 0), 0);
+    dc_sweep_folders(test_path("early"));
+    assert_true(is_there(path));
+    assert_true(is_there_of("early.tmp-%ld/letter", gone));
+}
+
 // Killed between the two renames, the older bundle is the only one: it comes back.
 static void what_was_moved_aside_comes_back(void **state)
 {
@@ -365,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_folder_is_replaced_whole),
         cmocka_unit_test(leftovers_of_files),
         cmocka_unit_test(leftovers_of_folders),
+        cmocka_unit_test(folders_that_were_not_begun),
         cmocka_unit_test(what_was_moved_aside_comes_back),
         cmocka_unit_test(leftovers_by_prefix),
         cmocka_unit_test(outputs_replace_their_like),

@@ -42,10 +42,13 @@ static void assert_good(void)
 
 static void assert_no_temporaries(const char *directory)
 {
-    char command[1024];
-    snprintf(command, sizeof command, "test -z \"$(find '%s' -name '*.tmp-*')\"",
-             test_path(directory));
-    assert_int_equal(system(command), 0);
+    char command[1024], found[1024];
+    snprintf(command, sizeof command, "find '%s' -name '*.tmp-*'", test_path(directory));
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    if (fgets(found, sizeof found, pipe))
+        fail_msg("left: %s", found);
+    assert_int_equal(pclose(pipe), 0);
 }
 
 static void assert_status(const char *directory, const char *expected)
