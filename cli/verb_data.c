@@ -3,10 +3,10 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "core/file.h"
 #include "core/folder.h"
 #include "data/contact_sheet.h"
 #include "data/convert.h"
@@ -66,12 +66,6 @@ static json_t *summary_json(const struct dc_source_summary *s, const struct dc_s
                      s->maximum, "mean", mean, "deviation", deviation, "hash", hash);
 }
 
-static bool ends_with(const char *text, const char *ending)
-{
-    const size_t length = strlen(text), n = strlen(ending);
-    return length > n && strcmp(text + length - n, ending) == 0;
-}
-
 // Sources of their own, or those of a run that is to begin.
 struct sources {
     struct dc_source *train, *test;
@@ -82,7 +76,7 @@ static enum dc_status open_sources(struct sources *s, const struct dc_cli *cli,
                                    struct dc_error *error)
 {
     const char *given = cli->positionals[0];
-    if (ends_with(given, ".yaml") || ends_with(given, ".yml")) {
+    if (dc_path_ends(given, ".yaml") || dc_path_ends(given, ".yml")) {
         char nowhere[4096];  // a run that begins nothing: what other runs hold does not matter
         snprintf(nowhere, sizeof nowhere, "%.4000s.data-%ld", given, (long)getpid());
         struct dc_run_options how = {
@@ -141,7 +135,7 @@ static enum dc_status show(const struct sources *s, json_t *json, struct dc_aren
 static enum dc_status convert(const struct sources *s, const char *out, json_t *json,
                               struct dc_error *error)
 {
-    const bool sheet = ends_with(out, ".png");
+    const bool sheet = dc_path_ends(out, ".png");
     DC_TRY(sheet ? write_sheet(s, out, error)
                  : dc_source_to_hdf5(s->train, s->test, out, NULL, error));
     if (json) {
@@ -165,7 +159,7 @@ static enum dc_status data(const struct dc_cli *cli, struct dc_error *error)
     const struct dc_source_spec given = dc_source_spec_of(cli->positionals[0], "train");
     if (own->out)
         DC_TRY(dc_file_may_replace(
-            own->out, ends_with(own->out, ".png") ? DC_CONTACT_SHEET_MARK : "decant_data", NULL,
+            own->out, dc_path_ends(own->out, ".png") ? DC_CONTACT_SHEET_MARK : "decant_data", NULL,
             given.path, error));
     DC_TRY(dc_arena_create(&arena, error));
     json_t *json = cli->json ? json_object() : NULL;

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/arena.h"
 
@@ -55,5 +56,12 @@ DC_MUST_USE enum dc_status dc_path_resolve(char **resolved, const char *path,
 DC_MUST_USE enum dc_status dc_path_absolute(char **absolute, const char *path,
                                             const char *relative_to, struct dc_arena *arena,
                                             struct dc_error *error);
+
+// Whether a path has this ending, ".png", behind something.
+static inline bool dc_path_ends(const char *path, const char *ending)
+{
+    const size_t length = strlen(path), n = strlen(ending);
+    return length > n && strcmp(path + length - n, ending) == 0;
+}
 
 #endif

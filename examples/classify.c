@@ -46,7 +46,7 @@ int main(int argc, char **argv)
 {
     static uint8_t pixels[SIZE(INPUT_SIZE)];
     static int8_t input[SIZE(INPUT_SIZE)], output[SIZE(OUTPUT_SIZE)];
-    int height, width, i, best = 0;
+    int height, width, best;
     uint8_t *image = argc == 2 ? read_image(argv[1], &height, &width) : NULL;
     int32_t *scratch = image ? malloc(SIZE(RESIZE_SCRATCH)(width) * sizeof *scratch) : NULL;
     if (!scratch || NET(resize)(pixels, image, height, width, scratch) != 0) {
@@ -55,9 +55,7 @@ int main(int argc, char **argv)
     }
     NET(quantize_input)(input, pixels);
     NET(run)(input, output);
-    for (i = 1; i < SIZE(OUTPUT_SIZE); i++)
-        if (output[i] > output[best])
-            best = i;
+    best = NET(argmax)(output);
     printf("%s (code %d)\n", NET(class_names)[best], output[best]);
     free(image);
     free(scratch);

@@ -271,17 +271,11 @@ json_t *dc_photo_json(const struct dc_photo_predictions *p)
                      "classes", names, "photos", photos);
 }
 
-static bool ends_with(const char *text, const char *ending)
-{
-    const size_t length = strlen(text), n = strlen(ending);
-    return length > n && strcmp(text + length - n, ending) == 0;
-}
-
 enum dc_status dc_photo_may_write(const char *path, struct dc_error *error)
 {
-    if (ends_with(path, ".csv"))
+    if (dc_path_ends(path, ".csv"))
         return dc_file_may_replace(path, CSV_HEAD, NULL, NULL, error);
-    if (ends_with(path, ".json"))
+    if (dc_path_ends(path, ".json"))
         return dc_file_may_replace(path, "\"photos\"", "\"probabilities\"", NULL, error);
     return dc_fail(error, DC_ERR_USAGE,
                    "%s: predictions of photographs are written as .csv or .json", path);
@@ -291,7 +285,7 @@ enum dc_status dc_photo_write(const char *path, const struct dc_photo_prediction
                               struct dc_error *error)
 {
     struct dc_text_buffer text = {0};
-    if (ends_with(path, ".json")) {
+    if (dc_path_ends(path, ".json")) {
         json_t *object = dc_photo_json(p);
         char *dump = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
         dc_text_append(&text, "%s\n", dump ? dump : "");

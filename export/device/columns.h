@@ -82,11 +82,11 @@ HELPER int32_t append(int which, int32_t at, const int8_t *from, int32_t count, 
 }
 #endif
 
-/* Whether packed weights are multiplied as they lie; a row must begin with a byte. */
+/* Whether packed weights are multiplied as they lie. */
 HELPER int takes_eights(const struct layer *l)
 {
 #if defined(__OPTIMIZE__) || !defined(WIDE_COLUMNS)
-    return l->packed && l->kernel_h * l->kernel_w * l->in_c % 2 == 0;
+    return l->packed && lies_in_bytes((int32_t)l->kernel_h * l->kernel_w * l->in_c);
 #else
     return 0 * l->packed;
 #endif

@@ -22,6 +22,13 @@ typedef uint32_t __attribute__((may_alias, aligned(1))) code_word; /* four codes
 #define OUT_OF_LINE static
 #endif
 
+/* Whether packed rows of so many codes can be multiplied as they lie: each begins with a byte, and
+   sums of codes that count 16 stay within 32 bits. */
+HELPER int lies_in_bytes(int32_t count)
+{
+    return count % 2 == 0 && count < 131072;
+}
+
 #if defined(WIDE_COLUMNS)
 /* Bytes 0 and 2 of a word, and 1 and 3, as two signed halves. */
 HELPER uint32_t even_bytes(uint32_t word)

@@ -42,7 +42,7 @@ HELPER void multiply_rows(int8_t *y, const int8_t *x, int32_t count, const struc
         int32_t sums[2];
         sums[0] = l->biases[o];
         sums[1] = l->biases[o + next];
-        if (l->packed && count % 2 == 0) {
+        if (l->packed && lies_in_bytes(count)) {
             const int8_t *w = l->weights + o * (count / 2);
             add_packed_row_products(sums, w, w + next * (count / 2), x, count);
         } else {
