@@ -50,6 +50,15 @@ int dc_graph_find(const struct dc_graph *graph, const char *name)
     return -1;
 }
 
+const char *dc_graph_free_name(const struct dc_graph *graph, struct dc_arena *arena,
+                               const char *wanted, struct dc_error *error)
+{
+    const char *name = dc_arena_copy(arena, wanted, error);
+    while (name && graph && dc_graph_find(graph, name) >= 0)
+        name = dc_arena_printf(arena, error, "%s_", name);
+    return name;
+}
+
 // A row of a value, or a parameter. What is larger fits no index of the kernels, and products of
 // two such sizes still fit 64 bits.
 static enum dc_status check_size(const struct dc_shape *shape, int first, const char *name,

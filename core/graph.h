@@ -35,6 +35,11 @@ DC_MUST_USE enum dc_status dc_graph_add(struct dc_graph *graph, const char *name
 
 int dc_graph_find(const struct dc_graph *graph, const char *name);  // -1: none
 
+// A name for what a layer is made of: `wanted`, with underscores behind it where a layer has that
+// name itself. graph: NULL: there are no layers. In the arena; NULL: out of memory.
+const char *dc_graph_free_name(const struct dc_graph *graph, struct dc_arena *arena,
+                               const char *wanted, struct dc_error *error);
+
 // A copy of node i of `from`, with its inputs renumbered by map[] (old index -> new index).
 DC_MUST_USE enum dc_status dc_graph_add_copy(struct dc_graph *graph, const struct dc_graph *from,
                                              int i, const int *map, int *node,

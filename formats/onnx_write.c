@@ -18,6 +18,7 @@ enum { ATTRIBUTES_MOST = 8, ATTRIBUTE_TEXT = 512 };
 
 struct dc_onnx_writer {
     struct dc_arena *arena;
+    const struct dc_graph *layers;
     Onnx__ModelProto model;
     Onnx__GraphProto graph;
     Onnx__OperatorSetIdProto set, *sets[1];
@@ -42,8 +43,8 @@ static void *allocate(struct dc_onnx_writer *w, size_t bytes)
     return made;
 }
 
-enum dc_status dc_onnx_writer_create(struct dc_onnx_writer **writer, const char *name,
-                                     const char *note, struct dc_error *error)
+enum dc_status dc_onnx_writer_create(struct dc_onnx_writer **writer, const struct dc_graph *graph,
+                                     const char *name, const char *note, struct dc_error *error)
 {
     struct dc_arena *arena = NULL;
     *writer = NULL;
@@ -54,6 +55,7 @@ enum dc_status dc_onnx_writer_create(struct dc_onnx_writer **writer, const char 
         return DC_ERR_MEMORY;
     }
     w->arena = arena;
+    w->layers = graph;
     onnx__model_proto__init(&w->model);
     onnx__graph_proto__init(&w->graph);
     onnx__operator_set_id_proto__init(&w->set);
@@ -105,14 +107,23 @@ enum dc_status dc_onnx_save(struct dc_onnx_writer *w, const char *path, struct d
     return status;
 }
 
-const char *dc_onnx_name(struct dc_onnx_writer *w, const char *base, const char *part)
+const char *dc_onnx_parameter_name(struct dc_onnx_writer *w, const char *name)
 {
-    const char *made = w->status == DC_OK
-                           ? dc_arena_printf(w->arena, &w->error, "%s/%s", base, part)
-                           : "";
+    const char *made = w->status == DC_OK ? dc_graph_free_name(w->layers, w->arena, name, &w->error)
+                                          : "";
     if (!made)
         w->status = DC_ERR_MEMORY;
     return made ? made : "";
+}
+
+const char *dc_onnx_name(struct dc_onnx_writer *w, const char *base, const char *part)
+{
+    const char *wanted = w->status == DC_OK
+                             ? dc_arena_printf(w->arena, &w->error, "%s/%s", base, part)
+                             : "";
+    if (!wanted)
+        w->status = DC_ERR_MEMORY;
+    return wanted ? dc_onnx_parameter_name(w, wanted) : "";
 }
 
 // Appends to an array of messages; false: nothing was appended.

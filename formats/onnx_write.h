@@ -22,8 +22,10 @@ enum dc_onnx_type {
     DC_ONNX_I4 = 22  // int8 codes in memory, packed in the file
 };
 
-// note: free text for the file's documentation field.
-DC_MUST_USE enum dc_status dc_onnx_writer_create(struct dc_onnx_writer **writer, const char *name,
+// graph: whose layers keep their names in the file; NULL: of none. note: free text for the file's
+// documentation field.
+DC_MUST_USE enum dc_status dc_onnx_writer_create(struct dc_onnx_writer **writer,
+                                                 const struct dc_graph *graph, const char *name,
                                                  const char *note, struct dc_error *error);
 void dc_onnx_writer_free(struct dc_onnx_writer *writer);  // NULL is allowed
 
@@ -37,8 +39,10 @@ void dc_onnx_put_input(struct dc_onnx_writer *writer, const char *name,
 void dc_onnx_put_output(struct dc_onnx_writer *writer, const char *name,
                         const struct dc_shape *shape);
 
-// "BASE/PART", in the writer's memory.
+// "BASE/PART", and the name of a parameter, where no layer has them (dc_graph_free_name). In the
+// writer's memory.
 const char *dc_onnx_name(struct dc_onnx_writer *writer, const char *base, const char *part);
+const char *dc_onnx_parameter_name(struct dc_onnx_writer *writer, const char *name);
 
 // A constant; its values are copied. Rank 0: one value. Returns its name, as do those below.
 const char *dc_onnx_put_tensor(struct dc_onnx_writer *writer, const char *name,

@@ -416,7 +416,7 @@ enum dc_status dc_onnx_write_network(const char *path, const struct dc_network *
                                      const char *name, const char *note, struct dc_error *error)
 {
     struct dc_onnx_writing t = {.network = network, .graph = network->graph};
-    enum dc_status status = dc_onnx_writer_create(&t.w, name, note, error);
+    enum dc_status status = dc_onnx_writer_create(&t.w, t.graph, name, note, error);
     if (status == DC_OK)
         status = write_network(path, &t, error);
     dc_onnx_writer_free(t.w);

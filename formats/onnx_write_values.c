@@ -124,8 +124,9 @@ const char *dc__put_values(struct dc_onnx_writing *t, const struct dc_node *node
 {
     const struct dc_codes *c = codes_of(t, node, k);
     if (!c)
-        return dc_onnx_put_tensor(t->w, t->network->params->slices[node->params[k]].name,
-                                  DC_ONNX_F32, shape, values);
+        return dc_onnx_put_tensor(
+            t->w, dc_onnx_parameter_name(t->w, t->network->params->slices[node->params[k]].name),
+            DC_ONNX_F32, shape, values);
     const struct dc_node *quantizer = dc_network_quantizer(t->network,
                                                            (int)(node - t->graph->nodes));
     const enum dc_onnx_type type = c->biases ? DC_ONNX_I32 : c->packed ? DC_ONNX_I4 : DC_ONNX_I8;

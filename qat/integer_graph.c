@@ -24,12 +24,25 @@ static const struct dc_ilayer *input_of(const struct builder *b)
     return &b->model->layers[b->layer->inputs[0]];
 }
 
+// "LAYER/PART", with underscores behind it where a layer of the model has that name itself.
+static const char *part_name(struct builder *b, const char *part)
+{
+    const char *name = dc_arena_printf(b->graph->arena, b->error, "%s/%s", b->layer->name, part);
+    for (int i = 0; name && i < b->model->count; i++) {
+        if (strcmp(b->model->layers[i].name, name) != 0)
+            continue;
+        name = dc_arena_printf(b->graph->arena, b->error, "%s_", name);
+        i = -1;
+    }
+    return name;
+}
+
 // A node "LAYER/PART" that reads inputs[0 .. count - 1] and becomes inputs[0].
 static enum dc_status append(struct builder *b, const char *part, const struct dc_op *op,
                              const void *attributes, int count)
 {
     assert(op);  // every kind of layer has a row in append_op
-    const char *name = dc_arena_printf(b->graph->arena, b->error, "%s/%s", b->layer->name, part);
+    const char *name = part_name(b, part);
     return name ? dc_graph_add(b->graph, name, op, attributes, op->attribute_bytes, b->inputs,
                                count, b->inputs, b->error)
                 : DC_ERR_MEMORY;

@@ -359,14 +359,15 @@ void dc_quantization_text(struct dc_text_buffer *out, const json_t *report)
     static const char *const networks[][2] = {{"float", "float"},
                                               {"in training", "in_training"},
                                               {"simulated", "simulated"},
-                                              {"int8", "int8"}};
+                                              {"integer", "int8"}};
     const json_t *simulation = json_object_get(q, "simulation");
     for (int i = 0; i < 4; i++) {
         char text[32];
         const json_t *scores = json_object_get(report, networks[i][1]);
         dc_text_append(out, "%-12s %s\n", networks[i][0], dc_report_measure(text, scores));
     }
-    dc_text_append(out, "differing    %.0f of %.0f outputs, simulated and int8, by %.0f at most\n",
+    dc_text_append(out,
+                   "differing    %.0f of %.0f outputs, simulated and integer, by %.0f at most\n",
                    real_at(simulation, "different", NULL), real_at(simulation, "outputs", NULL),
                    real_at(simulation, "furthest", NULL));
     if (some)

@@ -115,19 +115,19 @@ void dc_report_table(struct dc_text_buffer *out, const struct dc_experiment *exp
 {
     const json_t *stages = json_object_get(results, "stages");
     dc_text_append(out, "%-11s %11s %13s %10s %10s %10s %8s\n", "network", "parameters", "MACs",
-                   "bytes", "float", "int8", "seconds");
+                   "bytes", "float", "integer", "seconds");
     for (int i = 0; i < experiment->stage_count; i++) {
         const json_t *stage = json_object_get(stages, experiment->stages[i].name);
         if (!stage || experiment->stages[i].exports)
             continue;
-        char parameters[32], macs[32], bytes[32], float_text[32], int8_text[32];
+        char parameters[32], macs[32], bytes[32], float_text[32], integer_text[32];
         dc_text_append(
             out, "%-11s %11s %13s %10s %10s %10s %8.1f\n", experiment->stages[i].name,
             dc_with_commas(parameters, json_integer_value(json_object_get(stage, "parameters"))),
             dc_with_commas(macs, json_integer_value(json_object_get(stage, "macs"))),
             dc_with_commas(bytes, json_integer_value(json_object_get(stage, "weight_bytes"))),
             dc_report_measure(float_text, json_object_get(stage, "float")),
-            dc_report_measure(int8_text, json_object_get(stage, "int8")),
+            dc_report_measure(integer_text, json_object_get(stage, "int8")),
             json_real_value(json_object_get(stage, "seconds")));
     }
 }

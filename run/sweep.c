@@ -168,7 +168,7 @@ void dc_sweep_table(struct dc_text_buffer *out, const struct dc_experiment *expe
                     const json_t *results)
 {
     const json_t *stages = json_object_get(results, "stages");
-    dc_text_append(out, "%-12s %12s %23s %23s\n", "network", "bytes", "float", "int8");
+    dc_text_append(out, "%-12s %12s %23s %23s\n", "network", "bytes", "float", "integer");
     for (int i = 0; i < experiment->stage_count; i++) {
         const json_t *stage = json_object_get(stages, experiment->stages[i].name);
         const json_t *bytes = json_object_get(stage, "weight_bytes");

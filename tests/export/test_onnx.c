@@ -199,11 +199,50 @@ static void four_bits_are_packed(void **state)
     file = every;
 }
 
+static int same_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+// Layers called as the parts of others are called keep their names, and no name stands twice.
+static void names_are_told_apart(void **state)
+{
+    static const char *const names[] = {"a",          "a/x0",   "a/x0/scale", "a/codes",
+                                        "a/weight",   "a/real", "a/output",   "a/weight/real",
+                                        "a/x0/codes", "a/scale"};
+    enum { RENAMED = sizeof names / sizeof *names };
+    struct dc_imodel *m = test_every_op_model(dc_profile_find("ruy"), 3);
+    Onnx__ModelProto *every = file;
+    (void)state;
+    assert_true(m->count > RENAMED + 1);
+    for (int i = 0; i < RENAMED; i++)
+        m->layers[i + 1].name = names[i];
+    file = written("alike.onnx", m);
+    const Onnx__GraphProto *g = file->graph;
+    const char **all = calloc(g->n_initializer + g->n_node + g->n_input, sizeof *all);
+    size_t count = 0;
+    for (size_t i = 0; i < g->n_initializer; i++)
+        all[count++] = g->initializer[i]->name;
+    for (size_t i = 0; i < g->n_node; i++)
+        all[count++] = g->node[i]->output[0];
+    for (size_t i = 0; i < g->n_input; i++)
+        all[count++] = g->input[i]->name;
+    qsort(all, count, sizeof *all, same_text);
+    for (size_t i = 1; i < count; i++)
+        assert_string_not_equal(all[i - 1], all[i]);
+    for (int i = 0; i < RENAMED; i++)
+        assert_non_null(bsearch(&names[i], all, count, sizeof *all, same_text));
+    free(all);
+    onnx__model_proto__free_unpacked(file, NULL);
+    dc_imodel_free(m);
+    file = every;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(weights_are_there), cmocka_unit_test(every_value_is_quantized),
+        cmocka_unit_test(weights_are_there),    cmocka_unit_test(every_value_is_quantized),
         cmocka_unit_test(shapes_are_the_files), cmocka_unit_test(formats_are_found),
-        cmocka_unit_test(four_bits_are_packed)};
+        cmocka_unit_test(four_bits_are_packed), cmocka_unit_test(names_are_told_apart)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -102,9 +102,46 @@ static int tear_down(void **state)
     return 0;
 }
 
+// A layer called as a parameter of another, and as a part of it.
+static void names_are_told_apart(void **state)
+{
+    struct dc_graph *g;
+    struct dc_params *params;
+    struct dc_error error;
+    int x, node;
+    int64_t count;
+    static const char *const names[] = {"a", "a.weight", "a.weight.weight", "a/order"};
+    const struct dc_shape shape = DC_SHAPE(DC_BATCH, 4);
+    const struct dc_dense_attributes dense = {4, true};
+    float values[4] = {1.0f, -2.0f, 3.0f, 0.5f};
+    (void)state;
+    assert_int_equal(dc_graph_create(&g, &error), DC_OK);
+    assert_int_equal(dc_graph_add_input(g, "x", DC_F32, &shape, &x, &error), DC_OK);
+    node = x;
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(
+            dc_graph_add(g, names[i], &dc_op_dense, &dense, sizeof dense, &node, 1, &node, &error),
+            DC_OK);
+    assert_int_equal(dc_params_create(&params, g, 0, false, &error), DC_OK);
+    for (int s = 0; s < params->count; s++)  // weights: 1, 2, 3, 4 times the unit matrix; no bias
+        for (int64_t i = 0; i < params->slices[s].count; i++)
+            params->value[params->slices[s].offset + i] = s % 2 == 0 && i % 5 == 0 ? 1 + s / 2 : 0;
+    const char *path = test_path("alike.onnx");
+    if (dc_onnx_write(path, g, params, x, node, "alike", "a test", &error) != DC_OK)
+        fail_msg("%s", error.message);
+    float *have = onnx_run(path, 1, values, &count);
+    assert_int_equal(count, 4);
+    for (int i = 0; i < 4; i++)
+        assert_true(have[i] == 24.0f * values[i]);
+    free(have);
+    dc_params_free(params);
+    dc_graph_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(round_trip),
-                                       cmocka_unit_test(refuses_all_at_once)};
+                                       cmocka_unit_test(refuses_all_at_once),
+                                       cmocka_unit_test(names_are_told_apart)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
