@@ -71,6 +71,13 @@ static inline int32_t dc_requantize_half_even(int32_t x, int32_t multiplier, int
     return dc_saturate_int32(down + (rest > unit / 2 || (rest == unit / 2 && (down & 1))));
 }
 
+// Once, a half away from zero, for the same targets. shift in [-31, 30].
+static inline int32_t dc_requantize_half_away(int32_t x, int32_t multiplier, int32_t shift)
+{
+    const int64_t product = (int64_t)x * multiplier, half = INT64_C(1) << (30 - shift);
+    return dc_saturate_int32((product + half - (product < 0)) >> (31 - shift));
+}
+
 static inline int32_t dc_shift_left(int32_t x, int bits)
 {
     return dc_saturate_int32((int64_t)x * (INT64_C(1) << bits));

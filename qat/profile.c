@@ -147,6 +147,7 @@ static inline void derive(struct dc_ilayer *layer, const struct dc_ilayer *const
 DC_PROFILE_KERNELS(, dc__tflm, dc_requantize_double, SHIFT_MAX_DOUBLE)
 DC_PROFILE_KERNELS(static, ruy, dc_requantize_single, SHIFT_MAX_SINGLE)
 DC_PROFILE_KERNELS(static, half_even, dc_requantize_half_even, SHIFT_MAX_SINGLE)
+DC_PROFILE_KERNELS(static, half_away, dc_requantize_half_away, SHIFT_MAX_SINGLE)
 
 static const struct dc_profile profile_tflm = {
     .name = "tflm",
@@ -177,7 +178,8 @@ static const struct dc_profile profile_ruy = {
 
 // Scales are powers of two, so that a requantization is one shift and an addition aligns its
 // operands without loss; only the rounding of that shift differs, and is that of the input too.
-// Half upward is ruy's formula. A mean over a number of positions that is no power of two
+// Half upward is ruy's formula; half away from zero is what high-level synthesis calls AP_RND_INF
+// (Vitis HLS, ap_fixed). A mean over a number of positions that is no power of two
 // multiplies by its reciprocal, as there.
 #define DC_SHIFTING_PROFILE(id, name_, input_, rule, kernels, formula_)                            \
     static const struct dc_profile id = {                                                          \
@@ -197,6 +199,8 @@ DC_SHIFTING_PROFILE(profile_pot_half_up, "pot-half-up", DC_CODE_HALF_UP, DC_ROUN
                     "(x + 2^(n - 1)) >> n, n = 1 - s");
 DC_SHIFTING_PROFILE(profile_pot_half_even, "pot-half-even", DC_CODE_HALF_EVEN, DC_ROUND_HALF_EVEN,
                     half_even, "half_to_even(x / 2^n), n = 1 - s");
+DC_SHIFTING_PROFILE(profile_pot_half_away, "pot-half-away", DC_CODE_HALF_AWAY, DC_ROUND_HALF_AWAY,
+                    half_away, "(x + 2^(n - 1) - (x < 0)) >> n, n = 1 - s");
 
 // ONNX Runtime: an integer sum becomes a float32, is multiplied by one float32 factor and rounded
 // half to even. An addition of int8 codes is QLinearAdd's on x86: fused multiply-adds, the zero
@@ -328,6 +332,7 @@ static const struct dc_profile *const profiles[] = {&profile_tflm,
                                                     &profile_onnxruntime,
                                                     &profile_pot_half_up,
                                                     &profile_pot_half_even,
+                                                    &profile_pot_half_away,
                                                     NULL};
 
 const char *dc_code_rounding_name(enum dc_code_rounding rule)

@@ -23,7 +23,7 @@ enum dc_rounding {
     DC_ROUND_DOUBLE_AWAY,       // a float64 product, a half away from 0
     DC_ROUND_SINGLE,            // once, a half upward
     DC_ROUND_HALF_EVEN,         // once, a half to the even integer
-    DC_ROUND_HALF_AWAY,         // averages: an exact quotient, a half away from 0
+    DC_ROUND_HALF_AWAY,         // once, a half away from 0; averages: an exact quotient
     DC_ROUND_FLOAT_EVEN,        // a float32 product, a half to the even integer
     DC_ROUND_FLOAT_EVEN_FUSED,  // additions: the same by fused multiply-adds
     DC_ROUND_FLOAT_EVEN_OFFSET,  // means: the zero points' share is added in float32

@@ -111,11 +111,10 @@ static void says_how_inputs_round(const char *profile)
 static void bundle_reads_back_and_verifies(void **state)
 {
     (void)state;
-    static const char *const profiles[] = {"tflm",           "ruy",
-                                           "onnxruntime",    "pot-half-up",
-                                           "pot-half-even",  "litert-reference",
-                                           "litert-xnnpack", "litert-builtin",
-                                           "litert-arm64"};
+    static const char *const profiles[] = {
+        "tflm",           "ruy",           "onnxruntime",      "pot-half-up",
+        "pot-half-even",  "pot-half-away", "litert-reference", "litert-xnnpack",
+        "litert-builtin", "litert-arm64"};
     for (uint64_t i = 0; i < sizeof profiles / sizeof *profiles; i++) {
         struct dc_error error;
         struct dc_imodel *again = NULL;

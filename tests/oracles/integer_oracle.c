@@ -68,6 +68,8 @@ int64_t oracle_requantize_up(int64_t x, int32_t multiplier, int32_t shift)
 // As the layer's target rounds x * m * 2^(shift - 31).
 static int64_t rescaled(int64_t x, int32_t m, int32_t shift, const struct oracle_layer *l)
 {
+    if (l->away)
+        return (int64_t)nearest_away((wide)x * m, power(31 - shift));
     if (!l->to_even)
         return oracle_requantize(x, m, shift, l->single);
     const wide a = (wide)x * m, b = power(31 - shift), below = floor_divide(a, b);

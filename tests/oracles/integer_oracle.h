@@ -21,6 +21,7 @@ enum oracle_codes { NEAREST_CODES, ORT_CODES, TFLM_CODES, TFLITE_CODES, XNNPACK_
 struct oracle_layer {
     bool single;    // rounding
     bool to_even;   // or once, a half to the even integer
+    bool away;      // or once, a half away from zero
     bool even;      // one float32 factor, half to even, as ONNX Runtime; `single` is not looked at
     bool delegate;  // with even: additions, means and averages as LiteRT computes them
     bool dense_away;  // fully connected: one double factor, half away from zero

@@ -51,6 +51,7 @@ struct oracle_layer test_describe(const struct dc_imodel *m, const struct dc_ila
                                           l->bits > 4 && x->bits > 4 && other->bits > 4,
                                  .single = strcmp(m->profile->name, "ruy") == 0 || shifts,
                                  .to_even = strcmp(m->profile->name, "pot-half-even") == 0,
+                                 .away = strcmp(m->profile->name, "pot-half-away") == 0,
                                  .even = strcmp(m->profile->name, "onnxruntime") == 0 || delegate,
                                  .delegate = delegate,
                                  .dense_away = strcmp(m->profile->name, "litert-reference") == 0,

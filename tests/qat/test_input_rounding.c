@@ -31,6 +31,7 @@ static const struct {
     {"tflm", AWAY},           {"ruy", AWAY},          {"litert-reference", AWAY},
     {"litert-xnnpack", AWAY}, {"litert-arm64", AWAY}, {"litert-builtin", AWAY},
     {"onnxruntime", EVEN},    {"pot-half-up", UP},    {"pot-half-even", EVEN},
+    {"pot-half-away", AWAY},
 };
 
 static float x[COUNT], y[COUNT], z[COUNT];
