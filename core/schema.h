@@ -58,7 +58,7 @@ struct dc_field {
     bool filled;                 // a list has an item at least
     int most;                    // items of a list; 0: DC_LIST_MAX
     const char *const *choices;  // NULL-terminated
-    const struct dc_schema *group;
+    const struct dc_schema *group;  // of CUSTOM: the mapping that it may be; or NULL
     size_t present;
     enum dc_status (*decode)(const struct dc_decoder *decoder, void *field,
                              const struct dc_yaml *node, struct dc_error *error);

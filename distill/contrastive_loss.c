@@ -262,6 +262,8 @@ static const struct dc_field keys[] = {
              .help = "entries of other classes a sample"),
 };
 const struct dc_term_kind dc_term_crd = {.name = "crd",
+                                         .help = "a sample's embedding is nearer its teacher's "
+                                                 "than that of other samples (arXiv:1910.10699)",
                                          .weight = 0.8,
                                          .op = &dc_op_crd,
                                          .features = true,

@@ -152,9 +152,11 @@ static const struct dc_field keys[] = {
     DC_FIELD(dc_dist_attributes, "tau", FLOAT, tau, "4", .minimum = 1e-3, .maximum = 1e4,
              .help = "divides logits"),
 };
-const struct dc_term_kind dc_term_dist = {.name = "dist",
-                                          .weight = 2.0,
-                                          .op = &dc_op_dist,
-                                          .keys = DC_SCHEMA(NULL, keys),
-                                          .bytes = sizeof(struct dc_dist_attributes),
-                                          .temperature = offsetof(struct dc_dist_attributes, tau)};
+const struct dc_term_kind dc_term_dist = {
+    .name = "dist",
+    .help = "correlation of classes and of samples with the teacher's (arXiv:2205.10536)",
+    .weight = 2.0,
+    .op = &dc_op_dist,
+    .keys = DC_SCHEMA(NULL, keys),
+    .bytes = sizeof(struct dc_dist_attributes),
+    .temperature = offsetof(struct dc_dist_attributes, tau)};

@@ -193,11 +193,17 @@ DC_LOSS_OP(hard_label, 2, 0, dc_row_loss_infer, dc_row_loss_memory, NULL);
 
 // Weights are those that the losses' authors, or the comparison of Tian et al. (arXiv:1910.10699),
 // train with on CIFAR-100.
-const struct dc_term_kind dc_term_label = {
-    .name = "label", .weight = 1.0, .temperature = DC_NO_TEMPERATURE};
+const struct dc_term_kind dc_term_label = {.name = "label",
+                                           .help = "the loss on the labels, as train.loss says",
+                                           .weight = 1.0,
+                                           .temperature = DC_NO_TEMPERATURE};
 
 const struct dc_term_kind dc_term_hard_label = {
-    .name = "hard_label", .weight = 1.0, .op = &dc_op_hard_label, .temperature = DC_NO_TEMPERATURE};
+    .name = "hard_label",
+    .help = "cross-entropy on the teacher's largest logit (arXiv:2012.12877)",
+    .weight = 1.0,
+    .op = &dc_op_hard_label,
+    .temperature = DC_NO_TEMPERATURE};
 
 #define LEAST_TEMPERATURE 1e-6
 #define TEMPERATURE(owner, standard)                                                               \
@@ -212,6 +218,7 @@ const struct dc_term_kind dc_term_hard_label = {
 static const struct dc_field kd_keys[] = {TEMPERATURE(dc_kd_attributes, "4")};
 const struct dc_term_kind dc_term_kd = {
     .name = "kd",
+    .help = "the teacher's softened probabilities (Hinton, arXiv:1503.02531)",
     .weight = 1.0,
     .op = &dc_op_kd,
     .keys = DC_SCHEMA(NULL, kd_keys),
@@ -224,6 +231,8 @@ static const struct dc_field ttm_keys[] = {
     FIXED_TEMPERATURE(dc_kd_attributes, "10", "divides the teacher's logits")};
 const struct dc_term_kind dc_term_ttm = {
     .name = "ttm",
+    .help =
+        "transformed teacher matching: the temperature is the teacher's alone (arXiv:2402.11148)",
     .weight = 45.0,
     .op = &dc_op_ttm,
     .keys = DC_SCHEMA(NULL, ttm_keys),
@@ -234,6 +243,7 @@ static const struct dc_field wttm_keys[] = {
     FIXED_TEMPERATURE(dc_kd_attributes, "5", "divides the teacher's logits")};
 const struct dc_term_kind dc_term_wttm = {
     .name = "wttm",
+    .help = "the same, more where the teacher is less sure (arXiv:2402.11148)",
     .weight = 4.0,
     .op = &dc_op_wttm,
     .keys = DC_SCHEMA(NULL, wttm_keys),
@@ -244,6 +254,7 @@ static const struct dc_field standardized_kd_keys[] = {
     FIXED_TEMPERATURE(dc_kd_attributes, "2", "divides standardized logits")};
 const struct dc_term_kind dc_term_standardized_kd = {
     .name = "standardized_kd",
+    .help = "kd on logits of mean 0 and deviation 1 (arXiv:2403.01427)",
     .weight = 9.0,
     .op = &dc_op_standardized_kd,
     .keys = DC_SCHEMA(NULL, standardized_kd_keys),
@@ -259,6 +270,7 @@ static const struct dc_field dkd_keys[] = {
 };
 const struct dc_term_kind dc_term_dkd = {
     .name = "dkd",
+    .help = "kd with the target class and the others weighed apart (arXiv:2203.08679)",
     .weight = 1.0,
     .op = &dc_op_dkd,
     .keys = DC_SCHEMA(NULL, dkd_keys),
@@ -270,6 +282,8 @@ static const struct dc_field bce_keys[] = {
     FIXED_TEMPERATURE(dc_binary_cross_entropy_attributes, "1", "divides the teacher's logits")};
 const struct dc_term_kind dc_term_bce = {
     .name = "bce",
+    .help =
+        "cross-entropy of each class by itself, on the teacher's sigmoids: many labels a sample",
     .weight = 1.0,
     .op = &dc_op_binary_cross_entropy,
     .keys = DC_SCHEMA(NULL, bce_keys),

@@ -19,7 +19,7 @@ enum dc_adaptor { DC_ADAPTOR_NONE, DC_ADAPTOR_HINT, DC_ADAPTOR_FUSION, DC_ADAPTO
 // A loss as an experiment names it. Its own keys fill a struct that begins with the op's
 // attributes.
 struct dc_term_kind {
-    const char *name;
+    const char *name, *help;
     double weight;           // where none is stated
     const struct dc_op *op;  // NULL: label, which is the stage's
     bool features;           // reads layers, not logits

@@ -301,31 +301,42 @@ static const struct dc_field hint_keys[] = {
     DC_FIELD(dc_hint_keys, "adaptor", CHOICE, adaptor, "auto", .choices = adaptors,
              .help = "auto: made from the shapes and trained along"),
 };
-const struct dc_term_kind dc_term_hint = {.name = "hint",
-                                          .weight = 100.0,
-                                          .op = &dc_op_mean_squared_error,
-                                          .features = true,
-                                          .adaptor = DC_ADAPTOR_HINT,
-                                          .keys = DC_SCHEMA(NULL, hint_keys),
-                                          .bytes = sizeof(struct dc_hint_keys)};
+const struct dc_term_kind dc_term_hint = {
+    .name = "hint",
+    .help =
+        "squared error of a layer from a teacher's, behind an adaptor (FitNets, arXiv:1412.6550)",
+    .weight = 100.0,
+    .op = &dc_op_mean_squared_error,
+    .features = true,
+    .adaptor = DC_ADAPTOR_HINT,
+    .keys = DC_SCHEMA(NULL, hint_keys),
+    .bytes = sizeof(struct dc_hint_keys)};
 
 static const char *const modes[] = {"code", "paper", NULL};
 static const struct dc_field attention_keys[] = {
     DC_FIELD(dc_attention_attributes, "mode", CHOICE, mode, "code", .choices = modes,
              .help = "the authors' program, or their paper"),
 };
-const struct dc_term_kind dc_term_attention = {.name = "attention",
-                                               .weight = 1000.0,
-                                               .op = &dc_op_attention,
-                                               .features = true,
-                                               .keys = DC_SCHEMA(NULL, attention_keys),
-                                               .bytes = sizeof(struct dc_attention_attributes)};
+const struct dc_term_kind dc_term_attention = {
+    .name = "attention",
+    .help = "where maps are strong, channels summed (arXiv:1612.03928)",
+    .weight = 1000.0,
+    .op = &dc_op_attention,
+    .features = true,
+    .keys = DC_SCHEMA(NULL, attention_keys),
+    .bytes = sizeof(struct dc_attention_attributes)};
 
 const struct dc_term_kind dc_term_nst = {
-    .name = "nst", .weight = 50.0, .op = &dc_op_nst, .features = true};
+    .name = "nst",
+    .help = "which channels are strong at the same places (arXiv:1707.01219)",
+    .weight = 50.0,
+    .op = &dc_op_nst,
+    .features = true};
 
-const struct dc_term_kind dc_term_review = {.name = "review",
-                                            .weight = 1.0,
-                                            .op = &dc_op_pyramid,
-                                            .features = true,
-                                            .adaptor = DC_ADAPTOR_FUSION};
+const struct dc_term_kind dc_term_review = {
+    .name = "review",
+    .help = "a layer and those above it from a teacher's, at several sizes (arXiv:2104.09044)",
+    .weight = 1.0,
+    .op = &dc_op_pyramid,
+    .features = true,
+    .adaptor = DC_ADAPTOR_FUSION};

@@ -359,10 +359,17 @@ RELATION_LOSS(rkd)
 DC_LOSS_OP(rkd, 2, sizeof(struct dc_rkd_attributes), relation_infer, relation_memory, NULL);
 
 const struct dc_term_kind dc_term_similarity = {
-    .name = "similarity", .weight = 3000.0, .op = &dc_op_similarity, .features = true};
+    .name = "similarity",
+    .help = "which samples of a batch are alike (arXiv:1907.09682)",
+    .weight = 3000.0,
+    .op = &dc_op_similarity,
+    .features = true};
 
-const struct dc_term_kind dc_term_pkt = {
-    .name = "pkt", .weight = 30000.0, .op = &dc_op_pkt, .features = true};
+const struct dc_term_kind dc_term_pkt = {.name = "pkt",
+                                         .help = "the same as probabilities (arXiv:1803.10837)",
+                                         .weight = 30000.0,
+                                         .op = &dc_op_pkt,
+                                         .features = true};
 
 static const struct dc_field rkd_keys[] = {
     DC_FIELD(dc_rkd_attributes, "distance_weight", FLOAT, distance_weight, "25", .maximum = 1e6,
@@ -370,9 +377,11 @@ static const struct dc_field rkd_keys[] = {
     DC_FIELD(dc_rkd_attributes, "angle_weight", FLOAT, angle_weight, "50", .maximum = 1e6,
              .help = "of angles between samples"),
 };
-const struct dc_term_kind dc_term_rkd = {.name = "rkd",
-                                         .weight = 1.0,
-                                         .op = &dc_op_rkd,
-                                         .features = true,
-                                         .keys = DC_SCHEMA(NULL, rkd_keys),
-                                         .bytes = sizeof(struct dc_rkd_attributes)};
+const struct dc_term_kind dc_term_rkd = {
+    .name = "rkd",
+    .help = "distances and angles between samples (arXiv:1904.05068)",
+    .weight = 1.0,
+    .op = &dc_op_rkd,
+    .features = true,
+    .keys = DC_SCHEMA(NULL, rkd_keys),
+    .bytes = sizeof(struct dc_rkd_attributes)};

@@ -125,7 +125,7 @@ static const struct dc_schema normalize_schema = DC_SCHEMA("normalize", normaliz
 static const struct dc_field hashed_fields[] = {
     MEAN, DC_FIELD(normalize_keys, "deviation", NUMBERS, deviation, "[]", .help = "as std")};
 static const struct dc_schema hashed_schema = DC_SCHEMA("normalize", hashed_fields);
-static const struct dc_schema written_schema = {"normalize", normalize_fields, 2};
+const struct dc_schema dc__normalize_schema = {"normalize", normalize_fields, 2};
 
 enum dc_status dc__decode_normalize(const struct dc_decoder *decoder, void *field,
                                     const struct dc_yaml *node, struct dc_error *error)
@@ -154,7 +154,7 @@ void dc__write_normalize(struct dc_text_buffer *out, const void *field, int inde
     const struct normalize_keys keys = {spec->mean, spec->deviation, spec->deviation};
     dc_text_append(out, spec->automatic ? " auto\n" : "\n");
     if (!spec->automatic)
-        dc_schema_write(out->hashed ? &hashed_schema : &written_schema, out, &keys, indent);
+        dc_schema_write(out->hashed ? &hashed_schema : &dc__normalize_schema, out, &keys, indent);
 }
 
 // The keys of a loss: what all take, the layers of those that compare layers, and its own.
@@ -231,7 +231,7 @@ void dc__write_losses(struct dc_text_buffer *out, const void *field, int indent)
     DC_FIELD(dc_bits_entry, key, INT, member, "0", .minimum = 0, .maximum = 8, .help = "bits")
 static const struct dc_field bits_fields[] = {BITS("weights", weights),
                                               BITS("activations", activations)};
-static const struct dc_schema bits_schema = DC_SCHEMA("layers", bits_fields);
+const struct dc_schema dc__bits_schema = DC_SCHEMA("layers", bits_fields);
 
 enum dc_status dc__decode_bits(const struct dc_decoder *decoder, void *field,
                                const struct dc_yaml *node, struct dc_error *error)
@@ -243,8 +243,8 @@ enum dc_status dc__decode_bits(const struct dc_decoder *decoder, void *field,
     for (int i = 0; i < node->count; i++) {
         struct dc_bits_entry *entry = &list->items[i];
         entry->name = node->keys[i]->text;
-        DC_TRY(dc_schema_decode(&bits_schema, entry, node->items[i], entry->name, false, decoder,
-                                error));
+        DC_TRY(dc_schema_decode(&dc__bits_schema, entry, node->items[i], entry->name, false,
+                                decoder, error));
         if (entry->weights == 1 || entry->activations == 1 ||
             (entry->weights == 0 && entry->activations == 0))
             return dc_fail_yaml(error, node->items[i],

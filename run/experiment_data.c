@@ -23,7 +23,7 @@ static const struct dc_field resize_fields[] = {
     DC_FIELD(resize_keys, "fit", CHOICE, fit, "stretch", .choices = dc_resize_fits,
              .help = "crop keeps the shape of things and loses edges, pad adds black ones"),
 };
-static const struct dc_schema resize_schema = DC_SCHEMA("resize", resize_fields);
+const struct dc_schema dc__resize_schema = DC_SCHEMA("resize", resize_fields);
 
 static enum dc_status decode_sides(struct resize_keys *keys, const struct dc_yaml *node,
                                    const struct dc_decoder *decoder, struct dc_error *error)
@@ -51,7 +51,7 @@ enum dc_status dc__decode_resize(const struct dc_decoder *decoder, void *field,
     if (node->kind != DC_YAML_MAPPING) {
         DC_TRY(decode_sides(&keys, node, decoder, error));
     } else {
-        DC_TRY(dc_schema_decode(&resize_schema, &keys, node, "resize", false, decoder, error));
+        DC_TRY(dc_schema_decode(&dc__resize_schema, &keys, node, "resize", false, decoder, error));
         if (keys.size > 0 && (keys.height > 0 || keys.width > 0))
             return dc_fail_yaml(error, node,
                                 "resize has a size, or a height and a width, not both");

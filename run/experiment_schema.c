@@ -15,8 +15,8 @@
 #define NUMBERS(s, k, m, d, low, high, h)                                                          \
     DC_FIELD(s, k, NUMBERS, m, d, .minimum = (low), .maximum = (high), .help = (h))
 #define CHOICE(s, k, m, d, list, h) DC_FIELD(s, k, CHOICE, m, d, .choices = (list), .help = (h))
-#define CUSTOM(s, k, m, d, reader, writer, h)                                                      \
-    DC_FIELD(s, k, CUSTOM, m, d, .decode = (reader), .write = (writer), .help = (h))
+#define CUSTOM(s, k, m, d, reader, writer, ...)                                                    \
+    DC_FIELD(s, k, CUSTOM, m, d, .decode = (reader), .write = (writer), __VA_ARGS__)
 #define OPTIONAL(s, k, m, there, sub, h)                                                           \
     DC_FIELD(s, k, OPTIONAL, m, "''", .group = (sub), .present = offsetof(struct s, there),        \
              .help = (h))
@@ -46,19 +46,23 @@ static const struct dc_field data_fields[] = {
         "samples cut from the training set for validation, the same share of each class"),
     INT(dc_data_spec, "split_seed", split_seed, "1", 0, SEED_MAX, "seed of that cut"),
     CUSTOM(dc_data_spec, "augment", augment, "[]", dc__decode_augment, dc__write_augment,
-           "list of augmentations, or a file with one"),
+           .help = "list of augmentations, or a file with one"),
     INT(dc_data_spec, "augment_seed", augment_seed, "1", 0, SEED_MAX, "seed of augmentation"),
-    CUSTOM(dc_data_spec, "normalize", normalize, "auto", dc__decode_normalize, dc__write_normalize,
-           "auto: from the training samples; or {mean, std} a channel, of values in [0, 1]"),
+    CUSTOM(
+        dc_data_spec, "normalize", normalize, "auto", dc__decode_normalize, dc__write_normalize,
+        .group = &dc__normalize_schema,
+        .help = "auto: from the training samples; or {mean, std} a channel, of values in [0, 1]"),
     DC_FIELD(dc_data_spec, "test", REAL, test, "0.2", .minimum = 0, .maximum = 0.9, .later = true,
              .help = "photos without a test/: the share of them, the same of each class, that is "
                      "the test set; chosen by split_seed"),
     DC_FIELD(dc_data_spec, "samples", INT, samples, "0", .maximum = FAR, .later = true,
              .help = "train on so many of the training samples, the same share of each class, "
                      "chosen by split_seed; 0: all"),
-    CUSTOM(dc_data_spec, "resize", resize, "[]", dc__decode_resize, dc__write_resize,
-           "photos: [height, width]; or {size, or height and width; method: bilinear, area or "
-           "nearest; fit: stretch, crop or pad}"),
+    CUSTOM(
+        dc_data_spec, "resize", resize, "[]", dc__decode_resize, dc__write_resize,
+        .group = &dc__resize_schema,
+        .help = "photos: [height, width]; or {size, or height and width; method: bilinear, area or "
+                "nearest; fit: stretch, crop or pad}"),
     TEXTS(dc_data_spec, "class_names", class_names, "[]",
           "names of the classes in label order, up to 16; default: those that come with the data; "
           "of photos: the folders' names in the order wanted"),
@@ -121,7 +125,7 @@ static const struct dc_field train_fields[] = {
     TEXTS(dc_train_spec, "freeze", freeze, "[]", "layers that are not trained; NAME* is a prefix"),
     CUSTOM(dc_train_spec, "learning_rate_factors", learning_rate_factors, "{}", dc__decode_factors,
            dc__write_named,
-           "factor of the learning rate by layer or role: {NAME*: 0.1, quantizer: 0.5}"),
+           .help = "factor of the learning rate by layer or role: {NAME*: 0.1, quantizer: 0.5}"),
 };
 const struct dc_schema dc__train_schema = DC_SCHEMA("train", train_fields);
 
@@ -145,14 +149,15 @@ static const struct dc_field distill_fields[] = {
         "who teaches: a stage before this one, 'average' (this network's own moving average), or a "
         "file of logits (HDF5 or NPY)"),
     CUSTOM(dc_distill_spec, "teachers", teachers, "{}", dc__decode_teachers, dc__write_named,
-           "several, whose probabilities are averaged: {NAME: weight}"),
+           .help = "several, whose probabilities are averaged: {NAME: weight}"),
     TEXTS(dc_distill_spec, "peers", peers, "[]",
           "instead: models of students that are trained along, all learning from each other "
           "(arXiv:1706.00384)"),
     OPTIONAL(dc_distill_spec, "cache", cache, caches, &cache_schema,
              "keep the teachers' outputs on disk"),
     CUSTOM(dc_distill_spec, "losses", losses, "[{kd: {weight: 0.9}}, {label: {weight: 0.1}}]",
-           dc__decode_losses, dc__write_losses, "list of loss terms, up to 16 (distill/terms.h)"),
+           dc__decode_losses, dc__write_losses,
+           .help = "list of loss terms, up to 16 (distill/terms.h)"),
 };
 const struct dc_schema dc__distill_schema = DC_SCHEMA("distill", distill_fields);
 
@@ -199,7 +204,8 @@ static const struct dc_field quantize_fields[] = {
         "bits of the first and the last layer's weights, of what the last reads and of the output; "
         "0: as the rest"),
     CUSTOM(dc_quantize_spec, "layers", layers, "{}", dc__decode_bits, dc__write_bits,
-           "other bits for single layers: {LAYER: {weights, activations}}"),
+           .group = &dc__bits_schema,
+           .help = "other bits for single layers: {LAYER: {weights, activations}}"),
     CHOICE(dc_quantize_spec, "weight_scale", weight_scale, "auto", weight_scales,
            "calibrated: found once; learned: trained from there (LSQ); auto: the largest weight's "
            "at every step, or calibrated where another observer asks for it"),
@@ -255,9 +261,10 @@ static const struct dc_field stage_fields[] = {
     PATH(dc_stage, "model", model, "", "model file, or a network as ONNX with its weights"),
     PATH(dc_stage, "weights", weights, "", "weights file of a run (final.h5) to start from"),
     CUSTOM(dc_stage, "normalize", normalize, "auto", dc__decode_normalize, dc__write_normalize,
-           "auto: as the data; or {mean, std} that this network was trained with"),
+           .group = &dc__normalize_schema,
+           .help = "auto: as the data; or {mean, std} that this network was trained with"),
     CUSTOM(dc_stage, "parameters", parameters, "{}", dc__decode_parameters, dc__write_named,
-           "values for the model's parameters"),
+           .help = "values for the model's parameters"),
     DC_FIELD(dc_stage, "layout", CHOICE, layout, "auto", .choices = layouts, .later = true,
              .help = "order of an image's axes in an ONNX file; auto: what reads it says it"),
     INT(dc_stage, "seed", seed, "-1", -1, SEED_MAX, "of weights and order; -1: the experiment's"),

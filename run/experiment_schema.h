@@ -13,6 +13,8 @@ extern const struct dc_schema dc__stage_schema;       // struct dc_stage; groups
 extern const struct dc_schema dc__train_schema;       // struct dc_train_spec
 extern const struct dc_schema dc__distill_schema;     // struct dc_distill_spec
 extern const struct dc_schema dc__quantize_schema;    // struct dc_quantize_spec
+// The mappings that some of the readers below take; for the reference alone.
+extern const struct dc_schema dc__resize_schema, dc__normalize_schema, dc__bits_schema;
 
 typedef enum dc_status dc__decode(const struct dc_decoder *decoder, void *field,
                                   const struct dc_yaml *node, struct dc_error *error);

@@ -15,7 +15,7 @@ struct dc_layer {
 };
 
 struct dc_layer_kind {
-    const char *name;
+    const char *name, *help;
     const struct dc_op *op;
     struct dc_schema keys;
     size_t bytes;  // of the struct they fill
@@ -25,6 +25,8 @@ struct dc_layer_kind {
 };
 
 const struct dc_layer_kind *dc_layer_find(const char *name);
+// The keys that every layer takes.
+const struct dc_schema *dc_layer_schema(void);
 // Names of all kinds; returns their number.
 int dc_layer_names(const char *names[], int capacity);
 

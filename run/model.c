@@ -204,6 +204,11 @@ static const struct dc_field repeat_fields[] = {
 };
 static const struct dc_schema repeat_schema = DC_SCHEMA("repeat", repeat_fields);
 
+const struct dc_schema *dc_repeat_schema(void)
+{
+    return &repeat_schema;
+}
+
 static enum dc_status fail_layers(const struct dc_yaml *where, struct dc_error *error)
 {
     return dc_fail_yaml(error, where,
@@ -300,6 +305,11 @@ static const struct dc_field model_fields[] = {
              .help = "the network, from input to output"),
 };
 static const struct dc_schema model_schema = DC_SCHEMA("model", model_fields);
+
+const struct dc_schema *dc_model_schema(void)
+{
+    return &model_schema;
+}
 
 static enum dc_status unknown_parameter(const char *name, const struct dc_variables *variables,
                                         const struct dc_yaml *place, struct dc_error *error)

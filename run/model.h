@@ -65,6 +65,9 @@ struct dc_model_spec {
 DC_MUST_USE enum dc_status dc_model_read(struct dc_model *model, const struct dc_model_spec *spec,
                                          struct dc_error *error);
 void dc_model_free(struct dc_model *model);
+// The keys of a model file, and of a repeat among its layers.
+const struct dc_schema *dc_model_schema(void);
+const struct dc_schema *dc_repeat_schema(void);
 
 // The same of an ONNX file (run/import.c); internal to run/.
 DC_MUST_USE enum dc_status
