@@ -53,11 +53,11 @@ struct dc_field {
     const char *key;
     enum dc_field_type type;
     size_t offset;
-    const char *fallback;        // the default as text; NULL: the key must be there
-    double minimum, maximum;     // of numbers; equal: unbounded
-    bool filled;                 // a list has an item at least
-    int most;                    // items of a list; 0: DC_LIST_MAX
-    const char *const *choices;  // NULL-terminated
+    const char *fallback;           // the default as text; NULL: the key must be there
+    double minimum, maximum;        // of numbers; equal: unbounded
+    bool filled;                    // a list has an item at least
+    int most;                       // items of a list; 0: DC_LIST_MAX
+    const char *const *choices;     // NULL-terminated
     const struct dc_schema *group;  // of CUSTOM: the mapping that it may be; or NULL
     size_t present;
     enum dc_status (*decode)(const struct dc_decoder *decoder, void *field,
