@@ -38,6 +38,30 @@ enum dc_status dc_view_check(const struct dc_view *view, const struct dc_source 
     return DC_OK;
 }
 
+// Of an axis that shrinks; of one that grows: what bilinear is, the edge's share given back to it.
+static enum dc_status make_taps(struct dc_taps **taps, int64_t to, int64_t from,
+                                struct dc_arena *arena, struct dc_error *error)
+{
+    const double ratio = to < from ? (double)from / (double)to : 1.0;
+    struct dc_taps *made = *taps = DC_NEW(arena, struct dc_taps, to, error);
+    for (int64_t i = 0; made && i < to; i++) {
+        const double place = ((double)i + 0.5) * (double)from / (double)to - 0.5;
+        const double low = fmax(floor(place - ratio) + 1.0, 0.0);
+        const double high = fmin(ceil(place + ratio) - 1.0, (double)(from - 1));
+        struct dc_taps *t = &made[i];
+        *t = (struct dc_taps){(int64_t)low, (int64_t)high - (int64_t)low + 1, NULL};
+        t->weights = DC_NEW(arena, float, t->count, error);
+        if (!t->weights)
+            return DC_ERR_MEMORY;
+        double sum = 0.0;
+        for (int64_t k = 0; k < t->count; k++)
+            sum += 1.0 - fabs(low + (double)k - place) / ratio;
+        for (int64_t k = 0; k < t->count; k++)
+            t->weights[k] = (float)((1.0 - fabs(low + (double)k - place) / ratio) / sum);
+    }
+    return made ? DC_OK : DC_ERR_MEMORY;
+}
+
 enum dc_status dc_view_maker_create(struct dc_view_maker *maker, const struct dc_view *view,
                                     const struct dc_source *source, struct dc_arena *arena,
                                     struct dc_error *error)
@@ -56,7 +80,10 @@ enum dc_status dc_view_maker_create(struct dc_view_maker *maker, const struct dc
     for (int64_t i = 0; i < maker->row; i++)
         dc_normalization_coefficients(&maker->scale[i], &maker->shift[i], &view->normalization,
                                       source->dtype, (int)(i % channels));
-    return DC_OK;
+    if (to->rank != 3 || (to->dims[0] >= maker->from.dims[0] && to->dims[1] >= maker->from.dims[1]))
+        return DC_OK;
+    DC_TRY(make_taps(&maker->rows, to->dims[0], maker->from.dims[0], arena, error));
+    return make_taps(&maker->columns, to->dims[1], maker->from.dims[1], arena, error);
 }
 
 // Where output pixel i of `to` lies between two of `from`.
@@ -93,6 +120,28 @@ static void resize(float *out, const float *in, const struct dc_view_maker *make
     }
 }
 
+static void shrink(float *out, const float *in, const struct dc_view_maker *maker)
+{
+    const int64_t channels = maker->to.dims[2], row = maker->from.dims[1] * channels;
+    for (int64_t y = 0; y < maker->to.dims[0]; y++) {
+        const struct dc_taps *v = &maker->rows[y];
+        for (int64_t x = 0; x < maker->to.dims[1]; x++) {
+            const struct dc_taps *h = &maker->columns[x];
+            for (int64_t c = 0; c < channels; c++) {
+                float sum = 0.0f;
+                for (int64_t k = 0; k < v->count; k++) {
+                    const float *at = in + (v->first + k) * row + h->first * channels + c;
+                    float across = 0.0f;
+                    for (int64_t j = 0; j < h->count; j++)
+                        across += h->weights[j] * at[j * channels];
+                    sum += v->weights[k] * across;
+                }
+                *out++ = sum;
+            }
+        }
+    }
+}
+
 static void normalize(float *restrict out, const float *restrict x,
                       const struct dc_view_maker *maker)
 {
@@ -109,7 +158,10 @@ void dc_view_make(float *out, const float *sample, const struct dc_view_maker *m
         normalize(out, sample, maker);
         return;
     }
-    resize(out, sample, maker);
+    if (maker->rows)
+        shrink(out, sample, maker);
+    else
+        resize(out, sample, maker);
     const float *scale = maker->scale, *shift = maker->shift;
     for (int64_t i = 0; i < maker->values; i++)
         out[i] = out[i] * scale[i % maker->row] + shift[i % maker->row];

@@ -1,9 +1,11 @@
 // Views: what one network reads of an augmented sample.
 //
 // A student and its teachers see the same crop of the same image, each at its own size and with its
-// own normalization. A view is made of the sample as augmentation leaves it, in raw units: resized
-// (bilinear, pixel centres at halves, edges repeated, no smoothing before shrinking), then
-// normalized.
+// own normalization. A view is made of the sample as augmentation leaves it, in raw units: resized,
+// then normalized. Pixel centres are at halves. An image that grows is bilinear with its edges
+// repeated; one that shrinks in height or width is smoothed: along that axis a pixel is the mean of
+// those within one output pixel of its place, weighed by a triangle (PyTorch's interpolate with
+// antialias; Pillow's BILINEAR without its rounding).
 
 #ifndef DC_DATA_VIEW_H
 #define DC_DATA_VIEW_H
@@ -26,11 +28,18 @@ bool dc_sample_fits(const struct dc_shape *to, const struct dc_shape *data);
 DC_MUST_USE enum dc_status dc_view_check(const struct dc_view *view, const struct dc_source *source,
                                          struct dc_error *error);
 
+// What an output pixel reads along one axis: `count` pixels from `first` on.
+struct dc_taps {
+    int64_t first, count;
+    float *weights;  // of sum 1
+};
+
 // A view prepared for one source.
 struct dc_view_maker {
     struct dc_shape from, to;
-    int64_t values, row;   // of a view, and of what scale and shift cover
-    float *scale, *shift;  // [row] normalization, expanded to one row of an image
+    int64_t values, row;             // of a view, and of what scale and shift cover
+    float *scale, *shift;            // [row] normalization, expanded to one row of an image
+    struct dc_taps *rows, *columns;  // [height], [width] of an image that shrinks; else NULL
 };
 DC_MUST_USE enum dc_status dc_view_maker_create(struct dc_view_maker *maker,
                                                 const struct dc_view *view,
