@@ -154,6 +154,33 @@ static void put_histogram(struct events *e, const struct dc_layer_bins *bins, do
     put_value(e, &value, seconds, step);
 }
 
+static int32_t big_endian(const uint8_t *bytes)
+{
+    return (int32_t)((uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 |
+                     bytes[3]);
+}
+
+// A PNG file says its width and height behind its signature and the head of its first chunk.
+static void put_picture(struct events *e, const struct dc_picture *picture, double seconds,
+                        int64_t step)
+{
+    enum { RGBA = 4 };
+    char tag[256];
+    Tensorboard__Value value = TENSORBOARD__VALUE__INIT;
+    Tensorboard__Image image = TENSORBOARD__IMAGE__INIT;
+    image.has_width = image.has_height = image.has_colorspace = true;
+    image.width = big_endian(picture->png.bytes + 16);
+    image.height = big_endian(picture->png.bytes + 20);
+    image.colorspace = RGBA;
+    image.has_encoded_image_string = true;
+    image.encoded_image_string.data = picture->png.bytes;
+    image.encoded_image_string.len = picture->png.size;
+    snprintf(tag, sizeof tag, "plots/%.200s", picture->name);
+    value.tag = tag;
+    value.image = &image;
+    put_value(e, &value, seconds, step);
+}
+
 static double number_at(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
@@ -172,8 +199,14 @@ static void put_group(struct events *e, const json_t *line, const char *group, d
     }
 }
 
-static void put_stage(struct events *e, const struct dc_stage *stage, const json_t *metrics,
-                      const json_t *result, const struct dc_measures *measures)
+// When and at which step a stage ended.
+struct end {
+    double seconds;
+    int64_t step;
+};
+
+static struct end put_stage(struct events *e, const struct dc_stage *stage, const json_t *metrics,
+                            const json_t *result, const struct dc_measures *measures)
 {
     static const char *const keys[] = {"loss", "learning_rate", "train_accuracy",
                                        "validation_accuracy", "validation_auc"};
@@ -199,6 +232,7 @@ static void put_stage(struct events *e, const struct dc_stage *stage, const json
     for (int i = 0; i < measures->layer_count; i++)
         if (measures->layers[i]->stage == stage)
             put_histogram(e, measures->layers[i], seconds, step);
+    return (struct end){seconds, step};
 }
 
 static double start_of(const json_t *environment)
@@ -225,10 +259,18 @@ static enum dc_status write_stage(struct events *e, struct dc_run *run,
 }
 
 enum dc_status dc_write_events(struct dc_run *run, const json_t *metrics, const json_t *environment,
-                               const struct dc_measures *measures, struct dc_arena *arena,
-                               struct dc_error *error)
+                               const struct dc_measures *measures,
+                               const struct dc_picture *pictures, int picture_count,
+                               struct dc_arena *arena, struct dc_error *error)
 {
     enum dc_status status = DC_OK;
+    const struct dc_stage *last = NULL;
+    for (int i = 0; i < run->experiment->stage_count; i++) {
+        const struct dc_stage *stage = &run->experiment->stages[i];
+        if (!stage->exports &&
+            json_object_get(json_object_get(run->results, "stages"), stage->name))
+            last = stage;
+    }
     for (int i = 0; i < run->experiment->stage_count && status == DC_OK; i++) {
         const struct dc_stage *stage = &run->experiment->stages[i];
         const json_t *result = json_object_get(json_object_get(run->results, "stages"),
@@ -236,7 +278,9 @@ enum dc_status dc_write_events(struct dc_run *run, const json_t *metrics, const 
         struct events e = {.started = start_of(environment)};
         if (stage->exports || !result)
             continue;
-        put_stage(&e, stage, metrics, result, measures);
+        const struct end end = put_stage(&e, stage, metrics, result, measures);
+        for (int k = 0; k < picture_count && stage == last; k++)
+            put_picture(&e, &pictures[k], end.seconds, end.step);
         status = write_stage(&e, run, stage, arena, error);
         free(e.bytes);
     }

@@ -4,6 +4,7 @@
 #define DC_REPORT_PAGE_H
 
 #include "report/chart.h"
+#include "report/events.h"
 #include "report/html.h"
 #include "report/measures.h"
 #include "run/relations.h"
@@ -18,6 +19,8 @@ struct dc_page {
     struct dc_text_buffer out;
     struct dc_drawing *drawings[DC_DRAWINGS_MAX];  // figures, which become PNG as well
     int drawing_count;
+    struct dc_picture pictures[DC_DRAWINGS_MAX];  // those PNG files, once written; owned
+    int picture_count;
     bool failed;              // memory was out
     struct dc_drawing spare;  // what has no room is drawn there
 };

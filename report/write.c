@@ -49,18 +49,19 @@ static enum dc_status plot_names(const char ***names, struct dc_page *p, struct 
     return DC_OK;
 }
 
+// The page keeps the picture.
 static enum dc_status write_plot(const struct dc_drawing *drawing, const char *folder,
                                  struct dc_page *p, struct dc_error *error)
 {
-    struct dc_png png = {0};
+    struct dc_picture *picture = &p->pictures[p->picture_count];
     char *path = dc_arena_printf(p->arena, error, "%s/%s.png", folder, drawing->name);
     if (!path)
         return DC_ERR_MEMORY;
     DC_TRY(dc_check_stop(p->run->ctx->stop, error));
-    DC_TRY(dc_drawing_png(&png, drawing, error));
-    const enum dc_status status = dc_file_write(path, png.bytes, png.size, error);
-    free(png.bytes);
-    return status;
+    DC_TRY(dc_drawing_png(&picture->png, drawing, error));
+    picture->name = drawing->name;
+    p->picture_count++;
+    return dc_file_write(path, picture->png.bytes, picture->png.size, error);
 }
 
 static enum dc_status write_plots(struct dc_page *p, struct dc_error *error)
@@ -132,7 +133,8 @@ static enum dc_status write_page(struct dc_page *p, struct dc_error *error)
     if (p->failed || p->out.failed)
         return dc_fail(error, DC_ERR_MEMORY, "out of memory");
     DC_TRY(write_plots(p, error));
-    DC_TRY(dc_write_events(p->run, p->metrics, p->environment, p->measures, p->arena, error));
+    DC_TRY(dc_write_events(p->run, p->metrics, p->environment, p->measures, p->pictures,
+                           p->picture_count, p->arena, error));
     DC_TRY(write_card(p, error));
     return dc_file_write(path, p->out.text, p->out.length, error);  // last: it stands for all
 }
@@ -156,6 +158,8 @@ enum dc_status dc_write_report(struct dc_run *run, struct dc_error *error)
         page.measures = measures;
         status = write_page(&page, error);
     }
+    for (int i = 0; i < page.picture_count; i++)
+        free(page.pictures[i].png.bytes);
     dc_text_free(&page.out);
     dc_measures_free(measures);
     dc_arena_free(page.arena);

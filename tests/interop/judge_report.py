@@ -7,6 +7,7 @@ import datetime
 import json
 import pathlib
 import shutil
+import struct
 import sys
 import tempfile
 
@@ -16,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 
 def read(folder):
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "histograms": 0})
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "histograms": 0, "images": 0})
     events.Reload()
     return events
 
@@ -77,6 +78,17 @@ def judge_histograms(events, result):
     return len(tags), int(total)
 
 
+def judge_images(events, run):
+    """The last stage has every plot of the report, byte for byte, with its size; and no other has any."""
+    plots = {f"plots/{path.stem}": path.read_bytes() for path in (run / "plots").glob("*.png")}
+    assert plots and set(events.Tags()["images"]) == set(plots)
+    for tag, data in plots.items():
+        (image,) = events.Images(tag)
+        assert image.encoded_image_string == data and data[:4] == b"\x89PNG", tag
+        assert (image.width, image.height) == struct.unpack(">II", data[16:24]), tag
+    return len(plots)
+
+
 def judge_card(run, results):
     card = ModelCard.load(run / "model-card.md")
     wanted = sorted((f"{name}, {'integers' if key == 'int8' else 'float32'}", stage[key]["accuracy"])
@@ -106,6 +118,9 @@ def main():
         count += seen
         if "quantization" in stage:
             histograms, weights = judge_histograms(events, stage)
+            images = judge_images(events, run)
+        else:
+            assert not events.Tags()["images"], name
     with tempfile.TemporaryDirectory() as broken:
         shutil.copytree(run / "tensorboard/alone", broken, dirs_exist_ok=True)
         (file,) = pathlib.Path(broken).iterdir()
@@ -121,7 +136,7 @@ def main():
             raise
         except Exception:  # how TensorBoard refuses is its own affair
             pass
-    print(f"TensorBoard read {count} scalars and {histograms} histograms of {weights} weights; "
+    print(f"TensorBoard read {count} scalars, {images} images and {histograms} histograms of {weights} weights; "
           f"Hugging Face's library {judge_card(run, results)} accuracies")
 
 
