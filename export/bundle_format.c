@@ -18,7 +18,9 @@ bool dc__layer_dataset(struct dc__dataset *dataset, const struct dc_ilayer *l,
                        const struct dc_ilayer *input, int i, enum dc__layer_array which)
 {
     const bool weighted = dc_ilayer_has_weights(l);
-    const int rescales = weighted ? l->channels : l->op == DC_I_ADD ? 3 : l->op == DC_I_MEAN;
+    const int rescales = weighted            ? l->channels
+                         : l->op == DC_I_ADD ? 3
+                                             : l->op == DC_I_MEAN || l->op == DC_I_MULTIPLY;
     snprintf(dataset->name, sizeof dataset->name, "layers/%02d/%s", i,
              dc__layer_array_names[which]);
     dataset->tensor = (struct dc_tensor){.dtype = DC_I32, .shape = DC_SHAPE(l->channels)};

@@ -332,8 +332,12 @@ static void put_layer(const struct source *s, int i)
             l->window.kernel[0], l->window.kernel[1], l->window.stride[0], l->window.stride[1],
             l->window.dilation[0], l->window.dilation[1], l->window.before[0], l->window.before[1],
             l->first_channel);
-    if (l->op == DC_I_ADD)
-        fprintf(f, "    .other_zero = %d,\n", s->model->layers[l->inputs[1]].zero_point);
+    const struct dc_ilayer *other = &s->model->layers[l->inputs[1]];
+    if (l->op == DC_I_ADD || l->op == DC_I_MULTIPLY)
+        fprintf(f, "    .other_zero = %d,\n", other->zero_point);
+    if (l->op == DC_I_MULTIPLY)
+        fprintf(f, "    .other_h = %d, .other_w = %d, .other_c = %d,\n", other->height,
+                other->width, other->channels);
     if (dc_ilayer_has_weights(l))
         fprintf(f, "    .weights = %s_weights,%s\n", id,
                 dc_ilayer_stored_bits(s->model, l) == 4 ? " .packed = 1," : "");
@@ -377,8 +381,8 @@ static void put_call(const struct source *s, int i)
         if (i == s->model->count - 1)
             fprintf(s->out, "    copy(%s, %s, %" PRId64 ");\n", place(to, s, i),
                     place(from, s, l->inputs[0]), dc_ilayer_size(l));
-    } else if (l->op == DC_I_ADD) {
-        fprintf(s->out, "    add(%s, %s, %s, &%s);\n", place(to, s, i),
+    } else if (l->op == DC_I_ADD || l->op == DC_I_MULTIPLY) {
+        fprintf(s->out, "    %s(%s, %s, %s, &%s);\n", dc_iop_name(l->op), place(to, s, i),
                 place(from, s, l->inputs[0]), place(other, s, l->inputs[1]), id);
     } else if (l->op == DC_I_CONCAT) {
         int first = 0;

@@ -183,6 +183,21 @@ static enum dc_status put_plain(struct dc_tflite_writing *w, const struct dc_nod
     return dc__tflite_put(w, node, &o);
 }
 
+// Version 3 where integers are multiplied by 1 and more.
+static enum dc_status put_product(struct dc_tflite_writing *w, const struct dc_node *node,
+                                  const struct dc_tflite_kind *kind)
+{
+    static const struct dc_tflite_kind large = {18, 3, 0, 21, "a"};
+    const struct dc_quantize_attributes *out = dc__tflite_grid(w, node);
+    float factor = 0.0f;
+    if (out) {
+        const struct dc_node *nodes = w->graph->nodes;
+        factor = dc__tflite_grid(w, &nodes[node->inputs[0]])->scale *
+                 dc__tflite_grid(w, &nodes[node->inputs[1]])->scale / out->scale;
+    }
+    return put_plain(w, node, factor < 1.0f ? kind : &large);
+}
+
 static enum dc_status put_leaky_relu(struct dc_tflite_writing *w, const struct dc_node *node,
                                      const struct dc_tflite_kind *kind)
 {
@@ -292,6 +307,7 @@ static const struct {
     {&dc_op_leaky_relu, put_leaky_relu, {98, 1, 0, 75, "i"}},
     {&dc_op_softmax, put_softmax, {25, 1, 0, 9, "i"}},
     {&dc_op_add, put_plain, {0, 2, 0, 11, "a"}},
+    {&dc_op_multiply, put_product, {18, 2, 0, 21, "a"}},
     {&dc_op_concat, put_concat, {2, 2, 0, 10, "ia"}},
     {&dc_op_max_pool, put_pool, {17, 2, 0, 5, "biiiia"}},
     {&dc_op_average_pool, put_pool, {1, 2, 0, 5, "biiiia"}},

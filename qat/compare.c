@@ -40,8 +40,8 @@ static enum dc_status find_node(int *node, const struct dc_graph *graph, const s
     *node = dc_graph_find(graph, l->name);
     if (*node < 0)
         return dc_fail(error, DC_ERR_CONFIG, "the float network has no layer '%s'", l->name);
-    if (dc_ilayer_has_weights(l) || l->op == DC_I_ADD || l->op == DC_I_MAX_POOL ||
-        l->op == DC_I_AVERAGE_POOL)
+    if (dc_ilayer_has_weights(l) || l->op == DC_I_ADD || l->op == DC_I_MULTIPLY ||
+        l->op == DC_I_MAX_POOL || l->op == DC_I_AVERAGE_POOL)
         *node = dc_graph_layer(graph, NULL, *node, dc_ilayer_has_weights(l)).last;
     if (dc_shape_row(&graph->nodes[*node].shape) == dc_ilayer_size(l))
         return DC_OK;

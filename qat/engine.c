@@ -161,6 +161,24 @@ static void add(const struct call *call)
     }
 }
 
+// The second value is read again along axes of which it has one.
+static void multiply(const struct call *call)
+{
+    const struct dc_ilayer *l = call->layer, *a = call->in_layers[0], *b = call->in_layers[1];
+    for (int y = 0; y < l->height; y++) {
+        for (int x = 0; x < l->width; x++) {
+            const int64_t position = (int64_t)y * l->width + x, at = position * l->channels;
+            const int64_t row = b->height > 1 ? y : 0, column = b->width > 1 ? x : 0;
+            const int8_t *other = call->in[1] + (row * b->width + column) * b->channels;
+            int32_t *products = sums_at(call, position);
+            for (int c = 0; c < l->channels; c++)
+                products[c] = (call->in[0][at + c] - a->zero_point) *
+                              (other[b->channels > 1 ? c : 0] - b->zero_point);
+            call->profile->multiply(call->out + at, products, l, l->channels);
+        }
+    }
+}
+
 // The rows or columns of a pooling window that lie within the input.
 static void clip_window(int *first, int *end, int out, int stride, int pad, int kernel, int size)
 {
@@ -297,6 +315,7 @@ static void (*const kernels[DC_IOP_COUNT])(const struct call *) = {
     [DC_I_DEPTHWISE_CONV2D] = depthwise_conv2d,
     [DC_I_FULLY_CONNECTED] = fully_connected,
     [DC_I_ADD] = add,
+    [DC_I_MULTIPLY] = multiply,
     [DC_I_AVERAGE_POOL] = average_pool,
     [DC_I_MAX_POOL] = max_pool,
     [DC_I_MEAN] = mean,

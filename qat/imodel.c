@@ -22,6 +22,7 @@ static const char *const op_names[] = {
     [DC_I_DEPTHWISE_CONV2D] = "depthwise_conv2d",
     [DC_I_FULLY_CONNECTED] = "fully_connected",
     [DC_I_ADD] = "add",
+    [DC_I_MULTIPLY] = "multiply",
     [DC_I_AVERAGE_POOL] = "average_pool",
     [DC_I_MAX_POOL] = "max_pool",
     [DC_I_MEAN] = "mean",
@@ -50,8 +51,8 @@ int dc_iop_find(const char *name)
 
 bool dc_ilayer_has_accumulators(const struct dc_ilayer *layer)
 {
-    return dc_ilayer_has_weights(layer) || layer->op == DC_I_ADD || layer->op == DC_I_MEAN ||
-           layer->op == DC_I_AVERAGE_POOL;
+    return dc_ilayer_has_weights(layer) || layer->op == DC_I_ADD || layer->op == DC_I_MULTIPLY ||
+           layer->op == DC_I_MEAN || layer->op == DC_I_AVERAGE_POOL;
 }
 
 static bool has_window(const struct dc_ilayer *layer)
@@ -169,6 +170,11 @@ static bool pool_fits(const struct dc_window *w)
     return fits;
 }
 
+static bool repeats(int size, int out)
+{
+    return size == out || size == 1;
+}
+
 static enum dc_status check_shapes(const struct dc_ilayer *l, const struct dc_ilayer *const *in,
                                    struct dc_error *error)
 {
@@ -189,6 +195,10 @@ static enum dc_status check_shapes(const struct dc_ilayer *l, const struct dc_il
         fits = x->height == l->height && x->width == l->width && x->channels == l->channels &&
                in[1]->height == l->height && in[1]->width == l->width &&
                in[1]->channels == l->channels;
+    } else if (l->op == DC_I_MULTIPLY) {
+        fits = x->height == l->height && x->width == l->width && x->channels == l->channels &&
+               repeats(in[1]->height, l->height) && repeats(in[1]->width, l->width) &&
+               repeats(in[1]->channels, l->channels);
     } else if (l->op == DC_I_TABLE || l->op == DC_I_SOFTMAX) {
         fits = x->height == l->height && x->width == l->width && x->channels == l->channels;
     } else if (l->op == DC_I_MEAN) {
@@ -340,6 +350,16 @@ static enum dc_status check_weights(struct dc_ilayer *l, const struct dc_ilayer 
     return DC_OK;
 }
 
+static void bound_products(struct dc_ilayer *l, int zero_point_a, int zero_point_b)
+{
+    for (int k = 0; k < 4; k++) {
+        const int product = ((k % 2 ? 127 : -128) - zero_point_a) *
+                            ((k / 2 ? 127 : -128) - zero_point_b);
+        l->accumulator_low = product < l->accumulator_low ? product : l->accumulator_low;
+        l->accumulator_high = product > l->accumulator_high ? product : l->accumulator_high;
+    }
+}
+
 // Bounds of the sums that have no weights. The profile's own kernel says what add can reach.
 static enum dc_status bound_sums(struct dc_ilayer *l, const struct dc_ilayer *const *in,
                                  const struct dc_profile *profile, struct dc_error *error)
@@ -359,6 +379,8 @@ static enum dc_status bound_sums(struct dc_ilayer *l, const struct dc_ilayer *co
             l->accumulator_low = low < l->accumulator_low ? low : l->accumulator_low;
             l->accumulator_high = high > l->accumulator_high ? high : l->accumulator_high;
         }
+    } else if (l->op == DC_I_MULTIPLY) {
+        bound_products(l, x->zero_point, in[1]->zero_point);
     } else if (l->op == DC_I_MEAN) {
         positions = (int64_t)x->height * x->width;
         l->accumulator_low = positions * (-128 - x->zero_point);
@@ -382,7 +404,7 @@ static enum dc_status copy_layer(struct dc_imodel *model, struct dc_ilayer *l,
         return DC_ERR_MEMORY;
     l->weight_count = 0;
     l->fused = false;
-    l->rescales = l->op == DC_I_ADD ? 3 : l->op == DC_I_MEAN ? 1 : 0;
+    l->rescales = l->op == DC_I_ADD ? 3 : l->op == DC_I_MEAN || l->op == DC_I_MULTIPLY ? 1 : 0;
     if (dc_ilayer_has_weights(l)) {
         l->weight_count = weights_wanted(l, input);
         l->rescales = l->channels;
@@ -428,7 +450,9 @@ static enum dc_status add_layer(struct dc_imodel *model, struct dc_ilayer *l,
                                 struct dc_error *error)
 {
     const struct dc_ilayer *in[DC_I_INPUTS_MAX] = {NULL};
-    const int wanted = l->op == DC_I_INPUT ? 0 : l->op == DC_I_ADD ? 2 : 1;
+    const int wanted = l->op == DC_I_INPUT                           ? 0
+                       : l->op == DC_I_ADD || l->op == DC_I_MULTIPLY ? 2
+                                                                     : 1;
     const int most = l->op == DC_I_CONCAT ? DC_I_INPUTS_MAX : wanted;
     if ((l->op == DC_I_INPUT) != (model->count == 0) || !within(l->input_count, wanted, most))
         return dc_fail(error, DC_ERR_DATA, "layer %d cannot be %s with %d inputs", model->count,

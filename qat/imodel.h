@@ -33,6 +33,7 @@ enum dc_iop {
     DC_I_DEPTHWISE_CONV2D,
     DC_I_FULLY_CONNECTED,
     DC_I_ADD,
+    DC_I_MULTIPLY,  // by a second value of the same size, or of size 1 along an axis
     DC_I_AVERAGE_POOL,
     DC_I_MAX_POOL,
     DC_I_MEAN,  // over height and width
@@ -87,7 +88,8 @@ struct dc_ilayer {
 
     // Derived by dc_imodel_add.
     int64_t weight_count;
-    int rescales;  // pairs below: channels; 3 of add (first, second, sum); 1 of mean; else 0
+    int rescales;  // pairs below: channels; 3 of add (first, second, sum); 1 of mean
+                   // and multiply; else 0
     int32_t *multipliers, *shifts;
     bool fused;  // of add, where multiplier 2 is an offset, which may be negative (profile.c)
     // Worst case over all inputs of the sum and of its partial sums in any order, bias first or
@@ -137,7 +139,7 @@ static inline bool dc_ilayer_has_weights(const struct dc_ilayer *layer)
     return layer->op == DC_I_CONV2D || layer->op == DC_I_DEPTHWISE_CONV2D ||
            layer->op == DC_I_FULLY_CONNECTED;
 }
-// A sum before requantization exists: weighted layers, add, mean, average pool.
+// A sum before requantization exists: weighted layers, add, multiply, mean, average pool.
 bool dc_ilayer_has_accumulators(const struct dc_ilayer *layer);
 int64_t dc_ilayer_size(const struct dc_ilayer *layer);  // codes of its output
 int64_t dc_ilayer_macs(const struct dc_imodel *model, int index);

@@ -154,6 +154,7 @@ static enum dc_status append_op(struct builder *b)
         [DC_I_DEPTHWISE_CONV2D] = {&dc_op_conv, &conv},
         [DC_I_FULLY_CONNECTED] = {&dc_op_dense, &dense},
         [DC_I_ADD] = {&dc_op_add, NULL},
+        [DC_I_MULTIPLY] = {&dc_op_multiply, NULL},
         [DC_I_AVERAGE_POOL] = {&dc_op_average_pool, &pool},
         [DC_I_MAX_POOL] = {&dc_op_max_pool, &pool},
         [DC_I_MEAN] = {&dc_op_global_average_pool, NULL},
@@ -175,8 +176,8 @@ static enum dc_status add_layer(struct builder *b, int i)
     const struct dc_quantize_attributes grid = grid_of(l, true);
     bool vector = l->op == DC_I_FULLY_CONNECTED;
     b->layer = l;
-    if (l->op == DC_I_ADD || l->op == DC_I_CONCAT || l->op == DC_I_TABLE || l->op == DC_I_SOFTMAX ||
-        l->op == DC_I_RESHAPE) {
+    if (l->op == DC_I_ADD || l->op == DC_I_MULTIPLY || l->op == DC_I_CONCAT ||
+        l->op == DC_I_TABLE || l->op == DC_I_SOFTMAX || l->op == DC_I_RESHAPE) {
         vector = true;
         for (int k = 0; k < l->input_count; k++)
             vector = vector && is_vector(b, l->inputs[k]);

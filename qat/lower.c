@@ -106,6 +106,13 @@ static enum dc_status add_layer(struct lowering *w, struct dc_ilayer *l, int i, 
         if (l->inputs[k] == NONE)
             return no_form(w, i, "what it reads has no quantizer");
     }
+    // The integer product reads its larger value first.
+    if (l->op == DC_I_MULTIPLY && dc_ilayer_size(&w->model->layers[l->inputs[0]]) <
+                                      dc_ilayer_size(&w->model->layers[l->inputs[1]])) {
+        const int smaller = l->inputs[0];
+        l->inputs[0] = l->inputs[1];
+        l->inputs[1] = smaller;
+    }
     DC_TRY(dc_imodel_add(w->model, l, &index, w->error));
     map_chain(w, i, end, index);
     w->report->layers++;
@@ -162,12 +169,11 @@ static void set_slice(const struct lowering *w, int i, struct dc_ilayer *l)
 static enum dc_status lower_simple(struct lowering *w, int i, struct dc_ilayer *l)
 {
     const struct dc_node *node = &w->graph->nodes[i];
-    const bool arithmetic = l->op == DC_I_ADD || l->op == DC_I_MEAN || l->op == DC_I_TABLE ||
+    const bool pairs = l->op == DC_I_ADD || l->op == DC_I_MULTIPLY;
+    const bool arithmetic = pairs || l->op == DC_I_MEAN || l->op == DC_I_TABLE ||
                             l->op == DC_I_SOFTMAX;
     const bool pools = l->op == DC_I_MAX_POOL || l->op == DC_I_AVERAGE_POOL;
-    const int relu = l->op == DC_I_ADD || pools
-                         ? dc_graph_layer(w->graph, w->needed, i, false).clamp
-                         : NONE;
+    const int relu = pairs || pools ? dc_graph_layer(w->graph, w->needed, i, false).clamp : NONE;
     const int end = relu == NONE ? i : relu;
     if (arithmetic) {
         DC_TRY(find_grid(w, end, l));
@@ -218,6 +224,7 @@ static enum dc_status lower_node(struct lowering *w, int i)
         {&dc_op_flatten, DC_I_RESHAPE},   {&dc_op_reshape, DC_I_RESHAPE},
         {&dc_op_pad, DC_I_PAD},           {&dc_op_concat, DC_I_CONCAT},
         {&dc_op_slice, DC_I_SLICE},       {&dc_op_softmax, DC_I_SOFTMAX},
+        {&dc_op_multiply, DC_I_MULTIPLY},
     };
     struct dc_ilayer l = {0};
     if (w->layer_of[i] != NONE)

@@ -42,6 +42,13 @@ static inline void add(int8_t *codes, int32_t *sums, const int8_t *a, const int8
     }
 }
 
+static inline void multiply(int8_t *codes, const int32_t *products, const struct dc_ilayer *layer,
+                            int count, requantizer *round)
+{
+    for (int i = 0; i < count; i++)
+        codes[i] = dc__finish(round(products[i], layer->multipliers[0], layer->shifts[0]), layer);
+}
+
 static inline void mean(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer,
                         requantizer *round)
 {
@@ -80,6 +87,15 @@ void dc__derive_weighted(struct dc_ilayer *layer, const struct dc_ilayer *input,
     }
 }
 
+void dc__derive_product(struct dc_ilayer *layer, const struct dc_ilayer *const *inputs,
+                        int shift_max, bool in_float)
+{
+    const float product = inputs[0]->scale * inputs[1]->scale, quotient = product / layer->scale;
+    const double exact = (double)inputs[0]->scale * (double)inputs[1]->scale / (double)layer->scale;
+    dc_quantize_multiplier(&layer->multipliers[0], &layer->shifts[0],
+                           fmin(in_float ? (double)quotient : exact, 0x1p100), shift_max);
+}
+
 static void derive_add(struct dc_ilayer *layer, const struct dc_ilayer *a,
                        const struct dc_ilayer *b, int shift_max)
 {
@@ -114,6 +130,8 @@ static inline void derive(struct dc_ilayer *layer, const struct dc_ilayer *const
         dc__derive_weighted(layer, inputs[0], shift_max, shift_max == SHIFT_MAX_SINGLE);
     else if (layer->op == DC_I_ADD)
         derive_add(layer, inputs[0], inputs[1], shift_max);
+    else if (layer->op == DC_I_MULTIPLY)
+        dc__derive_product(layer, inputs, shift_max, shift_max == SHIFT_MAX_SINGLE);
     else if (layer->op == DC_I_MEAN)
         derive_mean(layer, inputs[0], shift_max);
 }
@@ -137,6 +155,11 @@ static inline void derive(struct dc_ilayer *layer, const struct dc_ilayer *const
         (void)first;                                                                               \
         add(codes, sums, a, b, layer, zero_point_a, zero_point_b, count, round);                   \
     }                                                                                              \
+    storage void name##_multiply(int8_t *codes, const int32_t *products,                           \
+                                 const struct dc_ilayer *layer, int count)                         \
+    {                                                                                              \
+        multiply(codes, products, layer, count, round);                                            \
+    }                                                                                              \
     storage void name##_mean(int8_t *codes, const int32_t *accumulators,                           \
                              const struct dc_ilayer *layer, const struct dc_ilayer *input)         \
     {                                                                                              \
@@ -159,6 +182,7 @@ static const struct dc_profile profile_tflm = {
     .derive = dc__tflm_derive,
     .requantize = dc__tflm_requantize,
     .add = dc__tflm_add,
+    .multiply = dc__tflm_multiply,
     .mean = dc__tflm_mean,
     .average = dc__average,
 };
@@ -172,6 +196,7 @@ static const struct dc_profile profile_ruy = {
     .derive = ruy_derive,
     .requantize = ruy_requantize,
     .add = ruy_add,
+    .multiply = ruy_multiply,
     .mean = ruy_mean,
     .average = dc__average,
 };
@@ -191,6 +216,7 @@ static const struct dc_profile profile_ruy = {
         .derive = kernels##_derive,                                                                \
         .requantize = kernels##_requantize,                                                        \
         .add = kernels##_add,                                                                      \
+        .multiply = kernels##_multiply,                                                            \
         .mean = kernels##_mean,                                                                    \
         .average = dc__average,                                                                    \
     }
@@ -242,6 +268,8 @@ void dc__even_derive(struct dc_ilayer *layer, const struct dc_ilayer *const *inp
     for (int i = 0; i < layer->rescales; i++) {
         if (layer->op == DC_I_ADD)
             set_factor(layer, i, ldexpf((i < 2 ? inputs[i] : layer)->scale, -exponent));
+        else if (layer->op == DC_I_MULTIPLY)
+            set_factor(layer, i, x->scale * inputs[1]->scale / layer->scale);
         else if (layer->op == DC_I_MEAN)
             set_factor(layer, i,
                        x->scale / (layer->scale * (float)((int64_t)x->height * x->width)));
@@ -290,6 +318,28 @@ static void even_add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t
     }
 }
 
+// QLinearMul: the zero point is added before the rounding. Formula: onnxruntime
+// mlas/lib/qlmul.cpp.
+static void even_multiply(int8_t *codes, const int32_t *products, const struct dc_ilayer *layer,
+                          int count)
+{
+    const float factor = dc__factor_of(layer, 0);
+    for (int i = 0; i < count; i++) {
+        const float scaled = (float)products[i] * factor;
+        const int32_t code = dc__nearest_even(scaled + (float)layer->zero_point);
+        codes[i] = dc__finish(code - layer->zero_point, layer);
+    }
+}
+
+static const char *onnxruntime_refuses(const struct dc_ilayer *layer,
+                                       const struct dc_ilayer *const *inputs)
+{
+    const bool few = layer->op == DC_I_MULTIPLY &&
+                     (layer->bits <= INT4_BITS || inputs[0]->bits <= INT4_BITS ||
+                      inputs[1]->bits <= INT4_BITS);
+    return few ? "ONNX Runtime has no integer product of values of 4 bits" : NULL;
+}
+
 static void even_mean(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer,
                       const struct dc_ilayer *input)
 {
@@ -315,10 +365,13 @@ static const struct dc_profile profile_onnxruntime = {
     .runtime = DC_RUNTIME_ONNX,
     .rounding = DC_ROUND_FLOAT_EVEN,
     .formula = "half_to_even(float32(float32(x) * float32(m * 2^(s - 31))))",
-    .ops = {[DC_I_ADD] = {.rounding = DC_ROUND_FLOAT_EVEN_FUSED}},
+    .ops = {[DC_I_ADD] = {.rounding = DC_ROUND_FLOAT_EVEN_FUSED},
+            [DC_I_MULTIPLY] = {.rounding = DC_ROUND_FLOAT_EVEN_OFFSET}},
+    .refuses = onnxruntime_refuses,
     .derive = onnxruntime_derive,
     .requantize = dc__even_requantize,
     .add = even_add,
+    .multiply = even_multiply,
     .mean = even_mean,
     .average = even_average,
 };

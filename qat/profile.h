@@ -26,7 +26,7 @@ enum dc_rounding {
     DC_ROUND_HALF_AWAY,         // once, a half away from 0; averages: an exact quotient
     DC_ROUND_FLOAT_EVEN,        // a float32 product, a half to the even integer
     DC_ROUND_FLOAT_EVEN_FUSED,  // additions: the same by fused multiply-adds
-    DC_ROUND_FLOAT_EVEN_OFFSET,  // means: the zero points' share is added in float32
+    DC_ROUND_FLOAT_EVEN_OFFSET,  // means, products: zero points are added in float32, then rounded
     DC_ROUND_PLANE,              // additions: integer multipliers of both sides, one shift
     DC_ROUND_FIXED_POINT,        // softmax: fractions of 2^31
     DC_ROUND_16_BITS,            // softmax: exponentials of 16 bits
@@ -78,6 +78,10 @@ struct dc_profile {
     void (*add)(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
                 const struct dc_ilayer *layer, int zero_point_a, int zero_point_b, int64_t first,
                 int count);
+
+    // codes[i] of products of codes from their zero points.
+    void (*multiply)(int8_t *codes, const int32_t *products, const struct dc_ilayer *layer,
+                     int count);
 
     // accumulators[c]: sum of (code - zero point) over all positions.
     void (*mean)(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer,

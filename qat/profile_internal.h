@@ -37,6 +37,8 @@ void dc__tflm_requantize(int8_t *codes, const int32_t *accumulators, const struc
 void dc__tflm_add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
                   const struct dc_ilayer *layer, int zero_point_a, int zero_point_b, int64_t first,
                   int count);
+void dc__tflm_multiply(int8_t *codes, const int32_t *products, const struct dc_ilayer *layer,
+                       int count);
 void dc__tflm_mean(int8_t *codes, const int32_t *accumulators, const struct dc_ilayer *layer,
                    const struct dc_ilayer *input);
 void dc__average(int8_t *codes, const int32_t *sums, const struct dc_ilayer *layer, int taps);
@@ -48,6 +50,10 @@ void dc__even_requantize(int8_t *codes, const int32_t *accumulators, const struc
 // scale, s_in * s_w is rounded to float32 first.
 void dc__derive_weighted(struct dc_ilayer *layer, const struct dc_ilayer *input, int shift_max,
                          bool float_product);
+
+// The multiplier of s_a * s_b / s_out, in double or left to right in float32.
+void dc__derive_product(struct dc_ilayer *layer, const struct dc_ilayer *const *inputs,
+                        int shift_max, bool in_float);
 
 extern const struct dc_profile dc__profile_litert_reference, dc__profile_litert_xnnpack,
     dc__profile_litert_arm64, dc__profile_litert_builtin;

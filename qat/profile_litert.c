@@ -10,6 +10,14 @@
 // and rounds half away from zero, with one weight scale or many. Formula: LiteRT
 // kernels/internal/reference/integer_ops/fully_connected.h.
 
+static void reference_derive(struct dc_ilayer *layer, const struct dc_ilayer *const *inputs)
+{
+    if (layer->op == DC_I_MULTIPLY)
+        dc__derive_product(layer, inputs, SHIFT_MAX_DOUBLE, true);
+    else
+        dc__tflm_derive(layer, inputs);
+}
+
 static void reference_requantize(int8_t *codes, const int32_t *accumulators,
                                  const struct dc_ilayer *layer, const struct dc_ilayer *input)
 {
@@ -36,9 +44,10 @@ const struct dc_profile dc__profile_litert_reference = {
                "round_half_away(x * s_in * s_w / s_out) in double",
     .ops = {[DC_I_FULLY_CONNECTED] = {.rounding = DC_ROUND_DOUBLE_AWAY},
             [DC_I_SOFTMAX] = {.rounding = DC_ROUND_FIXED_POINT}},
-    .derive = dc__tflm_derive,
+    .derive = reference_derive,
     .requantize = reference_requantize,
     .add = dc__tflm_add,
+    .multiply = dc__tflm_multiply,
     .mean = dc__tflm_mean,
     .average = dc__average,
 };
@@ -64,7 +73,23 @@ static const char *xnnpack_refuses(const struct dc_ilayer *layer,
         if (!(ratio >= 0x1p-10f && ratio < 256.0f))
             return "LiteRT's XNNPACK delegate adds where s_in / s_out lies in [2^-10, 2^8) alone";
     }
+    if (layer->op == DC_I_MULTIPLY) {
+        const float factor = inputs[0]->scale * inputs[1]->scale / layer->scale;
+        if (layer->inputs[0] == layer->inputs[1])
+            return "LiteRT's XNNPACK delegate computes the square of a value by a table of its own";
+        if (!(factor >= 0x1p-16f && factor < 256.0f))
+            return "LiteRT's XNNPACK delegate multiplies where s_a * s_b / s_out lies in "
+                   "[2^-16, 2^8) alone";
+    }
     return NULL;
+}
+
+static void xnnpack_multiply(int8_t *codes, const int32_t *products, const struct dc_ilayer *layer,
+                             int count)
+{
+    const float factor = dc__factor_of(layer, 0);
+    for (int i = 0; i < count; i++)
+        codes[i] = dc__finish(dc__nearest_even((float)products[i] * factor), layer);
 }
 
 static void xnnpack_derive(struct dc_ilayer *layer, const struct dc_ilayer *const *inputs)
@@ -128,6 +153,7 @@ static void xnnpack_mean(int8_t *codes, const int32_t *accumulators, const struc
                 [DC_I_DEPTHWISE_CONV2D] = {.by = "delegate"},                                      \
                 [DC_I_FULLY_CONNECTED] = {.by = "delegate"},                                       \
                 [DC_I_ADD] = {.rounding = DC_ROUND_PLANE, .by = "delegate"},                       \
+                [DC_I_MULTIPLY] = {.by = "delegate"},                                              \
                 [DC_I_MEAN] = {.rounding = DC_ROUND_FLOAT_EVEN_OFFSET, .by = "delegate"},          \
                 [DC_I_AVERAGE_POOL] = {.rounding = DC_ROUND_HALF_AWAY, .by = "built-in"},          \
                 [DC_I_SOFTMAX] = {.rounding = (softmax), .by = "built-in"}},                       \
@@ -135,6 +161,7 @@ static void xnnpack_mean(int8_t *codes, const int32_t *accumulators, const struc
         .derive = xnnpack_derive,                                                                  \
         .requantize = dc__even_requantize,                                                         \
         .add = xnnpack_add,                                                                        \
+        .multiply = xnnpack_multiply,                                                              \
         .mean = xnnpack_mean,                                                                      \
         .average = dc__average,                                                                    \
     }
@@ -190,6 +217,8 @@ static void builtin_derive(struct dc_ilayer *layer, const struct dc_ilayer *cons
     const struct dc_ilayer *x = inputs[0];
     if (layer->op == DC_I_FULLY_CONNECTED) {
         dc__derive_weighted(layer, x, SHIFT_MAX_DOUBLE, true);
+    } else if (layer->op == DC_I_MULTIPLY) {
+        dc__derive_product(layer, inputs, SHIFT_MAX_DOUBLE, true);
     } else if (layer->op == DC_I_MEAN) {
         const float positions = (float)((int64_t)x->height * x->width);
         dc_quantize_multiplier(&layer->multipliers[0], &layer->shifts[0],
@@ -257,11 +286,13 @@ const struct dc_profile dc__profile_litert_builtin = {
     .rounding = DC_ROUND_DOUBLE_UP,
     .formula = "(SRDHM(x * 2^max(s, 0), m) + 2^(n - 1)) >> n, n = max(-s, 0); channels behind "
                "whole blocks of 8 (depthwise) or 16 (mean): RDivPOT(SRDHM(x * 2^max(s, 0), m), n)",
-    .ops = {[DC_I_ADD] = {.rounding = DC_ROUND_DOUBLE_BLOCKS}},
+    .ops = {[DC_I_ADD] = {.rounding = DC_ROUND_DOUBLE_BLOCKS},
+            [DC_I_MULTIPLY] = {.rounding = DC_ROUND_DOUBLE}},
     .refuses = builtin_refuses,
     .derive = builtin_derive,
     .requantize = builtin_requantize,
     .add = builtin_add,
+    .multiply = dc__tflm_multiply,
     .mean = builtin_mean,
     .average = dc__average,
 };

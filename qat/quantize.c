@@ -66,7 +66,7 @@ static enum kind kind_of(const struct pass *p, int i)
         {&dc_op_add, SUM},         {&dc_op_average_pool, KEEPS}, {&dc_op_max_pool, KEEPS},
         {&dc_op_flatten, KEEPS},   {&dc_op_reshape, KEEPS},      {&dc_op_pad, KEEPS},
         {&dc_op_dropout, KEEPS},   {&dc_op_concat, JOINS},       {&dc_op_slice, KEEPS},
-        {&dc_op_softmax, TABLE},
+        {&dc_op_softmax, TABLE},   {&dc_op_multiply, SUM},
     };
     if (is_mean(p, i))
         return SUM;
@@ -142,6 +142,17 @@ static enum dc_status check_groups(const struct pass *p, int i)
                    node->name, a->groups);
 }
 
+// One of the two has the product's shape; the other is read again along axes of which it has one.
+static enum dc_status check_product(const struct pass *p, int i)
+{
+    const struct dc_node *node = &p->from->nodes[i];
+    const int64_t size = dc_shape_row(&node->shape);
+    for (int k = 0; k < 2; k++)
+        if (dc_shape_row(&p->from->nodes[node->inputs[k]].shape) == size)
+            return DC_OK;
+    return refuse(p, i, "one of the two values of an integer product has its shape");
+}
+
 static enum dc_status check(const struct pass *p, int i)
 {
     const struct dc_node *node = &p->from->nodes[i];
@@ -153,6 +164,8 @@ static enum dc_status check(const struct pass *p, int i)
         DC_TRY(check_slice(p, i));
     if (node->op == &dc_op_conv)
         DC_TRY(check_groups(p, i));
+    if (node->op == &dc_op_multiply)
+        DC_TRY(check_product(p, i));
     if (kind == REFUSED)
         return refuse(p, i, "it has no integer form");
     if (kind == SOURCE && node->dtype != DC_F32)

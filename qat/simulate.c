@@ -74,6 +74,21 @@ static void round_addition(const struct layer_call *call)
     }
 }
 
+static void round_product(const struct layer_call *call)
+{
+    const struct dc_ilayer *l = call->layer, *b = call->in[1];
+    const float factor = call->in[0]->scale * b->scale / l->scale;
+    for (int64_t i = 0; i < dc_ilayer_size(l); i++) {
+        const int64_t c = i % l->channels, x = i / l->channels % l->width,
+                      y = i / l->channels / l->width;
+        const int64_t at = ((b->height > 1 ? y : 0) * b->width + (b->width > 1 ? x : 0)) *
+                               b->channels +
+                           (b->channels > 1 ? c : 0);
+        const float product = call->x[0][i] * call->x[1][at];
+        call->y[i] = clamp_value(l, rintf(product * factor));
+    }
+}
+
 static void round_mean(const struct layer_call *call)
 {
     const struct dc_ilayer *l = call->layer, *x = call->in[0];
@@ -151,6 +166,7 @@ static void (*const rounding_of[DC_IOP_COUNT])(const struct layer_call *) = {
     [DC_I_DEPTHWISE_CONV2D] = round_sums,
     [DC_I_FULLY_CONNECTED] = round_sums,
     [DC_I_ADD] = round_addition,
+    [DC_I_MULTIPLY] = round_product,
     [DC_I_MEAN] = round_mean,
     [DC_I_AVERAGE_POOL] = round_average,
     [DC_I_MAX_POOL] = clamp_all,

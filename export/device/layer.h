@@ -11,7 +11,8 @@ struct layer {
     int out_h, out_w, out_c, out_zero, low, high; /* output; codes are clamped to [low, high] */
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     int first_channel;             /* pad, slice */
-    int other_zero;                /* add: zero point of the second input */
+    int other_zero;                /* add, multiply: zero point of the second input */
+    int other_h, other_w, other_c; /* multiply: its size; an axis of size 1 is read again */
     const int8_t *weights, *table; /* table: output of code c at [c + 128] */
     const int32_t *biases, *multipliers, *shifts;
     const double *factors;       /* where doubles multiply */

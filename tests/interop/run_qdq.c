@@ -108,19 +108,13 @@ static enum dc_status write_model(const char *folder, const char *name, const ch
 
 // Single ops.
 
-static const enum dc_iop ops[] = {DC_I_CONV2D,
-                                  DC_I_DEPTHWISE_CONV2D,
-                                  DC_I_FULLY_CONNECTED,
-                                  DC_I_ADD,
-                                  DC_I_AVERAGE_POOL,
-                                  DC_I_MAX_POOL,
-                                  DC_I_MEAN,
-                                  DC_I_RESHAPE,
-                                  DC_I_PAD,
-                                  DC_I_CONCAT,
-                                  DC_I_SLICE,
-                                  DC_I_TABLE,
-                                  DC_I_SOFTMAX};
+static const enum dc_iop ops[] = {DC_I_CONV2D,          DC_I_DEPTHWISE_CONV2D,
+                                  DC_I_FULLY_CONNECTED, DC_I_ADD,
+                                  DC_I_MULTIPLY,        DC_I_AVERAGE_POOL,
+                                  DC_I_MAX_POOL,        DC_I_MEAN,
+                                  DC_I_RESHAPE,         DC_I_PAD,
+                                  DC_I_CONCAT,          DC_I_SLICE,
+                                  DC_I_TABLE,           DC_I_SOFTMAX};
 enum { OPS = sizeof ops / sizeof ops[0] };
 
 static int any(struct dc_random *r, int low, int high)
@@ -152,11 +146,12 @@ static struct dc_ilayer wanted(enum dc_iop op, int channels, struct dc_random *r
     l.first_channel = op == DC_I_PAD || op == DC_I_SLICE ? any(r, 0, channels - 1) : 0;
     l.per_channel = any(r, 0, 3) > 0;
     l.weight_bits = any(r, 0, 2) ? 8 : any(r, 2, 4);
+    // ONNX Runtime's product is of 8 bits.
     const bool computes = op <= DC_I_ADD || op == DC_I_MEAN;
     l.bits = computes && any(r, 0, 3) == 0 ? any(r, 2, 4) : 8;
     if (l.bits < 8)
         return l;
-    if ((op <= DC_I_ADD || op == DC_I_MEAN || op == DC_I_MAX_POOL) && any(r, 0, 1)) {
+    if ((op <= DC_I_MULTIPLY || op == DC_I_MEAN || op == DC_I_MAX_POOL) && any(r, 0, 1)) {
         l.clamp_low = any(r, -128, -20);
         l.clamp_high = any(r, 20, 127);
     }
@@ -212,7 +207,9 @@ static struct dc_imodel *one_op(const struct dc_profile *profile, enum dc_iop op
     const struct dc_ilayer l = wanted(op, input.channels, r);
     assert_int_equal(dc_imodel_create(&m, "one", "random", profile, NULL), DC_OK);
     assert_int_equal(dc_imodel_add(m, &input, NULL, NULL), DC_OK);
-    const int second = op == DC_I_ADD ? other_scale(m, r) : op == DC_I_CONCAT ? 0 : -1;
+    const int second = op == DC_I_ADD || op == DC_I_MULTIPLY ? other_scale(m, r)
+                       : op == DC_I_CONCAT                   ? 0
+                                                             : -1;
     test_add_layer(m, dc_iop_name(op), &l, 0, second, r);
     return m;
 }

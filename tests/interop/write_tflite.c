@@ -72,6 +72,19 @@ static int same_shape(const struct dc_imodel *m, int i, struct dc_random *random
     return i;
 }
 
+// What layer i is multiplied by: another of its shape, or its mean, one value a channel.
+static int factor_of(struct dc_imodel *m, int i, struct dc_random *random)
+{
+    const struct dc_ilayer mean = {.op = DC_I_MEAN};
+    const int other = same_shape(m, i, random);
+    char name[32];
+    if (other != i && pick(random, 2))
+        return other;
+    snprintf(name, sizeof name, "layer%d", m->count);
+    printf("%s mean stride1x1 - -\n", name);
+    return test_add_layer(m, name, &mean, i, -1, random);
+}
+
 // op: or DC_I_INPUT, for any.
 static void add_random_layer(struct dc_imodel *m, enum dc_iop op, struct dc_random *random)
 {
@@ -123,9 +136,13 @@ static void add_random_layer(struct dc_imodel *m, enum dc_iop op, struct dc_rand
         l.scale = x->scale * exp2f(rintf(log2f(positions))) / positions;
     if (l.op == DC_I_ADD && pick(random, 2) == 0)
         l.scale = 2 * x->scale;
-    const int second = l.op == DC_I_ADD      ? same_shape(m, last, random)
-                       : l.op == DC_I_CONCAT ? last
-                                             : -1;
+    const int second = l.op == DC_I_ADD        ? same_shape(m, last, random)
+                       : l.op == DC_I_MULTIPLY ? factor_of(m, last, random)
+                       : l.op == DC_I_CONCAT   ? last
+                                               : -1;
+    if (l.op == DC_I_MULTIPLY && pick(random, 2))  // ties, and factors of 1 and more
+        l.scale = m->layers[last].scale * m->layers[second].scale *
+                  exp2f((float)(pick(random, 9) - 1));
     if (l.op != DC_I_CONV2D && l.op != DC_I_DEPTHWISE_CONV2D && l.op != DC_I_AVERAGE_POOL &&
         l.op != DC_I_MAX_POOL && l.op != DC_I_SLICE)
         l.window.stride[0] = l.window.stride[1] = 1;
@@ -178,7 +195,7 @@ static struct dc_imodel *rescaled(const struct dc_imodel *from, struct dc_random
             printf("%s %s scale %s -\n", l.name, dc_iop_name(l.op), scale_names[kind]);
             l.weight_scales = scales;
         }
-        if (dc_ilayer_has_weights(&l) || l.op == DC_I_ADD)
+        if (dc_ilayer_has_weights(&l) || l.op == DC_I_ADD || l.op == DC_I_MULTIPLY)
             fuse(&l, pick(random, 6));
         if (dc_imodel_add(m, &l, NULL, &error) != DC_OK)
             fail_msg("%s", error.message);
@@ -221,13 +238,15 @@ static struct dc_imodel *random_model(const char *profile, uint64_t seed, enum d
     assert_int_equal(dc_imodel_create(&m, "random", "", dc_profile_find(profile), NULL), DC_OK);
     const bool wide = op == DC_I_SOFTMAX || op == DC_I_MEAN;
     const int least = wide ? 2 : 6;  // TFLM's memory is short
+    // Pairs read a depthwise layer, which of one channel is an ordinary convolution in files.
+    const bool pairs = op == DC_I_ADD || op == DC_I_MULTIPLY;
     const struct dc_ilayer input = {
         .name = "x",
         .op = DC_I_INPUT,
         .height = least + pick(random, 2 * least),
         .width = least + pick(random, 2 * least),
         .channels = wide ? 2 + pick(random, 60)
-                         : 1 + pick(random, op == DC_I_DEPTHWISE_CONV2D ? 24 : 8),
+                         : 1 + pairs + pick(random, op == DC_I_DEPTHWISE_CONV2D ? 24 : 8),
         .scale = op == DC_I_TABLE && seed % 2 ? exp2f((float)(pick(random, 7) - 10))
                  : op == DC_I_SOFTMAX         ? exp2f(dc_random_between(random, -10.0f, 2.0f))
                                               : dc_random_between(random, 0.002f, 0.2f),
@@ -237,7 +256,7 @@ static struct dc_imodel *random_model(const char *profile, uint64_t seed, enum d
         .clamp_high = 127};
     assert_int_equal(dc_imodel_add(m, &input, NULL, NULL), DC_OK);
     const int ops = OPS_MIN + pick(random, OPS_MAX - OPS_MIN);
-    if (op == DC_I_ADD) {
+    if (pairs) {
         const struct dc_ilayer *x = &m->layers[0];
         const struct dc_ilayer scale = {
             .op = DC_I_DEPTHWISE_CONV2D,

@@ -282,6 +282,32 @@ void oracle_integer_add(int8_t *codes, int32_t *sums, const int8_t *a, const int
     }
 }
 
+void oracle_integer_multiply(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
+                             float b_scale, int b_zero_point, const int b_shape[3],
+                             const struct oracle_layer *l)
+{
+    const float product = narrow((double)l->in_scale * (double)b_scale);
+    const float quotient = narrow((double)product / (double)l->out_scale);
+    const double exact = (double)l->in_scale * (double)b_scale / (double)l->out_scale;
+    int32_t m, s;
+    oracle_multiplier(&m, &s, l->float_product ? (double)quotient : exact, l->single);
+    for (int64_t i = 0; i < (int64_t)l->out_h * l->out_w * l->out_c; i++) {
+        const int at[3] = {(int)(i / l->out_c / l->out_w), (int)(i / l->out_c % l->out_w),
+                           (int)(i % l->out_c)};
+        int64_t other = 0;
+        for (int k = 0; k < 3; k++)
+            other = other * b_shape[k] + (b_shape[k] == 1 ? 0 : at[k]);
+        sums[i] = (a[i] - l->in_zero_point) * (b[other] - b_zero_point);
+        const float scaled = narrow((double)sums[i] * (double)quotient);
+        if (l->delegate)
+            codes[i] = even_code((double)scaled, l);
+        else if (l->even)  // the zero point is added before the rounding
+            codes[i] = clamp(nearest_even(narrow((double)scaled + l->out_zero_point)), l);
+        else
+            codes[i] = clamp(rescaled(sums[i], m, s, l) + l->out_zero_point, l);
+    }
+}
+
 void oracle_integer_mean(int8_t *codes, int32_t *sums, const int8_t *x,
                          const struct oracle_layer *l)
 {

@@ -24,8 +24,9 @@ struct oracle_layer {
     bool away;      // or once, a half away from zero
     bool even;      // one float32 factor, half to even, as ONNX Runtime; `single` is not looked at
     bool delegate;  // with even: additions, means and averages as LiteRT computes them
-    bool dense_away;  // fully connected: one double factor, half away from zero
-    bool vectors;     // twice, the second time with ties up in the channels that vectors compute:
+    bool float_product;  // of products: s_a * s_b / s_out left to right in float32
+    bool dense_away;     // fully connected: one double factor, half away from zero
+    bool vectors;  // twice, the second time with ties up in the channels that vectors compute:
                    // all, of depthwise in blocks of 8, of means in blocks of 16; of additions those
                    // in blocks of 16 of all values, whose operands are rounded once
     enum oracle_codes codes;  // of functions
@@ -53,6 +54,10 @@ float oracle_fused(float a, float b, float c);
 void oracle_integer_add(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
                         float b_scale, int b_zero_point, int count,
                         const struct oracle_layer *layer);
+// b_shape: height, width and channels of the second operand, each that of the output or 1.
+void oracle_integer_multiply(int8_t *codes, int32_t *sums, const int8_t *a, const int8_t *b,
+                             float b_scale, int b_zero_point, const int b_shape[3],
+                             const struct oracle_layer *layer);
 void oracle_integer_mean(int8_t *codes, int32_t *sums, const int8_t *x,
                          const struct oracle_layer *layer);
 void oracle_integer_pool(int8_t *codes, const int8_t *x, bool average,

@@ -54,6 +54,8 @@ struct oracle_layer test_describe(const struct dc_imodel *m, const struct dc_ila
                                  .away = strcmp(m->profile->name, "pot-half-away") == 0,
                                  .even = strcmp(m->profile->name, "onnxruntime") == 0 || delegate,
                                  .delegate = delegate,
+                                 .float_product = strncmp(m->profile->name, "litert-", 7) == 0 ||
+                                                  strcmp(m->profile->name, "ruy") == 0,
                                  .dense_away = strcmp(m->profile->name, "litert-reference") == 0,
                                  .vectors = strcmp(m->profile->name, "litert-builtin") == 0,
                                  .codes = codes_of(m->profile->name),
@@ -166,6 +168,11 @@ static void check_layer(const struct dc_imodel *m, int i, const struct dc_itrace
         const struct dc_ilayer *b = &m->layers[l->inputs[1]];
         oracle_integer_add(codes, sums, x, trace->outputs[l->inputs[1]], b->scale, b->zero_point,
                            (int)size, &o);
+    } else if (l->op == DC_I_MULTIPLY) {
+        const struct dc_ilayer *b = &m->layers[l->inputs[1]];
+        const int shape[3] = {b->height, b->width, b->channels};
+        oracle_integer_multiply(codes, sums, x, trace->outputs[l->inputs[1]], b->scale,
+                                b->zero_point, shape, &o);
     } else if (l->op == DC_I_MEAN) {
         oracle_integer_mean(codes, sums, x, &o);
     } else if (l->op == DC_I_AVERAGE_POOL || l->op == DC_I_MAX_POOL) {

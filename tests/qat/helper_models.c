@@ -31,6 +31,7 @@ static void infer(struct dc_ilayer *l, const struct dc_imodel *model)
         l->height = l->width = 1;
         break;
     case DC_I_ADD:
+    case DC_I_MULTIPLY:
     case DC_I_TABLE:
     case DC_I_SOFTMAX:
     case DC_I_CONCAT:
@@ -131,12 +132,15 @@ int test_add_layer(struct dc_imodel *model, const char *name, const struct dc_il
         l.biases = biases;
         l.weight_scales = scales;
     }
-    if (dc_ilayer_has_weights(&l) || l.op == DC_I_ADD || l.op == DC_I_MEAN) {
+    if (dc_ilayer_has_weights(&l) || l.op == DC_I_ADD || l.op == DC_I_MULTIPLY ||
+        l.op == DC_I_MEAN) {
         l.zero_point = (int)dc_random_below(random, (uint32_t)codes) - codes / 2;
         if (!dc_ilayer_has_weights(&l))
             l.scale = wanted->scale > 0.0f
                           ? wanted->scale
                           : fit(model, x->scale * dc_random_between(random, 0.6f, 1.4f));
+        if (l.op == DC_I_MULTIPLY && wanted->scale <= 0.0f)  // of codes of some 64 steps
+            l.scale = fit(model, l.scale * 64.0f * model->layers[l.inputs[1]].scale);
     }
     if (l.op == DC_I_TABLE && dc_ifunction_scale(l.function, &l.zero_point) > 0.0f) {
         l.scale = dc_ifunction_scale(l.function, &l.zero_point);
@@ -252,7 +256,12 @@ struct dc_imodel *test_every_op_model(const struct dc_profile *profile, uint64_t
         swish, -1, &random);
     const int bent = test_add_layer(m, "tanh", LAYER(.op = DC_I_TABLE, .function = DC_F_TANH),
                                     leaky, -1, &random);
-    const int gap = test_add_layer(m, "mean", LAYER(.op = DC_I_MEAN), bent, -1, &random);
+    const int squeezed = test_add_layer(m, "squeeze", LAYER(.op = DC_I_MEAN), bent, -1, &random);
+    const int gate = test_add_layer(m, "gate", LAYER(.op = DC_I_TABLE, .function = DC_F_SIGMOID),
+                                    squeezed, -1, &random);
+    const int excited = test_add_layer(m, "excite", LAYER(.op = DC_I_MULTIPLY), bent, gate,
+                                       &random);
+    const int gap = test_add_layer(m, "mean", LAYER(.op = DC_I_MEAN), excited, -1, &random);
     const int wide = test_add_layer(
         m, "hidden", LAYER(.op = DC_I_FULLY_CONNECTED, .channels = 12, .per_channel = true), gap,
         -1, &random);
