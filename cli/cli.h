@@ -8,7 +8,7 @@
 
 extern const struct dc_verb dc_verb_run, dc_verb_check, dc_verb_train, dc_verb_eval,
     dc_verb_predict, dc_verb_export, dc_verb_verify, dc_verb_data, dc_verb_inspect, dc_verb_bench,
-    dc_verb_teach, dc_verb_report, dc_verb_compare, dc_verb_keys;
+    dc_verb_teach, dc_verb_report, dc_verb_compare, dc_verb_keys, dc_verb_init;
 
 bool dc_cli_has_file(const char *directory, const char *name);
 // Indented, with a newline, to stdout; takes the reference. NULL is DC_ERR_MEMORY.

@@ -9,9 +9,9 @@
 #include "core/yaml.h"
 
 static const struct dc_verb *const verbs[] = {
-    &dc_verb_run,     &dc_verb_check,  &dc_verb_train,   &dc_verb_teach, &dc_verb_eval,
-    &dc_verb_predict, &dc_verb_export, &dc_verb_verify,  &dc_verb_data,  &dc_verb_inspect,
-    &dc_verb_bench,   &dc_verb_report, &dc_verb_compare, &dc_verb_keys,
+    &dc_verb_init,    &dc_verb_run,     &dc_verb_check,  &dc_verb_train,   &dc_verb_teach,
+    &dc_verb_eval,    &dc_verb_predict, &dc_verb_export, &dc_verb_verify,  &dc_verb_data,
+    &dc_verb_inspect, &dc_verb_bench,   &dc_verb_report, &dc_verb_compare, &dc_verb_keys,
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
 

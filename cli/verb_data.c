@@ -30,11 +30,12 @@ static void print_summary(const struct dc_source_summary *s, const struct dc_sou
                           const char *split)
 {
     char shape[DC_SHAPE_TEXT];
-    printf("%s: %s, %" PRId64 " samples of %s %s, %d classes, values %g to %g, hash %016" PRIx64
-           "\n",
+    printf("%s: %s, %" PRId64 " samples of %s %s, %d %s, values %g to %g, hash %016" PRIx64 "\n",
            split, source->ops->kind, source->count, source->dtype == DC_U8 ? "uint8" : "float32",
-           dc_shape_text(shape, &source->sample), source->classes, s->minimum, s->maximum,
-           source->hash);
+           dc_shape_text(shape, &source->sample), source->classes,
+           source->label_kind == DC_LABELS_VALUES ? "values a sample"
+                                                  : dc_label_kinds[source->label_kind],
+           s->minimum, s->maximum, source->hash);
     if (source->note)
         printf("  %s\n", source->note);
     for (int c = 0; c < s->statistics.channels; c++)

@@ -45,7 +45,8 @@ static const struct dc_option eval_options[] = {
 
 struct predict {
     struct network network;
-    const char *out;
+    const char *out, *cascade;
+    int64_t threshold;
 };
 
 static const struct dc_option predict_options[] = {
@@ -61,6 +62,13 @@ static const struct dc_option predict_options[] = {
     DC_OPTION_QUIET(network),
     DC_OPTION(predict, "--out", TEXT, out, "FILE",
               .help = "where it goes: logits to FILE.h5, photographs to FILE.csv or FILE.json"),
+    DC_OPTION(
+        predict, "--cascade", TEXT, cascade, "DEVICE,TEACHER",
+        .help = "two stages: photographs of which the first, quantized, is not sure go to the "
+                "second"),
+    DC_OPTION(predict, "--threshold", COUNT, threshold, "CODES", .most = 255,
+              .help = "margin of the two largest output codes from which on it is sure; else what "
+                      "the run's export chose"),
 };
 
 // The run that the command names, or that a bundle lies in, and what is asked of it.
@@ -99,6 +107,17 @@ static void print_figure(const char *name, double value)
         printf("%-10s -\n", name);
 }
 
+static void print_named_figure(const char *const *names, int i, double value)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%d", i);
+    printf("%-32.32s ", names ? names[i] : number);
+    if (isfinite(value))
+        printf("%.6f\n", value);
+    else
+        printf("-\n");
+}
+
 static void print_reconstruction(const struct dc_prediction *p)
 {
     const struct dc_reconstruction *r = p->scores->reconstruction;
@@ -110,6 +129,21 @@ static void print_reconstruction(const struct dc_prediction *p)
     print_figure("normal", r->normal_error);
     print_figure("anomalous", r->anomalous_error);
     print_figure("AUC", r->auc);
+}
+
+// Of values and tags: the figures, then those of each output by its name.
+static void print_targets(const struct dc_prediction *p, const struct dc_source *source)
+{
+    const struct dc_target_scores *t = p->scores->targets;
+    const bool values = t->kind == DC_LABELS_VALUES;
+    printf("%s, %s arithmetic, %lld samples\n", p->stage, p->arithmetic,
+           (long long)p->scores->samples);
+    print_figure(values ? "MAE" : "mAP", values ? t->absolute_error : t->average_precision);
+    print_figure(values ? "R2" : "F1", values ? t->r2 : t->f1);
+    print_figure("loss", p->scores->loss);
+    printf("%-32s %s\n", values ? "value" : "tag", values ? "MAE" : "AP");
+    for (int o = 0; o < t->outputs; o++)
+        print_named_figure(source->class_names, o, t->each[o]);
 }
 
 static void print_scores(const struct dc_prediction *p, const struct dc_source *source)
@@ -177,6 +211,8 @@ static enum dc_status eval(const struct dc_cli *cli, struct dc_error *error)
         status = dc_cli_print_json(object, error);
     } else if (status == DC_OK && prediction.scores->reconstruction) {
         print_reconstruction(&prediction);
+    } else if (status == DC_OK && prediction.scores->targets) {
+        print_targets(&prediction, run->train_source);
     } else if (status == DC_OK) {
         print_scores(&prediction, run->train_source);
     }
@@ -212,6 +248,35 @@ static enum dc_status tell_photos(const struct predict *own, const struct dc_pho
     return dc_cli_print_text(&text, error);
 }
 
+static enum dc_status check_cascade(const struct predict *own, struct dc_error *error)
+{
+    if (own->threshold && !own->cascade)
+        return dc_fail(error, DC_ERR_USAGE, "--threshold is for --cascade DEVICE,TEACHER");
+    if (own->cascade && (own->network.stage || own->network.cli.positional_count < 2 ||
+                         dc_cli_has_file(own->network.cli.positionals[0], "manifest.json")))
+        return dc_fail(error, DC_ERR_USAGE,
+                       "--cascade is for photographs and a run, and names its stages itself");
+    return DC_OK;
+}
+
+// Of a run: one stage, or a cascade of two.
+static enum dc_status ask_run(struct dc_photo_predictions *out, const struct predict *own,
+                              struct dc_run *run, struct dc_photo_options *options,
+                              struct dc_arena *arena, struct dc_error *error)
+{
+    struct dc_photo_cascade_options cascade = {.threshold = (int)own->threshold};
+    char *device = own->cascade ? dc_arena_copy(arena, own->cascade, error) : NULL;
+    if (!own->cascade)
+        return dc_predict_photos(out, run->ctx, run, options, arena, error);
+    char *comma = device ? strchr(device, ',') : NULL;
+    if (!comma || !comma[1] || strchr(comma + 1, ','))
+        return dc_fail(error, DC_ERR_USAGE, "--cascade names two stages: quantized,teacher");
+    *comma = '\0';
+    cascade.device = device;
+    cascade.teacher = comma + 1;
+    return dc_predict_cascade(out, run, options, &cascade, arena, error);
+}
+
 static enum dc_status predict_photos(const struct predict *own, struct dc_error *error)
 {
     const struct network *asked = &own->network;
@@ -233,6 +298,7 @@ static enum dc_status predict_photos(const struct predict *own, struct dc_error 
                        "are for a data set");
     if (own->out)
         DC_TRY(dc_photo_may_write(own->out, error));
+    DC_TRY(check_cascade(own, error));
     options.bundle = dc_cli_has_file(path, "manifest.json") ? path : NULL;
     if (options.bundle && (asked->stage || asked->profile))
         return dc_fail(error, DC_ERR_USAGE,
@@ -243,7 +309,8 @@ static enum dc_status predict_photos(const struct predict *own, struct dc_error 
     enum dc_status status = options.bundle ? dc_ctx_create(&ctx, &config, error)
                                            : dc_cli_open_run(&run, cli, path, error);
     if (status == DC_OK)
-        status = dc_predict_photos(&predictions, run ? run->ctx : ctx, run, &options, arena, error);
+        status = run ? ask_run(&predictions, own, run, &options, arena, error)
+                     : dc_predict_photos(&predictions, ctx, NULL, &options, arena, error);
     if (status == DC_OK && own->out)
         status = dc_photo_write(own->out, &predictions, error);
     if (status == DC_OK)
@@ -264,6 +331,7 @@ static enum dc_status predict(const struct dc_cli *cli, struct dc_error *error)
             "%s is neither a run directory nor a bundle: name one first, then photographs", path);
     if (cli->positional_count > 1)
         return predict_photos(own, error);
+    DC_TRY(check_cascade(own, error));
     struct dc_run *run = NULL;
     struct dc_predict_options options;
     struct dc_prediction prediction = {0};
@@ -305,12 +373,12 @@ const struct dc_verb dc_verb_predict = {
     .name = "predict",
     .arguments = "RUN|BUNDLE [PHOTO|FOLDER ...] [--out FILE]",
     .brief = "classes of photographs, or logits of a data set",
-    .text =
-        "Of JPEG, PNG and BMP files, or folders of them: file, class and probability as a "
-        "table, CSV or JSON (--json on stdout). A bundle needs nothing but itself for that. "
-        "Without photographs: `logits` [samples, classes] float32 of the run's data, in sample "
-        "order, to HDF5. A quantized stage or a bundle is run by the integer engine; its logits "
-        "are its codes times their scale.",
+    .text = "Of JPEG, PNG and BMP files, or folders of them: file, class and probability as a "
+            "table, CSV or JSON (--json on stdout). A bundle needs nothing but itself for that. "
+            "Without photographs: `logits` [samples, classes] float32 of the run's data, in sample "
+            "order, to HDF5. --cascade tells who settled each photograph: the device, or the "
+            "teacher. A quantized stage or a bundle is run by the integer engine; its logits "
+            "are its codes times their scale.",
     DC_VERB_OPTIONS(predict_options, predict),
     .positionals_min = 1,
     .positionals_max = DC_POSITIONALS_MAX,

@@ -9,6 +9,9 @@
 
 const char *const dc_resize_methods[] = {"bilinear", "area", "nearest", NULL};
 const char *const dc_resize_fits[] = {"stretch", "crop", "pad", NULL};
+const char *const dc_label_kinds[] = {"classes", "values", "tags", NULL};
+static_assert(sizeof dc_label_kinds / sizeof *dc_label_kinds == DC_LABEL_KINDS + 1,
+              "a name for each kind");
 static_assert(sizeof dc_resize_methods / sizeof *dc_resize_methods == DC_RESIZE_METHODS + 1,
               "a name for each method");
 static_assert(sizeof dc_resize_fits / sizeof *dc_resize_fits == DC_RESIZE_FITS + 1,

@@ -59,6 +59,11 @@ void dc_resize_parts(struct dc_part *from, struct dc_part *to, const struct dc_r
 const char *dc_resize_method_rule(int method);
 const char *dc_resize_fit_rule(int fit);
 
+// What is known of a sample, and said by a network: its class; numbers; or which of several things
+// it shows.
+enum dc_label_kind { DC_LABELS_CLASSES, DC_LABELS_VALUES, DC_LABELS_TAGS, DC_LABEL_KINDS };
+extern const char *const dc_label_kinds[];  // "classes", "values", "tags", NULL
+
 enum { DC_NORMALIZATION_CHANNELS = 64 };
 
 struct dc_normalization {
@@ -74,6 +79,7 @@ struct dc_preprocessing {
     struct dc_resize resize;                // of photographs of other sizes; height 0: none
     int classes;                            // 0: the outputs have no names
     const char *const *class_names;         // [classes]
+    enum dc_label_kind labels;              // what the outputs are
 };
 
 // NULL, or what cannot be in it for a network of this input and so many outputs.

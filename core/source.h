@@ -8,6 +8,7 @@
 #define DC_CORE_SOURCE_H
 
 #include "core/context.h"
+#include "core/preprocessing.h"
 #include "core/tensor.h"
 
 struct dc_source;
@@ -24,15 +25,18 @@ struct dc_source_ops {
 struct dc_source {
     const struct dc_source_ops *ops;
     int64_t count;
-    struct dc_shape sample;             // [height, width, channels] or [values]; no batch dimension
-    enum dc_dtype dtype;                // DC_U8 or DC_F32
-    int classes;                        // 0: no labels
-    const char *const *class_names;     // [classes], or NULL
-    const int32_t *labels;              // [count] in [0, classes), or NULL
-    int64_t own_validation;             // the last so many training samples are for validation
-    const char *const *files;           // [count]: a file each, of photographs; or NULL
-    const char *note;                   // what a person should know of how it was read, or NULL
-    uint64_t hash;                      // of the content, for env.json and caches
+    struct dc_shape sample;          // [height, width, channels] or [values]; no batch dimension
+    enum dc_dtype dtype;             // DC_U8 or DC_F32
+    int classes;                     // 0: no labels; of values and tags: how many
+    const char *const *class_names;  // [classes], or NULL
+    const int32_t *labels;           // [count] in [0, classes), or NULL
+    enum dc_label_kind label_kind;
+    const float *targets;      // [count, classes]: of values and tags; else NULL
+    const int64_t *groups;     // [count], ascending: samples of a group are of one split; or NULL
+    int64_t own_validation;    // the last so many training samples are for validation
+    const char *const *files;  // [count]: a file each, of photographs; or NULL
+    const char *note;          // what a person should know of how it was read, or NULL
+    uint64_t hash;             // of the content, for env.json and caches
     const volatile sig_atomic_t *stop;  // raised: passes over the whole source end; or NULL
 };
 
@@ -58,7 +62,7 @@ struct dc_batch {
     const float *inputs;                 // [rows, sample...]: the first view
     const float *views[DC_BATCH_VIEWS];  // of the same samples for several networks
     const float *targets;   // [rows, classes]: one-hot, or mixed by mixup; smoothing is the loss's
-    const int32_t *labels;  // [rows]: of the unmixed sample
+    const int32_t *labels;  // [rows]: of the unmixed sample; NULL where labels are no classes
 };
 
 #endif

@@ -44,6 +44,11 @@ static enum dc_status write_split(struct dc_h5 *file, const char *split,
     const enum dc_status status = write_inputs(file, inputs, source, block, rows, bytes, error);
     free(block);
     DC_TRY(status);
+    if (source->targets || source->groups)
+        return dc_fail(error, DC_ERR_DATA,
+                       "%s are not converted: HDF5 files here hold classes, and samples of which "
+                       "each stands alone",
+                       source->targets ? "values and tags" : "windows of recordings");
     if (!source->labels)
         return DC_OK;
     const struct dc_tensor tensor = {(void *)(uintptr_t)source->labels, DC_I32,

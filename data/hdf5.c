@@ -289,8 +289,9 @@ static enum dc_status open_hdf5(struct dc_source **source, const struct dc_sourc
     return status;
 }
 
-static bool own_validation(const char *path)
+static bool own_validation(const struct dc_source_spec *spec)
 {
+    const char *path = spec->path;
     struct dc_h5 *file = NULL;
     int64_t count = 0;
     const bool found = dc_h5_open(&file, path, NULL) == DC_OK &&

@@ -10,6 +10,7 @@
 #include "data/open.h"
 
 struct dc__memory;
+struct dc__file_kind;
 
 enum { DC__CLASSES_MAX = 1 << 20 };
 
@@ -20,7 +21,10 @@ struct dc__source_kind {
     bool (*recognize)(const char *path);
     const char *files[5];
     // Whether what lies there brings samples to validate on; NULL: none does.
-    bool (*own_validation)(const char *path);
+    bool (*own_validation)(const struct dc_source_spec *spec);
+    // What files it lists (file_list.h): photographs are resized, recordings cut. NULL: it lists
+    // none.
+    const struct dc__file_kind *files_of;
     // Fills an empty source in memory, all but its labels' pointer and its hash; or makes one.
     enum dc_status (*load)(struct dc__memory *memory, const struct dc_source_spec *spec,
                            struct dc_error *error);
@@ -29,7 +33,7 @@ struct dc__source_kind {
 };
 
 extern const struct dc__source_kind dc__source_idx, dc__source_cifar10, dc__source_cifar100,
-    dc__source_photos, dc__source_png, dc__source_hdf5, dc__source_npz;
+    dc__source_photos, dc__source_png, dc__source_hdf5, dc__source_npz, dc__source_series;
 
 static inline bool dc__is_test(const struct dc_source_spec *spec)
 {
@@ -42,6 +46,7 @@ struct dc__memory {
     struct dc_arena *arena;   // names
     uint8_t *values;          // [count, bytes of a sample]
     int32_t *labels;          // [count], or NULL
+    float *targets;           // [count, classes]: of labels that are no classes; or NULL
 };
 
 DC_MUST_USE enum dc_status dc__memory_open(struct dc_source **source,
@@ -50,6 +55,11 @@ DC_MUST_USE enum dc_status dc__memory_open(struct dc_source **source,
                                            struct dc_error *error);
 // Room for `count` samples of source.sample and their labels; keeps those that are there.
 DC_MUST_USE enum dc_status dc__memory_resize(struct dc__memory *memory, int64_t count,
+                                             struct dc_error *error);
+// Labels that are no classes: rows[i] are the values of sample i; its source's count and classes
+// are set. None where rows[0] is NULL.
+DC_MUST_USE enum dc_status dc__memory_values(struct dc__memory *memory, const float *const *rows,
+                                             const struct dc_source_spec *spec,
                                              struct dc_error *error);
 enum dc_status dc__memory_read(const struct dc_source *source, int64_t id, void *values,
                                struct dc_error *error);

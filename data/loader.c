@@ -104,7 +104,14 @@ static const float *paste(float *out, const float *own, const float *other,
 static void set_targets(float *targets, const struct dc_source *source, int64_t id, int64_t partner,
                         float lambda)
 {
-    memset(targets, 0, (size_t)source->classes * sizeof *targets);
+    const int64_t n = source->classes;
+    for (int64_t i = 0; source->targets && i < n; i++)
+        targets[i] = partner == id ? source->targets[id * n + i]
+                                   : lambda * source->targets[id * n + i] +
+                                         (1.0f - lambda) * source->targets[partner * n + i];
+    if (source->targets)
+        return;
+    memset(targets, 0, (size_t)n * sizeof *targets);
     const int32_t own = source->labels[id], other = source->labels[partner];
     if (own == other) {
         targets[own] = 1.0f;
@@ -137,10 +144,10 @@ static enum dc_status fill_row(struct slot *slot, int64_t row, struct worker *wo
     for (int v = 0; v < config->view_count; v++)
         dc_view_make(slot->views[v] + row * loader->makers[v].values, view, &loader->makers[v]);
     slot->ids[row] = (uint64_t)id;
-    if (source->labels) {
+    if (source->labels)
         slot->labels[row] = source->labels[id];
+    if (source->labels || source->targets)
         set_targets(slot->targets + row * source->classes, source, id, mix.partner, mix.lambda);
-    }
     return DC_OK;
 }
 
@@ -353,7 +360,7 @@ enum dc_status dc_loader_next(struct dc_loader *loader, struct dc_batch *batch,
                 .rows = slot->rows,
                 .ids = slot->ids,
                 .inputs = slot->views[0],
-                .targets = source->labels ? slot->targets : NULL,
+                .targets = source->labels || source->targets ? slot->targets : NULL,
                 .labels = source->labels ? slot->labels : NULL,
             };
             for (int v = 0; v < loader->config.view_count; v++)

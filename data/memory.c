@@ -52,6 +52,7 @@ void dc__memory_free(struct dc_source *source)
     struct dc__memory *memory = (struct dc__memory *)source;
     free(memory->values);
     free(memory->labels);
+    free(memory->targets);
     dc_arena_free(memory->arena);
     free(memory);
 }
@@ -60,13 +61,33 @@ static enum dc_status finish(struct dc__memory *memory, struct dc_error *error)
 {
     struct dc_source *source = &memory->source;
     const size_t bytes = dc__sample_bytes(source);
-    source->labels = source->classes ? memory->labels : NULL;
+    source->labels = source->classes && !memory->targets ? memory->labels : NULL;
     source->hash = dc__hash_start(source);
     for (int64_t i = 0; i < source->count; i++) {
         DC_TRY(dc_check_stop(source->stop, error));
         source->hash = dc__hash_sample(source->hash, memory->values + (size_t)i * bytes, bytes,
                                        source->labels ? source->labels[i] : 0);
+        if (memory->targets)
+            source->hash = dc__hash_sample(source->hash, memory->targets + i * source->classes,
+                                           (size_t)source->classes * sizeof(float), 0);
     }
+    return DC_OK;
+}
+
+enum dc_status dc__memory_values(struct dc__memory *memory, const float *const *rows,
+                                 const struct dc_source_spec *spec, struct dc_error *error)
+{
+    struct dc_source *source = &memory->source;
+    const size_t bytes = (size_t)source->classes * sizeof(float);
+    if (!rows[0])
+        return DC_OK;
+    memory->targets = dc_alloc(bytes * (size_t)source->count, error);
+    if (!memory->targets)
+        return DC_ERR_MEMORY;
+    for (int64_t i = 0; i < source->count; i++)
+        memcpy(memory->targets + i * source->classes, rows[i], bytes);
+    source->targets = memory->targets;
+    source->label_kind = spec->label_kind;
     return DC_OK;
 }
 

@@ -253,8 +253,9 @@ static bool recognize(const char *path)
     return is_archive(path);
 }
 
-static bool own_validation(const char *path)
+static bool own_validation(const struct dc_source_spec *spec)
 {
+    const char *path = spec->path;
     struct archive a = {.path = path};
     const uint8_t *bytes = NULL;
     size_t size = 0;

@@ -8,20 +8,20 @@
 
 #include "core/file.h"
 #include "core/yaml.h"
+#include "data/file_list.h"
 #include "data/kinds.h"
-#include "data/photo_list.h"
 
 static const struct dc__source_kind *const kinds[] = {
     &dc__source_idx, &dc__source_cifar10, &dc__source_cifar100, &dc__source_hdf5,
-    &dc__source_npz, &dc__source_photos,  &dc__source_png,
+    &dc__source_npz, &dc__source_series,  &dc__source_photos,   &dc__source_png,
 };
 
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 const char *const *dc_source_kinds(void)
 {
-    static const char *const names[] = {"idx", "cifar10", "cifar100", "hdf5",
-                                        "npz", "photos",  "png",      NULL};
+    static const char *const names[] = {"idx",    "cifar10", "cifar100", "hdf5", "npz",
+                                        "series", "photos",  "png",      NULL};
     static_assert(sizeof names / sizeof names[0] == KINDS + 1, "one name a kind");
     return names;
 }
@@ -55,12 +55,13 @@ static enum dc_status find_kind(const struct dc__source_kind **kind,
     if (automatic)
         return dc_fail(
             error, DC_ERR_DATA,
-            "%s: neither IDX, CIFAR, HDF5, NPZ nor class folders of photographs lie here",
+            "%s: neither IDX, CIFAR, HDF5, NPZ, class folders of photographs or recordings, nor a "
+            "table of them lie here",
             spec->path);
     char hint[DC_HINT];
     return dc_fail(error, DC_ERR_CONFIG,
                    "unknown kind of data '%s'; the kinds are idx, cifar10, cifar100, hdf5, "
-                   "npz, photos, auto%s",
+                   "npz, series, photos, auto%s",
                    spec->kind, dc_did_you_mean(hint, spec->kind, names, KINDS));
 }
 
@@ -75,7 +76,7 @@ static enum dc_status fail_missing(const char *path, struct dc_error *error)
     snprintf(word, sizeof word, "%.*s", (int)length, path);
     return dc_fail(error, DC_ERR_DATA,
                    "%s: no such file or folder, and no kind of data '%s'; the kinds are idx, "
-                   "cifar10, cifar100, hdf5, npz, photos, auto%s",
+                   "cifar10, cifar100, hdf5, npz, series, photos, auto%s",
                    path, word, dc_did_you_mean(hint, word, dc_source_kinds(), KINDS));
 }
 
@@ -95,6 +96,10 @@ enum dc_status dc_source_open(struct dc_source **source, const struct dc_source_
         (spec->resize.height || spec->channels))
         return dc_fail(error, DC_ERR_CONFIG,
                        "resize and channels are for photographs; this data is %s", kind->ops.kind);
+    if (spec->label_kind != DC_LABELS_CLASSES && !dc__is_table(spec->path))
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "%s: labels that are values or tags stand in a table: a .csv file of files",
+                       spec->path);
     DC_TRY(kind->open ? kind->open(source, spec, error)
                       : dc__memory_open(source, kind, spec, error));
     assert((*source)->count > 0);
@@ -107,28 +112,33 @@ enum dc_status dc_source_look(int *classes, const struct dc_source_spec *spec,
     const struct dc__source_kind *kind = NULL;
     struct dc_source_spec split = *spec;
     struct dc_arena *arena = NULL;
-    struct dc__photo_list list = {0};
+    struct dc__file_list list = {0};
     enum dc_status status = DC_OK;
     *classes = 0;
-    if (!dc_file_exists(spec->path) || find_kind(&kind, spec, NULL) != DC_OK ||
-        kind->load != dc__source_photos.load)
+    if (!dc_file_exists(spec->path) || find_kind(&kind, spec, NULL) != DC_OK || !kind->files_of ||
+        (kind->load == dc__source_series.load && !dc__is_table(spec->path)))
         return DC_OK;
     DC_TRY(dc_arena_create(&arena, error));
     for (int i = 0; status == DC_OK && i < 2; i++) {
         split.split = i == 0 ? "train" : "test";
-        status = dc__list_photos(&list, &split, arena, error);
+        status = dc__list_files(&list, kind->files_of, &split, arena, error);
     }
     *classes = list.classes;
     dc_arena_free(arena);
     return status;
 }
 
-bool dc_source_own_validation(const char *kind, const char *path)
+bool dc_source_own_validation(const struct dc_source_spec *spec)
 {
-    const struct dc_source_spec spec = {.kind = kind, .path = path};
     const struct dc__source_kind *found = NULL;
-    return find_kind(&found, &spec, NULL) == DC_OK && found->own_validation &&
-           found->own_validation(path);
+    return find_kind(&found, spec, NULL) == DC_OK && found->own_validation &&
+           found->own_validation(spec);
+}
+
+const char *dc_source_kind_of(const struct dc_source_spec *spec)
+{
+    const struct dc__source_kind *found = NULL;
+    return find_kind(&found, spec, NULL) == DC_OK ? found->ops.kind : NULL;
 }
 
 struct dc_source_spec dc_source_spec_of(const char *text, const char *split)

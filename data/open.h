@@ -10,11 +10,15 @@
 //                                                                   uint8 [32, 32, 3]
 //   cifar100  a folder of train.bin, test.bin [.gz|.xz]; fine labels  uint8 [32, 32, 3]
 //   photos    a folder with one folder a class, of JPEG, PNG and BMP files, perhaps below train/,
-//             test/ and val/ (photo_list.h); png is its older name  uint8 [height, width, channels]
+//             test/ and val/ (file_list.h); png is its older name  uint8 [height, width, channels]
 //   npz       NumPy's arrays x_train, y_train, x_test, y_test or train_images, train_labels, ...:
 //             an archive x.npz, or a folder of .npy files           uint8 or float32
+//   series    a folder of CSV files, a recording each, with one folder a class, or with a column of
+//             labels; cut into windows (series.c)                   float32 [window, 1, channels]
 //   hdf5      a file with arrays inputs [n, ...] and labels [n] (perhaps in groups train and test)
 //                                                                   uint8 or float32, as stored
+//
+// Files of photos and series may be listed in a table TABLE.csv instead (table.c).
 //
 // Classes: the folders' names (photos; class_names puts them in order), or class_names below, or
 // the names that come with the data (classes.txt beside IDX files, batches.meta.txt,
@@ -36,8 +40,15 @@ struct dc_source_spec {
     const char *split;        // "train" or "test"
     struct dc_resize resize;  // photos only; height 0: as the files are
     int channels;             // photos only: 1 or 3; 0: as the files are
-    double test_share;        // photos only: of the training samples where no test/ is
+    double test_share;        // photos and series: of the training files where no test/ is
     uint32_t split_seed;      // of that choice
+    int64_t window, stride;   // series only: rows; stride 0: the window
+    const char *const *channel_columns;  // series only: [channel_column_count]; none: all columns
+    int channel_column_count;
+    const char *file_column, *split_column;  // of tables; NULL: "file", "split"
+    const char *const *label_columns;        // [label_column_count]; none: "label"
+    int label_column_count;
+    enum dc_label_kind label_kind;  // tables alone have other than classes
     // Other data than a run's: resize and channels are for photographs alone, whose classes may be
     // missing, and where they have no test/ all of them are the split asked for.
     bool foreign;
@@ -66,7 +77,10 @@ DC_MUST_USE enum dc_status dc_source_look(int *classes, const struct dc_source_s
 void dc_photo_libraries(char text[64]);
 
 // Whether data of this kind at `path` brings a folder of samples to validate on.
-bool dc_source_own_validation(const char *kind, const char *path);
+bool dc_source_own_validation(const struct dc_source_spec *spec);
+
+// Which kind lies there: its name, or NULL.
+const char *dc_source_kind_of(const struct dc_source_spec *spec);
 
 // The names of all kinds, NULL behind the last.
 const char *const *dc_source_kinds(void);

@@ -1,5 +1,5 @@
 // Owns photo folders as a source: every photograph is decoded, resized and held in memory. Which
-// files they are is photo_list.h's, what a file becomes image.h's.
+// files they are is file_list.h's, what a file becomes image.h's.
 
 #include <assert.h>
 #include <dirent.h>
@@ -9,9 +9,9 @@
 
 #include "core/bounds.h"
 #include "core/parallel.h"
+#include "data/file_list.h"
 #include "data/image.h"
 #include "data/kinds.h"
-#include "data/photo_list.h"
 
 enum { BLOCK = 128 };  // photographs between two looks at failures
 
@@ -50,7 +50,7 @@ static enum dc_status check_equal(const struct dc__image *image, const struct dc
 // Photographs of a list, many at a time; each writes its own sample and its own failure.
 struct reading {
     struct dc__memory *memory;
-    const struct dc__photo_list *list;
+    const struct dc__file_list *list;
     const struct dc_source_spec *spec;
     int64_t first;  // of the block
     enum dc_status status[BLOCK];
@@ -106,7 +106,7 @@ static enum dc_status read_all(struct reading *r, const struct dc_ctx *ctx, stru
     return DC_OK;
 }
 
-static enum dc_status read_list(struct dc__memory *memory, const struct dc__photo_list *list,
+static enum dc_status read_list(struct dc__memory *memory, const struct dc__file_list *list,
                                 const struct dc_source_spec *spec, struct dc_error *error)
 {
     const struct dc_ctx_config config = {.threads = spec->threads};
@@ -126,25 +126,27 @@ static enum dc_status load(struct dc__memory *memory, const struct dc_source_spe
                            struct dc_error *error)
 {
     struct dc_source *source = &memory->source;
-    struct dc__photo_list list;
+    struct dc__file_list list;
     if (spec->channels != 0 && spec->channels != 1 && spec->channels != 3)
         return dc_fail(error, DC_ERR_CONFIG, "channels must be 1 or 3, not %d", spec->channels);
     if (spec->resize.height < 0 || spec->resize.width < 0 ||
         (spec->resize.height > 0) != (spec->resize.width > 0))
         return dc_fail(error, DC_ERR_CONFIG, "resize needs a height and a width, both above 0");
-    DC_TRY(dc__list_photos(&list, spec, memory->arena, error));
+    DC_TRY(dc__list_files(&list, &dc__photo_files, spec, memory->arena, error));
     DC_TRY(read_list(memory, &list, spec, error));
     source->classes = list.classes;
     source->class_names = list.class_names;
     source->own_validation = list.own_validation;
     source->files = list.paths;
     source->note = list.note;
-    return DC_OK;
+    return dc__memory_values(memory, list.values, spec, error);
 }
 
-// A folder that holds a folder; it is asked last.
+// A folder that holds a folder, asked last; or a table of photographs.
 static bool recognize(const char *path)
 {
+    if (dc__is_table(path))
+        return dc__table_names(path, &dc__photo_files);
     DIR *dir = opendir(path);
     bool found = false;
     struct stat info;
@@ -165,14 +167,16 @@ static bool never(const char *path)
 const struct dc__source_kind dc__source_photos = {
     .ops = {"photos", dc__memory_read, dc__memory_free},
     .recognize = recognize,
+    .files_of = &dc__photo_files,
     .load = load,
-    .own_validation = dc__photos_have_validation,
+    .own_validation = dc__files_have_validation,
 };
 
 // The older name.
 const struct dc__source_kind dc__source_png = {
     .ops = {"png", dc__memory_read, dc__memory_free},
     .recognize = never,
+    .files_of = &dc__photo_files,
     .load = load,
-    .own_validation = dc__photos_have_validation,
+    .own_validation = dc__files_have_validation,
 };

@@ -67,6 +67,39 @@ enum dc_status dc_choose(bool **chosen, const int32_t *labels, int classes, int6
     return DC_OK;
 }
 
+// Whole groups, the share of them that is wanted of the samples, at least one; a group is of the
+// class of its first sample.
+static enum dc_status choose_groups(bool **chosen, const struct dc_source *source, int64_t wanted,
+                                    uint32_t seed, struct dc_arena *arena, struct dc_error *error)
+{
+    const int64_t count = source->count;
+    int64_t groups = 0;
+    bool *whole = NULL;
+    int32_t *labels = DC_NEW(arena, int32_t, count, error);
+    int64_t *group_of = DC_NEW(arena, int64_t, count, error);
+    *chosen = DC_NEW(arena, bool, count, error);
+    if (!labels || !group_of || !*chosen)
+        return DC_ERR_MEMORY;
+    for (int64_t id = 0; id < count; id++) {
+        if (id == 0 || source->groups[id] != source->groups[id - 1])
+            labels[groups++] = source->labels ? source->labels[id] : 0;
+        group_of[id] = groups - 1;
+    }
+    const int64_t share = (2 * wanted * groups + count) / (2 * count);
+    if (groups < 2)
+        return dc_fail(error, DC_ERR_CONFIG,
+                       "validation would be cut from the one recording there is; leave it out, or "
+                       "record more");
+    DC_TRY(dc_choose(&whole, source->labels ? labels : NULL, source->classes, groups,
+                     share < 1            ? 1
+                     : share > groups - 1 ? groups - 1
+                                          : share,
+                     seed, DC_PURPOSE_SPLIT, arena, error));
+    for (int64_t id = 0; id < count; id++)
+        (*chosen)[id] = whole[group_of[id]];
+    return DC_OK;
+}
+
 enum dc_status dc_split_validation(int64_t **train_ids, int64_t *n_train, int64_t **validation_ids,
                                    int64_t *n_validation, const struct dc_source *source,
                                    int64_t validation_count, uint32_t seed, struct dc_arena *arena,
@@ -79,10 +112,16 @@ enum dc_status dc_split_validation(int64_t **train_ids, int64_t *n_train, int64_
                        "validation must be from 0 to %" PRId64 " of the %" PRId64
                        " training samples, not %" PRId64,
                        count - 1, count, validation_count);
-    DC_TRY(dc_choose(&chosen, source->labels, source->classes, count, validation_count, seed,
-                     DC_PURPOSE_SPLIT, arena, error));
-    int64_t *train = DC_NEW(arena, int64_t, count - validation_count, error);
-    int64_t *validation = DC_NEW(arena, int64_t, validation_count, error);
+    if (source->groups && validation_count > 0)
+        DC_TRY(choose_groups(&chosen, source, validation_count, seed, arena, error));
+    else
+        DC_TRY(dc_choose(&chosen, source->labels, source->classes, count, validation_count, seed,
+                         DC_PURPOSE_SPLIT, arena, error));
+    int64_t taken = 0;
+    for (int64_t id = 0; id < count; id++)
+        taken += chosen[id];
+    int64_t *train = DC_NEW(arena, int64_t, count - taken, error);
+    int64_t *validation = DC_NEW(arena, int64_t, taken, error);
     if (!train || !validation)
         return DC_ERR_MEMORY;
     *n_train = *n_validation = 0;

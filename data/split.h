@@ -6,7 +6,9 @@
 // shuffled by Fisher and Yates from the back (position i = n_c - 1 .. 1 swaps with
 // dc_random_below(i
 // + 1)) with the stream (seed, purpose, epoch c, id 0); the first are taken. Without labels all
-// samples are one class 0. The test set has no part in choosing a validation set.
+// samples are one class 0. The test set has no part in choosing a validation set. Of a source with
+// groups (recordings) whole groups are chosen by the same rule, the share of them that comes
+// nearest to the samples wanted, so that there may be more or fewer.
 
 #ifndef DC_DATA_SPLIT_H
 #define DC_DATA_SPLIT_H

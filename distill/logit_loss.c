@@ -278,6 +278,12 @@ const struct dc_term_kind dc_term_dkd = {
     .temperature = offsetof(struct dc_dkd_attributes, temperature),
     .quantized_at_1 = true};
 
+// Of outputs that are numbers (regression).
+const struct dc_term_kind dc_term_mse = {.name = "mse",
+                                         .weight = 1.0,
+                                         .op = &dc_op_mean_squared_error,
+                                         .temperature = DC_NO_TEMPERATURE};
+
 static const struct dc_field bce_keys[] = {
     FIXED_TEMPERATURE(dc_binary_cross_entropy_attributes, "1", "divides the teacher's logits")};
 const struct dc_term_kind dc_term_bce = {

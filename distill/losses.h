@@ -76,7 +76,7 @@ struct dc_dist_attributes {
 };
 
 extern const struct dc_term_kind dc_term_label, dc_term_kd, dc_term_ttm, dc_term_wttm, dc_term_dkd,
-    dc_term_standardized_kd, dc_term_dist, dc_term_hard_label, dc_term_bce;
+    dc_term_standardized_kd, dc_term_dist, dc_term_hard_label, dc_term_bce, dc_term_mse;
 
 extern const struct dc_op dc_op_kd;               // struct dc_kd_attributes
 extern const struct dc_op dc_op_ttm;              // struct dc_kd_attributes

@@ -9,12 +9,13 @@
 #include "distill/losses.h"
 
 const struct dc_term_kind *const dc_term_kinds[] = {
-    &dc_term_label,      &dc_term_kd,        &dc_term_ttm,
-    &dc_term_wttm,       &dc_term_dkd,       &dc_term_standardized_kd,
-    &dc_term_dist,       &dc_term_bce,       &dc_term_hard_label,
-    &dc_term_hint,       &dc_term_attention, &dc_term_rkd,
-    &dc_term_similarity, &dc_term_pkt,       &dc_term_nst,
-    &dc_term_crd,        &dc_term_review,    NULL,
+    &dc_term_label, &dc_term_kd,         &dc_term_ttm,
+    &dc_term_wttm,  &dc_term_dkd,        &dc_term_standardized_kd,
+    &dc_term_dist,  &dc_term_bce,        &dc_term_hard_label,
+    &dc_term_mse,   &dc_term_hint,       &dc_term_attention,
+    &dc_term_rkd,   &dc_term_similarity, &dc_term_pkt,
+    &dc_term_nst,   &dc_term_crd,        &dc_term_review,
+    NULL,
 };
 
 const struct dc_term_kind *dc_term_find(const char *name)

@@ -29,7 +29,7 @@ extern const struct dc_schema dc_feature_schema;  // the same: the layers
 extern const struct dc_term_kind *const dc_term_kinds[];
 const struct dc_term_kind *dc_term_find(const char *name);  // NULL: there is none
 
-enum { DC_LABEL_RECONSTRUCTION = 3 };
+enum { DC_LABEL_CROSS_ENTROPY, DC_LABEL_SQUARED_ERROR, DC_LABEL_BINARY, DC_LABEL_RECONSTRUCTION };
 
 struct dc_label_loss {
     // cross_entropy, mean_squared_error, binary_cross_entropy, reconstruction: mean_squared_error,

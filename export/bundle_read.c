@@ -314,6 +314,11 @@ static enum dc_status read_preprocessing(const struct reader *r)
     if (resize && (json_integer_value(json_object_get(resize, "height")) != p.resize.height ||
                    json_integer_value(json_object_get(resize, "width")) != p.resize.width))
         return bad_manifest(r, "has a resize to another size than the input's");
+    const json_t *labels = json_object_get(object, "labels");
+    const int kind = labels ? find_text(dc_label_kinds, labels) : DC_LABELS_CLASSES;
+    if (kind < 0 || kind >= DC_LABEL_KINDS)
+        return bad_manifest(r, "has labels that are neither classes, values nor tags");
+    p.labels = (enum dc_label_kind)kind;
     const char **list = DC_NEW(r->arena, const char *, json_array_size(names), r->error);
     if (!list)
         return DC_ERR_MEMORY;

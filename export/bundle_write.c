@@ -212,6 +212,8 @@ static json_t *preprocessing_json(const struct dc_preprocessing *p)
         "{s:s, s:s, s:o, s:o, s:o}", "input", "uint8, [height][width][channels], RGB of three",
         "formula", "(x / 255 - mean) / std, as x * scale + shift in float32, then the input's code",
         "mean", mean, "std", deviation, "classes", names);
+    if (object && p->labels != DC_LABELS_CLASSES)
+        json_object_set_new(object, "labels", json_string(dc_label_kinds[p->labels]));
     if (object && r->height)
         json_object_set_new(object, "resize",
                             json_pack("{s:i, s:i, s:s, s:s, s:s, s:s, s:s}", "height", r->height,

@@ -208,8 +208,9 @@ struct end {
 static struct end put_stage(struct events *e, const struct dc_stage *stage, const json_t *metrics,
                             const json_t *result, const struct dc_measures *measures)
 {
-    static const char *const keys[] = {"loss", "learning_rate", "train_accuracy",
-                                       "validation_accuracy", "validation_auc"};
+    static const char *const keys[] = {
+        "loss",           "learning_rate", "train_accuracy", "validation_accuracy",
+        "validation_auc", "validation_r2", "validation_map"};
     double seconds = 0.0;
     int64_t step = 0;
     put_version(e);

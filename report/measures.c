@@ -197,7 +197,7 @@ static enum dc_status measure_stage(struct work *w, struct dc_error *error)
     DC_TRY(dc_stage_network_open(&w->network, w->stage, weights, error));
     DC_TRY(dc_stage_predictors_open(&w->predictors, w->run, w->stage, &w->network,
                                     w->run->experiment->profile, error));
-    if (w->m->source->labels && !dc_stage_reconstructs(w->stage))
+    if (w->m->source->labels && dc_stage_classifies(w->stage))
         DC_TRY(measure_classes(w, error));
     return w->stage->quantizes ? layer_bins(w, error) : DC_OK;
 }

@@ -68,7 +68,7 @@ enum dc_status dc_cascade_check(struct dc_experiment *e, const struct dc_yaml *n
         const struct dc_stage *from = stage->exports ? dc_experiment_stage(e, stage->export.stage)
                                                      : NULL;
         exported = exported || from;
-        if (from && (dc_stage_reconstructs(from) || dc_stage_reconstructs(teacher)))
+        if (from && (!dc_stage_classifies(from) || !dc_stage_classifies(teacher)))
             return dc_fail_yaml(error, node, "a cascade is of networks that classify");
         if (stage->exports && teacher > stage)
             return dc_fail_yaml(error, node,

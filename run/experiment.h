@@ -39,6 +39,11 @@ struct dc_data_spec {
     double test;  // the share of photographs that is the test set where none is
     struct dc_texts class_names;
     int64_t channels, classes, samples, loader_depth, loader_threads;
+    int64_t window, stride;  // of series
+    struct dc_texts channel_columns;
+    const char *file_column, *split_column;  // of tables
+    struct dc_texts label_column;
+    int labels;                // enum dc_label_kind
     struct dc_numbers normal;  // classes that are trained on; empty: all
 };
 
@@ -140,7 +145,8 @@ struct dc_stage {
     struct dc_train_spec train;
     struct dc_distill_spec distill;
     struct dc_quantize_spec quantize;
-    const char *profile;  // of the experiment's target; "": none
+    const char *profile;        // of the experiment's target; "": none
+    enum dc_label_kind labels;  // of the experiment's data
     struct dc_export_spec export;
 };
 
@@ -207,10 +213,13 @@ const struct dc_stage *dc_teacher_stage(struct dc_experiment *experiment,
                                         const struct dc_stage *stage, const char *name);
 
 // Whether training has samples to validate on: some are cut, or the data has a folder of them.
-bool dc_data_has_validation(const struct dc_data_spec *data);
+bool dc_data_has_validation(const struct dc_experiment *experiment);
 
 // Whether the stage's network is to give back its input (train.loss reconstruction).
 bool dc_stage_reconstructs(const struct dc_stage *stage);
+// Whether it tells classes apart: it does not reconstruct, and labels are no values or tags.
+bool dc_stage_classifies(const struct dc_stage *stage);
+enum dc_measure dc_stage_measure(const struct dc_stage *stage);
 
 // The key that `word` names, as --set takes it: "stages.STAGE.train.learning_rate" for lr. False:
 // there is none.

@@ -231,6 +231,38 @@ static enum dc_status check_distill(struct dc_experiment *experiment, const stru
     return DC_OK;
 }
 
+// What labels that are values or tags have no use for.
+static enum dc_status check_targets(const struct dc_stage *stage, struct dc_error *error)
+{
+    const bool values = stage->labels == DC_LABELS_VALUES;
+    const char *kind = values ? "values" : "tags";
+    const struct dc_loss_list *losses = &stage->distill.losses;
+    if (stage->train.loss == DC_LABEL_CROSS_ENTROPY ||
+        (values && stage->train.loss == DC_LABEL_BINARY))
+        return dc_fail_yaml(error, dc_stage_place(stage, "train", "loss"),
+                            "stage '%s': data.labels are %s, which loss %s does not fit; leave it "
+                            "out, or say %s",
+                            stage->name, kind,
+                            stage->train.loss == DC_LABEL_BINARY ? "binary_cross_entropy"
+                                                                 : "cross_entropy",
+                            values ? "mean_squared_error" : "binary_cross_entropy");
+    if (stage->distills && (stage->distill.teachers.count > 1 || stage->distill.peers.count > 0))
+        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "distill"),
+                            "stage '%s': data.labels are %s, and several teachers are averaged as "
+                            "probabilities of classes; name one",
+                            stage->name, kind);
+    for (int i = 0; stage->distills && i < losses->count; i++) {
+        const struct dc_term_kind *k = losses->items[i].kind;
+        if (k != &dc_term_label && k != &dc_term_mse && !k->features &&
+            (values || k != &dc_term_bce))
+            return dc_fail_yaml(error, dc_stage_place(stage, "distill", "losses"),
+                                "stage '%s': loss '%s' compares class scores, and data.labels are "
+                                "%s: take label, %s or losses on layers",
+                                stage->name, k->name, kind, values ? "mse" : "bce, mse");
+    }
+    return DC_OK;
+}
+
 // What loss reconstruction has no use for, and the others for normal classes.
 static enum dc_status check_reconstruction(const struct dc_experiment *experiment,
                                            const struct dc_stage *stage, struct dc_error *error)
@@ -239,6 +271,8 @@ static enum dc_status check_reconstruction(const struct dc_experiment *experimen
     const struct dc_loss_list *losses = &stage->distill.losses;
     if (!stage->trains)
         return DC_OK;
+    if (!dc_stage_classifies(stage) && !dc_stage_reconstructs(stage))
+        return check_targets(stage, error);
     if (!dc_stage_reconstructs(stage))
         return data->normal.count == 0
                    ? DC_OK
@@ -246,7 +280,7 @@ static enum dc_status check_reconstruction(const struct dc_experiment *experimen
                                   "stage '%s' learns labels, of which data.normal leaves only "
                                   "some: it is for loss reconstruction",
                                   stage->name);
-    if (dc_data_has_validation(data) && data->normal.count == 0)
+    if (dc_data_has_validation(experiment) && data->normal.count == 0)
         return dc_fail_yaml(error, dc_stage_place(stage, "train", "loss"),
                             "stage '%s': a reconstruction is validated by what it tells from "
                             "data.normal: name these classes, or set data.validation to 0",
@@ -361,8 +395,7 @@ enum dc_status dc__check_stage(struct dc_experiment *experiment, const struct dc
                             "calibrate alone, leave out 'train'",
                             stage->name, (long long)stage->quantize.start_epoch,
                             (long long)stage->train.config.epochs);
-    if (stage->trains && stage->train.config.patience > 0 &&
-        !dc_data_has_validation(&experiment->data))
+    if (stage->trains && stage->train.config.patience > 0 && !dc_data_has_validation(experiment))
         return dc_fail_yaml(error, dc_stage_place(stage, "train", "patience"),
                             "stage '%s': patience needs a validation set: data.validation is 0",
                             stage->name);

@@ -97,12 +97,22 @@ struct dc_source_spec dc__data_source(const struct dc_experiment *experiment, co
         .class_names = data->class_names.count ? data->class_names.items : NULL,
         .class_count = data->class_names.count ? data->class_names.count : (int)data->classes,
         .memory = experiment->bounds.memory,
+        .window = data->window,
+        .stride = data->stride,
+        .channel_columns = data->channel_columns.items,
+        .channel_column_count = data->channel_columns.count,
+        .file_column = data->file_column,
+        .split_column = data->split_column,
+        .label_columns = data->label_column.items,
+        .label_column_count = data->label_column.count,
+        .label_kind = (enum dc_label_kind)data->labels,
     };
 }
 
-bool dc_data_has_validation(const struct dc_data_spec *data)
+bool dc_data_has_validation(const struct dc_experiment *experiment)
 {
-    return data->validation > 0 || dc_source_own_validation(data->source, data->path);
+    const struct dc_source_spec spec = dc__data_source(experiment, "train");
+    return experiment->data.validation > 0 || dc_source_own_validation(&spec);
 }
 
 enum dc_status dc__check_data_keys(const struct dc_experiment *experiment,
@@ -121,20 +131,33 @@ enum dc_status dc__check_data_keys(const struct dc_experiment *experiment,
         return dc_fail_yaml(error, dc_yaml_get(node, "source"),
                             "no data source '%s'; there are auto, %s%s", data->source, list,
                             dc_did_you_mean(hint, data->source, kinds, count));
-    const bool photos = !strcmp(data->source, "auto") || !strcmp(data->source, "photos") ||
-                        !strcmp(data->source, "png");
+    const bool automatic = !strcmp(data->source, "auto"), series = !strcmp(data->source, "series");
+    const bool photos = !strcmp(data->source, "photos") || !strcmp(data->source, "png");
     // The resolved file states them all, at their defaults.
-    const char *stated = data->resize.height > 0       ? "resize"
-                         : data->channels > 0          ? "channels"
-                         : data->test != DC_TEST_SHARE ? "test"
-                                                       : NULL;
-    if (!photos && stated)
+    const char *stated = data->resize.height > 0 ? "resize"
+                         : data->channels > 0    ? "channels"
+                                                 : NULL;
+    if (!photos && !automatic && stated)
         return dc_fail_yaml(error, dc_yaml_get(node, stated),
                             "'%s' is for photographs; this data is %s", stated, data->source);
+    if (!photos && !series && !automatic && data->test != DC_TEST_SHARE)
+        return dc_fail_yaml(error, dc_yaml_get(node, "test"),
+                            "'test' is for photographs and series; this data is %s", data->source);
+    stated = data->window > 0                  ? "window"
+             : data->stride > 0                ? "stride"
+             : data->channel_columns.count > 0 ? "channel_columns"
+                                               : NULL;
+    if (!series && !automatic && stated)
+        return dc_fail_yaml(error, dc_yaml_get(node, stated), "'%s' is for series; this data is %s",
+                            stated, data->source);
+    if (data->labels != DC_LABELS_CLASSES && data->normal.count > 0)
+        return dc_fail_yaml(error, dc_yaml_get(node, "normal"),
+                            "normal classes, and labels that are no classes");
     if (data->channels == 2 || data->channels == 4)
         return dc_fail_yaml(error, dc_yaml_get(node, "channels"), "channels must be 1 or 3, not %d",
                             (int)data->channels);
-    if (data->validation > 0 && dc_source_own_validation(data->source, data->path))
+    const struct dc_source_spec spec = dc__data_source(experiment, "train");
+    if (data->validation > 0 && dc_source_own_validation(&spec))
         return dc_fail_yaml(error, dc_yaml_get(node, "validation"),
                             "%s has samples for validation of its own: leave out validation",
                             data->path);

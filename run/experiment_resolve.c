@@ -67,16 +67,29 @@ static enum dc_status resolve_losses(struct dc_experiment *experiment, struct dc
     return DC_OK;
 }
 
+// The loss that labels want, where none is stated.
+static void resolve_label_loss(struct dc_stage *stage)
+{
+    const struct dc_yaml *train = dc_yaml_get(stage->where, "train");
+    const bool states = train && dc_yaml_get(train, "loss");
+    if (stage->labels != DC_LABELS_CLASSES && !states &&
+        stage->train.loss == DC_LABEL_CROSS_ENTROPY)
+        stage->train.loss = stage->labels == DC_LABELS_VALUES ? DC_LABEL_SQUARED_ERROR
+                                                              : DC_LABEL_BINARY;
+}
+
 enum dc_status dc__resolve_stage(struct dc_experiment *experiment, struct dc_stage *stage,
                                  const struct dc__inherited *from, struct dc_error *error)
 {
     stage->exports = stage->export.stage[0];
+    stage->labels = (enum dc_label_kind)experiment->data.labels;
     if (stage->exports)
         return DC_OK;
     DC_TRY(resolve_files(experiment, stage, error));
+    resolve_label_loss(stage);
     if (stage->distills)
         DC_TRY(resolve_losses(experiment, stage, from, error));
-    if (stage->trains && stage->train.keep == 0 && !dc_data_has_validation(&experiment->data))
+    if (stage->trains && stage->train.keep == 0 && !dc_data_has_validation(experiment))
         stage->train.keep = 1;  // without a validation set the last epoch is all there is
     return DC_OK;
 }

@@ -2,6 +2,7 @@
 
 #include "run/experiment_schema.h"
 
+#include "core/preprocessing.h"
 #include "distill/cache.h"
 
 #define TEXT(s, k, m, d, h)  DC_FIELD(s, k, TEXT, m, d, .help = (h))
@@ -39,8 +40,10 @@ static const char *const cache_types[] = {"float32", "float16", NULL};
 static const char *const granularities[] = {"per_tensor", "per_channel", NULL};
 
 static const struct dc_field data_fields[] = {
-    TEXT(dc_data_spec, "source", source, "auto",
-         "auto, idx, cifar10, cifar100, hdf5, npz or photos (JPEG, PNG, BMP in class folders)"),
+    TEXT(
+        dc_data_spec, "source", source, "auto",
+        "auto, idx, cifar10, cifar100, hdf5, npz, photos (JPEG, PNG, BMP) or series (recordings as "
+        "CSV); those two in class folders, or listed in a table"),
     PATH(dc_data_spec, "path", path, NULL, "folder or file of the data set"),
     INT(dc_data_spec, "validation", validation, "0", 0, FAR,
         "samples cut from the training set for validation, the same share of each class"),
@@ -58,6 +61,24 @@ static const struct dc_field data_fields[] = {
     DC_FIELD(dc_data_spec, "samples", INT, samples, "0", .maximum = FAR, .later = true,
              .help = "train on so many of the training samples, the same share of each class, "
                      "chosen by split_seed; 0: all"),
+    DC_FIELD(dc_data_spec, "window", INT, window, "0", .maximum = 1000000, .later = true,
+             .help = "series: rows of a sample"),
+    DC_FIELD(dc_data_spec, "stride", INT, stride, "0", .maximum = 1000000, .later = true,
+             .help = "series: rows from one sample to the next; 0: the window"),
+    DC_FIELD(dc_data_spec, "channel_columns", TEXTS, channel_columns, "[]", .later = true,
+             .help = "series: columns that are read, by name; []: all"),
+    DC_FIELD(dc_data_spec, "file_column", TEXT, file_column, "file", .later = true,
+             .help = "table: the column with paths, relative to it"),
+    DC_FIELD(
+        dc_data_spec, "label_column", TEXTS, label_column, "[label]", .later = true, .filled = true,
+        .help = "table: the column with labels, or several of values or tags; of recordings in "
+                "one folder: their own column"),
+    DC_FIELD(dc_data_spec, "split_column", TEXT, split_column, "split", .later = true,
+             .help = "table: the column with train, test or val, if there is one"),
+    DC_FIELD(dc_data_spec, "labels", CHOICE, labels, "classes", .choices = dc_label_kinds,
+             .later = true,
+             .help = "table: what the labels are; values: numbers (regression); tags: several at a "
+                     "time, as a;b or in columns of 0 and 1"),
     CUSTOM(
         dc_data_spec, "resize", resize, "[]", dc__decode_resize, dc__write_resize,
         .group = &dc__resize_schema,

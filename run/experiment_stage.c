@@ -17,6 +17,19 @@ bool dc_stage_reconstructs(const struct dc_stage *stage)
     return stage->train.loss == DC_LABEL_RECONSTRUCTION;
 }
 
+bool dc_stage_classifies(const struct dc_stage *stage)
+{
+    return !dc_stage_reconstructs(stage) && stage->labels == DC_LABELS_CLASSES;
+}
+
+enum dc_measure dc_stage_measure(const struct dc_stage *stage)
+{
+    return dc_stage_reconstructs(stage)         ? DC_MEASURE_AUC
+           : stage->labels == DC_LABELS_CLASSES ? DC_MEASURE_ACCURACY
+           : stage->labels == DC_LABELS_VALUES  ? DC_MEASURE_R2
+                                                : DC_MEASURE_MAP;
+}
+
 struct dc_stage *dc_experiment_stage(struct dc_experiment *experiment, const char *name)
 {
     for (int i = 0; i < experiment->stage_count; i++)

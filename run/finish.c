@@ -153,8 +153,10 @@ static enum dc_status set_preprocessing(struct dc_run *run, const struct dc_stag
     const struct dc_view view = dc_run_view(run, from, &model->sample);
     if (source->dtype != DC_U8 || !dc_sample_fits(&view.sample, &source->sample))
         return DC_OK;
-    struct dc_preprocessing p = {
-        .bytes = true, .normalization = view.normalization, .resize = run->experiment->data.resize};
+    struct dc_preprocessing p = {.bytes = true,
+                                 .normalization = view.normalization,
+                                 .resize = run->experiment->data.resize,
+                                 .labels = (enum dc_label_kind)run->experiment->data.labels};
     if (names_outputs(source, model)) {
         p.classes = source->classes;
         p.class_names = source->class_names;

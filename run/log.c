@@ -73,8 +73,9 @@ void dc_epoch_line(char line[DC_LINE_MAX], const struct dc_progress *p, int colu
     snprintf(pieces[1].text, sizeof pieces[1].text, "loss %.4f", p->loss);
     if (labels)
         snprintf(pieces[2].text, sizeof pieces[2].text, "train %.2f %%", 100.0 * p->accuracy);
-    if (p->validation >= 0.0 && !labels)
-        snprintf(pieces[3].text, sizeof pieces[3].text, "validation AUC %.4f", p->validation);
+    if (p->validation >= 0.0 && p->measure != DC_MEASURE_ACCURACY)
+        snprintf(pieces[3].text, sizeof pieces[3].text, "validation %s %.4f",
+                 dc_measure_names[p->measure].title, p->validation);
     else if (p->validation >= 0.0)
         snprintf(pieces[3].text, sizeof pieces[3].text, "validation %.2f %%",
                  100.0 * p->validation);

@@ -105,6 +105,13 @@ static enum dc_status open_bundle(struct dc__any_predictor *p, struct dc_predict
     return DC_OK;
 }
 
+// Whether the data has labels of the run's kind for so many outputs.
+static bool fits_labels(const struct dc_run *run, const struct dc_source *source, int outputs)
+{
+    return (source->labels || source->targets) && source->classes == outputs &&
+           (int)source->label_kind == run->experiment->data.labels;
+}
+
 static enum dc_status predict(struct dc_prediction *out, struct dc_run *run,
                               const struct dc__any_predictor *p, const struct dc_stage *stage,
                               const struct dc_source *source, int64_t limit, struct dc_error *error)
@@ -119,8 +126,7 @@ static enum dc_status predict(struct dc_prediction *out, struct dc_run *run,
     if (!out->logits)
         return DC_ERR_MEMORY;
     const bool reconstructs = stage && dc_stage_reconstructs(stage);
-    if (reconstructs ? !run->normal || source->labels
-                     : source->labels && source->classes == out->classes)
+    if (reconstructs ? !run->normal || source->labels : fits_labels(run, source, out->classes))
         DC_TRY(dc__scores_create(&out->scores, run, stage, p->predictor, out->samples, error));
     return dc__evaluate(out->scores, out->logits, &p->view, p->predictor, source, NULL,
                         out->samples, error);
@@ -183,7 +189,7 @@ static enum dc_status report_stage(json_t *report, struct dc_run *run, const str
                                                                                : source->count;
     enum dc_status status = DC_OK;
     if (dc_stage_reconstructs(stage) ? run->normal && !source->labels
-                                     : !source->labels || source->classes != network.classes)
+                                     : !fits_labels(run, source, network.classes))
         status = dc_fail(error, DC_ERR_DATA, "the data has no labels for %d classes",
                          network.classes);
     json_object_set_new(report, "stage", json_string(stage->name));

@@ -12,9 +12,14 @@
 #include "export/bundle.h"
 #include "qat/engine.h"
 #include "qat/profile.h"
+#include "run/cascade.h"
 #include "run/run_internal.h"
 
-#define CSV_HEAD "file,class,probability\r\n"
+// By what labels are; then that of a cascade.
+enum { CASCADE_HEAD = DC_LABEL_KINDS, CSV_HEADS };
+static const char *const csv_heads[CSV_HEADS] = {
+    "file,class,probability\r\n", "file,value,number\r\n", "file,tag,probability\r\n",
+    "file,class,probability,settled,margin\r\n"};
 
 struct asked {
     struct dc_preprocessing record;  // of the samples that the network knows
@@ -67,6 +72,7 @@ static enum dc_status know_samples(struct asked *a, struct dc_run *run, struct d
                                               .classes = source->class_names ? source->classes : 0,
                                               .class_names = source->class_names};
     }
+    a->record.labels = (enum dc_label_kind)run->experiment->data.labels;
     run->normalization = a->record.normalization;
     a->record.resize = run->experiment->data.resize;
     return DC_OK;
@@ -117,6 +123,12 @@ static enum dc_status open_photos(struct dc_source **source, const struct asked 
     return dc_source_open(source, &spec, error);
 }
 
+static void to_shares(float *rows, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        rows[i] = (float)(1.0 / (1.0 + exp(-(double)rows[i])));
+}
+
 // Softmax in place, in double, of outputs that are not probabilities already.
 static void to_probabilities(float *rows, int64_t count, int classes)
 {
@@ -155,6 +167,20 @@ static enum dc_status name_all(struct dc_photo_predictions *out, const struct as
     return DC_OK;
 }
 
+static enum dc_status find_margins(struct dc_photo_predictions *out, const struct asked *a,
+                                   const float *rows, struct dc_arena *arena,
+                                   struct dc_error *error)
+{
+    const float scale = dc_imodel_output(a->predictor.integers->model)->scale;
+    int *margins = DC_NEW(arena, int, out->count, error);
+    if (!margins)
+        return DC_ERR_MEMORY;
+    for (int64_t i = 0; i < out->count; i++)
+        margins[i] = dc_output_margin(rows + i * out->classes, out->classes, scale);
+    out->margins = margins;
+    return DC_OK;
+}
+
 static enum dc_status predict(struct dc_photo_predictions *out, const struct asked *a,
                               const struct dc_source *source, struct dc_arena *arena,
                               struct dc_error *error)
@@ -167,7 +193,12 @@ static enum dc_status predict(struct dc_photo_predictions *out, const struct ask
         return DC_ERR_MEMORY;
     DC_TRY(
         dc__evaluate(NULL, rows, &a->predictor.view, predictor, source, NULL, out->count, error));
-    if (!(predictor->least_probability > 0.0f))
+    out->labels = a->record.labels;
+    if (out->labels == DC_LABELS_CLASSES && a->predictor.integers && out->classes > 1)
+        DC_TRY(find_margins(out, a, rows, arena, error));
+    if (out->labels == DC_LABELS_TAGS)
+        to_shares(rows, out->count * out->classes);
+    else if (out->labels == DC_LABELS_CLASSES && !(predictor->least_probability > 0.0f))
         to_probabilities(rows, out->count, out->classes);
     out->probabilities = rows;
     return name_all(out, a, source, arena, error);
@@ -211,20 +242,80 @@ static int unseen(const char *text)
     return count;
 }
 
-void dc_photo_table(struct dc_text_buffer *out, const struct dc_photo_predictions *p)
+enum { FILE_WIDTH = 44, CLASS_WIDTH = 20, CASCADE_FILE = 32, CASCADE_CLASS = 16 };
+
+// Its end tells more where it is longer.
+static void append_file(struct dc_text_buffer *out, const char *file, int width)
 {
-    enum { FILE_WIDTH = 44, CLASS_WIDTH = 20 };
-    dc_text_append(out, "%-*s  %-*s  probability\n", FILE_WIDTH, "file", CLASS_WIDTH, "class");
+    const size_t length = strlen(file);
+    const bool longer = length > (size_t)width;
+    file = longer ? file + length - (size_t)(width - 3) : file;
+    dc_text_append(out, "%s%-*s", longer ? "..." : "", width - (longer ? 3 : 0) + unseen(file),
+                   file);
+}
+
+// file, class, probability, margin, who settled it; then how many.
+static void cascade_table(struct dc_text_buffer *out, const struct dc_photo_predictions *p)
+{
+    dc_text_append(out, "%-*s  %-*s %11s %6s  settled\n", CASCADE_FILE, "file", CASCADE_CLASS,
+                   "class", "probability", "margin");
     for (int64_t i = 0; i < p->count; i++) {
         const int class = best(p, i);
-        const char *file = p->files[i], *name = p->class_names[class];
-        const size_t length = strlen(file);
-        const bool longer = length > FILE_WIDTH;  // its end tells more
-        file = longer ? file + length - (FILE_WIDTH - 3) : file;
-        dc_text_append(out, "%s%-*s  %-*s  %9.2f %%\n", longer ? "..." : "",
-                       FILE_WIDTH - (longer ? 3 : 0) + unseen(file), file,
-                       CLASS_WIDTH + unseen(name), name,
-                       100.0 * (double)p->probabilities[i * p->classes + class]);
+        const char *name = p->class_names[class];
+        append_file(out, p->files[i], CASCADE_FILE);
+        dc_text_append(out, "  %-*.*s %9.2f %% %6d  %.12s\n", CASCADE_CLASS + unseen(name),
+                       CASCADE_CLASS + unseen(name), name,
+                       100.0 * (double)p->probabilities[i * p->classes + class], p->margins[i],
+                       p->settled[i]);
+    }
+    const int64_t device = dc_photo_settled(p);
+    dc_text_append(out,
+                   "%lld of %lld settled by %s on the device (a margin of %d codes or more),\n"
+                   "%lld by the teacher\n",
+                   (long long)device, (long long)p->count, p->device, p->threshold,
+                   (long long)(p->count - device));
+}
+
+int64_t dc_photo_settled(const struct dc_photo_predictions *p)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; p->settled && i < p->count; i++)
+        count += strcmp(p->settled[i], p->device) == 0;
+    return count;
+}
+
+// Whether an output is told: the best class, every value, every tag.
+static bool is_told(const struct dc_photo_predictions *p, int64_t i, int output)
+{
+    return p->labels != DC_LABELS_CLASSES || output == best(p, i);
+}
+
+// A line an output: of a photograph's first, its file too.
+void dc_photo_table(struct dc_text_buffer *out, const struct dc_photo_predictions *p)
+{
+    static const char *const heads[DC_LABEL_KINDS][2] = {
+        {"class", "probability"}, {"value", "     number"}, {"tag", "probability"}};
+    if (p->settled) {
+        cascade_table(out, p);
+        return;
+    }
+    dc_text_append(out, "%-*s  %-*s  %s\n", FILE_WIDTH, "file", CLASS_WIDTH, heads[p->labels][0],
+                   heads[p->labels][1]);
+    for (int64_t i = 0; i < p->count; i++) {
+        bool first = true;
+        for (int c = 0; c < p->classes; c++) {
+            const double value = (double)p->probabilities[i * p->classes + c];
+            const char *name = p->class_names[c];
+            if (!is_told(p, i, c))
+                continue;
+            append_file(out, first ? p->files[i] : "", FILE_WIDTH);
+            dc_text_append(out, "  %-*s  ", CLASS_WIDTH + unseen(name), name);
+            if (p->labels == DC_LABELS_VALUES)
+                dc_text_append(out, "%11.5g\n", value);
+            else
+                dc_text_append(out, "%9.2f %%\n", 100.0 * value);
+            first = false;
+        }
     }
 }
 
@@ -242,18 +333,26 @@ static void append_csv(struct dc_text_buffer *out, const char *text)
 
 void dc_photo_csv(struct dc_text_buffer *out, const struct dc_photo_predictions *p)
 {
-    dc_text_append(out, CSV_HEAD);
-    for (int64_t i = 0; i < p->count; i++) {
-        const int class = best(p, i);
-        append_csv(out, p->files[i]);
+    dc_text_append(out, "%s", csv_heads[p->settled ? CASCADE_HEAD : (int)p->labels]);
+    for (int64_t i = 0; i < p->count * p->classes; i++) {
+        if (!is_told(p, i / p->classes, (int)(i % p->classes)))
+            continue;
+        append_csv(out, p->files[i / p->classes]);
         dc_text_append(out, ",");
-        append_csv(out, p->class_names[class]);
-        dc_text_append(out, ",%.9g\r\n", (double)p->probabilities[i * p->classes + class]);
+        append_csv(out, p->class_names[i % p->classes]);
+        dc_text_append(out, ",%.9g", (double)p->probabilities[i]);
+        if (p->settled) {
+            dc_text_append(out, ",");
+            append_csv(out, p->settled[i / p->classes]);
+            dc_text_append(out, ",%d", p->margins[i / p->classes]);
+        }
+        dc_text_append(out, "\r\n");
     }
 }
 
 json_t *dc_photo_json(const struct dc_photo_predictions *p)
 {
+    static const char *const keys[DC_LABEL_KINDS] = {"probabilities", "values", "probabilities"};
     json_t *photos = json_array(), *names = json_array();
     for (int c = 0; c < p->classes; c++)
         json_array_append_new(names, json_string(p->class_names[c]));
@@ -262,19 +361,38 @@ json_t *dc_photo_json(const struct dc_photo_predictions *p)
         json_t *all = json_array();
         for (int c = 0; c < p->classes; c++)
             json_array_append_new(all, json_real((double)p->probabilities[i * p->classes + c]));
-        json_array_append_new(photos, json_pack("{s:s, s:s, s:f, s:o}", "file", p->files[i],
-                                                "class", p->class_names[class], "probability",
-                                                (double)p->probabilities[i * p->classes + class],
-                                                "probabilities", all));
+        json_t *photo = json_pack("{s:s}", "file", p->files[i]);
+        if (p->labels == DC_LABELS_CLASSES)
+            json_object_update_new(
+                photo, json_pack("{s:s, s:f}", "class", p->class_names[class], "probability",
+                                 (double)p->probabilities[i * p->classes + class]));
+        json_object_set_new(photo, keys[p->labels], all);
+        if (p->settled)
+            json_object_update_new(
+                photo, json_pack("{s:s, s:i}", "settled", p->settled[i], "margin", p->margins[i]));
+        json_array_append_new(photos, photo);
     }
-    return json_pack("{s:s, s:s, s:o, s:o}", "stage", p->stage, "arithmetic", p->arithmetic,
-                     "classes", names, "photos", photos);
+    json_t *object = json_pack("{s:s, s:s, s:o, s:o}", "stage", p->stage, "arithmetic",
+                               p->arithmetic, dc_label_kinds[p->labels], names, "photos", photos);
+    if (p->settled)
+        json_object_set_new(object, "cascade",
+                            json_pack("{s:s, s:i, s:I, s:I}", "device", p->device, "threshold",
+                                      p->threshold, "settled", (json_int_t)dc_photo_settled(p),
+                                      "teacher", (json_int_t)(p->count - dc_photo_settled(p))));
+    return object;
 }
 
 enum dc_status dc_photo_may_write(const char *path, struct dc_error *error)
 {
-    if (dc_path_ends(path, ".csv"))
-        return dc_file_may_replace(path, CSV_HEAD, NULL, NULL, error);
+    const bool csv = dc_path_ends(path, ".csv");
+    enum dc_status status = DC_ERR_USAGE;
+    for (int kind = 0; csv && status != DC_OK && kind < CSV_HEADS; kind++)
+        status = dc_file_may_replace(path, csv_heads[kind], NULL, NULL, error);
+    if (csv)
+        return status;
+    if (dc_path_ends(path, ".json") &&
+        dc_file_may_replace(path, "\"photos\"", "\"values\"", NULL, NULL) == DC_OK)
+        return DC_OK;
     if (dc_path_ends(path, ".json"))
         return dc_file_may_replace(path, "\"photos\"", "\"probabilities\"", NULL, error);
     return dc_fail(error, DC_ERR_USAGE,

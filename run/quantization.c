@@ -183,7 +183,7 @@ static enum dc_status add_sensitivity(json_t *all, struct work *w, struct dc_err
                         (double)dc_graph_macs(w->network->graph);
     const double affordable = floor(w->most_macs / macs);
     w->tried = affordable < (double)samples ? (int64_t)affordable : samples;
-    if (dc_stage_reconstructs(w->stage) || (w->tried < SENSITIVITY_LEAST && w->tried < samples))
+    if (!dc_stage_classifies(w->stage) || (w->tried < SENSITIVITY_LEAST && w->tried < samples))
         w->tried = 0;
     if (w->tried == 0)
         return DC_OK;
@@ -228,7 +228,7 @@ static json_t *apart_from_simulation(const struct work *w)
 static enum dc_status report(json_t *object, struct work *w, struct dc_error *error)
 {
     DC_TRY(evaluate(object, "float", w->logits, w, &w->both.floats->predictor, error));
-    const bool classifies = !dc_stage_reconstructs(w->stage);
+    const bool classifies = dc_stage_classifies(w->stage);
     for (int64_t i = 0; classifies && i < w->count; i++)
         w->right[i] = is_right(w, i);
     DC_TRY(evaluate(object, "in_training", NULL, w, &w->in_training->predictor, error));

@@ -57,8 +57,24 @@ static json_t *reconstruction(const struct dc_scores *scores)
     return object;
 }
 
+static json_t *target_scores(const struct dc_scores *scores)
+{
+    const struct dc_target_scores *t = scores->targets;
+    const bool values = t->kind == DC_LABELS_VALUES;
+    json_t *each = json_array();
+    for (int o = 0; o < t->outputs; o++)
+        json_array_append_new(each, number_or_null(t->each[o]));
+    return json_pack("{s:I, s:f, s:f, s:f, s:o}", "samples", (json_int_t)scores->samples, "loss",
+                     scores->loss, values ? "mean_absolute_error" : "map",
+                     values ? t->absolute_error : t->average_precision, values ? "r2" : "f1",
+                     values ? t->r2 : t->f1, values ? "absolute_errors" : "average_precisions",
+                     each);
+}
+
 json_t *dc_report_scores(const struct dc_scores *scores)
 {
+    if (scores->targets)
+        return target_scores(scores);
     if (scores->reconstruction)
         return reconstruction(scores);
     json_t *per_class = json_array(), *confusion = json_array();
@@ -98,9 +114,15 @@ const char *dc_with_commas(char text[32], int64_t value)
 const char *dc_report_measure(char text[32], const json_t *scores)
 {
     const json_t *accuracy = json_object_get(scores, "accuracy");
+    const json_t *mae = json_object_get(scores, "mean_absolute_error");
+    const json_t *map = json_object_get(scores, "map");
     const json_t *auc = json_object_get(scores, "auc"), *loss = json_object_get(scores, "loss");
     if (accuracy)
         snprintf(text, 32, "%.2f %%", 100.0 * json_real_value(accuracy));
+    else if (mae)
+        snprintf(text, 32, "MAE %.4f", json_real_value(mae));
+    else if (map)
+        snprintf(text, 32, "mAP %.4f", json_real_value(map));
     else if (json_is_real(auc))
         snprintf(text, 32, "AUC %.4f", json_real_value(auc));
     else if (loss)

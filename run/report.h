@@ -20,7 +20,9 @@ DC_MUST_USE enum dc_status dc_report_cost(json_t *object, const struct dc_imodel
 
 // {samples, accuracy, accuracy_error, top5, loss, per_class: [...], confusion: [[...]]}; of a
 // reconstruction {samples, loss, and where classes are said to be normal: normal_error,
-// anomalous_error, auc}, null where no sample is of that kind.
+// anomalous_error, auc}, null where no sample is of that kind; of values {samples, loss,
+// mean_absolute_error, r2, absolute_errors: [...]}, of tags {samples, loss, map, f1,
+// average_precisions: [...]}.
 json_t *dc_report_scores(const struct dc_scores *scores);
 // The one figure of them for a table: "91.30 %", "AUC 0.9312", "MSE 0.1234"; "-" of NULL.
 const char *dc_report_measure(char text[32], const json_t *scores);

@@ -168,6 +168,10 @@ enum dc_status dc__scores_create(struct dc_scores **scores, const struct dc_run 
 {
     if (stage && dc_stage_reconstructs(stage))
         return dc_scores_create_reconstruction(scores, run->normal, samples, run->arena, error);
+    const enum dc_label_kind labels = (enum dc_label_kind)run->experiment->data.labels;
+    if (labels != DC_LABELS_CLASSES)
+        return dc_scores_create_targets(scores, labels, predictor->classes, samples, run->arena,
+                                        error);
     return dc_scores_create(scores, predictor->classes, run->arena, error);
 }
 

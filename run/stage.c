@@ -195,6 +195,7 @@ static enum dc_status train(struct training *t, struct dc_run *run, struct dc_st
     DC_TRY(dc_stage_hash(&hash, run->experiment, stage, error));
     const struct dc_train_job job = {
         .stage = stage->name,
+        .measure = dc_stage_measure(stage),
         .networks = t->parts.networks,
         .network_count = count + 1,
         .feeds = t->parts.feeds,
@@ -269,12 +270,11 @@ enum dc_status dc__train_stage(struct dc_run *run, struct dc_stage *stage, json_
                            json_pack("{s:i, s:I, s:I, s:f}", "epochs", trained.epochs, "steps",
                                      (json_int_t)trained.steps, "plan_bytes",
                                      (json_int_t)trained.plan_bytes, "seconds", trained.seconds));
+    char key[32];
+    snprintf(key, sizeof key, "validation_%s", dc_measure_names[dc_stage_measure(stage)].key);
     if (trained.best_epoch >= 0)
-        json_object_update_new(
-            result,
-            json_pack("{s:i, s:f}", "best_epoch", trained.best_epoch + 1,
-                      dc_stage_reconstructs(stage) ? "validation_auc" : "validation_accuracy",
-                      trained.best_accuracy));
+        json_object_update_new(result, json_pack("{s:i, s:f}", "best_epoch", trained.best_epoch + 1,
+                                                 key, trained.best_accuracy));
     return DC_OK;
 }
 

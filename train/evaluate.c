@@ -25,8 +25,20 @@ double dc_accuracy_error(const struct dc_scores *scores)
 
 double dc_scores_measure(const struct dc_scores *scores)
 {
-    return scores->reconstruction ? scores->reconstruction->auc : dc_accuracy(scores);
+    if (scores->reconstruction)
+        return scores->reconstruction->auc;
+    if (!scores->targets)
+        return dc_accuracy(scores);
+    const double r2 = scores->targets->r2 > 0.0 ? scores->targets->r2 : 0.0;
+    return scores->targets->kind == DC_LABELS_VALUES ? r2 : scores->targets->average_precision;
 }
+
+const struct dc_measure_name dc_measure_names[DC_MEASURES] = {
+    [DC_MEASURE_ACCURACY] = {"accuracy", "accuracy", 100.0},
+    [DC_MEASURE_AUC] = {"auc", "AUC", 1.0},
+    [DC_MEASURE_R2] = {"r2", "R2", 1.0},
+    [DC_MEASURE_MAP] = {"map", "mAP", 1.0},
+};
 
 enum dc_status dc_scores_create(struct dc_scores **out, int classes, struct dc_arena *arena,
                                 struct dc_error *error)
@@ -46,6 +58,14 @@ enum dc_status dc_scores_create_reconstruction(struct dc_scores **scores, const 
 {
     DC_TRY(dc_scores_create(scores, 0, arena, error));
     return dc_reconstruction_create(&(*scores)->reconstruction, normal, capacity, arena, error);
+}
+
+enum dc_status dc_scores_create_targets(struct dc_scores **scores, enum dc_label_kind kind,
+                                        int outputs, int64_t capacity, struct dc_arena *arena,
+                                        struct dc_error *error)
+{
+    DC_TRY(dc_scores_create(scores, 0, arena, error));
+    return dc_target_scores_create(&(*scores)->targets, kind, outputs, capacity, arena, error);
 }
 
 // Cross-entropy of one sample.
@@ -85,6 +105,13 @@ static enum dc_status add_batch(struct dc_scores *scores, const float *out,
                                 struct dc_error *error)
 {
     double sum = 0.0;
+    if (scores->targets) {
+        DC_TRY(
+            dc_target_scores_add(scores->targets, &sum, out, batch->targets, batch->rows, error));
+        scores->samples += batch->rows;
+        scores->loss += sum;
+        return DC_OK;
+    }
     if (!scores->reconstruction)
         return dc_scores_add(scores, out, predictor->least_probability, batch->labels, batch->rows,
                              error);
@@ -120,6 +147,8 @@ enum dc_status dc_evaluate(struct dc_scores *scores, float *logits,
         scores->loss /= (double)scores->samples;
     if (status == DC_OK && scores && scores->reconstruction)
         status = dc_reconstruction_finish(scores->reconstruction, error);
+    if (status == DC_OK && scores && scores->targets)
+        status = dc_target_scores_finish(scores->targets, error);
     return status;
 }
 

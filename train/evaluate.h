@@ -7,6 +7,7 @@
 #include "core/params.h"
 #include "core/source.h"
 #include "train/reconstruction.h"
+#include "train/target_scores.h"
 
 struct dc_scores {
     int64_t samples;
@@ -17,12 +18,22 @@ struct dc_scores {
     // Of a network that gives back its input; then samples and loss, the mean squared error, are
     // all that counts of the above. Else NULL.
     struct dc_reconstruction *reconstruction;
+    struct dc_target_scores *targets;  // likewise of labels that are no classes; else NULL
 };
+
+// What tells the better of two networks on a kind of labels: in records "validation_" and the key.
+enum dc_measure { DC_MEASURE_ACCURACY, DC_MEASURE_AUC, DC_MEASURE_R2, DC_MEASURE_MAP, DC_MEASURES };
+struct dc_measure_name {
+    const char *key, *title;
+    double factor;  // of the number that people see
+};
+extern const struct dc_measure_name dc_measure_names[DC_MEASURES];
 
 double dc_accuracy(const struct dc_scores *scores);  // in [0, 1]
 // sqrt(p (1 - p) / n): the standard error of a binomial proportion
 double dc_accuracy_error(const struct dc_scores *scores);
-// What training goes by, in [0, 1], more is better: the accuracy, or the AUC of reconstruction.
+// What training goes by, in [0, 1], more is better: the accuracy, the AUC of reconstruction, R2 of
+// values (below 0: 0, no better than their mean), mAP of tags.
 double dc_scores_measure(const struct dc_scores *scores);
 
 DC_MUST_USE enum dc_status dc_scores_create(struct dc_scores **scores, int classes,
@@ -32,6 +43,11 @@ DC_MUST_USE enum dc_status dc_scores_create_reconstruction(struct dc_scores **sc
                                                            const bool *normal, int64_t capacity,
                                                            struct dc_arena *arena,
                                                            struct dc_error *error);
+// For labels that are no classes (train/target_scores.h).
+DC_MUST_USE enum dc_status dc_scores_create_targets(struct dc_scores **scores,
+                                                    enum dc_label_kind kind, int outputs,
+                                                    int64_t capacity, struct dc_arena *arena,
+                                                    struct dc_error *error);
 // logits: [rows, classes]. The prediction is the first of the largest logits. NaN is
 // DC_ERR_NUMERIC and names the row. least_probability: 0, or as a predictor has it.
 DC_MUST_USE enum dc_status dc_scores_add(struct dc_scores *scores, const float *logits,

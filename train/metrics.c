@@ -34,9 +34,10 @@ static json_t *epoch_object(const struct dc_train_job *job, const struct dc_coun
     if (object && labels)
         json_object_set_new(object, "train_accuracy",
                             json_real(counters->correct / counters->samples));
+    char key[32];
+    snprintf(key, sizeof key, "validation_%s", dc_measure_names[job->measure].key);
     if (object && job->hooks.evaluate)
-        json_object_set_new(object, labels ? "validation_accuracy" : "validation_auc",
-                            json_real(counters->last_accuracy));
+        json_object_set_new(object, key, json_real(counters->last_accuracy));
     if (object)
         json_object_set_new(object, "seconds", json_real(counters->seconds));
     return object;

@@ -258,6 +258,7 @@ static void report(struct trainer *t, bool epoch_done)
                     : c->samples > 0.0           ? c->correct / c->samples
                                                  : 0.0,
         .validation = c->last_accuracy,
+        .measure = t->job->measure,
         .seconds = t->seconds_before + spent,
         .seconds_left = here > 0 ? spent / (double)here * (double)(total - c->step) : -1.0,
         .epoch_done = epoch_done,

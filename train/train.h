@@ -18,6 +18,7 @@
 
 #include "core/optimizer.h"
 #include "core/plan.h"
+#include "train/evaluate.h"
 #include "train/schedule.h"
 
 struct dc_loader;
@@ -77,13 +78,14 @@ struct dc_progress {
     int64_t step, steps;  // of the whole stage
     double loss;
     double accuracy;    // negative: no labels are trained on
-    double validation;  // accuracy or AUC of the last epoch; negative: none yet
+    double validation;  // the job's measure after the last epoch; negative: none yet
+    enum dc_measure measure;
     double seconds, seconds_left;
     bool epoch_done;
 };
 
 struct dc_train_hooks {
-    // Accuracy, or AUC, in [0, 1] of the trained networks as they are now; NULL: no validation.
+    // The job's measure, in [0, 1], of the trained networks as they are now; NULL: no validation.
     enum dc_status (*evaluate)(void *user, double *accuracy, struct dc_error *error);
     void *evaluate_user;
     // Around every optimizer step: once gradients are whole, and once weights are new. progress:
@@ -97,6 +99,7 @@ struct dc_train_hooks {
 
 struct dc_train_job {
     const char *stage;
+    enum dc_measure measure;  // what labels are trained on and hooks.evaluate tells
     const struct dc_network *networks;
     int network_count;
     const struct dc_feed *feeds;
@@ -114,16 +117,17 @@ struct dc_train_job {
 
 struct dc_train_result {
     int epochs, best_epoch;
-    double best_accuracy;  // on validation; negative without
+    double best_accuracy;  // the measure, on validation; negative without
     double seconds;        // over all starts of the stage
     int64_t steps;
     size_t plan_bytes;
 };
 
-// Whether labels are trained on: accuracies make sense, not so of networks that reconstruct.
+// Whether classes are trained on: accuracies make sense, not so of networks that reconstruct or
+// give values or tags.
 static inline bool dc_train_has_labels(const struct dc_train_job *job)
 {
-    for (int n = 0; n < job->network_count; n++)
+    for (int n = 0; n < job->network_count && job->measure == DC_MEASURE_ACCURACY; n++)
         if (job->networks[n].targets >= 0)
             return true;
     return false;

@@ -89,7 +89,7 @@ static void archives_and_folders_are_numpys(void **state)
         check_samples(source, 11 + cases[i].validation, &cases[i].sample);
         assert_int_equal(source->own_validation, cases[i].validation);
         assert_int_equal(source->note != NULL, cases[i].validation > 0);
-        assert_int_equal(dc_source_own_validation("auto", golden(cases[i].name)),
+        assert_int_equal(dc_source_own_validation(&(struct dc_source_spec){.path = golden(cases[i].name)}),
                          cases[i].validation > 0);
         dc_source_free(source);
         source = open_ok(golden(cases[i].name), "test");
@@ -104,7 +104,7 @@ static void archives_and_folders_are_numpys(void **state)
     assert_int_equal(dc_source_open(&again, &spec, &error), DC_OK);
     assert_int_equal(again->own_validation, 5);
     assert_true(again->hash == train->hash);
-    assert_true(dc_source_own_validation("hdf5", spec.path));
+    assert_true(dc_source_own_validation(&spec));
     dc_source_free(train);
     dc_source_free(again);
 }

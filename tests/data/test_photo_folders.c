@@ -99,7 +99,7 @@ static void parts_are_found_by_name(void **state)
         assert_int_equal(source->own_validation, 3);
         assert_non_null(strstr(source->note, "3 of 8 are "));
         assert_non_null(strstr(source->note, names[i]));
-        assert_true(dc_source_own_validation("auto", spec.path));
+        assert_true(dc_source_own_validation(&spec));
         for (int k = 0; k < 8; k++) {
             assert_int_equal(pixel_of(source, k), pixels[k]);
             assert_int_equal(source->labels[k], labels[k]);

@@ -1,6 +1,6 @@
-// Owns the layouts of photo folders and their rules; it opens no photograph.
+// Owns the layouts of folders and their rules; it opens no file.
 
-#include "data/photo_list.h"
+#include "data/file_list.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -13,13 +13,21 @@
 #include "data/kinds.h"
 #include "data/split.h"
 
+const struct dc__file_kind dc__photo_files = {"photograph",
+                                              "photographs",
+                                              {".jpg", ".jpeg", ".png", ".bmp"},
+                                              ".jpg, .jpeg, .png and .bmp are read"};
+const struct dc__file_kind dc__recording_files = {
+    "recording", "recordings", {".csv"}, ".csv is read"};
+
 struct names {
     const char **list;
     int count;
 };
 
 struct lister {
-    struct dc__photo_list *out;
+    struct dc__file_list *out;
+    const struct dc__file_kind *kind;
     const struct dc_source_spec *spec;
     struct names classes;
     int64_t passed_over;
@@ -27,18 +35,17 @@ struct lister {
     struct dc_error *error;
 };
 
-static bool is_folder(const char *path)
+bool dc__is_folder(const char *path)
 {
     struct stat info;
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-static bool is_photo(const char *name)
+bool dc__is_of_kind(const char *name, const struct dc__file_kind *kind)
 {
-    static const char *const endings[] = {".jpg", ".jpeg", ".png", ".bmp"};
     const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && dot != name && i < sizeof endings / sizeof endings[0]; i++)
-        if (!strcasecmp(dot, endings[i]))
+    for (int i = 0; dot && dot != name && kind->endings[i]; i++)
+        if (!strcasecmp(dot, kind->endings[i]))
             return true;
     return false;
 }
@@ -97,34 +104,38 @@ static enum dc_status list_class_folders(struct names *classes, struct lister *l
         const char *inner = dc_arena_printf(l->arena, l->error, "%s/%s", path, classes->list[i]);
         if (!inner)
             return DC_ERR_MEMORY;
-        if (!is_folder(inner))
+        if (!dc__is_folder(inner))
             return dc_fail(l->error, DC_ERR_DATA,
-                           "%s: is not a class folder: photographs lie in one folder a class, and "
+                           "%s: is not a class folder: %s lie in one folder a class, and "
                            "nothing else beside these",
-                           inner);
+                           inner, l->kind->many);
     }
     return DC_OK;
 }
 
-static enum dc_status add_photo(struct lister *l, const char *path, int32_t label)
+enum dc_status dc__add_file(struct dc__file_list *list, const char *path, int32_t label,
+                            const float *values, struct dc_arena *arena, struct dc_error *error)
 {
-    struct dc__photo_list *out = l->out;
-    if (out->count == out->capacity) {
-        const int64_t capacity = out->capacity ? 2 * out->capacity : 256;
-        const char **paths = DC_NEW(l->arena, const char *, capacity, l->error);
-        int32_t *labels = DC_NEW(l->arena, int32_t, capacity, l->error);
-        if (!paths || !labels)
+    if (list->count == list->capacity) {
+        const int64_t capacity = list->capacity ? 2 * list->capacity : 256;
+        const char **paths = DC_NEW(arena, const char *, capacity, error);
+        int32_t *labels = DC_NEW(arena, int32_t, capacity, error);
+        const float **all = DC_NEW(arena, const float *, capacity, error);
+        if (!paths || !labels || !all)
             return DC_ERR_MEMORY;
-        if (out->count > 0) {
-            memcpy(paths, out->paths, (size_t)out->count * sizeof *paths);
-            memcpy(labels, out->labels, (size_t)out->count * sizeof *labels);
+        if (list->count > 0) {
+            memcpy(paths, list->paths, (size_t)list->count * sizeof *paths);
+            memcpy(labels, list->labels, (size_t)list->count * sizeof *labels);
+            memcpy(all, list->values, (size_t)list->count * sizeof *all);
         }
-        out->paths = paths;
-        out->labels = labels;
-        out->capacity = capacity;
+        list->paths = paths;
+        list->labels = labels;
+        list->values = all;
+        list->capacity = capacity;
     }
-    out->paths[out->count] = path;
-    out->labels[out->count++] = label;
+    list->paths[list->count] = path;
+    list->values[list->count] = values;
+    list->labels[list->count++] = label;
     return DC_OK;
 }
 
@@ -137,23 +148,24 @@ static enum dc_status list_class(struct lister *l, const char *folder, int32_t l
         if (!path)
             return DC_ERR_MEMORY;
         DC_TRY(dc_check_stop(l->spec->stop, l->error));
-        if (is_folder(path))
+        if (dc__is_folder(path))
+            return l->spec->files
+                       ? dc_fail(l->error, DC_ERR_DATA,
+                                 "%s: is a folder within a folder; name it itself", path)
+                       : dc_fail(l->error, DC_ERR_DATA,
+                                 "%s: is a folder within a class; %s lie in their class's own "
+                                 "folder",
+                                 path, l->kind->many);
+        if (!dc__is_of_kind(files.list[i], l->kind))
             return dc_fail(l->error, DC_ERR_DATA,
-                           l->spec->files ? "%s: is a folder within a folder; name it itself"
-                                          : "%s: is a folder within a class; photographs lie in "
-                                            "their class's own folder",
-                           path);
-        if (!is_photo(files.list[i]))
-            return dc_fail(l->error, DC_ERR_DATA,
-                           "%s: is no photograph by its name; .jpg, .jpeg, .png and .bmp are read: "
-                           "convert it, or take it out",
-                           path);
-        DC_TRY(add_photo(l, path, label));
+                           "%s: is no %s by its name; %s: convert it, or take it out", path,
+                           l->kind->one, l->kind->endings_listed);
+        DC_TRY(dc__add_file(l->out, path, label, NULL, l->arena, l->error));
     }
     return DC_OK;
 }
 
-// The photographs of the class folders of `root`, class by class.
+// The files of the class folders of `root`, class by class.
 static enum dc_status list_part(struct lister *l, const char *root)
 {
     struct names here;
@@ -171,10 +183,11 @@ static enum dc_status list_part(struct lister *l, const char *root)
         if (there)
             DC_TRY(list_class(l, folder, c));
         if (l->out->count == before && (there || !l->spec->foreign))
-            return dc_fail(l->error, DC_ERR_DATA,
-                           "%s: class '%s' has no photograph here: add some, or take the class out "
-                           "of every part",
-                           there ? folder : root, l->classes.list[c]);
+            return dc_fail(
+                l->error, DC_ERR_DATA,
+                "%s: class '%s' has no %s here: add some, or take the class out of every "
+                "part",
+                there ? folder : root, l->classes.list[c], l->kind->one);
     }
     return DC_OK;
 }
@@ -238,7 +251,7 @@ static enum dc_status find_parts(struct layout *layout, struct lister *l)
         const char **place = part == 0   ? &layout->train
                              : part == 1 ? &layout->test
                                          : &layout->validation;
-        if (!is_folder(path))
+        if (!dc__is_folder(path))
             l->passed_over++;
         else if (part == sizeof parts / sizeof *parts)
             stray = path;
@@ -263,11 +276,10 @@ static enum dc_status find_parts(struct layout *layout, struct lister *l)
     return DC_OK;
 }
 
-bool dc__photos_have_validation(const char *path)
+bool dc__folders_have_validation(const struct dc_source_spec *spec)
 {
-    struct dc__photo_list unused = {0};
-    const struct dc_source_spec spec = {.path = path};
-    struct lister l = {.out = &unused, .spec = &spec};
+    struct dc__file_list unused = {0};
+    struct lister l = {.out = &unused, .spec = spec};
     struct layout parts = {0};
     const bool found = dc_arena_create(&l.arena, NULL) == DC_OK &&
                        find_parts(&parts, &l) == DC_OK && parts.train && parts.validation;
@@ -275,45 +287,59 @@ bool dc__photos_have_validation(const char *path)
     return found;
 }
 
-// Keeps the test share of what is listed, or all else.
-static enum dc_status cut_test(struct lister *l)
+// Each class is on both sides of the cut. kept: [classes][2].
+static enum dc_status check_cut(const struct dc__file_list *list, const int64_t *kept,
+                                const struct dc__file_kind *kind, const struct dc_source_spec *spec,
+                                struct dc_error *error)
 {
-    struct dc__photo_list *out = l->out;
-    const struct dc_source_spec *spec = l->spec;
-    const int64_t count = out->count, wanted = (int64_t)(spec->test_share * (double)count + 0.5);
+    for (int c = 0; c < list->classes; c++)
+        if (kept[2 * c] == 0 || kept[2 * c + 1] == 0)
+            return dc_fail(error, DC_ERR_DATA,
+                           "%s: class '%s' has %" PRId64
+                           " %s, of which test: %g leaves none for %s; add some, or say yourself "
+                           "which are for testing",
+                           spec->path, list->class_names[c], kept[2 * c] + kept[2 * c + 1],
+                           kind->many, spec->test_share, kept[2 * c] ? "the test set" : "training");
+    return DC_OK;
+}
+
+enum dc_status dc__cut_test(struct dc__file_list *list, const struct dc__file_kind *kind,
+                            const struct dc_source_spec *spec, struct dc_arena *arena,
+                            struct dc_error *error)
+{
+    const int64_t count = list->count, wanted = (int64_t)(spec->test_share * (double)count + 0.5);
     const bool test = dc__is_test(spec);
+    const bool classed = list->classes > 0 && (count == 0 || !list->values[0]);
     bool *chosen = NULL;
     if (!(spec->test_share > 0.0) && test)
-        return dc_fail(l->error, DC_ERR_DATA,
+        return dc_fail(error, DC_ERR_DATA,
                        "%s: has no split 'test'; put class folders below train/ and test/, or give "
                        "the test set a share: test: 0.2",
                        spec->path);
-    DC_TRY(dc_choose(&chosen, out->labels, out->classes, count, wanted, spec->split_seed,
-                     DC_PURPOSE_TEST_SHARE, l->arena, l->error));
-    int64_t *kept = DC_NEW(l->arena, int64_t, 2 * out->classes, l->error);
+    DC_TRY(dc_choose(&chosen, classed ? list->labels : NULL, list->classes, count, wanted,
+                     spec->split_seed, DC_PURPOSE_TEST_SHARE, arena, error));
+    int64_t *kept = DC_NEW(arena, int64_t, 2 * list->classes + 2, error);
     if (!kept)
         return DC_ERR_MEMORY;
-    out->count = 0;
+    list->count = 0;
     for (int64_t i = 0; i < count; i++) {
-        kept[2 * out->labels[i] + chosen[i]]++;
+        kept[2 * list->labels[i] + chosen[i]]++;
         if (chosen[i] == test) {
-            out->paths[out->count] = out->paths[i];
-            out->labels[out->count++] = out->labels[i];
+            list->paths[list->count] = list->paths[i];
+            list->values[list->count] = list->values[i];
+            list->labels[list->count++] = list->labels[i];
         }
     }
-    for (int c = 0; spec->test_share > 0.0 && c < out->classes; c++)
-        if (kept[2 * c] == 0 || kept[2 * c + 1] == 0)
-            return dc_fail(l->error, DC_ERR_DATA,
-                           "%s: class '%s' has %" PRId64
-                           " photographs, of which test: %g leaves none for %s; add some, or put "
-                           "some below train/ and test/ yourself",
-                           spec->path, out->class_names[c], kept[2 * c] + kept[2 * c + 1],
-                           spec->test_share, kept[2 * c] ? "the test set" : "training");
-    out->note = dc_arena_printf(l->arena, l->error,
-                                "%" PRId64 " of %" PRId64
-                                " photographs are the test set (test: %g, split_seed: %u)",
-                                wanted, count, spec->test_share, spec->split_seed);
-    return out->note ? DC_OK : DC_ERR_MEMORY;
+    if (spec->test_share > 0.0 && classed)
+        DC_TRY(check_cut(list, kept, kind, spec, error));
+    if (list->count == 0)
+        return dc_fail(error, DC_ERR_DATA, "%s: test: %g of %" PRId64 " %s leaves none for %s",
+                       spec->path, spec->test_share, count, kind->many,
+                       test ? "the test set" : "training");
+    list->note = dc_arena_printf(
+        arena, error, "%" PRId64 " of %" PRId64 " %s are the test set (test: %g, split_seed: %u)",
+        wanted, count, kind->many, spec->test_share, spec->split_seed);
+    return list->note ? DC_OK : DC_ERR_MEMORY;
 }
 
 static enum dc_status list_split(struct lister *l)
@@ -335,7 +361,7 @@ static enum dc_status list_split(struct lister *l)
         return list_part(l, parts.test);
     DC_TRY(list_part(l, whole));
     if (!parts.test && !spec->foreign)
-        DC_TRY(cut_test(l));
+        DC_TRY(dc__cut_test(l->out, l->kind, spec, l->arena, l->error));
     const int64_t own = l->out->count;
     if (parts.validation && parts.train && !test)
         DC_TRY(list_part(l, parts.validation));
@@ -348,18 +374,20 @@ static enum dc_status list_split(struct lister *l)
     return l->out->own_validation == 0 || l->out->note ? DC_OK : DC_ERR_MEMORY;
 }
 
-enum dc_status dc__list_photos(struct dc__photo_list *list, const struct dc_source_spec *spec,
-                               struct dc_arena *arena, struct dc_error *error)
+enum dc_status dc__list_folders(struct dc__file_list *list, const struct dc__file_kind *kind,
+                                const struct dc_source_spec *spec, struct dc_arena *arena,
+                                struct dc_error *error)
 {
-    struct lister l = {.out = list, .spec = spec, .arena = arena, .error = error};
-    *list = (struct dc__photo_list){0};
+    struct lister l = {.out = list, .kind = kind, .spec = spec, .arena = arena, .error = error};
+    *list = (struct dc__file_list){0};
     if (spec->files) {
         for (int64_t i = 0; i < spec->file_count; i++)
-            DC_TRY(is_folder(spec->files[i]) ? list_class(&l, spec->files[i], 0)
-                                             : add_photo(&l, spec->files[i], 0));
+            DC_TRY(dc__is_folder(spec->files[i])
+                       ? list_class(&l, spec->files[i], 0)
+                       : dc__add_file(list, spec->files[i], 0, NULL, arena, error));
         return list->count > 0
                    ? DC_OK
-                   : dc_fail(error, DC_ERR_DATA, "%s: holds no photograph", spec->files[0]);
+                   : dc_fail(error, DC_ERR_DATA, "%s: holds no %s", spec->files[0], kind->one);
     }
     DC_TRY(list_split(&l));
     if (l.passed_over > 0) {

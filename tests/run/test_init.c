@@ -1,0 +1,228 @@
+// `decant init`: from folders, arrays and tables to experiments that run as they are.
+
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/core/helper_folder.h"
+#include "tests/run/helper_experiment.h"
+#include "tests/run/helper_photos.h"
+#include "tests/run/helper_process.h"
+
+static struct outcome outcome;
+static char root[512];
+
+static void decant(const char *const *arguments)
+{
+    const struct child how = {.folder = root};
+    run_decant(&outcome, &how, arguments);
+}
+
+#define GOOD(...)                                                                                  \
+    do {                                                                                           \
+        decant((const char *const[]){__VA_ARGS__, NULL});                                          \
+        if (outcome.exit_code != 0)                                                                \
+            fail_msg("exit %d: %s", outcome.exit_code, outcome.err);                               \
+    } while (0)
+
+#define BAD(code, words, ...)                                                                      \
+    do {                                                                                           \
+        decant((const char *const[]){__VA_ARGS__, NULL});                                          \
+        assert_outcome(&outcome, words, code, (const char *const[OUTCOME_WORDS]){words});          \
+    } while (0)
+
+static void holds(const char *file, const char *words)
+{
+    char *text = tiny_read(test_path(file), NULL);
+    if (!strstr(text, words))
+        fail_msg("no '%s' in %s", words, text);
+    free(text);
+}
+
+// Written, checked, and carried out with one epoch a stage.
+static void runs_as_it_is(const char *data, const char *out, const char *directory)
+{
+    char path[128];
+    GOOD("init", data, "--out", out, "--quick");
+    GOOD("check", out);
+    GOOD("run", out, "--run", directory, "--quiet", "--set", "stages.teacher.train.epochs=1",
+         "--set", "stages.alone.train.epochs=1", "--set", "stages.student.train.epochs=1");
+    snprintf(path, sizeof path, "%s/STATUS", directory);
+    holds(path, "done");
+}
+
+static void class_folders_become_an_experiment(void **state)
+{
+    (void)state;
+    photo_classes("own", 30, 1);
+    GOOD("init", "own");  // 14 to 43 rows, 12 to 51 columns
+    assert_non_null(strstr(outcome.out, "a                                        24            0  "
+                                        "        6\n"));
+    assert_non_null(strstr(outcome.out, "24 of 120 photographs are the test set"));
+    assert_non_null(strstr(outcome.out, "decant run experiment.yaml"));
+    holds("experiment.yaml",
+          "\n  resize: {height: 16, width: 16, method: bilinear, fit: stretch}\n");
+    holds("experiment.yaml", "\n  channels: 3\n");
+    holds("experiment.yaml", "flip: {probability: 0.5}]\n");
+    holds("experiment.yaml", "Too few samples to keep some for validation");
+    BAD(2, "experiment.yaml is there, and nothing is overwritten", "init", "own");
+    runs_as_it_is("own", "quick.yaml", "quick");
+    holds("quick/report.html", "</html>");
+    GOOD("init", "own", "--out", "said.yaml", "--json", "--target", "esp32-s3");
+    json_t *said = json_loads(outcome.out, 0, NULL);
+    assert_int_equal(json_array_size(json_object_get(said, "names")), 4);
+    assert_string_equal(json_string_value(json_object_get(said, "kind")), "photos");
+    json_decref(said);
+    holds("said.yaml", "power_of_two: true, symmetric: true, conv_granularity: per_tensor");
+    assert_int_equal(mkdir(test_path("elsewhere"), 0777), 0);
+    GOOD("init", "own", "--out", "elsewhere/e.yaml");  // paths hold from there
+    GOOD("check", "elsewhere/e.yaml");
+    char *text = tiny_read(test_path("elsewhere/e.yaml"), NULL);
+    assert_non_null(strstr(text, "\n  path: /"));
+    free(text);
+}
+
+// Pictures of one size stay as they are, grey ones have one channel.
+static void grey_pictures_have_one_channel(void **state)
+{
+    (void)state;
+    char path[64];
+    assert_int_equal(mkdir(test_path("grey"), 0777), 0);
+    for (int i = 0; i < 12; i++) {
+        char command[1200];
+        snprintf(path, sizeof path, "grey/%c", i % 2 ? 'b' : 'a');
+        mkdir(test_path(path), 0777);
+        snprintf(path, sizeof path, "grey/%c/%d.png", i % 2 ? 'b' : 'a', i);
+        snprintf(
+            command, sizeof command,
+            "python3 -c 'import zlib,struct,sys\n"
+            "c=lambda k,d:struct.pack(\">I\",len(d))+k+d+struct.pack(\">I\",zlib.crc32(k+d))\n"
+            "open(sys.argv[1],\"wb\").write(b\"\\x89PNG\\r\\n\\x1a\\n\"+c(b\"IHDR\",struct.pack("
+            "\">IIBBBBB\",10,12,8,0,0,0,0))+c(b\"IDAT\",zlib.compress((b\"\\0\"+bytes([%d]*10))*"
+            "12))+c(b\"IEND\",b\"\"))' %s/%s",
+            20 * i, root, path);
+        assert_int_equal(system(command), 0);
+    }
+    GOOD("init", "grey", "--out", "grey.yaml");
+    holds("grey.yaml", "All are 12x10 (height x width): taken as they are.");
+    holds("grey.yaml", "\n  channels: 1\n");
+    holds("grey.yaml", "Not mirrored: digits and letters would become others.");
+    GOOD("check", "grey.yaml");
+}
+
+static void other_data_is_known_too(void **state)
+{
+    (void)state;
+    runs_as_it_is("idx:data", "idx.yaml", "idx");
+    holds("idx.yaml", "\n  source: idx\n");
+    GOOD("data", "idx:data", "--out", "same.h5");
+    GOOD("init", "same.h5", "--out", "h5.yaml");
+    GOOD("check", "h5.yaml");
+    holds("h5.yaml", "\nname: same\n");
+    tiny_text(test_path("v.csv"), "file,x,y\n");
+    FILE *table = fopen(test_path("v.csv"), "a");
+    for (int i = 0; i < 30; i++)
+        fprintf(table, "own/a/%03d.bmp,%d.5,1\nown/b/%03d.bmp,0,-1\n", i, i, i);
+    assert_int_equal(fclose(table), 0);
+    runs_as_it_is("v.csv", "v.yaml", "v");
+    holds("v.yaml", "\n  label_column: [x, y]\n");
+    holds("v.yaml", "\n  labels: values\n");
+    holds("v.yaml", "losses: [{mse: {weight: 0.5}}, {label: {weight: 0.5}}]");
+    holds("v/results.json", "\"mean_absolute_error\"");
+    GOOD("eval", "v");
+    assert_non_null(strstr(outcome.out, "MAE"));
+    GOOD("predict", "v/bundle/int8", "own/a/001.bmp");
+    assert_non_null(strstr(outcome.out, "value"));
+    GOOD("predict", "v", "own/a/001.bmp", "--out", "v-out.csv");
+    GOOD("predict", "v", "own/a/001.bmp", "--out", "v-out.csv");  // Decant's own: replaced
+    holds("v-out.csv", "file,value,number\r\nown/a/001.bmp,x,");
+    tiny_text(test_path("t.csv"), "file,label\n");
+    table = fopen(test_path("t.csv"), "a");
+    for (int i = 0; i < 30; i++)
+        fprintf(table, "own/a/%03d.bmp,top%s\nown/b/%03d.bmp,\n", i, i % 2 ? "|odd" : "", i);
+    assert_int_equal(fclose(table), 0);
+    runs_as_it_is("t.csv", "t.yaml", "t");
+    holds("t.yaml", "\n  labels: tags\n");
+    holds("t/results.json", "\"map\"");
+}
+
+static void recordings_become_windows(void **state)
+{
+    (void)state;
+    char command[1200];
+    snprintf(command, sizeof command, "python3 %s/tests/run/make_motions.py %s/motions 6",
+             DECANT_SOURCE_DIR, root);
+    assert_int_equal(system(command), 0);
+    GOOD("init", "motions", "--out", "motions.yaml");
+    assert_non_null(strstr(outcome.out, "windows of 128, every 64"));
+    holds("motions.yaml", "\n  window: 128\n  stride: 64\n");
+    GOOD("run", "motions.yaml", "--run", "motions-run", "--quiet", "--set",
+         "stages.teacher.train.epochs=8", "--set", "stages.alone.train.epochs=30", "--set",
+         "stages.student.train.epochs=8");
+    json_t *results = json_load_file(test_path("motions-run/results.json"), 0, NULL);
+    const json_t *alone = json_object_get(json_object_get(results, "stages"), "alone");
+    const double right = json_real_value(
+        json_object_get(json_object_get(alone, "float"), "accuracy"));
+    if (right < 0.75)
+        fail_msg("three motions are told apart in %.0f %%", 100.0 * right);
+    json_decref(results);
+    holds("motions-run/bundle/int8/motions.h", "MOTIONS_INPUT_SIZE");
+}
+
+static void what_is_wrong_is_said(void **state)
+{
+    (void)state;
+    BAD(1, "not-there: no such file or folder", "init", "not-there", "--out", "x.yaml");
+    BAD(2, "no target 'cortex-m5'", "init", "own", "--out", "x.yaml", "--target", "cortex-m5");
+    assert_non_null(strstr(outcome.err, "did you mean 'cortex-m"));
+    tiny_text(test_path("small.yaml"), "name: small\nprofile: tflm\nflash: 300\n");
+    BAD(3, "no network that init knows stays within", "init", "own", "--out", "x.yaml", "--target",
+        "small.yaml");
+    photo_classes("torn", 6, 1);
+    tiny_text(test_path("torn/a/000.bmp"), "BM");
+    tiny_text(test_path("torn/b/001.bmp"), "no picture");
+    BAD(1, "torn: 2 photographs cannot be read", "init", "torn", "--out", "x.yaml");
+    assert_non_null(strstr(outcome.err, "torn/b/001.bmp: neither JPEG, PNG nor BMP"));
+    assert_int_equal(mkdir(test_path("torn/empty"), 0777), 0);
+    BAD(1, "class 'empty' has no photograph here", "init", "torn", "--out", "x.yaml");
+    tiny_text(test_path("x.csv"), "file,who\nown/a/000.bmp,me\n");
+    BAD(1, "init finds no column 'label', and column 'who' is not of numbers", "init", "x.csv",
+        "--out", "x.yaml");
+    assert_int_not_equal(access(test_path("x.yaml"), F_OK), 0);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(root, sizeof root, "%s", test_folder());
+    tiny_files();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    test_folder_remove();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(class_folders_become_an_experiment),
+        cmocka_unit_test(grey_pictures_have_one_channel),
+        cmocka_unit_test(other_data_is_known_too),
+        cmocka_unit_test(recordings_become_windows),
+        cmocka_unit_test(what_is_wrong_is_said),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
