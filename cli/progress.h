@@ -12,6 +12,7 @@ struct dc_progress_view {
     bool quiet;
     int bar_shown;  // columns of the bar that the cursor stands behind; 0: none
     double next;    // time of the next update
+    double began;   // of samples
 };
 
 struct dc_progress_view dc_progress_start(bool quiet);
@@ -22,6 +23,8 @@ struct dc_run_options dc_cli_run_options(const struct dc_cli *cli, const struct 
 void dc_progress_show(void *view, const struct dc_progress *progress);
 void dc_progress_stage(void *view, const struct dc_stage *stage, const char *what);
 void dc_progress_teach(void *view, const struct dc_teach_progress *progress);
+// Samples of an evaluation; the bar is cleared at their end.
+void dc_progress_samples(void *view, int64_t done, int64_t total);
 // Clears the bar, so that a line may be printed.
 void dc_progress_clear(struct dc_progress_view *view);
 

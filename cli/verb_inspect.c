@@ -49,22 +49,28 @@ static enum dc_status print_graph_json(const struct dc_graph *graph, const struc
                              error);
 }
 
+// Tables stay within 80 columns: a name that is longer has a line of its own.
+static void print_name(const char *name, int width)
+{
+    if ((int)strlen(name) > width)
+        printf("%s\n%-*s", name, width, "");
+    else
+        printf("%-*s", width, name);
+}
+
 static enum dc_status print_graph(const struct dc_graph *graph, const struct dc_params *params,
                                   const char *name, const struct dc_cli *cli,
                                   struct dc_error *error)
 {
     if (cli->json)
         return print_graph_json(graph, params, name, error);
-    int wide = 32;
-    for (int i = 0; i < graph->count; i++)
-        wide = (int)strlen(graph->nodes[i].name) > wide ? (int)strlen(graph->nodes[i].name) : wide;
-    printf("%-*s %-20s %-24s %12s %14s\n", wide, "layer", "op", "output", "parameters", "MACs");
+    printf("%-24s %-19s %-13s %10s %10s\n", "layer", "op", "output", "parameters", "MACs");
     for (int i = 0; i < graph->count; i++) {
         const struct dc_node *node = &graph->nodes[i];
         char shape[DC_SHAPE_TEXT];
-        printf("%-*s %-20s %-24s %12lld %14lld\n", wide, node->name, node->op->name,
-               dc_shape_text(shape, &node->shape), (long long)trained_count(params, node),
-               (long long)dc_graph_node_macs(graph, i));
+        print_name(node->name, 24);
+        printf(" %-19s %-13s %10lld %10lld\n", node->op->name, dc_shape_text(shape, &node->shape),
+               (long long)trained_count(params, node), (long long)dc_graph_node_macs(graph, i));
     }
     printf("%s: %lld parameters, %lld MACs\n", name, (long long)dc_params_trained_count(params),
            (long long)dc_graph_macs(graph));
@@ -105,17 +111,18 @@ static enum dc_status print_bundle_json(const struct dc_imodel *model,
 
 static void print_bundle(const struct dc_imodel *model, const struct dc_imodel_cost *cost)
 {
-    printf("%s: %s\n%-32s %-18s %-14s %12s %5s %12s\n", model->name, model->provenance, "layer",
+    printf("%s: %s\n%-24s %-17s %-11s %11s %4s %9s\n", model->name, model->provenance, "layer",
            "op", "output", "scale", "zero", "MACs");
     for (int i = 0; i < model->count; i++) {
         const struct dc_ilayer *l = &model->layers[i];
         char shape[64];
         snprintf(shape, sizeof shape, "%dx%dx%d", l->height, l->width, l->channels);
-        printf("%-32s %-18s %-14s %12.6g %5d %12lld\n", l->name, dc_iop_name(l->op), shape,
-               (double)l->scale, l->zero_point, (long long)dc_ilayer_macs(model, i));
+        print_name(l->name, 24);
+        printf(" %-17s %-11s %11.5g %4d %9lld\n", dc_iop_name(l->op), shape, (double)l->scale,
+               l->zero_point, (long long)dc_ilayer_macs(model, i));
     }
-    printf("weights %lld bytes, biases %lld, multipliers and shifts %lld, activations %lld, "
-           "scratch %lld\n",
+    printf("weights %lld bytes, biases %lld, multipliers and shifts %lld,\n"
+           "activations %lld, scratch %lld\n",
            (long long)cost->weight_bytes, (long long)cost->bias_bytes,
            (long long)cost->rescale_bytes, (long long)cost->arena_bytes,
            (long long)cost->scratch_bytes);

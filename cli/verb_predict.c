@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "core/file.h"
 #include "core/folder.h"
 #include "run/predict.h"
@@ -146,6 +147,40 @@ static void print_targets(const struct dc_prediction *p, const struct dc_source 
         print_named_figure(source->class_names, o, t->each[o]);
 }
 
+enum { CONFUSION_LEFT = 26, CONFUSION_MOST = 40 };
+
+// Columns of the largest count, and a blank before it.
+static int confusion_width(const struct dc_scores *s)
+{
+    int64_t most = s->classes - 1;
+    int width = 2;
+    for (int i = 0; i < s->classes * s->classes; i++)
+        most = s->confusion[i] > most ? s->confusion[i] : most;
+    for (; most >= 10; most /= 10)
+        width++;
+    return width;
+}
+
+// In as many blocks of columns as 80 characters need, classes by number.
+static void print_confusion(const struct dc_scores *s, int width)
+{
+    const int columns = (80 - 8) / width;
+    printf("confusion: label by row, prediction by column, by number from 0\n");
+    for (int first = 0; first < s->classes; first += columns) {
+        const int end = first + columns < s->classes ? first + columns : s->classes;
+        printf("%8s", "");
+        for (int c = first; c < end; c++)
+            printf("%*d", width, c);
+        printf("\n");
+        for (int label = 0; label < s->classes; label++) {
+            printf("%8d", label);
+            for (int c = first; c < end; c++)
+                printf("%*lld", width, (long long)s->confusion[label * s->classes + c]);
+            printf("\n");
+        }
+    }
+}
+
 static void print_scores(const struct dc_prediction *p, const struct dc_source *source)
 {
     const struct dc_scores *s = p->scores;
@@ -154,7 +189,10 @@ static void print_scores(const struct dc_prediction *p, const struct dc_source *
            100.0 * dc_accuracy_error(s));
     printf("top 5      %.2f %%\nloss       %.4f\n",
            100.0 * (double)s->correct5 / (double)s->samples, s->loss);
-    printf("%-16s %8s  confusion: label by row, prediction by column\n", "class", "accuracy");
+    const int width = confusion_width(s), room = 80 - CONFUSION_LEFT;
+    const bool beside = width * s->classes <= room;
+    printf("%-16s %8s%s\n", "class", "accuracy",
+           beside ? "  confusion: label by row, prediction by column" : "");
     for (int label = 0; label < s->classes; label++) {
         int64_t all = 0;
         for (int c = 0; c < s->classes; c++)
@@ -167,10 +205,12 @@ static void print_scores(const struct dc_prediction *p, const struct dc_source *
                    100.0 * (double)s->confusion[label * s->classes + label] / (double)all);
         else
             printf("%-16.16s        - ", name);  // no sample is of this class
-        for (int c = 0; c < s->classes && s->classes <= 20; c++)
-            printf(" %5lld", (long long)s->confusion[label * s->classes + c]);
+        for (int c = 0; c < s->classes && beside; c++)
+            printf("%*lld", width, (long long)s->confusion[label * s->classes + c]);
         printf("\n");
     }
+    if (!beside && s->classes <= CONFUSION_MOST)
+        print_confusion(s, width);
 }
 
 static enum dc_status print_quantization(const struct dc_cli *cli, struct dc_run *run,
@@ -193,7 +233,9 @@ static enum dc_status eval(const struct dc_cli *cli, struct dc_error *error)
     struct dc_run *run = NULL;
     struct dc_predict_options options;
     struct dc_prediction prediction = {0};
+    struct dc_progress_view view = dc_progress_start(cli->quiet);
     enum dc_status status = open_run(&run, &options, &own->network, error);
+    options.progress = (struct dc_sample_progress){dc_progress_samples, &view};
     if (status == DC_OK && own->quantization) {
         status = print_quantization(cli, run, &options, error);
         dc_run_close(run);
@@ -282,10 +324,12 @@ static enum dc_status predict_photos(const struct predict *own, struct dc_error 
     const struct network *asked = &own->network;
     const struct dc_cli *cli = &asked->cli;
     const char *path = cli->positionals[0];
+    struct dc_progress_view view = dc_progress_start(cli->quiet);
     struct dc_photo_options options = {.stage = asked->stage,
                                        .profile = asked->profile,
                                        .paths = cli->positionals + 1,
-                                       .path_count = cli->positional_count - 1};
+                                       .path_count = cli->positional_count - 1,
+                                       .progress = {dc_progress_samples, &view}};
     struct dc_photo_predictions predictions;
     struct dc_run *run = NULL;
     struct dc_ctx *ctx = NULL;
@@ -339,7 +383,9 @@ static enum dc_status predict(const struct dc_cli *cli, struct dc_error *error)
         return dc_fail(error, DC_ERR_USAGE,
                        "decant predict needs photographs, or --out FILE.h5 for the run's data");
     DC_TRY(dc_file_may_replace(own->out, "decant_file", "prediction", NULL, error));
+    struct dc_progress_view view = dc_progress_start(cli->quiet);
     enum dc_status status = open_run(&run, &options, &own->network, error);
+    options.progress = (struct dc_sample_progress){dc_progress_samples, &view};
     if (status == DC_OK)
         status = dc_run_predict(&prediction, run, &options, error);
     if (status == DC_OK)

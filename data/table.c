@@ -322,6 +322,8 @@ static enum dc_status read_tags(struct table *t)
                                                              sizeof *names, t->error)))
                 return DC_ERR_MEMORY;
     }
+    if (count == 0)
+        return dc_fail(t->error, DC_ERR_DATA, "%s: no row has a tag", t->spec->path);
     DC_TRY(settle_names(t, names, count, "tags"));
     for (int64_t row = 1; row < t->csv.rows; row++) {
         float *values = DC_NEW(t->arena, float, t->out->classes, t->error);
@@ -336,9 +338,7 @@ static enum dc_status read_tags(struct table *t)
         }
         t->values[row] = values;
     }
-    return t->out->classes > 0
-               ? DC_OK
-               : dc_fail(t->error, DC_ERR_DATA, "%s: no row has a tag", t->spec->path);
+    return DC_OK;
 }
 
 static enum dc_status read_table(struct table *t)

@@ -105,6 +105,25 @@ static enum dc_status open_bundle(struct dc__any_predictor *p, struct dc_predict
     return DC_OK;
 }
 
+static enum dc_status predict_counted(void *user, float *logits, const float *inputs, int64_t rows,
+                                      struct dc_error *error)
+{
+    struct dc__counted *c = user;
+    DC_TRY(c->inner->predict(c->inner->user, logits, inputs, rows, error));
+    c->done += rows;
+    if (c->progress->told)
+        c->progress->told(c->progress->user, c->done, c->total);
+    return DC_OK;
+}
+
+void dc__count(struct dc__counted *counted, const struct dc_predictor *inner,
+               const struct dc_sample_progress *progress, int64_t total)
+{
+    *counted = (struct dc__counted){*inner, inner, progress, 0, total};
+    counted->predictor.predict = predict_counted;
+    counted->predictor.user = counted;
+}
+
 // Whether the data has labels of the run's kind for so many outputs.
 static bool fits_labels(const struct dc_run *run, const struct dc_source *source, int outputs)
 {
@@ -114,8 +133,11 @@ static bool fits_labels(const struct dc_run *run, const struct dc_source *source
 
 static enum dc_status predict(struct dc_prediction *out, struct dc_run *run,
                               const struct dc__any_predictor *p, const struct dc_stage *stage,
-                              const struct dc_source *source, int64_t limit, struct dc_error *error)
+                              const struct dc_source *source,
+                              const struct dc_predict_options *options, struct dc_error *error)
 {
+    const int64_t limit = options->limit;
+    struct dc__counted counted;
     char want[DC_SHAPE_TEXT], have[DC_SHAPE_TEXT];
     if (!dc_sample_fits(&p->view.sample, &source->sample) && !p->network.model.onnx)
         return dc_fail(error, DC_ERR_DATA, "the network reads samples of %s, the data has %s",
@@ -128,7 +150,8 @@ static enum dc_status predict(struct dc_prediction *out, struct dc_run *run,
     const bool reconstructs = stage && dc_stage_reconstructs(stage);
     if (reconstructs ? !run->normal || source->labels : fits_labels(run, source, out->classes))
         DC_TRY(dc__scores_create(&out->scores, run, stage, p->predictor, out->samples, error));
-    return dc__evaluate(out->scores, out->logits, &p->view, p->predictor, source, NULL,
+    dc__count(&counted, p->predictor, &options->progress, out->samples);
+    return dc__evaluate(out->scores, out->logits, &p->view, &counted.predictor, source, NULL,
                         out->samples, error);
 }
 
@@ -169,8 +192,8 @@ enum dc_status dc_run_predict(struct dc_prediction *prediction, struct dc_run *r
     }
     if (status == DC_OK)
         status = predict(prediction, run, &p,
-                         stage ? stage : dc__bundle_stage(run, options->bundle), source,
-                         options->limit, error);
+                         stage ? stage : dc__bundle_stage(run, options->bundle), source, options,
+                         error);
     dc__any_predictor_close(&p);
     dc_source_free(other);
     return status;

@@ -6,7 +6,14 @@
 #include "run/network.h"
 #include "run/run.h"
 
+// Told after every batch; told NULL: nobody asks.
+struct dc_sample_progress {
+    void (*told)(void *user, int64_t done, int64_t total);
+    void *user;
+};
+
 struct dc_predict_options {
+    struct dc_sample_progress progress;
     const char *stage;    // NULL: the last one with a network
     const char *bundle;   // a bundle to predict with instead of a stage, or NULL
     const char *data;     // "KIND:PATH" or "PATH"; NULL: the run's own

@@ -182,17 +182,20 @@ static enum dc_status find_margins(struct dc_photo_predictions *out, const struc
 }
 
 static enum dc_status predict(struct dc_photo_predictions *out, const struct asked *a,
-                              const struct dc_source *source, struct dc_arena *arena,
+                              const struct dc_source *source,
+                              const struct dc_sample_progress *progress, struct dc_arena *arena,
                               struct dc_error *error)
 {
+    struct dc__counted counted;
     const struct dc_predictor *predictor = a->predictor.predictor;
     out->count = source->count;
     out->classes = predictor->classes;
     float *rows = DC_NEW(arena, float, out->count * out->classes, error);
     if (!rows)
         return DC_ERR_MEMORY;
-    DC_TRY(
-        dc__evaluate(NULL, rows, &a->predictor.view, predictor, source, NULL, out->count, error));
+    dc__count(&counted, predictor, progress, out->count);
+    DC_TRY(dc__evaluate(NULL, rows, &a->predictor.view, &counted.predictor, source, NULL,
+                        out->count, error));
     out->labels = a->record.labels;
     if (out->labels == DC_LABELS_CLASSES && a->predictor.integers && out->classes > 1)
         DC_TRY(find_margins(out, a, rows, arena, error));
@@ -217,7 +220,7 @@ enum dc_status dc_predict_photos(struct dc_photo_predictions *out, const struct 
     if (status == DC_OK)
         status = open_photos(&source, &a, ctx, run, options, error);
     if (status == DC_OK)
-        status = predict(out, &a, source, arena, error);
+        status = predict(out, &a, source, &options->progress, arena, error);
     dc_source_free(source);
     dc__any_predictor_close(&a.predictor);
     return status;

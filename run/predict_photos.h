@@ -3,7 +3,7 @@
 #ifndef DC_RUN_PREDICT_PHOTOS_H
 #define DC_RUN_PREDICT_PHOTOS_H
 
-#include "run/run.h"
+#include "run/predict.h"
 
 struct dc_photo_options {
     const char *stage;         // of a run; NULL: the last one with a network
@@ -11,6 +11,7 @@ struct dc_photo_options {
     const char *bundle;        // instead of a run
     const char *const *paths;  // [path_count] files, and folders of files
     int path_count;
+    struct dc_sample_progress progress;
 };
 
 struct dc_photo_predictions {

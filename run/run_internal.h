@@ -43,6 +43,16 @@ struct dc__any_predictor {
     const struct dc_predictor *predictor;
     struct dc_view view;
 };
+// A predictor that tells how far it is.
+struct dc_sample_progress;
+struct dc__counted {
+    struct dc_predictor predictor;
+    const struct dc_predictor *inner;
+    const struct dc_sample_progress *progress;
+    int64_t done, total;
+};
+void dc__count(struct dc__counted *counted, const struct dc_predictor *inner,
+               const struct dc_sample_progress *progress, int64_t total);
 // Of a stage that is done; run->normalization is there.
 DC_MUST_USE enum dc_status dc__any_predictor_open(struct dc__any_predictor *p, struct dc_run *run,
                                                   const struct dc_stage *stage, const char *profile,

@@ -1,6 +1,7 @@
 // `decant init`: from folders, arrays and tables to experiments that run as they are.
 
 #include <jansson.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -91,6 +92,98 @@ static void class_folders_become_an_experiment(void **state)
     free(text);
 }
 
+static json_t *photos_of(const char *const *arguments)
+{
+    decant(arguments);
+    if (outcome.exit_code != 0)
+        fail_msg("exit %d: %s", outcome.exit_code, outcome.err);
+    json_t *json = json_loads(outcome.out, 0, NULL);
+    assert_non_null(json);
+    return json;
+}
+
+static double share(const json_t *photo, size_t class)
+{
+    return json_real_value(json_array_get(json_object_get(photo, "probabilities"), class));
+}
+
+// The margin in codes, from probabilities and the scale that the manifest states.
+static int margin_of(const json_t *photo, double scale)
+{
+    double first = 0.0, second = 0.0;
+    for (size_t c = 0; c < 4; c++) {
+        const double p = share(photo, c);
+        second = p > first ? first : p > second ? p : second;
+        first = p > first ? p : first;
+    }
+    return (int)lrint(log(first / second) / scale);
+}
+
+// Who settles a photograph, and that its answer is that of the stage alone.
+static void a_cascade_sends_on_what_is_not_sure(void **state)
+{
+    (void)state;
+#define ASK(...)                                                                                   \
+    photos_of((const char *const[]){"predict", "quick", "own/a", "own/b", __VA_ARGS__, NULL})
+    json_t *device = ASK("--json", "--stage", "quantized");
+    json_t *teacher = ASK("--json", "--stage", "teacher");
+    json_t *manifest = json_load_file(test_path("quick/bundle/int8/manifest.json"), 0, NULL);
+    const json_t *layers = json_object_get(manifest, "layers");
+    const json_t *last = json_array_get(layers, json_array_size(layers) - 1);
+    const double scale = json_number_value(
+        json_object_get(json_object_get(json_object_get(last, "output"), "scale"), "value"));
+    assert_true(scale > 0.0);
+    int margins[60], sorted[60], kept = 0;
+    for (size_t i = 0; i < 60; i++) {
+        margins[i] = margin_of(json_array_get(json_object_get(device, "photos"), i), scale);
+        int k = (int)i;
+        for (; k > 0 && sorted[k - 1] > margins[i]; k--)
+            sorted[k] = sorted[k - 1];
+        sorted[k] = margins[i];
+    }
+    const int threshold = sorted[30] > 0 ? sorted[30] : 1;
+    char text[16];
+    snprintf(text, sizeof text, "%d", threshold);
+    json_t *both = ASK("--json", "--cascade", "quantized,teacher", "--threshold", text);
+    for (size_t i = 0; i < 60; i++) {
+        const json_t *photo = json_array_get(json_object_get(both, "photos"), i);
+        const bool stays = margins[i] >= threshold;
+        const json_t *alone = json_array_get(json_object_get(stays ? device : teacher, "photos"),
+                                             i);
+        assert_int_equal(json_integer_value(json_object_get(photo, "margin")), margins[i]);
+        assert_string_equal(json_string_value(json_object_get(photo, "settled")),
+                            stays ? "quantized" : "teacher");
+        assert_string_equal(json_string_value(json_object_get(photo, "class")),
+                            json_string_value(json_object_get(alone, "class")));
+        for (size_t c = 0; c < 4; c++)
+            assert_true(share(photo, c) == share(alone, c));
+        kept += stays;
+    }
+    const json_t *totals = json_object_get(both, "cascade");
+    assert_int_equal(json_integer_value(json_object_get(totals, "settled")), kept);
+    assert_int_equal(json_integer_value(json_object_get(totals, "teacher")), 60 - kept);
+    assert_true(kept > 0 && kept < 60);
+    json_decref(device);
+    json_decref(teacher);
+    json_decref(manifest);
+    json_decref(both);
+    GOOD("predict", "quick", "own/a", "--cascade", "quantized,teacher", "--threshold", text);
+    assert_non_null(strstr(outcome.out, "by the teacher\n"));
+    for (const char *line = outcome.out, *end; (end = strchr(line, '\n')); line = end + 1)
+        assert_true(end - line <= 80);
+    GOOD("predict", "quick", "own/a", "--cascade", "quantized,teacher", "--threshold", text,
+         "--out", "c.csv");
+    holds("c.csv", "file,class,probability,settled,margin\r\n");
+    BAD(2, "chose no threshold for stage 'quantized'", "predict", "quick", "own/a", "--cascade",
+        "quantized,teacher");
+    BAD(2, "names two stages", "predict", "quick", "own/a", "--cascade", "quantized");
+    BAD(2, "a cascade is of a quantized stage", "predict", "quick", "own/a", "--cascade",
+        "alone,teacher", "--threshold", "9");
+    BAD(2, "--threshold is for --cascade", "predict", "quick", "own/a", "--threshold", "9");
+    BAD(2, "--cascade is for photographs and a run", "predict", "quick/bundle/int8", "own/a",
+        "--cascade", "quantized,teacher", "--threshold", "9");
+}
+
 // Pictures of one size stay as they are, grey ones have one channel.
 static void grey_pictures_have_one_channel(void **state)
 {
@@ -175,7 +268,7 @@ static void recordings_become_windows(void **state)
     if (right < 0.75)
         fail_msg("three motions are told apart in %.0f %%", 100.0 * right);
     json_decref(results);
-    holds("motions-run/bundle/int8/motions.h", "MOTIONS_INPUT_SIZE");
+    holds("motions-run/bundle/int8/ds_cnn_1d.h", "DS_CNN_1D_INPUT_SIZE");
 }
 
 static void what_is_wrong_is_said(void **state)
@@ -219,6 +312,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(class_folders_become_an_experiment),
+        cmocka_unit_test(a_cascade_sends_on_what_is_not_sure),
         cmocka_unit_test(grey_pictures_have_one_channel),
         cmocka_unit_test(other_data_is_known_too),
         cmocka_unit_test(recordings_become_windows),
