@@ -221,24 +221,26 @@ static enum dc_status read_recording(struct reading *r, int64_t file, struct dc_
     return cut_windows(r, file, &csv, headed, values);
 }
 
-// A folder with recordings and no folder in it.
+// A folder of files, most of which are recordings, and no folder in it.
 static bool is_flat(const char *path)
 {
     struct dirent **entries = NULL;
-    bool flat = false, folder = false;
-    const int count = scandir(path, &entries, NULL, alphasort);
+    bool folder = false;
+    int recordings = 0, seen = 0;
+    const int count = scandir(path, &entries, NULL, NULL);
     for (int i = 0; i < count; i++) {
+        const char *name = entries[i]->d_name;
         char *inner = NULL;
-        if (entries[i]->d_name[0] != '.' &&
-            asprintf(&inner, "%s/%s", path, entries[i]->d_name) > 0) {
+        const bool known = entries[i]->d_type == DT_REG;
+        if (name[0] != '.' && !known && asprintf(&inner, "%s/%s", path, name) > 0)
             folder = folder || dc__is_folder(inner);
-            flat = flat || dc__is_of_kind(inner, &dc__recording_files);
-        }
+        seen += name[0] != '.';
+        recordings += name[0] != '.' && dc__is_of_kind(name, &dc__recording_files);
         free(inner);
         free(entries[i]);
     }
     free(entries);
-    return flat && !folder;
+    return !folder && 2 * recordings > seen;
 }
 
 static int by_text(const void *a, const void *b)

@@ -55,9 +55,10 @@ static const struct dc_field data_fields[] = {
         dc_data_spec, "normalize", normalize, "auto", dc__decode_normalize, dc__write_normalize,
         .group = &dc__normalize_schema,
         .help = "auto: from the training samples; or {mean, std} a channel, of values in [0, 1]"),
-    DC_FIELD(dc_data_spec, "test", REAL, test, "0.2", .minimum = 0, .maximum = 0.9, .later = true,
-             .help = "photos without a test/: the share of them, the same of each class, that is "
-                     "the test set; chosen by split_seed"),
+    DC_FIELD(
+        dc_data_spec, "test", REAL, test, "0.2", .minimum = 0, .maximum = 0.9, .later = true,
+        .help = "photos and recordings without a test set: the share of them, the same of each "
+                "class, that is it; chosen by split_seed"),
     DC_FIELD(dc_data_spec, "samples", INT, samples, "0", .maximum = FAR, .later = true,
              .help = "train on so many of the training samples, the same share of each class, "
                      "chosen by split_seed; 0: all"),

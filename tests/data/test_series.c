@@ -66,7 +66,7 @@ static void check_refused(const struct dc_source_spec *spec, const char *words)
         fail_msg("'%s', not '%s'", error.message, words);
 }
 
-// Four recordings of two classes, of which one of each is... the share takes one of four.
+// Eight recordings of two classes, of which the share takes one of each.
 static void windows_are_cut_and_recordings_are_not(void **state)
 {
     (void)state;
@@ -74,7 +74,7 @@ static void windows_are_cut_and_recordings_are_not(void **state)
     int seen[8] = {0}, windows = 0;
     for (int i = 0; i < 8; i++) {
         snprintf(path, sizeof path, "s/%s/%d.csv", i % 2 ? "up" : "down", i);
-        put_rows(path, i < 8 ? "x,y\n" : "", 100 * i, 11);  // windows from 0, 3 and 6
+        put_rows(path, "x,y\n", 100 * i, 11);  // windows from 0, 3 and 6
     }
     for (int part = 0; part < 2; part++) {
         const struct dc_source_spec spec = spec_of("s", part ? "test" : "train");
