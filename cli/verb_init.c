@@ -63,6 +63,19 @@ static void print_classes(const json_t *found)
                (long long)sums[2]);
 }
 
+// In lines of up to 80 columns.
+static void print_note(const char *text)
+{
+    int column = printf("note:");
+    for (size_t length; *text; text += length + strspn(text + length, " ")) {
+        length = strcspn(text, " ");
+        if (column > 5 && column + 1 + (int)length > 80)
+            column = printf("\n     ") - 1;
+        column += printf(" %.*s", (int)length, text);
+    }
+    printf("\n");
+}
+
 static void print_found(const json_t *found)
 {
     const json_t *note;
@@ -75,7 +88,7 @@ static void print_found(const json_t *found)
     print_classes(found);
     json_array_foreach(json_object_get(found, "notes"), i, note)
     {
-        printf("note: %s\n", json_string_value(note));
+        print_note(json_string_value(note));
     }
     printf("\nstudent: %s MACs, %s bytes of flash, %s of RAM\nteacher: %s MACs\n",
            dc_with_commas(macs[0], number(found, "student", "macs")),

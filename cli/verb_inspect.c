@@ -49,6 +49,16 @@ static enum dc_status print_graph_json(const struct dc_graph *graph, const struc
                              error);
 }
 
+// Of one sample: without the batch, which all have.
+static const char *sample_text(char text[DC_SHAPE_TEXT], const struct dc_shape *shape)
+{
+    static const char batch[] = "[batch, ";
+    dc_shape_text(text, shape);
+    if (strncmp(text, batch, sizeof batch - 1) == 0)
+        memmove(text + 1, text + sizeof batch - 1, strlen(text) - sizeof batch + 2);
+    return text;
+}
+
 // Tables stay within 80 columns: a name that is longer has a line of its own.
 static void print_name(const char *name, int width)
 {
@@ -64,12 +74,12 @@ static enum dc_status print_graph(const struct dc_graph *graph, const struct dc_
 {
     if (cli->json)
         return print_graph_json(graph, params, name, error);
-    printf("%-24s %-19s %-13s %10s %10s\n", "layer", "op", "output", "parameters", "MACs");
+    printf("%-22s %-19s %-14s %10s %11s\n", "layer", "op", "output", "parameters", "MACs");
     for (int i = 0; i < graph->count; i++) {
         const struct dc_node *node = &graph->nodes[i];
         char shape[DC_SHAPE_TEXT];
-        print_name(node->name, 24);
-        printf(" %-19s %-13s %10lld %10lld\n", node->op->name, dc_shape_text(shape, &node->shape),
+        print_name(node->name, 22);
+        printf(" %-19s %-14s %10lld %11lld\n", node->op->name, sample_text(shape, &node->shape),
                (long long)trained_count(params, node), (long long)dc_graph_node_macs(graph, i));
     }
     printf("%s: %lld parameters, %lld MACs\n", name, (long long)dc_params_trained_count(params),

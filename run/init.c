@@ -36,9 +36,10 @@ static const struct {
 
 enum { TEACHERS = sizeof teachers / sizeof teachers[0] };
 
-// Multiplications a second of training (forward ones counted) that two cores reach, of the slower
-// of two measurements; samples seen in training that few data need; and a run's longest time.
-static const double macs_a_second = 30e9, samples_wanted = 300000.0, longest_seconds = 600.0;
+// Multiplications a second of training (forward ones counted) of two cores: one of a Zen 5 that did
+// other work too reached half of it. Samples seen in training that few data need; a run's longest
+// time.
+static const double macs_a_second = 25e9, samples_wanted = 300000.0, longest_seconds = 720.0;
 
 // A teacher may cost this share of the epochs that the data wants.
 static const double epochs_kept = 0.5;
@@ -248,8 +249,8 @@ static enum dc_status choose_size(struct dc__init_plan *p, struct dc_error *erro
     p->sample = DC_SHAPE(sides[i], sides[i], p->channels);
     p->resize_why = dc_arena_printf(
         p->arena, error,
-        "Shorter sides are %d to %d pixels, half of them below %d. %d keeps what a small network "
-        "can use;\n  # time and memory grow with its square.",
+        "Shorter sides are %d to %d pixels, half of them below %d. %d keeps what a small "
+        "network\n  # can use; time and memory grow with its square.",
         s->least_side, s->most_side, s->middle_side, sides[i]);
     p->fit_why = dc_arena_printf(p->arena, error,
                                  crops

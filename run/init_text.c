@@ -15,7 +15,7 @@ static void head(struct dc_text_buffer *out, const struct dc__init_plan *p)
                    "# Written by `decant init %s` (Decant " DECANT_VERSION ").\n"
                    "# Every number is yours to change. It runs as it is:\n"
                    "#   decant check %s    # shapes and costs, at once\n"
-                   "#   decant run %s      # about %s on two cores, measured on a Zen 5\n"
+                   "#   decant run %s      # about %s on two free cores\n"
                    "# %s samples to train on, %d %s.\n",
                    p->options->data, p->options->out, p->options->out,
                    dc_duration_text(time, p->seconds), dc_with_commas(train, p->train), p->classes,
