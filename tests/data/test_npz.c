@@ -89,8 +89,9 @@ static void archives_and_folders_are_numpys(void **state)
         check_samples(source, 11 + cases[i].validation, &cases[i].sample);
         assert_int_equal(source->own_validation, cases[i].validation);
         assert_int_equal(source->note != NULL, cases[i].validation > 0);
-        assert_int_equal(dc_source_own_validation(&(struct dc_source_spec){.path = golden(cases[i].name)}),
-                         cases[i].validation > 0);
+        assert_int_equal(
+            dc_source_own_validation(&(struct dc_source_spec){.path = golden(cases[i].name)}),
+            cases[i].validation > 0);
         dc_source_free(source);
         source = open_ok(golden(cases[i].name), "test");
         check_samples(source, 6, &cases[i].sample);
