@@ -163,7 +163,7 @@ static void all_reports_agree(void **state)
     GOOD("eval", "run", "--stage", "quantized", "--quantization");
     char line[64];
     const json_t *stage = json_object_get(json_object_get(results, "stages"), "quantized");
-    snprintf(line, sizeof line, "\nint8         AUC %.4f\n",
+    snprintf(line, sizeof line, "\ninteger      AUC %.4f\n",
              number(json_object_get(stage, "int8"), "auc"));
     assert_non_null(strstr(outcome.out, line));
     assert_null(strstr(outcome.out, "flips"));
