@@ -442,8 +442,6 @@ static bool table_has_validation(const struct dc_source_spec *spec)
     if (dc_arena_create(&t.arena, NULL) == DC_OK &&
         dc_csv_read(&t.csv, spec->path, spec->memory, t.arena, NULL) == DC_OK &&
         find_columns(&t) == DC_OK && t.split >= 0) {
-        enum part part = TRAIN;
-        t.parts = &part;
         for (int64_t row = 1; row < t.csv.rows && !found; row++) {
             const char *cell = dc_csv_cell(&t.csv, row, t.split);
             found = strncmp(cell, "val", 3) == 0;
