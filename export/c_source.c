@@ -27,7 +27,7 @@ struct source {
     const char *name;
     char *upper;  // the name as macros have it
     const struct dc_imodel *model;
-    int64_t *offsets;  // [layer], dc_imodel_place
+    struct dc_block *blocks;  // [layer], dc_imodel_place
     struct dc_imodel_cost cost;
     int64_t vectors;
 };
@@ -358,13 +358,14 @@ static void put_layer(const struct source *s, int i)
 // Where value i is when the exported function runs.
 static const char *place(char text[40], const struct source *s, int i)
 {
-    while (s->offsets[i] < 0 && s->model->layers[i].op == DC_I_RESHAPE && i != s->model->count - 1)
+    while (s->blocks[i].offset < 0 && s->model->layers[i].op == DC_I_RESHAPE &&
+           i != s->model->count - 1)
         i = s->model->layers[i].inputs[0];
     if (i == 0)
         return "input";
     if (i == s->model->count - 1)
         return "output";
-    snprintf(text, 40, "arena + %" PRId64, s->offsets[i]);
+    snprintf(text, 40, "arena + %" PRId64, s->blocks[i].offset);
     return text;
 }
 
@@ -488,14 +489,14 @@ static enum dc_status write_pair(struct source *s, const char *directory,
                                  const struct dc_vectors *vectors, struct dc_arena *arena,
                                  struct dc_error *error)
 {
-    int64_t arena_bytes = 0;
+    struct dc_block_plan plan;
     s->upper = dc_arena_copy(arena, s->name, error);
-    s->offsets = DC_NEW(arena, int64_t, s->model->count, error);
-    if (!s->upper || !s->offsets)
+    s->blocks = DC_NEW(arena, struct dc_block, s->model->count, error);
+    if (!s->upper || !s->blocks)
         return DC_ERR_MEMORY;
     for (char *c = s->upper; *c; c++)
         *c = (char)toupper((unsigned char)*c);
-    DC_TRY(dc_imodel_place(s->offsets, &arena_bytes, s->model, s->model->alignment, error));
+    DC_TRY(dc_imodel_place(s->blocks, &plan, s->model, DC_PLACE_OVER, s->model->alignment, error));
     DC_TRY(dc_imodel_cost(&s->cost, s->model, error));
     DC_TRY(write_one(s, directory, "h", vectors, arena, error));
     return write_one(s, directory, "c", vectors, arena, error);

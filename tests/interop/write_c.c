@@ -1,7 +1,8 @@
 // An integer model as its C pair: write_c FOLDER PROFILE (conv | every-op | FILE.yaml) [BITS]. conv
 // is one convolution of 3x3 over 16 channels to 24, of a 24x24 image; a model file gets random
 // weights. Writes FOLDER/network.h and FOLDER/network.c, prints the multiply-accumulates.
-// write_c --profiles prints the names of all profiles.
+// write_c --profiles prints the names of all profiles; write_c --arena FILE.yaml bytes: of the
+// arena, of its bound, of the arena with input and output in it, of scratch.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,6 +49,19 @@ static int64_t count_macs(const struct dc_imodel *m)
     return macs;
 }
 
+static enum dc_status print_arena(const char *file, struct dc_error *error)
+{
+    struct dc_imodel *m = NULL;
+    struct dc_imodel_cost cost;
+    DC_TRY(test_lower_random(&m, file, dc_profile_find("tflm"), 8, 8, error));
+    const enum dc_status status = dc_imodel_cost(&cost, m, error);
+    if (status == DC_OK)
+        printf("%lld %lld %lld %lld\n", (long long)cost.arena_bytes, (long long)cost.arena_bound,
+               (long long)cost.whole_arena_bytes, (long long)cost.scratch_bytes);
+    dc_imodel_free(m);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     static const struct dc_ilayer conv = {.op = DC_I_CONV2D,
@@ -68,6 +82,12 @@ int main(int argc, char **argv)
         for (const struct dc_profile *const *p = dc_profile_table(); *p; p++)
             puts((*p)->name);
         return 0;
+    }
+    if (argc == 3 && strcmp(argv[1], "--arena") == 0) {
+        status = print_arena(argv[2], &error);
+        if (status != DC_OK)
+            fprintf(stderr, "%s\n", error.message);
+        return dc_exit_code(status);
     }
     if (argc < 4 || !profile)
         return 2;
