@@ -130,8 +130,9 @@ static enum dc_status compile(struct verifier *v, const char *compiler)
         argv[count++] = w;
     if (count == 0)
         return dc_fail(v->error, DC_ERR_VERIFY, "the compiler's name is empty");
-    char *const flags[] = {"-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror",  "-O2",
-                           include,    code,        "-o",    program,   driver_path};
+    char *const flags[] = {"-std=c99",     "-pedantic", "-Wall", "-Wextra",
+                           "-Wconversion", "-Werror",   "-O2",   include,
+                           code,           "-o",        program, driver_path};
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
         argv[count++] = flags[i];
     argv[count] = NULL;
