@@ -159,14 +159,10 @@ struct dc_imodel_cost {
 };
 DC_MUST_USE enum dc_status dc_imodel_cost(struct dc_imodel_cost *cost,
                                           const struct dc_imodel *model, struct dc_error *error);
-// Budgets are of these: weights, biases, multipliers; activations, input, output.
+// What is trained, as stored: weights, biases, multipliers. What a board needs: export/c_size.h.
 static inline int64_t dc_imodel_flash(const struct dc_imodel_cost *cost)
 {
     return cost->weight_bytes + cost->bias_bytes + cost->rescale_bytes;
-}
-static inline int64_t dc_imodel_ram(const struct dc_imodel_cost *cost)
-{
-    return cost->arena_bytes + cost->scratch_bytes + cost->input_bytes + cost->output_bytes;
 }
 
 // Bits of a weight in memory and files: 4 or 8.

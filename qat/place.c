@@ -125,6 +125,8 @@ enum dc_status dc_imodel_place(struct dc_block *blocks, struct dc_block_plan *pl
     for (int i = 0; status == DC_OK && i < count; i++) {
         const int root = i == count - 1 ? i : root_of(model, i);
         blocks[i].offset = at[root] >= 0 ? some[at[root]].offset : -1;
+        blocks[i].first = blocks[root].first;
+        blocks[i].last = blocks[root].last;
     }
     free(at);
     free(some);
