@@ -120,8 +120,8 @@ static void shipped_networks(void **state)
         struct dc_imodel *m = NULL;
         struct dc_imodel_cost cost;
         struct dc_error error;
-        char path[128];
-        snprintf(path, sizeof path, "configs/models/%s.yaml", models[i]);
+        char path[512];
+        snprintf(path, sizeof path, DECANT_SOURCE_DIR "/configs/models/%s.yaml", models[i]);
         if (test_lower_random(&m, path, dc_profile_find("tflm"), 8, 8, &error) != DC_OK)
             fail_msg("%s", error.message);
         assert_int_equal(dc_imodel_cost(&cost, m, &error), DC_OK);
