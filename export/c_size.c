@@ -111,7 +111,7 @@ enum dc_status dc_c_footprint(struct dc_footprint *f, const struct dc_imodel *mo
 {
     const struct code_row *row = find_row(model->profile->name, core, optimization);
     struct dc_imodel_cost cost;
-    bool counted[CODE_COLUMNS] = {false};
+    bool used[CODE_COLUMNS] = {false};
     memset(f, 0, sizeof *f);
     if (!row)
         return dc_fail(error, DC_ERR_DATA, "no code sizes of profile %s on %s",
@@ -119,12 +119,14 @@ enum dc_status dc_c_footprint(struct dc_footprint *f, const struct dc_imodel *mo
     DC_TRY(dc_imodel_cost(&cost, model, error));
     count_data(f, model, vectors);
     f->code = row->base;
-    for (int i = 1; i < model->count; i++) {
-        // of a convolution with packed weights the table holds both ways to multiply
-        const int column = column_of(model, &model->layers[i]);
-        f->code += counted[column] ? 0 : row->added[column];
-        counted[column] = true;
-    }
+    for (int i = 1; i < model->count; i++)
+        used[column_of(model, &model->layers[i])] = true;
+    // the code for packed weights is beside that for others, which is counted with it
+    used[DC_I_CONV2D] = used[DC_I_CONV2D] && !used[PACKED_CONV2D];
+    used[DC_I_DEPTHWISE_CONV2D] = used[DC_I_DEPTHWISE_CONV2D] && !used[PACKED_DEPTHWISE];
+    used[DC_I_FULLY_CONNECTED] = used[DC_I_FULLY_CONNECTED] && !used[PACKED_FULLY_CONNECTED];
+    for (int column = 0; column < CODE_COLUMNS; column++)
+        f->code += used[column] ? row->added[column] : 0;
     f->arena = cost.arena_bytes;
     f->scratch = cost.scratch_bytes;
     f->input = cost.input_bytes;
