@@ -6,20 +6,68 @@
 #include "cli/cli.h"
 #include "run/run.h"
 
+enum { COLUMNS = 78, INDENT = 18 };
+
 struct check {
     struct dc_cli cli;
     struct dc_settings set;
+    bool layers;
 };
 
 static const struct dc_option options[] = {
     DC_OPTION_SET(check),
+    DC_OPTION(check, "--layers", FLAG, layers, NULL,
+              .help = "MACs of each layer of quantized stages"),
     DC_OPTION_JSON(check),
     DC_OPTION_QUIET(check),
 };
 
+static long long number(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
+// What a quantized stage takes of a board: each part of its flash and RAM, and MACs a layer.
+static void print_memory(const char *name, const json_t *stage, bool layers)
+{
+    const char *key;
+    json_t *value;
+    size_t i;
+    if (!json_object_get(stage, "flash"))
+        return;
+    printf("\n%s on a %s, %s, estimated:\n", name,
+           json_string_value(json_object_get(stage, "core")),
+           json_string_value(json_object_get(stage, "optimize")));
+    for (int which = 0; which < 2; which++) {
+        int column = printf("  %-5s %9lld  ", which ? "RAM" : "flash",
+                            number(stage, which ? "ram_bytes" : "flash_bytes"));
+        bool first = true;
+        json_object_foreach(json_object_get(stage, which ? "ram" : "flash"), key, value)
+        {
+            char part[64];
+            const int length = snprintf(part, sizeof part, "%s %lld", key,
+                                        (long long)json_integer_value(value));
+            column += first ? 0 : printf(",");
+            if (column + 1 + length > COLUMNS)
+                column = printf("\n%*s", INDENT, "") - 1;
+            column += printf("%s%s", first || column < INDENT ? "" : " ", part);
+            first = false;
+        }
+        printf("\n");
+    }
+    printf("  most activations are alive at layer %s\n",
+           json_string_value(json_object_get(stage, "busiest")));
+    json_array_foreach(layers ? json_object_get(stage, "layer_costs") : NULL, i, value)
+    {
+        printf("  %-36s %-18s %14lld MACs\n", json_string_value(json_object_get(value, "name")),
+               json_string_value(json_object_get(value, "op")), number(value, "macs"));
+    }
+}
+
 static enum dc_status check(const struct dc_cli *cli, struct dc_error *error)
 {
     const struct dc_settings *set = &((const struct check *)cli)->set;
+    const bool layers = ((const struct check *)cli)->layers;
     struct dc_experiment *experiment = NULL;
     json_t *report = NULL;
     DC_TRY(dc_experiment_read(&experiment, cli->positionals[0], set->items, set->count, error));
@@ -44,6 +92,10 @@ static enum dc_status check(const struct dc_cli *cli, struct dc_error *error)
                 printf(" %10lld", (long long)json_integer_value(ram));
             printf("\n");
         }
+        json_object_foreach(report, name, stage)
+        {
+            print_memory(name, stage, layers);
+        }
         printf("%s: ok, %d stages\n", cli->positionals[0], experiment->stage_count);
     }
     json_decref(report);
@@ -56,7 +108,8 @@ const struct dc_verb dc_verb_check = {
     .arguments = "EXPERIMENT",
     .brief = "validate an experiment, its models and shapes, without data",
     .text = "Prints the cost of each network: parameters, MACs of a sample, bytes of the weights "
-            "and, of a quantized one, of the memory that its target needs while it runs.",
+            "and, of a quantized one, what its target's budgets are held against: all of its flash "
+            "and all of its RAM, part by part.",
     DC_VERB_OPTIONS(options, check),
     .positionals_min = 1,
     .positionals_max = 1,

@@ -21,6 +21,7 @@ enum dc_purpose {
     DC_PURPOSE_NEGATIVES = 8,
     DC_PURPOSE_TEST_SHARE = 9,
     DC_PURPOSE_SUBSET = 10,
+    DC_PURPOSE_PLACEMENT = 11,
 };
 
 struct dc_random {

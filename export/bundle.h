@@ -9,7 +9,11 @@
 //   model.h5       layers/NN/{weights, biases, weight_scales, multipliers, shifts};
 //                  vectors/NN/{outputs, accumulators}; vectors/00/outputs are the inputs
 //   NAME.h NAME.c  self-contained C99 (c_source.h)
+//   CMakeLists.txt library.properties idf_component.yml module.yml README.md   (packaging.h)
 //   NAME.onnx ...  where asked for (formats.h)
+//
+// Beside the folder lies DIRECTORY.tar (archive.h), the same bytes for the same model, with
+// module.yml where Zephyr looks for it.
 //
 // Hashes: CRC32 (zlib's) of little-endian bytes. The manifest's own "crc32" is of its compact dump
 // with sorted keys and without that key.
@@ -44,7 +48,7 @@ DC_MUST_USE enum dc_status dc_bundle_read(struct dc_imodel **model, struct dc_ve
 DC_MUST_USE enum dc_status dc_bundle_writer(char **version, const char *directory,
                                             struct dc_arena *arena, struct dc_error *error);
 
-// {weight_bytes, bias_bytes, rescale_bytes, arena_bytes, scratch_bytes, macs}
+// {weight_bytes, bias_bytes, rescale_bytes, arena_bytes, scratch_bytes, whole_arena_bytes, macs}
 json_t *dc_bundle_cost(const struct dc_imodel_cost *cost);
 
 #endif

@@ -11,10 +11,12 @@
 #include "core/folder.h"
 #include "core/h5.h"
 #include "core/json.h"
+#include "export/archive.h"
 #include "export/bundle.h"
 #include "export/bundle_format.h"
 #include "export/c_source.h"
 #include "export/formats.h"
+#include "export/packaging.h"
 #include "qat/profile.h"
 #include "qat/softmax.h"
 #include "qat/table.h"
@@ -77,6 +79,8 @@ static json_t *layer_json(const struct dc_imodel *model, int i)
         (json_int_t)dc_ilayer_macs(model, i));
     if (!layer)
         return NULL;
+    json_object_set_new(layer, "rounding",
+                        json_string(dc_rounding_name(dc_profile_rounding(model->profile, l->op))));
     if (l->op == DC_I_SLICE || l->op == DC_I_PAD)
         json_object_set_new(layer, "first_channel", json_integer(l->first_channel));
     if (l->op == DC_I_TABLE) {
@@ -120,8 +124,28 @@ static json_t *layer_json(const struct dc_imodel *model, int i)
     return layer;
 }
 
+// Where the C keeps the layer's output, and the hash of what it gives for each vector.
+static void add_memory(json_t *layer, const struct dc_block *block, const struct dc_ilayer *l,
+                       const int8_t *outputs, int64_t count)
+{
+    const int64_t size = dc_ilayer_size(l);
+    json_t *hashes = json_array();
+    for (int64_t n = 0; n < count; n++) {
+        char crc[16];
+        snprintf(crc, sizeof crc, "%08" PRIx32, dc__crc32(outputs + n * size, (uint64_t)size));
+        json_array_append_new(hashes, json_string(crc));
+    }
+    json_object_set_new(layer, "vector_crc32", hashes);
+    if (block->offset >= 0)
+        json_object_set_new(layer, "arena",
+                            json_pack("{s:I, s:I, s:[i,i]}", "offset", (json_int_t)block->offset,
+                                      "bytes", (json_int_t)size, "alive", block->first,
+                                      block->last));
+}
+
 static enum dc_status write_layer(json_t *layers, struct dc_h5 *file, const struct dc_imodel *model,
-                                  int i, const struct dc_vectors *vectors, struct dc_error *error)
+                                  int i, const struct dc_block *block,
+                                  const struct dc_vectors *vectors, struct dc_error *error)
 {
     const struct dc_ilayer *l = &model->layers[i];
     const struct dc_ilayer *input = &model->layers[l->input_count ? l->inputs[0] : 0];
@@ -130,6 +154,7 @@ static enum dc_status write_layer(json_t *layers, struct dc_h5 *file, const stru
         json_object_set_new(layer, "vectors", traces) != 0 ||
         json_array_append_new(layers, layer) != 0)
         return dc_fail(error, DC_ERR_MEMORY, "no memory for the manifest");
+    add_memory(layer, block, l, vectors->outputs[i], vectors->count);
     struct dc__dataset d;
     for (int which = 0; which < DC__LAYER_ARRAYS; which++) {
         const enum dc__layer_array array = (enum dc__layer_array)which;
@@ -144,13 +169,19 @@ static enum dc_status write_layer(json_t *layers, struct dc_h5 *file, const stru
 }
 
 static enum dc_status write_arrays(json_t *layers, const char *path, const struct dc_imodel *model,
-                                   const struct dc_vectors *vectors, struct dc_error *error)
+                                   const struct dc_vectors *vectors, struct dc_arena *arena,
+                                   struct dc_error *error)
 {
     struct dc_h5 *file = NULL;
+    struct dc_block_plan plan;
+    struct dc_block *blocks = DC_NEW(arena, struct dc_block, model->count, error);
+    if (!blocks)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_imodel_place(blocks, &plan, model, DC_PLACE_OVER, model->alignment, error));
     DC_TRY(dc_h5_create(&file, path, error));
     enum dc_status status = dc_h5_set_int(file, "bundle_version", DC_BUNDLE_VERSION, error);
     for (int i = 0; status == DC_OK && i < model->count; i++)
-        status = write_layer(layers, file, model, i, vectors, error);
+        status = write_layer(layers, file, model, i, &blocks[i], vectors, error);
     return dc_h5_close_commit(file, status, error);
 }
 
@@ -193,6 +224,9 @@ static enum dc_status write_sources(json_t *files, const char *directory,
             DC_TRY(format->write(path, model, error));
         DC_TRY(list_file(files, directory, file, arena, error));
     }
+    DC_TRY(dc__packaging_write(directory, name, model, error));
+    for (int i = 0; dc__package_files[i]; i++)
+        DC_TRY(list_file(files, directory, dc__package_files[i], arena, error));
     return DC_OK;
 }
 
@@ -241,11 +275,12 @@ static enum dc_status write_manifest(json_t *root, const char *path, struct dc_e
 
 json_t *dc_bundle_cost(const struct dc_imodel_cost *cost)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "weight_bytes",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "weight_bytes",
                      (json_int_t)cost->weight_bytes, "bias_bytes", (json_int_t)cost->bias_bytes,
                      "rescale_bytes", (json_int_t)cost->rescale_bytes, "arena_bytes",
                      (json_int_t)cost->arena_bytes, "scratch_bytes",
-                     (json_int_t)cost->scratch_bytes, "macs", (json_int_t)cost->macs);
+                     (json_int_t)cost->scratch_bytes, "whole_arena_bytes",
+                     (json_int_t)cost->whole_arena_bytes, "macs", (json_int_t)cost->macs);
 }
 
 static enum dc_status fill_directory(const char *directory, const struct dc_imodel *model,
@@ -279,7 +314,7 @@ static enum dc_status fill_directory(const char *directory, const struct dc_imod
     }
     if (model->confident_margin >= 0)
         json_object_set_new(root, "confident_margin", json_integer(model->confident_margin));
-    enum dc_status status = write_arrays(layers, h5, model, vectors, error);
+    enum dc_status status = write_arrays(layers, h5, model, vectors, arena, error);
     if (status == DC_OK)
         status = write_sources(files, directory, model, vectors, formats, arena, error);
     if (status == DC_OK)
@@ -295,16 +330,23 @@ static enum dc_status list_names(const char ***names, const char *name,
 {
     const int wanted = formats ? formats->count : 0;
     const char *const fixed[] = {"model.h5", "manifest.json"};
-    const char **list = DC_NEW(arena, const char *, wanted + 5, error);
+    int more = 0;
+    while (dc__package_files[more])
+        more++;
+    const char **list = DC_NEW(arena, const char *, wanted + more + 5, error);
     if (!list)
         return DC_ERR_MEMORY;
+    int count = 0;
     for (int i = 0; i < wanted + 2; i++) {
         const char *ending = i == 0 ? "h" : i == 1 ? "c" : formats->items[i - 2];
-        list[i] = dc_arena_printf(arena, error, "%s.%s", name, ending);
-        if (!list[i])
+        if (i >= 2 && !dc_export_format_find(ending))
+            continue;
+        list[count] = dc_arena_printf(arena, error, "%s.%s", name, ending);
+        if (!list[count++])
             return DC_ERR_MEMORY;
     }
-    memcpy(list + wanted + 2, fixed, sizeof fixed);
+    memcpy(list + count, fixed, sizeof fixed);
+    memcpy(list + count + 2, dc__package_files, (size_t)more * sizeof *list);
     *names = list;
     return DC_OK;
 }
@@ -362,12 +404,47 @@ static enum dc_status may_write(const char ***names, const char *directory, stru
     return dc_folder_holds_only(directory, *names, error);
 }
 
+// The archive lies beside the bundle; one that is there is ours where a bundle's manifest is in it.
+static enum dc_status find_archive(char **path, const char *directory, struct dc_arena *arena,
+                                   struct dc_error *error)
+{
+    size_t length = strlen(directory);
+    while (length > 1 && directory[length - 1] == '/')
+        length--;
+    *path = dc_arena_printf(arena, error, "%.*s.tar", (int)length, directory);
+    return *path ? dc_file_may_replace(*path, "\"bundle_version\"", "\"writer\": \"Decant ", NULL,
+                                       error)
+                 : DC_ERR_MEMORY;
+}
+
+// In the order of their names; Zephyr wants its file in a folder of its own.
+static enum dc_status write_archive(const char *path, const char *target, const char **names,
+                                    struct dc_error *error)
+{
+    const char *const slash = strrchr(target, '/'), *base = slash ? slash + 1 : target;
+    const char *as[64] = {NULL};
+    int count = 0;
+    for (; names[count]; count++) {
+        int k = count;
+        const char *name = names[count];
+        for (; k > 0 && strcmp(names[k - 1], name) > 0; k--)
+            names[k] = names[k - 1];
+        names[k] = name;
+    }
+    for (int i = 0; i < count && i < 64; i++)
+        as[i] = strcmp(names[i], "module.yml") == 0 ? "zephyr/module.yml" : NULL;
+    return dc__archive_write(path, target, base, names, as, error);
+}
+
 enum dc_status dc_bundle_may_write(const char *directory, struct dc_error *error)
 {
     struct dc_arena *arena = NULL;
     const char **names = NULL;
+    char *archive = NULL;
     DC_TRY(dc_arena_create(&arena, error));
-    const enum dc_status status = may_write(&names, directory, arena, error);
+    enum dc_status status = may_write(&names, directory, arena, error);
+    if (status == DC_OK)
+        status = find_archive(&archive, directory, arena, error);
     dc_arena_free(arena);
     return status;
 }
@@ -385,12 +462,16 @@ static enum dc_status write_bundle(const char *directory, const struct dc_imodel
     char *fresh = dc_arena_printf(arena, error, "%s.tmp-%ld", target ? target : "", (long)getpid());
     if (!name || !target || !fresh)
         return DC_ERR_MEMORY;
+    char *archive = NULL;
     DC_TRY(may_write(&older, target, arena, error));
+    DC_TRY(find_archive(&archive, target, arena, error));
     DC_TRY(list_names(&names, name, formats, arena, error));
     DC_TRY(dc_folder_begin(fresh, names, error));
     enum dc_status status = fill_directory(fresh, model, vectors, formats, arena, error);
     if (status == DC_OK)
         status = dc_folder_replace(target, fresh, older, error);
+    if (status == DC_OK)
+        return write_archive(archive, target, names, error);
     if (status != DC_OK)
         dc_folder_discard(fresh);
     return status;

@@ -23,7 +23,7 @@ void dc__put_int8(FILE *out, const int8_t *values, int64_t count)
 }
 
 // Class names come from files: whatever could end the text, or be more than a character, is octal.
-static void put_string(FILE *out, const char *text)
+void dc__put_string(FILE *out, const char *text)
 {
     fputc('"', out);
     for (const char *c = text; *c; c++)
@@ -109,12 +109,12 @@ enum dc_status dc__put_preprocessing_code(FILE *out, const char *name, const cha
         fprintf(out, "const char *const %s_class_names[%s_CLASSES] = {\n", name, upper);
         for (int i = 0; i < p->classes; i++) {
             fputs("    ", out);
-            put_string(out, p->class_names[i]);
+            dc__put_string(out, p->class_names[i]);
             fputs(",\n", out);
         }
         fputs("};\n\n", out);
     }
-    fprintf(out, "static const int8_t codes_of_bytes[%d] = {", tables * DC_BYTE_CODES);
+    fprintf(out, "STORED int8_t codes_of_bytes[%d] = {", tables * DC_BYTE_CODES);
     for (int c = 0; c < tables; c++) {
         int8_t codes[DC_BYTE_CODES];
         DC_TRY(dc_imodel_byte_codes(codes, model, c, error));

@@ -19,6 +19,8 @@ DC_MUST_USE enum dc_status dc__put_preprocessing_code(FILE *out, const char *nam
 
 // As constants of C: nine digits give the float32 back exactly; NUMBERS_PER_LINE codes a line.
 void dc__put_float(FILE *out, float value);
+// A literal of any text.
+void dc__put_string(FILE *out, const char *text);
 void dc__put_int8(FILE *out, const int8_t *values, int64_t count);
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "export/c_interface.h"
 #include "export/c_outputs.h"
 #include "export/c_preprocessing.h"
 #include "export/device_text.h"
@@ -27,7 +28,7 @@ struct source {
     const char *name;
     char *upper;  // the name as macros have it
     const struct dc_imodel *model;
-    int64_t *offsets;  // [layer], dc_imodel_place
+    struct dc__interface interface;
     struct dc_imodel_cost cost;
     int64_t vectors;
 };
@@ -75,7 +76,7 @@ static void put_int32_value(FILE *out, int64_t i, int32_t value)
 static void put_int32(FILE *out, const char *id, const char *what, const int32_t *values,
                       int64_t count)
 {
-    fprintf(out, "static const int32_t %s_%s[%" PRId64 "] = {", id, what, count);
+    fprintf(out, "STORED int32_t %s_%s[%" PRId64 "] = {", id, what, count);
     for (int64_t i = 0; i < count; i++)
         put_int32_value(out, i, values[i]);
     fputs("\n};\n", out);
@@ -85,7 +86,7 @@ static void put_int32(FILE *out, const char *id, const char *what, const int32_t
 static void put_factors(FILE *out, const char *id, const struct dc_ilayer *l,
                         const struct dc_ilayer *x)
 {
-    fprintf(out, "static const double %s_factors[%d] = {", id, l->channels);
+    fprintf(out, "STORED double %s_factors[%d] = {", id, l->channels);
     for (int c = 0; c < l->channels; c++)
         fprintf(out, "%s%.17g,", c % 4 ? " " : "\n    ", dc_dense_factor(l, x, c));
     fputs("\n};\n", out);
@@ -121,22 +122,19 @@ static void put_header(const struct source *s)
         dc__put_float(f, ends[i]->scale);
         fprintf(f, "\n#define %s_%s_ZERO_POINT (%d)\n\n", s->upper, end, ends[i]->zero_point);
     }
-    fprintf(f, "#define %s_ARENA_BYTES %" PRId64 " /* RAM: activations, static in the .c */\n",
-            s->upper, s->cost.arena_bytes);
-    fprintf(f, "#define %s_SCRATCH_BYTES %" PRId64 " /* RAM: static in the .c, at most */\n",
-            s->upper, s->cost.scratch_bytes);
-    fprintf(f, "#define %s_WEIGHT_BYTES %" PRId64 "\n", s->upper, s->cost.weight_bytes);
-    fprintf(f, "#define %s_MACS %" PRId64 "\n\n", s->upper, s->cost.macs);
+    dc__put_interface_header(&s->interface);
     dc__put_preprocessing_header(f, s->name, s->upper, s->model);
     dc__put_outputs_header(f, s->name, s->upper, s->model);
     fprintf(f,
-            "/* One inference. Uses one static arena, so it is not for two threads at a time. */\n"
+            "/* One inference. Uses one arena, so it is not for two threads at a time. Neither "
+            "input nor "
+            "output lies in the\n   arena, but where %s_ENDS_IN_ARENA gave it. */\n"
             "void %s_run(const int8_t *input, int8_t *output);\n\n"
             "/* 0: every embedded vector gives its expected bytes; n: vector n - 1 does not.\n"
             "   Define %s_NO_SELFTEST when compiling the .c to leave the vectors out. */\n"
             "int %s_selftest(void);\n\n"
             "#ifdef __cplusplus\n}\n#endif\n\n#endif\n",
-            s->name, s->upper, s->name);
+            s->upper, s->name, s->upper, s->name);
 }
 
 // Fragments, by their place in dc__device_texts.
@@ -198,6 +196,10 @@ static void put_kernels(const struct source *s)
             put_fragment(s, done, own != NO_FRAGMENT ? own : find_fragment(dc_iop_name(op), NULL));
     }
     put_fragment(s, done, find_fragment("outputs", NULL));
+    put_fragment(s, done, find_fragment("input_values", NULL));
+    fprintf(s->out, "#if defined(%s_TRACE)\n", s->upper);
+    put_fragment(s, done, find_fragment("crc32", NULL));
+    fputs("#endif\n\n", s->out);
     if (s->model->preprocessing.bytes)
         put_fragment(s, done, find_fragment("input_codes", NULL));
     if (s->model->preprocessing.bytes && s->model->preprocessing.resize.height)
@@ -213,7 +215,7 @@ static void put_exponentials(const struct source *s, const char *id, const struc
         put_int32(s->out, id, "exponentials", integers, DC_EXPONENTIALS);
         return;
     }
-    fprintf(s->out, "static const float %s_exponentials[%d] = {", id, DC_EXPONENTIALS);
+    fprintf(s->out, "STORED float %s_exponentials[%d] = {", id, DC_EXPONENTIALS);
     for (int i = 0; i < DC_EXPONENTIALS; i++)
         fprintf(s->out, "%s%.8ef,", i % 4 ? " " : "\n    ", l->exponentials[i]);
     fputs("\n};\n", s->out);
@@ -245,7 +247,7 @@ static void put_biases(const struct source *s, const char *id, const struct dc_i
                        const struct dc_ilayer *x)
 {
     const int64_t taps = l->weight_count / l->channels;
-    fprintf(s->out, "static const int32_t %s_biases[%d] = {", id, l->channels);
+    fprintf(s->out, "STORED int32_t %s_biases[%d] = {", id, l->channels);
     for (int c = 0; c < l->channels; c++) {
         int64_t sum = 0;
         for (int64_t t = 0; folds_zero_point(l) && t < taps; t++)
@@ -260,7 +262,7 @@ static void put_weights(const struct source *s, const char *id, const struct dc_
 {
     const bool packed = dc_ilayer_stored_bits(s->model, l) == 4;
     const int64_t bytes = packed ? dc_int4_bytes(l->weight_count) : l->weight_count;
-    fprintf(s->out, "static const ALIGNED int8_t %s_weights[%" PRId64 "] = {", id, bytes + 3);
+    fprintf(s->out, "STORED ALIGNED int8_t %s_weights[%" PRId64 "] = {", id, bytes + 3);
     for (int64_t i = 0; i < bytes; i += WEIGHTS_PER_LINE) {
         uint8_t line[WEIGHTS_PER_LINE];
         const int64_t count = bytes - i < WEIGHTS_PER_LINE ? bytes - i : WEIGHTS_PER_LINE;
@@ -289,7 +291,7 @@ static void put_arrays(const struct source *s, const char *id, const struct dc_i
     if (multiplies_doubles(profile, l))
         put_factors(f, id, l, x);
     if (l->table) {
-        fprintf(f, "static const int8_t %s_table[%d] = {", id, DC_TABLE_CODES);
+        fprintf(f, "STORED int8_t %s_table[%d] = {", id, DC_TABLE_CODES);
         dc__put_int8(f, l->table, DC_TABLE_CODES);
         fputs("\n};\n", f);
     }
@@ -359,16 +361,15 @@ static void put_layer(const struct source *s, int i)
     fputs("};\n\n", f);
 }
 
-// Where value i is when the exported function runs.
+// Where value i is when the exported function runs. A reshape of the input is where that is.
 static const char *place(char text[40], const struct source *s, int i)
 {
-    while (s->offsets[i] < 0 && s->model->layers[i].op == DC_I_RESHAPE && i != s->model->count - 1)
+    const int last = s->model->count - 1;
+    while (s->interface.inner[i].offset < 0 && s->model->layers[i].op == DC_I_RESHAPE && i != last)
         i = s->model->layers[i].inputs[0];
-    if (i == 0)
-        return "input";
-    if (i == s->model->count - 1)
-        return "output";
-    snprintf(text, 40, "arena + %" PRId64, s->offsets[i]);
+    if (i == 0 || i == last)
+        return i == 0 ? "input" : "output";
+    snprintf(text, 40, "AT_%d", i);
     return text;
 }
 
@@ -396,6 +397,7 @@ static void put_call(const struct source *s, int i)
         fprintf(s->out, "    %s(%s, %s, &%s);\n", dc_iop_name(l->op), place(to, s, i),
                 place(from, s, l->inputs[0]), id);
     }
+    fprintf(s->out, "    TRACE(%d, %s, %" PRId64 ");\n", i, place(to, s, i), dc_ilayer_size(l));
 }
 
 static void put_selftest(const struct source *s, const struct dc_vectors *vectors)
@@ -418,8 +420,10 @@ static void put_selftest(const struct source *s, const struct dc_vectors *vector
             "            if (output[i] != test_outputs[(int32_t)n * %" PRId64 " + i])\n"
             "                return n + 1;\n"
             "    }\n"
-            "    return 0;\n}\n#endif\n",
+            "    return 0;\n}\n",
             s->name, out, s->vectors, s->name, in, out, out);
+    dc__put_trace_code(&s->interface, vectors, s->vectors);
+    fputs("#endif\n", f);
 }
 
 static enum dc_status put_code(const struct source *s, const struct dc_vectors *vectors,
@@ -436,25 +440,15 @@ static enum dc_status put_code(const struct source *s, const struct dc_vectors *
             "   point, those of depthwise ones do not. C99, no allocation. */\n\n"
             "#include \"%s.h\"\n\n",
             s->model->profile->name, s->model->profile->formula, s->name);
-    fprintf(f,
-            "/* Weights and the arena's values lie at multiples of %d bytes, for kernels that want "
-            "it;\n"
-            "   those below do not. */\n"
-            "#if defined(__GNUC__)\n#define ALIGNED __attribute__((aligned(%d)))\n"
-            "#elif __STDC_VERSION__ >= 201112L\n#define ALIGNED _Alignas(%d)\n"
-            "#else\n#define ALIGNED\n#endif\n\n",
-            s->model->alignment, s->model->alignment, s->model->alignment);
-    if (dc_imodel_column(s->model) > 0)
-        fprintf(f, "#define COLUMN_CODES %" PRId64 "\n", dc_imodel_column(s->model));
-    fprintf(f, "#define UNPACKED_CODES %" PRId64 "\n", dc_imodel_unpacked(s->model));
+    dc__put_attributes(&s->interface);
     put_kernels(s);
     DC_TRY(dc__put_preprocessing_code(f, s->name, s->upper, s->model, error));
     dc__put_outputs_code(f, s->name, s->upper, s->model);
     for (int i = 1; i < s->model->count; i++)
         put_layer(s, i);
-    if (s->cost.arena_bytes > 0)
-        fprintf(f, "static ALIGNED int8_t arena[%s_ARENA_BYTES];\n\n", s->upper);
+    dc__put_interface_code(&s->interface);
     fprintf(f, "void %s_run(const int8_t *input, int8_t *output)\n{\n", s->name);
+    fprintf(f, "    TRACE(0, input, %s_INPUT_SIZE);\n", s->upper);
     for (int i = 1; i < s->model->count; i++)
         put_call(s, i);
     fputs("}\n", f);
@@ -471,7 +465,7 @@ static enum dc_status write_one(struct source *s, const char *directory, const c
     char *path = dc_arena_printf(arena, error, "%s/%s.%s", directory, s->name, extension);
     if (!path)
         return DC_ERR_MEMORY;
-    s->out = open_memstream(&text, &size);
+    s->interface.out = s->out = open_memstream(&text, &size);
     if (!s->out)
         return dc_fail(error, DC_ERR_MEMORY, "no memory for %s", path);
     enum dc_status status = DC_OK;
@@ -492,15 +486,24 @@ static enum dc_status write_pair(struct source *s, const char *directory,
                                  const struct dc_vectors *vectors, struct dc_arena *arena,
                                  struct dc_error *error)
 {
-    int64_t arena_bytes = 0;
+    const int count = s->model->count, alignment = s->model->alignment;
+    struct dc_block *inner = DC_NEW(arena, struct dc_block, count, error);
+    struct dc_block *whole = DC_NEW(arena, struct dc_block, count, error);
+    struct dc_block_plan plan;
     s->upper = dc_arena_copy(arena, s->name, error);
-    s->offsets = DC_NEW(arena, int64_t, s->model->count, error);
-    if (!s->upper || !s->offsets)
+    if (!s->upper || !inner || !whole)
         return DC_ERR_MEMORY;
     for (char *c = s->upper; *c; c++)
         *c = (char)toupper((unsigned char)*c);
-    DC_TRY(dc_imodel_place(s->offsets, &arena_bytes, s->model, s->model->alignment, error));
+    DC_TRY(dc_imodel_place(inner, &plan, s->model, DC_PLACE_OVER, alignment, error));
+    DC_TRY(dc_imodel_place(whole, &plan, s->model, DC_PLACE_OVER_WITH_ENDS, alignment, error));
     DC_TRY(dc_imodel_cost(&s->cost, s->model, error));
+    s->interface = (struct dc__interface){.name = s->name,
+                                          .upper = s->upper,
+                                          .model = s->model,
+                                          .cost = &s->cost,
+                                          .inner = inner,
+                                          .whole = whole};
     DC_TRY(write_one(s, directory, "h", vectors, arena, error));
     return write_one(s, directory, "c", vectors, arena, error);
 }

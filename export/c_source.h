@@ -1,8 +1,10 @@
 // A network as one .h / .c pair of self-contained C99.
 //
 // The pair holds the weights as const arrays, plain kernels for the ops used, one static activation
-// arena, no allocation and no dependency beyond <stdint.h>. It offers, with the model's name as
-// prefix,
+// arena (or the caller's: c_interface.h), no allocation and no dependency beyond <stdint.h>. It
+// offers, with the model's name as prefix,
+//   int NAME_check(int32_t format, const void *arena, int32_t bytes);   before anything else
+//   int NAME_quantize_values(int8_t *codes, const float *values);
 //   void NAME_run(const int8_t *input, int8_t *output);   [height, width, channels] codes
 //   int NAME_selftest(void);   0: all embedded vectors match; n: vector n - 1 does not
 //   int NAME_argmax(const int8_t *output);

@@ -1,4 +1,4 @@
-// The fragments of exported C, as text: the files of export/device, embedded when building.
+// Files of this repository as text, embedded when building.
 
 #ifndef DC_EXPORT_DEVICE_TEXT_H
 #define DC_EXPORT_DEVICE_TEXT_H
@@ -6,7 +6,8 @@
 struct dc__device_text {
     const char *name, *text;
 };
-// Ends with a row without a name.
-extern const struct dc__device_text dc__device_texts[];
+// Each ends with a row without a name.
+extern const struct dc__device_text dc__device_texts[];   // export/device/NAME.h
+extern const struct dc__device_text dc__example_texts[];  // examples/device/NAME
 
 #endif

@@ -93,15 +93,16 @@ static enum dc_status write_network(const char *path, struct dc_network *network
 {
     const int alignment = model->alignment > ARENA_ALIGNMENT ? model->alignment : ARENA_ALIGNMENT;
     struct dc_arena *arena = network->graph->arena;
-    int64_t *offsets = DC_NEW(arena, int64_t, model->count, error), bytes;
+    struct dc_block *blocks = DC_NEW(arena, struct dc_block, model->count, error);
+    struct dc_block_plan plan;
     int64_t *places = DC_NEW(arena, int64_t, network->graph->count, error);
-    if (!offsets || !places)
+    if (!blocks || !places)
         return DC_ERR_MEMORY;
-    DC_TRY(dc_imodel_place(offsets, &bytes, model, alignment, error));
+    DC_TRY(dc_imodel_place(blocks, &plan, model, DC_PLACE_APART, alignment, error));
     for (int i = 0; i < network->graph->count; i++)
         places[i] = -1;
     for (int i = 0; i < model->count; i++) {
-        places[stored[i]] = offsets[i];
+        places[stored[i]] = blocks[i].offset;
         DC_TRY(check_shifts(model, &model->layers[i], error));
         DC_TRY(check_slope(model, &model->layers[i], error));
     }

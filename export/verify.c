@@ -6,15 +6,10 @@
 #include "export/verify.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -23,6 +18,7 @@
 #include "export/bundle.h"
 #include "export/bundle_format.h"
 #include "export/c_source.h"
+#include "export/process.h"
 
 enum { WORDS_MAX = 32, PARTS_MAX = 64, SELFTEST_FAILED = 3, NO_PART = -1 };
 
@@ -67,49 +63,6 @@ static char *path_in(const struct verifier *v, const char *name, int part)
                            : dc_arena_printf(v->arena, v->error, "%s/%s.%d", v->work, name, part);
 }
 
-// Starts a program with the files as its standard input and output (NULL: inherited), in a process
-// group of its own: a stop ends it together with what it started.
-static enum dc_status start(pid_t *pid, char *const argv[], const char *in, const char *out,
-                            struct dc_error *error)
-{
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    int failed = posix_spawn_file_actions_init(&actions);
-    if (failed)
-        return dc_fail(error, DC_ERR_MEMORY, "cannot start %s: %s", argv[0], strerror(failed));
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-    if (in)
-        failed = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, in, O_RDONLY, 0);
-    if (out && !failed)
-        failed = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out,
-                                                  O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (!failed)
-        failed = posix_spawnp(pid, argv[0], &actions, &attributes, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    if (failed)
-        return dc_fail(error, DC_ERR_IO, "cannot start %s: %s", argv[0], strerror(failed));
-    return DC_OK;
-}
-
-// *code: that of the exit, or 128 plus the signal. A stop ends the process: DC_ERR_STOPPED.
-static enum dc_status finish(int *code, const struct verifier *v, pid_t pid)
-{
-    const struct timespec moment = {.tv_nsec = 2000000};
-    int status = 0;
-    pid_t ended;
-    while ((ended = waitpid(pid, &status, WNOHANG)) == 0 && !dc_stop_requested(v->ctx))
-        nanosleep(&moment, NULL);
-    if (ended == 0) {
-        kill(-pid, SIGKILL);
-        waitpid(pid, &status, 0);
-        return dc_check_stop(v->ctx->stop, v->error);
-    }
-    *code = ended < 0 ? -1 : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    return DC_OK;
-}
-
 static enum dc_status compile(struct verifier *v, const char *compiler)
 {
     compiler = compiler ? compiler : getenv("CC");
@@ -130,8 +83,9 @@ static enum dc_status compile(struct verifier *v, const char *compiler)
         argv[count++] = w;
     if (count == 0)
         return dc_fail(v->error, DC_ERR_VERIFY, "the compiler's name is empty");
-    char *const flags[] = {"-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror",  "-O2",
-                           include,    code,        "-o",    program,   driver_path};
+    char *const flags[] = {"-std=c99",     "-pedantic", "-Wall", "-Wextra",
+                           "-Wconversion", "-Werror",   "-O2",   include,
+                           code,           "-o",        program, driver_path};
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
         argv[count++] = flags[i];
     argv[count] = NULL;
@@ -140,11 +94,11 @@ static enum dc_status compile(struct verifier *v, const char *compiler)
         length += (size_t)snprintf(v->report->compiler + length, DC_VERIFY_LINE - length, "%s%s",
                                    i ? " " : "", argv[i]);
     pid_t pid;
-    DC_TRY_IN(start(&pid, argv, "/dev/null", NULL, v->error), v->error,
+    DC_TRY_IN(dc__process_start(&pid, argv, "/dev/null", NULL, v->error), v->error,
               "a C compiler is needed to prove the exported C, so nothing was proven; install one "
               "(Debian: gcc), or name it in the environment variable CC");
     int code_of_exit;
-    DC_TRY(finish(&code_of_exit, v, pid));
+    DC_TRY(dc__process_finish(&code_of_exit, v->ctx, pid, v->error));
     if (code_of_exit != 0)
         return dc_fail(v->error, DC_ERR_VERIFY, "%s: the compiler refused it (exit %d): %s", code,
                        code_of_exit, v->report->compiler);
@@ -173,12 +127,12 @@ static enum dc_status run_program(struct verifier *v, int8_t *outputs, const int
                                v->error);
         char *const argv[] = {program, NULL};
         if (status == DC_OK)
-            status = start(&pids[p], argv, in, out, v->error);
+            status = dc__process_start(&pids[p], argv, in, out, v->error);
         started += status == DC_OK;
     }
     for (int p = 0; p < started; p++) {
         int code = 0;
-        const enum dc_status waited = finish(&code, v, pids[p]);
+        const enum dc_status waited = dc__process_finish(&code, v->ctx, pids[p], v->error);
         if (waited != DC_OK)
             status = waited;
         else if (status == DC_OK && code == SELFTEST_FAILED)

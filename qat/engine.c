@@ -34,8 +34,8 @@ struct dc_engine {
     const struct dc_ctx *ctx;
     const struct dc_imodel *model;
     struct dc_arena *memory;
-    int64_t *offsets;  // [layer]
-    int16_t **wide;    // [layer]: weights [channels][taps padded], depthwise [taps][channels]
+    struct dc_block *blocks;  // [layer], apart: nothing here is written over what it reads
+    int16_t **wide;  // [layer]: weights [channels][taps padded], depthwise [taps][channels]
     const struct dc__engine_kernels *kernels;  // of the level, or NULL
     struct dc__fast_layer **fast;              // [layer]: or NULL: by the plain loops
     struct workspace *workspaces;              // [threads]
@@ -499,7 +499,8 @@ static bool create_workspace(struct workspace *work, const struct dc_engine *eng
     if (!work->arena || !work->values || !work->window || !work->sums || !work->padded)
         return false;
     for (int i = 0; i < model->count; i++)
-        work->values[i] = engine->offsets[i] < 0 ? NULL : work->arena + engine->offsets[i];
+        work->values[i] = engine->blocks[i].offset < 0 ? NULL
+                                                       : work->arena + engine->blocks[i].offset;
     return true;
 }
 
@@ -507,15 +508,15 @@ static enum dc_status fill_engine(struct dc_engine *engine, struct dc_error *err
 {
     const struct dc_imodel *model = engine->model;
     const int threads = engine->ctx->threads;
-    int64_t bytes = 0;
-    engine->offsets = DC_NEW(engine->memory, int64_t, model->count, error);
+    struct dc_block_plan plan;
+    engine->blocks = DC_NEW(engine->memory, struct dc_block, model->count, error);
     engine->wide = DC_NEW(engine->memory, int16_t *, model->count, error);
     engine->workspaces = DC_NEW(engine->memory, struct workspace, threads, error);
     engine->kernels = dc__engine_kernels_for(engine->ctx->isa);
     engine->fast = DC_NEW(engine->memory, struct dc__fast_layer *, model->count, error);
-    if (!engine->offsets || !engine->wide || !engine->workspaces || !engine->fast)
+    if (!engine->blocks || !engine->wide || !engine->workspaces || !engine->fast)
         return DC_ERR_MEMORY;
-    DC_TRY(dc_imodel_place(engine->offsets, &bytes, model, model->alignment, error));
+    DC_TRY(dc_imodel_place(engine->blocks, &plan, model, DC_PLACE_APART, model->alignment, error));
     for (int i = 1; i < model->count; i++) {
         DC_TRY(dc__fast_layer_create(&engine->fast[i], engine->memory, engine->kernels, model, i,
                                      error));
@@ -526,7 +527,7 @@ static enum dc_status fill_engine(struct dc_engine *engine, struct dc_error *err
             return DC_ERR_MEMORY;
     }
     for (int t = 0; t < threads; t++) {
-        if (!create_workspace(&engine->workspaces[t], engine, bytes, error))
+        if (!create_workspace(&engine->workspaces[t], engine, plan.bytes, error))
             return DC_ERR_MEMORY;
     }
     return DC_OK;

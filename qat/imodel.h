@@ -24,6 +24,7 @@
 #include "core/preprocessing.h"
 #include "core/tensor.h"
 #include "core/window.h"
+#include "qat/planner.h"
 
 struct dc_profile;
 
@@ -149,22 +150,21 @@ static inline const struct dc_ilayer *dc_imodel_output(const struct dc_imodel *m
     return &model->layers[model->count - 1];
 }
 
-// What the model costs. arena_bytes: activations between input and output, by lifetimes.
-// scratch_bytes: what the exported C needs beside, on the core that needs most.
+// What the model costs. arena_bytes: activations between input and output, by lifetimes, as the
+// exported C places them; whole_arena_bytes: with input and output in it. busiest: the layer at
+// which arena_bytes are needed. scratch_bytes: what the exported C needs beside, on the core that
+// needs most.
 struct dc_imodel_cost {
-    int64_t weight_bytes, bias_bytes, rescale_bytes, arena_bytes, scratch_bytes, input_bytes,
-        output_bytes, macs;
+    int64_t weight_bytes, bias_bytes, rescale_bytes, arena_bytes, arena_bound, whole_arena_bytes,
+        scratch_bytes, input_bytes, output_bytes, macs;
+    int busiest;
 };
 DC_MUST_USE enum dc_status dc_imodel_cost(struct dc_imodel_cost *cost,
                                           const struct dc_imodel *model, struct dc_error *error);
-// Budgets are of these: weights, biases, multipliers; activations, input, output.
+// What is trained, as stored: weights, biases, multipliers. What a board needs: export/c_size.h.
 static inline int64_t dc_imodel_flash(const struct dc_imodel_cost *cost)
 {
     return cost->weight_bytes + cost->bias_bytes + cost->rescale_bytes;
-}
-static inline int64_t dc_imodel_ram(const struct dc_imodel_cost *cost)
-{
-    return cost->arena_bytes + cost->scratch_bytes + cost->input_bytes + cost->output_bytes;
 }
 
 // Bits of a weight in memory and files: 4 or 8.
@@ -174,12 +174,18 @@ int64_t dc_imodel_unpacked(const struct dc_imodel *model);
 // Codes that the largest convolution reads for one output place; 0: there is none.
 int64_t dc_imodel_column(const struct dc_imodel *model);
 
-// Where values live. offsets[i]: bytes into one activation arena, multiples of `alignment` (the
-// model's, or a runtime's); -1 for the input and the output, which are the caller's, and for a
-// reshape of the input. A reshape shares its input's bytes. Values that are alive together never
-// overlap. offsets: [model->count].
-DC_MUST_USE enum dc_status dc_imodel_place(int64_t *offsets, int64_t *bytes,
-                                           const struct dc_imodel *model, int alignment,
+// Who writes an output over an input that nobody reads any more: nobody; the exported C, whose
+// kernels go through memory in a known order (place.c); the same, with the network's input and
+// output in the arena too.
+enum dc_placement { DC_PLACE_APART, DC_PLACE_OVER, DC_PLACE_OVER_WITH_ENDS };
+
+// Where values live. blocks[i].offset: bytes into one activation arena, multiples of `alignment`
+// (the model's, or a runtime's); -1 where value i is the caller's: the input and the output (but
+// DC_PLACE_OVER_WITH_ENDS), and a reshape of the input. A reshape is its input's bytes. Blocks:
+// [model->count].
+DC_MUST_USE enum dc_status dc_imodel_place(struct dc_block *blocks, struct dc_block_plan *plan,
+                                           const struct dc_imodel *model,
+                                           enum dc_placement placement, int alignment,
                                            struct dc_error *error);
 
 // codes = clamp(round(x / scale) + zero_point, -128, 127), float32 division; a half goes where the

@@ -168,7 +168,7 @@ static void integers(struct dc_text_buffer *out, const struct dc_page *p)
         return;
     dc_text_append(out, "\n## Integers\n\n");
     line(out, "arithmetic profile", e->profile);
-    line(out, "flash, bytes", dc_page_count(text, dc_page_number(result, "weight_bytes")));
+    line(out, "flash, bytes", dc_page_count(text, dc_page_number(result, "flash_bytes")));
     line(out, "RAM, bytes", dc_page_count(text, dc_page_number(result, "ram_bytes")));
     for (int i = 0; i < e->stage_count; i++) {
         const json_t *proof = json_object_get(dc_page_result(p, &e->stages[i]), "verification");

@@ -238,6 +238,32 @@ void dc_chart_histogram(struct dc_drawing *d, const int64_t *counts, int bins, i
     dc_draw_words(d, DC_PAINT_TEXT, DC_ANCHOR_START, 0, 12, "%s", words);
 }
 
+void dc_chart_spans(struct dc_drawing *d, const struct dc_span *spans, int count)
+{
+    enum { NAME_HEIGHT = 16 };
+    struct area a = {.left = 64, .top = 26, .width = 680, .height = 232};
+    d->width = 760;
+    d->height = 300;
+    a.x_high = a.y_high = 1.0;
+    for (int i = 0; i < count; i++) {
+        a.x_high = spans[i].last + 1 > a.x_high ? spans[i].last + 1 : a.x_high;
+        a.y_high = spans[i].high > a.y_high ? spans[i].high : a.y_high;
+    }
+    axes(d, &a, "layer", "byte of the arena", false);
+    for (int i = 0; i < count; i++) {
+        const struct dc_span *s = &spans[i];
+        const double x = x_of(&a, s->first), w = x_of(&a, s->last + 1) - x;
+        const double y = y_of(&a, s->high), h = y_of(&a, s->low) - y;
+        const enum dc_paint paint = (enum dc_paint)(DC_PAINT_SERIES + i % DC_SERIES_PAINTS);
+        const double edge[] = {x, y, x + w, y, x + w, y + h, x, y + h, x, y};
+        dc_draw_box(d, paint, 0.3, x, y, w, h);
+        dc_draw_path(d, paint, 0, edge, 5);
+        if (h > NAME_HEIGHT && w > DC_LETTER_WIDTH * (double)strlen(s->name))
+            dc_draw_words(d, DC_PAINT_TEXT, DC_ANCHOR_MIDDLE, x + w / 2, y + h / 2 + 4, "%s",
+                          s->name);
+    }
+}
+
 void dc_chart_reliability(struct dc_drawing *d, const struct dc_reliability *r, int paint)
 {
     d->width = 320;

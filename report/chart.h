@@ -38,6 +38,15 @@ void dc_chart_bars(struct dc_drawing *d, const struct dc_bar *bars, int count, c
 void dc_chart_histogram(struct dc_drawing *d, const int64_t *counts, int bins, int clip_first,
                         int clip_last, const char *low, const char *high, const char *words);
 
+// Memory over time: a box a value, from the step that writes it to the last that reads it, between
+// its first byte and its last. An output may lie over an input of its step.
+struct dc_span {
+    const char *name;
+    int first, last;
+    double low, high;
+};
+void dc_chart_spans(struct dc_drawing *d, const struct dc_span *spans, int count);
+
 struct dc_reliability;
 // Accuracy over confidence, with what a calibrated network would have.
 void dc_chart_reliability(struct dc_drawing *d, const struct dc_reliability *reliability,

@@ -77,9 +77,9 @@ static void tiles(struct dc_page *p)
         snprintf(name, sizeof name, "%.60s, floats", teacher->name);
         accuracy_tile(p, name, json_object_get(dc_page_result(p, teacher), "float"));
     }
-    bytes_tile(p, "flash", q ? dc_page_number(q, "weight_bytes") : NAN,
-               "weights, biases, multipliers");
-    bytes_tile(p, "RAM", q ? dc_page_number(q, "ram_bytes") : NAN, "activations, input, output");
+    bytes_tile(p, "flash", q ? dc_page_number(q, "flash_bytes") : NAN, "weights, tables, code");
+    bytes_tile(p, "RAM", q ? dc_page_number(q, "ram_bytes") : NAN,
+               "activations, input, output, stack");
     proof_tile(p);
     dc_text_append(&p->out, "</dl>\n");
 }

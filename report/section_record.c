@@ -73,11 +73,50 @@ static void budgets(struct dc_page *p)
     dc_text_append(&p->out, "<thead><tr><th scope=\"col\">what</th><th scope=\"col\">used</th>"
                             "<th scope=\"col\">limit</th><th scope=\"col\">%% of it</th></tr>"
                             "</thead><tbody>\n");
-    budget_row(p, "flash, bytes", dc_page_number(result, "weight_bytes"), limits->flash);
+    budget_row(p, "flash, bytes", dc_page_number(result, "flash_bytes"), limits->flash);
     budget_row(p, "RAM, bytes", dc_page_number(result, "ram_bytes"), limits->ram);
     budget_row(p, "MACs", dc_page_number(result, "macs"), limits->macs);
     dc_text_append(&p->out, "</tbody>");
     dc_html_table_end(&p->out);
+}
+
+// Which bytes of RAM hold which layer's output, and when.
+static void arena(struct dc_page *p)
+{
+    enum { SPANS_MAX = 256 };
+    const struct dc_stage *stage = dc_last_quantized(p->run->experiment);
+    const json_t *result = stage ? dc_page_result(p, stage) : NULL;
+    const json_t *layers = json_object_get(result, "layer_costs"), *layer;
+    struct dc_span spans[SPANS_MAX];
+    int count = 0;
+    size_t i;
+    json_array_foreach(layers, i, layer)
+    {
+        const json_t *place = json_object_get(layer, "arena");
+        const double low = dc_page_number(place, "offset");
+        const char *name = json_string_value(json_object_get(layer, "name"));
+        if (!name || !isfinite(low) || count == SPANS_MAX)
+            continue;
+        spans[count++] = (struct dc_span){
+            .name = name,
+            .first = (int)json_integer_value(json_object_get(place, "first")),
+            .last = (int)json_integer_value(json_object_get(place, "last")),
+            .low = low,
+            .high = low + dc_page_number(place, "bytes")};
+    }
+    if (count == 0)
+        return;
+    struct dc_drawing *d = dc_page_drawing(p, "arena", 0);
+    const char *busiest = json_string_value(json_object_get(result, "busiest"));
+    char bytes[32];
+    dc_chart_spans(d, spans, count);
+    dc_page_figure(
+        p, d, true, "Activations in memory, layer by layer.",
+        "A box is a layer's output: from the layer that writes it to the last that "
+        "reads it. It may lie over an input of its layer, as far as the kernel has read "
+        "it. %s bytes in all; layer %s needs the most.",
+        dc_page_count(bytes, dc_page_number(json_object_get(result, "ram"), "activations")),
+        busiest ? busiest : "-");
 }
 
 static void experiment(struct dc_page *p)
@@ -140,6 +179,7 @@ void dc_page_record(struct dc_page *p)
     if (exports == 0)
         dc_page_missing(p, "No stage exports, so nothing was proven.");
     budgets(p);
+    arena(p);
     experiment(p);
     machine(p);
     dc_text_append(&p->out,

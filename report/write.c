@@ -25,20 +25,21 @@ static char *path_of(struct dc_page *p, const char *name, struct dc_error *error
 // Names that plots/ may hold: those of any report.
 static enum dc_status plot_names(const char ***names, struct dc_page *p, struct dc_error *error)
 {
-    static const char *const single[] = {"loss", "validation-accuracy", "validation-auc",
-                                         "train-accuracy", "learning-rate"};
+    static const char *const single[] = {"loss",           "validation-accuracy", "validation-auc",
+                                         "train-accuracy", "learning-rate",       "arena"};
     static const struct {
         const char *name;
         int most;
     } many[] = {{"layers", DC_STAGES_MAX},       {"histogram", DC_LAYER_BINS_MAX},
                 {"confusion", DC_ANSWERS_MAX},   {"disagreement", DC_ANSWERS_MAX},
                 {"reliability", DC_ANSWERS_MAX}, {"cascade", DC_STAGES_MAX}};
-    const int capacity = 5 + 2 * DC_STAGES_MAX + DC_LAYER_BINS_MAX + 3 * DC_ANSWERS_MAX + 1;
+    const int singles = (int)(sizeof single / sizeof *single);
+    const int capacity = singles + 2 * DC_STAGES_MAX + DC_LAYER_BINS_MAX + 3 * DC_ANSWERS_MAX + 1;
     int count = 0;
     *names = DC_NEW(p->arena, const char *, capacity, error);
     if (!*names)
         return DC_ERR_MEMORY;
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < singles; i++)
         (*names)[count++] = dc_arena_printf(p->arena, error, "%s.png", single[i]);
     for (size_t k = 0; k < sizeof many / sizeof many[0]; k++)
         for (int i = 1; i <= many[k].most; i++)

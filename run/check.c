@@ -1,6 +1,10 @@
 // Owns what is known of an experiment from shapes alone: networks are built, quantized and lowered
 // with weights that mean nothing. What is refused here would be refused after hours of training.
 
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "data/open.h"
 #include "distill/cache.h"
 #include "qat/calibrate.h"
@@ -125,12 +129,13 @@ static enum dc_status check_classes(struct wanted *wanted, const struct dc_exper
     return DC_OK;
 }
 
-// The integers that a stage is going to be: whether each layer has a form, and what they cost.
-static enum dc_status check_integers(json_t *entry, struct dc_experiment *experiment,
-                                     const struct dc_stage *stage,
-                                     const struct dc_stage_network *network, struct dc_error *error)
+// The integers that a stage is going to be, but for its numbers.
+static enum dc_status lower_untrained(struct dc_imodel **model,
+                                      const struct dc_experiment *experiment,
+                                      const struct dc_stage *stage,
+                                      const struct dc_stage_network *network,
+                                      struct dc_error *error)
 {
-    struct dc_imodel *model = NULL;
     int folded;
     if (!network->model.params)
         dc_params_init(network->params, 0);
@@ -138,11 +143,75 @@ static enum dc_status check_integers(json_t *entry, struct dc_experiment *experi
         dc_fold_batch_norms(&folded, network->graph, network->params);
     DC_TRY(dc_target_check_functions(&experiment->limits, network->graph, error));
     DC_TRY(dc_observers_assume(network->graph, network->params, error));
-    DC_TRY(dc_stage_lower(&model, NULL, network, network->params, experiment->profile, "", error));
-    dc_target_apply(model, &experiment->limits);
-    enum dc_status status = dc_report_cost(entry, model, error);
+    DC_TRY(dc_stage_lower(model, NULL, network, network->params, experiment->profile, "", error));
+    dc_target_apply(*model, &experiment->limits);
+    return DC_OK;
+}
+
+// Whether the stage's network with another value of a parameter keeps the budgets.
+static bool would_fit(const struct dc_experiment *experiment, const struct dc_stage *stage,
+                      const char *parameter, double value)
+{
+    struct dc_stage other = *stage;
+    struct dc_stage_network network = {0};
+    struct dc_imodel *model = NULL;
+    int at = 0;
+    while (at < other.parameters.count && strcmp(other.parameters.items[at].name, parameter) != 0)
+        at++;
+    if (at == DC_LIST_MAX)
+        return false;
+    other.parameters.items[at] = (struct dc_named_value){.name = parameter, .value = value};
+    other.parameters.count += at == other.parameters.count;
+    const bool fits = dc_stage_network_open(&network, &other, NULL, NULL) == DC_OK &&
+                      lower_untrained(&model, experiment, &other, &network, NULL) == DC_OK &&
+                      dc_target_check_budgets(experiment, stage->name, model, NULL) == DC_OK;
+    dc_imodel_free(model);
+    dc_stage_network_close(&network);
+    return fits;
+}
+
+// What to change where a budget breaks: the first smaller width or size of the model with which it
+// does not, in sixteenths of what it is.
+static void say_what_fits(const struct dc_experiment *experiment, const struct dc_stage *stage,
+                          const struct dc_stage_network *network, struct dc_error *error)
+{
+    static const char *const names[] = {"width", "filters", "units", "size", "height", "steps"};
+    enum { PARTS = 16 };
+    bool found = false;
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++)
+        for (int p = 0; p < network->model.parameter_count; p++) {
+            const struct dc_named_value *v = &network->model.parameters[p];
+            const bool whole = v->value == floor(v->value);
+            int part = PARTS - 1;
+            double value = 0.0;
+            if (strcmp(v->name, names[n]) != 0)
+                continue;
+            for (; part > 0; part--) {
+                value = whole ? floor(v->value * part / PARTS) : v->value * part / PARTS;
+                if (value > 0.0 && would_fit(experiment, stage, v->name, value))
+                    break;
+            }
+            const size_t used = strlen(error->message);
+            if (part > 0)
+                snprintf(error->message + used, sizeof error->message - used,
+                         "%sparameters: {%s: %.6g}", found ? ", or with " : "\nit would fit with ",
+                         v->name, value);
+            found = found || part > 0;
+        }
+}
+
+// Whether each layer has a form as integers, and what they cost.
+static enum dc_status check_integers(json_t *entry, struct dc_experiment *experiment,
+                                     const struct dc_stage *stage,
+                                     const struct dc_stage_network *network, struct dc_error *error)
+{
+    struct dc_imodel *model = NULL;
+    DC_TRY(lower_untrained(&model, experiment, stage, network, error));
+    enum dc_status status = dc_report_cost(entry, experiment, model, error);
     if (status == DC_OK)
-        status = dc_target_check_budgets(&experiment->limits, model, error);
+        status = dc_target_check_budgets(experiment, stage->name, model, error);
+    if (status == DC_ERR_BUDGET && error)
+        say_what_fits(experiment, stage, network, error);
     dc_imodel_free(model);
     return status;
 }

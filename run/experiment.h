@@ -161,6 +161,9 @@ struct dc_target_limits {
     int64_t alignment;
     bool packed_weights;
     int64_t flash, ram, macs;  // 0: any
+    int core, optimization;    // enum dc_core, enum dc_optimization: of what code is estimated for
+    bool selftest;             // the embedded vectors are kept in flash
+    const struct dc_yaml *where;  // the file's mapping; NULL: there is none
 };
 
 // Samples of which the integers are sure stay on the device, the others go to a teacher

@@ -8,6 +8,7 @@
 #include "core/folder.h"
 #include "export/bundle.h"
 #include "export/formats.h"
+#include "export/measure.h"
 #include "export/verify.h"
 #include "qat/profile.h"
 #include "run/cascade.h"
@@ -164,6 +165,33 @@ static enum dc_status set_preprocessing(struct dc_run *run, const struct dc_stag
     return dc_imodel_set_preprocessing(model, &p, error);
 }
 
+// What the budgets are held to last: what a linker says where there is one for the target's core,
+// or the estimate of `check` again.
+static enum dc_status measure(json_t *result, const struct dc_run *run, const struct dc_stage *from,
+                              const struct dc_imodel *model, const struct dc_vectors *vectors,
+                              struct dc_error *error)
+{
+    const struct dc_target_limits *target = &run->experiment->limits;
+    struct dc_footprint f;
+    bool measured = false;
+    int64_t flash = 0, ram = 0;
+    DC_TRY(dc_target_footprint(&f, run->experiment, model, error));
+    DC_TRY(dc_measure(&measured, &flash, &ram, run->ctx, model, vectors, (enum dc_core)target->core,
+                      (enum dc_optimization)target->optimization, target->selftest, error));
+    flash = measured ? flash : dc_footprint_flash(&f);
+    ram = measured ? ram + f.stack : dc_footprint_ram(&f);
+    json_object_set_new(
+        result, "memory",
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:o}", "by", measured ? "linker" : "estimate",
+                  "core", dc_core_names[target->core], "optimize",
+                  dc_optimization_names[target->optimization], "flash_bytes", (json_int_t)flash,
+                  "ram_bytes", (json_int_t)ram, "estimated_flash", dc_report_flash(&f),
+                  "estimated_ram", dc_report_ram(&f)));
+    if (strcmp(model->profile->name, run->experiment->profile) != 0)
+        return DC_OK;
+    return dc_target_check_memory(target, from->name, measured, flash, ram, error);
+}
+
 static enum dc_status write_and_verify(struct dc_run *run, const struct dc_stage *from,
                                        const struct dc_imodel *model, const char *directory,
                                        const struct dc_texts *formats, int64_t wanted, bool verify,
@@ -177,6 +205,8 @@ static enum dc_status write_and_verify(struct dc_run *run, const struct dc_stage
     if (status == DC_OK)
         status = dc_vectors_create(&vectors, run->ctx, model, codes,
                                    wanted < samples ? wanted : samples, error);
+    if (status == DC_OK)
+        status = measure(result, run, from, model, vectors, error);
     if (status == DC_OK)
         status = dc_bundle_write(directory, model, vectors, formats, error);
     if (status == DC_OK)
@@ -252,7 +282,7 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
     if (status == DC_OK && run->experiment->cascades)
         status = dc__choose_cascade(result, run, from, &network, model, error);
     if (status == DC_OK && strcmp(profile, run->experiment->profile) == 0)
-        status = dc_target_check_model(&run->experiment->limits, model, error);
+        status = dc_target_check_model(run->experiment, from->name, model, error);
     if (status == DC_OK)
         status = write_and_verify(run, from, model, directory, formats, vectors, verify, result,
                                   error);

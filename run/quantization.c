@@ -236,7 +236,7 @@ static enum dc_status report(json_t *object, struct work *w, struct dc_error *er
     DC_TRY(evaluate(object, "int8", w->logits, w, &w->both.integers->predictor, error));
 
     const struct dc_imodel *model = w->both.integers->model;
-    DC_TRY(dc_report_cost(object, model, error));
+    DC_TRY(dc_report_cost(object, w->run->experiment, model, error));
     int64_t samples = 0;
     struct dc_comparison *comparison = NULL;
     DC_TRY(dc_stage_compare(&comparison, &samples, w->run, &w->both, w->source, w->count, error));

@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "qat/imodel.h"
 #include "run/network.h"
+#include "run/target.h"
 
 static json_t *json_number(double value)
 {
@@ -30,13 +31,72 @@ void dc_report_counts(json_t *object, const struct dc_stage_network *network)
     json_object_set_new(object, "model_parameters", values);
 }
 
-enum dc_status dc_report_cost(json_t *object, const struct dc_imodel *model, struct dc_error *error)
+static json_t *layers_json(const struct dc_imodel *model, const struct dc_block *blocks)
 {
+    json_t *layers = json_array();
+    for (int i = 1; i < model->count; i++) {
+        const struct dc_ilayer *l = &model->layers[i];
+        json_t *layer = json_pack("{s:s, s:s, s:I}", "name", l->name, "op", dc_iop_name(l->op),
+                                  "macs", (json_int_t)dc_ilayer_macs(model, i));
+        if (blocks[i].offset >= 0 && l->op != DC_I_RESHAPE)
+            json_object_set_new(layer, "arena",
+                                json_pack("{s:I, s:I, s:i, s:i}", "offset",
+                                          (json_int_t)blocks[i].offset, "bytes",
+                                          (json_int_t)dc_ilayer_size(l), "first", blocks[i].first,
+                                          "last", blocks[i].last));
+        json_array_append_new(layers, layer);
+    }
+    return layers;
+}
+
+static enum dc_status add_layers(json_t *object, const struct dc_imodel *model,
+                                 struct dc_error *error)
+{
+    struct dc_block *blocks = dc_alloc((size_t)model->count * sizeof *blocks, error);
+    struct dc_block_plan plan;
+    if (!blocks)
+        return DC_ERR_MEMORY;
+    const enum dc_status status = dc_imodel_place(blocks, &plan, model, DC_PLACE_OVER,
+                                                  model->alignment, error);
+    if (status == DC_OK)
+        json_object_set_new(object, "layer_costs", layers_json(model, blocks));
+    free(blocks);
+    return status;
+}
+
+json_t *dc_report_flash(const struct dc_footprint *f)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "weights", (json_int_t)f->weights,
+                     "biases_and_multipliers", (json_int_t)(f->biases + f->rescales), "tables",
+                     (json_int_t)f->tables, "records", (json_int_t)f->records, "code",
+                     (json_int_t)f->code, "vectors", (json_int_t)f->vectors);
+}
+
+json_t *dc_report_ram(const struct dc_footprint *f)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "activations", (json_int_t)f->arena, "input",
+                     (json_int_t)f->input, "output", (json_int_t)f->output, "scratch",
+                     (json_int_t)f->scratch, "stack", (json_int_t)f->stack);
+}
+
+enum dc_status dc_report_cost(json_t *object, const struct dc_experiment *experiment,
+                              const struct dc_imodel *model, struct dc_error *error)
+{
+    const struct dc_target_limits *target = &experiment->limits;
     struct dc_imodel_cost cost;
+    struct dc_footprint f;
     DC_TRY(dc_imodel_cost(&cost, model, error));
+    DC_TRY(dc_target_footprint(&f, experiment, model, error));
     json_object_set_new(object, "weight_bytes", json_integer(dc_imodel_flash(&cost)));
-    json_object_set_new(object, "ram_bytes", json_integer(dc_imodel_ram(&cost)));
-    return DC_OK;
+    json_object_set_new(object, "flash_bytes", json_integer(dc_footprint_flash(&f)));
+    json_object_set_new(object, "ram_bytes", json_integer(dc_footprint_ram(&f)));
+    json_object_set_new(object, "flash", dc_report_flash(&f));
+    json_object_set_new(object, "ram", dc_report_ram(&f));
+    json_object_set_new(object, "core", json_string(dc_core_names[target->core]));
+    json_object_set_new(object, "optimize",
+                        json_string(dc_optimization_names[target->optimization]));
+    json_object_set_new(object, "busiest", json_string(model->layers[cost.busiest].name));
+    return add_layers(object, model, error);
 }
 
 static json_t *number_or_null(double value)

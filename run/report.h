@@ -12,11 +12,19 @@
 // calls so, as {width: 20}.
 struct dc_stage_network;
 void dc_report_counts(json_t *object, const struct dc_stage_network *network);
-// Of its integers, in place of the float32: "weight_bytes" (weights, biases, multipliers) and
-// "ram_bytes" (activations, input, output), as budgets count them.
+// Of its integers, in place of the float32: "weight_bytes" (weights, biases, multipliers); as
+// budgets count them "flash_bytes" and "ram_bytes", with their parts in "flash" and "ram", for
+// "core" and "optimize"; "layer_costs": name, op and MACs of each, and where
+// the arena holds its output: offset, bytes, first and last layer that it is alive; "busiest": the
+// layer at which the most activations are alive.
 struct dc_imodel;
-DC_MUST_USE enum dc_status dc_report_cost(json_t *object, const struct dc_imodel *model,
-                                          struct dc_error *error);
+DC_MUST_USE enum dc_status dc_report_cost(json_t *object, const struct dc_experiment *experiment,
+                                          const struct dc_imodel *model, struct dc_error *error);
+
+// The parts of a footprint (export/c_size.h).
+struct dc_footprint;
+json_t *dc_report_flash(const struct dc_footprint *footprint);
+json_t *dc_report_ram(const struct dc_footprint *footprint);
 
 // {samples, accuracy, accuracy_error, top5, loss, per_class: [...], confusion: [[...]]}; of a
 // reconstruction {samples, loss, and where classes are said to be normal: normal_error,

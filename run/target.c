@@ -34,9 +34,16 @@ static const struct dc_field fields[] = {
         .help = "its tools read weights of 4 bits in TFLite and ONNX; else they are int8 there"),
     KEY("formats", TEXTS, formats, "[]", .help = "what can be written for it; []: everything"),
     KEY("flash", BYTES, flash, "0", .maximum = 1e15,
-        .help = "bytes for weights, biases and multipliers, as 256KiB; 0: any"),
-    KEY("ram", BYTES, ram, "0", .maximum = 1e15, .help = "bytes for activations, as 64KiB; 0: any"),
+        .help = "bytes for weights, tables, code and vectors, as 256KiB; 0: any"),
+    KEY("ram", BYTES, ram, "0", .maximum = 1e15,
+        .help = "bytes for activations, input, output, scratch and stack, as 64KiB; 0: any"),
     KEY("macs", INT, macs, "0", .maximum = 1e15, .help = "multiplications; 0: any"),
+    KEY("core", CHOICE, core, "cortex-m4", .choices = dc_core_names,
+        .help = "the processor whose code is counted"),
+    KEY("optimize", CHOICE, optimization, "-O2", .choices = dc_optimization_names,
+        .help = "how the C is compiled"),
+    KEY("selftest", BOOL, selftest, "true",
+        .help = "test vectors stay in flash; false: compiled with NAME_NO_SELFTEST"),
 };
 const struct dc_schema dc__target_schema = DC_SCHEMA("target", fields);
 
@@ -77,11 +84,16 @@ enum dc_status dc_target_read(struct dc_experiment *experiment, struct dc_error 
     const struct dc_decoder decoder = {experiment->arena, NULL, NULL};
     char hint[DC_HINT];
     const struct dc_yaml *root = NULL;
-    *target = (struct dc_target_limits){.name = "", .profile = ""};
+    *target = (struct dc_target_limits){.name = "",
+                                        .profile = "",
+                                        .core = DC_CORTEX_M4,
+                                        .optimization = DC_FOR_SPEED,
+                                        .selftest = true};
     experiment->profile = "";
     if (!experiment->target[0])
         return DC_OK;
     DC_TRY(dc_yaml_read(&root, experiment->target, experiment->arena, error));
+    target->where = root;
     DC_TRY(dc_schema_defaults(&dc__target_schema, target, &decoder, error));
     DC_TRY(dc_schema_decode(&dc__target_schema, target, root, "target", true, &decoder, error));
     const struct dc_profile *profile = dc_profile_find(target->profile);
@@ -211,13 +223,20 @@ enum dc_status dc_target_check_stage(const struct dc_experiment *experiment,
                 "per_tensor", "one weight scale a layer");
 }
 
-static enum dc_status check_budget(const char *what, int64_t limit, int64_t used,
-                                   const struct dc_target_limits *target, struct dc_error *error)
+// what: of which `used` are wanted, a sentence's end about them, or "".
+static enum dc_status check_budget(const struct dc_target_limits *target, const char *stage,
+                                   const char *key, const char *what, int64_t limit, int64_t used,
+                                   const char *detail, struct dc_error *error)
 {
+    const struct dc_yaml *line = target->where ? dc_yaml_get(target->where, key) : NULL;
     if (limit == 0 || used <= limit)
         return DC_OK;
-    return dc_fail(error, DC_ERR_BUDGET, "%lld %s, and target %s has %lld", (long long)used, what,
-                   target->name, (long long)limit);
+    if (!line)
+        return dc_fail(error, DC_ERR_BUDGET, "stage '%s' takes %lld %s, and target %s has %lld%s",
+                       stage, (long long)used, what, target->name, (long long)limit, detail);
+    return dc_fail_at(error, DC_ERR_BUDGET, &line->where, NULL, NULL,
+                      "stage '%s' takes %lld %s, and target %s has %lld%s", stage, (long long)used,
+                      what, target->name, (long long)limit, detail);
 }
 
 static bool has_function(const struct dc_target_limits *target, const char *name)
@@ -277,24 +296,81 @@ void dc_target_apply(struct dc_imodel *model, const struct dc_target_limits *tar
     model->wide_weights = !target->packed_weights;
 }
 
-enum dc_status dc_target_check_budgets(const struct dc_target_limits *target,
+// HDF5 and NumPy's files may hold floats; all others hold bytes.
+static bool reads_bytes(const struct dc_data_spec *data)
+{
+    return strcmp(data->source, "hdf5") != 0 && strcmp(data->source, "npz") != 0;
+}
+
+enum dc_status dc_target_footprint(struct dc_footprint *footprint,
+                                   const struct dc_experiment *experiment,
+                                   const struct dc_imodel *model, struct dc_error *error)
+{
+    const struct dc_target_limits *target = &experiment->limits;
+    const struct dc_normalize_spec *normalize = &experiment->data.normalize;
+    struct dc_imodel assumed = *model;
+    if (!model->preprocessing.bytes && reads_bytes(&experiment->data)) {
+        assumed.preprocessing.bytes = true;
+        assumed.preprocessing.classes = 0;
+        assumed.preprocessing.normalization.channels = normalize->automatic
+                                                           ? model->layers[0].channels
+                                                           : normalize->mean.count;
+    }
+    return dc_c_footprint(footprint, &assumed, (enum dc_core)target->core,
+                          (enum dc_optimization)target->optimization,
+                          target->selftest ? DC_EMBEDDED_VECTORS : 0, error);
+}
+
+enum dc_status dc_target_check_budgets(const struct dc_experiment *experiment, const char *stage,
                                        const struct dc_imodel *model, struct dc_error *error)
 {
+    const struct dc_target_limits *target = &experiment->limits;
     struct dc_imodel_cost cost;
+    struct dc_footprint f;
+    char flash[256], ram[256];
     if (!target->profile[0])
         return DC_OK;
     DC_TRY(dc_imodel_cost(&cost, model, error));
-    DC_TRY(check_budget("multiplications", target->macs, cost.macs, target, error));
-    DC_TRY(check_budget("bytes of weights, biases and multipliers", target->flash,
-                        dc_imodel_flash(&cost), target, error));
-    return check_budget("bytes of activations, input and output", target->ram, dc_imodel_ram(&cost),
-                        target, error);
+    DC_TRY(
+        check_budget(target, stage, "macs", "multiplications", target->macs, cost.macs, "", error));
+    DC_TRY(dc_target_footprint(&f, experiment, model, error));
+    snprintf(flash, sizeof flash,
+             ": weights %lld, biases and multipliers %lld, tables and records "
+             "%lld, code %lld (%s %s), test vectors %lld",
+             (long long)f.weights, (long long)(f.biases + f.rescales),
+             (long long)(f.tables + f.records), (long long)f.code, dc_core_names[target->core],
+             dc_optimization_names[target->optimization], (long long)f.vectors);
+    snprintf(ram, sizeof ram,
+             ": activations %lld, the most at layer '%s', input and output %lld, "
+             "scratch %lld, stack %lld",
+             (long long)f.arena, model->layers[cost.busiest].name, (long long)(f.input + f.output),
+             (long long)f.scratch, (long long)f.stack);
+    DC_TRY(check_budget(target, stage, "flash", "bytes of flash", target->flash,
+                        dc_footprint_flash(&f), flash, error));
+    return check_budget(target, stage, "ram", "bytes of RAM", target->ram, dc_footprint_ram(&f),
+                        ram, error);
 }
 
-enum dc_status dc_target_check_model(const struct dc_target_limits *target,
+enum dc_status dc_target_check_memory(const struct dc_target_limits *target, const char *stage,
+                                      bool measured, int64_t flash, int64_t ram,
+                                      struct dc_error *error)
+{
+    char detail[128];
+    if (!target->profile[0])
+        return DC_OK;
+    snprintf(detail, sizeof detail, ", %s for a %s, %s",
+             measured ? "as linked with examples/device" : "estimated", dc_core_names[target->core],
+             dc_optimization_names[target->optimization]);
+    DC_TRY(check_budget(target, stage, "flash", "bytes of flash", target->flash, flash, detail,
+                        error));
+    return check_budget(target, stage, "ram", "bytes of RAM", target->ram, ram, detail, error);
+}
+
+enum dc_status dc_target_check_model(const struct dc_experiment *experiment, const char *stage,
                                      const struct dc_imodel *model, struct dc_error *error)
 {
+    const struct dc_target_limits *target = &experiment->limits;
     for (int i = 0; target->profile[0] && i < model->count; i++)
         DC_TRY(check_layer(target, &model->layers[i], error));
-    return dc_target_check_budgets(target, model, error);
+    return dc_target_check_budgets(experiment, stage, model, error);
 }

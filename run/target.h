@@ -11,8 +11,10 @@
 //   alignment: 16                # bytes, of weights and values in memory
 //   packed_weights: false        # TFLite and ONNX hold weights of 4 bits as int8
 //   formats: [bundle, c]         # what can be written for it
-//   flash: 4194304               # bytes of weights, biases and multipliers; ram: of activations;
-//   ram: 393216                  # macs: of one inference. 0: any
+//   core: cortex-m4              # and optimize: -O2, by which code is measured or estimated
+//   selftest: true               # the embedded vectors stay in flash
+//   flash: 4194304               # bytes of weights, tables, code and vectors; ram: of activations,
+//   ram: 393216                  # input, output, scratch and stack; macs: of one inference. 0: any
 //
 // Owns the checks: of what an experiment asks for, before any data is read, and of the integers
 // that come out.
@@ -21,6 +23,7 @@
 #define DC_RUN_TARGET_H
 
 #include "core/graph.h"
+#include "export/c_size.h"
 #include "qat/imodel.h"
 #include "run/experiment.h"
 
@@ -42,15 +45,28 @@ DC_MUST_USE enum dc_status dc_target_check_functions(const struct dc_target_limi
 // Sets what the target wants of memory and files, where the model has its arithmetic.
 void dc_target_apply(struct dc_imodel *model, const struct dc_target_limits *target);
 
-// Flash, RAM and multiplications, which shapes decide: the same before training and after.
-// DC_ERR_BUDGET.
-DC_MUST_USE enum dc_status dc_target_check_budgets(const struct dc_target_limits *target,
-                                                   const struct dc_imodel *model,
+// What the exported C takes of the target's memory, as export/c_size.h estimates it. Without a
+// target: of a Cortex-M4. A model that was told nothing of its input gets tables for the bytes that
+// most data is made of.
+DC_MUST_USE enum dc_status dc_target_footprint(struct dc_footprint *footprint,
+                                               const struct dc_experiment *experiment,
+                                               const struct dc_imodel *model,
+                                               struct dc_error *error);
+
+// Flash, RAM and multiplications: the same before training and after. DC_ERR_BUDGET, with the
+// budget's line.
+DC_MUST_USE enum dc_status dc_target_check_budgets(const struct dc_experiment *experiment,
+                                                   const char *stage, const struct dc_imodel *model,
                                                    struct dc_error *error);
 
+// The same of what a linker says, or the estimate again.
+DC_MUST_USE enum dc_status dc_target_check_memory(const struct dc_target_limits *target,
+                                                  const char *stage, bool measured, int64_t flash,
+                                                  int64_t ram, struct dc_error *error);
+
 // Biases, sums and budgets of the finished integers: DC_ERR_BUDGET names the layer.
-DC_MUST_USE enum dc_status dc_target_check_model(const struct dc_target_limits *target,
-                                                 const struct dc_imodel *model,
+DC_MUST_USE enum dc_status dc_target_check_model(const struct dc_experiment *experiment,
+                                                 const char *stage, const struct dc_imodel *model,
                                                  struct dc_error *error);
 
 #endif

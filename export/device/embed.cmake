@@ -1,15 +1,23 @@
-# Writes the fragments of exported C as a C file of strings, in the order of their names.
-# cmake -DOUT=FILE -DFOLDER=export/device -P embed.cmake
-file(GLOB fragments ${FOLDER}/*.h)
+# Writes files as a C file of strings, in the order of their names: the fragments of exported C, named
+# without ending, and the example for boards.
+# cmake -DOUT=FILE -DFRAGMENTS=export/device -DEXAMPLE=examples/device -P embed.cmake
+function(embed array name_part rows)
+    set(all "")
+    foreach(path IN LISTS ARGN)
+        get_filename_component(name ${path} ${name_part})
+        file(READ ${path} text)
+        string(REPLACE "\\" "\\\\" text "${text}")
+        string(REPLACE "\"" "\\\"" text "${text}")
+        string(REPLACE "\n" "\\n\"\n     \"" text "${text}")
+        string(APPEND all "    {\"${name}\",\n     \"${text}\"},\n")
+    endforeach()
+    set(${rows} "const struct dc__device_text ${array}[] = {\n${all}    {0, 0}};\n" PARENT_SCOPE)
+endfunction()
+file(GLOB fragments ${FRAGMENTS}/*.h)
+file(GLOB example ${EXAMPLE}/*)
 list(SORT fragments)
-set(rows "")
-foreach(fragment IN LISTS fragments)
-    get_filename_component(name ${fragment} NAME_WE)
-    file(READ ${fragment} text)
-    string(REPLACE "\\" "\\\\" text "${text}")
-    string(REPLACE "\"" "\\\"" text "${text}")
-    string(REPLACE "\n" "\\n\"\n     \"" text "${text}")
-    string(APPEND rows "    {\"${name}\",\n     \"${text}\"},\n")
-endforeach()
-file(WRITE ${OUT} "// Made from export/device by embed.cmake.\n\n#include \"export/device_text.h\"\n\n"
-    "const struct dc__device_text dc__device_texts[] = {\n${rows}    {0, 0}};\n")
+list(SORT example)
+embed(dc__device_texts NAME_WE device ${fragments})
+embed(dc__example_texts NAME board ${example})
+file(WRITE ${OUT} "// Made from export/device and examples/device by embed.cmake.\n\n"
+    "#include \"export/device_text.h\"\n\n${device}\n${board}")

@@ -1,7 +1,11 @@
 // An integer model as its C pair: write_c FOLDER PROFILE (conv | every-op | FILE.yaml) [BITS]. conv
 // is one convolution of 3x3 over 16 channels to 24, of a 24x24 image; a model file gets random
 // weights. Writes FOLDER/network.h and FOLDER/network.c, prints the multiply-accumulates.
-// write_c --profiles prints the names of all profiles.
+// NETWORK may be the name of an op too: that op alone, `reshape` for none. write_c --bundle FOLDER
+// ... writes a bundle; write_c --sizes ... prints what is estimated for each core; write_c --data
+// ... prints the bytes of the C's arrays and records instead. write_c --profiles prints the names
+// of all profiles; write_c --arena FILE.yaml bytes: of the arena, of its bound, of the arena with
+// input and output in it, of scratch.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,13 +17,15 @@
 
 #include <cmocka.h>
 
+#include "export/bundle.h"
+#include "export/c_size.h"
 #include "export/c_source.h"
 #include "tests/interop/helper_network.h"
 #include "tests/qat/helper_models.h"
 
 enum { SAMPLES = 2 };
 
-static enum dc_status write_pair(const char *folder, const struct dc_imodel *m,
+static enum dc_status write_pair(const char *folder, bool bundle, const struct dc_imodel *m,
                                  struct dc_random *random, struct dc_error *error)
 {
     const struct dc_ctx_config config = {.threads = 1};
@@ -33,11 +39,44 @@ static enum dc_status write_pair(const char *folder, const struct dc_imodel *m,
     if (status == DC_OK)
         status = dc_vectors_create(&vectors, ctx, m, x, SAMPLES, error);
     if (status == DC_OK)
-        status = dc_c_source_write(folder, "network", m, vectors, error);
+        status = bundle ? dc_bundle_write(folder, m, vectors, NULL, error)
+                        : dc_c_source_write(folder, "network", m, vectors, error);
     dc_vectors_free(vectors);
     dc_ctx_free(ctx);
     free(x);
     return status;
+}
+
+// One layer of an op over 8 x 8 x 8, by itself where it reads two values.
+static struct dc_imodel *one_op(const struct dc_profile *profile, enum dc_iop op, int bits,
+                                struct dc_random *random)
+{
+    const bool windowed = op == DC_I_CONV2D || op == DC_I_DEPTHWISE_CONV2D ||
+                          op == DC_I_AVERAGE_POOL || op == DC_I_MAX_POOL;
+    // what comes out is not what went in: equal arrays of vectors would be one in the program
+    const bool moves = op == DC_I_SLICE || op == DC_I_PAD;
+    const struct dc_ilayer layer = {
+        .op = op,
+        .channels = windowed || op == DC_I_FULLY_CONNECTED ? 8 : 0,
+        .window = {.kernel = {windowed ? 3 : 1, windowed ? 3 : 1}, .before = {moves, moves}},
+        .function = DC_F_TANH,
+        .weight_bits = bits,
+        .per_channel = true};
+    const bool two = op == DC_I_ADD || op == DC_I_CONCAT;
+    const struct dc_ilayer input = {.op = DC_I_INPUT,
+                                    .name = "input",
+                                    .height = 8,
+                                    .width = 8,
+                                    .channels = 8,
+                                    .scale = 0.03125f,
+                                    .bits = 8,
+                                    .clamp_low = -128,
+                                    .clamp_high = 127};
+    struct dc_imodel *m = NULL;
+    assert_int_equal(dc_imodel_create(&m, "one_op", "made up", profile, NULL), DC_OK);
+    assert_int_equal(dc_imodel_add(m, &input, NULL, NULL), DC_OK);
+    test_add_layer(m, "y", &layer, 0, two ? 0 : -1, random);
+    return m;
 }
 
 static int64_t count_macs(const struct dc_imodel *m)
@@ -46,6 +85,33 @@ static int64_t count_macs(const struct dc_imodel *m)
     for (int i = 1; i < m->count; i++)
         macs += dc_ilayer_macs(m, i);
     return macs;
+}
+
+// A line for each core and optimization: flash; RAM without the stack.
+static enum dc_status print_sizes(const struct dc_imodel *m, struct dc_error *error)
+{
+    for (int core = 0; core < DC_CORE_COUNT; core++)
+        for (int how = 0; how < DC_OPTIMIZATION_COUNT; how++) {
+            struct dc_footprint f;
+            DC_TRY(dc_c_footprint(&f, m, (enum dc_core)core, (enum dc_optimization)how,
+                                  DC_EMBEDDED_VECTORS, error));
+            printf("%s %s %lld %lld\n", dc_core_names[core], dc_optimization_names[how],
+                   (long long)dc_footprint_flash(&f), (long long)(dc_footprint_ram(&f) - f.stack));
+        }
+    return DC_OK;
+}
+
+static enum dc_status print_arena(const char *file, struct dc_error *error)
+{
+    struct dc_imodel *m = NULL;
+    struct dc_imodel_cost cost;
+    DC_TRY(test_lower_random(&m, file, dc_profile_find("tflm"), 8, 8, error));
+    const enum dc_status status = dc_imodel_cost(&cost, m, error);
+    if (status == DC_OK)
+        printf("%lld %lld %lld %lld\n", (long long)cost.arena_bytes, (long long)cost.arena_bound,
+               (long long)cost.whole_arena_bytes, (long long)cost.scratch_bytes);
+    dc_imodel_free(m);
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -61,6 +127,11 @@ int main(int argc, char **argv)
     static struct dc_error error;
     struct dc_random random;
     struct dc_imodel *m = NULL;
+    const bool data = argc > 1 && strcmp(argv[1], "--data") == 0;
+    const bool bundle = argc > 1 && strcmp(argv[1], "--bundle") == 0;
+    const bool sizes = argc > 1 && strcmp(argv[1], "--sizes") == 0;
+    argc -= data || bundle || sizes;
+    argv += data || bundle || sizes;
     const struct dc_profile *profile = argc > 2 ? dc_profile_find(argv[2]) : NULL;
     const int bits = argc > 4 ? atoi(argv[4]) : 8;
     enum dc_status status = DC_OK;
@@ -69,11 +140,19 @@ int main(int argc, char **argv)
             puts((*p)->name);
         return 0;
     }
+    if (argc == 3 && strcmp(argv[1], "--arena") == 0) {
+        status = print_arena(argv[2], &error);
+        if (status != DC_OK)
+            fprintf(stderr, "%s\n", error.message);
+        return dc_exit_code(status);
+    }
     if (argc < 4 || !profile)
         return 2;
     dc_random_start(&random, 12, DC_PURPOSE_TEST, 0, 0);
     if (strstr(argv[3], ".yaml")) {
         status = test_lower_random(&m, argv[3], profile, bits, 8, &error);
+    } else if (dc_iop_find(argv[3]) >= 0) {
+        m = one_op(profile, (enum dc_iop)dc_iop_find(argv[3]), bits, &random);
     } else if (strcmp(argv[3], "every-op") == 0) {
         m = test_every_op_model(profile, 1);
     } else {
@@ -81,12 +160,15 @@ int main(int argc, char **argv)
         layer.weight_bits = bits;
         m = test_one_layer_model(profile, 24, 24, 16, &layer, &random);
     }
-    if (status == DC_OK)
-        status = write_pair(argv[1], m, &random, &error);
+    if (status == DC_OK && sizes)
+        status = print_sizes(m, &error);
+    else if (status == DC_OK)
+        status = write_pair(argv[1], bundle, m, &random, &error);
     if (status != DC_OK)
         fprintf(stderr, "%s\n", error.message);
-    else
-        printf("%lld\n", (long long)count_macs(m));
+    else if (!sizes)
+        printf("%lld\n",
+               (long long)(data ? dc_c_data_bytes(m, SAMPLES + DC_VECTOR_CORNERS) : count_macs(m)));
     dc_imodel_free(m);
     return dc_exit_code(status);
 }

@@ -250,10 +250,15 @@ static void placement_and_threads(void **state)
 {
     (void)state;
     struct dc_imodel *m = test_every_op_model(dc_profile_find("tflm"), 1);
-    int64_t offsets[32], bytes = 0, sum = 0;
-    assert_int_equal(dc_imodel_place(offsets, &bytes, m, DC_I_ALIGNMENT, NULL), DC_OK);
+    struct dc_block blocks[32];
+    struct dc_block_plan plan;
+    int64_t offsets[32], sum = 0;
+    assert_int_equal(dc_imodel_place(blocks, &plan, m, DC_PLACE_APART, DC_I_ALIGNMENT, NULL),
+                     DC_OK);
+    for (int i = 0; i < m->count; i++)
+        offsets[i] = blocks[i].offset;
     for (int i = 1; i < m->count - 1; i++) {
-        assert_true(offsets[i] >= 0 && offsets[i] + dc_ilayer_size(&m->layers[i]) <= bytes);
+        assert_true(offsets[i] >= 0 && offsets[i] + dc_ilayer_size(&m->layers[i]) <= plan.bytes);
         sum += dc_ilayer_size(&m->layers[i]);
         for (int k = 0; k < i && m->layers[i].op != DC_I_RESHAPE; k++) {
             bool read_later = false;
@@ -266,7 +271,7 @@ static void placement_and_threads(void **state)
                             offsets[i] >= offsets[k] + dc_ilayer_size(&m->layers[k]));
         }
     }
-    assert_true(bytes < sum);
+    assert_true(plan.bytes < sum);
     enum { ROWS = 37 };
     struct dc_random random;
     dc_random_start(&random, 8, DC_PURPOSE_TEST, 0, 0);

@@ -185,6 +185,10 @@ static const struct check_case cases[] = {
      {"case.yaml:20:5: error: stage 'quantized'", "grouped"}},
     {"RAM", {"target=ram.yaml"}, 3, {"error: stage 'quantized'", "target small has 100"}},
     {"flash", {"target=flash.yaml"}, 3, {"error: stage 'quantized'", "target small has 100"}},
+    {"what would fit",
+     {"target=width.yaml"},
+     3,
+     {"width.yaml:3:8", "it would fit with parameters: {width:"}},
     {"multiplications", {"target=macs.yaml"}, 3, {"multiplications, and target small has 100"}},
 };
 
@@ -247,13 +251,22 @@ static void budgets_have_one_measure(void **state)
     const json_int_t flash = json_integer_value(json_object_get(cost, "weight_bytes")) +
                              json_integer_value(json_object_get(cost, "bias_bytes")) +
                              json_integer_value(json_object_get(cost, "rescale_bytes"));
-    const json_int_t ram = json_integer_value(json_object_get(cost, "arena_bytes")) +
-                           json_integer_value(json_object_get(cost, "scratch_bytes")) +
-                           TINY_SIDE * TINY_SIDE + TINY_CLASSES;
+    const json_t *memory = json_object_get(json_object_get(done, "int8"), "memory");
+    const json_int_t ram = json_integer_value(json_object_get(stage, "ram_bytes"));
+    const json_int_t whole = json_integer_value(json_object_get(stage, "flash_bytes"));
+    const json_int_t arena = json_integer_value(json_object_get(cost, "arena_bytes"));
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(stage, "ram"), "activations")), arena);
+    assert_true(ram >= arena + TINY_SIDE * TINY_SIDE + TINY_CLASSES && whole > flash);
+    const double used = (double)json_integer_value(json_object_get(memory, "flash_bytes"));
+    assert_true((double)whole < 1.1 * used && (double)whole > 0.9 * used);
+    assert_true(strcmp(json_string_value(json_object_get(memory, "by")),
+                       system("command -v arm-none-eabi-gcc >/dev/null") ? "estimate" : "linker") ==
+                0);
     assert_true(flash > 0);
     assert_int_equal(json_integer_value(json_object_get(stage, "weight_bytes")), flash);
-    assert_int_equal(json_integer_value(json_object_get(stage, "ram_bytes")), ram);
     stage = json_object_get(done, "quantized");
+    assert_int_equal(json_integer_value(json_object_get(stage, "flash_bytes")), whole);
     assert_int_equal(json_integer_value(json_object_get(stage, "weight_bytes")), flash);
     assert_int_equal(json_integer_value(json_object_get(stage, "ram_bytes")), ram);
     json_decref(checked);
@@ -278,6 +291,7 @@ static int set_up(void **state)
               "  - global_average_pool\n  - flatten\n  - dense: {units: 4}\n");
     tiny_text(test_path("ram.yaml"), "name: small\nprofile: tflm\nram: 100\n");
     tiny_text(test_path("flash.yaml"), "name: small\nprofile: tflm\nflash: 100\n");
+    tiny_text(test_path("width.yaml"), "name: small\nprofile: tflm\nflash: 6500\n");
     tiny_text(test_path("macs.yaml"), "name: small\nprofile: tflm\nmacs: 100\n");
     return 0;
 }

@@ -293,9 +293,10 @@ static void leftovers_of_an_export(void **state)
     if (ended == 0)
         _exit(0);
     assert_int_equal(waitpid(ended, NULL, 0), ended);
-    shell("cp -r done/bundle/int8 x.tmp-%d; printf '%s\\ntiny.c\\ntiny.h\\ntiny.onnx\\nmodel.h5\\n"
-          "manifest.json\\n' > x.tmp-%d/.decant; mkdir x.tmp-mine x.old-1; echo a > x.old-1/b",
-          (int)ended, "Decant writes these files here, and removes them:", (int)ended);
+    shell(
+        "cp -r done/bundle/int8 x.tmp-%d; { echo '%s'; ls done/bundle/int8; } > x.tmp-%d/.decant; "
+        "mkdir x.tmp-mine x.old-1; echo a > x.old-1/b",
+        (int)ended, "Decant writes these files here, and removes them:", (int)ended);
     const struct child here = {.folder = root};
     DECANT(&outcome, &here, "export", "done", "--stage", "quantized", "--out", "x");
     static const char *const none[OUTCOME_WORDS] = {NULL};

@@ -57,7 +57,14 @@ static const struct {
     {"profile: tflm\nflash: 100\n",
      "{}",
      3,
-     {"bytes of weights, biases and multipliers, and target small has 100"}},
+     {"case.yaml:3:8: error: stage 'quantized' takes", "bytes of flash, and target small has 100",
+      "code"}},
+    {"profile: tflm\nram: 700\n",
+     "{}",
+     3,
+     {"bytes of RAM, and target small has 700", "the most at layer", "stack"}},
+    {"profile: tflm\nflash: 1MiB\nram: 1MiB\ncore: cortex-m55\noptimize: -Os\n", "{}", 0, {NULL}},
+    {"profile: tflm\ncore: cortex-m5\n", "{}", 2, {"case.yaml:3:7:", "cortex-m55"}},
     {"profile: tflm\nformats: [bundle, c, onnx]\n", "{}", 0, {NULL}},
     {"profile: tflm\nformats: [bundle, c]\n",
      "{}",
@@ -191,8 +198,8 @@ static void alignment_is_the_targets(void **state)
     assert_non_null(strstr(outcome.out, "equals the engine"));
     char *code = tiny_read(test_path("aligned/bundle/int8/tiny.c"), NULL);
     assert_non_null(code);
-    assert_non_null(strstr(code, "__attribute__((aligned(32)))"));
-    assert_non_null(strstr(code, "static ALIGNED int8_t arena["));
+    assert_non_null(strstr(code, "_ALIGNMENT % 32 == 0"));
+    assert_non_null(strstr(code, "static ALIGNED TINY_ARENA int8_t arena["));
     int places = 0;
     for (const char *at = code; (at = strstr(at, "arena + ")); places++) {
         at += strlen("arena + ");
