@@ -458,7 +458,7 @@ static const struct command_case command_cases[] = {
     {"an option without its value", {"run", "tiny.yaml", "--run"}, 2, {"--run needs DIR"}},
     {"no experiment", {"run"}, 2, {"usage: decant run EXPERIMENT"}},
     {"one argument too many", {"run", "a", "b"}, 2, {"takes no 'b'"}},
-    {"an experiment that is not there", {"run", "no.yaml"}, 2, {"no.yaml: cannot open"}},
+    {"an experiment that is not there", {"run", "no.yaml"}, 2, {"there is no experiment 'no.yaml'"}},
     {"a wrong number", {"run", "tiny.yaml", "--threads", "two"}, 2, {"--threads", "'two'"}},
     {"threads that wrap to one",
      {"run", "tiny.yaml", "--threads", "4294967297"},
