@@ -28,8 +28,8 @@ static const struct {
 
 const char *const dc_search_folders[] = {"experiments", "models", "targets", "augment", NULL};
 static_assert(sizeof dc_search_folders / sizeof dc_search_folders[0] ==
-                   DC_SEARCH_AUGMENT - DC_SEARCH_EXPERIMENT + 2,
-               "a folder a kind that a command may ask for");
+                  DC_SEARCH_AUGMENT - DC_SEARCH_EXPERIMENT + 2,
+              "a folder a kind that a command may ask for");
 
 static bool is_file(const char *path)
 {
