@@ -55,12 +55,11 @@ set(CPACK_COMPONENT_LIBRARY_DESCRIPTION "${about}This package has the shared lib
 
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libdecant-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libdecant0 (${own})")
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "libcairo2-dev, libfyaml-dev, libhdf5-dev,\
- libjansson-dev, libjpeg-dev, liblzma-dev, libpng-dev, libprotobuf-c-dev, zlib1g-dev")
+# pkg-config wants the files of what decant.pc requires in private, even where nothing is static.
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libdecant0 (${own}), libcairo2-dev, libfyaml-dev,\
+ libhdf5-dev, libjansson-dev, libjpeg-dev, liblzma-dev, libpng-dev, libprotobuf-c-dev, zlib1g-dev")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "${about}This package has the header, the archive,
-and what pkg-config and CMake read. Linking the archive takes the packages
-suggested.")
+and what pkg-config and CMake read.")
 
 # What Debian wants of every package: copyright, changelog, compressed manual pages.
 execute_process(COMMAND git log -1 --format=%cd --date=rfc WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
