@@ -3,8 +3,8 @@
 //
 // Every function fills *result with one JSON object (the caller's: json_decref), with times in
 // seconds, memory in bytes, and rates in units a second as the median and the best of several timed
-// windows. Networks come from a model file or a short name (dc_bench_models) by way of the stages
-// of configs/bench.yaml, which is read relative to the current directory; inputs, labels and the
+// windows. Networks come from a model's name or file or a short name (dc_bench_models) by way of
+// the stages of configs/bench.yaml, found as core/search.h says; inputs, labels and the
 // teacher's logits are random. Nothing here decides how a network is trained: it is built as run/
 // builds it and stepped as train/train.h says.
 //
@@ -19,7 +19,7 @@
 #include "core/schema.h"
 
 struct dc_bench_options {
-    const char *model;             // a short name, or the path of a model file
+    const char *model;             // a short name, or a model's name or file
     const char *mode;              // float, kd, qat, kd_qat: the stage of configs/bench.yaml
     int64_t batch;                 // 0: the model's own, 128 of a file
     int64_t windows;               // timed ones, 1 .. DC_BENCH_WINDOWS_MAX

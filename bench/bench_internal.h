@@ -28,9 +28,9 @@ DC_MUST_USE enum dc_status dc__sgemm_peak(double *flops, const struct dc_ctx *ct
 DC_MUST_USE enum dc_status dc__triad_bandwidth(double *bytes, const struct dc_ctx *ctx,
                                                struct dc_error *error);
 
-// configs/bench.yaml, and DC_ERR_USAGE where it is not below the current directory.
-extern const char dc__bench_experiment[];
-DC_MUST_USE enum dc_status dc__bench_experiment_there(struct dc_error *error);
+// Where bench.yaml is (core/search.h); DC_ERR_USAGE where it is not.
+DC_MUST_USE enum dc_status dc__bench_experiment(char **path, struct dc_arena *arena,
+                                                struct dc_error *error);
 // Hands the object out, or frees it where something failed.
 DC_MUST_USE enum dc_status dc__finish(json_t **result, json_t *object, enum dc_status status,
                                       struct dc_error *error);

@@ -61,22 +61,24 @@ static enum dc_status open_source(struct dc_run **run, const struct dc_bench_opt
                                   struct dc_arena *arena, struct dc_error *error)
 {
     const struct dc_source_spec spec = dc_source_spec_of(options->source, "train");
-    char *path = NULL, *augment = NULL;
+    char *path = NULL, *augment = NULL, *experiment = NULL;
     DC_TRY(dc_path_absolute(&path, spec.path, NULL, arena, error));
-    if (options->augment)
-        DC_TRY(dc_path_absolute(&augment, options->augment, NULL, arena, error));
+    if (options->augment) {
+        DC_TRY(dc_search(&augment, DC_SEARCH_AUGMENT, options->augment, NULL, arena, error));
+        DC_TRY(dc_path_absolute(&augment, augment, NULL, arena, error));
+    }
+    DC_TRY(dc__bench_experiment(&experiment, arena, error));
     const char *overrides[] = {
         dc_arena_printf(arena, error, "data.source=%s", spec.kind ? spec.kind : "auto"),
         dc_arena_printf(arena, error, "data.path='%s'", path),
         augment ? dc_arena_printf(arena, error, "data.augment='%s'", augment) : "data.augment=[]"};
     if (!overrides[0] || !overrides[1] || !overrides[2])
         return DC_ERR_MEMORY;
-    const struct dc_run_options open = {.experiment = dc__bench_experiment,
+    const struct dc_run_options open = {.experiment = experiment,
                                         .overrides = overrides,
                                         .override_count = 3,
                                         .directory = "runs/bench",
                                         .context = options->context};
-    DC_TRY(dc__bench_experiment_there(error));
     return dc_run_open(run, &open, error);
 }
 

@@ -10,20 +10,19 @@
 #include "core/file.h"
 #include "core/random.h"
 
-const char dc__bench_experiment[] = "configs/bench.yaml";
 enum { DEFAULT_BATCH = 128, SEED = 1 };
 
 const struct dc_bench_model dc_bench_models[] = {
-    {"resnet8", "configs/models/resnet8.yaml", "{}", 128},
-    {"dscnn", "configs/models/ds-cnn.yaml", "{}", 100},
-    {"mobilenet_v1_025", "configs/models/mobilenet-v1.yaml", "{width: 0.25, classes: 2}", 32},
-    {"resnet56", "configs/models/resnet-cifar.yaml", "{n: 9}", 128},
+    {"resnet8", "resnet8", "{}", 128},
+    {"dscnn", "ds-cnn", "{}", 100},
+    {"mobilenet_v1_025", "mobilenet-v1", "{width: 0.25, classes: 2}", 32},
+    {"resnet56", "resnet-cifar", "{n: 9}", 128},
     {NULL, NULL, NULL, 0},
 };
 
-// A short name, or a file; *file stands for the latter's own entry.
+// A short name, or a model's name or file; *file stands for the latter's own entry.
 static enum dc_status find_model(const struct dc_bench_model **found, struct dc_bench_model *file,
-                                 const char *name, struct dc_error *error)
+                                 const char *name, struct dc_arena *arena, struct dc_error *error)
 {
     const char *names[16];
     int count = 0;
@@ -35,37 +34,41 @@ static enum dc_status find_model(const struct dc_bench_model **found, struct dc_
     }
     *file = (struct dc_bench_model){name, name, "{}", DEFAULT_BATCH};
     *found = file;
-    if (dc_file_exists(name))
+    char *path = NULL;
+    DC_TRY(dc_search(&path, DC_SEARCH_MODEL, name, NULL, arena, error));
+    if (dc_file_exists(path))
         return DC_OK;
     char hint[DC_HINT];
     return dc_fail(error, DC_ERR_USAGE,
-                   "--model %s is neither a model file nor resnet8, dscnn, mobilenet_v1_025 or "
+                   "--model %s is neither a model (decant list models) nor resnet8, dscnn, "
+                   "mobilenet_v1_025 or "
                    "resnet56%s",
                    name, dc_did_you_mean(hint, name, names, count));
 }
 
-enum dc_status dc__bench_experiment_there(struct dc_error *error)
+enum dc_status dc__bench_experiment(char **path, struct dc_arena *arena, struct dc_error *error)
 {
-    if (dc_file_exists(dc__bench_experiment))
+    DC_TRY(dc_search(path, DC_SEARCH_BENCH, "bench.yaml", NULL, arena, error));
+    if (dc_file_exists(*path))
         return DC_OK;
     return dc_fail(error, DC_ERR_USAGE,
-                   "there is no %s here: start decant bench from the root of the repository",
-                   dc__bench_experiment);
+                   "there is no bench.yaml here, in DECANT_PATH or where Decant is installed");
 }
 
 // The stage of the mode; the model stands in the first stage, which the others inherit from.
 static enum dc_status read_stage(struct dc__bench *bench, const struct dc_bench_model *model,
                                  struct dc_arena *arena, struct dc_error *error)
 {
-    char *path = NULL;
-    DC_TRY(dc__bench_experiment_there(error));
-    DC_TRY(dc_path_absolute(&path, model->file, NULL, arena, error));
+    char *path = NULL, *experiment = NULL;
+    DC_TRY(dc__bench_experiment(&experiment, arena, error));
+    DC_TRY(dc_search(&path, DC_SEARCH_MODEL, model->file, NULL, arena, error));
+    DC_TRY(dc_path_absolute(&path, path, NULL, arena, error));
     const char *overrides[] = {
         dc_arena_printf(arena, error, "stages.float.model='%s'", path),
         dc_arena_printf(arena, error, "stages.float.parameters=%s", model->parameters)};
     if (!overrides[0] || !overrides[1])
         return DC_ERR_MEMORY;
-    DC_TRY(dc_experiment_read(&bench->experiment, dc__bench_experiment, overrides, 2, error));
+    DC_TRY(dc_experiment_read(&bench->experiment, experiment, overrides, 2, error));
     bench->stage = dc_experiment_stage(bench->experiment, bench->options.mode);
     if (!bench->stage)
         return dc_fail(error, DC_ERR_USAGE, "--mode is float, kd, qat or kd_qat, not '%s'",
@@ -104,7 +107,7 @@ static enum dc_status open_all(struct dc__bench *bench, struct dc_arena *arena,
 {
     struct dc_bench_model file;
     const struct dc_bench_model *model;
-    DC_TRY(find_model(&model, &file, bench->options.model, error));
+    DC_TRY(find_model(&model, &file, bench->options.model, arena, error));
     bench->rows = bench->options.batch ? bench->options.batch : model->batch;
     DC_TRY(read_stage(bench, model, arena, error));
     DC_TRY(dc_stage_network_open(&bench->network, bench->stage, NULL, error));

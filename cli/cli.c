@@ -1,11 +1,49 @@
-// Owns what verbs share: results on stdout, and the run that a directory or a bundle belongs to.
+// Owns what verbs share: results on stdout, messages and signals, and the run of a directory.
 
 #include "cli/cli.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/file.h"
+
+static volatile sig_atomic_t stop_requested;
+
+static const int stop_signals[] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP};
+
+static void request_stop(int signal_number)
+{
+    (void)signal_number;
+    stop_requested = 1;
+}
+
+static void log_to_stderr(void *user, enum dc_log_level level, const char *line)
+{
+    (void)user;
+    if (level != DC_LOG_DEBUG)
+        fprintf(stderr, "%s%s\n", level == DC_LOG_WARNING ? "warning: " : "", line);
+}
+
+const volatile sig_atomic_t *dc_cli_stop(void)
+{
+    struct sigaction action, before;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = request_stop;
+    action.sa_flags = (int)(SA_RESETHAND | SA_RESTART);  // a second signal ends the program at once
+    for (size_t i = 0; i < sizeof stop_signals / sizeof stop_signals[0]; i++)
+        if (sigaction(stop_signals[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaction(stop_signals[i], &action, NULL);
+    return &stop_requested;
+}
+
+struct dc_ctx_config dc_cli_context(const struct dc_cli *cli)
+{
+    struct dc_ctx_config config = {.threads = (int)cli->threads};
+    if (!cli->quiet)
+        config.log.write = log_to_stderr;
+    return config;
+}
 
 bool dc_cli_has_file(const char *directory, const char *name)
 {
@@ -40,20 +78,4 @@ enum dc_status dc_cli_open_run(struct dc_run **run, const struct dc_cli *cli, co
     struct dc_run_options how = {.directory = directory, .context = dc_cli_context(cli)};
     how.context.stop = dc_cli_stop();
     return dc_run_open(run, &how, error);
-}
-
-enum dc_status dc_cli_run_of_bundle(char *run, size_t size, const char *given, const char *bundle,
-                                    struct dc_error *error)
-{
-    snprintf(run, size, "%s", given ? given : bundle);
-    for (size_t n = strlen(run); n > 1 && run[n - 1] == '/'; n = strlen(run))
-        run[n - 1] = '\0';
-    for (int up = 0; up < 2 && !given; up++) {
-        char *slash = strrchr(run, '/');
-        if (!slash)
-            return dc_fail(error, DC_ERR_USAGE,
-                           "%s does not lie in a run directory; name that with --run", bundle);
-        *slash = '\0';
-    }
-    return DC_OK;
 }

@@ -8,7 +8,17 @@
 
 extern const struct dc_verb dc_verb_run, dc_verb_check, dc_verb_train, dc_verb_eval,
     dc_verb_predict, dc_verb_export, dc_verb_verify, dc_verb_data, dc_verb_inspect, dc_verb_bench,
-    dc_verb_teach, dc_verb_report, dc_verb_compare, dc_verb_keys, dc_verb_init;
+    dc_verb_teach, dc_verb_report, dc_verb_compare, dc_verb_list, dc_verb_keys, dc_verb_init;
+
+// verbs.c: what the program says of itself, in its help, its manual page and its completions.
+extern const struct dc_verb *const dc_verbs[];  // NULL behind the last
+extern const char dc_cli_about[];               // two lines
+enum { DC_EXIT_CODES = 6 };
+struct dc_exit_code {
+    int code;
+    const char *text;
+};
+extern const struct dc_exit_code dc_exit_codes[DC_EXIT_CODES];
 
 bool dc_cli_has_file(const char *directory, const char *name);
 // Indented, with a newline, to stdout; takes the reference. NULL is DC_ERR_MEMORY.
@@ -19,9 +29,6 @@ DC_MUST_USE enum dc_status dc_cli_print_text(struct dc_text_buffer *text, struct
 // Opens a run directory to evaluate or export.
 DC_MUST_USE enum dc_status dc_cli_open_run(struct dc_run **run, const struct dc_cli *cli,
                                            const char *directory, struct dc_error *error);
-// The run directory that a bundle belongs to: `given` (--run), or for RUN/bundle/STAGE the RUN.
-DC_MUST_USE enum dc_status dc_cli_run_of_bundle(char *run, size_t size, const char *given,
-                                                const char *bundle, struct dc_error *error);
 
 // `decant verify` of a soft-target cache. limit 0: 512 outputs.
 DC_MUST_USE enum dc_status dc_cli_verify_cache(const struct dc_cli *cli, int64_t limit,

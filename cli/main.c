@@ -1,4 +1,4 @@
-// Owns the program's entry: verbs, signals and exit codes.
+// Owns the program's entry: which verb, and its exit code.
 
 #include <signal.h>
 #include <stdio.h>
@@ -8,76 +8,33 @@
 #include "cli/cli.h"
 #include "core/yaml.h"
 
-static const struct dc_verb *const verbs[] = {
-    &dc_verb_init,    &dc_verb_run,     &dc_verb_check,  &dc_verb_train,   &dc_verb_teach,
-    &dc_verb_eval,    &dc_verb_predict, &dc_verb_export, &dc_verb_verify,  &dc_verb_data,
-    &dc_verb_inspect, &dc_verb_bench,   &dc_verb_report, &dc_verb_compare, &dc_verb_keys,
-};
-enum { VERBS = sizeof verbs / sizeof verbs[0] };
-
-static volatile sig_atomic_t stop_requested;
-
-static const int stop_signals[] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP};
-
-static void request_stop(int signal_number)
-{
-    (void)signal_number;
-    stop_requested = 1;
-}
-
-static void log_to_stderr(void *user, enum dc_log_level level, const char *line)
-{
-    (void)user;
-    if (level != DC_LOG_DEBUG)
-        fprintf(stderr, "%s%s\n", level == DC_LOG_WARNING ? "warning: " : "", line);
-}
-
-const volatile sig_atomic_t *dc_cli_stop(void)
-{
-    struct sigaction action, before;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = request_stop;
-    action.sa_flags = (int)(SA_RESETHAND | SA_RESTART);  // a second signal ends the program at once
-    for (size_t i = 0; i < sizeof stop_signals / sizeof stop_signals[0]; i++)
-        if (sigaction(stop_signals[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
-            sigaction(stop_signals[i], &action, NULL);
-    return &stop_requested;
-}
-
-struct dc_ctx_config dc_cli_context(const struct dc_cli *cli)
-{
-    struct dc_ctx_config config = {.threads = (int)cli->threads};
-    if (!cli->quiet)
-        config.log.write = log_to_stderr;
-    return config;
-}
-
 static void print_help(FILE *out)
 {
-    fprintf(out, "Decant pours a large network into a small one: knowledge distillation and\n"
-                 "quantization-aware training, experiment file in, verified int8 out.\n\n"
-                 "usage: decant VERB ...\n\n");
-    for (int i = 0; i < VERBS; i++)
-        fprintf(out, "  %-9s %s\n", verbs[i]->name, verbs[i]->brief);
+    fprintf(out, "%s\n\nusage: decant VERB ...\n\n", dc_cli_about);
+    for (const struct dc_verb *const *verb = dc_verbs; *verb; verb++)
+        fprintf(out, "  %-9s %s\n", (*verb)->name, (*verb)->brief);
     fprintf(out, "\n'decant help VERB' tells more. Start with:\n"
-                 "  decant run experiments/fashion-mnist.yaml\n\n"
-                 "Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 budget broken,\n"
-                 "4 verification failed, 85 stopped by a signal: start it again and it goes on.\n");
+                 "  decant run fashion-mnist\n\n"
+                 "Exit codes:");
+    for (int i = 0; i < DC_EXIT_CODES; i++)
+        fprintf(out, "%s%d %s%s", i == 4 ? "\n" : " ", dc_exit_codes[i].code, dc_exit_codes[i].text,
+                i + 1 < DC_EXIT_CODES ? "," : ".\n");
 }
 
 static const struct dc_verb *find_verb(const char *name)
 {
-    for (int i = 0; i < VERBS; i++)
-        if (strcmp(verbs[i]->name, name) == 0)
-            return verbs[i];
+    for (const struct dc_verb *const *verb = dc_verbs; *verb; verb++)
+        if (strcmp((*verb)->name, name) == 0)
+            return *verb;
     return NULL;
 }
 
 static int unknown_verb(const char *text)
 {
-    const char *names[VERBS], *dot = strrchr(text, '.');
-    for (int i = 0; i < VERBS; i++)
-        names[i] = verbs[i]->name;
+    const char *names[32], *dot = strrchr(text, '.');
+    int count = 0;
+    for (; dc_verbs[count] && count < 32; count++)
+        names[count] = dc_verbs[count]->name;
     char hint[DC_HINT];
     if (dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0))
         fprintf(stderr,
@@ -86,7 +43,7 @@ static int unknown_verb(const char *text)
     else
         fprintf(stderr, "decant: no %s '%s'%s\n        see decant help\n",
                 text[0] == '-' ? "option" : "verb", text,
-                dc_did_you_mean(hint, text, names, VERBS));
+                dc_did_you_mean(hint, text, names, count));
     return 2;
 }
 

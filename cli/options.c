@@ -127,14 +127,16 @@ static const struct dc_option *find(const struct dc_verb *verb, const char *text
 
 static bool is_for(const struct dc_option *option, const char *first)
 {
+    if (!option->of || !first)  // a verb may be called without any
+        return !option->of;
     const size_t length = strlen(first);
-    for (const char *word = option->of; word && *word; word += strspn(word, ", ")) {
+    for (const char *word = option->of; *word; word += strspn(word, ", ")) {
         const size_t n = strcspn(word, ",");
         if (n == length && strncmp(word, first, n) == 0)
             return true;
         word += n;
     }
-    return !option->of;
+    return false;
 }
 
 static enum dc_status take_positional(struct dc_cli *cli, const struct dc_verb *verb,
@@ -202,8 +204,7 @@ enum dc_status dc_options_parse(struct dc_cli *cli, const struct dc_verb *verb, 
     return DC_OK;
 }
 
-// The words of a line, broken at COLUMNS: they begin in `column`, further lines in `indent`.
-static void print_wrapped(const char *text, int column, int indent)
+void dc_print_wrapped(const char *text, int column, int indent)
 {
     const char *const end = text + strcspn(text, "\n");
     const int margin = (int)strspn(text, " ");
@@ -231,7 +232,7 @@ static void print_option(const char *name, const char *argument, const char *hel
         column = 0;
     }
     printf("%*s", HELP_COLUMN - column, "");
-    print_wrapped(help, HELP_COLUMN, HELP_COLUMN);
+    dc_print_wrapped(help, HELP_COLUMN, HELP_COLUMN);
 }
 
 void dc_options_help(const struct dc_verb *verb)
@@ -241,7 +242,7 @@ void dc_options_help(const struct dc_verb *verb)
     for (const char *line = verb->text; line; line = strchr(line, '\n')) {
         line += line != verb->text;
         printf("%s", line == verb->text ? "\n" : "");
-        print_wrapped(line, 0, 0);
+        dc_print_wrapped(line, 0, 0);
     }
     printf("\noptions:\n");
     for (int i = 0; i < verb->option_count; i++) {

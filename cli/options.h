@@ -98,6 +98,10 @@ struct dc_verb {
 DC_MUST_USE enum dc_status dc_options_parse(struct dc_cli *cli, const struct dc_verb *verb,
                                             int argc, char **argv, struct dc_error *error);
 
+// Words up to a newline, to stdout, in lines of up to 80 columns: they begin in `column`, further
+// lines in `indent`.
+void dc_print_wrapped(const char *text, int column, int indent);
+
 // To stdout, in lines of up to 80 columns.
 void dc_options_help(const struct dc_verb *verb);
 

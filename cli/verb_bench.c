@@ -20,7 +20,7 @@ static const char *const modes[] = {"float", "kd", "qat", "kd_qat", NULL};
 static const struct dc_option options[] = {
     DC_OPTION(bench_cli, "--model", TEXT, model, "NAME|FILE", .of = "step, infer, engine",
               .fallback = "resnet8",
-              .help = "resnet8, dscnn, mobilenet_v1_025, resnet56 or a model file"),
+              .help = "resnet8, dscnn, mobilenet_v1_025, resnet56, or a model's name or file"),
     DC_OPTION(bench_cli, "--mode", WORD, mode, "MODE", .of = "step", .choices = modes,
               .fallback = "float", .help = "what is trained"),
     DC_OPTION(bench_cli, "--batch", COUNT, batch, "N", .of = "step, infer, engine, loader",
@@ -36,8 +36,8 @@ static const struct dc_option options[] = {
               .help = "batch normalization stays apart; else it is folded"),
     DC_OPTION(bench_cli, "--profile", FLAG, profile, NULL, .of = "step, infer",
               .help = "a table of layers: time, rate, bytes, roofline bound"),
-    DC_OPTION(bench_cli, "--augment", TEXT, augment, "FILE", .of = "loader",
-              .help = "augmentations, as configs/augment/flip.yaml"),
+    DC_OPTION(bench_cli, "--augment", TEXT, augment, "NAME|FILE", .of = "loader",
+              .help = "augmentations, as flip"),
     DC_OPTION(bench_cli, "--source", TEXT, source, "KIND:PATH", .of = "loader",
               .help = "data set, as cifar10:FOLDER"),
     DC_OPTION(bench_cli, "--set", SETTINGS, set, "KEY=VALUE", .of = "start",
@@ -131,7 +131,7 @@ const struct dc_verb dc_verb_bench = {
         "  start    EXPERIMENT from the start of the process to its first step\n\n"
         "Rates are medians of timed windows. A share of peak is of a dense layer of our own that "
         "fits the cache, measured in the same run on the same threads. Random samples; networks "
-        "and modes are those of configs/bench.yaml, which is looked for here. Side by side with "
+        "and modes are those of bench.yaml, found as experiments are. Side by side with "
         "PyTorch: tests/bench/compare.",
     DC_VERB_OPTIONS(options, bench_cli),
     .positionals_min = 1,

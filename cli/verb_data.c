@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "core/file.h"
 #include "core/folder.h"
+#include "core/search.h"
 #include "data/contact_sheet.h"
 #include "data/convert.h"
 #include "data/inspect.h"
@@ -73,11 +74,26 @@ struct sources {
     struct dc_run *run;
 };
 
+// A file of one, or the name of one where nothing of that name is here.
+static bool is_experiment(const char *given)
+{
+    struct dc_arena *arena = NULL;
+    char *path = NULL;
+    bool found = dc_path_ends(given, ".yaml") || dc_path_ends(given, ".yml");
+    if (found || dc_file_exists(given) || strpbrk(given, "/:") ||
+        dc_arena_create(&arena, NULL) != DC_OK)
+        return found;
+    found = dc_search(&path, DC_SEARCH_EXPERIMENT, given, NULL, arena, NULL) == DC_OK &&
+            dc_file_exists(path);
+    dc_arena_free(arena);
+    return found;
+}
+
 static enum dc_status open_sources(struct sources *s, const struct dc_cli *cli,
                                    struct dc_error *error)
 {
     const char *given = cli->positionals[0];
-    if (dc_path_ends(given, ".yaml") || dc_path_ends(given, ".yml")) {
+    if (is_experiment(given)) {
         char nowhere[4096];  // a run that begins nothing: what other runs hold does not matter
         snprintf(nowhere, sizeof nowhere, "%.4000s.data-%ld", given, (long)getpid());
         struct dc_run_options how = {

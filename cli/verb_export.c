@@ -5,7 +5,6 @@
 
 #include "cli/cli.h"
 #include "core/file.h"
-#include "export/formats.h"
 #include "export/verify.h"
 #include "run/run.h"
 
@@ -37,18 +36,6 @@ static void print_export(const struct export *own, const char *profile, const js
         printf("\n");
 }
 
-// A folder whose name ends nearly like a file's: x.onx.
-static enum dc_status check_ending(const char *path, struct dc_error *error)
-{
-    static const char *const endings[] = {"onnx", "tflite"};
-    const char *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
-    const char *near = dot && dot > slash ? dc_suggest(dot + 1, endings, 2, NULL) : NULL;
-    if (!near || dc_export_format_of_path(path))
-        return DC_OK;
-    return dc_fail(error, DC_ERR_USAGE, "--out %s: no format ends like this; did you mean '.%s'?",
-                   path, near);
-}
-
 static enum dc_status export_stage(const struct dc_cli *cli, struct dc_error *error)
 {
     const struct export *own = (const struct export *)cli;
@@ -56,30 +43,13 @@ static enum dc_status export_stage(const struct dc_cli *cli, struct dc_error *er
     if (!own->out || !own->stage)
         return dc_fail(error, DC_ERR_USAGE, "decant export needs --stage NAME and --out DIR");
     DC_TRY(dc_cli_open_run(&run, cli, cli->positionals[0], error));
-    struct dc_stage *stage = NULL;
-    const char *profile = own->profile ? own->profile : run->experiment->profile;
     json_t *result = json_object();
-    enum dc_status status = check_ending(own->out, error);
-    if (status == DC_OK)
-        status = dc_want_stage(&stage, run->experiment, run->directory, own->stage, error);
-    if (status == DC_OK && !stage->exports && dc_export_format_of_path(own->out))
-        status = dc_run_export_file(run, stage, profile, own->out, error);
-    else if (status == DC_OK && !stage->quantizes)
-        status = dc_fail(error, DC_ERR_USAGE,
-                         "stage '%s' of %s is not quantized: it can be written as a float network, "
-                         "to FILE.onnx or FILE.tflite, and not as a bundle",
-                         own->stage, run->directory);
-    else if (status == DC_OK && stage->exports)
-        status = dc_fail(error, DC_ERR_USAGE,
-                         "stage '%s' of %s is an export, of stage '%s'; name that", own->stage,
-                         run->directory, stage->export.stage);
-    else if (status == DC_OK)
-        status = dc_run_export(run, stage, profile, own->out, NULL, 8, true, result, error);
-    json_object_set_new(result, "out", json_string(own->out));
+    enum dc_status status = dc_run_export_to(result, run, own->stage, own->profile, own->out,
+                                             error);
     if (status == DC_OK && cli->json)
         status = dc_cli_print_json(json_incref(result), error);
     else if (status == DC_OK)
-        print_export(own, profile, result);
+        print_export(own, own->profile ? own->profile : run->experiment->profile, result);
     json_decref(result);
     dc_run_close(run);
     return status;
@@ -110,19 +80,14 @@ static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
         return dc_fail(error, DC_ERR_USAGE,
                        "%s is a run directory, and verify takes a bundle: %s/bundle/STAGE", bundle,
                        bundle);
-    DC_TRY(dc_cli_run_of_bundle(directory, sizeof directory, own->run, bundle, error));
+    DC_TRY(dc_run_of_bundle(directory, sizeof directory, own->run, bundle, error));
     struct dc_run *run = NULL;
     struct dc_verify_report report = {0};
     DC_TRY(dc_cli_open_run(&run, cli, directory, error));
     const enum dc_status status = dc_run_verify(&report, run, bundle, own->limit, error);
     dc_run_close(run);
     if (status == DC_OK && cli->json)
-        return dc_cli_print_json(
-            json_pack("{s:I, s:I, s:I, s:I, s:b}", "samples", (json_int_t)report.samples, "bytes",
-                      (json_int_t)report.bytes, "different", (json_int_t)report.different,
-                      "vectors", (json_int_t)report.vectors, "own_c_checked",
-                      report.other_writer[0] == '\0'),
-            error);
+        return dc_cli_print_json(dc_verify_json(&report), error);
     if (status == DC_OK)
         printf("%s: %lld samples, %lld bytes compared, all equal; %lld vectors replayed\n"
                "compiled with: %s\n",

@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "core/h5.h"
 #include "core/json.h"
+#include "core/search.h"
 #include "export/bundle.h"
 #include "run/model.h"
 
@@ -209,15 +210,33 @@ static enum dc_status print_file(const char *path, const char *file, struct dc_e
     return status;
 }
 
+// What is not here may be the name of a model.
+static enum dc_status inspect_named(const char *name, const struct dc_cli *cli,
+                                    struct dc_error *error)
+{
+    struct dc_arena *arena = NULL;
+    char *path = NULL;
+    DC_TRY(dc_arena_create(&arena, error));
+    enum dc_status status = dc_search(&path, DC_SEARCH_MODEL, name, NULL, arena, error);
+    if (status == DC_OK)
+        status = dc_file_exists(path)
+                     ? inspect_model(path, cli, error)
+                     : dc_search_fail(error, NULL, "", DC_SEARCH_MODEL, name, path);
+    dc_arena_free(arena);
+    return status;
+}
+
 static enum dc_status inspect(const struct dc_cli *cli, struct dc_error *error)
 {
     const char *path = cli->positionals[0];
     const char *dot = strrchr(path, '.');
+    if (!dc_file_exists(path) && !strchr(path, '/') && !dc_path_ends(path, ".h5"))
+        return inspect_named(path, cli, error);
     if (dot && (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml") || dc_model_is_onnx(path)))
         return inspect_model(path, cli, error);
     if (dc_run_is_cache(path))
         return print_file(path, "manifest.json", error);
-    if (dc_cli_has_file(path, "manifest.json"))
+    if (dc_is_bundle(path))
         return inspect_bundle(path, cli->json, error);
     if (dc_cli_has_file(path, "resolved.yaml"))
         return cli->json ? print_run_json(path, error) : print_file(path, "resolved.yaml", error);
@@ -233,7 +252,7 @@ static enum dc_status inspect(const struct dc_cli *cli, struct dc_error *error)
 const struct dc_verb dc_verb_inspect = {
     .name = "inspect",
     .arguments = "PATH",
-    .brief = "show a model file, a bundle, a cache, an HDF5 file or a run",
+    .brief = "show a model, a bundle, a cache, an HDF5 file or a run",
     DC_VERB_OPTIONS(options, inspect),
     .positionals_min = 1,
     .positionals_max = 1,

@@ -84,13 +84,13 @@ static enum dc_status open_run(struct dc_run **run, struct dc_predict_options *o
                                            .limit = own->limit,
                                            .profile = own->profile};
     char directory[4096];
-    if (dc_cli_has_file(path, "manifest.json")) {
+    if (dc_is_bundle(path)) {
         if (own->stage || own->profile)
             return dc_fail(error, DC_ERR_USAGE,
                            "%s is a bundle, which has one network and one profile: --stage and "
                            "--profile are for runs",
                            path);
-        DC_TRY(dc_cli_run_of_bundle(directory, sizeof directory, own->run, path, error));
+        DC_TRY(dc_run_of_bundle(directory, sizeof directory, own->run, path, error));
         options->bundle = path;
         path = directory;
     } else if (own->run) {
@@ -243,14 +243,11 @@ static enum dc_status eval(const struct dc_cli *cli, struct dc_error *error)
     }
     if (status == DC_OK)
         status = dc_run_predict(&prediction, run, &options, error);
-    if (status == DC_OK && !prediction.scores)
-        status = dc_fail(error, DC_ERR_DATA, "the data has no labels for %d classes",
-                         prediction.classes);
+    json_t *scores = NULL;
+    if (status == DC_OK)
+        status = dc_prediction_scores(&scores, &prediction, error);
     if (status == DC_OK && cli->json) {
-        json_t *object = dc_report_scores(prediction.scores);
-        json_object_set_new(object, "stage", json_string(prediction.stage));
-        json_object_set_new(object, "arithmetic", json_string(prediction.arithmetic));
-        status = dc_cli_print_json(object, error);
+        status = dc_cli_print_json(json_incref(scores), error);
     } else if (status == DC_OK && prediction.scores->reconstruction) {
         print_reconstruction(&prediction);
     } else if (status == DC_OK && prediction.scores->targets) {
@@ -258,6 +255,7 @@ static enum dc_status eval(const struct dc_cli *cli, struct dc_error *error)
     } else if (status == DC_OK) {
         print_scores(&prediction, run->train_source);
     }
+    json_decref(scores);
     dc_run_close(run);
     return status;
 }
@@ -343,7 +341,7 @@ static enum dc_status predict_photos(const struct predict *own, struct dc_error 
     if (own->out)
         DC_TRY(dc_photo_may_write(own->out, error));
     DC_TRY(check_cascade(own, error));
-    options.bundle = dc_cli_has_file(path, "manifest.json") ? path : NULL;
+    options.bundle = dc_is_bundle(path) ? path : NULL;
     if (options.bundle && (asked->stage || asked->profile))
         return dc_fail(error, DC_ERR_USAGE,
                        "%s is a bundle, which has one network and one profile: --stage and "

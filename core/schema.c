@@ -260,7 +260,11 @@ static enum dc_status decode_path(char **path, const struct dc_field *field,
                                   struct dc_error *error)
 {
     struct dc_error reason;
-    if (dc_path_absolute(path, node->text, node->where.file, decoder->arena, &reason) != DC_OK)
+    enum dc_status status = dc_search(path, field->search, node->text, node->where.file,
+                                      decoder->arena, &reason);
+    if (status == DC_OK)
+        status = dc_path_absolute(path, *path, NULL, decoder->arena, &reason);
+    if (status != DC_OK)
         return dc_fail_yaml(error, node, "'%s': %.512s", field->key, reason.message);
     return DC_OK;
 }

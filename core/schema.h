@@ -10,11 +10,13 @@
 #include <stdio.h>
 
 #include "core/expression.h"
+#include "core/search.h"
 #include "core/yaml.h"
 
 enum dc_field_type {
     DC_FIELD_TEXT,     // const char *
-    DC_FIELD_PATH,     // const char *: absolute; given relative to the file that names it
+    DC_FIELD_PATH,     // const char *: absolute; given relative to the file that names it, or as a
+                       // name where the field has a `search`
     DC_FIELD_INT,      // int64_t
     DC_FIELD_INT32,    // int
     DC_FIELD_BYTES,    // int64_t: a whole number, perhaps with KiB, MiB, GiB or TiB behind it
@@ -58,6 +60,7 @@ struct dc_field {
     bool filled;                    // a list has an item at least
     int most;                       // items of a list; 0: DC_LIST_MAX
     const char *const *choices;     // NULL-terminated
+    enum dc_search_kind search;     // of a PATH: where a name is looked for
     const struct dc_schema *group;  // of CUSTOM: the mapping that it may be; or NULL
     size_t present;
     enum dc_status (*decode)(const struct dc_decoder *decoder, void *field,

@@ -61,6 +61,8 @@ static int64_t distance_to(const struct dc_imodel *model, int reader, int i)
     case DC_I_RESHAPE:  // the network's output, copied
     case DC_I_SLICE:
         return 0;
+    case DC_I_MULTIPLY:  // a value of fewer codes is read again and again
+        return dc_ilayer_size(&model->layers[i]) == dc_ilayer_size(l) ? 0 : dc_ilayer_size(l);
     case DC_I_CONCAT:  // at one place the inputs are copied one behind the other
         for (int k = 0; k < l->input_count; k++) {
             distance = root_of(model, l->inputs[k]) == i ? first : distance;

@@ -165,12 +165,18 @@ static enum dc_status sweep(struct dc_run *run, struct dc_error *error)
 
 enum dc_status dc__write_records(struct dc_run *run, struct dc_error *error)
 {
-    char *given = NULL, *copy = dc__path(run, "experiment.yaml", error);
+    char *read = NULL, *copy = dc__path(run, "experiment.yaml", error);
     char *resolved = dc__path(run, "resolved.yaml", error);
     size_t size = 0;
     if (!copy || !resolved)
         return DC_ERR_MEMORY;
-    DC_TRY(dc_file_read(&given, &size, run->experiment->path, run->arena, error));
+    const char *given = run->experiment->text;
+    if (!given) {
+        DC_TRY(dc_file_read(&read, &size, run->experiment->path, run->arena, error));
+        given = read;
+    } else {
+        size = strlen(given);
+    }
     DC_TRY(dc_file_write(copy, given, size, error));
     struct dc_text_buffer text = {0};
     dc_experiment_write(&text, run->experiment);

@@ -177,8 +177,9 @@ static enum dc_status read_all(struct dc_experiment *experiment, const char *con
 {
     const struct dc_decoder decoder = {experiment->arena, NULL, dc__experiment_places};
     const struct dc_yaml *root = NULL;
-    char hint[DC_HINT];
-    DC_TRY(dc_yaml_read(&root, experiment->path, experiment->arena, error));
+    DC_TRY(experiment->text
+               ? dc_yaml_parse(&root, experiment->text, experiment->path, experiment->arena, error)
+               : dc_yaml_read(&root, experiment->path, experiment->arena, error));
     for (int i = 0; i < count; i++)
         DC_TRY(apply_override(root, overrides[i], experiment->arena, error));
     DC_TRY(dc_schema_defaults(&dc__experiment_schema, experiment, &decoder, error));
@@ -202,10 +203,8 @@ static enum dc_status read_all(struct dc_experiment *experiment, const char *con
                                     "seed %.0f stands here twice: it would be one run",
                                     seeds->items[i]);
     if (experiment->target[0] && !dc_file_exists(experiment->target))
-        return dc_fail_yaml(
-            error, dc_yaml_get(root, "target"), "there is no target file %s%s", experiment->target,
-            dc_file_hint(hint, experiment->target,
-                         "a target is named by its file, as configs/targets/cortex-m4.yaml"));
+        return dc_search_fail(error, dc_yaml_get(root, "target"), "", DC_SEARCH_TARGET,
+                              dc_yaml_get(root, "target")->text, experiment->target);
     DC_TRY(dc_target_read(experiment, error));
     const struct dc_yaml *stages = experiment->stage_list;
     if (stages->kind != DC_YAML_MAPPING || stages->count == 0 || stages->count > DC_STAGES_MAX)
@@ -218,9 +217,26 @@ static enum dc_status read_all(struct dc_experiment *experiment, const char *con
     return dc_cascade_check(experiment, dc_yaml_get(root, "cascade"), error);
 }
 
-enum dc_status dc_experiment_read(struct dc_experiment **out, const char *path,
-                                  const char *const *overrides, int override_count,
-                                  struct dc_error *error)
+// experiment->path, and of an experiment given as text its copy.
+static enum dc_status find_file(struct dc_experiment *experiment, const char *path,
+                                const char *text, struct dc_error *error)
+{
+    char *found = NULL;
+    if (text) {
+        experiment->path = dc_arena_copy(experiment->arena, path, error);
+        experiment->text = dc_arena_copy(experiment->arena, text, error);
+        return experiment->path && experiment->text ? DC_OK : DC_ERR_MEMORY;
+    }
+    DC_TRY(dc_search(&found, DC_SEARCH_EXPERIMENT, path, NULL, experiment->arena, error));
+    experiment->path = found;
+    return strchr(path, '/') || dc_file_exists(found)
+               ? DC_OK
+               : dc_search_fail(error, NULL, "", DC_SEARCH_EXPERIMENT, path, found);
+}
+
+enum dc_status dc_experiment_parse(struct dc_experiment **out, const char *text, const char *path,
+                                   const char *const *overrides, int override_count,
+                                   struct dc_error *error)
 {
     *out = NULL;
     struct dc_arena *arena = NULL;
@@ -229,9 +245,9 @@ enum dc_status dc_experiment_read(struct dc_experiment **out, const char *path,
     enum dc_status status = experiment ? DC_OK : DC_ERR_MEMORY;
     if (experiment) {
         experiment->arena = arena;
-        experiment->path = dc_arena_copy(arena, path, error);
-        status = experiment->path ? read_all(experiment, overrides, override_count, error)
-                                  : DC_ERR_MEMORY;
+        status = find_file(experiment, path, text, error);
+        if (status == DC_OK)
+            status = read_all(experiment, overrides, override_count, error);
     }
     if (status != DC_OK) {
         dc_arena_free(arena);
@@ -239,6 +255,13 @@ enum dc_status dc_experiment_read(struct dc_experiment **out, const char *path,
     }
     *out = experiment;
     return DC_OK;
+}
+
+enum dc_status dc_experiment_read(struct dc_experiment **out, const char *path,
+                                  const char *const *overrides, int override_count,
+                                  struct dc_error *error)
+{
+    return dc_experiment_parse(out, NULL, path, overrides, override_count, error);
 }
 
 void dc_experiment_free(struct dc_experiment *experiment)

@@ -176,6 +176,7 @@ struct dc_cascade_spec {
 struct dc_experiment {
     struct dc_arena *arena;
     const char *path, *name;
+    const char *text;  // of an experiment that was given as text; else NULL
     int64_t seed;
     struct dc_numbers seeds;  // or several, a run each (run/sweep.c)
     struct dc_limits_spec bounds;
@@ -190,10 +191,15 @@ struct dc_experiment {
     struct dc_stage stages[DC_STAGES_MAX];
 };
 
-// overrides: "a.b=c" texts of --set, in order.
+// path: a file, or a name (core/search.h). overrides: "a.b=c" texts of --set, in order.
 DC_MUST_USE enum dc_status dc_experiment_read(struct dc_experiment **experiment, const char *path,
                                               const char *const *overrides, int override_count,
                                               struct dc_error *error);
+// The same of a text, read as if it stood in the file `path`, be there one or not; text NULL: as
+// above.
+DC_MUST_USE enum dc_status dc_experiment_parse(struct dc_experiment **experiment, const char *text,
+                                               const char *path, const char *const *overrides,
+                                               int override_count, struct dc_error *error);
 void dc_experiment_free(struct dc_experiment *experiment);  // NULL is allowed
 
 // Tells of keys that have no effect where they stand: a momentum under AdamW, a warm-up that is not

@@ -1,6 +1,7 @@
 // Owns what an experiment's stages must satisfy before any data is read, and who their teachers
 // are.
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,11 +58,15 @@ static enum dc_status want_file(const struct dc_stage *stage, const struct dc_ya
         return dc_fail_yaml(error, place, "stage '%s': %s", stage->name, foreign);
     if (dc_file_exists(path))
         return DC_OK;
-    return dc_fail_yaml(
-        error, place, "stage '%s': there is no %s file %s%s", stage->name, what, path,
-        dc_file_hint(hint, path,
-                     model ? "a model is named by its file, as configs/models/resnet8.yaml"
-                           : NULL));
+    if (model) {
+        const bool stated = place && place->kind == DC_YAML_SCALAR;
+        char who[128];
+        snprintf(who, sizeof who, "stage '%.64s': ", stage->name);
+        return dc_search_fail(error, place, who, DC_SEARCH_MODEL, stated ? place->text : path,
+                              path);
+    }
+    return dc_fail_yaml(error, place, "stage '%s': there is no %s file %s%s", stage->name, what,
+                        path, dc_file_hint(hint, path, NULL));
 }
 
 // A stage before this one, or a file.

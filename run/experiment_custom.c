@@ -80,7 +80,10 @@ enum dc_status dc__decode_augment(const struct dc_decoder *decoder, void *field,
     if (node->kind == DC_YAML_SCALAR && node->text[0]) {
         char *path = NULL;
         const struct dc_yaml *root = NULL;
-        DC_TRY(dc_path_resolve(&path, node->text, node->where.file, decoder->arena, error));
+        DC_TRY(dc_search(&path, DC_SEARCH_AUGMENT, node->text, node->where.file, decoder->arena,
+                         error));
+        if (!dc_file_exists(path))
+            return dc_search_fail(error, node, "", DC_SEARCH_AUGMENT, node->text, path);
         DC_TRY(dc_yaml_read(&root, path, decoder->arena, error));
         node = root->kind == DC_YAML_MAPPING && root->count == 1 ? dc_yaml_get(root, "augment")
                                                                  : NULL;

@@ -12,11 +12,12 @@ static bool is_stage(struct dc_experiment *experiment, const char *name)
     return dc_experiment_stage(experiment, name) != NULL;
 }
 
-static enum dc_status make_absolute(const char **name, const struct dc_experiment *experiment,
-                                    struct dc_error *error)
+static enum dc_status make_absolute(const char **name, enum dc_search_kind kind,
+                                    const struct dc_experiment *experiment, struct dc_error *error)
 {
     char *path = NULL;
-    DC_TRY(dc_path_absolute(&path, *name, experiment->path, experiment->arena, error));
+    DC_TRY(dc_search(&path, kind, *name, experiment->path, experiment->arena, error));
+    DC_TRY(dc_path_absolute(&path, path, NULL, experiment->arena, error));
     *name = path;
     return DC_OK;
 }
@@ -26,16 +27,17 @@ static enum dc_status resolve_files(struct dc_experiment *experiment, struct dc_
 {
     struct dc_distill_spec *distill = &stage->distill;
     if (stage->trains && stage->train.init_from[0] && !is_stage(experiment, stage->train.init_from))
-        DC_TRY(make_absolute(&stage->train.init_from, experiment, error));
+        DC_TRY(make_absolute(&stage->train.init_from, DC_SEARCH_NONE, experiment, error));
     if (!stage->distills)
         return DC_OK;
     for (int i = 0; i < distill->peers.count; i++)
-        DC_TRY(make_absolute(&distill->peers.items[i], experiment, error));
+        DC_TRY(make_absolute(&distill->peers.items[i], DC_SEARCH_MODEL, experiment, error));
     if (dc__teacher_is_file(distill->teacher))
-        DC_TRY(make_absolute(&distill->teacher, experiment, error));
+        DC_TRY(make_absolute(&distill->teacher, DC_SEARCH_NONE, experiment, error));
     for (int i = 0; i < distill->teachers.count; i++)
         if (dc__teacher_is_file(distill->teachers.items[i].name))
-            DC_TRY(make_absolute(&distill->teachers.items[i].name, experiment, error));
+            DC_TRY(
+                make_absolute(&distill->teachers.items[i].name, DC_SEARCH_NONE, experiment, error));
     return DC_OK;
 }
 

@@ -5,10 +5,11 @@
 #include "core/preprocessing.h"
 #include "distill/cache.h"
 
-#define TEXT(s, k, m, d, h)  DC_FIELD(s, k, TEXT, m, d, .help = (h))
-#define PATH(s, k, m, d, h)  DC_FIELD(s, k, PATH, m, d, .help = (h))
-#define BOOL(s, k, m, d, h)  DC_FIELD(s, k, BOOL, m, d, .help = (h))
-#define TEXTS(s, k, m, d, h) DC_FIELD(s, k, TEXTS, m, d, .help = (h))
+#define TEXT(s, k, m, d, h)     DC_FIELD(s, k, TEXT, m, d, .help = (h))
+#define PATH(s, k, m, d, h)     DC_FIELD(s, k, PATH, m, d, .help = (h))
+#define NAMED(s, k, m, kind, h) DC_FIELD(s, k, PATH, m, "", .search = DC_SEARCH_##kind, .help = (h))
+#define BOOL(s, k, m, d, h)     DC_FIELD(s, k, BOOL, m, d, .help = (h))
+#define TEXTS(s, k, m, d, h)    DC_FIELD(s, k, TEXTS, m, d, .help = (h))
 #define INT(s, k, m, d, low, high, h)                                                              \
     DC_FIELD(s, k, INT, m, d, .minimum = (low), .maximum = (high), .help = (h))
 #define REAL(s, k, m, d, low, high, h)                                                             \
@@ -280,7 +281,8 @@ const struct dc_schema dc__quantize_schema = DC_SCHEMA("quantize", quantize_fiel
 
 static const struct dc_field stage_fields[] = {
     TEXT(dc_stage, "from", from, "", "stage whose network, settings and weights this one takes"),
-    PATH(dc_stage, "model", model, "", "model file, or a network as ONNX with its weights"),
+    NAMED(dc_stage, "model", model, MODEL,
+          "name of a model, its file, or a network as ONNX with its weights"),
     PATH(dc_stage, "weights", weights, "", "weights file of a run (final.h5) to start from"),
     CUSTOM(dc_stage, "normalize", normalize, "auto", dc__decode_normalize, dc__write_normalize,
            .group = &dc__normalize_schema,
@@ -327,7 +329,8 @@ static const struct dc_field experiment_fields[] = {
              .help = "in place of seed: decant run carries the stages out once for each, in "
                      "RUN/seed-N, and tells means and standard errors"),
     DC_FIELD(dc_experiment, "data", GROUP, data, NULL, .group = &data_schema),
-    PATH(dc_experiment, "target", target, "", "target file: arithmetic and limits (run/target.h)"),
+    NAMED(dc_experiment, "target", target, TARGET,
+          "name of a target, or its file: arithmetic and limits (run/target.h)"),
     DC_FIELD(dc_experiment, "cascade", OPTIONAL, cascade, "''", .group = &cascade_schema,
              .present = offsetof(struct dc_experiment, cascades), .unhashed = true,
              .help = "when the exported integers are sure enough (run/cascade.h)"),

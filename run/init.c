@@ -4,15 +4,14 @@
 
 #include "run/init.h"
 
-#include <dirent.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/file.h"
+#include "core/search.h"
 #include "data/inspect.h"
 #include "run/init_internal.h"
 #include "run/run.h"
@@ -62,75 +61,29 @@ static enum dc_status note(struct dc__init_plan *p, struct dc_error *error, cons
 }
 
 // The folder of models and targets: beside the program, as it is built and as it is installed.
-static enum dc_status find_configs(struct dc__init_plan *p, struct dc_error *error)
-{
-    static const char *const places[] = {"../configs", "../share/decant/configs"};
-    char program[PATH_MAX], path[2 * PATH_MAX], real[PATH_MAX];
-    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[length > 0 ? length : 0] = '\0';
-    char *slash = strrchr(program, '/');
-    if (slash)
-        *slash = '\0';
-    for (size_t i = 0; slash && i < sizeof places / sizeof places[0]; i++) {
-        snprintf(path, sizeof path, "%s/%s/models", program, places[i]);
-        if (!realpath(path, real))
-            continue;
-        *strrchr(real, '/') = '\0';
-        p->configs = dc_arena_copy(p->arena, real, error);
-        return p->configs ? DC_OK : DC_ERR_MEMORY;
-    }
-    return dc_fail(
-        error, DC_ERR_IO,
-        "the folder configs/ with Decant's models and targets is not beside the program");
-}
-
-static enum dc_status unknown_target(const struct dc__init_plan *p, struct dc_error *error)
-{
-    const char *names[DC_LIST_MAX];
-    char folder[PATH_MAX], list[1024], hint[DC_HINT];
-    struct dirent **entries = NULL;
-    int count = 0;
-    snprintf(folder, sizeof folder, "%s/targets", p->configs);
-    const int found = scandir(folder, &entries, NULL, alphasort);
-    for (int i = 0; i < found; i++) {
-        char *dot = strrchr(entries[i]->d_name, '.');
-        if (dot && strcmp(dot, ".yaml") == 0 && count < DC_LIST_MAX) {
-            *dot = '\0';
-            names[count++] = entries[i]->d_name;
-        }
-    }
-    dc_join(list, sizeof list, names, count);
-    const enum dc_status status = dc_fail(
-        error, DC_ERR_USAGE, "no target '%s'; there are %s, and files of your own%s",
-        p->options->target, list, dc_did_you_mean(hint, p->options->target, names, count));
-    for (int i = 0; i < found; i++)
-        free(entries[i]);
-    free(entries);
-    return status;
-}
-
 static int64_t or_usual(int64_t stated, int64_t otherwise)
 {
     return stated > 0 ? stated : otherwise;
 }
 
+// A name stays one in the experiment; a file is named by its whole path.
 static enum dc_status find_target(struct dc__init_plan *p, struct dc_error *error)
 {
     const char *given = p->options->target;
-    const bool file = dc_path_ends(given, ".yaml") || dc_path_ends(given, ".yml");
-    char *path = NULL;
+    char *path = NULL, *absolute = NULL;
     struct dc_experiment *read = dc_arena_alloc(p->arena, sizeof *read, error);
     if (!read)
         return DC_ERR_MEMORY;
-    if (file)
-        DC_TRY(dc_path_absolute(&path, given, NULL, p->arena, error));
-    else if (!(path = dc_arena_printf(p->arena, error, "%s/targets/%s.yaml", p->configs, given)))
-        return DC_ERR_MEMORY;
+    DC_TRY(dc_search(&path, DC_SEARCH_TARGET, given, NULL, p->arena, error));
     if (!dc_file_exists(path))
-        return unknown_target(p, error);
-    *read = (struct dc_experiment){.arena = p->arena, .target = path};
+        return dc_search_fail(error, NULL, "--target: ", DC_SEARCH_TARGET, given, path);
+    DC_TRY(dc_path_absolute(&absolute, path, NULL, p->arena, error));
+    *read = (struct dc_experiment){.arena = p->arena, .target = absolute};
     DC_TRY(dc_target_read(read, error));
-    p->target = path;
+    // What stands here as a file is not found by its name from elsewhere.
+    p->target = dc_file_exists(given) || strchr(given, '/') || dc_path_ends(given, ".yaml")
+                    ? absolute
+                    : given;
     p->limits = read->limits;
     p->budget = (struct dc__init_cost){or_usual(p->limits.macs, usual.macs),
                                        or_usual(p->limits.flash, usual.flash),
@@ -551,7 +504,6 @@ static enum dc_status carry_out(struct dc__init_plan *p, json_t *found, struct d
                        "%s is there, and nothing is overwritten: move it away, or name another "
                        "file with --out",
                        p->options->out);
-    DC_TRY(find_configs(p, error));
     DC_TRY(find_target(p, error));
     DC_TRY(find_data(p, found, error));
     DC_TRY(choose_and_write(p, error));

@@ -23,7 +23,8 @@ struct dc__init_network {
 struct dc__init_plan {
     const struct dc_init_options *options;
     struct dc_arena *arena;
-    const char *name, *kind, *path, *configs, *target;  // the target's file
+    const char *name, *kind, *path;
+    const char *target;  // a name, or a file
     struct dc_target_limits limits;
     struct dc__init_cost budget;
     // found

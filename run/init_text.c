@@ -119,9 +119,7 @@ static void model(struct dc_text_buffer *out, const struct dc__init_plan *p,
 {
     const int64_t *dims = p->sample.dims;
     dc_text_append(out, "    model: ");
-    char file[4096];
-    snprintf(file, sizeof file, "%s/models/%s.yaml", p->configs, models[p->family]);
-    dc_text_append_scalar(out, file);
+    dc_text_append_scalar(out, models[p->family]);
     dc_text_append(out, "\n    parameters: ");
     if (p->family == DC__INIT_IMAGES) {
         const int64_t longer = dims[0] > dims[1] ? dims[0] : dims[1];

@@ -11,6 +11,7 @@
 #include "qat/engine.h"
 #include "qat/profile.h"
 #include "run/quantization.h"
+#include "run/report.h"
 #include "run/run_internal.h"
 
 static struct dc_stage *last_network(struct dc_experiment *experiment)
@@ -250,6 +251,19 @@ enum dc_status dc_run_quantization(json_t **report, struct dc_run *run,
     else
         json_decref(object);
     return status;
+}
+
+enum dc_status dc_prediction_scores(json_t **json, const struct dc_prediction *prediction,
+                                    struct dc_error *error)
+{
+    *json = NULL;
+    if (!prediction->scores)
+        return dc_fail(error, DC_ERR_DATA, "the data has no labels for %d classes",
+                       prediction->classes);
+    *json = dc_report_scores(prediction->scores);
+    json_object_set_new(*json, "stage", json_string(prediction->stage));
+    json_object_set_new(*json, "arithmetic", json_string(prediction->arithmetic));
+    return *json ? DC_OK : dc_fail(error, DC_ERR_MEMORY, "out of memory");
 }
 
 static enum dc_status write_prediction(struct dc_h5 *file, const struct dc_prediction *prediction,

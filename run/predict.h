@@ -36,6 +36,11 @@ DC_MUST_USE enum dc_status dc_run_predict(struct dc_prediction *prediction, stru
                                           const struct dc_predict_options *options,
                                           struct dc_error *error);
 
+// Its scores as dc_report_scores has them, with "stage" and "arithmetic"; DC_ERR_DATA without
+// labels. The caller decrefs *json.
+DC_MUST_USE enum dc_status
+dc_prediction_scores(json_t **json, const struct dc_prediction *prediction, struct dc_error *error);
+
 // Dataset `logits` [samples, classes] float32, in sample order; written whole.
 DC_MUST_USE enum dc_status dc_prediction_write(const char *path,
                                                const struct dc_prediction *prediction,

@@ -2,18 +2,14 @@
 
 #include "run/predict_photos.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/file.h"
 #include "core/folder.h"
 #include "data/open.h"
-#include "export/bundle.h"
-#include "qat/engine.h"
-#include "qat/profile.h"
+#include "run/asked.h"
 #include "run/cascade.h"
-#include "run/run_internal.h"
 
 // By what labels are; then that of a cascade.
 enum { CASCADE_HEAD = DC_LABEL_KINDS, CSV_HEADS };
@@ -21,81 +17,25 @@ static const char *const csv_heads[CSV_HEADS] = {
     "file,class,probability\r\n", "file,value,number\r\n", "file,tag,probability\r\n",
     "file,class,probability,settled,margin\r\n"};
 
-struct asked {
-    struct dc_preprocessing record;  // of the samples that the network knows
-    struct dc_shape sample;
-    struct dc__any_predictor predictor;
-};
-
-// The bundle's own word for its samples.
-static enum dc_status open_bundle(struct asked *a, struct dc_photo_predictions *out,
-                                  const struct dc_ctx *ctx, const char *bundle,
-                                  struct dc_arena *arena, struct dc_error *error)
+static enum dc_status open_network(struct dc_asked *a, const struct dc_ctx *ctx, struct dc_run *run,
+                                   const struct dc_photo_options *options, struct dc_arena *arena,
+                                   struct dc_error *error)
 {
-    struct dc_imodel *model = NULL;
-    int64_t macs = 0;
-    DC_TRY(dc_bundle_read(&model, NULL, bundle, error));
-    for (int i = 0; i < model->count; i++)
-        macs += dc_ilayer_macs(model, i);
-    if (!model->preprocessing.bytes) {
-        dc_imodel_free(model);
+    const char *bundle = options->bundle;
+    DC_TRY(bundle ? dc_asked_bundle(a, ctx, bundle, arena, error)
+                  : dc_asked_stage(a, run, options->stage, options->profile, error));
+    if (a->reconstructs)
+        return dc_fail(error, DC_ERR_USAGE,
+                       "stage '%s' gives back its input: it has no classes to predict", a->stage);
+    if (bundle && !a->record.bytes)
         return dc_fail(error, DC_ERR_DATA,
                        "%s/manifest.json: has no preprocessing: the network reads no bytes, or the "
                        "bundle is older and is to be exported anew; ask the run for photographs",
                        bundle);
-    }
-    a->record = model->preprocessing;
-    a->sample = model->sample;
-    a->predictor.view = (struct dc_view){model->preprocessing.normalization, model->sample};
-    out->arithmetic = model->profile->name;
-    const char **names = DC_NEW(arena, const char *, a->record.classes, error);
-    for (int i = 0; names && i < a->record.classes; i++)
-        names[i] = dc_arena_copy(arena, a->record.class_names[i], error);
-    a->record.class_names = names;
-    DC_TRY(dc_integer_predictor_create(&a->predictor.integers, ctx, model,
-                                       dc__evaluation_rows(macs), error));
-    a->predictor.predictor = &a->predictor.integers->predictor;
-    return names ? DC_OK : DC_ERR_MEMORY;
-}
-
-// A run's record, or its data where the record is older.
-static enum dc_status know_samples(struct asked *a, struct dc_run *run, struct dc_error *error)
-{
-    DC_TRY(dc__read_samples(&a->record, &a->sample, run, error));
-    if (!a->record.bytes) {
-        DC_TRY(dc_run_need_train_data(run, error));
-        const struct dc_source *source = run->train_source;
-        a->sample = source->sample;
-        a->record = (struct dc_preprocessing){.bytes = source->dtype == DC_U8 &&
-                                                       source->sample.rank == 3,
-                                              .normalization = run->normalization,
-                                              .classes = source->class_names ? source->classes : 0,
-                                              .class_names = source->class_names};
-    }
-    a->record.labels = (enum dc_label_kind)run->experiment->data.labels;
-    run->normalization = a->record.normalization;
-    a->record.resize = run->experiment->data.resize;
     return DC_OK;
 }
 
-static enum dc_status open_stage(struct asked *a, struct dc_photo_predictions *out,
-                                 struct dc_run *run, const struct dc_photo_options *options,
-                                 struct dc_error *error)
-{
-    struct dc_stage *stage = NULL;
-    const char *profile = options->profile ? options->profile : run->experiment->profile;
-    DC_TRY(dc__pick_stage(&stage, run, options->stage, error));
-    if (dc_stage_reconstructs(stage))
-        return dc_fail(error, DC_ERR_USAGE,
-                       "stage '%s' gives back its input: it has no classes to predict",
-                       stage->name);
-    DC_TRY(know_samples(a, run, error));
-    out->stage = stage->name;
-    out->arithmetic = stage->quantizes ? profile : "float32";
-    return dc__any_predictor_open(&a->predictor, run, stage, profile, error);
-}
-
-static enum dc_status open_photos(struct dc_source **source, const struct asked *a,
+static enum dc_status open_photos(struct dc_source **source, const struct dc_asked *a,
                                   const struct dc_ctx *ctx, const struct dc_run *run,
                                   const struct dc_photo_options *options, struct dc_error *error)
 {
@@ -123,28 +63,7 @@ static enum dc_status open_photos(struct dc_source **source, const struct asked 
     return dc_source_open(source, &spec, error);
 }
 
-static void to_shares(float *rows, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        rows[i] = (float)(1.0 / (1.0 + exp(-(double)rows[i])));
-}
-
-// Softmax in place, in double, of outputs that are not probabilities already.
-static void to_probabilities(float *rows, int64_t count, int classes)
-{
-    for (int64_t r = 0; r < count; r++, rows += classes) {
-        double sum = 0.0;
-        float most = rows[0];
-        for (int c = 1; c < classes; c++)
-            most = rows[c] > most ? rows[c] : most;
-        for (int c = 0; c < classes; c++)
-            sum += exp((double)(rows[c] - most));
-        for (int c = 0; c < classes; c++)
-            rows[c] = (float)(exp((double)(rows[c] - most)) / sum);
-    }
-}
-
-static enum dc_status name_all(struct dc_photo_predictions *out, const struct asked *a,
+static enum dc_status name_all(struct dc_photo_predictions *out, const struct dc_asked *a,
                                const struct dc_source *source, struct dc_arena *arena,
                                struct dc_error *error)
 {
@@ -167,7 +86,7 @@ static enum dc_status name_all(struct dc_photo_predictions *out, const struct as
     return DC_OK;
 }
 
-static enum dc_status find_margins(struct dc_photo_predictions *out, const struct asked *a,
+static enum dc_status find_margins(struct dc_photo_predictions *out, const struct dc_asked *a,
                                    const float *rows, struct dc_arena *arena,
                                    struct dc_error *error)
 {
@@ -181,7 +100,7 @@ static enum dc_status find_margins(struct dc_photo_predictions *out, const struc
     return DC_OK;
 }
 
-static enum dc_status predict(struct dc_photo_predictions *out, const struct asked *a,
+static enum dc_status predict(struct dc_photo_predictions *out, const struct dc_asked *a,
                               const struct dc_source *source,
                               const struct dc_sample_progress *progress, struct dc_arena *arena,
                               struct dc_error *error)
@@ -199,10 +118,7 @@ static enum dc_status predict(struct dc_photo_predictions *out, const struct ask
     out->labels = a->record.labels;
     if (out->labels == DC_LABELS_CLASSES && a->predictor.integers && out->classes > 1)
         DC_TRY(find_margins(out, a, rows, arena, error));
-    if (out->labels == DC_LABELS_TAGS)
-        to_shares(rows, out->count * out->classes);
-    else if (out->labels == DC_LABELS_CLASSES && !(predictor->least_probability > 0.0f))
-        to_probabilities(rows, out->count, out->classes);
+    dc_asked_probabilities(rows, a, out->count);
     out->probabilities = rows;
     return name_all(out, a, source, arena, error);
 }
@@ -211,18 +127,18 @@ enum dc_status dc_predict_photos(struct dc_photo_predictions *out, const struct 
                                  struct dc_run *run, const struct dc_photo_options *options,
                                  struct dc_arena *arena, struct dc_error *error)
 {
-    struct asked a = {0};
+    struct dc_asked a = {0};
     struct dc_source *source = NULL;
-    *out = (struct dc_photo_predictions){.stage = options->bundle};
-    enum dc_status status = options->bundle
-                                ? open_bundle(&a, out, ctx, options->bundle, arena, error)
-                                : open_stage(&a, out, run, options, error);
+    *out = (struct dc_photo_predictions){0};
+    enum dc_status status = open_network(&a, ctx, run, options, arena, error);
+    out->stage = a.stage;
+    out->arithmetic = a.arithmetic;
     if (status == DC_OK)
         status = open_photos(&source, &a, ctx, run, options, error);
     if (status == DC_OK)
         status = predict(out, &a, source, &options->progress, arena, error);
     dc_source_free(source);
-    dc__any_predictor_close(&a.predictor);
+    dc_asked_close(&a);
     return status;
 }
 

@@ -233,8 +233,8 @@ static enum dc_status read_experiment(struct dc_run *run, const struct dc_run_op
                                       struct dc_error *error)
 {
     json_t *report = NULL;  // shapes that do not fit are told before anything is made
-    DC_TRY(dc_experiment_read(&run->experiment, options->experiment, options->overrides,
-                              options->override_count, error));
+    DC_TRY(dc_experiment_parse(&run->experiment, options->text, options->experiment,
+                               options->overrides, options->override_count, error));
     DC_TRY(dc_run_check(run->experiment, &report, error));
     json_decref(report);
     if (!run->directory)

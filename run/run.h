@@ -39,7 +39,8 @@ struct dc_run_hooks {
 };
 
 struct dc_run_options {
-    const char *experiment;  // NULL: the record in `directory`, to evaluate or export
+    const char *experiment;  // file or name; NULL: the record in `directory`, to evaluate or export
+    const char *text;        // of the experiment, instead of the file's (dc_experiment_parse)
     const char *const *overrides;
     int override_count;
     const char *directory;  // NULL: runs/NAME
@@ -135,6 +136,19 @@ DC_MUST_USE enum dc_status dc_run_export_file(struct dc_run *run, const struct d
 struct dc_verify_report;
 DC_MUST_USE enum dc_status dc_run_verify(struct dc_verify_report *report, struct dc_run *run,
                                          const char *bundle, int64_t limit, struct dc_error *error);
+
+// What a command or a program asks for, by words of a user (deliver.c). path: a folder for a bundle
+// of a quantized stage, or a file by whose ending the format goes. profile NULL: the experiment's.
+// *result as dc_run_export has it, with "out".
+DC_MUST_USE enum dc_status dc_run_export_to(json_t *result, struct dc_run *run, const char *stage,
+                                            const char *profile, const char *path,
+                                            struct dc_error *error);
+bool dc_is_bundle(const char *path);
+// The run directory that a bundle belongs to: `given` (--run), or for RUN/bundle/STAGE the RUN.
+DC_MUST_USE enum dc_status dc_run_of_bundle(char *run, size_t size, const char *given,
+                                            const char *bundle, struct dc_error *error);
+// {samples, bytes, different, vectors, own_c_checked}
+json_t *dc_verify_json(const struct dc_verify_report *report);
 
 // Shapes and counts of all stages, without data: what `decant check` prints.
 DC_MUST_USE enum dc_status dc_run_check(struct dc_experiment *experiment, json_t **report,

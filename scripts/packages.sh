@@ -8,10 +8,11 @@
         libjansson-dev libjpeg62-turbo-dev libpng-dev liblzma-dev
         libprotobuf-c-dev protobuf-c-compiler zlib1g-dev)
     packages_data=(dataset-fashion-mnist)
-    packages_test=(libcmocka-dev clang-format python3 xz-utils)
+    packages_test=(libcmocka-dev clang-format g++ python3 xz-utils)
     packages_all=(make clang libclang-rt-dev clang-tidy cppcheck shellcheck valgrind
         python3-pil python3-torchvision python3-venv
-        gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm)
+        gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm mandoc zsh)
+    packages_exhaustive=(dpkg-dev lintian mmdebstrap)
 }
 
 missing_packages=()

@@ -47,7 +47,8 @@ static enum dc_status write_pair(const char *folder, bool bundle, const struct d
     return status;
 }
 
-// One layer of an op over 8 x 8 x 8, by itself where it reads two values.
+// One layer of an op over 8 x 8 x 8, by itself where it reads two values; a product by a copy,
+// since not every runtime has squares.
 static struct dc_imodel *one_op(const struct dc_profile *profile, enum dc_iop op, int bits,
                                 struct dc_random *random)
 {
@@ -75,7 +76,11 @@ static struct dc_imodel *one_op(const struct dc_profile *profile, enum dc_iop op
     struct dc_imodel *m = NULL;
     assert_int_equal(dc_imodel_create(&m, "one_op", "made up", profile, NULL), DC_OK);
     assert_int_equal(dc_imodel_add(m, &input, NULL, NULL), DC_OK);
-    test_add_layer(m, "y", &layer, 0, two ? 0 : -1, random);
+    const struct dc_ilayer copied = {.op = DC_I_SLICE};
+    const int second = op == DC_I_MULTIPLY ? test_add_layer(m, "x", &copied, 0, -1, random)
+                       : two               ? 0
+                                           : -1;
+    test_add_layer(m, "y", &layer, 0, second, random);
     return m;
 }
 

@@ -136,7 +136,7 @@ static const struct command_case {
     {{"run", "e.yaml", "--seed", "2"}, 2, "--set seed=VALUE"},
     {{"run", "e.yaml", "--verbose"}, 2, "log.txt of the run"},
     {{"eval", "run", "--split", "val"}, 2, "--split may be train, test, not 'val'"},
-    {{"run", "nofile.yaml"}, 2, "nofile.yaml: cannot open"},
+    {{"run", "nofile.yaml"}, 2, "there is no experiment 'nofile.yaml'"},
     {{"check", "modle.yaml"}, 2, "did you mean 'model.yaml'?"},
     {{"data", "jpeg:photos"}, 1, "no kind of data 'jpeg'"},
     {{"data", "dta"}, 1, "did you mean 'data'?"},
