@@ -55,7 +55,9 @@ static int assert_keys(const struct dc_schema *schema, const char *text)
         const bool leads = strncmp(text, first + 1, strlen(first + 1)) == 0;
         if (!leads && !strstr(text, key) && !strstr(text, first))
             fail_msg("%s: '%s' is not in resolved.yaml", schema->name, schema->fields[i].key);
-        count += schema->fields[i].group ? assert_keys(schema->fields[i].group, text) : 1;
+        const bool nests = schema->fields[i].type == DC_FIELD_GROUP ||
+                           schema->fields[i].type == DC_FIELD_OPTIONAL;
+        count += nests ? assert_keys(schema->fields[i].group, text) : 1;
     }
     return count;
 }
