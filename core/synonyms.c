@@ -140,6 +140,7 @@ const struct dc_synonym dc_synonyms[] = {
     {"hard_swish hardswish", "h_swish", NULL},
     {"silu swish mish gelu elu", "h_swish", "of such functions it alone has integers"},
     {"prelu leakyrelu lrelu", "leaky_relu", NULL},
+    {"mul eltwise_mul hadamard times", "multiply", NULL},
     {"zero_pad zero_padding2d zeropad2d", "pad", NULL},
     {"cat concatenate merge", "concat", NULL},
     {"view unflatten", "reshape", NULL},
