@@ -38,6 +38,7 @@ static const struct count_case cases[] = {
     {"resnet-cifar.yaml", {{"n", 3}, {"classes", 100}, {"projection", 0}}, 3, 275572, 0},
     {"resnet-cifar.yaml", {{"n", 3}, {"classes", 10}, {"projection", 0}}, 3, 269722, 0},
     {"lenet5.yaml", {{0}}, 0, 61706, 0},
+    {"mlp.yaml", {{0}}, 0, 16 * 64 + 128 + 64 * 64 + 128 + 65 * 2, 16 * 64 + 64 * 64 + 64 * 2},
     // torchvision's mobilenet_v2, and the same with strides of 1 in the stem and stage 2
     {"mobilenet-v2.yaml", {{"size", 224}, {"width", 1}, {"classes", 1000}}, 3, 3504872, 300774272},
     {"mobilenet-v2.yaml",
