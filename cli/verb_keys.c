@@ -49,7 +49,7 @@ const struct dc_verb dc_verb_keys = {
     .name = "keys",
     .arguments = "[WORD ...]",
     .brief = "keys of experiment, target and model files: decant keys train",
-    .text = "WORD is experiment, target or model for all keys of such a file, or a part of one:\n"
+    .text = "WORD is experiment, target or model for all keys of such a file, or a part of one: "
             "train, distill, quantize, kd, conv ... Without a word, all words.",
     DC_VERB_OPTIONS(options, keys_options),
     .positionals_max = 16,

@@ -87,6 +87,8 @@ install(FILES README.md ${documents} DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONE
 install(TARGETS decant_shared LIBRARY COMPONENT library NAMELINK_COMPONENT development)
 install(FILES ${archive} DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
 install(FILES library/decant.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
+install(DIRECTORY examples/device DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT program)
+install(FILES examples/classify.c DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT program)
 install(DIRECTORY examples/library DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT development)
 
 # pkg-config and CMake find the prefix from where they lie.

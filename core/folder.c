@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/file.h"
@@ -91,6 +92,36 @@ static pid_t process_number(const char *digits, char end, const char **rest)
 static bool is_gone(pid_t process)
 {
     return process == getpid() || (kill(process, 0) != 0 && errno == ESRCH);
+}
+
+// When this process began, in seconds of the clock that files have (Linux: field 22 of
+// /proc/self/stat counts from the start of the machine); 0: nobody knows.
+static double began(void)
+{
+    char text[1024];
+    struct timespec now, running;
+    FILE *file = fopen("/proc/self/stat", "re");
+    const size_t size = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    if (file)
+        fclose(file);
+    text[size] = '\0';
+    const char *at = strrchr(text, ')');  // behind the name, which may hold anything
+    for (int field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    if (!at || clock_gettime(CLOCK_REALTIME, &now) != 0 ||
+        clock_gettime(CLOCK_BOOTTIME, &running) != 0)
+        return 0.0;
+    const double age = (double)running.tv_sec + 1e-9 * (double)running.tv_nsec -
+                       strtod(at, NULL) / (double)sysconf(_SC_CLK_TCK);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec - age;
+}
+
+// Whether a process of our number left this before we began.
+static bool was_before_us(int folder, const char *name)
+{
+    struct stat info;
+    return fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+           (double)info.st_mtim.tv_sec + 1.0 < began();
 }
 
 // The process of which `entry` is NAME.tmp-PID (middle ".tmp-"), or 0.
@@ -404,7 +435,10 @@ void dc_sweep_prefixed(const char *folder, const char *prefix)
         if (strncmp(entry, prefix, length) != 0 || entry[length] != '-')
             continue;
         const pid_t process = process_number(entry + length + 1, '-', &rest);
-        if (process < 1 || !is_gone(process) || !is_mine(dirfd(entries), entry, S_IFDIR))
+        // What bears this process's number and is younger than it is another thread's, and alive.
+        const bool gone = process == getpid() ? was_before_us(dirfd(entries), entry)
+                                              : process > 0 && is_gone(process);
+        if (!gone || !is_mine(dirfd(entries), entry, S_IFDIR))
             continue;
         snprintf(place, sizeof place, "%s/%s", folder, entry);
         dc_folder_discard(place);

@@ -431,9 +431,27 @@ void dc_text_free(struct dc_text_buffer *buffer)
     *buffer = (struct dc_text_buffer){0};
 }
 
+// Line ends and tabs are folded within single quotes.
+static void append_escaped(struct dc_text_buffer *out, const char *text)
+{
+    dc_text_append(out, "\"");
+    for (; *text; text++) {
+        if (*text == '\n' || *text == '\r' || *text == '\t')
+            dc_text_append(out, "\\%c", *text == '\n' ? 'n' : *text == '\r' ? 'r' : 't');
+        else
+            dc_text_append(out, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+    }
+    dc_text_append(out, "\"");
+}
+
 void dc_text_append_scalar(struct dc_text_buffer *out, const char *text)
 {
-    const bool plain = text[0] && !strpbrk(text, ":#{}[],&*!|>'\"%@`\n\\") && text[0] != '-' &&
+    if (strpbrk(text, "\n\r\t")) {
+        append_escaped(out, text);
+        return;
+    }
+    const bool plain = text[0] && text[strlen(text) - 1] != ' ' &&
+                       !strpbrk(text, ":#{}[],&*!|>'\"%@`\n\\") && text[0] != '-' &&
                        text[0] != '?' && text[0] != ' ' && strcmp(text, "null") != 0 &&
                        strcmp(text, "~") != 0;
     if (plain) {

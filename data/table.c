@@ -11,6 +11,7 @@
 // with their line.
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,8 +166,15 @@ static enum dc_status check_twice(const struct table *t)
     struct named_row *rows = DC_NEW(t->arena, struct named_row, count + 1, t->error);
     if (!rows)
         return DC_ERR_MEMORY;
-    for (int64_t i = 0; i < count; i++)
-        rows[i] = (struct named_row){t->paths[i + 1], i + 1};
+    for (int64_t i = 0; i < count; i++) {
+        // One file may be spelt in many ways; one that is not there is told elsewhere.
+        char real[PATH_MAX];
+        const char *path = realpath(t->paths[i + 1], real) ? dc_arena_copy(t->arena, real, t->error)
+                                                           : t->paths[i + 1];
+        if (!path)
+            return DC_ERR_MEMORY;
+        rows[i] = (struct named_row){path, i + 1};
+    }
     qsort(rows, (size_t)count, sizeof *rows, by_name);
     for (int64_t i = 1; i < count; i++)
         if (strcmp(rows[i].name, rows[i - 1].name) == 0)

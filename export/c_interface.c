@@ -66,10 +66,11 @@ void dc__put_interface_header(view *v)
         "run, and\n   of the input; the numbers are those of manifest.json. */\n"
         "extern uint32_t %s_trace[%s_LAYERS];\n"
         "extern const char *const %s_layer_names[%s_LAYERS];\n"
+        "#if !defined(%s_NO_SELFTEST)\n"
         "/* Runs embedded vector n: the first layer whose codes are not the expected; -1: none, "
         "or there\n   is no such vector. */\n"
-        "int %s_first_wrong_layer(int n);\n#endif\n\n",
-        u, u, n, u, n, u, n);
+        "int %s_first_wrong_layer(int n);\n#endif\n#endif\n\n",
+        u, u, n, u, n, u, u, n);
 }
 
 void dc__put_attributes(view *v)
@@ -137,7 +138,7 @@ void dc__put_interface_code(view *v)
     fprintf(v->out,
             "#if defined(%s_CALLER_ARENA)\n"
             "int %s_use_arena(int32_t format, void *memory, int32_t bytes)\n{\n"
-            "    const int fault = %s_check(format, memory, bytes);\n"
+            "    const int fault = memory ? %s_check(format, memory, bytes) : 2;\n"
             "    if (!fault)\n        arena = (int8_t *)memory;\n"
             "    return fault;\n}\n#endif\n\n",
             u, n, n);
@@ -148,23 +149,26 @@ void dc__put_interface_code(view *v)
             u, n, n, v->model->count - 1);
     fprintf(v->out,
             "#if defined(%s_TRACE)\nuint32_t %s_trace[%s_LAYERS];\n"
-            "#define TRACE(layer, codes, count) %s_trace[layer] = crc32_of(codes, count)\n"
-            "#else\n#define TRACE(layer, codes, count) (void)0\n#endif\n\n",
-            u, n, u, n);
-}
-
-void dc__put_trace_code(view *v, const struct dc_vectors *vectors, int64_t count)
-{
-    const char *u = v->upper, *n = v->name;
-    fprintf(v->out, "\n#if defined(%s_TRACE)\nconst char *const %s_layer_names[%s_LAYERS] = {\n", u,
-            n, u);
+            "const char *const %s_layer_names[%s_LAYERS] = {\n",
+            u, n, u, n, u);
     for (int i = 0; i < v->model->count; i++) {
         fputs("    ", v->out);
         dc__put_string(v->out, v->model->layers[i].name);
         fputs(",\n", v->out);
     }
-    fprintf(v->out, "};\n\nstatic const uint32_t test_crcs[%" PRId64 "][%s_LAYERS] = {\n", count,
-            u);
+    fprintf(v->out,
+            "};\n#define TRACE(layer, codes, count) %s_trace[layer] = crc32_of(codes, count)\n"
+            "#else\n#define TRACE(layer, codes, count) (void)0\n#endif\n\n",
+            n);
+}
+
+void dc__put_trace_code(view *v, const struct dc_vectors *vectors, int64_t count)
+{
+    const char *u = v->upper, *n = v->name;
+    fprintf(v->out,
+            "\n#if defined(%s_TRACE)\nstatic const uint32_t test_crcs[%" PRId64
+            "][%s_LAYERS] = {\n",
+            u, count, u);
     for (int64_t k = 0; k < count; k++) {
         fputs("    {", v->out);
         for (int i = 0; i < v->model->count; i++) {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/file.h"
 #include "core/search.h"
@@ -103,6 +104,7 @@ static enum dc_status name_data(struct dc__init_plan *p, const char *path, struc
                        path);
     DC_TRY(dc_path_absolute(&absolute, path, NULL, p->arena, error));
     const char *base = strrchr(absolute, '/') ? strrchr(absolute, '/') + 1 : absolute;
+    const char *ending = p->options->quick ? "-quick" : "";
     name = dc_arena_printf(p->arena, error, "%.60s", base[0] ? base : "data");
     if (!name)
         return DC_ERR_MEMORY;
@@ -112,6 +114,14 @@ static enum dc_status name_data(struct dc__init_plan *p, const char *path, struc
     for (char *c = name; *c; c++)
         if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", *c))
             *c = '-';
+    if (!name[strspn(name, "-_")])
+        name = dc_arena_copy(p->arena, "data", error);
+    if (!name)
+        return DC_ERR_MEMORY;
+    // A first look has a run directory of its own.
+    name = dc_arena_printf(p->arena, error, "%s%s", name, ending);
+    if (!name)
+        return DC_ERR_MEMORY;
     // A relative path holds from the folder of the experiment.
     p->path = path[0] != '/' && strchr(p->options->out, '/') ? absolute : path;
     p->name = name;
@@ -403,7 +413,7 @@ static enum dc_status measure(struct dc__init_plan *p, const char *temporary,
     if (status == DC_OK) {
         const json_t *student = json_object_get(report, "quantized");
         p->student.cost = (struct dc__init_cost){
-            number(student, "macs"), number(student, "weight_bytes"), number(student, "ram_bytes")};
+            number(student, "macs"), number(student, "flash_bytes"), number(student, "ram_bytes")};
         p->teacher.cost.macs = number(json_object_get(report, "teacher"), "macs");
     }
     json_decref(report);
@@ -499,7 +509,8 @@ static enum dc_status choose_and_write(struct dc__init_plan *p, struct dc_error 
 
 static enum dc_status carry_out(struct dc__init_plan *p, json_t *found, struct dc_error *error)
 {
-    if (dc_file_exists(p->options->out))
+    struct stat there;  // a link that leads nowhere is there as well
+    if (lstat(p->options->out, &there) == 0)
         return dc_fail(error, DC_ERR_USAGE,
                        "%s is there, and nothing is overwritten: move it away, or name another "
                        "file with --out",

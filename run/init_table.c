@@ -19,11 +19,12 @@ static int column_of(const struct dc_csv *csv, const char *name)
 
 struct cells {
     bool numbers, whole, bits, lists;
+    int64_t fractions, other;  // numbers that are not whole; the first row that is no number, or 0
 };
 
 static struct cells look_at(const struct dc_csv *csv, int column)
 {
-    struct cells found = {true, true, true, false};
+    struct cells found = {.numbers = true, .whole = true, .bits = true};
     for (int64_t row = 1; row < csv->rows; row++) {
         const char *cell = dc_csv_cell(csv, row, column);
         double value = 0.0;
@@ -32,6 +33,8 @@ static struct cells look_at(const struct dc_csv *csv, int column)
         found.whole = found.whole && number && value == rint(value);
         found.bits = found.bits && number && (value == 0.0 || value == 1.0);
         found.lists = found.lists || strpbrk(cell, ";|");
+        found.fractions += number && value != rint(value);
+        found.other = number || found.other > 0 ? found.other : row;
     }
     return found;
 }
@@ -77,6 +80,11 @@ enum dc_status dc__init_table(struct dc__init_plan *p, struct dc_source_spec *sp
         DC_TRY(take_columns(p, &csv, error));
     } else {
         const struct cells found = look_at(&csv, label);
+        if (!found.lists && found.other > 0 && 2 * found.fractions > csv.rows - 1)
+            return dc_fail_csv(error, &csv, found.other,
+                               "'%s' is no finite number, as most labels are; of classes that are "
+                               "called like numbers write the experiment by hand",
+                               dc_csv_cell(&csv, found.other, label));
         p->labels = found.lists                     ? DC_LABELS_TAGS
                     : found.numbers && !found.whole ? DC_LABELS_VALUES
                                                     : DC_LABELS_CLASSES;

@@ -1,9 +1,12 @@
 // Owns the data of a run: its splits, normalization and loaders, opened when first needed.
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/file.h"
+#include "core/json.h"
 #include "data/open.h"
 #include "data/split.h"
 #include "run/experiment_schema.h"
@@ -45,9 +48,48 @@ static struct dc_normalization given_normalization(const struct dc_normalize_spe
     return normalization;
 }
 
+// Mean and deviation as env.json has them of a run that has checkpoints; false: there are none.
+// *changed: the training data is another one now.
+static bool recorded_normalization(struct dc_normalization *normalization, bool *changed,
+                                   struct dc_run *run)
+{
+    json_error_t problem;
+    char now[32], *path = dc__path(run, "env.json", NULL);
+    char *checkpoints = dc__path(run, "checkpoints", NULL);
+    if (!path || !checkpoints || !dc_file_exists(checkpoints))
+        return false;
+    json_t *object = dc_json_read(path, &problem);
+    const char *hash = json_string_value(json_object_get(object, "train_data_hash"));
+    const json_t *record = json_object_get(object, "normalization");
+    const json_t *mean = json_object_get(record, "mean");
+    const json_t *deviation = json_object_get(record, "deviation");
+    const size_t channels = json_array_size(mean);
+    const bool there = hash && channels > 0 && channels <= DC_NORMALIZATION_CHANNELS &&
+                       json_array_size(deviation) == channels;
+    *normalization = (struct dc_normalization){.channels = (int)channels};
+    for (size_t c = 0; there && c < channels; c++) {
+        normalization->mean[c] = (float)json_number_value(json_array_get(mean, c));
+        normalization->deviation[c] = (float)json_number_value(json_array_get(deviation, c));
+    }
+    snprintf(now, sizeof now, "%016" PRIx64, run->train_source->hash);
+    *changed = there && strcmp(hash, now) != 0;
+    json_decref(object);
+    return there;
+}
+
 static enum dc_status set_normalization(struct dc_run *run, struct dc_error *error)
 {
     const struct dc_normalize_spec *spec = &run->experiment->data.normalize;
+    bool changed = false;
+    // What was trained with one mean is asked with it, whatever the training data is now.
+    if (spec->automatic && recorded_normalization(&run->normalization, &changed, run)) {
+        if (changed)
+            dc_log(
+                run->ctx, DC_LOG_WARNING,
+                "the training data has changed since this run began: its networks are asked with "
+                "the mean and deviation that they were trained with");
+        return dc_normalization_check(&run->normalization, run->train_source, error);
+    }
     if (spec->automatic)
         return dc_dataset_statistics(&run->normalization, run->train_source, run->train_ids,
                                      run->train_count, error);

@@ -177,6 +177,8 @@ static void mistakes_have_their_line(void **state)
         {"file,label\np0.png,a\nt.csv,b\n", ":3:1: error: t.csv: is no photograph by its name"},
         {"file,label\np0.png,a\np1.png,b\np0.png,a\n",
          ":4:1: error: p0.png is named in line 2 already"},
+        {"file,label\np0.png,a\np1.png,b\n./p0.png,b\n",
+         ":4:1: error: ./p0.png is named in line 2 already"},
         {"file,label\np0.png,a\np1.png,\n", "t.csv:3:1: error: no label is given here"},
         {"file,label,split\np0.png,a,train\np1.png,b,tset\n",
          ":3:1: error: split 'tset' is neither train, test nor val"},

@@ -104,6 +104,7 @@ static const char all_modes[] =
     "    if (every_op_check(EVERY_OP_FORMAT, memory, EVERY_OP_ARENA_BYTES) != 0) return 14;\n"
     "#if defined(EVERY_OP_CALLER_ARENA)\n"
     "    if (every_op_use_arena(EVERY_OP_FORMAT, memory, 8) != 2) return 15;\n"
+    "    if (every_op_use_arena(EVERY_OP_FORMAT, 0, EVERY_OP_ARENA_BYTES) != 2) return 21;\n"
     "    if (every_op_use_arena(EVERY_OP_FORMAT, memory, EVERY_OP_ARENA_BYTES)) return 16;\n"
     "    memset(memory, 85, 2 * EVERY_OP_ARENA_BYTES);\n"
     "#endif\n"
@@ -123,7 +124,10 @@ static const char all_modes[] =
     "        if (memory[i] != 85) return 19;\n"
     "#endif\n"
     "#if defined(EVERY_OP_TRACE)\n"
+    "    if (strcmp(every_op_layer_names[0], \"image\")) return 22;\n"
+    "#if !defined(EVERY_OP_NO_SELFTEST)\n"
     "    if (every_op_first_wrong_layer(1) != -1) return 20;\n"
+    "#endif\n"
     "#endif\n"
     "    return 0;\n}\n";
 
@@ -131,8 +135,11 @@ static void every_mode_compiles_and_runs(void **state)
 {
     (void)state;
     static const char *const modes[] = {
-        "", "-DEVERY_OP_CALLER_ARENA", "-DEVERY_OP_ENDS_IN_ARENA -DEVERY_OP_TRACE",
+        "",
+        "-DEVERY_OP_CALLER_ARENA",
+        "-DEVERY_OP_ENDS_IN_ARENA -DEVERY_OP_TRACE",
         "-DEVERY_OP_CALLER_ARENA -DEVERY_OP_ENDS_IN_ARENA -DEVERY_OP_NO_SELFTEST",
+        "-DEVERY_OP_TRACE -DEVERY_OP_NO_SELFTEST",
         "-DEVERY_OP_ALIGNMENT=32 '-DEVERY_OP_WEIGHTS=__attribute__((section(\"weights\")))'"};
     static const char *const compilers[] = {"gcc", "clang"};
     dc_imodel_free(write_pair("tflm"));

@@ -290,7 +290,11 @@ static void what_is_wrong_is_said(void **state)
     tiny_text(test_path("x.csv"), "file,who\nown/a/000.bmp,me\n");
     BAD(1, "init finds no column 'label', and column 'who' is not of numbers", "init", "x.csv",
         "--out", "x.yaml");
+    tiny_text(test_path("x.csv"), "file,label\na.png,1.5\nb.png,2.5\nc.png,nan\nd.png,0.5\n");
+    BAD(1, "x.csv:4:1: error: 'nan' is no finite number", "init", "x.csv", "--out", "x.yaml");
     assert_int_not_equal(access(test_path("x.yaml"), F_OK), 0);
+    assert_int_equal(symlink("nowhere", test_path("x.yaml")), 0);
+    BAD(2, "x.yaml is there, and nothing is overwritten", "init", "own", "--out", "x.yaml");
 }
 
 static int set_up(void **state)

@@ -392,6 +392,26 @@ static int tear_down(void **state)
     return 0;
 }
 
+// Networks are asked with the mean that they were trained with, and a word, whatever the training
+// data is now.
+static void the_training_data_may_change(void **state)
+{
+    (void)state;
+    size_t size = 0;
+    char *images = tiny_read(test_path("data/train-images-idx3-ubyte"), &size);
+    GOOD(NULL, "eval", "run", "--json");
+    char *before = strdup(outcome.out);
+    FILE *file = fopen(test_path("data/train-images-idx3-ubyte"), "wb");
+    for (size_t i = 16; i < size; i++)
+        images[i] = (char)((unsigned char)images[i] / 4);
+    assert_true(file && fwrite(images, 1, size, file) == size && fclose(file) == 0);
+    free(images);
+    GOOD(NULL, "eval", "run", "--json");
+    assert_string_equal(outcome.out, before);
+    free(before);
+    assert_non_null(strstr(outcome.err, "training data has changed"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -404,6 +424,7 @@ int main(void)
         cmocka_unit_test(onnx_files_are_the_stages),
         cmocka_unit_test(a_bundle_predicts_too),
         cmocka_unit_test(a_changed_bundle_is_caught),
+        cmocka_unit_test(the_training_data_may_change),  // last
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
