@@ -33,8 +33,8 @@ struct code_row {
     int base, stack, added[CODE_COLUMNS];
 };
 
-// A row is by position: whoever adds an op gives it its column in tests/interop/measure_code, in the
-// order of enum dc_iop, and measures it.
+// A row is by position: whoever adds an op gives it its column in tests/interop/measure_code, in
+// the order of enum dc_iop, and measures it.
 static_assert(CODE_COLUMNS == 18, "a column for each op, and three for packed weights");
 static const struct code_row rows[] = {
 #include "export/code_sizes.inc.h"
