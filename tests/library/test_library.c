@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -276,6 +277,49 @@ static int end(void **state)
     return 0;
 }
 
+static char shared_experiment[512];  // test_path has one place for all threads
+
+// A run of its own in a context of its own, exported; NULL: all was well.
+static void *run_alone(void *directory)
+{
+    static const char *const settings[] = {"stages.teacher.train.epochs=1",
+                                           "stages.student.train.epochs=1",
+                                           "stages.quantized.train.epochs=1"};
+    decant_context *own = NULL;
+    decant_experiment *e = NULL;
+    decant_run *run = NULL;
+    decant_error told;
+    decant_code code = decant_context_create(&own, &told);
+    if (code == DECANT_OK)
+        code = decant_experiment_read(&e, shared_experiment, settings, 3, &told);
+    if (code == DECANT_OK)
+        code = decant_run_open(&run, own, e, directory, &told);
+    if (code == DECANT_OK)
+        code = decant_run_all(run, &told);
+    decant_run_close(run);
+    decant_experiment_free(e);
+    decant_context_free(own);
+    return code == DECANT_OK ? NULL : directory;
+}
+
+// Each compiles in a folder of its own beside the other's, whose process has the same number.
+static void two_contexts_export_at_once(void **state)
+{
+    (void)state;
+    char folders[2][512];
+    pthread_t threads[2];
+    snprintf(shared_experiment, sizeof shared_experiment, "%s", test_path("export.yaml"));
+    for (int i = 0; i < 2; i++)
+        snprintf(folders[i], sizeof folders[i], "%s", test_path(i ? "beside" : "first"));
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run_alone, folders[i]), 0);
+    for (int i = 0; i < 2; i++) {
+        void *failed = NULL;
+        assert_int_equal(pthread_join(threads[i], &failed), 0);
+        assert_null(failed);
+    }
+}
+
 // cmocka writes its own lines to both, so that they are told by what stands in them.
 static void nothing_was_written(void **state)
 {
@@ -302,6 +346,7 @@ int main(void)
         cmocka_unit_test(a_run_stops_and_goes_on),
         cmocka_unit_test(predictions_are_those_of_evaluation),
         cmocka_unit_test(exports_are_proven),
+        cmocka_unit_test(two_contexts_export_at_once),
         cmocka_unit_test(nothing_was_written),
     };
     return cmocka_run_group_tests(tests, begin, end);
