@@ -300,18 +300,23 @@ static enum dc_status open_folder(struct dc_cache *cache, const char *folder, bo
     json_t *identity = NULL;
     DC_TRY(check_mode(cache, error));
     lay_out(cache);
-    cache->folder = dc_arena_copy(cache->arena, folder, error);
+    enum dc_status status = describe(&identity, spec, error);
+    cache->identity = hash_of(identity);
+    cache->isa = dc_isa_name(spec->isa);
+    cache->folder = spec->shared ? dc_arena_printf(cache->arena, error, "%s/%016" PRIx64, folder,
+                                                   cache->identity)
+                                 : dc_arena_copy(cache->arena, folder, error);
+    folder = cache->folder;
     char *path = dc_arena_printf(cache->arena, error, "%s/manifest.json", folder);
     cache->positions = DC_NEW(cache->arena, int32_t, spec->source->count, error);
-    if (!cache->folder || !path || !cache->positions)
+    if (!folder || !path || !cache->positions) {
+        json_decref(identity);
         return DC_ERR_MEMORY;
+    }
     for (int64_t i = 0; i < spec->source->count; i++)
         cache->positions[i] = -1;
     for (int64_t i = 0; i < spec->id_count; i++)
         cache->positions[spec->ids[i]] = (int32_t)i;
-    enum dc_status status = describe(&identity, spec, error);
-    cache->identity = hash_of(identity);
-    cache->isa = dc_isa_name(spec->isa);
     if (status == DC_OK && !dc_file_exists(path)) {
         status = make ? begin_folder(folder, cache->arena, error)
                       : dc_fail(error, DC_ERR_DATA,

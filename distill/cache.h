@@ -54,6 +54,8 @@ struct dc_cache_spec {
     const int64_t *ids;  // [id_count], ascending
     int64_t id_count;
     enum dc_isa isa;
+    bool shared;  // the folder holds caches of several kinds, each in one named by what it depends
+                  // on
 };
 
 struct dc_cache;

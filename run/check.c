@@ -223,7 +223,7 @@ static enum dc_status check_cache(struct dc_experiment *experiment, const struct
     const struct dc_distill_spec *distill = &stage->distill;
     const char *folder = distill->cache.path;
     enum dc_status status = DC_OK;
-    if (!stage->distills || !distill->caches)
+    if (!stage->distills || !distill->caches || !folder[0])  // or in the run
         return DC_OK;
     if (distill->teachers.count == 0)
         status = dc_cache_may_begin(folder, experiment->arena, error);

@@ -77,12 +77,14 @@ struct dc_train_spec {
 
 // Where a teacher's outputs are kept, and how (distill/cache.h).
 struct dc_cache_keys {
-    const char *path;
-    int mode;  // enum dc_cache_mode
-    int type;  // float32, float16
+    const char *path;  // "": DC_CACHE_IN_RUN
+    int mode;          // enum dc_cache_mode
+    int type;          // float32, float16
     int64_t top, block;
     bool fill;
 };
+
+#define DC_CACHE_IN_RUN "soft-targets"  // of the run directory
 
 struct dc_distill_spec {
     const char *teacher;              // one, by name

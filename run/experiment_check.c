@@ -207,7 +207,8 @@ static enum dc_status check_swept_cache(struct dc_experiment *experiment,
         if (teacher && teacher->trains)
             return dc_fail_yaml(error, dc_stage_place(stage, "distill", "cache"),
                                 "stage '%s': each of the 'seeds' trains a '%s' of its own, and a "
-                                "cache holds the outputs of one teacher; leave out the cache",
+                                "cache holds the outputs of one teacher; leave out its 'path', and "
+                                "each run keeps its own",
                                 stage->name, teacher->name);
     }
     return DC_OK;
@@ -231,7 +232,7 @@ static enum dc_status check_distill(struct dc_experiment *experiment, const stru
     for (int i = 0; i < distill->teachers.count; i++)
         DC_TRY(
             check_teacher(distill->teachers.items[i].name, experiment, stage, "teachers", error));
-    if (distill->caches && experiment->seeds.count > 1)
+    if (distill->caches && distill->cache.path[0] && experiment->seeds.count > 1)
         return check_swept_cache(experiment, stage, error);
     return DC_OK;
 }

@@ -153,7 +153,9 @@ static const struct dc_field train_fields[] = {
 const struct dc_schema dc__train_schema = DC_SCHEMA("train", train_fields);
 
 static const struct dc_field cache_fields[] = {
-    PATH(dc_cache_keys, "path", path, NULL, "folder of the soft-target cache"),
+    PATH(dc_cache_keys, "path", path, "",
+         "folder of the soft-target cache; where it is not stated, soft-targets in the run, which "
+         "its stages share"),
     CHOICE(dc_cache_keys, "mode", mode, "epochs", dc_cache_modes,
            "epochs: each epoch's views; views: all of a finite augmentation; static: one output a "
            "sample, without augmentation"),

@@ -217,7 +217,7 @@ static enum dc_status check_caches(const struct dc_run *run, struct dc_error *er
     DC_TRY(dc_path_absolute(&directory, run->directory, NULL, run->arena, error));
     for (int i = 0; i < run->experiment->stage_count; i++) {
         const struct dc_stage *stage = &run->experiment->stages[i];
-        if (!stage->distills || !stage->distill.caches)
+        if (!stage->distills || !stage->distill.caches || !stage->distill.cache.path[0])
             continue;
         DC_TRY(dc_path_absolute(&cache, stage->distill.cache.path, NULL, run->arena, error));
         if (strcmp(directory, cache) == 0)

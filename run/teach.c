@@ -66,6 +66,8 @@ enum dc_status dc_run_teach(struct dc_teach_report *report, struct dc_run *run,
         if ((stage && each != stage) || !each->distills || !each->distill.caches)
             continue;
         any = true;
+        if (!each->distill.cache.path[0] && !dc_file_exists(run->directory))
+            DC_TRY(dc__begin(run, error));
         DC_TRY(teach_stage(report, run, each, repair, error));
     }
     if (any)
@@ -100,7 +102,8 @@ static enum dc_status verify_teachers(struct dc_cache_report *report, struct dc_
     }
     if (status == DC_OK && !found)
         status = dc_fail(error, DC_ERR_DATA, "%s was moved: its experiment names %s", folder,
-                         stage->distill.cache.path);
+                         stage->distill.cache.path[0] ? stage->distill.cache.path
+                                                      : DC_CACHE_IN_RUN " in its run");
     dc__teachers_close(&teachers);
     return status;
 }

@@ -151,8 +151,11 @@ static enum dc_status open_cache(struct dc_stage_teacher *t, bool several, bool 
     struct dc_run *run = t->run;
     const struct dc_cache_keys *keys = &t->stage->distill.cache;
     const struct dc_data_spec *data = &run->experiment->data;
-    const char *folder = several ? dc_arena_printf(run->arena, error, "%s/%s", keys->path, t->name)
-                                 : keys->path;
+    const char *folder = keys->path;
+    if (!folder[0])
+        folder = dc__path(run, DC_CACHE_IN_RUN, error);
+    else if (several)
+        folder = dc_arena_printf(run->arena, error, "%s/%s", keys->path, t->name);
     struct dc_cache_spec spec = {
         .mode = (enum dc_cache_mode)keys->mode,
         .dtype = keys->type == 0 ? DC_F32 : DC_F16,
@@ -169,6 +172,7 @@ static enum dc_status open_cache(struct dc_stage_teacher *t, bool several, bool 
         .ids = run->train_ids,
         .id_count = run->train_count,
         .isa = run->ctx->isa,
+        .shared = !keys->path[0],
     };
     if (!folder)
         return DC_ERR_MEMORY;

@@ -1,6 +1,7 @@
 // Soft-target caches through the program: training with one equals training without, in each mode;
 // what does not fit is refused; what is damaged is repaired only when asked.
 
+#include <glob.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -150,6 +151,33 @@ static void verify(const char *folder, int exit_code, const char *word)
     assert_outcome(&outcome, folder, exit_code, (const char *const[OUTCOME_WORDS]){NULL});
     if (!strstr(outcome.out, word) && !strstr(outcome.err, word))
         fail_msg("no '%s' in: %s%s", word, outcome.out, outcome.err);
+}
+
+// Stages that ask the same of one teacher share a folder in the run; what asks for more has
+// another.
+static void a_cache_without_a_path_lies_in_the_run(void **state)
+{
+    (void)state;
+    char folder[64], text[2 * sizeof experiment];
+    glob_t found;
+    copy("taught", "own");
+    snprintf(text, sizeof text, "%s  second: {from: student, train: {epochs: 1}}\n", experiment);
+    tiny_text(test_path("two.yaml"), text);
+    DECANT(&outcome, NULL, "run", test_path("two.yaml"), "--run", test_path("own"), "--set",
+           "stages.student.distill.cache={mode: views}");
+    good("own");
+    assert_same_student("off", "own", true);
+    assert_int_equal(glob(test_path("own/soft-targets/*"), 0, NULL, &found), 0);
+    assert_int_equal(found.gl_pathc, 1);
+    snprintf(folder, sizeof folder, "own/soft-targets/%s", strrchr(found.gl_pathv[0], '/') + 1);
+    globfree(&found);
+    verify(folder, 0, "0 outputs differ");
+    copy("taught", "new");
+    DECANT(&outcome, NULL, "teach", test_path("cached.yaml"), "--run", test_path("new"), "--set",
+           "stages.student.distill.cache={mode: views}", "--set",
+           "stages.student.distill.losses=[hint: {student: pool, teacher: pool, weight: 1}]");
+    good("taught ahead");
+    assert_int_equal(test_folder_entries(test_path("new/soft-targets")), 1);
 }
 
 static void verification_recomputes(void **state)
@@ -303,6 +331,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cached_training_has_the_same_bits),
+        cmocka_unit_test(a_cache_without_a_path_lies_in_the_run),
         cmocka_unit_test(features_are_cached_too),
         cmocka_unit_test(verification_recomputes),
         cmocka_unit_test(what_changed_is_refused),
