@@ -15,7 +15,8 @@ foreach(part IN LISTS parts)
     list(APPEND objects $<TARGET_OBJECTS:decant_${part}>)
 endforeach()
 set(others Threads::Threads ZLIB::ZLIB LibLZMA::LibLZMA PNG::PNG JPEG::JPEG PkgConfig::FYAML
-    PkgConfig::JANSSON PkgConfig::HDF5 PkgConfig::PROTOBUF_C PkgConfig::CAIRO m)
+    PkgConfig::JANSSON PkgConfig::HDF5 PkgConfig::PROTOBUF_C PkgConfig::CAIRO
+    PkgConfig::SODIUM m)
 
 add_library(decant_shared SHARED ${objects})
 target_link_libraries(decant_shared PRIVATE ${others})

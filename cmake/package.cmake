@@ -57,7 +57,8 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libdecant-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 # pkg-config wants the files of what decant.pc requires in private, even where nothing is static.
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libdecant0 (${own}), libcairo2-dev, libfyaml-dev,\
- libhdf5-dev, libjansson-dev, libjpeg-dev, liblzma-dev, libpng-dev, libprotobuf-c-dev, zlib1g-dev")
+ libhdf5-dev, libjansson-dev, libjpeg-dev, liblzma-dev, libpng-dev, libprotobuf-c-dev, libsodium-dev,\
+ zlib1g-dev")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "${about}This package has the header, the archive,
 and what pkg-config and CMake read.")
 

@@ -6,9 +6,9 @@
 {
     packages_build=(gcc libc6-dev cmake ninja-build pkg-config libcairo2-dev libfyaml-dev libhdf5-dev
         libjansson-dev libjpeg62-turbo-dev libpng-dev liblzma-dev
-        libprotobuf-c-dev protobuf-c-compiler zlib1g-dev)
+        libprotobuf-c-dev libsodium-dev protobuf-c-compiler zlib1g-dev)
     packages_data=(dataset-fashion-mnist)
-    packages_test=(libcmocka-dev clang-format g++ python3 xz-utils)
+    packages_test=(libcmocka-dev clang-format g++ minisign python3 xz-utils)
     packages_all=(make clang libclang-rt-dev clang-tidy cppcheck shellcheck valgrind
         python3-pil python3-torchvision python3-venv
         gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm mandoc zsh)

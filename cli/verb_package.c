@@ -1,0 +1,251 @@
+// `decant package`: a network as one signed file for devices, and a list of such files.
+
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "core/file.h"
+#include "export/minisign.h"
+#include "run/package.h"
+
+struct package {
+    struct dc_cli cli;
+    int64_t version, floor, firmware;
+    const char *out, *parent, *payload, *key, *list;
+};
+
+#define MOST_VERSION 4294967295.0
+
+static const struct dc_option options[] = {
+    DC_OPTION(package, "--version", COUNT, version, "N", .most = MOST_VERSION,
+              .help = "version of the network"),
+    DC_OPTION(package, "--floor", COUNT, floor, "N", .most = MOST_VERSION,
+              .help = "once a device has confirmed this package, it takes no version below N"),
+    DC_OPTION(package, "--minimum-firmware", COUNT, firmware, "N", .most = MOST_VERSION,
+              .help = "least version of the firmware that runs it"),
+    DC_OPTION(package, "--parent", TEXT, parent, "FILE",
+              .help = "the package that this one comes from; its hash is kept"),
+    DC_OPTION(package, "--payload", TEXT, payload, "FILE",
+              .help = "what the device gets: a .tflite, or an image of its firmware; else the "
+                      "bundle's .tar"),
+    DC_OPTION(package, "--key", TEXT, key, "FILE",
+              .help = "secret key of minisign, which signs: FILE.minisig. Its password is asked "
+                      "for, or is a line of stdin"),
+    DC_OPTION(package, "--out", TEXT, out, "FILE",
+              .help = "the package; else NAME-VERSION.dpk, here"),
+    DC_OPTION(package, "--list", TEXT, list, "FOLDER", .help = "show the packages of a folder"),
+    DC_OPTION_JSON(package),
+};
+
+// A line of stdin, unseen where that is a terminal. Erased by the caller.
+static enum dc_status ask_password(char *password, size_t size, const char *key,
+                                   struct dc_error *error)
+{
+    struct termios shown, hidden;
+    const bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &shown) == 0;
+    if (terminal) {
+        hidden = shown;
+        hidden.c_lflag &= ~(tcflag_t)ECHO;
+        fprintf(stderr, "password of %s: ", key);
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+    }
+    const bool read = fgets(password, (int)size, stdin) != NULL;
+    if (terminal) {
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+        fputc('\n', stderr);
+    }
+    if (!read)
+        return dc_fail(error, DC_ERR_USAGE, "%s wants a password, and stdin has none", key);
+    password[strcspn(password, "\n")] = '\0';
+    return DC_OK;
+}
+
+// What has been given to devices does not change under its name.
+static enum dc_status write_once(const char *path, const void *bytes, size_t size,
+                                 struct dc_arena *arena, struct dc_error *error)
+{
+    char *there = NULL;
+    size_t length = 0;
+    if (!dc_file_exists(path))
+        return dc_file_write(path, bytes, size, error);
+    DC_TRY(dc_file_read(&there, &length, path, arena, error));
+    if (length == size && memcmp(there, bytes, size) == 0)
+        return DC_OK;
+    return dc_fail(error, DC_ERR_USAGE,
+                   "%s is there and holds something else, and a package is never overwritten: "
+                   "choose another --version or --out",
+                   path);
+}
+
+// The text of the signature.
+static enum dc_status sign(char **text, const struct package *own, const struct dc_package *package,
+                           const void *bytes, size_t size, struct dc_arena *arena,
+                           struct dc_error *error)
+{
+    struct dc_minisign_key key;
+    char password[1024], hex[2 * DC_PACKAGE_HASH + 1];
+    bool protected = false;
+    char *comment = dc_arena_printf(arena, error, "%s version %u, packaged by Decant %s",
+                                    package->name, package->version, DECANT_VERSION);
+    char *trusted = dc_arena_printf(arena, error, "%s version %u, floor %u, sha256 %s",
+                                    package->name, package->version, package->floor,
+                                    dc_package_hex(hex, package->hash, DC_PACKAGE_HASH));
+    if (!comment || !trusted)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_minisign_is_protected(&protected, own->key, error));
+    if (protected)
+        DC_TRY(ask_password(password, sizeof password, own->key, error));
+    enum dc_status status = dc_minisign_read_key(&key, own->key, protected ? password : NULL,
+                                                 error);
+    explicit_bzero(password, sizeof password);
+    if (status == DC_OK)
+        status = dc_minisign_sign(text, &key, bytes, size, comment, trusted, arena, error);
+    dc_minisign_forget(&key);
+    return status;
+}
+
+static enum dc_status read_payload(struct dc_package *package, const struct package *own,
+                                   struct dc_arena *arena, struct dc_error *error)
+{
+    const char *bundle = own->cli.positionals[0], *path = own->payload;
+    char *text = NULL;
+    size_t length = strlen(bundle);
+    while (length > 1 && bundle[length - 1] == '/')
+        length--;
+    if (!path)
+        path = dc_arena_printf(arena, error, "%.*s.tar", (int)length, bundle);
+    if (!path)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_file_read(&text, &package->payload_bytes, path, arena, error));
+    package->payload = text;
+    package->kind = dc_path_ends(path, ".tflite") ? DC_PAYLOAD_TFLITE
+                    : dc_path_ends(path, ".tar")  ? DC_PAYLOAD_ARCHIVE
+                                                  : DC_PAYLOAD_IMAGE;
+    return DC_OK;
+}
+
+static enum dc_status make(const struct package *own, struct dc_arena *arena,
+                           struct dc_error *error)
+{
+    struct dc_package package, parent;
+    void *bytes = NULL;
+    size_t size = 0;
+    DC_TRY(dc_run_package(&package, own->cli.positionals[0], error));
+    package.version = (uint32_t)own->version;
+    package.floor = (uint32_t)own->floor;
+    package.minimum_firmware = (uint32_t)own->firmware;
+    DC_TRY(read_payload(&package, own, arena, error));
+    if (own->parent) {
+        DC_TRY(dc_package_read(&parent, own->parent, arena, error));
+        if (strcmp(parent.name, package.name) != 0)
+            return dc_fail(error, DC_ERR_USAGE, "--parent %s holds '%s', and this is '%s'",
+                           own->parent, parent.name, package.name);
+        memcpy(package.parent, parent.hash, sizeof package.parent);
+    }
+    const char *path = own->out ? own->out
+                                : dc_arena_printf(arena, error, "%s-%u" DC_PACKAGE_ENDING,
+                                                  package.name, package.version);
+    char *signed_path = path ? dc_arena_printf(arena, error, "%s.minisig", path) : NULL;
+    char *signature = NULL;
+    if (!signed_path)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_package_encode(&bytes, &size, &package, arena, error));
+    if (own->key)
+        DC_TRY(sign(&signature, own, &package, bytes, size, arena, error));
+    DC_TRY(write_once(path, bytes, size, arena, error));
+    if (signature)
+        DC_TRY(write_once(signed_path, signature, strlen(signature), arena, error));
+    if (own->cli.json)
+        return dc_cli_print_json(dc_package_json(&package, path), error);
+    printf("%s: %s version %u, %s of %zu bytes%s\n", path, package.name, package.version,
+           dc_payload_names[package.kind - 1], package.payload_bytes,
+           own->key ? ", signed" : ", not signed (--key)");
+    return DC_OK;
+}
+
+static int by_version(const void *a, const void *b)
+{
+    const struct dc_package *first = *(const struct dc_package *const *)a,
+                            *second = *(const struct dc_package *const *)b;
+    const int names = strcmp(first->name, second->name);
+    return names ? names : (first->version > second->version) - (first->version < second->version);
+}
+
+static void print_row(const struct dc_package *p)
+{
+    char accuracy[16] = "-", hash[9], parent[9];
+    static const uint8_t none[DC_PACKAGE_HASH];
+    if (p->accuracy != DC_PACKAGE_NO_ACCURACY)
+        snprintf(accuracy, sizeof accuracy, "%.2f %%", 0.01 * p->accuracy);
+    printf("%-16.16s %7u %-7s %8zu %9s %-10.10s %8s %8s\n", p->name, p->version,
+           dc_payload_names[p->kind - 1], p->payload_bytes, accuracy, p->core[0] ? p->core : "-",
+           dc_package_hex(hash, p->hash, 4),
+           memcmp(p->parent, none, sizeof none) ? dc_package_hex(parent, p->parent, 4) : "-");
+}
+
+static enum dc_status list(const struct package *own, struct dc_arena *arena,
+                           struct dc_error *error)
+{
+    char *pattern = dc_arena_printf(arena, error, "%s/*" DC_PACKAGE_ENDING, own->list);
+    glob_t found;
+    if (!pattern)
+        return DC_ERR_MEMORY;
+    if (glob(pattern, 0, NULL, &found) != 0 || found.gl_pathc == 0)
+        return dc_fail(error, DC_ERR_USAGE, "%s: there is no package (*%s)", own->list,
+                       DC_PACKAGE_ENDING);
+    struct dc_package **all = DC_NEW(arena, struct dc_package *, (int64_t)found.gl_pathc, error);
+    enum dc_status status = all ? DC_OK : DC_ERR_MEMORY;
+    json_t *array = json_array();
+    for (size_t i = 0; status == DC_OK && i < found.gl_pathc; i++) {
+        all[i] = DC_NEW(arena, struct dc_package, 1, error);
+        status = all[i] ? dc_package_read(all[i], found.gl_pathv[i], arena, error) : DC_ERR_MEMORY;
+        if (status == DC_OK)
+            json_array_append_new(array, dc_package_json(all[i], found.gl_pathv[i]));
+    }
+    if (status == DC_OK && own->cli.json) {
+        status = dc_cli_print_json(json_incref(array), error);
+    } else if (status == DC_OK) {
+        qsort(all, found.gl_pathc, sizeof *all, by_version);
+        printf("%-16s %7s %-7s %8s %9s %-10s %8s %8s\n", "network", "version", "payload", "bytes",
+               "accuracy", "core", "sha256", "from");
+        for (size_t i = 0; i < found.gl_pathc; i++)
+            print_row(all[i]);
+    }
+    json_decref(array);
+    globfree(&found);
+    return status;
+}
+
+static enum dc_status package(const struct dc_cli *cli, struct dc_error *error)
+{
+    const struct package *own = (const struct package *)cli;
+    struct dc_arena *arena = NULL;
+    if (!own->list == !cli->positional_count)
+        return dc_fail(error, DC_ERR_USAGE,
+                       "decant package needs a BUNDLE to pack, or --list FOLDER");
+    if (!own->list && !own->version)
+        return dc_fail(error, DC_ERR_USAGE,
+                       "decant package needs --version N: devices compare it with theirs");
+    DC_TRY(dc_arena_create(&arena, error));
+    const enum dc_status status = own->list ? list(own, arena, error) : make(own, arena, error);
+    dc_arena_free(arena);
+    return status;
+}
+
+const struct dc_verb dc_verb_package = {
+    .name = "package",
+    .arguments = "BUNDLE --version N | --list FOLDER",
+    .brief = "one signed file for devices: a network with its version and hash",
+    .text =
+        "What a device does with it is examples/device/update.c: signature, version, hash and "
+        "interface are checked, the network runs on trial, and stays once it is confirmed. "
+        "'minisign -G' makes keys, 'minisign -Vm FILE' checks a signature. docs/update.md tells "
+        "more.",
+    DC_VERB_OPTIONS(options, package),
+    .positionals_max = 1,
+    .run = package,
+};
