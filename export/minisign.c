@@ -48,7 +48,7 @@ static enum dc_status read_file(struct key_file *key, const char *path, struct d
     DC_TRY(start(error));
     DC_TRY(dc_arena_create(&arena, error));
     enum dc_status status = dc_file_read(&text, &size, path, arena, error);
-    const char *line = status == DC_OK ? strchr(text, '\n') : NULL;
+    const char *line = text ? strchr(text, '\n') : NULL;
     if (status == DC_OK &&
         (size > MOST_TEXT || strncmp(text, comment, sizeof comment - 1) != 0 || !line ||
          sodium_base642bin((unsigned char *)key, sizeof *key, line + 1, strcspn(line + 1, "\r\n"),
@@ -150,7 +150,7 @@ enum dc_status dc_minisign_sign(char **text, const struct dc_minisign_key *key, 
     char first[sodium_base64_ENCODED_LEN(sizeof signature, sodium_base64_VARIANT_ORIGINAL)];
     char second[sodium_base64_ENCODED_LEN(sizeof all, sodium_base64_VARIANT_ORIGINAL)];
     const size_t length = strlen(trusted_comment);
-    uint8_t *signed_too = dc_arena_alloc(arena, sizeof signature.bytes + length, error);
+    uint8_t *signed_too = dc_arena_alloc(arena, sizeof signature.bytes + length + 1, error);
     if (!signed_too)
         return DC_ERR_MEMORY;
     DC_TRY(start(error));
@@ -158,7 +158,7 @@ enum dc_status dc_minisign_sign(char **text, const struct dc_minisign_key *key, 
     crypto_generichash(hash, sizeof hash, bytes, size, NULL, 0);
     crypto_sign_detached(signature.bytes, NULL, hash, sizeof hash, key->secret);
     memcpy(signed_too, signature.bytes, sizeof signature.bytes);
-    memcpy(signed_too + sizeof signature.bytes, trusted_comment, length);
+    memcpy(signed_too + sizeof signature.bytes, trusted_comment, length + 1);
     crypto_sign_detached(all, NULL, signed_too, sizeof signature.bytes + length, key->secret);
     sodium_bin2base64(first, sizeof first, (const uint8_t *)&signature, sizeof signature,
                       sodium_base64_VARIANT_ORIGINAL);

@@ -3,6 +3,7 @@
 #include "export/package.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/file.h"
@@ -17,6 +18,8 @@ enum {
     HASH_AT = 144,
     PARENT_AT = 176
 };
+
+static const uint8_t mark[8] = {'D', 'E', 'C', 'A', 'N', 'T', 'P', 'K'};
 
 const char *const dc_payload_names[] = {"archive", "tflite", "image", NULL};
 
@@ -37,7 +40,7 @@ static enum dc_status put_name(char *to, const char *name, const char *what, str
     if (strlen(name) >= DC_PACKAGE_TEXT)
         return dc_fail(error, DC_ERR_USAGE, "a package holds a %s of up to %d bytes, not '%s'",
                        what, DC_PACKAGE_TEXT - 1, name);
-    memcpy(to, name, strlen(name));
+    snprintf(to, DC_PACKAGE_TEXT, "%s", name);
     return DC_OK;
 }
 
@@ -68,7 +71,7 @@ enum dc_status dc_package_encode(void **bytes, size_t *size, struct dc_package *
         return DC_ERR_MEMORY;
     memset(h, 0, HEADER);
     crypto_hash_sha256(package->hash, package->payload, package->payload_bytes);
-    memcpy(h, DC_PACKAGE_MARK, 8);
+    memcpy(h, mark, sizeof mark);
     put(h + 8, FORMAT | HEADER << 16);
     put(h + 12, package->version);
     put(h + 16, package->floor);
@@ -97,7 +100,7 @@ enum dc_status dc_package_read(struct dc_package *package, const char *path, str
     *package = (struct dc_package){0};
     DC_TRY(dc_file_read(&text, &size, path, arena, error));
     const uint8_t *h = (const uint8_t *)text;
-    if (size < HEADER || memcmp(h, DC_PACKAGE_MARK, 8) != 0)
+    if (size < HEADER || memcmp(h, mark, sizeof mark) != 0)
         return dc_fail(error, DC_ERR_DATA, "%s is not a package", path);
     if (get(h + 8) != (FORMAT | HEADER << 16))
         return dc_fail(error, DC_ERR_DATA, "%s has format %u; this program reads %d", path,

@@ -25,7 +25,6 @@ enum dc_payload { DC_PAYLOAD_ARCHIVE = 1, DC_PAYLOAD_TFLITE, DC_PAYLOAD_IMAGE };
 extern const char *const dc_payload_names[];  // by enum dc_payload - 1; NULL behind the last
 
 enum { DC_PACKAGE_TEXT = 32, DC_PACKAGE_HASH = 32 };
-#define DC_PACKAGE_MARK         "DECANTPK"
 #define DC_PACKAGE_ENDING       ".dpk"
 #define DC_PACKAGE_NO_ACCURACY  UINT32_MAX
 #define DC_PACKAGE_PAYLOAD_MOST (1ll << 30)
