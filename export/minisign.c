@@ -48,7 +48,7 @@ static enum dc_status read_file(struct key_file *key, const char *path, struct d
     DC_TRY(start(error));
     DC_TRY(dc_arena_create(&arena, error));
     enum dc_status status = dc_file_read(&text, &size, path, arena, error);
-    const char *line = text ? strchr(text, '\n') : NULL;
+    const char *line = status == DC_OK && text ? strchr(text, '\n') : NULL;
     if (status == DC_OK &&
         (size > MOST_TEXT || strncmp(text, comment, sizeof comment - 1) != 0 || !line ||
          sodium_base642bin((unsigned char *)key, sizeof *key, line + 1, strcspn(line + 1, "\r\n"),
