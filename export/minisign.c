@@ -39,26 +39,33 @@ static enum dc_status start(struct dc_error *error)
     return sodium_init() < 0 ? dc_fail(error, DC_ERR_INTERNAL, "libsodium does not start") : DC_OK;
 }
 
-static enum dc_status read_file(struct key_file *key, const char *path, struct dc_error *error)
+// Whether the text is that of a secret key: a comment, and base64 of its numbers.
+static bool decode(struct key_file *key, const char *text, size_t size)
 {
     static const char comment[] = "untrusted comment: ";
+    const char *line = strchr(text, '\n');
+    size_t length = 0;
+    return size <= MOST_TEXT && strncmp(text, comment, sizeof comment - 1) == 0 && line &&
+           sodium_base642bin((unsigned char *)key, sizeof *key, line + 1, strcspn(line + 1, "\r\n"),
+                             NULL, &length, NULL, sodium_base64_VARIANT_ORIGINAL) == 0 &&
+           length == sizeof *key && memcmp(key->signature, "Ed", 2) == 0 &&
+           memcmp(key->checksum, "B2", 2) == 0;
+}
+
+static enum dc_status read_file(struct key_file *key, const char *path, struct dc_error *error)
+{
     struct dc_arena *arena = NULL;
     char *text = NULL;
-    size_t size = 0, length = 0;
+    size_t size = 0;
     DC_TRY(start(error));
     DC_TRY(dc_arena_create(&arena, error));
     enum dc_status status = dc_file_read(&text, &size, path, arena, error);
-    const char *line = status == DC_OK && text ? strchr(text, '\n') : NULL;
-    if (status == DC_OK &&
-        (size > MOST_TEXT || strncmp(text, comment, sizeof comment - 1) != 0 || !line ||
-         sodium_base642bin((unsigned char *)key, sizeof *key, line + 1, strcspn(line + 1, "\r\n"),
-                           NULL, &length, NULL, sodium_base64_VARIANT_ORIGINAL) != 0 ||
-         length != sizeof *key || memcmp(key->signature, "Ed", 2) != 0 ||
-         memcmp(key->checksum, "B2", 2) != 0))
-        status = dc_fail(error, DC_ERR_DATA,
-                         "%s is not a secret key of minisign; 'minisign -G' makes one", path);
-    if (text)
+    if (status == DC_OK && text) {
+        if (!decode(key, text, size))
+            status = dc_fail(error, DC_ERR_DATA,
+                             "%s is not a secret key of minisign; 'minisign -G' makes one", path);
         sodium_memzero(text, size);
+    }
     dc_arena_free(arena);
     return status;
 }
