@@ -60,12 +60,11 @@ static enum dc_status read_file(struct key_file *key, const char *path, struct d
     DC_TRY(start(error));
     DC_TRY(dc_arena_create(&arena, error));
     enum dc_status status = dc_file_read(&text, &size, path, arena, error);
-    if (status == DC_OK && text) {
-        if (!decode(key, text, size))
-            status = dc_fail(error, DC_ERR_DATA,
-                             "%s is not a secret key of minisign; 'minisign -G' makes one", path);
+    if (status == DC_OK && (!text || !decode(key, text, size)))
+        status = dc_fail(error, DC_ERR_DATA,
+                         "%s is not a secret key of minisign; 'minisign -G' makes one", path);
+    if (text)
         sodium_memzero(text, size);
-    }
     dc_arena_free(arena);
     return status;
 }
