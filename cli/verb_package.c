@@ -10,12 +10,14 @@
 #include "cli/cli.h"
 #include "core/file.h"
 #include "export/minisign.h"
+#include "run/bom.h"
 #include "run/package.h"
 
 struct package {
     struct dc_cli cli;
     int64_t version, floor, firmware;
     const char *out, *parent, *payload, *key, *list;
+    bool bom;
 };
 
 #define MOST_VERSION 4294967295.0
@@ -37,6 +39,8 @@ static const struct dc_option options[] = {
                       "for, or is a line of stdin"),
     DC_OPTION(package, "--out", TEXT, out, "FILE",
               .help = "the package; else NAME-VERSION.dpk, here"),
+    DC_OPTION(package, "--bom", FLAG, bom, NULL,
+              .help = "a bill of materials, too: FILE.cdx.json, CycloneDX 1.5 with a model card"),
     DC_OPTION(package, "--list", TEXT, list, "FOLDER", .help = "show the packages of a folder"),
     DC_OPTION_JSON(package),
 };
@@ -108,6 +112,22 @@ static enum dc_status sign(char **text, const struct package *own, const struct 
     return status;
 }
 
+static enum dc_status write_bom(const struct dc_package *package, const char *bundle,
+                                const char *path, struct dc_arena *arena, struct dc_error *error)
+{
+    json_t *bom = NULL;
+    char *file = dc_arena_printf(arena, error, "%s.cdx.json", path);
+    if (!file)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_run_bom(&bom, package, bundle, error));
+    char *text = json_dumps(bom, JSON_INDENT(2));
+    json_decref(bom);
+    const enum dc_status status = text ? write_once(file, text, strlen(text), arena, error)
+                                       : dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    free(text);
+    return status;
+}
+
 static enum dc_status read_payload(struct dc_package *package, const struct package *own,
                                    struct dc_arena *arena, struct dc_error *error)
 {
@@ -159,6 +179,8 @@ static enum dc_status make(const struct package *own, struct dc_arena *arena,
     DC_TRY(write_once(path, bytes, size, arena, error));
     if (signature)
         DC_TRY(write_once(signed_path, signature, strlen(signature), arena, error));
+    if (own->bom)
+        DC_TRY(write_bom(&package, own->cli.positionals[0], path, arena, error));
     if (own->cli.json)
         return dc_cli_print_json(dc_package_json(&package, path), error);
     printf("%s: %s version %u, %s of %zu bytes%s\n", path, package.name, package.version,

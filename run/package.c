@@ -10,35 +10,47 @@
 #include "export/bundle.h"
 #include "run/run.h"
 
-// RUN/bundle/STAGE: the stage's results, and those of the network it exported.
-static void take_results(struct dc_package *package, const char *bundle)
+void dc_run_facts(struct dc_run_facts *facts, const char *bundle)
 {
-    char run[4096], path[4160];
+    char run[4096], path[4160], name[256];
     struct dc_error ignored;
     json_error_t problem;
+    size_t end = strlen(bundle), start;
+    *facts = (struct dc_run_facts){0};
+    while (end > 1 && bundle[end - 1] == '/')
+        end--;
+    for (start = end; start > 0 && bundle[start - 1] != '/';)
+        start--;
     if (dc_run_of_bundle(run, sizeof run, NULL, bundle, &ignored) != DC_OK)
         return;
-    const size_t length = strlen(bundle);
-    const size_t end = length > 0 && bundle[length - 1] == '/' ? length - 1 : length;
-    size_t start = end;
-    while (start > 0 && bundle[start - 1] != '/')
-        start--;
-    char name[256];
     snprintf(name, sizeof name, "%.*s", (int)(end - start), bundle + start);
     snprintf(path, sizeof path, "%s/results.json", run);
-    json_t *results = dc_json_read(path, &problem);
-    const json_t *stages = json_object_get(results, "stages");
-    const json_t *stage = json_object_get(stages, name);
-    const char *core = json_string_value(json_object_get(json_object_get(stage, "memory"), "core"));
+    facts->results = dc_json_read(path, &problem);
+    const json_t *stages = json_object_get(facts->results, "stages");
+    facts->stage = json_object_get(stages, name);
     const char *network = json_string_value(
-        json_object_get(json_object_get(stage, "settings"), "export"));
-    const json_t *accuracy = json_object_get(
-        json_object_get(network ? json_object_get(stages, network) : NULL, "int8"), "accuracy");
+        json_object_get(json_object_get(facts->stage, "settings"), "export"));
+    facts->network = network ? json_object_get(stages, network) : NULL;
+}
+
+void dc_run_facts_free(struct dc_run_facts *facts)
+{
+    json_decref(facts->results);
+    *facts = (struct dc_run_facts){0};
+}
+
+static void take_results(struct dc_package *package, const char *bundle)
+{
+    struct dc_run_facts facts;
+    dc_run_facts(&facts, bundle);
+    const char *core = json_string_value(
+        json_object_get(json_object_get(facts.stage, "memory"), "core"));
+    const json_t *accuracy = json_object_get(json_object_get(facts.network, "int8"), "accuracy");
     if (json_is_number(accuracy))
         package->accuracy = (uint32_t)lround(1e4 * json_number_value(accuracy));
     if (core && strlen(core) < sizeof package->core)
         snprintf(package->core, sizeof package->core, "%s", core);
-    json_decref(results);
+    dc_run_facts_free(&facts);
 }
 
 enum dc_status dc_run_package(struct dc_package *package, const char *bundle,

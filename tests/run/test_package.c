@@ -203,6 +203,14 @@ static void what_was_given_out_stays(void **state)
     expect("first", 0, NULL);
     PACKAGE("1");
     expect("the same again", 0, NULL);
+    PACKAGE("1", "--bom");
+    expect("with a bill of materials", 0, NULL);
+    assert_int_equal(shell("grep -q '\"value\": \"tflm\"' tiny-1.dpk.cdx.json"), 0);
+    assert_int_equal(shell("cp tiny-1.dpk.cdx.json kept; rm tiny-1.dpk.cdx.json"), 0);
+    PACKAGE("1", "--bom");
+    assert_int_equal(shell("cmp kept tiny-1.dpk.cdx.json; echo >> tiny-1.dpk.cdx.json"), 0);
+    PACKAGE("1", "--bom");
+    expect("a bill that was changed", 2, "never overwritten");
     PACKAGE("1", "--floor", "1");
     expect("another under its name", 2, "never overwritten");
     PACKAGE("2", "--floor", "3", "--out", "x.dpk");
