@@ -1,6 +1,7 @@
 // `decant package`: a network as one signed file for devices, and a list of such files.
 
-#include <glob.h>
+#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 #include "cli/cli.h"
 #include "core/file.h"
+#include "export/hex.h"
 #include "export/minisign.h"
 #include "run/bom.h"
 #include "run/package.h"
@@ -16,7 +18,7 @@
 struct package {
     struct dc_cli cli;
     int64_t version, floor, firmware;
-    const char *out, *parent, *payload, *key, *list;
+    const char *out, *parent, *payload, *key, *list, *address;
     bool bom;
 };
 
@@ -39,6 +41,8 @@ static const struct dc_option options[] = {
                       "for, or is a line of stdin"),
     DC_OPTION(package, "--out", TEXT, out, "FILE",
               .help = "the package; else NAME-VERSION.dpk, here"),
+    DC_OPTION(package, "--address", TEXT, address, "0xADDRESS",
+              .help = "of a slot in flash: FILE.hex, too, the package there as Intel HEX"),
     DC_OPTION(package, "--bom", FLAG, bom, NULL,
               .help = "a bill of materials, too: FILE.cdx.json, CycloneDX 1.5 with a model card"),
     DC_OPTION(package, "--list", TEXT, list, "FOLDER", .help = "show the packages of a folder"),
@@ -68,21 +72,50 @@ static enum dc_status ask_password(char *password, size_t size, const char *key,
     return DC_OK;
 }
 
-// What has been given to devices does not change under its name.
-static enum dc_status write_once(const char *path, const void *bytes, size_t size,
-                                 struct dc_arena *arena, struct dc_error *error)
+// Files to be written once all of them are made.
+struct output {
+    const char *path;
+    const void *bytes;
+    size_t size;
+};
+struct outputs {
+    struct output items[4];
+    int count;
+};
+
+static enum dc_status add(struct outputs *outputs, const char *path, const char *ending,
+                          const void *bytes, size_t size, struct dc_arena *arena,
+                          struct dc_error *error)
 {
-    char *there = NULL;
-    size_t length = 0;
-    if (!dc_file_exists(path))
-        return dc_file_write(path, bytes, size, error);
-    DC_TRY(dc_file_read(&there, &length, path, arena, error));
-    if (length == size && memcmp(there, bytes, size) == 0)
-        return DC_OK;
-    return dc_fail(error, DC_ERR_USAGE,
-                   "%s is there and holds something else, and a package is never overwritten: "
-                   "choose another --version or --out",
-                   path);
+    struct output *out = &outputs->items[outputs->count++];
+    *out = (struct output){dc_arena_printf(arena, error, "%s%s", path, ending), bytes, size};
+    return out->path ? DC_OK : DC_ERR_MEMORY;
+}
+
+// What has been given to devices does not change under its name: nothing is written unless each
+// file is new, or is there with the same bytes.
+static enum dc_status write_all(const struct outputs *outputs, struct dc_arena *arena,
+                                struct dc_error *error)
+{
+    bool there[4] = {false};
+    for (int i = 0; i < outputs->count; i++) {
+        const struct output *out = &outputs->items[i];
+        char *text = NULL;
+        size_t length = 0;
+        there[i] = dc_file_exists(out->path);
+        if (there[i])
+            DC_TRY(dc_file_read(&text, &length, out->path, arena, error));
+        if (there[i] && (length != out->size || memcmp(text, out->bytes, length) != 0))
+            return dc_fail(error, DC_ERR_USAGE,
+                           "%s is there and holds something else, and a package is never "
+                           "overwritten: choose another --version or --out",
+                           out->path);
+    }
+    for (int i = 0; i < outputs->count; i++)
+        if (!there[i])
+            DC_TRY(dc_file_write(outputs->items[i].path, outputs->items[i].bytes,
+                                 outputs->items[i].size, error));
+    return DC_OK;
 }
 
 // The text of the signature.
@@ -112,20 +145,28 @@ static enum dc_status sign(char **text, const struct package *own, const struct 
     return status;
 }
 
-static enum dc_status write_bom(const struct dc_package *package, const char *bundle,
-                                const char *path, struct dc_arena *arena, struct dc_error *error)
+// The bill of materials, in the arena.
+static enum dc_status encode_bom(char **text, const struct dc_package *package, const char *bundle,
+                                 struct dc_arena *arena, struct dc_error *error)
 {
     json_t *bom = NULL;
-    char *file = dc_arena_printf(arena, error, "%s.cdx.json", path);
-    if (!file)
-        return DC_ERR_MEMORY;
     DC_TRY(dc_run_bom(&bom, package, bundle, error));
-    char *text = json_dumps(bom, JSON_INDENT(2));
+    char *dumped = json_dumps(bom, JSON_INDENT(2));
     json_decref(bom);
-    const enum dc_status status = text ? write_once(file, text, strlen(text), arena, error)
-                                       : dc_fail(error, DC_ERR_MEMORY, "out of memory");
-    free(text);
-    return status;
+    *text = dumped ? dc_arena_printf(arena, error, "%s\n", dumped) : NULL;
+    free(dumped);
+    return *text ? DC_OK : dc_fail(error, DC_ERR_MEMORY, "out of memory");
+}
+
+static enum dc_status read_address(uint32_t *address, const char *text, struct dc_error *error)
+{
+    char *end = NULL;
+    const unsigned long long value = strtoull(text, &end, 0);
+    *address = (uint32_t)value;
+    return *end || end == text || text[0] == '-' || value > UINT32_MAX
+               ? dc_fail(error, DC_ERR_USAGE,
+                         "--address wants one of 32 bits, as 0x08080000, not '%s'", text)
+               : DC_OK;
 }
 
 static enum dc_status read_payload(struct dc_package *package, const struct package *own,
@@ -152,8 +193,11 @@ static enum dc_status make(const struct package *own, struct dc_arena *arena,
                            struct dc_error *error)
 {
     struct dc_package package, parent;
+    struct outputs outputs = {.count = 0};
     void *bytes = NULL;
-    size_t size = 0;
+    char *text = NULL;
+    size_t size = 0, length = 0;
+    uint32_t address = 0;
     DC_TRY(dc_run_package(&package, own->cli.positionals[0], error));
     package.version = (uint32_t)own->version;
     package.floor = (uint32_t)own->floor;
@@ -169,18 +213,24 @@ static enum dc_status make(const struct package *own, struct dc_arena *arena,
     const char *path = own->out ? own->out
                                 : dc_arena_printf(arena, error, "%s-%u" DC_PACKAGE_ENDING,
                                                   package.name, package.version);
-    char *signed_path = path ? dc_arena_printf(arena, error, "%s.minisig", path) : NULL;
-    char *signature = NULL;
-    if (!signed_path)
+    if (!path)
         return DC_ERR_MEMORY;
     DC_TRY(dc_package_encode(&bytes, &size, &package, arena, error));
-    if (own->key)
-        DC_TRY(sign(&signature, own, &package, bytes, size, arena, error));
-    DC_TRY(write_once(path, bytes, size, arena, error));
-    if (signature)
-        DC_TRY(write_once(signed_path, signature, strlen(signature), arena, error));
-    if (own->bom)
-        DC_TRY(write_bom(&package, own->cli.positionals[0], path, arena, error));
+    DC_TRY(add(&outputs, path, "", bytes, size, arena, error));
+    if (own->key) {
+        DC_TRY(sign(&text, own, &package, bytes, size, arena, error));
+        DC_TRY(add(&outputs, path, ".minisig", text, strlen(text), arena, error));
+    }
+    if (own->address) {
+        DC_TRY(read_address(&address, own->address, error));
+        DC_TRY(dc_hex_encode(&text, &length, bytes, size, address, arena, error));
+        DC_TRY(add(&outputs, path, ".hex", text, length, arena, error));
+    }
+    if (own->bom) {
+        DC_TRY(encode_bom(&text, &package, own->cli.positionals[0], arena, error));
+        DC_TRY(add(&outputs, path, ".cdx.json", text, strlen(text), arena, error));
+    }
+    DC_TRY(write_all(&outputs, arena, error));
     if (own->cli.json)
         return dc_cli_print_json(dc_package_json(&package, path), error);
     printf("%s: %s version %u, %s of %zu bytes%s\n", path, package.name, package.version,
@@ -191,8 +241,7 @@ static enum dc_status make(const struct package *own, struct dc_arena *arena,
 
 static int by_version(const void *a, const void *b)
 {
-    const struct dc_package *first = *(const struct dc_package *const *)a,
-                            *second = *(const struct dc_package *const *)b;
+    const struct dc_package *first = a, *second = b;
     const int names = strcmp(first->name, second->name);
     return names ? names : (first->version > second->version) - (first->version < second->version);
 }
@@ -209,36 +258,54 @@ static void print_row(const struct dc_package *p)
            memcmp(p->parent, none, sizeof none) ? dc_package_hex(parent, p->parent, 4) : "-");
 }
 
+static int is_package(const struct dirent *entry)
+{
+    return dc_path_ends(entry->d_name, DC_PACKAGE_ENDING);
+}
+
+// Of packages of a folder: their rows, and *json.
+static enum dc_status read_packages(struct dc_package *all, json_t *json, const char *folder,
+                                    struct dirent *const *entries, int count,
+                                    struct dc_arena *arena, struct dc_error *error)
+{
+    for (int i = 0; i < count; i++) {
+        const char *path = dc_arena_printf(arena, error, "%s/%s", folder, entries[i]->d_name);
+        if (!path)
+            return DC_ERR_MEMORY;
+        DC_TRY(dc_package_read(&all[i], path, arena, error));
+        json_array_append_new(json, dc_package_json(&all[i], path));
+    }
+    return DC_OK;
+}
+
 static enum dc_status list(const struct package *own, struct dc_arena *arena,
                            struct dc_error *error)
 {
-    char *pattern = dc_arena_printf(arena, error, "%s/*" DC_PACKAGE_ENDING, own->list);
-    glob_t found;
-    if (!pattern)
-        return DC_ERR_MEMORY;
-    if (glob(pattern, 0, NULL, &found) != 0 || found.gl_pathc == 0)
-        return dc_fail(error, DC_ERR_USAGE, "%s: there is no package (*%s)", own->list,
-                       DC_PACKAGE_ENDING);
-    struct dc_package **all = DC_NEW(arena, struct dc_package *, (int64_t)found.gl_pathc, error);
-    enum dc_status status = all ? DC_OK : DC_ERR_MEMORY;
-    json_t *array = json_array();
-    for (size_t i = 0; status == DC_OK && i < found.gl_pathc; i++) {
-        all[i] = DC_NEW(arena, struct dc_package, 1, error);
-        status = all[i] ? dc_package_read(all[i], found.gl_pathv[i], arena, error) : DC_ERR_MEMORY;
-        if (status == DC_OK)
-            json_array_append_new(array, dc_package_json(all[i], found.gl_pathv[i]));
-    }
+    struct dirent **entries = NULL;
+    const int count = scandir(own->list, &entries, is_package, alphasort);
+    json_t *json = json_array();
+    struct dc_package *all = count > 0 ? DC_NEW(arena, struct dc_package, count, error) : NULL;
+    enum dc_status status = count < 0
+                                ? dc_fail(error, DC_ERR_USAGE, "%s: %s", own->list, strerror(errno))
+                            : count == 0
+                                ? dc_fail(error, DC_ERR_USAGE, "%s: there is no package (*%s)",
+                                          own->list, DC_PACKAGE_ENDING)
+                            : all
+                                ? read_packages(all, json, own->list, entries, count, arena, error)
+                                : DC_ERR_MEMORY;
     if (status == DC_OK && own->cli.json) {
-        status = dc_cli_print_json(json_incref(array), error);
+        status = dc_cli_print_json(json_incref(json), error);
     } else if (status == DC_OK) {
-        qsort(all, found.gl_pathc, sizeof *all, by_version);
+        qsort(all, (size_t)count, sizeof *all, by_version);
         printf("%-16s %7s %-7s %8s %9s %-10s %8s %8s\n", "network", "version", "payload", "bytes",
                "accuracy", "core", "sha256", "from");
-        for (size_t i = 0; i < found.gl_pathc; i++)
-            print_row(all[i]);
+        for (int i = 0; i < count; i++)
+            print_row(&all[i]);
     }
-    json_decref(array);
-    globfree(&found);
+    json_decref(json);
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    free(entries);
     return status;
 }
 

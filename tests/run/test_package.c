@@ -226,6 +226,30 @@ static void what_was_given_out_stays(void **state)
     expect("a damaged bundle", 1, "tiny.c");
 }
 
+// binutils reads the package back from Intel HEX, at addresses around borders of 64 KiB.
+static void hex_lies_at_its_address(void **state)
+{
+    (void)state;
+    static const char *const addresses[] = {"0x08080000", "134283263", "0xFFF7", "0"};
+    PACKAGE("1", "--out", "h.dpk", "--address", "0xFFFFFFF0");
+    expect("beyond the end", 2, "beyond 2^32");
+    PACKAGE("1", "--out", "h.dpk", "--address", "here");
+    expect("no address", 2, "not 'here'");
+    assert_int_equal(shell("! test -e h.dpk"), 0);
+    for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
+        char line[256];
+        assert_int_equal(shell("rm -f h.dpk h.dpk.hex"), 0);
+        PACKAGE("1", "--out", "h.dpk", "--address", addresses[i]);
+        expect(addresses[i], 0, NULL);
+        snprintf(line, sizeof line,
+                 "objcopy -I ihex -O binary h.dpk.hex h.bin && cmp h.bin h.dpk && "
+                 "objdump -h h.dpk.hex | grep -q \"$(printf %%08x %s)\"",
+                 addresses[i]);
+        if (shell(line) != 0)
+            fail_msg("%s", line);
+    }
+}
+
 static void a_list_shows_parents_and_accuracy(void **state)
 {
     (void)state;
@@ -260,6 +284,7 @@ int main(void)
         cmocka_unit_test(a_device_takes_it),
         cmocka_unit_test(keys_that_are_none_are_refused),
         cmocka_unit_test(what_was_given_out_stays),
+        cmocka_unit_test(hex_lies_at_its_address),
         cmocka_unit_test(a_list_shows_parents_and_accuracy),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
