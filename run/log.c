@@ -16,14 +16,6 @@
 // The table is written whole each time, so not at every one of many short epochs.
 static const double csv_seconds = 10.0;
 
-int dc_text_columns(const char *text)
-{
-    int columns = 0;
-    for (; *text; text++)
-        columns += ((unsigned char)*text & 0xc0) != 0x80;  // bytes that continue a character
-    return columns;
-}
-
 // Cuts a text behind its first `columns` characters.
 static void cut(char *text, int columns)
 {
