@@ -102,6 +102,14 @@ DC_MUST_USE enum dc_status dc_options_parse(struct dc_cli *cli, const struct dc_
 // lines in `indent`.
 void dc_print_wrapped(const char *text, int column, int indent);
 
+// The same of a sentence, with printf's format and without its newline.
+void dc_print_sentence(const char *format, ...) DC_PRINTF(1, 2);
+
+// A message and a newline to stderr; on a terminal, its lines are broken likewise.
+void dc_print_error(const char *message);
+
+void dc_print_name(const char *name, int columns);  // dc_text_append_name
+
 // To stdout, in lines of up to 80 columns.
 void dc_options_help(const struct dc_verb *verb);
 
