@@ -41,5 +41,7 @@ struct dc_ctx_config dc_cli_context(const struct dc_cli *cli);
 // The flag that SIGINT, SIGTERM, SIGUSR1 and SIGHUP raise from now on, for work that ends in order;
 // what the caller's parent ignores, as nohup ignores SIGHUP, stays ignored.
 const volatile sig_atomic_t *dc_cli_stop(void);
+// And one more: of dc_stop_signals.
+void dc_cli_stop_by(const char *name);
 
 #endif

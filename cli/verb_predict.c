@@ -400,7 +400,10 @@ static enum dc_status check_out(const char *path, struct dc_error *error)
                        "run's data");
     if (dc_path_ends(path, ".csv"))
         return dc_photo_may_write(path, error);
-    if (!dc_path_ends(path, ".h5") && !dc_path_ends(path, ".hdf5"))
+    const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
+    const bool other = dot && dot > slash && !dc_path_ends(path, ".h5") &&
+                       !dc_path_ends(path, ".hdf5");
+    if (other)
         return dc_fail(error, DC_ERR_USAGE,
                        "--out %s: predictions of a data set go to FILE.h5 (logits) or FILE.csv "
                        "(class and probability)",

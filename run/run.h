@@ -13,6 +13,7 @@
 //   seed-N/           of an experiment with seeds: a run directory each; results.json has the means
 //   report.html       all of it as one page, its figures in plots/, model-card.md, tensorboard/
 //                     (report/write.h)
+//   LOCK              while a process works here: its host, pid and start
 //   STATUS            of the stages: running, done, failed or stopped;
 //                     behind it "stage: NAME", "reason: MESSAGE"
 //
@@ -47,8 +48,10 @@ struct dc_run_options {
     const char *command;    // the command line, for the records; or NULL
     struct dc_ctx_config context;
     struct dc_run_hooks hooks;
-    bool sweeps;    // an experiment with `seeds` may be opened, for dc_run_sweep
-    bool of_sweep;  // one of its runs: warnings of the experiment were told
+    bool sweeps;      // an experiment with `seeds` may be opened, for dc_run_sweep
+    bool of_sweep;    // one of its runs: warnings of the experiment were told
+    bool strict;      // what would change bits is refused, not warned of
+    bool break_lock;  // of a process on another machine, which is dead
 };
 
 struct dc_run {
@@ -59,6 +62,8 @@ struct dc_run {
     const char *command;  // the command line, or NULL
     struct dc_run_hooks hooks;
     FILE *log_file;                   // open: this process alone works in the directory
+    bool flocked, locked;             // the log by flock; RUN/LOCK, which says who works here
+    bool strict, break_lock;          // as asked for
     struct dc_text_buffer unwritten;  // what was said before
     bool log_failed;                  // and told
     double next_csv;                  // when metrics.csv is written again
