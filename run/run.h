@@ -45,6 +45,7 @@ struct dc_run_options {
     const char *const *overrides;
     int override_count;
     const char *directory;  // NULL: runs/NAME
+    const char *caches;     // soft targets without a path of their own; NULL: in the run
     const char *command;    // the command line, for the records; or NULL
     struct dc_ctx_config context;
     struct dc_run_hooks hooks;
@@ -60,6 +61,7 @@ struct dc_run {
     struct dc_ctx *ctx;
     char *directory;
     const char *command;  // the command line, or NULL
+    const char *caches;   // as asked for
     struct dc_run_hooks hooks;
     FILE *log_file;                   // open: this process alone works in the directory
     bool flocked, locked;             // the log by flock; RUN/LOCK, which says who works here
