@@ -2,6 +2,7 @@
 
 #include "cli/cli.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,16 +26,34 @@ static void log_to_stderr(void *user, enum dc_log_level level, const char *line)
         fprintf(stderr, "%s%s\n", level == DC_LOG_WARNING ? "warning: " : "", line);
 }
 
-const volatile sig_atomic_t *dc_cli_stop(void)
+static void handle(int signal_number)
 {
     struct sigaction action, before;
     memset(&action, 0, sizeof action);
     action.sa_handler = request_stop;
     action.sa_flags = (int)(SA_RESETHAND | SA_RESTART);  // a second signal ends the program at once
+    if (sigaction(signal_number, NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+        sigaction(signal_number, &action, NULL);
+}
+
+const volatile sig_atomic_t *dc_cli_stop(void)
+{
     for (size_t i = 0; i < sizeof stop_signals / sizeof stop_signals[0]; i++)
-        if (sigaction(stop_signals[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
-            sigaction(stop_signals[i], &action, NULL);
+        handle(stop_signals[i]);
     return &stop_requested;
+}
+
+const char *const dc_stop_signals[] = {"USR1", "USR2", "ALRM", "XCPU", "QUIT", NULL};
+
+void dc_cli_stop_by(const char *name)
+{
+    static const int numbers[] = {SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU, SIGQUIT};
+    static_assert(sizeof dc_stop_signals / sizeof dc_stop_signals[0] ==
+                      sizeof numbers / sizeof numbers[0] + 1,
+                  "a number for each name");
+    for (int i = 0; dc_stop_signals[i]; i++)
+        if (strcmp(name, dc_stop_signals[i]) == 0)
+            handle(numbers[i]);
 }
 
 struct dc_ctx_config dc_cli_context(const struct dc_cli *cli)

@@ -75,6 +75,14 @@ static enum dc_status run_with_command(const struct dc_verb *verb, struct dc_cli
     return status;
 }
 
+static void print_error(const struct dc_error *error)
+{
+    struct dc_text_buffer text = {0};
+    dc_text_append(&text, "%s%s", dc_error_has_place(error) ? "" : "decant: ", error->message);
+    dc_print_error(text.failed ? error->message : text.text);
+    dc_text_free(&text);
+}
+
 static int run_verb(const struct dc_verb *verb, int argc, char **argv)
 {
     struct dc_error error = {0};
@@ -86,7 +94,7 @@ static int run_verb(const struct dc_verb *verb, int argc, char **argv)
         status = run_with_command(verb, cli, argc, argv, &error);
     free(cli);
     if (status != DC_OK)
-        fprintf(stderr, "%s%s\n", dc_error_has_place(&error) ? "" : "decant: ", error.message);
+        print_error(&error);
     if (fflush(stdout) != 0 && status == DC_OK) {
         fprintf(stderr, "decant: stdout cannot be written\n");
         return 1;

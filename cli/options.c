@@ -4,9 +4,11 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "run/experiment.h"
 
@@ -204,24 +206,69 @@ enum dc_status dc_options_parse(struct dc_cli *cli, const struct dc_verb *verb, 
     return DC_OK;
 }
 
-void dc_print_wrapped(const char *text, int column, int indent)
+void dc_print_name(const char *name, int columns)
+{
+    struct dc_text_buffer text = {0};
+    dc_text_append_name(&text, name, columns);
+    fputs(text.text ? text.text : name, stdout);
+    dc_text_free(&text);
+}
+
+static void wrap(FILE *out, const char *text, int column, int indent)
 {
     const char *const end = text + strcspn(text, "\n");
     const int margin = (int)strspn(text, " ");
-    column += printf("%*s", margin, "");
+    column += fprintf(out, "%*s", margin, "");
     text += margin;
     for (bool first = true; text < end; first = false) {
         const int length = (int)strcspn(text, " \n");
         if (!first && column + 1 + length > COLUMNS) {
-            printf("\n%*s", indent, "");
+            fprintf(out, "\n%*s", indent, "");
             column = indent;
         } else if (!first) {
-            column += printf(" ");
+            column += fprintf(out, " ");
         }
-        column += printf("%.*s", length, text);
+        column += fprintf(out, "%.*s", length, text);
         text += length + (text[length] == ' ');
     }
-    printf("\n");
+    fprintf(out, "\n");
+}
+
+void dc_print_wrapped(const char *text, int column, int indent)
+{
+    wrap(stdout, text, column, indent);
+}
+
+// Lines of a file stand as they are, with what is under them.
+static bool quotes(const char *line)
+{
+    return line[strspn(line, " 0123456789")] == '|';
+}
+
+void dc_print_error(const char *message)
+{
+    if (!isatty(STDERR_FILENO)) {
+        fprintf(stderr, "%s\n", message);
+        return;
+    }
+    for (const char *line = message, *end; line; line = *end ? end + 1 : NULL) {
+        const int length = (int)strcspn(line, "\n"), margin = (int)strspn(line, " ");
+        end = line + length;
+        if (quotes(line))
+            fprintf(stderr, "%.*s\n", length, line);
+        else
+            wrap(stderr, line, 0, margin > 0 ? margin + 2 : 8);
+    }
+}
+
+void dc_print_sentence(const char *format, ...)
+{
+    char text[8192];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    dc_print_wrapped(text, 0, 2);
 }
 
 static void print_option(const char *name, const char *argument, const char *help)

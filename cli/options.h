@@ -77,6 +77,21 @@ struct dc_cli {
     DC_OPTION(owner, "--profile", TEXT, profile, "NAME",                                           \
               .help = "arithmetic profile other than the experiment's, as tflm")
 
+// What the verbs that work on a run for long have in common, as struct dc_job job.
+struct dc_job {
+    const char *signal;
+    bool strict, break_lock;
+};
+extern const char *const dc_stop_signals[];
+#define DC_OPTION_JOB(owner)                                                                       \
+    DC_OPTION(owner, "--signal", WORD, job.signal, "NAME", .choices = dc_stop_signals,             \
+              .help = "another signal that ends it with a checkpoint, beside INT, TERM, HUP and "  \
+                      "USR1"),                                                                     \
+        DC_OPTION(owner, "--strict", FLAG, job.strict, NULL,                                       \
+                  .help = "refuse to go on with another version, instruction set or BLAS core"),   \
+        DC_OPTION(owner, "--break-lock", FLAG, job.break_lock, NULL,                               \
+                  .help = "go on where a decant of another machine died")
+
 #define DC_SAMPLES_MAX 1099511627776.0  // 2^40: products with sizes still fit 64 bits
 
 struct dc_verb {
@@ -101,6 +116,14 @@ DC_MUST_USE enum dc_status dc_options_parse(struct dc_cli *cli, const struct dc_
 // Words up to a newline, to stdout, in lines of up to 80 columns: they begin in `column`, further
 // lines in `indent`.
 void dc_print_wrapped(const char *text, int column, int indent);
+
+// The same of a sentence, with printf's format and without its newline.
+void dc_print_sentence(const char *format, ...) DC_PRINTF(1, 2);
+
+// A message and a newline to stderr; on a terminal, its lines are broken likewise.
+void dc_print_error(const char *message);
+
+void dc_print_name(const char *name, int columns);  // dc_text_append_name
 
 // To stdout, in lines of up to 80 columns.
 void dc_options_help(const struct dc_verb *verb);

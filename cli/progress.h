@@ -17,9 +17,10 @@ struct dc_progress_view {
 
 struct dc_progress_view dc_progress_start(bool quiet);
 // Of a verb whose first argument is an experiment: with progress and log on stderr. set: --set,
-// or NULL; directory: --run, or NULL.
+// or NULL; directory: --run, or NULL; job: or NULL.
 struct dc_run_options dc_cli_run_options(const struct dc_cli *cli, const struct dc_settings *set,
-                                         const char *directory, struct dc_progress_view *view);
+                                         const char *directory, const struct dc_job *job,
+                                         struct dc_progress_view *view);
 void dc_progress_show(void *view, const struct dc_progress *progress);
 void dc_progress_stage(void *view, const struct dc_stage *stage, const char *what);
 void dc_progress_teach(void *view, const struct dc_teach_progress *progress);

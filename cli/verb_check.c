@@ -59,8 +59,10 @@ static void print_memory(const char *name, const json_t *stage, bool layers)
            json_string_value(json_object_get(stage, "busiest")));
     json_array_foreach(layers ? json_object_get(stage, "layer_costs") : NULL, i, value)
     {
-        printf("  %-36s %-18s %14lld MACs\n", json_string_value(json_object_get(value, "name")),
-               json_string_value(json_object_get(value, "op")), number(value, "macs"));
+        printf("  ");
+        dc_print_name(json_string_value(json_object_get(value, "name")), 36);
+        printf(" %-18s %14lld MACs\n", json_string_value(json_object_get(value, "op")),
+               number(value, "macs"));
     }
 }
 
@@ -84,7 +86,8 @@ static enum dc_status check(const struct dc_cli *cli, struct dc_error *error)
         json_object_foreach(report, name, stage)
         {
             const json_t *ram = json_object_get(stage, "ram_bytes");
-            printf("%-14s %12lld %14lld %12lld", name,
+            dc_print_name(name, 14);
+            printf(" %12lld %14lld %12lld",
                    (long long)json_integer_value(json_object_get(stage, "parameters")),
                    (long long)json_integer_value(json_object_get(stage, "macs")),
                    (long long)json_integer_value(json_object_get(stage, "weight_bytes")));

@@ -3,9 +3,11 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "core/csv.h"
 #include "core/file.h"
 #include "core/folder.h"
 #include "core/search.h"
@@ -13,15 +15,20 @@
 #include "data/convert.h"
 #include "data/inspect.h"
 #include "data/open.h"
+#include "run/init.h"
 
 struct data {
     struct dc_cli cli;
-    const char *out;
+    const char *out, *list;
 };
+
+static const char *const parts[] = {"train", "validation", "test", NULL};
 
 static const struct dc_option options[] = {
     DC_OPTION(data, "--out", TEXT, out, "FILE",
               .help = "FILE.h5: write the data set there instead; FILE.png: a contact sheet"),
+    DC_OPTION(data, "--list", WORD, list, "PART", .choices = parts,
+              .help = "the files of a part of the data, as a table of file and label"),
     DC_OPTION_THREADS(data),
     DC_OPTION_JSON(data),
     DC_OPTION_QUIET(data),
@@ -31,14 +38,15 @@ static void print_summary(const struct dc_source_summary *s, const struct dc_sou
                           const char *split)
 {
     char shape[DC_SHAPE_TEXT];
-    printf("%s: %s, %" PRId64 " samples of %s %s, %d %s, values %g to %g, hash %016" PRIx64 "\n",
-           split, source->ops->kind, source->count, source->dtype == DC_U8 ? "uint8" : "float32",
-           dc_shape_text(shape, &source->sample), source->classes,
-           source->label_kind == DC_LABELS_VALUES ? "values a sample"
-                                                  : dc_label_kinds[source->label_kind],
-           s->minimum, s->maximum, source->hash);
+    dc_print_sentence(
+        "%s: %s, %" PRId64 " samples of %s %s, %d %s, values %g to %g, hash %016" PRIx64, split,
+        source->ops->kind, source->count, source->dtype == DC_U8 ? "uint8" : "float32",
+        dc_shape_text(shape, &source->sample), source->classes,
+        source->label_kind == DC_LABELS_VALUES ? "values a sample"
+                                               : dc_label_kinds[source->label_kind],
+        s->minimum, s->maximum, source->hash);
     if (source->note)
-        printf("  %s\n", source->note);
+        dc_print_sentence("  %s", source->note);
     for (int c = 0; c < s->statistics.channels; c++)
         printf("  channel %d: mean %.6f, deviation %.6f\n", c, (double)s->statistics.mean[c],
                (double)s->statistics.deviation[c]);
@@ -90,7 +98,7 @@ static bool is_experiment(const char *given)
 }
 
 static enum dc_status open_sources(struct sources *s, const struct dc_cli *cli,
-                                   struct dc_error *error)
+                                   struct dc_arena *arena, struct dc_error *error)
 {
     const char *given = cli->positionals[0];
     if (is_experiment(given)) {
@@ -105,12 +113,18 @@ static enum dc_status open_sources(struct sources *s, const struct dc_cli *cli,
         s->test = s->run->test_source;
         return DC_OK;
     }
-    for (int i = 0; i < 2; i++) {
-        struct dc_source_spec spec = dc_source_spec_of(given, i == 0 ? "train" : "test");
-        spec.stop = dc_cli_stop();
-        DC_TRY(dc_source_open(i == 0 ? &s->train : &s->test, &spec, error));
+    struct dc_source_spec spec = dc_source_spec_of(given, "train");
+    spec.stop = dc_cli_stop();
+    if (dc_path_ends(spec.path, ".csv") && dc_source_kind_of(&spec))
+        DC_TRY(dc_table_labels(&spec, arena, error));
+    const char *kind = ((const struct data *)cli)->list ? dc_source_kind_of(&spec) : NULL;
+    if (kind && strcmp(kind, "photos") == 0) {  // to list files, any size will do
+        spec.resize = (struct dc_resize){.height = 1, .width = 1};
+        spec.channels = 1;
     }
-    return DC_OK;
+    DC_TRY(dc_source_open(&s->train, &spec, error));
+    spec.split = "test";
+    return dc_source_open(&s->test, &spec, error);
 }
 
 static void close_sources(struct sources *s)
@@ -162,10 +176,71 @@ static enum dc_status convert(const struct sources *s, const char *out, json_t *
     } else if (sheet) {
         printf("%s: samples as they are, and as the first epochs see them\n", out);
     } else {
-        printf("%s: %" PRId64 " training and %" PRId64 " test samples\n", out, s->train->count,
-               s->test->count);
+        dc_print_sentence("%s: %" PRId64 " training and %" PRId64 " test samples", out,
+                          s->train->count, s->test->count);
     }
     return DC_OK;
+}
+
+// What a table would say of a sample (data/table.c).
+static void append_labels(struct dc_text_buffer *out, const struct dc_source *source, int64_t id)
+{
+    if (source->labels && source->class_names) {
+        dc_text_append(out, ",");
+        dc_csv_append(out, source->class_names[source->labels[id]]);
+    } else if (source->labels) {
+        dc_text_append(out, ",%d", (int)source->labels[id]);
+    }
+    for (int c = 0; source->targets && c < source->classes; c++) {
+        const float value = source->targets[id * source->classes + c];
+        if (source->label_kind == DC_LABELS_VALUES)
+            dc_text_append(out, ",%.9g", (double)value);
+        else
+            dc_text_append(out, ",%d", value > 0.5f);
+    }
+}
+
+// ids NULL: all. Windows of a recording are one file.
+static void append_files(struct dc_text_buffer *out, const struct dc_source *source,
+                         const int64_t *ids, int64_t first, int64_t count)
+{
+    const char *last = "";
+    dc_text_append(out, "file%s", source->labels ? ",label" : "");
+    for (int c = 0; source->targets && c < source->classes; c++) {
+        dc_text_append(out, ",");
+        dc_csv_append(out, source->class_names[c]);
+    }
+    dc_text_append(out, "\n");
+    for (int64_t i = first; i < first + count; i++) {
+        const int64_t id = ids ? ids[i] : i;
+        if (strcmp(source->files[id], last) == 0)
+            continue;
+        last = source->files[id];
+        dc_csv_append(out, last);
+        append_labels(out, source, id);
+        dc_text_append(out, "\n");
+    }
+}
+
+static enum dc_status list_files(const struct sources *s, const char *given, const char *part,
+                                 struct dc_error *error)
+{
+    struct dc_text_buffer out = {0};
+    const struct dc_source *train = s->train;
+    if (!train->files)
+        return dc_fail(error, DC_ERR_USAGE,
+                       "%s: samples of %s are no files of their own; --list is for photographs and "
+                       "recordings",
+                       given, train->ops->kind);
+    const int64_t own = s->run ? s->run->validation_count : train->own_validation;
+    const int64_t rest = s->run ? s->run->train_count : train->count - own;
+    if (strcmp(part, "test") == 0)
+        append_files(&out, s->test, NULL, 0, s->test->count);
+    else if (strcmp(part, "train") == 0)
+        append_files(&out, train, s->run ? s->run->train_ids : NULL, 0, rest);
+    else
+        append_files(&out, train, s->run ? s->run->validation_ids : NULL, s->run ? 0 : rest, own);
+    return dc_cli_print_text(&out, error);
 }
 
 static enum dc_status data(const struct dc_cli *cli, struct dc_error *error)
@@ -174,15 +249,20 @@ static enum dc_status data(const struct dc_cli *cli, struct dc_error *error)
     struct sources sources = {0};
     struct dc_arena *arena = NULL;
     const struct dc_source_spec given = dc_source_spec_of(cli->positionals[0], "train");
+    if (own->list && (own->out || cli->json))
+        return dc_fail(error, DC_ERR_USAGE, "--list prints a table, and takes no %s",
+                       own->out ? "--out" : "--json");
     if (own->out)
         DC_TRY(dc_file_may_replace(
             own->out, dc_path_ends(own->out, ".png") ? DC_CONTACT_SHEET_MARK : "decant_data", NULL,
             given.path, error));
     DC_TRY(dc_arena_create(&arena, error));
     json_t *json = cli->json ? json_object() : NULL;
-    enum dc_status status = open_sources(&sources, cli, error);
+    enum dc_status status = open_sources(&sources, cli, arena, error);
     if (status == DC_OK && own->out)
         status = convert(&sources, own->out, json, error);
+    else if (status == DC_OK && own->list)
+        status = list_files(&sources, cli->positionals[0], own->list, error);
     else if (status == DC_OK)
         status = show(&sources, json, arena, error);
     if (status == DC_OK && json)
@@ -195,12 +275,13 @@ static enum dc_status data(const struct dc_cli *cli, struct dc_error *error)
 
 const struct dc_verb dc_verb_data = {
     .name = "data",
-    .arguments = "[KIND:]PATH|EXPERIMENT [--out FILE.h5|FILE.png]",
+    .arguments = "[KIND:]PATH|EXPERIMENT [--out FILE|--list PART]",
     .brief = "inspect a data set, or convert it to HDF5",
     .text =
         "Kinds: idx, cifar10, cifar100, hdf5, npz, photos (JPEG, PNG, BMP; one folder a class); "
         "without a kind it is told from the files. Of an experiment: its data, resized and "
-        "split as it says; --out FILE.png shows samples as they are and augmented.",
+        "split as it says; --out FILE.png shows samples as they are and augmented, --list test "
+        "prints which files the test set is.",
     DC_VERB_OPTIONS(options, data),
     .positionals_min = 1,
     .positionals_max = 1,

@@ -11,7 +11,7 @@
 struct export
 {
     struct dc_cli cli;
-    const char *stage, *out, *profile;
+    const char *stage, *out, *profile, *c_name;
 };
 
 static const struct dc_option export_options[] = {
@@ -19,6 +19,8 @@ static const struct dc_option export_options[] = {
     DC_OPTION(export, "--out", TEXT, out, "PATH",
               .help = "folder of the bundle, or a file whose name ends in .onnx or .tflite"),
     DC_OPTION_PROFILE(export),
+    DC_OPTION(export, "--c-name", TEXT, c_name, "NAME",
+              .help = "what the C and its files are called; else as the model"),
     DC_OPTION_THREADS(export),
     DC_OPTION_JSON(export),
     DC_OPTION_QUIET(export),
@@ -27,13 +29,12 @@ static const struct dc_option export_options[] = {
 static void print_export(const struct export *own, const char *profile, const json_t *result)
 {
     const json_t *proof = json_object_get(result, "verification");
-    printf("%s: stage '%s'", own->out, own->stage);
+    dc_print_sentence("%s: stage '%s'%s%s", own->out, own->stage, proof ? ", profile " : "",
+                      proof ? profile : "");
     if (proof)
-        printf(", profile %s\nthe compiled C equals the engine on %lld test samples (%lld bytes)\n",
-               profile, (long long)json_integer_value(json_object_get(proof, "samples")),
+        printf("the compiled C equals the engine on %lld test samples (%lld bytes)\n",
+               (long long)json_integer_value(json_object_get(proof, "samples")),
                (long long)json_integer_value(json_object_get(proof, "bytes")));
-    else
-        printf("\n");
 }
 
 static enum dc_status export_stage(const struct dc_cli *cli, struct dc_error *error)
@@ -45,7 +46,7 @@ static enum dc_status export_stage(const struct dc_cli *cli, struct dc_error *er
     DC_TRY(dc_cli_open_run(&run, cli, cli->positionals[0], error));
     json_t *result = json_object();
     enum dc_status status = dc_run_export_to(result, run, own->stage, own->profile, own->out,
-                                             error);
+                                             own->c_name, error);
     if (status == DC_OK && cli->json)
         status = dc_cli_print_json(json_incref(result), error);
     else if (status == DC_OK)
@@ -69,6 +70,14 @@ static const struct dc_option verify_options[] = {
     DC_OPTION_QUIET(verify),
 };
 
+static void print_proof(const char *bundle, const struct dc_verify_report *report)
+{
+    dc_print_sentence("%s: %lld samples, %lld bytes compared, all equal; %lld vectors replayed",
+                      bundle, (long long)report->samples, (long long)report->bytes,
+                      (long long)report->vectors);
+    dc_print_sentence("compiled with: %s", report->compiler);
+}
+
 static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
 {
     const struct verify *own = (const struct verify *)cli;
@@ -89,10 +98,7 @@ static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
     if (status == DC_OK && cli->json)
         return dc_cli_print_json(dc_verify_json(&report), error);
     if (status == DC_OK)
-        printf("%s: %lld samples, %lld bytes compared, all equal; %lld vectors replayed\n"
-               "compiled with: %s\n",
-               bundle, (long long)report.samples, (long long)report.bytes,
-               (long long)report.vectors, report.compiler);
+        print_proof(bundle, &report);
     if (status == DC_OK && report.other_writer[0])
         printf("the bundle's own C was not checked: written by version %s, this is %s\n",
                report.other_writer, DECANT_VERSION);

@@ -60,15 +60,6 @@ static const char *sample_text(char text[DC_SHAPE_TEXT], const struct dc_shape *
     return text;
 }
 
-// Tables stay within 80 columns: a name that is longer has a line of its own.
-static void print_name(const char *name, int width)
-{
-    if ((int)strlen(name) > width)
-        printf("%s\n%-*s", name, width, "");
-    else
-        printf("%-*s", width, name);
-}
-
 static enum dc_status print_graph(const struct dc_graph *graph, const struct dc_params *params,
                                   const char *name, const struct dc_cli *cli,
                                   struct dc_error *error)
@@ -79,7 +70,7 @@ static enum dc_status print_graph(const struct dc_graph *graph, const struct dc_
     for (int i = 0; i < graph->count; i++) {
         const struct dc_node *node = &graph->nodes[i];
         char shape[DC_SHAPE_TEXT];
-        print_name(node->name, 22);
+        dc_print_name(node->name, 22);
         printf(" %-19s %-14s %10lld %11lld\n", node->op->name, sample_text(shape, &node->shape),
                (long long)trained_count(params, node), (long long)dc_graph_node_macs(graph, i));
     }
@@ -122,14 +113,15 @@ static enum dc_status print_bundle_json(const struct dc_imodel *model,
 
 static void print_bundle(const struct dc_imodel *model, const struct dc_imodel_cost *cost)
 {
-    printf("%s: %s\n%-24s %-17s %-11s %11s %4s %9s\n", model->name, model->provenance, "layer",
-           "op", "output", "scale", "zero", "MACs");
+    printf("%s: ", model->name);
+    dc_print_wrapped(model->provenance, (int)strlen(model->name) + 2, 2);
+    printf("%-22s %-17s %-11s %11s %4s %10s\n", "layer", "op", "output", "scale", "zero", "MACs");
     for (int i = 0; i < model->count; i++) {
         const struct dc_ilayer *l = &model->layers[i];
         char shape[64];
         snprintf(shape, sizeof shape, "%dx%dx%d", l->height, l->width, l->channels);
-        print_name(l->name, 24);
-        printf(" %-17s %-11s %11.5g %4d %9lld\n", dc_iop_name(l->op), shape, (double)l->scale,
+        dc_print_name(l->name, 22);
+        printf(" %-17s %-11s %11.5g %4d %10lld\n", dc_iop_name(l->op), shape, (double)l->scale,
                l->zero_point, (long long)dc_ilayer_macs(model, i));
     }
     printf("weights %lld bytes, biases %lld, multipliers and shifts %lld,\n"
@@ -161,11 +153,13 @@ static void print_array(void *user, const char *name, enum dc_dtype dtype,
     json_t *arrays = user, *dims = arrays ? json_array() : NULL;
     for (int i = 0; dims && i < shape->rank; i++)
         json_array_append_new(dims, json_integer(shape->dims[i]));
-    if (arrays)
+    if (arrays) {
         json_array_append_new(arrays, json_pack("{s:s, s:s, s:o}", "name", name, "type",
                                                 types[dtype], "shape", dims));
-    else
-        printf("%-48s %-8s %s\n", name, types[dtype], dc_shape_text(text, shape));
+    } else {
+        dc_print_name(name, 44);
+        printf(" %-8s %s\n", types[dtype], dc_shape_text(text, shape));
+    }
 }
 
 static enum dc_status inspect_hdf5(const char *path, bool json, struct dc_error *error)

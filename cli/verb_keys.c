@@ -16,11 +16,13 @@ static const struct dc_option options[] = {
               .help = "tables, as the pages in docs/ have them"),
 };
 
+enum { WORDS_MAX = 2048 };
+
 static enum dc_status run_keys(const struct dc_cli *cli, struct dc_error *error)
 {
     const struct keys_options *o = (const struct keys_options *)cli;
-    const char *words[512];
-    const int count = dc_reference_words(words, 512);
+    const char *words[WORDS_MAX];
+    int count = dc_reference_words(words, WORDS_MAX, false);
     struct dc_text_buffer out = {0};
     char hint[DC_HINT];
     if (cli->positional_count == 0) {
@@ -38,6 +40,7 @@ static enum dc_status run_keys(const struct dc_cli *cli, struct dc_error *error)
         if (dc_reference_write(&out, cli->positionals[i], o->markdown))
             continue;
         dc_text_free(&out);
+        count += dc_reference_words(words + count, WORDS_MAX - count, true);
         return dc_fail(error, DC_ERR_USAGE, "nothing is called '%s' in experiments and models%s",
                        cli->positionals[i],
                        dc_did_you_mean(hint, cli->positionals[i], words, count));
@@ -50,7 +53,9 @@ const struct dc_verb dc_verb_keys = {
     .arguments = "[WORD ...]",
     .brief = "keys of experiment, target and model files: decant keys train",
     .text = "WORD is experiment, target or model for all keys of such a file, or a part of one: "
-            "train, distill, quantize, kd, conv ... Without a word, all words.",
+            "train, distill, quantize, kd, conv ... or a key, for its row wherever there is one. "
+            "Without "
+            "a word, all parts.",
     DC_VERB_OPTIONS(options, keys_options),
     .positionals_max = 16,
     .run = run_keys,

@@ -62,7 +62,8 @@ static const struct dc_option predict_options[] = {
     DC_OPTION_JSON(network),
     DC_OPTION_QUIET(network),
     DC_OPTION(predict, "--out", TEXT, out, "FILE",
-              .help = "where it goes: logits to FILE.h5, photographs to FILE.csv or FILE.json"),
+              .help = "where it goes: a data set to FILE.h5 (logits) or FILE.csv, photographs to "
+                      "FILE.csv or FILE.json"),
     DC_OPTION(
         predict, "--cascade", TEXT, cascade, "DEVICE,TEACHER",
         .help = "two stages: photographs of which the first, quantized, is not sure go to the "
@@ -140,6 +141,8 @@ static void print_targets(const struct dc_prediction *p, const struct dc_source 
     printf("%s, %s arithmetic, %lld samples\n", p->stage, p->arithmetic,
            (long long)p->scores->samples);
     print_figure(values ? "MAE" : "mAP", values ? t->absolute_error : t->average_precision);
+    if (values)
+        print_figure("RMSE", t->root_squared_error);
     print_figure(values ? "R2" : "F1", values ? t->r2 : t->f1);
     print_figure("loss", p->scores->loss);
     printf("%-32s %s\n", values ? "value" : "tag", values ? "MAE" : "AP");
@@ -280,8 +283,8 @@ static enum dc_status tell_photos(const struct predict *own, const struct dc_pho
                                           : dc_photo_json(p),
                                  error);
     if (own->out) {
-        printf("%s: %lld photographs by '%s', %s arithmetic\n", own->out, (long long)p->count,
-               p->stage, p->arithmetic);
+        dc_print_sentence("%s: %lld photographs by '%s', %s arithmetic", own->out,
+                          (long long)p->count, p->stage, p->arithmetic);
         return DC_OK;
     }
     dc_photo_table(&text, p);
@@ -363,6 +366,51 @@ static enum dc_status predict_photos(const struct predict *own, struct dc_error 
     return status;
 }
 
+// To HDF5, or by name and class to CSV.
+static enum dc_status write_prediction(const char *path, const struct dc_prediction *prediction,
+                                       struct dc_error *error)
+{
+    struct dc_arena *arena = NULL;
+    struct dc_photo_predictions named;
+    if (!dc_path_ends(path, ".csv"))
+        return dc_prediction_write(path, prediction, error);
+    DC_TRY(dc_arena_create(&arena, error));
+    enum dc_status status = dc_prediction_named(&named, prediction, arena, error);
+    if (status == DC_OK)
+        status = dc_photo_write(path, &named, error);
+    dc_arena_free(arena);
+    return status;
+}
+
+static void print_written(const char *path, const struct dc_prediction *p)
+{
+    if (dc_path_ends(path, ".csv"))
+        dc_print_sentence("%s: %lld samples by '%s', %s arithmetic", path, (long long)p->samples,
+                          p->stage, p->arithmetic);
+    else
+        dc_print_sentence("%s: logits [%lld, %d] of stage '%s', %s arithmetic", path,
+                          (long long)p->samples, p->classes, p->stage, p->arithmetic);
+}
+
+static enum dc_status check_out(const char *path, struct dc_error *error)
+{
+    if (!path)
+        return dc_fail(error, DC_ERR_USAGE,
+                       "decant predict needs photographs, or --out FILE.h5 or FILE.csv for the "
+                       "run's data");
+    if (dc_path_ends(path, ".csv"))
+        return dc_photo_may_write(path, error);
+    const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
+    const bool other = dot && dot > slash && !dc_path_ends(path, ".h5") &&
+                       !dc_path_ends(path, ".hdf5");
+    if (other)
+        return dc_fail(error, DC_ERR_USAGE,
+                       "--out %s: predictions of a data set go to FILE.h5 (logits) or FILE.csv "
+                       "(class and probability)",
+                       path);
+    return dc_file_may_replace(path, "decant_file", "prediction", NULL, error);
+}
+
 static enum dc_status predict(const struct dc_cli *cli, struct dc_error *error)
 {
     const struct predict *own = (const struct predict *)cli;
@@ -377,23 +425,18 @@ static enum dc_status predict(const struct dc_cli *cli, struct dc_error *error)
     struct dc_run *run = NULL;
     struct dc_predict_options options;
     struct dc_prediction prediction = {0};
-    if (!own->out)
-        return dc_fail(error, DC_ERR_USAGE,
-                       "decant predict needs photographs, or --out FILE.h5 for the run's data");
-    DC_TRY(dc_file_may_replace(own->out, "decant_file", "prediction", NULL, error));
+    DC_TRY(check_out(own->out, error));
     struct dc_progress_view view = dc_progress_start(cli->quiet);
     enum dc_status status = open_run(&run, &options, &own->network, error);
     options.progress = (struct dc_sample_progress){dc_progress_samples, &view};
     if (status == DC_OK)
         status = dc_run_predict(&prediction, run, &options, error);
     if (status == DC_OK)
-        status = dc_prediction_write(own->out, &prediction, error);
+        status = write_prediction(own->out, &prediction, error);
     if (status == DC_OK && cli->json)
         status = print_prediction_json(own->out, &prediction, error);
     else if (status == DC_OK)
-        printf("%s: logits [%lld, %d] of stage '%s', %s arithmetic\n", own->out,
-               (long long)prediction.samples, prediction.classes, prediction.stage,
-               prediction.arithmetic);
+        print_written(own->out, &prediction);
     dc_run_close(run);
     return status;
 }
@@ -420,7 +463,8 @@ const struct dc_verb dc_verb_predict = {
     .text = "Of JPEG, PNG and BMP files, or folders of them: file, class and probability as a "
             "table, CSV or JSON (--json on stdout). A bundle needs nothing but itself for that. "
             "Without photographs: `logits` [samples, classes] float32 of the run's data, in sample "
-            "order, to HDF5. --cascade tells who settled each photograph: the device, or the "
+            "order, to HDF5, or class and probability to CSV. --cascade tells who settled each "
+            "photograph: the device, or the "
             "teacher. A quantized stage or a bundle is run by the integer engine; its logits "
             "are its codes times their scale.",
     DC_VERB_OPTIONS(predict_options, predict),

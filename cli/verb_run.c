@@ -14,11 +14,13 @@ struct run {
     struct dc_cli cli;
     struct dc_settings set;
     const char *run;
+    struct dc_job job;
 };
 
 static const struct dc_option options[] = {
     DC_OPTION_SET(run),
     DC_OPTION_RUN(run, "run directory; else runs/NAME, by the experiment's name"),
+    DC_OPTION_JOB(run),
     DC_OPTION_THREADS(run),
     DC_OPTION_JSON(run),
     DC_OPTION_QUIET(run),
@@ -33,7 +35,8 @@ static void log_line(void *user, enum dc_log_level level, const char *line)
 }
 
 struct dc_run_options dc_cli_run_options(const struct dc_cli *cli, const struct dc_settings *set,
-                                         const char *directory, struct dc_progress_view *view)
+                                         const char *directory, const struct dc_job *job,
+                                         struct dc_progress_view *view)
 {
     struct dc_run_options how = {
         .experiment = cli->positionals[0],
@@ -45,6 +48,10 @@ struct dc_run_options dc_cli_run_options(const struct dc_cli *cli, const struct 
         .hooks = {view, dc_progress_show, dc_progress_stage, dc_progress_teach},
     };
     how.context.stop = dc_cli_stop();
+    how.strict = job && job->strict;
+    how.break_lock = job && job->break_lock;
+    if (job && job->signal)
+        dc_cli_stop_by(job->signal);
     how.context.log = (struct dc_log_sink){log_line, view};
     return how;
 }
@@ -53,7 +60,7 @@ static enum dc_status open_run(struct dc_run **run, const struct dc_cli *cli,
                                struct dc_progress_view *view, struct dc_error *error)
 {
     const struct run *own = (const struct run *)cli;
-    const struct dc_run_options how = dc_cli_run_options(cli, &own->set, own->run, view);
+    const struct dc_run_options how = dc_cli_run_options(cli, &own->set, own->run, &own->job, view);
     return dc_run_open(run, &how, error);
 }
 
@@ -126,7 +133,7 @@ static enum dc_status run(const struct dc_cli *cli, struct dc_error *error)
 {
     struct dc_progress_view view = dc_progress_start(cli->quiet);
     const struct run *own = (const struct run *)cli;
-    struct dc_run_options how = dc_cli_run_options(cli, &own->set, own->run, &view);
+    struct dc_run_options how = dc_cli_run_options(cli, &own->set, own->run, &own->job, &view);
     struct dc_run *run = NULL;
     how.sweeps = true;
     DC_TRY(dc_run_open(&run, &how, error));

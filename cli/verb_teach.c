@@ -9,6 +9,7 @@ struct teach {
     struct dc_settings set;
     const char *run, *stage;
     bool repair;
+    struct dc_job job;
 };
 
 static const struct dc_option options[] = {
@@ -16,6 +17,7 @@ static const struct dc_option options[] = {
     DC_OPTION_RUN(teach, "run directory; else runs/NAME, by the experiment's name"),
     DC_OPTION_STAGE(teach, "only the cache of this stage"),
     DC_OPTION(teach, "--repair", FLAG, repair, NULL, .help = "make files that cannot be read anew"),
+    DC_OPTION_JOB(teach),
     DC_OPTION_THREADS(teach),
     DC_OPTION_JSON(teach),
     DC_OPTION_QUIET(teach),
@@ -25,7 +27,8 @@ static enum dc_status teach(const struct dc_cli *cli, struct dc_error *error)
 {
     const struct teach *own = (const struct teach *)cli;
     struct dc_progress_view view = dc_progress_start(cli->quiet);
-    const struct dc_run_options how = dc_cli_run_options(cli, &own->set, own->run, &view);
+    const struct dc_run_options how = dc_cli_run_options(cli, &own->set, own->run, &own->job,
+                                                         &view);
     struct dc_run *run = NULL;
     struct dc_teach_report report = {0};
     DC_TRY(dc_run_open(&run, &how, error));
@@ -65,7 +68,7 @@ static void print_report(const char *folder, const struct dc_cache_report *r)
 enum dc_status dc_cli_verify_cache(const struct dc_cli *cli, int64_t limit, struct dc_error *error)
 {
     struct dc_progress_view view = dc_progress_start(true);
-    const struct dc_run_options how = dc_cli_run_options(cli, NULL, NULL, &view);
+    const struct dc_run_options how = dc_cli_run_options(cli, NULL, NULL, NULL, &view);
     const char *folder = cli->positionals[0];
     struct dc_cache_report r = {0};
     DC_TRY(dc_run_verify_cache(&r, folder, &how, limit ? limit : 512, error));

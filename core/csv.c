@@ -2,7 +2,6 @@
 
 #include "core/csv.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 
 #include "core/bounds.h"
 #include "core/file.h"
+#include "core/schema.h"
 
 struct reader {
     struct dc_csv *csv;
@@ -40,27 +40,70 @@ static enum dc_status fail_here(const struct reader *r, const char *at, const ch
     return dc_fail_at(r->error, DC_ERR_DATA, &where, NULL, NULL, "%s", text);
 }
 
+// Where a cell begins. Fields before it in the row may hold line ends; of a doubled quote, one is
+// in the cell and two are in the file.
+static struct dc_location place_of(const struct dc_csv *csv, int64_t row, int column)
+{
+    struct dc_location where = {.file = csv->path, .line = csv->lines[row]};
+    const char *line_start = dc_csv_cell(csv, row, 0);
+    line_start -= line_start > csv->text && line_start[-1] == '"';
+    for (int c = 0; c < column; c++) {
+        ptrdiff_t doubled = 0;
+        for (const char *p = dc_csv_cell(csv, row, c); *p; p++) {
+            doubled += *p == '"';
+            if (*p != '\n')
+                continue;
+            where.line++;
+            line_start = p + doubled + 1;
+        }
+    }
+    where.column = (int)(dc_csv_cell(csv, row, column) - line_start) + 1;
+    return where;
+}
+
 enum dc_status dc_fail_csv(struct dc_error *error, const struct dc_csv *csv, int64_t row,
-                           const char *format, ...)
+                           int column, const char *format, ...)
 {
     char text[1024];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    const struct dc_location where = {.file = csv->path, .line = csv->lines[row], .column = 1};
+    const struct dc_location where = place_of(csv, row, column);
     return dc_fail_at(error, DC_ERR_DATA, &where, NULL, NULL, "%s", text);
 }
 
-bool dc_csv_number(double *value, const char *cell)
+void dc_csv_append(struct dc_text_buffer *out, const char *text)
+{
+    if (!strpbrk(text, ",\"\r\n")) {
+        dc_text_append(out, "%s", text);
+        return;
+    }
+    dc_text_append(out, "\"");
+    for (; *text; text++)
+        dc_text_append(out, *text == '"' ? "\"\"" : "%c", *text);
+    dc_text_append(out, "\"");
+}
+
+static bool is_number(double *value, const char *cell)
 {
     char *end = NULL;
     if (!cell[0] || strspn(cell, "0123456789+-.eE \t") != strlen(cell))
         return false;  // neither hexadecimal nor nan nor inf
-    errno = 0;
     *value = strtod(cell, &end);
     end += strspn(end, " \t");
-    return *end == '\0' && end != cell && isfinite(*value);
+    return *end == '\0' && end != cell;
+}
+
+bool dc_csv_number(double *value, const char *cell)
+{
+    return is_number(value, cell) && isfinite((float)*value);
+}
+
+const char *dc_csv_no_number(const char *cell)
+{
+    double value;
+    return is_number(&value, cell) ? "more than float32 holds (3.4e38)" : "no finite number";
 }
 
 static enum dc_status add_cell(struct reader *r, const char *cell)
@@ -198,6 +241,7 @@ enum dc_status dc_csv_read(struct dc_csv *csv, const char *path, int64_t memory,
                        .error = error};
     if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
         r.line_start = r.at = text + 3;
+    csv->text = r.at;
     DC_TRY(check_form(&r, text, size));
     while (r.at < r.end)
         DC_TRY(read_row(&r));

@@ -15,6 +15,7 @@ struct dc_csv {
     int64_t rows;              // the first, which may be a header, included
     const char *const *cells;  // [rows][columns]
     const int *lines;          // [rows]: where each row begins, from 1
+    const char *text;          // what the cells lie in, behind a byte order mark
 };
 
 // All lies in the arena. DC_ERR_DATA with FILE:LINE:COLUMN: a row of another number of fields than
@@ -29,11 +30,18 @@ static inline const char *dc_csv_cell(const struct dc_csv *csv, int64_t row, int
     return csv->cells[row * csv->columns + column];
 }
 
-// What is wrong with a cell: DC_ERR_DATA with FILE:LINE: and the words.
+// What is wrong with a cell: DC_ERR_DATA with FILE:LINE:COLUMN: and the words. Of a whole row:
+// column 0.
 enum dc_status dc_fail_csv(struct dc_error *error, const struct dc_csv *csv, int64_t row,
-                           const char *format, ...) DC_PRINTF(4, 5);
+                           int column, const char *format, ...) DC_PRINTF(5, 6);
 
-// A finite number, as printf writes one, and nothing else.
+// A field as it is written: in quotes where it must be.
+struct dc_text_buffer;
+void dc_csv_append(struct dc_text_buffer *out, const char *text);
+
+// A finite number, as printf writes one, that float32 holds, and nothing else.
 bool dc_csv_number(double *value, const char *cell);
+// What a cell is instead, for messages: "no finite number", or that it is too large.
+const char *dc_csv_no_number(const char *cell);
 
 #endif

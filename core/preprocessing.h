@@ -74,7 +74,8 @@ struct dc_normalization {
 
 // All that comes between the bytes of a sample and a network's input.
 struct dc_preprocessing {
-    bool bytes;  // the network reads bytes, normalized one by one; else the rest says nothing
+    // The network reads bytes, normalized one by one; else the rest, but for labels, says nothing.
+    bool bytes;
     struct dc_normalization normalization;  // of x / 255
     struct dc_resize resize;                // of photographs of other sizes; height 0: none
     int classes;                            // 0: the outputs have no names

@@ -22,6 +22,7 @@ enum dc_purpose {
     DC_PURPOSE_TEST_SHARE = 9,
     DC_PURPOSE_SUBSET = 10,
     DC_PURPOSE_PLACEMENT = 11,
+    DC_PURPOSE_SWEEP = 12,
 };
 
 struct dc_random {

@@ -444,6 +444,21 @@ static void append_escaped(struct dc_text_buffer *out, const char *text)
     dc_text_append(out, "\"");
 }
 
+int dc_text_columns(const char *text)
+{
+    int columns = 0;
+    for (; *text; text++)
+        columns += ((unsigned char)*text & 0xc0) != 0x80;  // bytes that continue a character
+    return columns;
+}
+
+void dc_text_append_name(struct dc_text_buffer *buffer, const char *name, int columns)
+{
+    const int own = dc_text_columns(name);
+    dc_text_append(buffer, "%s%s%*s", name, own > columns ? "\n" : "",
+                   own > columns ? columns : columns - own, "");
+}
+
 void dc_text_append_scalar(struct dc_text_buffer *out, const char *text)
 {
     if (strpbrk(text, "\n\r\t")) {

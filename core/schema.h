@@ -128,6 +128,10 @@ struct dc_text_buffer {
 };
 void dc_text_append(struct dc_text_buffer *buffer, const char *format, ...) DC_PRINTF(2, 3);
 void dc_text_free(struct dc_text_buffer *buffer);
+// Columns of a terminal that UTF-8 takes, a character each.
+int dc_text_columns(const char *text);
+// The first cell of a row, in so many columns: a name that is longer has a line of its own.
+void dc_text_append_name(struct dc_text_buffer *buffer, const char *name, int columns);
 
 // "key: value" lines of all fields, defaults included.
 void dc_schema_write(const struct dc_schema *schema, struct dc_text_buffer *out, const void *base,

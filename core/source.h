@@ -34,7 +34,7 @@ struct dc_source {
     const float *targets;      // [count, classes]: of values and tags; else NULL
     const int64_t *groups;     // [count], ascending: samples of a group are of one split; or NULL
     int64_t own_validation;    // the last so many training samples are for validation
-    const char *const *files;  // [count]: a file each, of photographs; or NULL
+    const char *const *files;  // [count]: what a sample is of: a photograph, a recording; or NULL
     const char *note;          // what a person should know of how it was read, or NULL
     uint64_t hash;             // of the content, for env.json and caches
     const volatile sig_atomic_t *stop;  // raised: passes over the whole source end; or NULL

@@ -28,6 +28,21 @@ static enum dc_status write_inputs(struct dc_h5 *file, const char *name,
     return DC_OK;
 }
 
+// Numbered anew, from 0 on.
+static enum dc_status write_groups(struct dc_h5 *file, const char *split,
+                                   const struct dc_source *source, struct dc_arena *arena,
+                                   struct dc_error *error)
+{
+    const char *name = dc_arena_printf(arena, error, "%s/groups", split);
+    int32_t *groups = DC_NEW(arena, int32_t, source->count, error);
+    if (!name || !groups)
+        return DC_ERR_MEMORY;
+    for (int64_t i = 1; i < source->count; i++)
+        groups[i] = groups[i - 1] + (source->groups[i] != source->groups[i - 1]);
+    const struct dc_tensor tensor = {groups, DC_I32, DC_SHAPE(source->count)};
+    return dc_h5_write(file, name, &tensor, error);
+}
+
 static enum dc_status write_split(struct dc_h5 *file, const char *split,
                                   const struct dc_source *source, struct dc_arena *arena,
                                   struct dc_error *error)
@@ -44,24 +59,25 @@ static enum dc_status write_split(struct dc_h5 *file, const char *split,
     const enum dc_status status = write_inputs(file, inputs, source, block, rows, bytes, error);
     free(block);
     DC_TRY(status);
-    if (source->targets || source->groups)
-        return dc_fail(error, DC_ERR_DATA,
-                       "%s are not converted: HDF5 files here hold classes, and samples of which "
-                       "each stands alone",
-                       source->targets ? "values and tags" : "windows of recordings");
-    if (!source->labels)
+    if (source->groups)
+        DC_TRY(write_groups(file, split, source, arena, error));
+    if (!source->labels && !source->targets)
         return DC_OK;
-    const struct dc_tensor tensor = {(void *)(uintptr_t)source->labels, DC_I32,
-                                     DC_SHAPE(source->count)};
-    return dc_h5_write(file, labels, &tensor, error);
+    const struct dc_tensor classes = {(void *)(uintptr_t)source->labels, DC_I32,
+                                      DC_SHAPE(source->count)};
+    const struct dc_tensor targets = {(void *)(uintptr_t)source->targets, DC_F32,
+                                      DC_SHAPE(source->count, source->classes)};
+    return dc_h5_write(file, labels, source->targets ? &targets : &classes, error);
 }
 
 static enum dc_status write_classes(struct dc_h5 *file, const struct dc_source *source,
                                     const char *const *names, struct dc_arena *arena,
                                     struct dc_error *error)
 {
-    if (!source->labels)
+    if (!source->labels && !source->targets)
         return DC_OK;
+    if (source->targets)
+        DC_TRY(dc_h5_set_text(file, "labels", dc_label_kinds[source->label_kind], error));
     DC_TRY(dc_h5_set_int(file, "classes", source->classes, error));
     const char *text = "";
     for (int i = 0; names && i < source->classes; i++) {
@@ -77,7 +93,8 @@ static enum dc_status write_file(struct dc_h5 *file, const struct dc_source *tra
                                  struct dc_arena *arena, struct dc_error *error)
 {
     const struct dc_source *any = train ? train : test;
-    DC_TRY(dc_h5_set_int(file, "decant_data", DC_DATA_FILE_VERSION, error));
+    const int version = any->targets || any->groups ? DC_DATA_FILE_VERSION : 1;
+    DC_TRY(dc_h5_set_int(file, "decant_data", version, error));
     DC_TRY(write_classes(file, any, class_names ? class_names : any->class_names, arena, error));
     if (train && train->own_validation > 0)
         DC_TRY(dc_h5_set_int(file, "validation_samples", train->own_validation, error));
@@ -91,7 +108,8 @@ static enum dc_status write_file(struct dc_h5 *file, const struct dc_source *tra
 static bool agree(const struct dc_source *a, const struct dc_source *b)
 {
     return a->dtype == b->dtype && dc_shape_equal(&a->sample, &b->sample) &&
-           a->classes == b->classes && !a->labels == !b->labels;
+           a->classes == b->classes && !a->labels == !b->labels && a->label_kind == b->label_kind &&
+           !a->groups == !b->groups;
 }
 
 enum dc_status dc_source_to_hdf5(const struct dc_source *train, const struct dc_source *test,

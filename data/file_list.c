@@ -50,6 +50,19 @@ bool dc__is_of_kind(const char *name, const struct dc__file_kind *kind)
     return false;
 }
 
+bool dc__holds_folder(const char *path)
+{
+    DIR *folder = opendir(path);
+    bool found = false;
+    struct stat info;
+    for (struct dirent *entry; folder && !found && (entry = readdir(folder));)
+        found = entry->d_name[0] != '.' && fstatat(dirfd(folder), entry->d_name, &info, 0) == 0 &&
+                S_ISDIR(info.st_mode);
+    if (folder)
+        closedir(folder);
+    return found;
+}
+
 // What file managers leave in folders.
 static bool is_litter(const char *name)
 {
@@ -231,6 +244,30 @@ struct layout {
     const char *train, *test, *validation;  // folders; NULL: not there
 };
 
+// Folders of folders that are called nearly as parts of the data are: no classes, which hold files.
+static enum dc_status check_not_parts(struct lister *l, const struct names *here)
+{
+    static const char *const nearly[][2] = {
+        {"train", "train"}, {"training", "train"}, {"trainset", "train"}, {"train_set", "train"},
+        {"test", "test"},   {"testing", "test"},   {"testset", "test"},   {"test_set", "test"},
+        {"val", "val"},     {"validation", "val"}, {"valid", "val"},      {"validate", "val"},
+    };
+    for (int i = 0; i < here->count; i++)
+        for (size_t k = 0; k < sizeof nearly / sizeof nearly[0]; k++) {
+            if (strcasecmp(here->list[i], nearly[k][0]) != 0)
+                continue;
+            const char *path = dc_arena_printf(l->arena, l->error, "%s/%s", l->spec->path,
+                                               here->list[i]);
+            if (!path)
+                return DC_ERR_MEMORY;
+            if (dc__holds_folder(path))
+                return dc_fail(l->error, DC_ERR_DATA,
+                               "%s: holds folders, as a part of the data does; call it '%s'", path,
+                               nearly[k][1]);
+        }
+    return DC_OK;
+}
+
 // Where train/ or test/ is, nothing but the parts lies beside it, and files that say of them.
 static enum dc_status find_parts(struct layout *layout, struct lister *l)
 {
@@ -264,7 +301,7 @@ static enum dc_status find_parts(struct layout *layout, struct lister *l)
     if (!layout->train && !layout->test) {  // these may be classes called like this
         l->passed_over = litter;
         layout->validation = NULL;
-        return DC_OK;
+        return check_not_parts(l, &here);
     }
     char hint[DC_HINT];
     if (stray)

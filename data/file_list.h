@@ -41,6 +41,7 @@ struct dc__file_list {
 };
 
 bool dc__is_folder(const char *path);
+bool dc__holds_folder(const char *path);  // hidden ones do not count
 bool dc__is_of_kind(const char *name, const struct dc__file_kind *kind);
 
 // Whether val/, valid/ or validation/ lies beside train/, or a row of a table says so.

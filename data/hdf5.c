@@ -1,6 +1,7 @@
 // Owns sources in HDF5: arrays `inputs` [n, ...] (uint8 or float32, rows in HWC order) and `labels`
 // [n], at the root or in the groups `train` and `test`; root attribute `class_names`, one name a
-// line, or `classes`, their number. data/convert.h writes such files.
+// line, or `classes`, their number. Labels that are values or tags are [n, outputs] or [n]; the
+// root attribute `labels` says so, or the one who opens. data/convert.h writes such files.
 //
 // One block of rows is kept in memory. Of what fits the memory limit it is all rows; the rest is
 // streamed, block by block under a lock. Either way opening reads every row once, for the hash and
@@ -17,6 +18,7 @@
 #include "core/bounds.h"
 #include "core/file.h"
 #include "core/h5.h"
+#include "core/schema.h"
 #include "data/convert.h"
 #include "data/kinds.h"
 
@@ -116,7 +118,8 @@ static enum dc_status describe_inputs(struct stream *stream, const char *path,
         source->sample.rank = 3;
         source->sample.dims[2] = 1;
     }
-    return DC_OK;
+    return dc__check_layout(&source->note, &source->sample, path, stream->inputs, stream->arena,
+                            error);
 }
 
 // rows: how many there must be; 0: as many as there are.
@@ -133,7 +136,9 @@ static enum dc_status read_labels(int32_t **labels, int64_t *count, const struct
     if (status != DC_OK && shape.rank != 1)  // 64-bit integers have no dtype, but a shape
         return dc_fail(error, status, "%s: %s", spec->path, reason.message);
     if (shape.rank != 1 || dtype == DC_F32 || dtype == DC_F64)
-        return dc_fail(error, DC_ERR_DATA, "%s: array '%s' must be [n] of integers, not %s%s",
+        return dc_fail(error, DC_ERR_DATA,
+                       "%s: array '%s' must be [n] of integers, not %s%s; of numbers say labels: "
+                       "values, of several things at a time labels: tags",
                        spec->path, name, dc_shape_text(text, &shape),
                        shape.rank == 1 ? " of floats" : "");
     *count = shape.dims[0];
@@ -180,6 +185,95 @@ static enum dc_status find_classes(struct stream *stream, const struct dc_source
     return dc__count_classes(&source->classes, labels, train_count, spec->path, error);
 }
 
+// What the labels are: as the file says, else as `spec` does. They must agree, where both say.
+static enum dc_status find_label_kind(struct stream *stream, const struct dc_source_spec *spec,
+                                      struct dc_error *error)
+{
+    enum dc_label_kind *kind = &stream->source.label_kind;
+    char *text = NULL;
+    int k = 0;
+    *kind = spec->label_kind;
+    if (dc_h5_get_text(stream->file, "labels", &text, stream->arena, NULL) != DC_OK)
+        return DC_OK;
+    while (k < DC_LABEL_KINDS && strcmp(text, dc_label_kinds[k]) != 0)
+        k++;
+    if (k == DC_LABEL_KINDS)
+        return dc_fail(error, DC_ERR_DATA, "%s: attribute 'labels' is '%s'", spec->path, text);
+    *kind = (enum dc_label_kind)k;
+    if (!spec->any_labels && *kind != spec->label_kind)
+        return dc_fail(error, DC_ERR_CONFIG, "%s: its labels are %s; say labels: %s", spec->path,
+                       text, text);
+    return DC_OK;
+}
+
+static enum dc_status check_targets(const float *targets, const struct dc_source *source,
+                                    const char *path, const char *name, struct dc_error *error)
+{
+    const bool tags = source->label_kind == DC_LABELS_TAGS;
+    for (int64_t i = 0; i < source->count * source->classes; i++)
+        if (!isfinite(targets[i]) || (tags && targets[i] != 0.0f && targets[i] != 1.0f))
+            return dc_fail(error, DC_ERR_DATA, "%s: row %" PRId64 " of '%s' holds %g, which is %s",
+                           path, i / source->classes, name, (double)targets[i],
+                           tags ? "neither 0 nor 1" : "no finite number");
+    return DC_OK;
+}
+
+// As the file names the outputs; else by their numbers.
+static enum dc_status name_outputs(struct stream *stream, const struct dc_source_spec *spec,
+                                   int outputs, struct dc_error *error)
+{
+    struct dc_source *source = &stream->source;
+    char *text = NULL;
+    if (dc_h5_get_text(stream->file, "class_names", &text, stream->arena, NULL) != DC_OK ||
+        !text[0])
+        text = dc_arena_copy(stream->arena, "", error);
+    if (!text)
+        return DC_ERR_MEMORY;
+    struct dc_text_buffer numbers = {0};
+    for (int i = 0; !text[0] && i < outputs; i++)
+        dc_text_append(&numbers, "%d\n", i);
+    const enum dc_status status = numbers.failed
+                                      ? dc_fail(error, DC_ERR_MEMORY, "out of memory")
+                                      : dc__class_names(source, spec, text[0] ? text : numbers.text,
+                                                        spec->path, stream->arena, error);
+    dc_text_free(&numbers);
+    DC_TRY(status);
+    if (source->classes != outputs)
+        return dc_fail(error, DC_ERR_DATA, "%s: has %d %s and %d names of them", spec->path,
+                       outputs, dc_label_kinds[source->label_kind], source->classes);
+    return DC_OK;
+}
+
+// Values and tags: [n, outputs], or [n].
+static enum dc_status load_targets(struct stream *stream, const struct dc_source_spec *spec,
+                                   const char *name, struct dc_error *error)
+{
+    struct dc_source *source = &stream->source;
+    enum dc_dtype unused;
+    struct dc_shape shape;
+    char text[DC_SHAPE_TEXT];
+    DC_TRY(dc_h5_describe(stream->file, name, &unused, &shape, error));
+    if (shape.rank < 1 || shape.rank > 2 || shape.dims[0] != source->count ||
+        (shape.rank == 2 && (shape.dims[1] < 1 || shape.dims[1] > DC__CLASSES_MAX)) ||
+        source->count > INT64_MAX / DC__CLASSES_MAX / (int64_t)sizeof(float))
+        return dc_fail(error, DC_ERR_DATA,
+                       "%s: array '%s' is %s; %s are [%" PRId64 ", 1 to %d of them]", spec->path,
+                       name, dc_shape_text(text, &shape), dc_label_kinds[source->label_kind],
+                       source->count, DC__CLASSES_MAX);
+    const int outputs = shape.rank == 2 ? (int)shape.dims[1] : 1;
+    const int64_t bytes = source->count * outputs * (int64_t)sizeof(float);
+    DC_TRY(dc_want_memory(spec->path, name, bytes, spec->memory, error));
+    DC_TRY(name_outputs(stream, spec, outputs, error));
+    float *targets = DC_NEW(stream->arena, float, source->count *outputs, error);
+    if (!targets)
+        return DC_ERR_MEMORY;
+    DC_TRY_IN(dc_h5_read(stream->file, name, &(struct dc_tensor){targets, DC_F32, shape}, error),
+              error, "%s", spec->path);
+    DC_TRY(check_targets(targets, source, spec->path, name, error));
+    source->targets = targets;
+    return DC_OK;
+}
+
 static enum dc_status load_labels(struct stream *stream, const struct dc_source_spec *spec,
                                   struct dc_error *error)
 {
@@ -189,12 +283,42 @@ static enum dc_status load_labels(struct stream *stream, const struct dc_source_
     int64_t count = 0;
     if (!name)
         return DC_ERR_MEMORY;
+    DC_TRY(find_label_kind(stream, spec, error));
     if (!dc_h5_has(stream->file, name))
         return DC_OK;
+    if (source->label_kind != DC_LABELS_CLASSES)
+        return load_targets(stream, spec, name, error);
     DC_TRY(read_labels(&labels, &count, stream, spec, name, source->count, error));
     DC_TRY(find_classes(stream, spec, labels, count, error));
     DC_TRY(dc__check_labels(labels, count, source->classes, spec->path, error));
     source->labels = labels;
+    return DC_OK;
+}
+
+static enum dc_status load_groups(struct stream *stream, const struct dc_source_spec *spec,
+                                  struct dc_error *error)
+{
+    struct dc_source *source = &stream->source;
+    int32_t *stored = NULL;
+    int64_t count = 0;
+    char *name = array_name(stream->file, spec->split, "groups", stream->arena, error);
+    if (!name)
+        return DC_ERR_MEMORY;
+    if (!dc_h5_has(stream->file, name))
+        return DC_OK;
+    DC_TRY(read_labels(&stored, &count, stream, spec, name, source->count, error));
+    int64_t *groups = DC_NEW(stream->arena, int64_t, count, error);
+    if (!groups)
+        return DC_ERR_MEMORY;
+    for (int64_t i = 0; i < count; i++) {
+        groups[i] = stored[i];
+        if (i > 0 && groups[i] < groups[i - 1])
+            return dc_fail(error, DC_ERR_DATA,
+                           "%s: array '%s' falls at row %" PRId64 "; samples of a group come "
+                           "together, and groups in order",
+                           spec->path, name, i);
+    }
+    source->groups = groups;
     return DC_OK;
 }
 
@@ -224,6 +348,9 @@ static enum dc_status scan_rows(struct stream *stream, const char *path, struct 
                            "%s: row %" PRId64 " of '%s' holds NaN or infinite values", path, i,
                            stream->inputs);
         hash = dc__hash_sample(hash, sample, bytes, source->labels ? source->labels[i] : 0);
+        if (source->targets)
+            hash = dc__hash_sample(hash, source->targets + i * source->classes,
+                                   (size_t)source->classes * sizeof(float), 0);
     }
     source->hash = hash;
     return DC_OK;
@@ -236,9 +363,9 @@ static enum dc_status prepare(struct stream *stream, const struct dc_source_spec
     DC_TRY(dc_h5_open(&stream->file, spec->path, error));
     int64_t version = DC_DATA_FILE_VERSION;  // files of other makers have none
     if (dc_h5_get_int(stream->file, "decant_data", &version, NULL) == DC_OK &&
-        version != DC_DATA_FILE_VERSION)
+        (version < 1 || version > DC_DATA_FILE_VERSION))
         return dc_fail(error, DC_ERR_DATA,
-                       "%s: is of version %" PRId64 ", this program reads version %d", spec->path,
+                       "%s: is of version %" PRId64 ", this program reads 1 to %d", spec->path,
                        version, DC_DATA_FILE_VERSION);
     if (dc_h5_has(stream->file, "inputs") && dc__is_test(spec))
         return dc_fail(error, DC_ERR_DATA,
@@ -252,6 +379,7 @@ static enum dc_status prepare(struct stream *stream, const struct dc_source_spec
                        stream->inputs);
     DC_TRY(describe_inputs(stream, spec->path, error));
     DC_TRY(load_labels(stream, spec, error));
+    DC_TRY(load_groups(stream, spec, error));
     int64_t *own = &stream->source.own_validation;
     if (dc__is_test(spec) || dc_h5_get_int(stream->file, "validation_samples", own, NULL) != DC_OK)
         *own = 0;

@@ -72,6 +72,12 @@ uint64_t dc__hash_sample(uint64_t hash, const void *values, size_t bytes, int32_
 
 size_t dc__sample_bytes(const struct dc_source *source);
 
+// Samples are [height, width, channels]. [3, height, width] is refused, with what to do; of [1 or
+// 4, height, width] *note asks (else it stays).
+DC_MUST_USE enum dc_status dc__check_layout(const char **note, const struct dc_shape *sample,
+                                            const char *path, const char *array,
+                                            struct dc_arena *arena, struct dc_error *error);
+
 // Class names from the spec, else from the lines of `text`, empty ones left out (NULL: none), of
 // `file`; else no names and spec->class_count. The names lie in the arena.
 DC_MUST_USE enum dc_status dc__class_names(struct dc_source *source,

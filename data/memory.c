@@ -140,6 +140,28 @@ uint64_t dc__hash_sample(uint64_t hash, const void *values, size_t bytes, int32_
     return fold(fold(hash, word), (uint64_t)(uint32_t)label);
 }
 
+enum dc_status dc__check_layout(const char **note, const struct dc_shape *sample, const char *path,
+                                const char *array, struct dc_arena *arena, struct dc_error *error)
+{
+    const int64_t *d = sample->dims;
+    const bool may_be_first = sample->rank == 3 && (d[0] == 1 || d[0] == 3 || d[0] == 4) &&
+                              d[1] > 4 && d[2] > 4;
+    char text[DC_SHAPE_TEXT];
+    if (!may_be_first)
+        return DC_OK;
+    const char *words = dc_arena_printf(
+        arena, error,
+        "%s: samples of '%s' are %s, read as height, width, channels; if that is %d channels of "
+        "%dx%d, move them last, in numpy x.transpose(0, 2, 3, 1)",
+        path, array, dc_shape_text(text, sample), (int)d[0], (int)d[1], (int)d[2]);
+    if (!words)
+        return DC_ERR_MEMORY;
+    if (d[0] == 3)
+        return dc_fail(error, DC_ERR_DATA, "%s", words);
+    *note = words;
+    return DC_OK;
+}
+
 static enum dc_status split_lines(const char *const **lines, int *count, const char *text,
                                   struct dc_arena *arena, struct dc_error *error)
 {

@@ -153,6 +153,9 @@ static enum dc_status add_part(struct dc__memory *memory, bool *labelled, const 
         return dc_fail(a->error, DC_ERR_DATA,
                        "%s: '%s' differs from the training samples in shape, type or labels",
                        a->path, inputs_name);
+    if (before == 0)
+        DC_TRY(dc__check_layout(&source->note, &sample, a->path, inputs_name, memory->arena,
+                                a->error));
     source->sample = sample;
     source->dtype = dtype;
     *labelled = label_bytes != NULL;
@@ -222,8 +225,9 @@ static enum dc_status read_split(struct dc__memory *memory, const struct archive
     source->own_validation = source->count - own;
     if (source->own_validation > 0) {
         source->note = dc_arena_printf(
-            memory->arena, a->error, "%" PRId64 " of %" PRId64 " are '%s', for validation",
-            source->own_validation, source->count, names[convention][VALIDATION].inputs);
+            memory->arena, a->error, "%s%s%" PRId64 " of %" PRId64 " are '%s', for validation",
+            source->note ? source->note : "", source->note ? "; " : "", source->own_validation,
+            source->count, names[convention][VALIDATION].inputs);
         if (!source->note)
             return DC_ERR_MEMORY;
     }

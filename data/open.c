@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/csv.h"
 #include "core/file.h"
 #include "core/yaml.h"
 #include "data/file_list.h"
@@ -40,6 +41,52 @@ static bool recognizes(const struct dc__source_kind *kind, const char *path)
     return found;
 }
 
+// A table of no kind: its own fault, where it has one.
+static enum dc_status fail_table(const char *path, struct dc_error *error)
+{
+    struct dc_csv csv;
+    struct dc_arena *arena = NULL;
+    DC_TRY(dc_arena_create(&arena, error));
+    enum dc_status status = dc_csv_read(&csv, path, 0, arena, error);
+    if (status == DC_OK && csv.rows < 2)
+        status = dc_fail(error, DC_ERR_DATA, "%s: has a header and no row", path);
+    else if (status == DC_OK)
+        status = dc_fail_csv(error, &csv, 1, 0,
+                             "no cell of this row names a photograph (.jpg, .png, .bmp) or a "
+                             "recording (.csv); a table has the columns file, label and perhaps "
+                             "split, and a recording lies in a folder called as its class");
+    dc_arena_free(arena);
+    return status;
+}
+
+// What is wrong with data of no kind, by what it looks most like.
+static enum dc_status fail_of_no_kind(const char *path, struct dc_error *error)
+{
+    static const struct {
+        const char *ending, *words;
+    } looks[] = {
+        {".npy", "is one array; name the folder with x_train.npy, y_train.npy, x_test.npy and "
+                 "y_test.npy"},
+        {".h5", "is called HDF5 and does not begin like it"},
+        {".hdf5", "is called HDF5 and does not begin like it"},
+        {".zip", "is an archive; unpack it and name the folder"},
+        {".tar", "is an archive; unpack it and name the folder"},
+        {".gz", "is packed; unpack it, or name the folder of IDX or CIFAR files that it lies in"},
+    };
+    if (dc__is_table(path) && !dc__is_folder(path))
+        return fail_table(path, error);
+    if (dc__is_of_kind(path, &dc__photo_files))
+        return dc_fail(error, DC_ERR_DATA,
+                       "%s: is one photograph; name the folder with one folder a class", path);
+    for (size_t i = 0; i < sizeof looks / sizeof looks[0]; i++)
+        if (dc_path_ends(path, looks[i].ending))
+            return dc_fail(error, DC_ERR_DATA, "%s: %s", path, looks[i].words);
+    return dc_fail(error, DC_ERR_DATA,
+                   "%s: neither IDX, CIFAR, HDF5, NPZ, class folders of photographs or recordings, "
+                   "nor a table of them lie here",
+                   path);
+}
+
 static enum dc_status find_kind(const struct dc__source_kind **kind,
                                 const struct dc_source_spec *spec, struct dc_error *error)
 {
@@ -53,11 +100,7 @@ static enum dc_status find_kind(const struct dc__source_kind **kind,
         }
     }
     if (automatic)
-        return dc_fail(
-            error, DC_ERR_DATA,
-            "%s: neither IDX, CIFAR, HDF5, NPZ, class folders of photographs or recordings, nor a "
-            "table of them lie here",
-            spec->path);
+        return fail_of_no_kind(spec->path, error);
     char hint[DC_HINT];
     return dc_fail(error, DC_ERR_CONFIG,
                    "unknown kind of data '%s'; the kinds are idx, cifar10, cifar100, hdf5, "
@@ -96,9 +139,11 @@ enum dc_status dc_source_open(struct dc_source **source, const struct dc_source_
         (spec->resize.height || spec->channels))
         return dc_fail(error, DC_ERR_CONFIG,
                        "resize and channels are for photographs; this data is %s", kind->ops.kind);
-    if (spec->label_kind != DC_LABELS_CLASSES && !dc__is_table(spec->path))
+    if (spec->label_kind != DC_LABELS_CLASSES && !dc__is_table(spec->path) &&
+        kind != &dc__source_hdf5)
         return dc_fail(error, DC_ERR_CONFIG,
-                       "%s: labels that are values or tags stand in a table: a .csv file of files",
+                       "%s: labels that are values or tags stand in a table, a .csv file of files, "
+                       "or in HDF5",
                        spec->path);
     DC_TRY(kind->open ? kind->open(source, spec, error)
                       : dc__memory_open(source, kind, spec, error));
@@ -143,8 +188,11 @@ const char *dc_source_kind_of(const struct dc_source_spec *spec)
 
 struct dc_source_spec dc_source_spec_of(const char *text, const char *split)
 {
-    struct dc_source_spec spec = {
-        .path = text, .split = split, .test_share = DC_TEST_SHARE, .split_seed = 1};
+    struct dc_source_spec spec = {.path = text,
+                                  .split = split,
+                                  .test_share = DC_TEST_SHARE,
+                                  .split_seed = 1,
+                                  .any_labels = true};
     const char *colon = strchr(text, ':');
     for (const char *const *kind = dc_source_kinds(); colon && *kind; kind++) {
         const size_t length = (size_t)(colon - text);

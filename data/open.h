@@ -15,7 +15,8 @@
 //             an archive x.npz, or a folder of .npy files           uint8 or float32
 //   series    a folder of CSV files, a recording each, with one folder a class, or with a column of
 //             labels; cut into windows (series.c)                   float32 [window, 1, channels]
-//   hdf5      a file with arrays inputs [n, ...] and labels [n] (perhaps in groups train and test)
+//   hdf5      a file with arrays inputs [n, ...] and labels [n] (perhaps in groups train and test),
+//             or labels [n, outputs] of values and tags
 //                                                                   uint8 or float32, as stored
 //
 // Files of photos and series may be listed in a table TABLE.csv instead (table.c).
@@ -48,7 +49,8 @@ struct dc_source_spec {
     const char *file_column, *split_column;  // of tables; NULL: "file", "split"
     const char *const *label_columns;        // [label_column_count]; none: "label"
     int label_column_count;
-    enum dc_label_kind label_kind;  // tables alone have other than classes
+    enum dc_label_kind label_kind;  // tables and HDF5 alone have other than classes
+    bool any_labels;                // or what the HDF5 file says that they are
     // Other data than a run's: resize and channels are for photographs alone, whose classes may be
     // missing, and where they have no test/ all of them are the split asked for.
     bool foreign;

@@ -2,10 +2,8 @@
 // files they are is file_list.h's, what a file becomes image.h's.
 
 #include <assert.h>
-#include <dirent.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "core/bounds.h"
 #include "core/parallel.h"
@@ -147,15 +145,7 @@ static bool recognize(const char *path)
 {
     if (dc__is_table(path))
         return dc__table_names(path, &dc__photo_files);
-    DIR *dir = opendir(path);
-    bool found = false;
-    struct stat info;
-    for (struct dirent *entry; dir && !found && (entry = readdir(dir));)
-        found = entry->d_name[0] != '.' && fstatat(dirfd(dir), entry->d_name, &info, 0) == 0 &&
-                S_ISDIR(info.st_mode);
-    if (dir)
-        closedir(dir);
-    return found;
+    return dc__holds_folder(path);
 }
 
 static bool never(const char *path)

@@ -34,7 +34,8 @@ struct reading {
     int64_t own_validation;
     const char **names;  // of flat recordings: their classes, [name_count]
     int name_count, name_capacity;
-    int64_t *groups;  // [capacity]
+    int64_t *groups;     // [capacity]
+    const char **files;  // [capacity]
     const float **values;
     struct dc_arena *arena;
     struct dc_error *error;
@@ -62,7 +63,7 @@ static enum dc_status choose_channels(struct reading *r, const struct dc_csv *cs
     if (!r->channel_columns)
         return DC_ERR_MEMORY;
     if ((r->flat || spec->channel_column_count > 0) && !r->header)
-        return dc_fail_csv(r->error, csv, 0, "%s: the first row must name the columns",
+        return dc_fail_csv(r->error, csv, 0, 0, "%s: the first row must name the columns",
                            r->flat ? "a folder of recordings needs a column with labels"
                                    : "channel_columns are names");
     dc_join(list, sizeof list, r->header, r->header ? csv->columns : 0);
@@ -70,7 +71,7 @@ static enum dc_status choose_channels(struct reading *r, const struct dc_csv *cs
     for (int c = 0; r->flat && c < csv->columns; c++)
         r->label = strcmp(r->header[c], label_name(spec)) == 0 ? c : r->label;
     if (r->flat && r->label < 0)
-        return dc_fail_csv(r->error, csv, 0,
+        return dc_fail_csv(r->error, csv, 0, 0,
                            "no column '%s' in the header; there are %s. Put recordings in one "
                            "folder a class, or name the column with their labels as label_column",
                            label_name(spec), list);
@@ -80,7 +81,7 @@ static enum dc_status choose_channels(struct reading *r, const struct dc_csv *cs
         while (c < csv->columns && strcmp(r->header[c], name) != 0)
             c++;
         if (c == csv->columns || c == r->label)
-            return dc_fail_csv(r->error, csv, 0, "no column '%s' in the header; there are %s%s",
+            return dc_fail_csv(r->error, csv, 0, 0, "no column '%s' in the header; there are %s%s",
                                name, list, dc_did_you_mean(hint, name, r->header, csv->columns));
         r->channel_columns[r->channels++] = c;
     }
@@ -88,7 +89,7 @@ static enum dc_status choose_channels(struct reading *r, const struct dc_csv *cs
         if (c != r->label)
             r->channel_columns[r->channels++] = c;
     if (r->channels == 0 || r->channels > DC_NORMALIZATION_CHANNELS)
-        return dc_fail_csv(r->error, csv, 0, "%d channels; 1 to %d are read", r->channels,
+        return dc_fail_csv(r->error, csv, 0, 0, "%d channels; 1 to %d are read", r->channels,
                            DC_NORMALIZATION_CHANNELS);
     return DC_OK;
 }
@@ -107,15 +108,15 @@ static enum dc_status check_columns(struct reading *r, const struct dc_csv *csv,
         return choose_channels(r, csv);
     }
     if (csv->columns != r->columns)
-        return dc_fail_csv(r->error, csv, 0, "%d columns, and %s has %d", csv->columns, r->first,
+        return dc_fail_csv(r->error, csv, 0, 0, "%d columns, and %s has %d", csv->columns, r->first,
                            r->columns);
     if (headed != (r->header != NULL))
-        return dc_fail_csv(r->error, csv, 0, "%s a header, and %s has %s",
+        return dc_fail_csv(r->error, csv, 0, 0, "%s a header, and %s has %s",
                            headed ? "begins with" : "is without", r->first,
                            headed ? "none" : "one");
     for (int c = 0; headed && c < csv->columns; c++)
         if (strcmp(r->header[c], dc_csv_cell(csv, 0, c)) != 0)
-            return dc_fail_csv(r->error, csv, 0, "column %d is '%s', and '%s' in %s", c + 1,
+            return dc_fail_csv(r->error, csv, 0, c, "column %d is '%s', and '%s' in %s", c + 1,
                                dc_csv_cell(csv, 0, c), r->header[c], r->first);
     return DC_OK;
 }
@@ -133,10 +134,9 @@ static enum dc_status read_values(float **out, const struct reading *r, const st
             double value = 0.0;
             if (!dc_csv_number(&value, cell))
                 return dc_fail_csv(
-                    r->error, csv, row,
-                    "'%s' in column %d is no finite number; fill the gap, or cut the "
-                    "recording in two there",
-                    cell, r->channel_columns[c] + 1);
+                    r->error, csv, row, r->channel_columns[c],
+                    "'%s' in column %d is %s; fill the gap, or cut the recording in two there",
+                    cell, r->channel_columns[c] + 1, dc_csv_no_number(cell));
             *values++ = (float)value;
         }
     return DC_OK;
@@ -146,17 +146,20 @@ static enum dc_status grow(struct reading *r)
 {
     const int64_t capacity = r->capacity ? 2 * r->capacity : 256;
     int64_t *groups = DC_NEW(r->arena, int64_t, capacity, r->error);
+    const char **files = DC_NEW(r->arena, const char *, capacity, r->error);
     const float **values = DC_NEW(r->arena, const float *, capacity, r->error);
-    if (!groups || !values)
+    if (!groups || !files || !values)
         return DC_ERR_MEMORY;
     DC_TRY(dc_want_memory(r->spec->path, "the windows",
                           capacity * (int64_t)dc__sample_bytes(&r->memory->source), r->spec->memory,
                           r->error));
     if (r->count > 0) {
         memcpy(groups, r->groups, (size_t)r->count * sizeof *groups);
+        memcpy(files, r->files, (size_t)r->count * sizeof *files);
         memcpy(values, r->values, (size_t)r->count * sizeof *values);
     }
     r->groups = groups;
+    r->files = files;
     r->values = values;
     r->capacity = capacity;
     return dc__memory_resize(r->memory, capacity, r->error);
@@ -196,6 +199,7 @@ static enum dc_status cut_windows(struct reading *r, int64_t file, const struct 
         memcpy(r->memory->values + (size_t)r->count * bytes, values + start * r->channels, bytes);
         r->memory->labels[r->count] = class;
         r->values[r->count] = r->list.values[file];
+        r->files[r->count] = r->list.paths[file];
         r->groups[r->count++] = file;
         r->own_validation += file >= r->list.count - r->list.own_validation;
     }
@@ -257,7 +261,7 @@ static enum dc_status add_labels(struct reading *r, const char *path, struct dc_
     for (int64_t row = 1; row < csv.rows; row++) {
         const char *label = dc_csv_cell(&csv, row, r->label);
         if (!label[0])
-            return dc_fail_csv(r->error, &csv, row, "no label is given here");
+            return dc_fail_csv(r->error, &csv, row, r->label, "no label is given here");
         if (class_of(r, label) >= 0)
             continue;
         if (r->name_count == r->name_capacity &&
@@ -350,6 +354,7 @@ static enum dc_status finish(struct reading *r)
     source->class_names = r->flat ? r->names : r->list.class_names;
     source->own_validation = r->own_validation;
     source->groups = r->groups;
+    source->files = r->files;
     if (r->flat)
         DC_TRY(check_windows(r));
     if (r->mixed > 0 &&

@@ -59,7 +59,7 @@ static enum dc_status find_column(int *column, const struct table *t, const char
         if (strcmp(header(t, *column), name) == 0)
             return DC_OK;
     dc_join(list, sizeof list, t->csv.cells, t->csv.columns);
-    return dc_fail_csv(t->error, &t->csv, 0,
+    return dc_fail_csv(t->error, &t->csv, 0, 0,
                        "no column '%s' in the header; there are %s%s; the experiment names another "
                        "as %s",
                        name, list, dc_did_you_mean(hint, name, t->csv.cells, t->csv.columns), key);
@@ -123,7 +123,8 @@ static enum dc_status read_part(struct table *t, int64_t row)
         t->parts[row] = words[i].part;
         return DC_OK;
     }
-    return dc_fail_csv(t->error, &t->csv, row, "split '%s' is neither train, test nor val", cell);
+    return dc_fail_csv(t->error, &t->csv, row, t->split,
+                       "split '%s' is neither train, test nor val", cell);
 }
 
 static enum dc_status read_file(struct table *t, int64_t row)
@@ -131,17 +132,17 @@ static enum dc_status read_file(struct table *t, int64_t row)
     const char *cell = dc_csv_cell(&t->csv, row, t->file), *slash = strrchr(t->spec->path, '/');
     char hint[DC_HINT];
     if (!cell[0])
-        return dc_fail_csv(t->error, &t->csv, row, "no file is named here");
+        return dc_fail_csv(t->error, &t->csv, row, t->file, "no file is named here");
     const int folder = cell[0] == '/' || !slash ? 0 : (int)(slash - t->spec->path) + 1;
     char *path = dc_arena_printf(t->arena, t->error, "%.*s%s", folder, t->spec->path, cell);
     if (!path)
         return DC_ERR_MEMORY;
     t->paths[row] = path;
     if (!dc__is_of_kind(path, t->kind))
-        return dc_fail_csv(t->error, &t->csv, row, "%s: is no %s by its name; %s", cell,
+        return dc_fail_csv(t->error, &t->csv, row, t->file, "%s: is no %s by its name; %s", cell,
                            t->kind->one, t->kind->endings_listed);
     if (!dc_file_exists(path))
-        return dc_fail_csv(t->error, &t->csv, row,
+        return dc_fail_csv(t->error, &t->csv, row, t->file,
                            "%s: no such file (paths are relative to the table)%s", path,
                            dc_file_hint(hint, path, NULL));
     return DC_OK;
@@ -178,9 +179,9 @@ static enum dc_status check_twice(const struct table *t)
     qsort(rows, (size_t)count, sizeof *rows, by_name);
     for (int64_t i = 1; i < count; i++)
         if (strcmp(rows[i].name, rows[i - 1].name) == 0)
-            return dc_fail_csv(t->error, &t->csv, rows[i].row, "%s is named in line %d already",
-                               dc_csv_cell(&t->csv, rows[i].row, t->file),
-                               t->csv.lines[rows[i - 1].row]);
+            return dc_fail_csv(
+                t->error, &t->csv, rows[i].row, t->file, "%s is named in line %d already",
+                dc_csv_cell(&t->csv, rows[i].row, t->file), t->csv.lines[rows[i - 1].row]);
     return DC_OK;
 }
 
@@ -251,7 +252,8 @@ static int place_of(const struct table *t, const char *name)
 static enum dc_status unknown_name(const struct table *t, int64_t row, const char *name)
 {
     char hint[DC_HINT];
-    return dc_fail_csv(t->error, &t->csv, row, "'%s' is not one of the classes named%s", name,
+    return dc_fail_csv(t->error, &t->csv, row, t->labels[0],
+                       "'%s' is not one of the classes named%s", name,
                        dc_did_you_mean(hint, name, t->out->class_names, t->out->classes));
 }
 
@@ -263,7 +265,7 @@ static enum dc_status read_classes(struct table *t)
     for (int64_t row = 1; row < t->csv.rows; row++) {
         names[row - 1] = dc_csv_cell(&t->csv, row, t->labels[0]);
         if (!names[row - 1][0])
-            return dc_fail_csv(t->error, &t->csv, row, "no label is given here");
+            return dc_fail_csv(t->error, &t->csv, row, t->labels[0], "no label is given here");
     }
     DC_TRY(settle_names(t, names, t->csv.rows - 1, "classes"));
     for (int64_t row = 1; row < t->csv.rows; row++) {
@@ -294,8 +296,9 @@ static enum dc_status read_columns(struct table *t)
             const char *cell = dc_csv_cell(&t->csv, row, t->labels[i]);
             double value;
             if (!dc_csv_number(&value, cell) || (tags && value != 0.0 && value != 1.0))
-                return dc_fail_csv(t->error, &t->csv, row, "'%s' in column '%s' is %s", cell,
-                                   names[i], tags ? "neither 0 nor 1" : "no finite number");
+                return dc_fail_csv(t->error, &t->csv, row, t->labels[i],
+                                   "'%s' in column '%s' is %s", cell, names[i],
+                                   tags ? "neither 0 nor 1" : dc_csv_no_number(cell));
             values[i] = (float)value;
         }
         t->values[row] = values;

@@ -293,10 +293,15 @@ static enum dc_status read_preprocessing(const struct reader *r)
     const json_t *mean = json_object_get(object, "mean"), *std = json_object_get(object, "std");
     const json_t *names = json_object_get(object, "classes"),
                  *resize = json_object_get(object, "resize");
-    struct dc_preprocessing p = {.bytes = true};
+    struct dc_preprocessing p = {.bytes = object != NULL};
     const size_t channels = json_array_size(mean);
+    const json_t *labels = json_object_get(object ? object : r->root, "labels");
+    const int kind = labels ? find_text(dc_label_kinds, labels) : DC_LABELS_CLASSES;
+    if (kind < 0 || kind >= DC_LABEL_KINDS)
+        return bad_manifest(r, "has labels that are neither classes, values nor tags");
+    p.labels = (enum dc_label_kind)kind;
     if (!object)
-        return DC_OK;
+        return dc_imodel_set_preprocessing(r->model, &p, r->error);
     if (channels < 1 || channels > DC_NORMALIZATION_CHANNELS || json_array_size(std) != channels ||
         json_array_size(names) > (size_t)dc_ilayer_size(dc_imodel_output(r->model)))
         return bad_manifest(r, "has preprocessing without mean and std, or of too many classes");
@@ -314,11 +319,6 @@ static enum dc_status read_preprocessing(const struct reader *r)
     if (resize && (json_integer_value(json_object_get(resize, "height")) != p.resize.height ||
                    json_integer_value(json_object_get(resize, "width")) != p.resize.width))
         return bad_manifest(r, "has a resize to another size than the input's");
-    const json_t *labels = json_object_get(object, "labels");
-    const int kind = labels ? find_text(dc_label_kinds, labels) : DC_LABELS_CLASSES;
-    if (kind < 0 || kind >= DC_LABEL_KINDS)
-        return bad_manifest(r, "has labels that are neither classes, values nor tags");
-    p.labels = (enum dc_label_kind)kind;
     const char **list = DC_NEW(r->arena, const char *, json_array_size(names), r->error);
     if (!list)
         return DC_ERR_MEMORY;

@@ -312,6 +312,9 @@ static enum dc_status fill_directory(const char *directory, const struct dc_imod
         json_decref(root);
         return dc_fail(error, DC_ERR_MEMORY, "no memory for the manifest");
     }
+    if (!model->preprocessing.bytes && model->preprocessing.labels != DC_LABELS_CLASSES)
+        json_object_set_new(root, "labels",
+                            json_string(dc_label_kinds[model->preprocessing.labels]));
     if (model->confident_margin >= 0)
         json_object_set_new(root, "confident_margin", json_integer(model->confident_margin));
     enum dc_status status = write_arrays(layers, h5, model, vectors, arena, error);

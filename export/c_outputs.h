@@ -1,5 +1,5 @@
-// What exported C offers behind the network: the class, whether it is sure, the reals. Internal to
-// export/.
+// What exported C offers behind the network: the class, whether it is sure, tags, the reals.
+// Internal to export/.
 
 #ifndef DC_EXPORT_C_OUTPUTS_H
 #define DC_EXPORT_C_OUTPUTS_H
@@ -8,8 +8,8 @@
 
 #include "qat/imodel.h"
 
-// What is put into the header, and behind the fragment outputs.h into the code. upper: `name` as
-// macros have it.
+// What is put into the header, and into the code; of classes behind the fragment outputs.h. upper:
+// `name` as macros have it.
 void dc__put_outputs_header(FILE *out, const char *name, const char *upper,
                             const struct dc_imodel *model);
 void dc__put_outputs_code(FILE *out, const char *name, const char *upper,

@@ -72,6 +72,14 @@ static void put_resize_header(FILE *out, const char *name, const char *upper,
             upper, channels, upper, name);
 }
 
+static const struct {
+    const char *output, *one, *many;
+} words[DC_LABEL_KINDS] = {
+    [DC_LABELS_CLASSES] = {"the score of class", "class", "CLASSES"},
+    [DC_LABELS_VALUES] = {"value", "value", "VALUES"},
+    [DC_LABELS_TAGS] = {"the score of tag", "tag", "TAGS"},
+};
+
 void dc__put_preprocessing_header(FILE *out, const char *name, const char *upper,
                                   const struct dc_imodel *model)
 {
@@ -80,9 +88,10 @@ void dc__put_preprocessing_header(FILE *out, const char *name, const char *upper
         return;
     if (p->classes > 0)
         fprintf(out,
-                "/* Output i is the score of class i. */\n#define %s_CLASSES %d\n"
-                "extern const char *const %s_class_names[%s_CLASSES];\n\n",
-                upper, p->classes, name, upper);
+                "/* Output i is %s i. */\n#define %s_%s %d\n"
+                "extern const char *const %s_%s_names[%s_%s];\n\n",
+                words[p->labels].output, upper, words[p->labels].many, p->classes, name,
+                words[p->labels].one, upper, words[p->labels].many);
     fputs(
         "/* The network was trained on (byte / 255 - mean) / std, of each channel or of all. */\n",
         out);
@@ -106,7 +115,8 @@ enum dc_status dc__put_preprocessing_code(FILE *out, const char *name, const cha
     if (!p->bytes)
         return DC_OK;
     if (p->classes > 0) {
-        fprintf(out, "const char *const %s_class_names[%s_CLASSES] = {\n", name, upper);
+        fprintf(out, "const char *const %s_%s_names[%s_%s] = {\n", name, words[p->labels].one,
+                upper, words[p->labels].many);
         for (int i = 0; i < p->classes; i++) {
             fputs("    ", out);
             dc__put_string(out, p->class_names[i]);

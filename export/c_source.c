@@ -43,6 +43,12 @@ char *dc_c_identifier(struct dc_arena *arena, const char *text, struct dc_error 
     return id;
 }
 
+bool dc_c_name_fits(const char *name)
+{
+    return !name[0] || (islower((unsigned char)name[0]) && strlen(name) <= IDENTIFIER_BYTES &&
+                        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name));
+}
+
 static const char *layer_id(char text[96], const struct dc_imodel *model, int i)
 {
     int n = snprintf(text, 96, "layer%d_", i);
@@ -195,7 +201,8 @@ static void put_kernels(const struct source *s)
         if (op != DC_I_RESHAPE || i == s->model->count - 1)
             put_fragment(s, done, own != NO_FRAGMENT ? own : find_fragment(dc_iop_name(op), NULL));
     }
-    put_fragment(s, done, find_fragment("outputs", NULL));
+    if (s->model->preprocessing.labels == DC_LABELS_CLASSES)
+        put_fragment(s, done, find_fragment("outputs", NULL));
     put_fragment(s, done, find_fragment("input_values", NULL));
     fprintf(s->out, "#if defined(%s_TRACE)\n", s->upper);
     put_fragment(s, done, find_fragment("crc32", NULL));

@@ -95,6 +95,12 @@ static void put_files_chapter(const struct package *p)
 
 static void put_c_chapter(const struct package *p)
 {
+    static const char *const result[DC_LABEL_KINDS][2] = {
+        [DC_LABELS_CLASSES] = {"best = ", "_argmax(output)"},
+        [DC_LABELS_VALUES] = {"", "_dequantize_output(values, output)"},
+        [DC_LABELS_TAGS] = {"found = ", "_has_tag(output, 0)"},
+    };
+    const enum dc_label_kind labels = p->model->preprocessing.labels;
     const char *n = p->name, *u = p->upper;
     fprintf(
         p->out,
@@ -103,9 +109,10 @@ static void put_c_chapter(const struct package *p)
         "if (%s_selftest() != 0)\n    return 1; /* this compiler or board computes otherwise */\n"
         "%s_%s(input, %s); /* or fill in codes yourself */\n"
         "%s_run(input, output);\n"
-        "best = %s_argmax(output);\n```\n\n",
+        "%s",
         n, u, u, n, n, p->model->preprocessing.bytes ? "quantize_input" : "quantize_values",
-        p->model->preprocessing.bytes ? "pixels" : "values", n, n);
+        p->model->preprocessing.bytes ? "pixels" : "values", n, result[labels][0]);
+    fprintf(p->out, "%s%s;\n```\n\n", n, result[labels][1]);
     fprintf(p->out,
             "Define when compiling (the same for `%s.c` and for what includes `%s.h`):\n\n"
             "| macro | effect |\n| --- | --- |\n"

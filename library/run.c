@@ -168,7 +168,7 @@ decant_code decant_run_export(decant_run *run, const char *stage, const char *pa
     if (!stage || !path || !stage[0] || !path[0])
         return dc__refuse(error, "an export needs a stage and a path");
     json_t *result = json_object();
-    enum dc_status status = dc_run_export_to(result, run->run, stage, NULL, path, &own);
+    enum dc_status status = dc_run_export_to(result, run->run, stage, NULL, path, NULL, &own);
     if (status == DC_OK)
         status = dc__give_json(json, json_incref(result), &own);
     json_decref(result);

@@ -10,6 +10,7 @@
 
 #include "core/random.h"
 #include "report/statistics.h"
+#include "run/report.h"
 
 #define SEAL     "\n<!-- As Decant wrote it: "
 #define SEAL_END ". A card that was changed is left alone. -->\n"
@@ -37,16 +38,18 @@ static void yaml_text(struct dc_text_buffer *out, const char *text)
     json_decref(string);
 }
 
-static void metric(struct dc_text_buffer *out, const json_t *scores, const char *name)
+static void metrics(struct dc_text_buffer *out, const json_t *scores, const char *name)
 {
-    const double accuracy = dc_page_number(scores, "accuracy"), auc = dc_page_number(scores, "auc");
-    const bool classifies = isfinite(accuracy);
-    if (!classifies && !isfinite(auc))
-        return;
-    dc_text_append(out, "    - type: %s\n      value: %.6g\n      name: ",
-                   classifies ? "accuracy" : "roc_auc", classifies ? accuracy : auc);
-    yaml_text(out, name);
-    dc_text_append(out, "\n");
+    for (int f = 0; f < DC_FIGURES; f++) {
+        const double value = dc_report_figure(scores, (enum dc_figure)f);
+        if (!isfinite(value))
+            continue;
+        dc_text_append(out,
+                       "    - type: %s\n      value: %.6g\n      name: ", dc_figure_names[f].metric,
+                       value);
+        yaml_text(out, name);
+        dc_text_append(out, "\n");
+    }
 }
 
 // What others may call the data: not where it lies on this machine.
@@ -81,9 +84,9 @@ static void front_matter(struct dc_text_buffer *out, const struct dc_page *p)
         const json_t *result = dc_page_result(p, &e->stages[i]);
         char name[128];
         snprintf(name, sizeof name, "%.80s, float32", e->stages[i].name);
-        metric(out, json_object_get(result, "float"), name);
+        metrics(out, json_object_get(result, "float"), name);
         snprintf(name, sizeof name, "%.80s, integers", e->stages[i].name);
-        metric(out, json_object_get(result, "int8"), name);
+        metrics(out, json_object_get(result, "int8"), name);
     }
     dc_text_append(out, "---\n\n");
 }
@@ -95,27 +98,52 @@ static void line(struct dc_text_buffer *out, const char *name, const char *value
     dc_text_append(out, "\n");
 }
 
-static void accuracy_cell(struct dc_text_buffer *out, const json_t *scores)
+// An accuracy with its interval; else what figures there are.
+static void scores_cell(struct dc_text_buffer *out, const json_t *scores)
 {
     const double accuracy = dc_page_number(scores, "accuracy");
     const double samples = dc_page_number(scores, "samples");
-    if (!isfinite(accuracy) || !(samples >= 1.0 && samples < 1e15)) {
-        dc_text_append(out, " - |");
+    const char *before = " ";
+    if (isfinite(accuracy) && samples >= 1.0 && samples < 1e15) {
+        const struct dc_interval i = dc_wilson(llround(accuracy * samples), (int64_t)samples);
+        dc_text_append(out, " %.2f (%.2f to %.2f) |", 100.0 * accuracy, 100.0 * i.low,
+                       100.0 * i.high);
         return;
     }
-    const struct dc_interval i = dc_wilson(llround(accuracy * samples), (int64_t)samples);
-    dc_text_append(out, " %.2f (%.2f to %.2f) |", 100.0 * accuracy, 100.0 * i.low, 100.0 * i.high);
+    for (int f = DC_FIGURE_ACCURACY + 1; f < DC_FIGURES; f++) {
+        const double value = dc_report_figure(scores, (enum dc_figure)f);
+        if (!isfinite(value))
+            continue;
+        dc_text_append(out, "%s%s %.4g", before, dc_figure_names[f].title, value);
+        before = ", ";
+    }
+    dc_text_append(out, before[0] == ' ' ? " - |" : " |");
+}
+
+// What the figures of the table are, by the kind of labels.
+static const char *figures_told(const struct dc_page *p)
+{
+    static const char *const told[] = {
+        [DC_LABELS_CLASSES] = "Test accuracy in %, in brackets its " DC_INTERVAL_WORDS,
+        [DC_LABELS_VALUES] =
+            "On test samples, as means over the values: mean absolute error (MAE), root mean "
+            "squared error (RMSE), and R2, 1 where all are exact, 0 where they are no better than "
+            "their mean",
+        [DC_LABELS_TAGS] = "On test samples: mean average precision over the tags (mAP), and F1 "
+                           "of all tags counted together, said from probability 1/2 on",
+    };
+    return told[p->run->experiment->data.labels];
 }
 
 static void evaluation(struct dc_text_buffer *out, const struct dc_page *p)
 {
     const struct dc_experiment *e = p->run->experiment;
     dc_text_append(out,
-                   "## Evaluation\n\nTest accuracy in %%, in brackets its %s. Integers are those "
-                   "of the exported network, run by the engine that the export is held to.\n\n"
+                   "## Evaluation\n\n%s. Integers are those of the exported network, run by the "
+                   "engine that the export is held to.\n\n"
                    "| network | parameters | MACs | bytes | float32 | integers |\n"
                    "| --- | ---: | ---: | ---: | ---: | ---: |\n",
-                   DC_INTERVAL_WORDS);
+                   figures_told(p));
     for (int i = 0; i < e->stage_count; i++) {
         static const char *const keys[] = {"parameters", "macs", "weight_bytes"};
         const json_t *result = dc_page_result(p, &e->stages[i]);
@@ -128,8 +156,8 @@ static void evaluation(struct dc_text_buffer *out, const struct dc_page *p)
             char text[32];
             dc_text_append(out, " %s |", dc_page_count(text, dc_page_number(result, keys[k])));
         }
-        accuracy_cell(out, json_object_get(result, "float"));
-        accuracy_cell(out, json_object_get(result, "int8"));
+        scores_cell(out, json_object_get(result, "float"));
+        scores_cell(out, json_object_get(result, "int8"));
         dc_text_append(out, "\n");
     }
 }
@@ -169,7 +197,8 @@ static void integers(struct dc_text_buffer *out, const struct dc_page *p)
     dc_text_append(out, "\n## Integers\n\n");
     line(out, "arithmetic profile", e->profile);
     line(out, "flash, bytes", dc_page_count(text, dc_page_number(result, "flash_bytes")));
-    line(out, "RAM, bytes", dc_page_count(text, dc_page_number(result, "ram_bytes")));
+    line(out, "RAM (" DC_RAM_WORDS "), bytes",
+         dc_page_count(text, dc_page_number(result, "ram_bytes")));
     for (int i = 0; i < e->stage_count; i++) {
         const json_t *proof = json_object_get(dc_page_result(p, &e->stages[i]), "verification");
         if (proof)

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "report/statistics.h"
@@ -261,6 +262,40 @@ void dc_chart_spans(struct dc_drawing *d, const struct dc_span *spans, int count
         if (h > NAME_HEIGHT && w > DC_LETTER_WIDTH * (double)strlen(s->name))
             dc_draw_words(d, DC_PAINT_TEXT, DC_ANCHOR_MIDDLE, x + w / 2, y + h / 2 + 4, "%s",
                           s->name);
+    }
+}
+
+static int by_x(const void *a, const void *b)
+{
+    const struct dc_point *p = a, *q = b;
+    return p->x != q->x ? (p->x > q->x) - (p->x < q->x) : (p->y > q->y) - (p->y < q->y);
+}
+
+void dc_chart_points(struct dc_drawing *d, struct dc_point *points, int count, const char *x_words,
+                     const char *y_words)
+{
+    struct area a = {.left = 56, .top = 26, .width = 448, .height = 252};
+    d->width = 520;
+    d->height = 320;
+    qsort(points, (size_t)count, sizeof *points, by_x);
+    a.x_low = points[0].x;
+    a.x_high = points[count - 1].x;
+    a.y_low = a.y_high = points[0].y;
+    for (int i = 1; i < count; i++) {
+        a.y_low = points[i].y < a.y_low ? points[i].y : a.y_low;
+        a.y_high = points[i].y > a.y_high ? points[i].y : a.y_high;
+    }
+    a.x_high += a.x_high > a.x_low ? 0.0 : 1.0;
+    axes(d, &a, x_words, y_words, true);
+    const struct dc_point *before = NULL;
+    for (int i = 0; i < count; i++) {
+        const struct dc_point *p = &points[i];
+        const enum dc_paint paint = p->marked ? series_paint(0) : DC_PAINT_MUTED;
+        if (p->marked && before)
+            dc_draw_line(d, paint, 0, x_of(&a, before->x), y_of(&a, before->y), x_of(&a, p->x),
+                         y_of(&a, p->y));
+        before = p->marked ? p : before;
+        dc_draw_dot(d, paint, x_of(&a, p->x), y_of(&a, p->y), 4.0);
     }
 }
 

@@ -47,6 +47,15 @@ struct dc_span {
 };
 void dc_chart_spans(struct dc_drawing *d, const struct dc_span *spans, int count);
 
+// Dots over x; those that are marked are joined in the order of x.
+struct dc_point {
+    double x, y;
+    bool marked;
+};
+// Sorts the points by x.
+void dc_chart_points(struct dc_drawing *d, struct dc_point *points, int count, const char *x_words,
+                     const char *y_words);
+
 struct dc_reliability;
 // Accuracy over confidence, with what a calibrated network would have.
 void dc_chart_reliability(struct dc_drawing *d, const struct dc_reliability *reliability,

@@ -8,6 +8,7 @@
 
 #include "report/statistics.h"
 #include "run/relations.h"
+#include "run/report.h"
 
 struct setting {
     const char *key, *value;
@@ -155,27 +156,23 @@ static void add_test(json_t *object, const struct dc_summary *s)
     json_object_set_new(object, "high", real_or_null(interval.high));
 }
 
-// The figure of a stage in a run: its accuracy, or AUC; NaN where there is none.
+// A figure of a stage in a run; NaN: there is none.
 static double figure_of(const struct dc_run *run, const char *stage, const char *arithmetic,
-                        const char **measure)
+                        enum dc_figure figure)
 {
     const json_t *result = json_object_get(json_object_get(run->results, "stages"), stage);
-    const json_t *scores = json_object_get(result, arithmetic);
-    const json_t *value = json_object_get(scores, "accuracy");
-    *measure = json_is_number(value) ? "accuracy" : "auc";
-    if (!json_is_number(value))
-        value = json_object_get(scores, "auc");
-    return json_is_number(value) ? json_number_value(value) : NAN;
+    return dc_report_figure(json_object_get(result, arithmetic), figure);
 }
 
-static void add_measure(struct work *w, const char *stage, const char *arithmetic)
+static void add_measure(struct work *w, const char *stage, const char *arithmetic,
+                        enum dc_figure figure)
 {
     double values[DC_COMPARED_MAX];
-    const char *measure = NULL, *kind = NULL;
+    bool there = false;
     json_t *list = json_array(), *groups = json_array();
     for (int r = 0; r < w->count; r++) {
-        values[r] = figure_of(w->runs[r].run, stage, arithmetic, &measure);
-        kind = isfinite(values[r]) ? measure : kind;
+        values[r] = figure_of(w->runs[r].run, stage, arithmetic, figure);
+        there = there || isfinite(values[r]);
         json_array_append_new(list, real_or_null(values[r]));
     }
     for (int g = 0; g < w->group_count; g++) {
@@ -189,15 +186,16 @@ static void add_measure(struct work *w, const char *stage, const char *arithmeti
         add_summary(object, &summary);
         json_array_append_new(groups, object);
     }
-    if (kind)
-        json_array_append_new(w->measures, json_pack("{s:s, s:s, s:s, s:O, s:O}", "stage", stage,
-                                                     "arithmetic", arithmetic, "measure", kind,
-                                                     "values", list, "groups", groups));
+    if (there)
+        json_array_append_new(w->measures,
+                              json_pack("{s:s, s:s, s:s, s:O, s:O}", "stage", stage, "arithmetic",
+                                        arithmetic, "measure", dc_figure_names[figure].key,
+                                        "values", list, "groups", groups));
     json_decref(list);
     json_decref(groups);
 }
 
-static void add_measures(struct work *w)
+static void add_measures(struct work *w, enum dc_figure figure)
 {
     for (int r = 0; r < w->count; r++) {
         const struct dc_experiment *e = w->runs[r].run->experiment;
@@ -207,8 +205,8 @@ static void add_measures(struct work *w)
                 seen = dc_experiment_stage(w->runs[other].run->experiment, e->stages[i].name);
             if (seen)
                 continue;
-            add_measure(w, e->stages[i].name, "float");
-            add_measure(w, e->stages[i].name, "int8");
+            add_measure(w, e->stages[i].name, "float", figure);
+            add_measure(w, e->stages[i].name, "int8", figure);
         }
     }
 }
@@ -219,25 +217,25 @@ static json_t *place(const char *stage, const char *arithmetic)
 }
 
 // Within the runs of a group: what `to` has over `from`.
-static void add_difference(struct work *w, int group, const char *what, const struct dc_stage *from,
-                           const char *from_arithmetic, const struct dc_stage *to,
-                           const char *to_arithmetic)
+static void add_difference(struct work *w, int group, enum dc_figure figure, const char *what,
+                           const struct dc_stage *from, const char *from_arithmetic,
+                           const struct dc_stage *to, const char *to_arithmetic)
 {
     double values[DC_COMPARED_MAX];
-    const char *measure = NULL, *other = NULL;
     int count = 0;
     json_t *list = json_array();
     for (int r = 0; r < w->count; r++) {
-        const double a = figure_of(w->runs[r].run, from->name, from_arithmetic, &measure);
-        const double b = figure_of(w->runs[r].run, to->name, to_arithmetic, &other);
-        const bool counts = w->runs[r].group == group && isfinite(b - a) && measure == other;
+        const double a = figure_of(w->runs[r].run, from->name, from_arithmetic, figure);
+        const double b = figure_of(w->runs[r].run, to->name, to_arithmetic, figure);
+        const bool counts = w->runs[r].group == group && isfinite(b - a);
         if (counts)
             values[count++] = b - a;
         json_array_append_new(list, counts ? json_real(b - a) : json_null());
     }
     const struct dc_summary summary = dc_summarize(values, count);
-    json_t *object = json_pack("{s:s, s:s, s:o, s:o, s:i, s:O}", "what", what, "measure", measure,
-                               "from", place(from->name, from_arithmetic), "to",
+    json_t *object = json_pack("{s:s, s:s, s:o, s:o, s:i, s:O}", "what", what, "measure",
+                               dc_figure_names[figure].key, "from",
+                               place(from->name, from_arithmetic), "to",
                                place(to->name, to_arithmetic), "group", group, "values", list);
     json_decref(list);
     add_test(object, &summary);
@@ -246,7 +244,7 @@ static void add_difference(struct work *w, int group, const char *what, const st
     json_decref(object);
 }
 
-static void add_differences(struct work *w, int group)
+static void add_differences(struct work *w, int group, enum dc_figure figure)
 {
     int r = 0;
     while (w->runs[r].group != group)
@@ -259,13 +257,13 @@ static void add_differences(struct work *w, int group)
                                            ? dc_taught_by_labels(e, stage)
                                            : NULL;
         if (alone)
-            add_difference(w, group, "distillation", alone, "float", stage, "float");
+            add_difference(w, group, figure, "distillation", alone, "float", stage, "float");
         if (stage->quantizes && !stage->exports)
-            add_difference(w, group, "rounding", stage, "float", stage, "int8");
+            add_difference(w, group, figure, "rounding", stage, "float", stage, "int8");
     }
     const struct dc_stage *end = last ? last : dc_last_student(e);
     if (teacher && end && end != teacher)
-        add_difference(w, group, "against the teacher", teacher, "float", end,
+        add_difference(w, group, figure, "against the teacher", teacher, "float", end,
                        last ? "int8" : "float");
 }
 
@@ -280,10 +278,10 @@ static int partner(const struct work *w, int r, int group)
 }
 
 // What a group has over the first one, by seeds that both have.
-static void add_between(struct work *w, const json_t *entry, int group)
+static void add_between(struct work *w, const json_t *entry, enum dc_figure figure, int group)
 {
     double values[DC_COMPARED_MAX];
-    const char *stage = json_string_value(json_object_get(entry, "stage")), *ignored = NULL;
+    const char *stage = json_string_value(json_object_get(entry, "stage"));
     const char *arithmetic = json_string_value(json_object_get(entry, "arithmetic"));
     json_t *seeds = json_array(), *list = json_array();
     int count = 0;
@@ -291,8 +289,8 @@ static void add_between(struct work *w, const json_t *entry, int group)
         const int other = w->runs[r].group == 0 ? partner(w, r, group) : -1;
         if (other < 0 || partner(w, r, 0) != r)
             continue;
-        const double change = figure_of(w->runs[other].run, stage, arithmetic, &ignored) -
-                              figure_of(w->runs[r].run, stage, arithmetic, &ignored);
+        const double change = figure_of(w->runs[other].run, stage, arithmetic, figure) -
+                              figure_of(w->runs[r].run, stage, arithmetic, figure);
         if (!isfinite(change))
             continue;
         values[count++] = change;
@@ -353,12 +351,16 @@ static enum dc_status compare(json_t **comparison, struct work *w, struct dc_run
     w->measures = json_array();
     w->differences = json_array();
     w->between = json_array();
-    add_measures(w);
-    for (int g = 0; g < w->group_count; g++)
-        add_differences(w, g);
-    for (size_t i = 0; i < json_array_size(w->measures); i++)
-        for (int g = 1; g < w->group_count; g++)
-            add_between(w, json_array_get(w->measures, i), g);
+    for (int f = 0; f < DC_FIGURES; f++) {
+        const enum dc_figure figure = (enum dc_figure)f;
+        const size_t before = json_array_size(w->measures);
+        add_measures(w, figure);
+        for (int g = 0; g < w->group_count; g++)
+            add_differences(w, g, figure);
+        for (size_t i = before; i < json_array_size(w->measures); i++)
+            for (int g = 1; g < w->group_count; g++)
+                add_between(w, json_array_get(w->measures, i), figure, g);
+    }
     *comparison = json_pack("{s:o, s:o, s:o, s:o, s:o}", "runs", list_runs(w), "settings", settings,
                             "measures", w->measures, "differences", w->differences, "between",
                             w->between);

@@ -8,7 +8,8 @@
 //   runs         [{run, experiment, seed, group}]
 //   settings     [{key, values: [text or null a run]}]: those that are not equal in all runs, seed
 //                and name left out
-//   measures     [{stage, arithmetic, measure, values: [a run], groups: [summary]}]
+//   measures     [{stage, arithmetic, measure, values: [a run], groups: [summary]}]: one of each
+//                of the figures of run/report.h that the networks have
 //   differences  [{what, measure, from, to, group, values, summary...}] within runs
 //   between      [{stage, arithmetic, measure, from, to, seeds, values, summary...}] of groups
 // A summary is {runs, mean, standard_deviation, standard_error}, null where one run is too few; of

@@ -6,9 +6,11 @@
 #include "report/compare.h"
 
 const char *dc__text_of(const json_t *object, const char *key);  // "-": there is none
-// Accuracies in percent, differences of them in points, AUC as it is; sign: also of what is above
-// 0.
+// Accuracies in percent, differences of them in points, other figures as they are, in 4 digits
+// behind the point or as many as 7 columns have room for; sign: also of what is above 0.
 const char *dc__figure(char text[24], const json_t *value, const char *measure, bool sign);
+// The figure that an entry of the comparison is about, as people call it.
+const char *dc__measure_title(const json_t *entry);
 char dc__group_letter(json_int_t group);
 // The value of a run, where the run is of this group (-1: any); else NULL.
 const json_t *dc__own_value(const json_t *comparison, const json_t *values, size_t run, int group);

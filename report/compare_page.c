@@ -13,40 +13,48 @@
 
 #define PAGE_MARK "written by Decant: comparison 1"
 
+// A measure of validation over the epochs of a stage; false: out of memory.
+static bool read_curve(struct dc_series *series, const json_t *metrics, const char *stage,
+                       const struct dc_measure_name *measure, struct dc_arena *arena)
+{
+    const size_t lines = json_array_size(metrics);
+    double *x = DC_NEW(arena, double, lines + 1, NULL), *y = DC_NEW(arena, double, lines + 1, NULL);
+    char key[32];
+    snprintf(key, sizeof key, "validation_%s", measure->key);
+    *series = (struct dc_series){.x = x, .y = y};
+    for (size_t i = 0; x && y && i < lines; i++) {
+        const json_t *line = json_array_get(metrics, i);
+        const double value = dc_page_number(line, key);
+        if (strcmp(dc__text_of(line, "stage"), stage) != 0 || !isfinite(value))
+            continue;
+        x[series->count] = dc_page_number(line, "epoch");
+        y[series->count++] = measure->factor * value;
+    }
+    return x && y;
+}
+
 // One chart a stage, one line a run.
 static enum dc_status curves(struct dc_page *p, int count, const char *stage,
-                             json_t *const *metrics)
+                             const struct dc_measure_name *measure, json_t *const *metrics)
 {
     struct dc_series series[DC_CHART_SERIES_MAX];
-    char names[DC_CHART_SERIES_MAX][16];
+    char names[DC_CHART_SERIES_MAX][16], title[128], axis[48];
     int used = 0;
     for (int r = 0; r < count && used < DC_CHART_SERIES_MAX; r++) {
-        const size_t lines = json_array_size(metrics[r]);
-        double *x = DC_NEW(p->arena, double, lines + 1, NULL);
-        double *y = DC_NEW(p->arena, double, lines + 1, NULL);
-        int points = 0;
-        if (!x || !y)
+        if (!read_curve(&series[used], metrics[r], stage, measure, p->arena))
             return DC_ERR_MEMORY;
-        for (size_t i = 0; i < lines; i++) {
-            const json_t *line = json_array_get(metrics[r], i);
-            const double value = dc_page_number(line, "validation_accuracy");
-            if (strcmp(dc__text_of(line, "stage"), stage) != 0 || !isfinite(value))
-                continue;
-            x[points] = dc_page_number(line, "epoch");
-            y[points++] = 100.0 * value;
-        }
         snprintf(names[used], sizeof names[used], "run %d", r + 1);
-        if (points > 0) {
-            series[used] = (struct dc_series){names[used], r, x, y, points};
-            used++;
-        }
+        series[used].name = names[used];
+        series[used].paint = r;
+        used += series[used].count > 0;
     }
     if (used == 0)
         return DC_OK;
-    char title[128];
     snprintf(title, sizeof title, "%.100s.", stage);
+    snprintf(axis, sizeof axis, "validation %s%s", measure->title,
+             measure->factor > 1.0 ? ", %" : "");
     struct dc_drawing *d = dc_page_drawing(p, "curve", p->drawing_count + 1);
-    dc_chart_lines(d, series, used, "epoch of the stage", "validation accuracy, %", false);
+    dc_chart_lines(d, series, used, "epoch of the stage", axis, false);
     dc_page_figure(p, d, false, title, count > used ? "The first %d runs." : "%d runs.", used);
     return DC_OK;
 }
@@ -60,10 +68,11 @@ static enum dc_status all_curves(struct dc_page *p, struct dc_run *const *runs, 
         metrics[r] = json_array();
         status = dc_read_metrics(metrics[r], runs[r]->directory, p->arena, error);
     }
-    dc_text_append(&p->out, "<h2>Validation accuracy</h2><div class=\"plots two\">\n");
+    dc_text_append(&p->out, "<h2>Validation</h2><div class=\"plots two\">\n");
     const struct dc_experiment *e = runs[0]->experiment;
-    for (int i = 0; i < e->stage_count && status == DC_OK; i++)
-        status = curves(p, count, e->stages[i].name, metrics);
+    for (int i = 0; i < e->stage_count; i++)
+        for (int m = 0; m < DC_MEASURES && status == DC_OK; m++)
+            status = curves(p, count, e->stages[i].name, &dc_measure_names[m], metrics);
     dc_text_append(&p->out, "</div>\n");
     for (int r = 0; r < count; r++)
         json_decref(metrics[r]);
@@ -165,21 +174,30 @@ static void runs_table(struct dc_page *p, const json_t *comparison)
 static const char *const summary_heads[] = {"mean", "s.d.", "s.e.", NULL};
 static const char *const tested_heads[] = {"mean", "s.d.", "s.e.", "from", "to", "p", NULL};
 
+// "" of accuracies, which most runs have; of another figure its name.
+static const char *measure_words(char words[32], const json_t *entry)
+{
+    const char *title = dc__measure_title(entry);
+    snprintf(words, 32, strcmp(title, "accuracy") ? ", %s" : "", title);
+    return words;
+}
+
 static void measures_table(struct dc_page *p, const json_t *comparison)
 {
     size_t i, g;
     const json_t *entry, *group;
     table_head(p,
-               "Test accuracy in %, or AUC; mean, standard deviation and standard error of a "
-               "group",
+               "Test accuracy in %, or what is named; mean, standard deviation and standard error "
+               "of a group",
                "network", json_array_size(json_object_get(comparison, "runs")), summary_heads);
     json_array_foreach(json_object_get(comparison, "measures"), i, entry)
     {
         json_array_foreach(json_object_get(entry, "groups"), g, group)
         {
-            char name[96];
+            char name[96], words[32];
             dc__place_name(name, entry);
-            row_head(p, "%s, %c", name, dc__group_letter((json_int_t)g));
+            row_head(p, "%s%s, %c", name, measure_words(words, entry),
+                     dc__group_letter((json_int_t)g));
             cells(p, comparison, json_object_get(entry, "values"), dc__text_of(entry, "measure"),
                   (int)g);
             summary_cells(p, group, dc__text_of(entry, "measure"), false, false);
@@ -198,10 +216,11 @@ static void differences_table(struct dc_page *p, const json_t *comparison)
                "difference", json_array_size(json_object_get(comparison, "runs")), tested_heads);
     json_array_foreach(json_object_get(comparison, "differences"), i, entry)
     {
-        char from[96], to[96];
+        char from[96], to[96], words[32];
         dc__place_name(from, json_object_get(entry, "from"));
         dc__place_name(to, json_object_get(entry, "to"));
-        row_head(p, "%s, %c: from %s to %s", dc__text_of(entry, "what"),
+        row_head(p, "%s%s, %c: from %s to %s", dc__text_of(entry, "what"),
+                 measure_words(words, entry),
                  dc__group_letter(json_integer_value(json_object_get(entry, "group"))), from, to);
         cells(p, comparison, json_object_get(entry, "values"), dc__text_of(entry, "measure"), -1);
         summary_cells(p, entry, dc__text_of(entry, "measure"), true, true);
@@ -213,9 +232,9 @@ static void differences_table(struct dc_page *p, const json_t *comparison)
                tested_heads);
     json_array_foreach(json_object_get(comparison, "between"), i, entry)
     {
-        char name[96];
+        char name[96], words[32];
         dc__place_name(name, entry);
-        row_head(p, "%s, %c - A", name,
+        row_head(p, "%s%s, %c - A", name, measure_words(words, entry),
                  dc__group_letter(json_integer_value(json_object_get(entry, "to"))));
         summary_cells(p, entry, dc__text_of(entry, "measure"), true, true);
     }

@@ -1,11 +1,13 @@
 // Owns how a comparison looks in a terminal.
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "report/compare_internal.h"
+#include "run/report.h"
 
-enum { COLUMNS_MAX = 4, NAME_WIDTH = 26 };
+enum { COLUMNS_MAX = 4, NAME_WIDTH = 25, LINE = 80 };
 
 const char *dc__text_of(const json_t *object, const char *key)
 {
@@ -13,7 +15,15 @@ const char *dc__text_of(const json_t *object, const char *key)
     return text ? text : "-";
 }
 
-// Accuracies in percent, differences of them in points, AUC as it is.
+const char *dc__measure_title(const json_t *entry)
+{
+    const char *key = dc__text_of(entry, "measure");
+    for (int f = 0; f < DC_FIGURES; f++)
+        if (strcmp(key, dc_figure_names[f].key) == 0)
+            return dc_figure_names[f].title;
+    return key;
+}
+
 const char *dc__figure(char text[24], const json_t *value, const char *measure, bool sign)
 {
     const bool percent = strcmp(measure, "accuracy") == 0;
@@ -21,8 +31,15 @@ const char *dc__figure(char text[24], const json_t *value, const char *measure, 
         snprintf(text, 24, "-");
     else if (percent)
         snprintf(text, 24, sign ? "%+.2f" : "%.2f", 100.0 * json_number_value(value));
-    else
-        snprintf(text, 24, sign ? "%+.4f" : "%.4f", json_number_value(value));
+    else {
+        const double size = fabs(json_number_value(value));
+        const int digits = size < 10.0 ? 4 : size < 100.0 ? 3 : size < 1e3 ? 2 : size < 1e4 ? 1 : 0;
+        snprintf(text, 24,
+                 size < 1e6 ? sign ? "%+.*f" : "%.*f"
+                 : sign     ? "%+.*e"
+                            : "%.*e",
+                 digits, json_number_value(value));
+    }
     return text;
 }
 
@@ -89,11 +106,16 @@ static void run_list(struct dc_text_buffer *out, const json_t *comparison)
         dc_text_append(out, "\nsettings that differ, by run\n");
     json_array_foreach((json_t *)(uintptr_t)settings, i, setting)
     {
+        size_t used = 3 + strlen(dc__text_of(setting, "key"));
         dc_text_append(out, "  %s:", dc__text_of(setting, "key"));
         json_array_foreach(json_object_get(setting, "values"), k, value)
         {
-            dc_text_append(out, "%s %s", k ? "," : "",
-                           json_is_string(value) ? json_string_value(value) : "none");
+            const char *text = json_is_string(value) ? json_string_value(value) : "none";
+            const bool last = k + 1 == json_array_size(json_object_get(setting, "values"));
+            const size_t more = strlen(text) + 2;
+            const bool breaks = used + more > LINE;
+            used = breaks ? 3 + more : used + more;
+            dc_text_append(out, "%s %s%s", breaks ? "\n   " : "", text, last ? "" : ",");
         }
         dc_text_append(out, "\n");
     }
@@ -110,23 +132,36 @@ static void tests(struct dc_text_buffer *out, const json_t *entry)
                        dc__figure(high, json_object_get(entry, "high"), measure, true));
 }
 
+// Heads before the first entry of each figure. *before: that of the entry before; NULL at first.
+static void figure_heads(struct dc_text_buffer *out, const json_t *entry, const char **before,
+                         const char *accuracy, const char *other, size_t columns)
+{
+    char name[64];
+    const char *title = dc__measure_title(entry);
+    if (*before && strcmp(*before, title) == 0)
+        return;
+    snprintf(name, sizeof name, "%s %s", other, title);
+    heads(out, strcmp(title, "accuracy") == 0 ? accuracy : name, columns);
+    *before = title;
+}
+
 static void measures(struct dc_text_buffer *out, const json_t *comparison, size_t columns)
 {
     size_t i, g;
     const json_t *entry, *group;
-    heads(out, "test accuracy, % (or AUC)", columns);
+    const char *before = NULL;
     json_array_foreach(json_object_get(comparison, "measures"), i, entry)
     {
         const json_t *groups = json_object_get(entry, "groups");
         const char *measure = dc__text_of(entry, "measure");
+        figure_heads(out, entry, &before, "test accuracy, %", "test", columns);
         json_array_foreach((json_t *)(uintptr_t)groups, g, group)
         {
-            char name[96], label[160];
+            char name[112];
             dc__place_name(name, entry);
-            snprintf(label, sizeof label, "%s%s", name, json_array_size(groups) > 1 ? ", " : "");
             if (json_array_size(groups) > 1)
-                snprintf(label + strlen(label), 2, "%c", dc__group_letter((json_int_t)g));
-            dc_text_append(out, "%-*s", NAME_WIDTH, label);
+                snprintf(name + strlen(name), 4, ", %c", dc__group_letter((json_int_t)g));
+            dc_text_append_name(out, name, NAME_WIDTH);
             numbers(out, comparison, json_object_get(entry, "values"), measure, (int)g);
             summary(out, group, measure, false);
             dc_text_append(out, "\n");
@@ -136,20 +171,22 @@ static void measures(struct dc_text_buffer *out, const json_t *comparison, size_
 
 static void differences(struct dc_text_buffer *out, const json_t *comparison, size_t columns)
 {
-    const json_t *list = json_object_get(comparison, "differences");
     size_t i;
     const json_t *entry;
-    if (json_array_size(list) == 0)
-        return;
-    heads(out, "differences, points", columns);
-    json_array_foreach((json_t *)(uintptr_t)list, i, entry)
+    const char *before = NULL;
+    json_array_foreach(json_object_get(comparison, "differences"), i, entry)
     {
-        char from[96], to[96];
+        char from[96], to[96], line[256];
         dc__place_name(from, json_object_get(entry, "from"));
         dc__place_name(to, json_object_get(entry, "to"));
-        dc_text_append(out, "%s, %c: from %s to %s\n%-*s", dc__text_of(entry, "what"),
-                       dc__group_letter(json_integer_value(json_object_get(entry, "group"))), from,
-                       to, NAME_WIDTH, "");
+        figure_heads(out, entry, &before, "differences, points", "differences of", columns);
+        snprintf(line, sizeof line, "%s, %c: from %s to %s", dc__text_of(entry, "what"),
+                 dc__group_letter(json_integer_value(json_object_get(entry, "group"))), from, to);
+        if (strlen(line) > LINE)
+            snprintf(line, sizeof line, "%s, %c: from %s\n  to %s", dc__text_of(entry, "what"),
+                     dc__group_letter(json_integer_value(json_object_get(entry, "group"))), from,
+                     to);
+        dc_text_append(out, "%s\n%-*s", line, NAME_WIDTH, "");
         numbers(out, comparison, json_object_get(entry, "values"), dc__text_of(entry, "measure"),
                 -1);
         summary(out, entry, dc__text_of(entry, "measure"), true);
@@ -160,19 +197,18 @@ static void differences(struct dc_text_buffer *out, const json_t *comparison, si
 
 static void between(struct dc_text_buffer *out, const json_t *comparison)
 {
-    const json_t *list = json_object_get(comparison, "between");
     size_t i;
     const json_t *entry;
-    if (json_array_size(list) == 0)
-        return;
-    heads(out, "groups by seed, points", COLUMNS_MAX + 1);
-    json_array_foreach((json_t *)(uintptr_t)list, i, entry)
+    const char *before = NULL;
+    json_array_foreach(json_object_get(comparison, "between"), i, entry)
     {
-        char name[96], label[128];
+        char name[112];
         dc__place_name(name, entry);
-        snprintf(label, sizeof label, "%s, %c - A", name,
+        figure_heads(out, entry, &before, "groups by seed, points", "groups by seed,",
+                     COLUMNS_MAX + 1);
+        snprintf(name + strlen(name), 8, ", %c - A",
                  dc__group_letter(json_integer_value(json_object_get(entry, "to"))));
-        dc_text_append(out, "%-*s", NAME_WIDTH, label);
+        dc_text_append_name(out, name, NAME_WIDTH);
         summary(out, entry, dc__text_of(entry, "measure"), true);
         dc_text_append(out, "  %lld seed%s\n",
                        (long long)json_integer_value(json_object_get(entry, "runs")),

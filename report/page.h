@@ -50,6 +50,8 @@ void dc_page_accuracy(struct dc_page *page, const json_t *scores);
 double dc_page_number(const json_t *object, const char *key);  // NaN: there is none
 // "12,345"; "-" of what is no count.
 const char *dc_page_count(char text[32], double value);
+// What ram_bytes of the results counts, wherever it is told.
+#define DC_RAM_WORDS      "activations, input, output, scratch and stack"
 #define DC_INTERVAL_WORDS "95 % interval by Wilson"
 
 #endif

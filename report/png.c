@@ -40,6 +40,7 @@ static void words(cairo_t *cairo, const struct dc_mark *m)
 static void paint(cairo_t *cairo, const struct dc_mark *m)
 {
     set_colour(cairo, dc_paint_colours[m->paint].light, m->opacity);
+    cairo_new_path(cairo);  // words leave the pen behind them
     switch (m->kind) {
     case DC_MARK_LINE:
         stroke(cairo, m);

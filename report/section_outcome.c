@@ -78,8 +78,7 @@ static void tiles(struct dc_page *p)
         accuracy_tile(p, name, json_object_get(dc_page_result(p, teacher), "float"));
     }
     bytes_tile(p, "flash", q ? dc_page_number(q, "flash_bytes") : NAN, "weights, tables, code");
-    bytes_tile(p, "RAM", q ? dc_page_number(q, "ram_bytes") : NAN,
-               "activations, input, output, stack");
+    bytes_tile(p, "RAM", q ? dc_page_number(q, "ram_bytes") : NAN, DC_RAM_WORDS);
     proof_tile(p);
     dc_text_append(&p->out, "</dl>\n");
 }
@@ -195,7 +194,7 @@ static void stages(struct dc_page *p)
     dc_page_heading(p, "stages", "Stages");
     dc_html_table_begin(&p->out, "Test accuracy in %, small: its " DC_INTERVAL_WORDS
                                  ". Bytes: float32, or codes with int32 biases and multipliers. "
-                                 "RAM: activations, input and output of the integers.");
+                                 "RAM, of the integers: " DC_RAM_WORDS ".");
     dc_text_append(&p->out, "<thead><tr><th scope=\"col\">stage</th><th scope=\"col\" class=\"t\">"
                             "what it is</th>");
     static const char *const heads[] = {"parameters", "MACs",     "bytes",  "RAM, bytes",

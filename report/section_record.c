@@ -74,7 +74,7 @@ static void budgets(struct dc_page *p)
                             "<th scope=\"col\">limit</th><th scope=\"col\">%% of it</th></tr>"
                             "</thead><tbody>\n");
     budget_row(p, "flash, bytes", dc_page_number(result, "flash_bytes"), limits->flash);
-    budget_row(p, "RAM, bytes", dc_page_number(result, "ram_bytes"), limits->ram);
+    budget_row(p, "RAM, bytes: " DC_RAM_WORDS, dc_page_number(result, "ram_bytes"), limits->ram);
     budget_row(p, "MACs", dc_page_number(result, "macs"), limits->macs);
     dc_text_append(&p->out, "</tbody>");
     dc_html_table_end(&p->out);

@@ -116,14 +116,15 @@ enum dc_status dc_asked_values(float *outputs, const struct dc_asked *a, const v
 
 void dc_asked_probabilities(float *rows, const struct dc_asked *a, int64_t count)
 {
-    const int classes = a->predictor.predictor->classes;
-    if (a->record.labels == DC_LABELS_VALUES || a->predictor.predictor->least_probability > 0.0f)
-        return;
-    for (int64_t i = 0; a->record.labels == DC_LABELS_TAGS && i < count * classes; i++)
+    if (a->predictor.predictor->least_probability <= 0.0f)
+        dc_logits_to_probabilities(rows, a->record.labels, a->predictor.predictor->classes, count);
+}
+
+void dc_logits_to_probabilities(float *rows, enum dc_label_kind labels, int classes, int64_t count)
+{
+    for (int64_t i = 0; labels == DC_LABELS_TAGS && i < count * classes; i++)
         rows[i] = (float)(1.0 / (1.0 + exp(-(double)rows[i])));
-    if (a->record.labels == DC_LABELS_TAGS)
-        return;
-    for (int64_t r = 0; r < count; r++, rows += classes) {
+    for (int64_t r = 0; labels == DC_LABELS_CLASSES && r < count; r++, rows += classes) {
         double sum = 0.0;
         float most = rows[0];
         for (int c = 1; c < classes; c++)

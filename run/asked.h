@@ -40,5 +40,7 @@ DC_MUST_USE enum dc_status dc_asked_values(float *outputs, const struct dc_asked
 // Rows of outputs become probabilities, in place: of classes by softmax in double, unless they are
 // already; of tags each by itself. Values stay as they are.
 void dc_asked_probabilities(float *rows, const struct dc_asked *asked, int64_t count);
+// The same of logits [count, classes].
+void dc_logits_to_probabilities(float *rows, enum dc_label_kind labels, int classes, int64_t count);
 
 #endif

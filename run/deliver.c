@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "export/c_source.h"
 #include "export/formats.h"
 #include "export/verify.h"
 #include "run/run.h"
@@ -46,13 +47,21 @@ static enum dc_status check_ending(const char *path, struct dc_error *error)
 }
 
 enum dc_status dc_run_export_to(json_t *result, struct dc_run *run, const char *name,
-                                const char *profile, const char *path, struct dc_error *error)
+                                const char *profile, const char *path, const char *c_name,
+                                struct dc_error *error)
 {
+    const struct dc_export_spec how = {
+        .c_name = c_name ? c_name : "", .vectors = VECTORS, .verify = true};
     struct dc_stage *stage = NULL;
+    if (!dc_c_name_fits(how.c_name))
+        return dc_fail(error, DC_ERR_USAGE, "--c-name %s: " DC_C_NAME_RULE, how.c_name);
     DC_TRY(check_ending(path, error));
     DC_TRY(dc_want_stage(&stage, run->experiment, run->directory, name, error));
     profile = profile ? profile : run->experiment->profile;
     json_object_set_new(result, "out", json_string(path));
+    if (how.c_name[0] && dc_export_format_of_path(path))
+        return dc_fail(error, DC_ERR_USAGE, "--c-name is for bundles, which hold C; %s is one file",
+                       path);
     if (!stage->exports && dc_export_format_of_path(path))
         return dc_run_export_file(run, stage, profile, path, error);
     if (stage->exports)
@@ -64,7 +73,7 @@ enum dc_status dc_run_export_to(json_t *result, struct dc_run *run, const char *
                        "stage '%s' of %s is not quantized: it can be written as a float network, "
                        "to FILE.onnx or FILE.tflite, and not as a bundle",
                        name, run->directory);
-    return dc_run_export(run, stage, profile, path, NULL, VECTORS, true, result, error);
+    return dc_run_export(run, stage, profile, path, &how, result, error);
 }
 
 json_t *dc_verify_json(const struct dc_verify_report *report)

@@ -43,7 +43,7 @@ static bool has_title(const char *directory)
 // log.
 static bool is_run(const char *directory)
 {
-    static const char *const log[] = {"log.txt", NULL};
+    static const char *const log[] = {"log.txt", "LOCK", NULL};
     off_t size = 0, ignored = 0;
     if (!is_plain_file(directory, "log.txt", &size))
         return false;

@@ -14,6 +14,8 @@
 #define DECANT_COMMIT "unknown"
 #endif
 
+#define BLAS_CORE "off (own kernels)"
+
 static void cpu_name(char name[128])
 {
     snprintf(name, 128, "unknown");
@@ -29,6 +31,35 @@ static void cpu_name(char name[128])
     }
     if (file)
         fclose(file);
+}
+
+// What bits depend on beside the settings: a run that goes on with another has those of neither.
+static enum dc_status check_same_bits(const struct dc_run *run, const json_t *before,
+                                      struct dc_error *error)
+{
+    const char *isa = dc_isa_name(run->ctx->isa);
+    const struct {
+        const char *key, *now, *name, *advice;
+    } things[] = {
+        {"version", DECANT_VERSION, "version", ""},
+        {"instruction_set", isa, "instruction set", "; DECANT_ISA keeps the first"},
+        {"blas", BLAS_CORE, "BLAS core", ""},
+    };
+    for (size_t i = 0; i < sizeof things / sizeof things[0]; i++) {
+        const char *was = json_string_value(json_object_get(before, things[i].key));
+        if (!was || strcmp(was, things[i].now) == 0)
+            continue;
+        if (run->strict)
+            return dc_fail(error, DC_ERR_CONFIG,
+                           "%s began with %s %.64s, and this is %s: bits may differ, which "
+                           "--strict refuses%s",
+                           run->directory, things[i].name, was, things[i].now, things[i].advice);
+        dc_log(run->ctx, DC_LOG_WARNING,
+               "this run began with %s %.64s and goes on with %s: its bits may be those of "
+               "neither%s",
+               things[i].name, was, things[i].now, things[i].advice);
+    }
+    return DC_OK;
 }
 
 enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error)
@@ -53,11 +84,8 @@ enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error)
                          "%s: the training data has changed since this run began (%s: hash %s, now "
                          "%s); bring it back, or start in a new run directory with --run",
                          run->experiment->data.path, path, hash, now);
-    else if (strcmp(isa, dc_isa_name(run->ctx->isa)) != 0)
-        dc_log(run->ctx, DC_LOG_WARNING,
-               "this run began with instruction set %s and goes on with %s: its bits are those of "
-               "neither; DECANT_ISA=%s keeps them",
-               isa, dc_isa_name(run->ctx->isa), isa);
+    else
+        status = check_same_bits(run, before, error);
     json_decref(before);
     return status;
 }
@@ -142,7 +170,7 @@ enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error)
     json_t *object = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:I, s:I}", "version",
         DECANT_VERSION, "commit", DECANT_COMMIT, "compiler", __VERSION__, "cpu", cpu,
-        "instruction_set", dc_isa_name(run->ctx->isa), "blas", "off (own kernels)", "threads",
+        "instruction_set", dc_isa_name(run->ctx->isa), "blas", BLAS_CORE, "threads",
         run->ctx->threads, "chunks", run->ctx->chunks, "photo_libraries", libraries, "started",
         stamp, "train_data_hash", hash, "train_samples", (json_int_t)run->train_count,
         "validation_samples", (json_int_t)run->validation_count);

@@ -130,6 +130,7 @@ struct dc_quantize_spec {
 
 struct dc_export_spec {
     const char *stage;
+    const char *c_name;  // of the C and its files; "": the model's
     struct dc_texts formats;
     int64_t vectors;
     bool verify;

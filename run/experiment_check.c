@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "export/c_source.h"
 #include "export/formats.h"
 #include "qat/fake_quantize.h"
 #include "run/experiment_schema.h"
@@ -114,6 +115,9 @@ static enum dc_status check_export(struct dc_experiment *experiment, const struc
     int always = 0;
     DC_TRY(dc__want_stage(experiment, stage, NULL, "export", stage->export.stage, error));
     const struct dc_stage *from = dc_experiment_stage(experiment, stage->export.stage);
+    if (!dc_c_name_fits(stage->export.c_name))
+        return dc_fail_yaml(error, dc_yaml_get(stage->where, "c_name"),
+                            "c_name '%s': " DC_C_NAME_RULE, stage->export.c_name);
     if (!from->quantizes)
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' exports '%s', which is not "

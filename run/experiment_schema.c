@@ -300,6 +300,8 @@ static const struct dc_field stage_fields[] = {
     OPTIONAL(dc_stage, "quantize", quantize, quantizes, &dc__quantize_schema,
              "simulated int8; without train: calibration alone"),
     TEXT(dc_stage, "export", export.stage, "", "quantized stage to export"),
+    DC_FIELD(dc_stage, "c_name", TEXT, export.c_name, "", .later = true,
+             .help = "what the C and its files are called; else as the model"),
     TEXTS(dc_stage, "formats", export.formats, "[bundle, c]",
           "what is written; onnx and tflite beside"),
     INT(dc_stage, "vectors", export.vectors, "8", 0, 4096, "test vectors in the bundle"),

@@ -146,21 +146,22 @@ static bool names_outputs(const struct dc_source *source, const struct dc_imodel
     return good;
 }
 
-// What a device does before the network, where the network reads the data's bytes as they are.
+// What a device does before the network, where the network reads the data's bytes as they are; and
+// what its outputs are.
 static enum dc_status set_preprocessing(struct dc_run *run, const struct dc_stage *from,
                                         struct dc_imodel *model, struct dc_error *error)
 {
     const struct dc_source *source = run->train_source;
     const struct dc_view view = dc_run_view(run, from, &model->sample);
-    if (source->dtype != DC_U8 || !dc_sample_fits(&view.sample, &source->sample))
-        return DC_OK;
-    struct dc_preprocessing p = {.bytes = true,
-                                 .normalization = view.normalization,
-                                 .resize = run->experiment->data.resize,
-                                 .labels = (enum dc_label_kind)run->experiment->data.labels};
-    if (names_outputs(source, model)) {
-        p.classes = source->classes;
-        p.class_names = source->class_names;
+    struct dc_preprocessing p = {.labels = (enum dc_label_kind)run->experiment->data.labels};
+    if (source->dtype == DC_U8 && dc_sample_fits(&view.sample, &source->sample)) {
+        p.bytes = true;
+        p.normalization = view.normalization;
+        p.resize = run->experiment->data.resize;
+        if (names_outputs(source, model)) {
+            p.classes = source->classes;
+            p.class_names = source->class_names;
+        }
     }
     return dc_imodel_set_preprocessing(model, &p, error);
 }
@@ -194,8 +195,8 @@ static enum dc_status measure(json_t *result, const struct dc_run *run, const st
 
 static enum dc_status write_and_verify(struct dc_run *run, const struct dc_stage *from,
                                        const struct dc_imodel *model, const char *directory,
-                                       const struct dc_texts *formats, int64_t wanted, bool verify,
-                                       json_t *result, struct dc_error *error)
+                                       const struct dc_export_spec *how, json_t *result,
+                                       struct dc_error *error)
 {
     int8_t *codes = NULL;
     int64_t samples = 0;
@@ -204,15 +205,15 @@ static enum dc_status write_and_verify(struct dc_run *run, const struct dc_stage
     enum dc_status status = test_codes(&codes, &samples, run, from, model, error);
     if (status == DC_OK)
         status = dc_vectors_create(&vectors, run->ctx, model, codes,
-                                   wanted < samples ? wanted : samples, error);
+                                   how->vectors < samples ? how->vectors : samples, error);
     if (status == DC_OK)
         status = measure(result, run, from, model, vectors, error);
     if (status == DC_OK)
-        status = dc_bundle_write(directory, model, vectors, formats, error);
+        status = dc_bundle_write(directory, model, vectors, &how->formats, error);
     if (status == DC_OK)
         status = dc_imodel_cost(&cost, model, error);
     json_object_set_new(result, "cost", dc_bundle_cost(&cost));
-    if (status == DC_OK && verify) {
+    if (status == DC_OK && how->verify) {
         struct dc_verify_report report = {0};
         status = dc_verify_bundle(run->ctx, directory, codes, samples, NULL, &report, error);
         json_object_set_new(result, "verification",
@@ -261,8 +262,8 @@ static void warn_of_wide_weights(const struct dc_run *run, const struct dc_expor
 }
 
 enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, const char *profile,
-                             const char *directory, const struct dc_texts *formats, int64_t vectors,
-                             bool verify, json_t *result, struct dc_error *error)
+                             const char *directory, const struct dc_export_spec *how,
+                             json_t *result, struct dc_error *error)
 {
     DC_TRY(dc_bundle_may_write(directory, error));
     DC_TRY(dc_run_need_test_data(run, error));
@@ -277,6 +278,9 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
                                            provenance, error);
     if (status == DC_OK)
         status = set_preprocessing(run, from, model, error);
+    if (status == DC_OK && how->c_name[0] &&
+        !(model->name = dc_arena_copy(model->arena, how->c_name, error)))
+        status = DC_ERR_MEMORY;
     if (status == DC_OK)
         dc_target_apply(model, &run->experiment->limits);
     if (status == DC_OK && run->experiment->cascades)
@@ -284,10 +288,9 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
     if (status == DC_OK && strcmp(profile, run->experiment->profile) == 0)
         status = dc_target_check_model(run->experiment, from->name, model, error);
     if (status == DC_OK)
-        status = write_and_verify(run, from, model, directory, formats, vectors, verify, result,
-                                  error);
-    for (int i = 0; status == DC_OK && formats && i < formats->count; i++)
-        warn_of_wide_weights(run, dc_export_format_find(formats->items[i]), model);
+        status = write_and_verify(run, from, model, directory, how, result, error);
+    for (int i = 0; status == DC_OK && i < how->formats.count; i++)
+        warn_of_wide_weights(run, dc_export_format_find(how->formats.items[i]), model);
     dc_imodel_free(model);
     dc_stage_network_close(&network);
     return status;
@@ -385,8 +388,8 @@ enum dc_status dc__export_stage(struct dc_run *run, struct dc_stage *stage, json
     dc__log_stage(run, stage,
                   stage->export.verify ? "writes the bundle and proves its C"
                                        : "writes the bundle");
-    DC_TRY(dc_run_export(run, from, run->experiment->profile, directory, &stage->export.formats,
-                         stage->export.vectors, stage->export.verify, result, error));
+    DC_TRY(dc_run_export(run, from, run->experiment->profile, directory, &stage->export, result,
+                         error));
     json_object_set_new(result, "seconds", json_real(dc_seconds() - started));
     return DC_OK;
 }

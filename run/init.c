@@ -290,6 +290,9 @@ static enum dc_status count_sources(struct dc__init_plan *p, json_t *found, stru
     p->classes = train->classes;
     p->sample = train->sample;
     p->bytes = train->dtype == DC_U8;
+    p->labels = train->label_kind;
+    if (train->note)
+        DC_TRY(note(p, error, "%s", train->note));
     if (train->targets) {
         const int64_t own = train->own_validation, rest = train->count - own;
         return count_labels(p, found, train->class_names, &rest, &own, &both[1]->count, error);
@@ -304,9 +307,7 @@ static enum dc_status count_sources(struct dc__init_plan *p, json_t *found, stru
         own[train->labels[i]]++;
     for (int c = 0; c < train->classes; c++)
         counts[c] = summary[0].class_counts[c] - own[c];
-    DC_TRY(
-        count_classes(p, found, train->class_names, counts, own, summary[1].class_counts, error));
-    return train->note ? note(p, error, "%s", train->note) : DC_OK;
+    return count_classes(p, found, train->class_names, counts, own, summary[1].class_counts, error);
 }
 
 // Half a window apart, and as long as the shortest recording allows: rows are looked at one by one.
@@ -352,7 +353,10 @@ static enum dc_status find_data(struct dc__init_plan *p, json_t *found, struct d
     const bool series = kind && strcmp(kind, "series") == 0;
     const bool photos = kind && (strcmp(kind, "photos") == 0 || strcmp(kind, "png") == 0);
     if (dc_path_ends(spec.path, ".csv") && (series || photos))
-        DC_TRY(dc__init_table(p, &spec, error));
+        DC_TRY(dc_table_labels(&spec, p->arena, error));
+    p->labels = spec.label_kind;
+    p->label_columns = spec.label_columns;
+    p->label_count = spec.label_column_count;
     if (series)
         DC_TRY(choose_window(p, &spec, error));
     if (photos && dc_file_exists(spec.path)) {

@@ -13,6 +13,15 @@
 #include <signal.h>
 #include <stdbool.h>
 
+// Which columns of the table spec->path are labels, and of what kind, where nobody says it: set in
+// the spec, names in the arena. A column `label` with ';' or '|' in it is tags, with numbers that
+// are not all whole values, else classes. Without one, all columns but file and split are labels:
+// tags where all are 0 or 1, else values.
+struct dc_arena;
+struct dc_source_spec;
+DC_MUST_USE enum dc_status dc_table_labels(struct dc_source_spec *spec, struct dc_arena *arena,
+                                           struct dc_error *error);
+
 struct dc_init_options {
     const char *data;    // "KIND:PATH" or PATH, as dc_source_spec_of takes it
     const char *out;     // the file to write; nothing may be there

@@ -33,7 +33,7 @@ struct dc__init_plan {
     struct dc_shape sample;  // as the networks read it
     int classes;
     enum dc_label_kind labels;
-    const char **label_columns;  // [label_count] of a table; none: "label"
+    const char *const *label_columns;  // [label_count] of a table; none: "label"
     int label_count;
     int64_t window, stride;           // of series
     int64_t train, validation, test;  // samples; validation: those that the data brings
@@ -48,10 +48,6 @@ struct dc__init_plan {
     int64_t batch, epochs, quantized_epochs;
     double learning_rate, seconds;
 };
-
-// Labels of the table spec->path: their kind and columns, in the plan and in the spec.
-DC_MUST_USE enum dc_status dc__init_table(struct dc__init_plan *plan, struct dc_source_spec *spec,
-                                          struct dc_error *error);
 
 // The experiment as text.
 void dc__init_write(struct dc_text_buffer *out, const struct dc__init_plan *plan);

@@ -16,14 +16,6 @@
 // The table is written whole each time, so not at every one of many short epochs.
 static const double csv_seconds = 10.0;
 
-int dc_text_columns(const char *text)
-{
-    int columns = 0;
-    for (; *text; text++)
-        columns += ((unsigned char)*text & 0xc0) != 0x80;  // bytes that continue a character
-    return columns;
-}
-
 // Cuts a text behind its first `columns` characters.
 static void cut(char *text, int columns)
 {
@@ -102,12 +94,19 @@ enum dc_status dc__log_open(struct dc_run *run, const char *title, struct dc_err
     FILE *file = fopen(path, "a+e");
     if (!file)
         return dc_fail(error, DC_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
-    if (flock(fileno(file), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    run->flocked = flock(fileno(file), LOCK_EX | LOCK_NB) == 0;
+    if (!run->flocked && errno == EWOULDBLOCK) {
+        char holder[512];
         fclose(file);
         return dc_fail(error, DC_ERR_USAGE,
-                       "%s: another decant is at work here; wait for it, or choose another "
+                       "%s: another decant is at work here%s; wait for it, or choose another "
                        "directory with --run",
-                       run->directory);
+                       run->directory, dc__lock_holder(holder, run));
+    }
+    const enum dc_status locked = dc__lock(run, error);
+    if (locked != DC_OK) {
+        fclose(file);
+        return locked;
     }
     run->log_file = file;
     if (fstat(fileno(file), &info) == 0 && info.st_size == 0)
@@ -123,6 +122,7 @@ enum dc_status dc__log_open(struct dc_run *run, const char *title, struct dc_err
 
 void dc__log_close(struct dc_run *run)
 {
+    dc__unlock(run);
     if (run->log_file)
         fclose(run->log_file);
     dc_text_free(&run->unwritten);

@@ -18,9 +18,6 @@ struct dc_piece {
 enum { DC_PIECES_MAX = 8, DC_LINE_MAX = 512 };
 void dc_join_pieces(char line[DC_LINE_MAX], const struct dc_piece *pieces, int count, int columns);
 
-// Columns of a UTF-8 text, one a character.
-int dc_text_columns(const char *text);
-
 // "1h02m", "2m03s".
 const char *dc_duration_text(char text[32], double seconds);
 

@@ -172,6 +172,30 @@ static enum dc_status pick_data(const struct dc_source **source, struct dc_sourc
     return DC_OK;
 }
 
+static enum dc_status copy_texts(const char *const **to, const char *const *from, int64_t count,
+                                 struct dc_arena *arena, struct dc_error *error)
+{
+    const char **texts = from ? DC_NEW(arena, const char *, count, error) : NULL;
+    if (from && !texts)
+        return DC_ERR_MEMORY;
+    for (int64_t i = 0; from && i < count; i++)
+        if (!(texts[i] = dc_arena_copy(arena, from[i], error)))
+            return DC_ERR_MEMORY;
+    *to = texts;
+    return DC_OK;
+}
+
+// The source may be gone when they are read.
+static enum dc_status name_samples(struct dc_prediction *out, const struct dc_run *run,
+                                   const struct dc_source *source, struct dc_error *error)
+{
+    const bool named = source->classes == out->classes;
+    out->labels = (enum dc_label_kind)run->experiment->data.labels;
+    DC_TRY(copy_texts(&out->files, source->files, out->samples, run->arena, error));
+    return copy_texts(&out->class_names, named ? source->class_names : NULL, out->classes,
+                      run->arena, error);
+}
+
 enum dc_status dc_run_predict(struct dc_prediction *prediction, struct dc_run *run,
                               const struct dc_predict_options *options, struct dc_error *error)
 {
@@ -195,6 +219,11 @@ enum dc_status dc_run_predict(struct dc_prediction *prediction, struct dc_run *r
         status = predict(prediction, run, &p,
                          stage ? stage : dc__bundle_stage(run, options->bundle), source, options,
                          error);
+    if (status == DC_OK) {
+        prediction->probabilities = p.predictor->least_probability > 0.0f;
+        prediction->reconstructs = stage && dc_stage_reconstructs(stage);
+        status = name_samples(prediction, run, source, error);
+    }
     dc__any_predictor_close(&p);
     dc_source_free(other);
     return status;

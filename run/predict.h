@@ -29,6 +29,10 @@ struct dc_prediction {
     int classes;
     float *logits;             // [samples, classes], in sample order; in the arena of the run
     struct dc_scores *scores;  // NULL without labels
+    // What they are of: [samples], NULL where the data is no files; [classes], NULL without names.
+    const char *const *files, *const *class_names;
+    enum dc_label_kind labels;
+    bool reconstructs, probabilities;  // the outputs are no logits
 };
 
 // A quantized stage is run by the integer engine.

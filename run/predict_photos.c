@@ -5,17 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/csv.h"
 #include "core/file.h"
 #include "core/folder.h"
 #include "data/open.h"
 #include "run/asked.h"
 #include "run/cascade.h"
 
-// By what labels are; then that of a cascade.
-enum { CASCADE_HEAD = DC_LABEL_KINDS, CSV_HEADS };
-static const char *const csv_heads[CSV_HEADS] = {
-    "file,class,probability\r\n", "file,value,number\r\n", "file,tag,probability\r\n",
-    "file,class,probability,settled,margin\r\n"};
+// By what labels are, of files and of numbered samples; then that of a cascade.
+enum { CASCADE_HEAD = 2 * DC_LABEL_KINDS, CSV_HEADS };
+static const char *const csv_heads[CSV_HEADS] = {"file,class,probability\r\n",
+                                                 "file,value,number\r\n",
+                                                 "file,tag,probability\r\n",
+                                                 "sample,class,probability\r\n",
+                                                 "sample,value,number\r\n",
+                                                 "sample,tag,probability\r\n",
+                                                 "file,class,probability,settled,margin\r\n"};
 
 static enum dc_status open_network(struct dc_asked *a, const struct dc_ctx *ctx, struct dc_run *run,
                                    const struct dc_photo_options *options, struct dc_arena *arena,
@@ -142,6 +147,42 @@ enum dc_status dc_predict_photos(struct dc_photo_predictions *out, const struct 
     return status;
 }
 
+enum dc_status dc_prediction_named(struct dc_photo_predictions *out, const struct dc_prediction *p,
+                                   struct dc_arena *arena, struct dc_error *error)
+{
+    const int64_t values = p->samples * p->classes;
+    float *rows = DC_NEW(arena, float, values, error);
+    const char **samples = DC_NEW(arena, const char *, p->samples, error);
+    const char **names = DC_NEW(arena, const char *, p->classes, error);
+    if (!rows || !samples || !names)
+        return DC_ERR_MEMORY;
+    if (p->reconstructs)
+        return dc_fail(error, DC_ERR_USAGE,
+                       "stage '%s' gives back its input, which is no class: write it to FILE.h5",
+                       p->stage);
+    for (int64_t i = 0; i < p->samples; i++)
+        if (!(samples[i] = p->files ? p->files[i]
+                                    : dc_arena_printf(arena, error, "%lld", (long long)i)))
+            return DC_ERR_MEMORY;
+    for (int c = 0; c < p->classes; c++)
+        if (!(names[c] = p->class_names ? p->class_names[c]
+                                        : dc_arena_printf(arena, error, "%d", c)))
+            return DC_ERR_MEMORY;
+    memcpy(rows, p->logits, sizeof *rows * (size_t)values);
+    if (!p->probabilities)
+        dc_logits_to_probabilities(rows, p->labels, p->classes, p->samples);
+    *out = (struct dc_photo_predictions){.stage = p->stage,
+                                         .arithmetic = p->arithmetic,
+                                         .count = p->samples,
+                                         .files = samples,
+                                         .numbered = !p->files,
+                                         .classes = p->classes,
+                                         .class_names = names,
+                                         .labels = p->labels,
+                                         .probabilities = rows};
+    return DC_OK;
+}
+
 // The first of the largest, as evaluation takes it.
 static int best(const struct dc_photo_predictions *p, int64_t i)
 {
@@ -238,31 +279,20 @@ void dc_photo_table(struct dc_text_buffer *out, const struct dc_photo_prediction
     }
 }
 
-static void append_csv(struct dc_text_buffer *out, const char *text)
-{
-    if (!strpbrk(text, ",\"\r\n")) {
-        dc_text_append(out, "%s", text);
-        return;
-    }
-    dc_text_append(out, "\"");
-    for (; *text; text++)
-        dc_text_append(out, *text == '"' ? "\"\"" : "%c", *text);
-    dc_text_append(out, "\"");
-}
-
 void dc_photo_csv(struct dc_text_buffer *out, const struct dc_photo_predictions *p)
 {
-    dc_text_append(out, "%s", csv_heads[p->settled ? CASCADE_HEAD : (int)p->labels]);
+    const int head = (int)p->labels + (p->numbered ? (int)DC_LABEL_KINDS : 0);
+    dc_text_append(out, "%s", csv_heads[p->settled ? CASCADE_HEAD : head]);
     for (int64_t i = 0; i < p->count * p->classes; i++) {
         if (!is_told(p, i / p->classes, (int)(i % p->classes)))
             continue;
-        append_csv(out, p->files[i / p->classes]);
+        dc_csv_append(out, p->files[i / p->classes]);
         dc_text_append(out, ",");
-        append_csv(out, p->class_names[i % p->classes]);
+        dc_csv_append(out, p->class_names[i % p->classes]);
         dc_text_append(out, ",%.9g", (double)p->probabilities[i]);
         if (p->settled) {
             dc_text_append(out, ",");
-            append_csv(out, p->settled[i / p->classes]);
+            dc_csv_append(out, p->settled[i / p->classes]);
             dc_text_append(out, ",%d", p->margins[i / p->classes]);
         }
         dc_text_append(out, "\r\n");

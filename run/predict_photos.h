@@ -19,6 +19,7 @@ struct dc_photo_predictions {
     const char *arithmetic;  // "float32" or the profile's name
     int64_t count;
     const char *const *files;  // [count]
+    bool numbered;             // they are numbers of samples, from 0
     int classes;
     const char *const *class_names;  // [classes]; numbers where the data has no names
     enum dc_label_kind labels;
@@ -55,6 +56,12 @@ DC_MUST_USE enum dc_status dc_predict_cascade(struct dc_photo_predictions *out, 
                                               struct dc_arena *arena, struct dc_error *error);
 // How many files the device settled.
 int64_t dc_photo_settled(const struct dc_photo_predictions *p);
+
+// What was predicted of a data set, likewise; all lies in the arena or the prediction. The output
+// of a network that gives back its input is DC_ERR_USAGE.
+DC_MUST_USE enum dc_status dc_prediction_named(struct dc_photo_predictions *out,
+                                               const struct dc_prediction *prediction,
+                                               struct dc_arena *arena, struct dc_error *error);
 
 // As a table, as CSV (RFC 4180: file,class,probability; a row a value, file,value,number, or a tag,
 // file,tag,probability; with settled,margin behind of a cascade), as JSON with all of them.

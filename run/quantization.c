@@ -336,16 +336,37 @@ static const char *bits_text(char text[32], const json_t *layer)
     return text;
 }
 
-static int longest_name(const json_t *all)
+enum { NAME_COLUMNS = 21 };
+
+// Two tables, so that each fits a terminal: what rounding costs, and what the integers are.
+static void layer_tables(struct dc_text_buffer *out, const json_t *layers)
 {
-    size_t i, longest = strlen("layer");
+    size_t i;
     const json_t *layer;
-    json_array_foreach(all, i, layer)
+    dc_text_append(out, "%-*s %-16s %6s %6s %8s %8s %9s\n", NAME_COLUMNS, "layer", "op", "SQNR",
+                   "alone", "only", "but", "oscillate");
+    json_array_foreach(layers, i, layer)
     {
-        const size_t length = json_string_length(json_object_get(layer, "layer"));
-        longest = length > longest ? length : longest;
+        char sqnr[16], alone[16], only[16], but[16], oscillating[16];
+        dc_text_append_name(out, json_string_value(json_object_get(layer, "layer")), NAME_COLUMNS);
+        dc_text_append(out, " %-16s %6s %6s %8s %8s %9s\n",
+                       json_string_value(json_object_get(layer, "op")),
+                       decibels(sqnr, layer, "sqnr"), decibels(alone, layer, "sqnr_alone"),
+                       percent(only, layer, "accuracy_only"), percent(but, layer, "accuracy_but"),
+                       percent(oscillating, layer, "oscillating"));
     }
-    return (int)longest;
+    dc_text_append(out, "\n%-*s %8s %9s %10s %4s %8s %8s\n", NAME_COLUMNS, "layer", "clipped",
+                   "saturated", "scale", "zero", "shifts", "sum bits");
+    json_array_foreach(layers, i, layer)
+    {
+        char shifts[32], bits[32];
+        dc_text_append_name(out, json_string_value(json_object_get(layer, "layer")), NAME_COLUMNS);
+        dc_text_append(
+            out, " %6.2f %% %7.2f %% %10.4g %4.0f %8s %8s\n",
+            100.0 * real_at(layer, "clipped", NULL), 100.0 * real_at(layer, "saturated", NULL),
+            real_at(layer, "scale", NULL), real_at(layer, "zero_point", NULL),
+            range_text(shifts, json_object_get(layer, "shifts")), bits_text(bits, layer));
+    }
 }
 
 void dc_quantization_text(struct dc_text_buffer *out, const json_t *report)
@@ -375,29 +396,9 @@ void dc_quantization_text(struct dc_text_buffer *out, const json_t *report)
                        real_at(some, "lost", NULL), real_at(some, "won", NULL),
                        real_at(some, "p", NULL));
     dc_text_append(out,
-                   "\nworst layer first, over %.0f samples; SQNR in dB, alone: of this layer by "
-                   "itself;\nonly, but: accuracy with this layer alone quantized, and alone float, "
+                   "\nworst layer first, over %.0f samples; SQNR in dB, alone: of this layer by\n"
+                   "itself; only, but: accuracy with this layer alone quantized, and alone float,\n"
                    "over %.0f\n",
                    real_at(q, "compared_samples", NULL), real_at(q, "tried_samples", NULL));
-    const json_t *all = json_object_get(q, "layers");
-    const int name_width = longest_name(all);
-    dc_text_append(out, "%-*s %-18s %6s %6s %7s %7s %8s %9s %10s %5s %9s %9s %9s\n", name_width,
-                   "layer", "op", "SQNR", "alone", "only", "but", "clipped", "saturated", "scale",
-                   "zero", "shifts", "sum bits", "oscillate");
-    size_t i;
-    const json_t *layer;
-    json_array_foreach(all, i, layer)
-    {
-        char sqnr[16], alone[16], only[16], but[16], oscillating[16], shifts[32], bits[32];
-        dc_text_append(
-            out, "%-*s %-18s %6s %6s %7s %7s %6.2f %% %7.2f %% %10.4g %5.0f %9s %9s %9s\n",
-            name_width, json_string_value(json_object_get(layer, "layer")),
-            json_string_value(json_object_get(layer, "op")), decibels(sqnr, layer, "sqnr"),
-            decibels(alone, layer, "sqnr_alone"), percent(only, layer, "accuracy_only"),
-            percent(but, layer, "accuracy_but"), 100.0 * real_at(layer, "clipped", NULL),
-            100.0 * real_at(layer, "saturated", NULL), real_at(layer, "scale", NULL),
-            real_at(layer, "zero_point", NULL),
-            range_text(shifts, json_object_get(layer, "shifts")), bits_text(bits, layer),
-            percent(oscillating, layer, "oscillating"));
-    }
+    layer_tables(out, json_object_get(q, "layers"));
 }

@@ -39,10 +39,27 @@ static_assert(sizeof introductions / sizeof *introductions == DC_PAGE_COUNT, "on
 struct writer {
     struct dc_text_buffer *out;  // NULL: only names are collected
     const char *wanted;          // a section's name; NULL: all
+    const char *key;             // of sections, this row alone; NULL: all
     bool markdown, found;
     const char **words;
     int word_count, word_capacity;
+    bool keys;  // words are keys, not sections
 };
+
+static void collect(struct writer *w, const char *word)
+{
+    if (w->word_count < w->word_capacity)
+        w->words[w->word_count++] = word;
+}
+
+// Whether any of its rows is wanted.
+static bool has_row(const struct writer *w, const struct dc_schema *schema)
+{
+    bool found = !w->key;
+    for (int i = 0; schema && i < schema->count && !found; i++)
+        found = strcmp(schema->fields[i].key, w->key) == 0;
+    return found;
+}
 
 // Words of `text`, broken before `COLUMNS` and indented; the first line continues at `column`.
 static void put_wrapped(struct dc_text_buffer *out, const char *text, int indent, int column)
@@ -130,6 +147,8 @@ static void put_field(struct writer *w, const struct dc_field *f)
 {
     char values[VALUES_TEXT];
     const char *fallback = fallback_of(f), *help = f->help ? f->help : "";
+    if (w->key && strcmp(w->key, f->key) != 0)
+        return;
     values_of(values, f);
     if (w->markdown) {
         dc_text_append(w->out, "| `%s` | %s%s%s | ", f->key, fallback && fallback[0] ? "`" : "",
@@ -149,8 +168,8 @@ static void put_field(struct writer *w, const struct dc_field *f)
 // Whether a section of this name is written; its heading then is.
 static bool begin(struct writer *w, const char *name, const char *belongs, const char *help)
 {
-    if (w->word_count < w->word_capacity)
-        w->words[w->word_count++] = name;
+    if (!w->keys)
+        collect(w, name);
     const bool mine = w->out && (!w->wanted || strcmp(w->wanted, name) == 0);
     if (!mine)
         return false;
@@ -180,7 +199,9 @@ static void put_fields(struct writer *w, const struct dc_schema *schema, bool fi
 static void put_section(struct writer *w, const char *name, const char *belongs, const char *help,
                         const struct dc_schema *schema, const struct dc_schema *more)
 {
-    if (!begin(w, name, belongs, help))
+    for (int i = 0; w->keys && i < schema->count + (more ? more->count : 0); i++)
+        collect(w, i < schema->count ? schema->fields[i].key : more->fields[i - schema->count].key);
+    if ((!has_row(w, schema) && !has_row(w, more)) || !begin(w, name, belongs, help))
         return;
     put_fields(w, schema, true);
     if (more)
@@ -206,11 +227,18 @@ static void walk_losses(struct writer *w)
 
 static void walk_augmentations(struct writer *w)
 {
-    if (begin(w, "augment", "in data", "a list of augmentations, {NAME: {keys}}, in their order") &&
+    if (!w->key &&
+        begin(w, "augment", "in data", "a list of augmentations, {NAME: {keys}}, in their order") &&
         !w->markdown)
         dc_text_append(w->out, "\n");
     for (const struct dc_augmentation_kind *kind = dc_augmentation_kinds; kind->name; kind++) {
-        if (!begin(w, kind->name, "an augmentation", kind->help))
+        bool wanted = !w->key;
+        for (int p = 0; p < kind->parameter_count; p++) {
+            wanted = wanted || strcmp(kind->parameters[p].name, w->key) == 0;
+            if (w->keys)
+                collect(w, kind->parameters[p].name);
+        }
+        if (!wanted || !begin(w, kind->name, "an augmentation", kind->help))
             continue;
         if (w->markdown && kind->parameter_count > 0)
             dc_text_append(w->out,
@@ -257,7 +285,9 @@ static void write_page(struct writer *w, enum dc_reference_page page)
     const char *wanted = w->wanted;
     if (wanted && strcmp(wanted, title) == 0)
         w->wanted = NULL;
-    if (w->out && !w->wanted && w->markdown)
+    if (w->key)
+        w->wanted = NULL;
+    else if (w->out && !w->wanted && w->markdown)
         dc_text_append(w->out,
                        "# The %s file\n\n%s\n\nThis page is what `decant keys %s --markdown` "
                        "prints; `decant keys WORD` tells one part of it.\n",
@@ -287,18 +317,25 @@ static void write_page(struct writer *w, enum dc_reference_page page)
     w->wanted = wanted;
 }
 
-bool dc_reference_write(struct dc_text_buffer *out, const char *word, bool markdown)
+static void write_pages(struct writer *w)
 {
-    struct writer w = {.out = out, .wanted = word, .markdown = markdown};
     for (int page = 0; page < DC_PAGE_COUNT; page++)
-        write_page(&w, (enum dc_reference_page)page);
-    return w.found;
+        write_page(w, (enum dc_reference_page)page);
 }
 
-int dc_reference_words(const char *words[], int capacity)
+bool dc_reference_write(struct dc_text_buffer *out, const char *word, bool markdown)
 {
-    struct writer w = {.words = words, .word_capacity = capacity};
-    for (int page = 0; page < DC_PAGE_COUNT; page++)
-        write_page(&w, (enum dc_reference_page)page);
+    struct writer sections = {.out = out, .wanted = word, .markdown = markdown};
+    struct writer rows = {.out = out, .key = word, .markdown = markdown};
+    write_pages(&sections);
+    if (!sections.found && word)
+        write_pages(&rows);
+    return sections.found || rows.found;
+}
+
+int dc_reference_words(const char *words[], int capacity, bool keys)
+{
+    struct writer w = {.words = words, .word_capacity = capacity, .keys = keys};
+    write_pages(&w);
     return w.word_count;
 }

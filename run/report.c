@@ -120,15 +120,36 @@ static json_t *reconstruction(const struct dc_scores *scores)
 static json_t *target_scores(const struct dc_scores *scores)
 {
     const struct dc_target_scores *t = scores->targets;
-    const bool values = t->kind == DC_LABELS_VALUES;
     json_t *each = json_array();
     for (int o = 0; o < t->outputs; o++)
         json_array_append_new(each, number_or_null(t->each[o]));
-    return json_pack("{s:I, s:f, s:f, s:f, s:o}", "samples", (json_int_t)scores->samples, "loss",
-                     scores->loss, values ? "mean_absolute_error" : "map",
-                     values ? t->absolute_error : t->average_precision, values ? "r2" : "f1",
-                     values ? t->r2 : t->f1, values ? "absolute_errors" : "average_precisions",
-                     each);
+    json_t *object = json_pack("{s:I, s:f}", "samples", (json_int_t)scores->samples, "loss",
+                               scores->loss);
+    if (t->kind == DC_LABELS_VALUES)
+        json_object_update_new(object, json_pack("{s:f, s:f, s:f, s:o}", "mean_absolute_error",
+                                                 t->absolute_error, "root_mean_squared_error",
+                                                 t->root_squared_error, "r2", t->r2,
+                                                 "absolute_errors", each));
+    else
+        json_object_update_new(object, json_pack("{s:f, s:f, s:o}", "map", t->average_precision,
+                                                 "f1", t->f1, "average_precisions", each));
+    return object;
+}
+
+const struct dc_figure_name dc_figure_names[DC_FIGURES] = {
+    [DC_FIGURE_ACCURACY] = {"accuracy", "accuracy", "accuracy"},
+    [DC_FIGURE_MAE] = {"mean_absolute_error", "MAE", "mae"},
+    [DC_FIGURE_RMSE] = {"root_mean_squared_error", "RMSE", "rmse"},
+    [DC_FIGURE_R2] = {"r2", "R2", "r_squared"},
+    [DC_FIGURE_MAP] = {"map", "mAP", "map"},
+    [DC_FIGURE_F1] = {"f1", "F1", "f1"},
+    [DC_FIGURE_AUC] = {"auc", "AUC", "roc_auc"},
+};
+
+double dc_report_figure(const json_t *scores, enum dc_figure figure)
+{
+    const json_t *value = json_object_get(scores, dc_figure_names[figure].key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
 json_t *dc_report_scores(const struct dc_scores *scores)
@@ -173,18 +194,16 @@ const char *dc_with_commas(char text[32], int64_t value)
 
 const char *dc_report_measure(char text[32], const json_t *scores)
 {
-    const json_t *accuracy = json_object_get(scores, "accuracy");
-    const json_t *mae = json_object_get(scores, "mean_absolute_error");
-    const json_t *map = json_object_get(scores, "map");
-    const json_t *auc = json_object_get(scores, "auc"), *loss = json_object_get(scores, "loss");
-    if (accuracy)
-        snprintf(text, 32, "%.2f %%", 100.0 * json_real_value(accuracy));
-    else if (mae)
-        snprintf(text, 32, "MAE %.4f", json_real_value(mae));
-    else if (map)
-        snprintf(text, 32, "mAP %.4f", json_real_value(map));
-    else if (json_is_real(auc))
-        snprintf(text, 32, "AUC %.4f", json_real_value(auc));
+    const double accuracy = dc_report_figure(scores, DC_FIGURE_ACCURACY);
+    const json_t *loss = json_object_get(scores, "loss");
+    int f = DC_FIGURE_ACCURACY + 1;
+    while (f < DC_FIGURES && isnan(dc_report_figure(scores, (enum dc_figure)f)))
+        f++;
+    if (!isnan(accuracy))
+        snprintf(text, 32, "%.2f %%", 100.0 * accuracy);
+    else if (f < DC_FIGURES)
+        snprintf(text, 32, "%s %.4f", dc_figure_names[f].title,
+                 dc_report_figure(scores, (enum dc_figure)f));
     else if (loss)
         snprintf(text, 32, "MSE %.4f", json_real_value(loss));
     else
@@ -192,19 +211,22 @@ const char *dc_report_measure(char text[32], const json_t *scores)
     return text;
 }
 
+enum { NAME_COLUMNS = 11 };
+
 void dc_report_table(struct dc_text_buffer *out, const struct dc_experiment *experiment,
                      const json_t *results)
 {
     const json_t *stages = json_object_get(results, "stages");
-    dc_text_append(out, "%-11s %11s %13s %10s %10s %10s %8s\n", "network", "parameters", "MACs",
-                   "bytes", "float", "integer", "seconds");
+    dc_text_append(out, "%-*s %11s %13s %10s %10s %10s %8s\n", NAME_COLUMNS, "network",
+                   "parameters", "MACs", "bytes", "float", "integer", "seconds");
     for (int i = 0; i < experiment->stage_count; i++) {
         const json_t *stage = json_object_get(stages, experiment->stages[i].name);
         if (!stage || experiment->stages[i].exports)
             continue;
         char parameters[32], macs[32], bytes[32], float_text[32], integer_text[32];
+        dc_text_append_name(out, experiment->stages[i].name, NAME_COLUMNS);
         dc_text_append(
-            out, "%-11s %11s %13s %10s %10s %10s %8.1f\n", experiment->stages[i].name,
+            out, " %11s %13s %10s %10s %10s %8.1f\n",
             dc_with_commas(parameters, json_integer_value(json_object_get(stage, "parameters"))),
             dc_with_commas(macs, json_integer_value(json_object_get(stage, "macs"))),
             dc_with_commas(bytes, json_integer_value(json_object_get(stage, "weight_bytes"))),

@@ -29,10 +29,30 @@ json_t *dc_report_ram(const struct dc_footprint *footprint);
 // {samples, accuracy, accuracy_error, top5, loss, per_class: [...], confusion: [[...]]}; of a
 // reconstruction {samples, loss, and where classes are said to be normal: normal_error,
 // anomalous_error, auc}, null where no sample is of that kind; of values {samples, loss,
-// mean_absolute_error, r2, absolute_errors: [...]}, of tags {samples, loss, map, f1,
-// average_precisions: [...]}.
+// mean_absolute_error, root_mean_squared_error, r2, absolute_errors: [...]}, of tags {samples,
+// loss, map, f1, average_precisions: [...]}.
 json_t *dc_report_scores(const struct dc_scores *scores);
-// The one figure of them for a table: "91.30 %", "AUC 0.9312", "MSE 0.1234"; "-" of NULL.
+
+// The figures of them that tell how good a network is: of each kind of labels some, in this order.
+enum dc_figure {
+    DC_FIGURE_ACCURACY,
+    DC_FIGURE_MAE,
+    DC_FIGURE_RMSE,
+    DC_FIGURE_R2,
+    DC_FIGURE_MAP,
+    DC_FIGURE_F1,
+    DC_FIGURE_AUC,
+    DC_FIGURES
+};
+struct dc_figure_name {
+    const char *key, *title;
+    const char *metric;  // as a model card of Hugging Face calls it
+};
+extern const struct dc_figure_name dc_figure_names[DC_FIGURES];
+// NaN: scores (which may be NULL) have none of that name.
+double dc_report_figure(const json_t *scores, enum dc_figure figure);
+
+// The first figure of them for a table: "91.30 %", "AUC 0.9312", "MSE 0.1234"; "-" of NULL.
 const char *dc_report_measure(char text[32], const json_t *scores);
 
 const char *dc_with_commas(char text[32], int64_t value);  // "12,345"

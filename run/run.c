@@ -279,6 +279,10 @@ static enum dc_status open_run(struct dc_run *run, const struct dc_run_options *
 {
     struct dc_ctx_config config = options->context;
     run->hooks = options->hooks;
+    run->strict = options->strict;
+    if (options->caches && !(run->caches = dc_arena_copy(run->arena, options->caches, error)))
+        return DC_ERR_MEMORY;
+    run->break_lock = options->break_lock;
     run->outer_log = config.log;
     config.log = (struct dc_log_sink){dc__log_sink, run};
     if (options->command && !(run->command = dc_arena_copy(run->arena, options->command, error)))

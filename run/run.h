@@ -13,6 +13,7 @@
 //   seed-N/           of an experiment with seeds: a run directory each; results.json has the means
 //   report.html       all of it as one page, its figures in plots/, model-card.md, tensorboard/
 //                     (report/write.h)
+//   LOCK              while a process works here: its host, pid and start
 //   STATUS            of the stages: running, done, failed or stopped;
 //                     behind it "stage: NAME", "reason: MESSAGE"
 //
@@ -44,11 +45,14 @@ struct dc_run_options {
     const char *const *overrides;
     int override_count;
     const char *directory;  // NULL: runs/NAME
+    const char *caches;     // soft targets without a path of their own; NULL: in the run
     const char *command;    // the command line, for the records; or NULL
     struct dc_ctx_config context;
     struct dc_run_hooks hooks;
-    bool sweeps;    // an experiment with `seeds` may be opened, for dc_run_sweep
-    bool of_sweep;  // one of its runs: warnings of the experiment were told
+    bool sweeps;      // an experiment with `seeds` may be opened, for dc_run_sweep
+    bool of_sweep;    // one of its runs: warnings of the experiment were told
+    bool strict;      // what would change bits is refused, not warned of
+    bool break_lock;  // of a process on another machine, which is dead
 };
 
 struct dc_run {
@@ -57,8 +61,11 @@ struct dc_run {
     struct dc_ctx *ctx;
     char *directory;
     const char *command;  // the command line, or NULL
+    const char *caches;   // as asked for
     struct dc_run_hooks hooks;
     FILE *log_file;                   // open: this process alone works in the directory
+    bool flocked, locked;             // the log by flock; RUN/LOCK, which says who works here
+    bool strict, break_lock;          // as asked for
     struct dc_text_buffer unwritten;  // what was said before
     bool log_failed;                  // and told
     double next_csv;                  // when metrics.csv is written again
@@ -120,12 +127,11 @@ DC_MUST_USE enum dc_status dc_run_verify_cache(struct dc_cache_report *report, c
                                                int64_t samples, struct dc_error *error);
 
 // Exports a quantized stage into a directory under an arithmetic profile and, where `verify`,
-// proves it on the whole test split. *result gets "cost" and "verification". formats: what the
-// bundle holds beside the C (export/formats.h); NULL: nothing.
+// proves it on the whole test split. *result gets "cost" and "verification".
 DC_MUST_USE enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from,
                                          const char *profile, const char *directory,
-                                         const struct dc_texts *formats, int64_t vectors,
-                                         bool verify, json_t *result, struct dc_error *error);
+                                         const struct dc_export_spec *how, json_t *result,
+                                         struct dc_error *error);
 // Any stage's network as one file, its format by the path's ending (export/formats.h): floats, or
 // int8 of a stage that quantizes.
 DC_MUST_USE enum dc_status dc_run_export_file(struct dc_run *run, const struct dc_stage *from,
@@ -139,10 +145,11 @@ DC_MUST_USE enum dc_status dc_run_verify(struct dc_verify_report *report, struct
 
 // What a command or a program asks for, by words of a user (deliver.c). path: a folder for a bundle
 // of a quantized stage, or a file by whose ending the format goes. profile NULL: the experiment's.
-// *result as dc_run_export has it, with "out".
+// c_name, of bundles alone: what the C is called, NULL: as the model. *result as dc_run_export has
+// it, with "out".
 DC_MUST_USE enum dc_status dc_run_export_to(json_t *result, struct dc_run *run, const char *stage,
                                             const char *profile, const char *path,
-                                            struct dc_error *error);
+                                            const char *c_name, struct dc_error *error);
 bool dc_is_bundle(const char *path);
 // The run directory that a bundle belongs to: `given` (--run), or for RUN/bundle/STAGE the RUN.
 DC_MUST_USE enum dc_status dc_run_of_bundle(char *run, size_t size, const char *given,

@@ -72,6 +72,11 @@ DC_MUST_USE enum dc_status dc__check_directory(struct dc_run *run, struct dc_err
 // The experiment has a stage of this name, of which the directory holds something.
 DC_MUST_USE enum dc_status dc__want_own_stage(const struct dc_run *run, const char *name,
                                               struct dc_error *error);
+// RUN/LOCK (run/lock.c), behind flock of the log: held by another, or left by one of another
+// machine, is DC_ERR_USAGE. Who has it, as " (pid 7 on HOST, since TIME)"; "": nobody.
+DC_MUST_USE enum dc_status dc__lock(struct dc_run *run, struct dc_error *error);
+void dc__unlock(struct dc_run *run);
+const char *dc__lock_holder(char text[512], const struct dc_run *run);
 // Makes the existing directory this process's own, and clean.
 DC_MUST_USE enum dc_status dc__claim(struct dc_run *run, struct dc_error *error);
 // Before the first stage that is carried out: reads the data, makes or continues the directory.
@@ -132,7 +137,8 @@ DC_MUST_USE enum dc_status dc__write_csv(struct dc_run *run, struct dc_error *er
 DC_MUST_USE enum dc_status dc__read_samples(struct dc_preprocessing *p, struct dc_shape *sample,
                                             struct dc_run *run, struct dc_error *error);
 DC_MUST_USE enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error);
-// Refuses to go on with other training data than the directory's; warns of another instruction set.
+// Refuses to go on with other training data than the directory's; warns of another version,
+// instruction set or BLAS core, or refuses them where the run is strict.
 DC_MUST_USE enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error);
 
 #endif

@@ -141,42 +141,48 @@ enum dc_status dc_run_sweep(struct dc_run *sweep, const struct dc_run_options *o
     return status;
 }
 
-// "91.02 +- 0.12 %" of an accuracy, "0.1234 +- 0.0010" of another measure; "-" where there is none.
+// "91.02 +- 0.12 %" of an accuracy, "0.1234 +- 0.0010" of another figure; "-" where there is none.
 static const char *measure(char text[48], const json_t *scores)
 {
-    static const char *const keys[] = {"accuracy", "auc", "loss"};
     const json_t *found = NULL;
-    int k = 0;
-    for (; k < 3 && !found; k++)
-        found = json_object_get(scores, keys[k]);
+    int f = 0;
+    while (f < DC_FIGURES && !(found = json_object_get(scores, dc_figure_names[f].key)))
+        f++;
+    if (!found)
+        found = json_object_get(scores, "loss");
+    const bool percent = f == DC_FIGURE_ACCURACY;
     const double mean = json_real_value(json_object_get(found, "mean"));
     const json_t *error = json_object_get(found, "standard_error");
-    const double factor = k == 1 ? 100.0 : 1.0;
-    const int digits = k == 1 ? 2 : 4;
-    const char *name = k == 1 ? "" : k == 2 ? "AUC " : "MSE ", *unit = k == 1 ? " %" : "";
+    const double factor = percent ? 100.0 : 1.0;
+    const int digits = percent ? 2 : 4;
+    const char *name = percent ? "" : f < DC_FIGURES ? dc_figure_names[f].title : "MSE";
+    const char *gap = percent ? "" : " ", *unit = percent ? " %" : "";
     if (!found)
         snprintf(text, 48, "-");
     else if (json_is_null(error))
-        snprintf(text, 48, "%s%.*f%s", name, digits, factor * mean, unit);
+        snprintf(text, 48, "%s%s%.*f%s", name, gap, digits, factor * mean, unit);
     else
-        snprintf(text, 48, "%s%.*f +- %.*f%s", name, digits, factor * mean, digits,
+        snprintf(text, 48, "%s%s%.*f +- %.*f%s", name, gap, digits, factor * mean, digits,
                  factor * json_real_value(error), unit);
     return text;
 }
+
+enum { NAME_COLUMNS = 12 };
 
 void dc_sweep_table(struct dc_text_buffer *out, const struct dc_experiment *experiment,
                     const json_t *results)
 {
     const json_t *stages = json_object_get(results, "stages");
-    dc_text_append(out, "%-12s %12s %23s %23s\n", "network", "bytes", "float", "integer");
+    dc_text_append(out, "%-*s %12s %23s %23s\n", NAME_COLUMNS, "network", "bytes", "float",
+                   "integer");
     for (int i = 0; i < experiment->stage_count; i++) {
         const json_t *stage = json_object_get(stages, experiment->stages[i].name);
         const json_t *bytes = json_object_get(stage, "weight_bytes");
         char floats[48], integers[48];
         if (!stage || experiment->stages[i].exports)
             continue;
-        dc_text_append(out, "%-12s %12.0f %23s %23s\n", experiment->stages[i].name,
-                       json_real_value(json_object_get(bytes, "mean")),
+        dc_text_append_name(out, experiment->stages[i].name, NAME_COLUMNS);
+        dc_text_append(out, " %12.0f %23s %23s\n", json_real_value(json_object_get(bytes, "mean")),
                        measure(floats, json_object_get(stage, "float")),
                        measure(integers, json_object_get(stage, "int8")));
     }

@@ -153,7 +153,7 @@ static enum dc_status open_cache(struct dc_stage_teacher *t, bool several, bool 
     const struct dc_data_spec *data = &run->experiment->data;
     const char *folder = keys->path;
     if (!folder[0])
-        folder = dc__path(run, DC_CACHE_IN_RUN, error);
+        folder = run->caches ? run->caches : dc__path(run, DC_CACHE_IN_RUN, error);
     else if (several)
         folder = dc_arena_printf(run->arena, error, "%s/%s", keys->path, t->name);
     struct dc_cache_spec spec = {

@@ -70,6 +70,7 @@ static void measure_values(struct dc_target_scores *s)
         }
         s->each[o] = absolute / samples;
         s->absolute_error += s->each[o] / s->outputs;
+        s->root_squared_error += sqrt(squared / samples) / s->outputs;
         s->r2 += (spread > 0.0 ? 1.0 - squared / spread : squared == 0.0 ? 1.0 : 0.0) / s->outputs;
     }
 }
@@ -131,7 +132,7 @@ static enum dc_status measure_tags(struct dc_target_scores *s, struct dc_error *
 
 enum dc_status dc_target_scores_finish(struct dc_target_scores *s, struct dc_error *error)
 {
-    s->absolute_error = s->r2 = 0.0;
+    s->absolute_error = s->root_squared_error = s->r2 = 0.0;
     if (s->kind == DC_LABELS_TAGS)
         return measure_tags(s, error);
     if (s->samples > 0)

@@ -1,7 +1,8 @@
 // How well a network gives numbers (regression), or tells which of several things a sample shows.
 //
 // Of values, over the samples, for each output and as a mean over outputs:
-//   MAE = mean |y - t|,   R2 = 1 - sum (y - t)^2 / sum (t - mean t)^2 (1 where targets do not
+//   MAE = mean |y - t|,   RMSE = sqrt(mean (y - t)^2),
+//   R2 = 1 - sum (y - t)^2 / sum (t - mean t)^2 (1 where targets do not
 //   differ and are met, else 0)
 // Of tags (outputs are logits z, said where z > 0):
 //   F1 = 2 hits / (said + there), of all tags counted together; 1 where nothing is there or said
@@ -20,9 +21,9 @@ struct dc_target_scores {
     int64_t samples, capacity;
     float *said, *is;  // [capacity, outputs]
     // by dc_target_scores_finish
-    double absolute_error, r2;     // of values: means over the outputs
-    double f1, average_precision;  // of tags
-    double *each;                  // [outputs]: MAE, or AP (NaN: no sample has the tag)
+    double absolute_error, root_squared_error, r2;  // of values: means over the outputs
+    double f1, average_precision;                   // of tags
+    double *each;  // [outputs]: MAE, or AP (NaN: no sample has the tag)
 };
 
 DC_MUST_USE enum dc_status dc_target_scores_create(struct dc_target_scores **scores,

@@ -102,14 +102,43 @@ static void what_is_no_table_is_told_with_its_place(void **state)
     }
 }
 
+static void a_cell_has_its_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int row, column;
+        const char *words;
+    } cases[] = {
+        {"a,b\nc,dd\n", 1, 1, "t.csv:2:3: error: here"},
+        {"\xef\xbb\xbf"
+         "a,b\n",
+         0, 1, "t.csv:1:3: error: here"},
+        {"\"a,1\",b\n", 0, 1, "t.csv:1:7: error: here"},
+        {"a,b\r\n\"c\",\"d\"\r\n", 1, 1, "t.csv:2:6: error: here"},
+        {"a,b,c\n\"1\"\"\n\"\"2\n3\"\"\"\"4\",5,6\n", 1, 2, "t.csv:4:11: error: here"},
+        {"a,b\n\"x\"\"\n\",y\n", 1, 1, "t.csv:3:3: error: here"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct dc_csv csv;
+        assert_int_equal(read_text(&csv, cases[i].text, strlen(cases[i].text)), DC_OK);
+        assert_int_equal(dc_fail_csv(&error, &csv, cases[i].row, cases[i].column, "here"),
+                         DC_ERR_DATA);
+        if (!strstr(error.message, cases[i].words))
+            fail_msg("case %zu: '%s', not '%s'", i, error.message, cases[i].words);
+    }
+}
+
 static void numbers_are_numbers(void **state)
 {
     (void)state;
-    static const char *const no[] = {"", "nan", "inf", "0x10", "1e999", "1.2.3", "1 2", "-", "a"};
+    static const char *const no[] = {"",     "nan",   "inf", "0x10", "1e999",
+                                     "1e39", "1.2.3", "1 2", "-",    "a"};
     static const struct {
         const char *text;
         double value;
-    } yes[] = {{"1", 1}, {"-2.5e-3", -0.0025}, {" 3 ", 3}, {"+4", 4}, {".5", 0.5}};
+    } yes[] = {{"1", 1},  {"-2.5e-3", -0.0025}, {" 3 ", 3},
+               {"+4", 4}, {".5", 0.5},          {"3.4028235e38", 3.4028235e38}};
     double value;
     for (size_t i = 0; i < sizeof no / sizeof *no; i++)
         assert_false(dc_csv_number(&value, no[i]));
@@ -138,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_are_as_they_are_meant),
         cmocka_unit_test(what_is_no_table_is_told_with_its_place),
+        cmocka_unit_test(a_cell_has_its_place),
         cmocka_unit_test(numbers_are_numbers),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

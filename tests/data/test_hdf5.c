@@ -263,9 +263,9 @@ static void wrong_files_are_refused(void **state)
          NULL,
          0},
         {{{"inputs", DC_U8, {2, {3, 2}}}},
-         "version 2, this program reads version 1",
+         "version 3, this program reads 1 to 2",
          "decant_data",
-         2},
+         3},
         {{{"inputs", DC_U8, {2, {3, 2}}}, {"labels", DC_U8, {1, {3}}}},
          "attribute 'classes' is -1",
          "classes",
@@ -277,6 +277,68 @@ static void wrong_files_are_refused(void **state)
         write_arrays(path, cases[i].arrays, cases[i].attribute, cases[i].number);
         check_refused(path, "train", cases[i].words);
         assert_non_null(strstr(error.message, "wrong.h5"));
+    }
+}
+
+// Values and tags of other programs; groups must ascend.
+static void other_labels_are_read_and_checked(void **state)
+{
+    (void)state;
+    float numbers[6] = {1, 0, 1, 0, 0.5f, 1};
+    int32_t groups[3] = {4, 4, 2};
+    static const uint8_t inputs[6];
+    static const struct {
+        enum dc_label_kind kind;
+        const char *said, *words;
+        enum dc_status status;
+        int outputs, group_rows, last_group;
+    } cases[] = {
+        {DC_LABELS_VALUES, NULL, NULL, DC_OK, 2, 0, 0},
+        {DC_LABELS_VALUES, NULL, NULL, DC_OK, 0, 0, 0},
+        {DC_LABELS_VALUES, "values", NULL, DC_OK, 2, 3, 5},
+        {DC_LABELS_TAGS, NULL, "row 2 of 'labels' holds 0.5, which is neither 0", DC_ERR_DATA, 2, 0,
+         0},
+        {DC_LABELS_CLASSES, NULL, "of numbers say labels: values", DC_ERR_DATA, 2, 0, 0},
+        {DC_LABELS_CLASSES, "values", "its labels are values; say labels: values", DC_ERR_CONFIG, 2,
+         0, 0},
+        {DC_LABELS_CLASSES, "many", "attribute 'labels' is 'many'", DC_ERR_DATA, 2, 0, 0},
+        {DC_LABELS_VALUES, NULL, "'groups' falls at row 2", DC_ERR_DATA, 2, 3, 2},
+        {DC_LABELS_VALUES, NULL, "'groups' has 2 rows, 'inputs' has 3", DC_ERR_DATA, 2, 2, 2},
+    };
+    char path[512];
+    snprintf(path, sizeof path, "%s", test_path("labels.h5"));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct dc_h5 *file = NULL;
+        struct dc_source *source = NULL;
+        const int outputs = cases[i].outputs, rows = cases[i].group_rows;
+        groups[2] = cases[i].last_group;
+        ok(dc_h5_create(&file, path, &error));
+        ok(dc_h5_write(file, "inputs",
+                       &(struct dc_tensor){(void *)(uintptr_t)inputs, DC_U8, DC_SHAPE(3, 2)},
+                       &error));
+        ok(dc_h5_write(
+            file, "labels",
+            &(struct dc_tensor){numbers, DC_F32, outputs ? DC_SHAPE(3, outputs) : DC_SHAPE(3)},
+            &error));
+        if (rows)
+            ok(dc_h5_write(file, "groups", &(struct dc_tensor){groups, DC_I32, DC_SHAPE(rows)},
+                           &error));
+        if (cases[i].said)
+            ok(dc_h5_set_text(file, "labels", cases[i].said, &error));
+        ok(dc_h5_close_commit(file, DC_OK, &error));
+        const struct dc_source_spec spec = {
+            .path = path, .split = "train", .label_kind = cases[i].kind};
+        error.message[0] = '\0';
+        if (dc_source_open(&source, &spec, &error) != cases[i].status ||
+            (cases[i].words && !strstr(error.message, cases[i].words)))
+            fail_msg("case %zu: %s", i, error.message);
+        if (!source)
+            continue;
+        assert_null(source->labels);
+        assert_int_equal(source->classes, outputs ? outputs : 1);
+        assert_memory_equal(source->targets, numbers, sizeof(float) * (outputs ? 6 : 3));
+        assert_string_equal(source->class_names[source->classes - 1], outputs ? "1" : "0");
+        dc_source_free(source);
     }
 }
 
@@ -376,6 +438,7 @@ int main(void)
         cmocka_unit_test(files_of_other_programs_are_read),
         cmocka_unit_test(names_may_be_a_list),
         cmocka_unit_test(wrong_files_are_refused),
+        cmocka_unit_test(other_labels_are_read_and_checked),
         cmocka_unit_test(wrong_values_are_refused),
         cmocka_unit_test(a_full_disk_leaves_no_file),
         cmocka_unit_test(unlike_splits_are_refused),

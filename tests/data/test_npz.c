@@ -127,6 +127,27 @@ static void write_npy(const char *name, int version, const char *type, const cha
     test_write(test_path(name), bytes, head + (size_t)length + size);
 }
 
+// Channels first are refused, or asked about where nothing else is impossible.
+static void channels_first_are_told(void **state)
+{
+    (void)state;
+    static const uint8_t pixels[2 * 4 * 6 * 7], labels[2] = {0, 1};
+    assert_int_equal(dc_make_directory(test_path("nchw"), &error), DC_OK);
+    write_npy("nchw/y_train.npy", 1, "|u1", "(2,)", labels, 2);
+    write_npy("nchw/x_train.npy", 1, "|u1", "(2, 3, 6, 7)", pixels, 2 * 3 * 6 * 7);
+    check_refused(test_path("nchw"), "train", 0,
+                  "samples of 'x_train' are [3, 6, 7], read as height, width, channels; if that is "
+                  "3 channels of 6x7, move them last, in numpy x.transpose(0, 2, 3, 1)");
+    write_npy("nchw/x_train.npy", 1, "|u1", "(2, 1, 6, 7)", pixels, 2 * 6 * 7);
+    struct dc_source *source = open_ok(test_path("nchw"), "train");
+    assert_non_null(strstr(source->note, "if that is 1 channels of 6x7"));
+    dc_source_free(source);
+    write_npy("nchw/x_train.npy", 1, "|u1", "(2, 6, 7, 4)", pixels, 2 * 6 * 7 * 4);
+    source = open_ok(test_path("nchw"), "train");
+    assert_null(source->note);
+    dc_source_free(source);
+}
+
 // Labels 2, 0, 1 of every integer type; inputs 1.5, -2 and 0.25 of every float, 7 and 200 of
 // others.
 static void every_type_is_read(void **state)
@@ -289,6 +310,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(archives_and_folders_are_numpys),
+        cmocka_unit_test(channels_first_are_told),
         cmocka_unit_test(every_type_is_read),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(damaged_archives_are_refused),

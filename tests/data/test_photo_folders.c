@@ -139,6 +139,29 @@ static void what_lies_beside_the_parts(void **state)
 
 // Each class gives the floor of its share, and the largest remainders one more; the two splits are
 // all files, and another seed gives another test set.
+// Folders of folders that are called nearly as parts are: said so, not taken for classes.
+static void nearly_parts_are_told(void **state)
+{
+    (void)state;
+    static const char *const called[][2] = {{"Train", "train"}, {"TEST", "test"}};
+    for (int i = 0; i < 2; i++) {
+        char path[64], words[192];
+        snprintf(path, sizeof path, "nearly%d/%s/a", i, called[i][0]);
+        put_class(path, 3, 0);
+        snprintf(path, sizeof path, "nearly%d", i);
+        const struct dc_source_spec spec = spec_of(path, "train");
+        snprintf(words, sizeof words,
+                 "%s/%s: holds folders, as a part of the data does; call it '%s'", path,
+                 called[i][0], called[i][1]);
+        check_refused(&spec, words);
+    }
+    put_class("vehicles/Train", 5, 0);  // a class may be called so
+    put_class("vehicles/bus", 5, 0);
+    struct dc_source_spec spec = spec_of("vehicles", "train");
+    spec.test_share = 0.2;
+    dc_source_free(open_ok(&spec));
+}
+
 static void class_folders_alone_give_a_seeded_test_set(void **state)
 {
     (void)state;
@@ -399,6 +422,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_are_found_by_name),
         cmocka_unit_test(what_lies_beside_the_parts),
+        cmocka_unit_test(nearly_parts_are_told),
         cmocka_unit_test(class_folders_alone_give_a_seeded_test_set),
         cmocka_unit_test(the_test_set_is_repeatable_by_its_rule),
         cmocka_unit_test(train_without_test_is_cut_too),

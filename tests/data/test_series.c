@@ -1,6 +1,7 @@
 // Recordings as samples: windows, channels, labels by folder and by column, splits by recording.
 
 #define _XOPEN_SOURCE 700
+#include "data/convert.h"
 #include "data/open.h"
 
 // clang-format off
@@ -102,6 +103,22 @@ static void windows_are_cut_and_recordings_are_not(void **state)
         dc_source_free(source);
     }
     assert_int_equal(windows, 24);
+}
+
+// The windows of a recording stay together in HDF5 too.
+static void they_become_hdf5(void **state)
+{
+    (void)state;
+    struct dc_source_spec spec = spec_of("s", "train");
+    struct dc_source *train = open_ok(&spec), *back = NULL;
+    assert_int_equal(dc_source_to_hdf5(train, NULL, "s.h5", NULL, &error), DC_OK);
+    spec = dc_source_spec_of("s.h5", "train");
+    back = open_ok(&spec);
+    assert_true(back->hash == train->hash);
+    assert_memory_equal(back->labels, train->labels, sizeof(int32_t) * (size_t)train->count);
+    assert_memory_equal(back->groups, train->groups, sizeof(int64_t) * (size_t)train->count);
+    dc_source_free(train);
+    dc_source_free(back);
 }
 
 // Validation takes whole recordings, of each class its share, and at least one.
@@ -215,11 +232,13 @@ static void mistakes_have_their_line(void **state)
     } cases[] = {
         {"x,y\n1,2\n", "bad/a/1.csv: has 1 rows, fewer than a window of 4"},
         {"x,y\n1,2\n1,nan\n1,2\n1,2\n",
-         "bad/a/1.csv:3:1: error: 'nan' in column 2 is no finite number"},
-        {"x,y\n1,2\n1,\n1,2\n1,2\n", "bad/a/1.csv:3:1: error: '' in column 2 is no finite"},
+         "bad/a/1.csv:3:3: error: 'nan' in column 2 is no finite number"},
+        {"x,y\n1,2\n1,\n1,2\n1,2\n", "bad/a/1.csv:3:3: error: '' in column 2 is no finite"},
+        {"x,y\n1,2\n1,-1e39\n1,2\n1,2\n",
+         "bad/a/1.csv:3:3: error: '-1e39' in column 2 is more than float32 holds"},
         {"x,y\n1,2\n1,2,3\n", "bad/a/1.csv:3:1: error: 3 fields in this row, and 2 in the first"},
         {"x,z\n1,2\n1,2\n1,2\n1,2\n",
-         "bad/a/1.csv:1:1: error: column 2 is 'z', and 'y' in bad/a/0.csv"},
+         "bad/a/1.csv:1:3: error: column 2 is 'z', and 'y' in bad/a/0.csv"},
         {"1,2\n1,2\n1,2\n1,2\n",
          "bad/a/1.csv:1:1: error: is without a header, and bad/a/0.csv has one"},
         {"x\n1\n1\n1\n1\n", "bad/a/1.csv:1:1: error: 1 columns, and bad/a/0.csv has 2"},
@@ -259,6 +278,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows_are_cut_and_recordings_are_not),
+        cmocka_unit_test(they_become_hdf5),
         cmocka_unit_test(validation_is_of_whole_recordings),
         cmocka_unit_test(columns_are_chosen_and_headers_are_optional),
         cmocka_unit_test(labels_may_stand_in_the_recordings),

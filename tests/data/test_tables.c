@@ -1,6 +1,7 @@
 // Tables that name photographs and recordings: columns, labels of each kind, splits, mistakes.
 
 #define _XOPEN_SOURCE 700
+#include "data/convert.h"
 #include "data/open.h"
 
 // clang-format off
@@ -155,6 +156,36 @@ static void values_and_tags_are_read(void **state)
     dc_source_free(source);
 }
 
+// To HDF5 and back: labels, names, the samples to validate on, and the hash.
+static void they_become_hdf5(void **state)
+{
+    (void)state;
+    static const char *const columns[] = {"x", "y"};
+    write_table("file,x,y,split\np0.png,1,-2e3,train\np1.png,0,1,test\np2.png,1,1.5,val\n");
+    struct dc_source_spec spec = spec_of("train");
+    spec.label_kind = DC_LABELS_VALUES;
+    spec.label_columns = columns;
+    spec.label_column_count = 2;
+    struct dc_source *train = open_ok(&spec);
+    spec.split = "test";
+    struct dc_source *test = open_ok(&spec);
+    if (dc_source_to_hdf5(train, test, "v.h5", NULL, &error) != DC_OK)
+        fail_msg("%s", error.message);
+    for (int part = 0; part < 2; part++) {
+        const struct dc_source *made = part ? test : train;
+        struct dc_source_spec h5 = dc_source_spec_of("v.h5", part ? "test" : "train");
+        struct dc_source *back = open_ok(&h5);
+        assert_true(back->hash == made->hash);
+        assert_int_equal(back->label_kind, DC_LABELS_VALUES);
+        assert_int_equal(back->own_validation, 1 - part);
+        assert_string_equal(back->class_names[1], "y");
+        assert_memory_equal(back->targets, made->targets, sizeof(float) * 2 * (size_t)made->count);
+        dc_source_free(back);
+    }
+    dc_source_free(train);
+    dc_source_free(test);
+}
+
 static void check_refused(const char *text, const struct dc_source_spec *spec, const char *words)
 {
     struct dc_source *source = NULL;
@@ -179,9 +210,9 @@ static void mistakes_have_their_line(void **state)
          ":4:1: error: p0.png is named in line 2 already"},
         {"file,label\np0.png,a\np1.png,b\n./p0.png,b\n",
          ":4:1: error: ./p0.png is named in line 2 already"},
-        {"file,label\np0.png,a\np1.png,\n", "t.csv:3:1: error: no label is given here"},
+        {"file,label\np0.png,a\np1.png,\n", "t.csv:3:8: error: no label is given here"},
         {"file,label,split\np0.png,a,train\np1.png,b,tset\n",
-         ":3:1: error: split 'tset' is neither train, test nor val"},
+         ":3:10: error: split 'tset' is neither train, test nor val"},
         {"file,label,split\np0.png,a,train\np1.png,b,test\n",
          "class 'b' has no row in split 'train'"},
         {"file,label,split\np0.png,a,test\n", "t.csv: no row is of split 'train'"},
@@ -215,20 +246,22 @@ static void mistakes_of_other_columns_too(void **state)
     spec.class_names = names;
     spec.class_count = 2;
     check_refused("file,label\np0.png,a\np1.png,b\n", &spec,
-                  "t.csv:3:1: error: 'b' is not one of the classes named");
+                  "t.csv:3:8: error: 'b' is not one of the classes named");
     spec = spec_of("train");
     spec.label_kind = DC_LABELS_VALUES;
     check_refused("file,label\np0.png,1\np1.png,nan\n", &spec,
-                  "t.csv:3:1: error: 'nan' in column 'label' is no finite number");
+                  "t.csv:3:8: error: 'nan' in column 'label' is no finite number");
+    check_refused("file,label\np0.png,3.4e38\np1.png,1e39\n", &spec,
+                  "t.csv:3:8: error: '1e39' in column 'label' is more than float32 holds");
     spec.label_kind = DC_LABELS_TAGS;
     check_refused("file,label\np0.png,;\np1.png,\n", &spec, "t.csv: no row has a tag");
     spec.label_columns = two;
     spec.label_column_count = 2;
     check_refused("file,label,x\np0.png,0,1\np1.png,1,2\n", &spec,
-                  "t.csv:3:1: error: '2' in column 'x' is neither 0 nor 1");
+                  "t.csv:3:10: error: '2' in column 'x' is neither 0 nor 1");
     spec = (struct dc_source_spec){
         .kind = "photos", .path = ".", .split = "train", .label_kind = DC_LABELS_VALUES};
-    check_refused(good, &spec, "values or tags stand in a table");
+    check_refused(good, &spec, "values or tags stand in a table, a .csv file");
 }
 
 static int set_up(void **state)
@@ -257,9 +290,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_split_column_is_obeyed),      cmocka_unit_test(a_share_is_cut),
-        cmocka_unit_test(values_and_tags_are_read),      cmocka_unit_test(mistakes_have_their_line),
-        cmocka_unit_test(mistakes_of_other_columns_too),
+        cmocka_unit_test(a_split_column_is_obeyed), cmocka_unit_test(a_share_is_cut),
+        cmocka_unit_test(values_and_tags_are_read), cmocka_unit_test(they_become_hdf5),
+        cmocka_unit_test(mistakes_have_their_line), cmocka_unit_test(mistakes_of_other_columns_too),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

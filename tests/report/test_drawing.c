@@ -134,10 +134,30 @@ static void svg_names_roles(void **state)
     dc_text_free(&out);
 }
 
+// Words leave no pen behind them: what is painted next does not begin there.
+static void marks_do_not_join(void **state)
+{
+    (void)state;
+    struct dc_drawing d = {.arena = arena, .name = "n", .width = 60, .height = 40};
+    struct dc_png png;
+    const uint8_t *page;
+    dc_draw_words(&d, DC_PAINT_TEXT, DC_ANCHOR_START, 2, 36, "x");
+    dc_draw_line(&d, DC_PAINT_BAD, 0, 50, 4, 56, 4);
+    dc_draw_words(&d, DC_PAINT_TEXT, DC_ANCHOR_START, 2, 36, "x");
+    dc_draw_dot(&d, DC_PAINT_BAD, 50, 8, 3);
+    must(dc_drawing_png(&png, &d, &error));
+    read_back(&png);
+    page = image.pixels;
+    for (int y = 24; y < 36; y++)  // between the words and the marks
+        for (int x = 30; x < 90; x++)
+            assert_memory_equal(image.pixels + 3 * (y * image.width + x), page, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(marks_are_painted),
+        cmocka_unit_test(marks_do_not_join),
         cmocka_unit_test(images_keep_their_pixels),
         cmocka_unit_test(svg_names_roles),
     };

@@ -18,11 +18,9 @@
 #include "run/predict.h"
 #include "tests/core/helper_folder.h"
 #include "tests/run/helper_experiment.h"
-#include "tests/run/helper_process.h"
+#include "tests/run/helper_walk.h"
 
-static struct outcome outcome;
 static struct dc_error error;
-static char root[512];
 
 static void must(enum dc_status status)
 {
@@ -336,21 +334,6 @@ static void refused(void **state)
     assert_outcome(&outcome, "no export", 2, (const char *const[4]){"no stage exports one"});
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    snprintf(root, sizeof root, "%s", test_folder());
-    tiny_files();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_folder_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,5 +341,5 @@ int main(void)
         cmocka_unit_test(margins_of_codes),        cmocka_unit_test(a_run_records_it),
         cmocka_unit_test(none_reaches_it),         cmocka_unit_test(refused),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, walk_set_up, walk_tear_down);
 }

@@ -21,8 +21,9 @@ static struct outcome outcome, other;
 static struct child here;
 static char root[512];
 
-static const char *const verbs[] = {"run",    "check",  "train", "teach",   "eval", "predict",
-                                    "export", "verify", "data",  "inspect", "bench"};
+static const char *const verbs[] = {"run",     "check",  "train",  "teach", "eval",
+                                    "predict", "export", "verify", "data",  "inspect",
+                                    "bench",   "sweep",  "collect"};
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
 
 // No line of a help is wider than a terminal.

@@ -17,37 +17,7 @@
 #include "tests/core/helper_folder.h"
 #include "tests/run/helper_experiment.h"
 #include "tests/run/helper_photos.h"
-#include "tests/run/helper_process.h"
-
-static struct outcome outcome;
-static char root[512];
-
-static void decant(const char *const *arguments)
-{
-    const struct child how = {.folder = root};
-    run_decant(&outcome, &how, arguments);
-}
-
-#define GOOD(...)                                                                                  \
-    do {                                                                                           \
-        decant((const char *const[]){__VA_ARGS__, NULL});                                          \
-        if (outcome.exit_code != 0)                                                                \
-            fail_msg("exit %d: %s", outcome.exit_code, outcome.err);                               \
-    } while (0)
-
-#define BAD(code, words, ...)                                                                      \
-    do {                                                                                           \
-        decant((const char *const[]){__VA_ARGS__, NULL});                                          \
-        assert_outcome(&outcome, words, code, (const char *const[OUTCOME_WORDS]){words});          \
-    } while (0)
-
-static void holds(const char *file, const char *words)
-{
-    char *text = tiny_read(test_path(file), NULL);
-    if (!strstr(text, words))
-        fail_msg("no '%s' in %s", words, text);
-    free(text);
-}
+#include "tests/run/helper_walk.h"
 
 // Written, checked, and carried out with one epoch a stage.
 static void runs_as_it_is(const char *data, const char *out, const char *directory)
@@ -94,7 +64,7 @@ static void class_folders_become_an_experiment(void **state)
 
 static json_t *photos_of(const char *const *arguments)
 {
-    decant(arguments);
+    walk(NULL, arguments);
     if (outcome.exit_code != 0)
         fail_msg("exit %d: %s", outcome.exit_code, outcome.err);
     json_t *json = json_loads(outcome.out, 0, NULL);
@@ -221,31 +191,6 @@ static void other_data_is_known_too(void **state)
     GOOD("init", "same.h5", "--out", "h5.yaml");
     GOOD("check", "h5.yaml");
     holds("h5.yaml", "\nname: same\n");
-    tiny_text(test_path("v.csv"), "file,x,y\n");
-    FILE *table = fopen(test_path("v.csv"), "a");
-    for (int i = 0; i < 30; i++)
-        fprintf(table, "own/a/%03d.bmp,%d.5,1\nown/b/%03d.bmp,0,-1\n", i, i, i);
-    assert_int_equal(fclose(table), 0);
-    runs_as_it_is("v.csv", "v.yaml", "v");
-    holds("v.yaml", "\n  label_column: [x, y]\n");
-    holds("v.yaml", "\n  labels: values\n");
-    holds("v.yaml", "losses: [{mse: {weight: 0.5}}, {label: {weight: 0.5}}]");
-    holds("v/results.json", "\"mean_absolute_error\"");
-    GOOD("eval", "v");
-    assert_non_null(strstr(outcome.out, "MAE"));
-    GOOD("predict", "v/bundle/int8", "own/a/001.bmp");
-    assert_non_null(strstr(outcome.out, "value"));
-    GOOD("predict", "v", "own/a/001.bmp", "--out", "v-out.csv");
-    GOOD("predict", "v", "own/a/001.bmp", "--out", "v-out.csv");  // Decant's own: replaced
-    holds("v-out.csv", "file,value,number\r\nown/a/001.bmp,x,");
-    tiny_text(test_path("t.csv"), "file,label\n");
-    table = fopen(test_path("t.csv"), "a");
-    for (int i = 0; i < 30; i++)
-        fprintf(table, "own/a/%03d.bmp,top%s\nown/b/%03d.bmp,\n", i, i % 2 ? "|odd" : "", i);
-    assert_int_equal(fclose(table), 0);
-    runs_as_it_is("t.csv", "t.yaml", "t");
-    holds("t.yaml", "\n  labels: tags\n");
-    holds("t/results.json", "\"map\"");
 }
 
 static void recordings_become_windows(void **state)
@@ -288,28 +233,24 @@ static void what_is_wrong_is_said(void **state)
     assert_int_equal(mkdir(test_path("torn/empty"), 0777), 0);
     BAD(1, "class 'empty' has no photograph here", "init", "torn", "--out", "x.yaml");
     tiny_text(test_path("x.csv"), "file,who\nown/a/000.bmp,me\n");
-    BAD(1, "init finds no column 'label', and column 'who' is not of numbers", "init", "x.csv",
-        "--out", "x.yaml");
+    BAD(1,
+        "x.csv:2:15: error: there is no column 'label', and 'me' in column 'who' is no finite "
+        "number",
+        "init", "x.csv", "--out", "x.yaml");
     tiny_text(test_path("x.csv"), "file,label\na.png,1.5\nb.png,2.5\nc.png,nan\nd.png,0.5\n");
-    BAD(1, "x.csv:4:1: error: 'nan' is no finite number", "init", "x.csv", "--out", "x.yaml");
+    BAD(1, "x.csv:4:7: error: 'nan' is no finite number", "init", "x.csv", "--out", "x.yaml");
+    tiny_text(test_path("x.csv"), "file,label\nown/a/000.bmp,1\n\"own/a/001.bmp,2\n");
+    BAD(1, "x.csv:3:1: error: the quote that begins here is never closed", "init", "x.csv", "--out",
+        "x.yaml");
+    tiny_text(test_path("x.csv"), "t,ax,ay\n0,1,2\n1,2,3\n");
+    BAD(1, "x.csv:2:1: error: no cell of this row names a photograph", "init", "x.csv", "--out",
+        "x.yaml");
+    tiny_text(test_path("x_train.npy"), "");
+    BAD(1, "x_train.npy: is one array; name the folder", "init", "x_train.npy", "--out", "x.yaml");
+    BAD(1, "000.bmp: is one photograph", "init", "own/a/000.bmp", "--out", "x.yaml");
     assert_int_not_equal(access(test_path("x.yaml"), F_OK), 0);
     assert_int_equal(symlink("nowhere", test_path("x.yaml")), 0);
     BAD(2, "x.yaml is there, and nothing is overwritten", "init", "own", "--out", "x.yaml");
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    snprintf(root, sizeof root, "%s", test_folder());
-    tiny_files();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_folder_remove();
-    return 0;
 }
 
 int main(void)
@@ -322,5 +263,5 @@ int main(void)
         cmocka_unit_test(recordings_become_windows),
         cmocka_unit_test(what_is_wrong_is_said),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, walk_set_up, walk_tear_down);
 }

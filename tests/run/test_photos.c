@@ -18,29 +18,7 @@
 #include "tests/core/helper_folder.h"
 #include "tests/run/helper_experiment.h"
 #include "tests/run/helper_photos.h"
-#include "tests/run/helper_process.h"
-
-static struct outcome outcome;
-static char root[512];
-
-static void decant(const char *const *arguments)
-{
-    const struct child how = {.folder = root};
-    run_decant(&outcome, &how, arguments);
-}
-
-#define GOOD(...)                                                                                  \
-    do {                                                                                           \
-        decant((const char *const[]){__VA_ARGS__, NULL});                                          \
-        if (outcome.exit_code != 0)                                                                \
-            fail_msg("exit %d: %s", outcome.exit_code, outcome.err);                               \
-    } while (0)
-
-#define BAD(code, words, ...)                                                                      \
-    do {                                                                                           \
-        decant((const char *const[]){__VA_ARGS__, NULL});                                          \
-        assert_outcome(&outcome, words, code, (const char *const[OUTCOME_WORDS]){words});          \
-    } while (0)
+#include "tests/run/helper_walk.h"
 
 static json_t *load(const char *path)
 {
@@ -345,7 +323,7 @@ static void mistakes_are_told_with_their_place(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         photo_experiment("own", cases[i].lines);
-        decant((const char *const[]){"check", "photos.yaml", NULL});
+        walk(NULL, (const char *const[]){"check", "photos.yaml", NULL});
         assert_outcome(&outcome, cases[i].lines, 2, cases[i].words);
     }
     photo_experiment("own", "");
@@ -410,21 +388,6 @@ static void resize_has_short_forms(void **state)
     free(first);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    snprintf(root, sizeof root, "%s", test_folder());
-    tiny_files();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_folder_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,5 +401,5 @@ int main(void)
         cmocka_unit_test(mistakes_are_told_with_their_place),
         cmocka_unit_test(resize_has_short_forms),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, walk_set_up, walk_tear_down);
 }

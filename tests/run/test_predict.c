@@ -17,24 +17,9 @@
 #include "core/h5.h"
 #include "tests/core/helper_folder.h"
 #include "tests/run/helper_experiment.h"
-#include "tests/run/helper_process.h"
+#include "tests/run/helper_walk.h"
 
-static struct outcome outcome;
-static char root[512];
 static const char *const stages[] = {"student", "quantized"};
-
-static void decant(const char *environment, const char *const *arguments)
-{
-    const struct child how = {.folder = root, .environment = environment};
-    run_decant(&outcome, &how, arguments);
-}
-
-#define GOOD(environment, ...)                                                                     \
-    do {                                                                                           \
-        decant(environment, (const char *const[]){__VA_ARGS__, NULL});                             \
-        if (outcome.exit_code != 0)                                                                \
-            fail_msg("exit %d: %s", outcome.exit_code, outcome.err);                               \
-    } while (0)
 
 // Array `name` of an HDF5 file in the folder; returns its rows.
 static int64_t read_rows(float *values, int64_t capacity, const char *file)
@@ -62,7 +47,7 @@ static void simulated_evaluation_is_the_engines(void **state)
 {
     (void)state;
     for (int k = 0; k < 2; k++) {
-        GOOD(NULL, "eval", "run", "--stage", "quantized", "--quantization", "--json", "--profile",
+        GOOD("eval", "run", "--stage", "quantized", "--quantization", "--json", "--profile",
              k == 0 ? "litert-xnnpack" : "tflm");
         json_t *report = json_loads(outcome.out, 0, NULL);
         const json_t *simulation = json_object_get(json_object_get(report, "quantization"),
@@ -91,14 +76,14 @@ static void logits_do_not_depend_on_the_batch(void **state)
         snprintf(environment, sizeof environment, "DECANT_ISA=%s", dc_isa_name((enum dc_isa)isa));
         for (int s = 0; s < 2; s++) {
             static float all[TINY_TEST * TINY_CLASSES], some[TINY_TEST * TINY_CLASSES];
-            GOOD(environment, "predict", "run", "--stage", stages[s], "--out", "all.h5",
-                 "--threads", "1");
+            GOOD_UNDER(environment, "predict", "run", "--stage", stages[s], "--out", "all.h5",
+                       "--threads", "1");
             assert_int_equal(read_rows(all, TINY_TEST * TINY_CLASSES, "all.h5"), TINY_TEST);
             static const char *const limits[] = {"1", "7", "69", "1000"};
             for (int i = 0; i < 4; i++) {
                 const int64_t rows = i == 3 ? TINY_TEST : atoi(limits[i]);
-                GOOD(environment, "predict", "run", "--stage", stages[s], "--out", "some.h5",
-                     "--limit", limits[i], "--threads", i % 2 ? "3" : "2");
+                GOOD_UNDER(environment, "predict", "run", "--stage", stages[s], "--out", "some.h5",
+                           "--limit", limits[i], "--threads", i % 2 ? "3" : "2");
                 assert_int_equal(read_rows(some, TINY_TEST * TINY_CLASSES, "some.h5"), rows);
                 assert_memory_equal(some, all, sizeof(float) * TINY_CLASSES * (size_t)rows);
             }
@@ -112,7 +97,7 @@ static void eval_agrees_with_predict(void **state)
     (void)state;
     for (int s = 0; s < 2; s++) {
         static float logits[TINY_TEST * TINY_CLASSES];
-        GOOD(NULL, "predict", "run", "--stage", stages[s], "--split", "test", "--out", "all.h5");
+        GOOD("predict", "run", "--stage", stages[s], "--split", "test", "--out", "all.h5");
         assert_int_equal(read_rows(logits, TINY_TEST * TINY_CLASSES, "all.h5"), TINY_TEST);
         int correct = 0;
         for (int n = 0; n < TINY_TEST; n++) {
@@ -122,7 +107,7 @@ static void eval_agrees_with_predict(void **state)
                     best = c;
             correct += best == n * 7 % TINY_CLASSES;
         }
-        GOOD(NULL, "eval", "run", "--stage", stages[s], "--json");
+        GOOD("eval", "run", "--stage", stages[s], "--json");
         json_t *object = json_loads(outcome.out, 0, NULL);
         assert_non_null(object);
         const double p = (double)correct / TINY_TEST;
@@ -137,7 +122,7 @@ static void eval_agrees_with_predict(void **state)
         json_decref(object);
         char line[64];
         snprintf(line, sizeof line, "accuracy   %.2f %% +- %.2f", 100.0 * p, 100.0 * error);
-        GOOD(NULL, "eval", "run", "--stage", stages[s]);
+        GOOD("eval", "run", "--stage", stages[s]);
         assert_non_null(strstr(outcome.out, line));
         assert_true(p > 0.5);  // it learned: the order of samples and labels is right
     }
@@ -150,11 +135,11 @@ static void the_quantization_report_agrees_with_eval(void **state)
 {
     (void)state;
     static float logits[TINY_TEST * TINY_CLASSES];
-    GOOD(NULL, "predict", "run", "--stage", "quantized", "--split", "test", "--out", "all.h5");
+    GOOD("predict", "run", "--stage", "quantized", "--split", "test", "--out", "all.h5");
     assert_int_equal(read_rows(logits, TINY_TEST * TINY_CLASSES, "all.h5"), TINY_TEST);
-    GOOD(NULL, "eval", "run", "--stage", "quantized", "--json");
+    GOOD("eval", "run", "--stage", "quantized", "--json");
     json_t *plain = json_loads(outcome.out, 0, NULL);
-    GOOD(NULL, "eval", "run", "--stage", "quantized", "--quantization", "--json");
+    GOOD("eval", "run", "--stage", "quantized", "--quantization", "--json");
     json_t *report = json_loads(outcome.out, 0, NULL), *q = json_object_get(report, "quantization");
     const json_t *int8 = json_object_get(report, "int8"), *flips = json_object_get(q, "flips");
     const json_t *float32 = json_object_get(report, "float");
@@ -204,16 +189,15 @@ static void the_quantization_report_agrees_with_eval(void **state)
     assert_non_null(stage);
     assert_true(json_equal(json_object_get(stage, "quantization"), q));
     json_decref(results);
-    GOOD(NULL, "eval", "run", "--stage", "quantized", "--quantization");
+    GOOD("eval", "run", "--stage", "quantized", "--quantization");
     assert_non_null(strstr(outcome.out, "worst layer first"));
     assert_non_null(strstr(outcome.out, "McNemar"));
     json_decref(plain);
     json_decref(report);
-    decant(NULL,
-           (const char *const[]){"eval", "run", "--stage", "student", "--quantization", NULL});
+    walk(NULL, (const char *const[]){"eval", "run", "--stage", "student", "--quantization", NULL});
     assert_int_equal(outcome.exit_code, 2);
     assert_non_null(strstr(outcome.err, "stage 'student' is not quantized"));
-    decant(NULL, (const char *const[]){"eval", "run/bundle/int8", "--quantization", NULL});
+    walk(NULL, (const char *const[]){"eval", "run/bundle/int8", "--quantization", NULL});
     assert_int_equal(outcome.exit_code, 2);
     assert_non_null(strstr(outcome.err, "no float network"));
 }
@@ -222,12 +206,12 @@ static void other_data_of_the_same_images(void **state)
 {
     (void)state;
     static float here[TINY_TEST * TINY_CLASSES], there[TINY_TEST * TINY_CLASSES];
-    GOOD(NULL, "data", "data", "--out", "same.h5");
-    GOOD(NULL, "predict", "run", "--out", "all.h5");
+    GOOD("data", "data", "--out", "same.h5");
+    GOOD("predict", "run", "--out", "all.h5");
     read_rows(here, TINY_TEST * TINY_CLASSES, "all.h5");
     static const char *const data[] = {"hdf5:same.h5", "same.h5", "idx:data"};
     for (int i = 0; i < 3; i++) {
-        GOOD(NULL, "predict", "run", "--data", data[i], "--split", "test", "--out", "some.h5");
+        GOOD("predict", "run", "--data", data[i], "--split", "test", "--out", "some.h5");
         assert_int_equal(read_rows(there, TINY_TEST * TINY_CLASSES, "some.h5"), TINY_TEST);
         assert_memory_equal(here, there, sizeof here);
     }
@@ -238,9 +222,9 @@ static void exports_verify_under_every_profile(void **state)
     (void)state;
     static const char *const profiles[] = {"tflm", "ruy", "onnxruntime"};
     for (int i = 0; i < 3; i++) {
-        GOOD(NULL, "export", "run", "--stage", "quantized", "--profile", profiles[i], "--out",
+        GOOD("export", "run", "--stage", "quantized", "--profile", profiles[i], "--out",
              profiles[i]);
-        GOOD(NULL, "verify", profiles[i], "--run", "run", "--json");
+        GOOD("verify", profiles[i], "--run", "run", "--json");
         json_t *object = json_loads(outcome.out, 0, NULL);
         assert_non_null(object);
         assert_int_equal(json_integer_value(json_object_get(object, "samples")), TINY_TEST);
@@ -249,9 +233,9 @@ static void exports_verify_under_every_profile(void **state)
         assert_int_equal(json_integer_value(json_object_get(object, "different")), 0);
         json_decref(object);
     }
-    GOOD(NULL, "verify", "run/bundle/int8");  // its run is found from where it lies
+    GOOD("verify", "run/bundle/int8");  // its run is found from where it lies
     assert_non_null(strstr(outcome.out, "70 samples, 280 bytes compared, all equal"));
-    decant(NULL, (const char *const[]){"verify", "ruy", NULL});
+    walk(NULL, (const char *const[]){"verify", "ruy", NULL});
     assert_int_equal(outcome.exit_code, 2);
     assert_non_null(strstr(outcome.err, "--run"));
 }
@@ -263,25 +247,25 @@ static void onnx_files_are_the_stages(void **state)
     (void)state;
     static float before[TINY_TEST * TINY_CLASSES], after[TINY_TEST * TINY_CLASSES];
     size_t sizes[2];
-    GOOD(NULL, "export", "run", "--stage", "student", "--out", "student.onnx");
+    GOOD("export", "run", "--stage", "student", "--out", "student.onnx");
     tiny_text(test_path("again.yaml"),
               "name: again\ndata: {source: idx, path: data, validation: 40}\n"
               "stages:\n  student: {model: student.onnx}\n");
-    GOOD(NULL, "run", "again.yaml", "--run", "again");
-    GOOD(NULL, "predict", "run", "--stage", "student", "--split", "test", "--out", "some.h5");
+    GOOD("run", "again.yaml", "--run", "again");
+    GOOD("predict", "run", "--stage", "student", "--split", "test", "--out", "some.h5");
     assert_int_equal(read_rows(before, TINY_TEST * TINY_CLASSES, "some.h5"), TINY_TEST);
-    GOOD(NULL, "predict", "again", "--stage", "student", "--split", "test", "--out", "some.h5");
+    GOOD("predict", "again", "--stage", "student", "--split", "test", "--out", "some.h5");
     assert_int_equal(read_rows(after, TINY_TEST * TINY_CLASSES, "some.h5"), TINY_TEST);
     for (int i = 0; i < TINY_TEST * TINY_CLASSES; i++)
         assert_true(fabsf(before[i] - after[i]) <= 1e-4f * (1.0f + fabsf(before[i])));
-    GOOD(NULL, "export", "run", "--stage", "quantized", "--out", "quantized.onnx");
+    GOOD("export", "run", "--stage", "quantized", "--out", "quantized.onnx");
     char *one = tiny_read(test_path("run/bundle/int8/tiny.onnx"), &sizes[0]);
     char *other = tiny_read(test_path("quantized.onnx"), &sizes[1]);
     assert_true(one && other && sizes[0] == sizes[1] && sizes[0] > 1000);
     assert_memory_equal(one, other, sizes[0]);
     free(one);
     free(other);
-    GOOD(NULL, "export", "run", "--stage", "student", "--out", "student.tflite");
+    GOOD("export", "run", "--stage", "student", "--out", "student.tflite");
     one = tiny_read(test_path("student.tflite"), &sizes[0]);
     assert_true(one && sizes[0] > 1000 && memcmp(one + 4, "TFL3", 4) == 0);
     free(one);
@@ -292,20 +276,20 @@ static void a_bundle_predicts_too(void **state)
 {
     (void)state;
     static float stage[TINY_TEST * TINY_CLASSES], bundle[TINY_TEST * TINY_CLASSES];
-    GOOD(NULL, "predict", "run", "--stage", "quantized", "--out", "all.h5");
+    GOOD("predict", "run", "--stage", "quantized", "--out", "all.h5");
     read_rows(stage, TINY_TEST * TINY_CLASSES, "all.h5");
-    GOOD(NULL, "predict", "run/bundle/int8", "--out", "some.h5", "--json");
+    GOOD("predict", "run/bundle/int8", "--out", "some.h5", "--json");
     assert_int_equal(read_rows(bundle, TINY_TEST * TINY_CLASSES, "some.h5"), TINY_TEST);
     assert_memory_equal(stage, bundle, sizeof stage);
     json_t *object = json_loads(outcome.out, 0, NULL);
     assert_int_equal(json_integer_value(json_object_get(object, "samples")), TINY_TEST);
     assert_string_equal(json_string_value(json_object_get(object, "arithmetic")), "tflm");
     json_decref(object);
-    GOOD(NULL, "eval", "ruy", "--run", "run", "--json");
+    GOOD("eval", "ruy", "--run", "run", "--json");
     assert_non_null(strstr(outcome.out, "\"ruy\""));
-    decant(NULL, (const char *const[]){"eval", "ruy", "--run", "run", "--stage", "student", NULL});
+    walk(NULL, (const char *const[]){"eval", "ruy", "--run", "run", "--stage", "student", NULL});
     assert_int_equal(outcome.exit_code, 2);
-    decant(NULL, (const char *const[]){"eval", "run", "--run", "run", NULL});
+    walk(NULL, (const char *const[]){"eval", "run", "--run", "run", NULL});
     assert_int_equal(outcome.exit_code, 2);
 }
 
@@ -320,7 +304,7 @@ static void copy_bundle(void)
 // verify must refuse the bundle `bad`, and name the file.
 static void assert_caught(const char *name)
 {
-    decant(NULL, (const char *const[]){"verify", "bad", "--run", "run", NULL});
+    walk(NULL, (const char *const[]){"verify", "bad", "--run", "run", NULL});
     if ((outcome.exit_code != 1 && outcome.exit_code != 4) || !strstr(outcome.err, name) ||
         outcome.out[0])
         fail_msg("%s: exit %d: %s%s", name, outcome.exit_code, outcome.out, outcome.err);
@@ -374,22 +358,13 @@ static void a_changed_bundle_is_caught(void **state)
 
 static int set_up(void **state)
 {
-    (void)state;
-    snprintf(root, sizeof root, "%s", test_folder());
-    tiny_files();
-    decant(NULL, (const char *const[]){"run", "export.yaml", "--run", "run", "--set",
-                                       "stages.student.train.epochs=12", "--set",
-                                       "stages.teacher.train.epochs=8", NULL});
+    walk_set_up(state);
+    walk(NULL, (const char *const[]){"run", "export.yaml", "--run", "run", "--set",
+                                     "stages.student.train.epochs=12", "--set",
+                                     "stages.teacher.train.epochs=8", NULL});
     if (outcome.exit_code)
         fprintf(stderr, "%s", outcome.err);
     return outcome.exit_code;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_folder_remove();
-    return 0;
 }
 
 // Networks are asked with the mean that they were trained with, and a word, whatever the training
@@ -399,14 +374,14 @@ static void the_training_data_may_change(void **state)
     (void)state;
     size_t size = 0;
     char *images = tiny_read(test_path("data/train-images-idx3-ubyte"), &size);
-    GOOD(NULL, "eval", "run", "--json");
+    GOOD("eval", "run", "--json");
     char *before = strdup(outcome.out);
     FILE *file = fopen(test_path("data/train-images-idx3-ubyte"), "wb");
     for (size_t i = 16; i < size; i++)
         images[i] = (char)((unsigned char)images[i] / 4);
     assert_true(file && fwrite(images, 1, size, file) == size && fclose(file) == 0);
     free(images);
-    GOOD(NULL, "eval", "run", "--json");
+    GOOD("eval", "run", "--json");
     assert_string_equal(outcome.out, before);
     free(before);
     assert_non_null(strstr(outcome.err, "training data has changed"));
@@ -426,5 +401,5 @@ int main(void)
         cmocka_unit_test(a_changed_bundle_is_caught),
         cmocka_unit_test(the_training_data_may_change),  // last
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, walk_tear_down);
 }

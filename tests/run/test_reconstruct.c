@@ -17,12 +17,10 @@
 #include "core/h5.h"
 #include "tests/core/helper_folder.h"
 #include "tests/run/helper_experiment.h"
-#include "tests/run/helper_process.h"
+#include "tests/run/helper_walk.h"
 
 enum { PIXELS = TINY_SIDE * TINY_SIDE, EPOCHS = 30, NORMAL = TINY_TRAIN / 2, BATCH = 16 };
 
-static struct outcome outcome;
-static char root[512];
 static const char *const stages[] = {"student", "calibrated", "quantized"};
 
 static const char experiment[] =
@@ -42,12 +40,6 @@ static const char experiment[] =
 #define DECANT_HERE(...)                                                                           \
     run_decant(&outcome, &(const struct child){.folder = root},                                    \
                (const char *const[]){__VA_ARGS__, NULL})
-#define GOOD(...)                                                                                  \
-    do {                                                                                           \
-        DECANT_HERE(__VA_ARGS__);                                                                  \
-        if (outcome.exit_code != 0)                                                                \
-            fail_msg("exit %d: %s", outcome.exit_code, outcome.err);                               \
-    } while (0)
 
 static int label_of(int sample)
 {
@@ -248,23 +240,14 @@ static void what_makes_no_sense_is_refused(void **state)
 
 static int set_up(void **state)
 {
-    (void)state;
     char text[2048];
-    snprintf(root, sizeof root, "%s", test_folder());
-    tiny_files();
+    walk_set_up(state);
     snprintf(text, sizeof text, experiment, DECANT_SOURCE_DIR);
     tiny_text(test_path("ae.yaml"), text);
     DECANT_HERE("run", "ae.yaml", "--run", "run", "--threads", "2");
     if (outcome.exit_code)
         fprintf(stderr, "%s", outcome.err);
     return outcome.exit_code;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_folder_remove();
-    return 0;
 }
 
 int main(void)
@@ -276,5 +259,5 @@ int main(void)
         cmocka_unit_test(bits_do_not_depend_on_threads),
         cmocka_unit_test(what_makes_no_sense_is_refused),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, walk_tear_down);
 }

@@ -14,10 +14,7 @@
 #include "tests/core/helper_folder.h"
 #include "tests/run/helper_damaged.h"
 #include "tests/run/helper_experiment.h"
-#include "tests/run/helper_process.h"
-
-static struct outcome outcome;
-static char root[512];  // the test's folder; decant runs in it
+#include "tests/run/helper_walk.h"
 
 struct edit_case {
     const char *name;
@@ -560,8 +557,7 @@ static void wrong_commands_are_refused(void **state)
     for (size_t i = 0; i < sizeof command_cases / sizeof command_cases[0]; i++) {
         const struct command_case *c = &command_cases[i];
         const int before = test_folder_entries(root);
-        const struct child here = {.folder = root};
-        run_decant(&outcome, &here, c->arguments);
+        walk(NULL, c->arguments);
         assert_outcome(&outcome, c->name, c->exit_code, c->words);
         const int more = strstr(c->name, "teacher is not done") ? 1 : 0;  // a run directory
         if (test_folder_entries(root) != before + more)
@@ -571,23 +567,11 @@ static void wrong_commands_are_refused(void **state)
 
 static int set_up(void **state)
 {
-    (void)state;
-    snprintf(root, sizeof root, "%s", test_folder());
-    tiny_files();
+    walk_set_up(state);
     damaged_files();
     tiny_text(test_path("ten.yaml"), "name: ten\ninput: [10, 10, 1]\nlayers:\n  - flatten\n"
                                      "  - dense: {units: 4}\n");
-    const struct child here = {.folder = root};
-    DECANT(&outcome, &here, "run", "tiny.yaml", "--run", "done");
-    if (outcome.exit_code)
-        fprintf(stderr, "%s", outcome.err);
-    return outcome.exit_code;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_folder_remove();
+    GOOD("run", "tiny.yaml", "--run", "done");
     return 0;
 }
 
@@ -597,5 +581,5 @@ int main(void)
         cmocka_unit_test(wrong_files_are_refused),
         cmocka_unit_test(wrong_commands_are_refused),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, walk_tear_down);
 }

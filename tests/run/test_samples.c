@@ -15,34 +15,9 @@
 #include "core/random.h"
 #include "tests/core/helper_folder.h"
 #include "tests/run/helper_experiment.h"
-#include "tests/run/helper_process.h"
+#include "tests/run/helper_walk.h"
 
 enum { SAMPLES = 24, VALUES_MAX = 512 };
-
-static struct outcome outcome;
-static char root[512];
-
-#define GOOD(...)                                                                                  \
-    do {                                                                                           \
-        DECANT(&outcome, &(const struct child){.folder = root}, __VA_ARGS__);                      \
-        if (outcome.exit_code != 0)                                                                \
-            fail_msg("exit %d: %s", outcome.exit_code, outcome.err);                               \
-    } while (0)
-
-static int set_up(void **state)
-{
-    (void)state;
-    snprintf(root, sizeof root, "%s", test_folder());
-    tiny_files();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_folder_remove();
-    return 0;
-}
 
 // Training and test samples of a shape, two classes by the sign of the first value.
 static void write_data(struct dc_shape sample)
@@ -186,5 +161,5 @@ int main(void)
         cmocka_unit_test(they_go_from_data_to_bundle),
         cmocka_unit_test(others_are_refused),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, walk_set_up, walk_tear_down);
 }

@@ -16,17 +16,7 @@
 #include "core/h5.h"
 #include "tests/core/helper_folder.h"
 #include "tests/run/helper_experiment.h"
-#include "tests/run/helper_process.h"
-
-static struct outcome outcome;
-static char root[512];
-
-#define GOOD(...)                                                                                  \
-    do {                                                                                           \
-        DECANT(&outcome, &(const struct child){.folder = root}, __VA_ARGS__);                      \
-        if (outcome.exit_code != 0)                                                                \
-            fail_msg("exit %d: %s", outcome.exit_code, outcome.err);                               \
-    } while (0)
+#include "tests/run/helper_walk.h"
 
 static double number_of(const char *run, const char *stage, const char *key)
 {
@@ -39,9 +29,7 @@ static double number_of(const char *run, const char *stage, const char *key)
 
 static int set_up(void **state)
 {
-    (void)state;
-    snprintf(root, sizeof root, "%s", test_folder());
-    tiny_files();
+    walk_set_up(state);
     char *model = tiny_read(test_path("model.yaml"), NULL), text[4096];
     snprintf(text, sizeof text, "%s  - softmax: {name: shares}\n", model);
     tiny_text(test_path("shares.yaml"), text);
@@ -51,13 +39,6 @@ static int set_up(void **state)
          "--set", "stages.student.model=shares.yaml", "--set",
          "stages.int8.formats=[bundle, c, onnx, tflite]");
     assert_non_null(strstr(outcome.out, "equals the engine"));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_folder_remove();
     return 0;
 }
 
@@ -123,5 +104,5 @@ int main(void)
         cmocka_unit_test(it_learns_and_teaches_by_its_logits),
         cmocka_unit_test(it_ships_its_softmax),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, walk_tear_down);
 }

@@ -1,0 +1,302 @@
+// Owns the sweep file and its frozen list of tasks. What a task does is sweep_task.c's.
+
+#include "run/sweep_file.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "core/folder.h"
+#include "core/json.h"
+#include "core/math.h"
+#include "core/random.h"
+#include "core/search.h"
+#include "run/run_internal.h"
+
+enum method { GRID, RANDOM };
+static const char *const methods[] = {"grid", "random", NULL};
+
+struct keys {
+    const char *experiment;
+    const struct dc_yaml *axes;
+    int method;
+    int64_t samples, seed;
+};
+
+static enum dc_status decode_axes(const struct dc_decoder *decoder, void *field,
+                                  const struct dc_yaml *node, struct dc_error *error)
+{
+    (void)decoder;
+    if (node->kind != DC_YAML_MAPPING || node->count < 1 || node->count > DC_SWEEP_AXES)
+        return dc_fail_yaml(error, node,
+                            "axes are 1 to %d keys of the experiment with their values",
+                            DC_SWEEP_AXES);
+    *(const struct dc_yaml **)field = node;
+    return DC_OK;
+}
+
+static const struct dc_field fields[] = {
+    DC_FIELD(keys, "experiment", TEXT, experiment, NULL,
+             .help = "the experiment, by name or as a file beside this one"),
+    DC_FIELD(keys, "axes", CUSTOM, axes, NULL, .decode = decode_axes,
+             .help = "KEY: [VALUES] of the experiment; of a random sweep KEY: {low, high, log, "
+                     "whole} too"),
+    DC_FIELD(keys, "method", CHOICE, method, "grid", .choices = methods,
+             .help = "grid: all combinations; random: so many drawn"),
+    DC_FIELD(keys, "samples", INT, samples, "0", .maximum = DC_SWEEP_TASKS,
+             .help = "tasks of a random sweep"),
+    DC_FIELD(keys, "seed", INT, seed, "1", .maximum = UINT32_MAX, .help = "of what is drawn"),
+};
+const struct dc_schema dc_sweep_schema = DC_SCHEMA("sweep", fields);
+
+struct range_keys {
+    double low, high;
+    bool log, whole;
+};
+static const struct dc_field range_fields[] = {
+    DC_FIELD(range_keys, "low", REAL, low, NULL, .minimum = -1e30, .maximum = 1e30,
+             .help = "the least"),
+    DC_FIELD(range_keys, "high", REAL, high, NULL, .minimum = -1e30, .maximum = 1e30,
+             .help = "the largest"),
+    DC_FIELD(range_keys, "log", BOOL, log, "false",
+             .help = "evenly by size: as often 0.01 to 0.1 "
+                     "as 0.1 to 1"),
+    DC_FIELD(range_keys, "whole", BOOL, whole, "false", .help = "whole numbers alone"),
+};
+static const struct dc_schema range_schema = DC_SCHEMA("an axis", range_fields);
+
+// As --set takes it: a scalar as it stands, else YAML in one line.
+static char *value_text(const struct dc_yaml *node, struct dc_arena *arena, struct dc_error *error)
+{
+    if (node->kind == DC_YAML_SCALAR && !node->quoted)
+        return dc_arena_copy(arena, node->text, error);
+    json_t *json = dc_json_of_yaml(node);
+    char *text = json ? json_dumps(json, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    char *copy = text ? dc_arena_copy(arena, text, error) : NULL;
+    if (!text)
+        dc_fail(error, DC_ERR_MEMORY, "out of memory");
+    free(text);
+    json_decref(json);
+    return copy;
+}
+
+static enum dc_status draw(char **value, const struct dc_yaml *node, struct dc_random *random,
+                           struct dc_arena *arena, struct dc_error *error)
+{
+    const struct dc_decoder decoder = {arena, NULL, NULL};
+    struct range_keys range = {0};
+    if (node->kind == DC_YAML_SEQUENCE) {
+        *value = value_text(node->items[dc_random_below(random, (uint32_t)node->count)], arena,
+                            error);
+        return *value ? DC_OK : DC_ERR_MEMORY;
+    }
+    DC_TRY(dc_schema_defaults(&range_schema, &range, &decoder, error));
+    DC_TRY(dc_schema_decode(&range_schema, &range, node, "axis", true, &decoder, error));
+    if (!(range.high > range.low) || (range.log && range.low <= 0.0))
+        return dc_fail_yaml(error, node, "an axis goes from low up to high%s",
+                            range.log ? ", and above 0 where it is log" : "");
+    const double share = (double)dc_random_unit(random);
+    double drawn = range.log
+                       ? dc_exp(dc_ln(range.low) + share * (dc_ln(range.high) - dc_ln(range.low)))
+                       : range.low + share * (range.high - range.low);
+    drawn = range.whole ? rint(drawn) : drawn;
+    *value = dc_arena_printf(arena, error, "%.6g", drawn);
+    return *value ? DC_OK : DC_ERR_MEMORY;
+}
+
+static enum dc_status count_tasks(struct dc_sweep *s, const struct keys *keys,
+                                  const struct dc_yaml *root, struct dc_error *error)
+{
+    double all = 1.0;
+    for (int a = 0; a < keys->axes->count; a++) {
+        const struct dc_yaml *axis = keys->axes->items[a];
+        s->keys[a] = keys->axes->keys[a]->text;
+        if (axis->kind == DC_YAML_SCALAR || axis->count == 0 ||
+            (axis->kind == DC_YAML_MAPPING && keys->method == GRID))
+            return dc_fail_yaml(error, axis, "axis '%s' is a list of values%s", s->keys[a],
+                                axis->kind == DC_YAML_MAPPING ? "; ranges are for method: random"
+                                                              : "");
+        all *= axis->count;
+    }
+    s->axis_count = keys->axes->count;
+    if (keys->method == RANDOM)
+        all = (double)keys->samples;
+    if (all < 1.0)
+        return dc_fail_yaml(error, root, "a random sweep needs samples: how many tasks");
+    if (all > DC_SWEEP_TASKS)
+        return dc_fail_yaml(error, keys->axes, "%.0f tasks are more than the %d that there may be",
+                            all, DC_SWEEP_TASKS);
+    s->task_count = (int)all;
+    s->tasks = DC_NEW(s->arena, struct dc_sweep_task, s->task_count, error);
+    return s->tasks ? DC_OK : DC_ERR_MEMORY;
+}
+
+// The last axis changes fastest.
+static enum dc_status make_tasks(struct dc_sweep *s, const struct keys *keys,
+                                 struct dc_error *error)
+{
+    for (int t = 0; t < s->task_count; t++) {
+        struct dc_random random;
+        int rest = t;
+        dc_random_start(&random, (uint32_t)keys->seed, DC_PURPOSE_SWEEP, 0, (uint64_t)t);
+        for (int a = s->axis_count - 1; a >= 0; a--) {
+            const struct dc_yaml *axis = keys->axes->items[a];
+            char *value = NULL;
+            if (keys->method == RANDOM)
+                DC_TRY(draw(&value, axis, &random, s->arena, error));
+            else if (!(value = value_text(axis->items[rest % axis->count], s->arena, error)))
+                return DC_ERR_MEMORY;
+            rest /= axis->count > 0 ? axis->count : 1;
+            s->tasks[t].overrides[a] = dc_arena_printf(s->arena, error, "%s=%s", s->keys[a], value);
+            if (!s->tasks[t].overrides[a])
+                return DC_ERR_MEMORY;
+        }
+    }
+    return DC_OK;
+}
+
+// Every task's experiment holds; which stages are the same in several tasks.
+static enum dc_status find_donors(struct dc_sweep *s, struct dc_error *error)
+{
+    const size_t places = (size_t)s->task_count * DC_STAGES_MAX;
+    uint64_t *hashes = DC_NEW(s->arena, uint64_t, places, error);
+    s->donors = DC_NEW(s->arena, int, places, error);
+    if (!hashes || !s->donors)
+        return DC_ERR_MEMORY;
+    for (size_t i = 0; i < places; i++)
+        s->donors[i] = -1;
+    for (int t = 0; t < s->task_count; t++) {
+        struct dc_experiment *experiment = NULL;
+        json_t *report = NULL;
+        enum dc_status status = dc_experiment_read(&experiment, s->experiment,
+                                                   s->tasks[t].overrides, s->axis_count, error);
+        if (status == DC_OK && experiment->seeds.count > 0)
+            status = dc_fail(error, DC_ERR_CONFIG,
+                             "%s has 'seeds'; of a sweep, seeds are an axis: seed: [1, 2, 3]",
+                             s->experiment);
+        if (status == DC_OK)
+            status = dc_run_check(experiment, &report, error);
+        if (status == DC_ERR_BUDGET)  // the task will fail, and say so
+            status = DC_OK;
+        json_decref(report);
+        for (int i = 0; status == DC_OK && i < experiment->stage_count; i++) {
+            uint64_t *hash = &hashes[t * DC_STAGES_MAX + i];
+            status = dc_stage_hash(hash, experiment, &experiment->stages[i], error);
+            for (int other = 0; other < t && !experiment->stages[i].exports; other++)
+                if (hashes[other * DC_STAGES_MAX + i] == *hash) {
+                    s->donors[t * DC_STAGES_MAX + i] = other;
+                    s->donors[other * DC_STAGES_MAX + i] = other;
+                    break;
+                }
+        }
+        dc_experiment_free(experiment);
+        if (status != DC_OK)
+            return dc_context(status, error, "%s: task %d", s->file, t);
+    }
+    return DC_OK;
+}
+
+// {"task": 3, "settings": {KEY: VALUE}} a line.
+static enum dc_status freeze(const struct dc_sweep *s, struct dc_error *error)
+{
+    struct dc_text_buffer text = {0};
+    char *before = NULL, *path = dc_arena_printf(s->arena, error, "%s/sweep.jsonl", s->directory);
+    if (!path)
+        return DC_ERR_MEMORY;
+    for (int t = 0; t < s->task_count; t++) {
+        json_t *settings = json_object();
+        for (int a = 0; a < s->axis_count; a++)
+            json_object_set_new(settings, s->keys[a],
+                                json_string(strchr(s->tasks[t].overrides[a], '=') + 1));
+        json_t *line = json_pack("{s:i, s:o}", "task", t, "settings", settings);
+        char *dump = line ? json_dumps(line, JSON_COMPACT) : NULL;
+        text.failed = text.failed || !dump;
+        dc_text_append(&text, "%s\n", dump ? dump : "");
+        free(dump);
+        json_decref(line);
+    }
+    enum dc_status status = text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory") : DC_OK;
+    if (status == DC_OK && dc_file_exists(path)) {
+        status = dc_file_read(&before, NULL, path, s->arena, error);
+        if (status == DC_OK && strcmp(before, text.text) != 0)
+            status = dc_fail(error, DC_ERR_CONFIG,
+                             "%s: was frozen with other tasks than %s says now; take back the "
+                             "change, or choose another directory with --run",
+                             path, s->file);
+    } else if (status == DC_OK) {
+        bool empty = false;
+        status = dc_folder_is_empty(&empty, s->directory, error);
+        if (status == DC_OK && !empty)
+            status = dc_fail(error, DC_ERR_USAGE,
+                             "%s is neither a sweep's directory nor empty, so nothing is written "
+                             "there; choose another with --run",
+                             s->directory);
+        if (status == DC_OK)
+            status = dc_make_directory(s->directory, error);
+        if (status == DC_OK)
+            status = dc_file_write(path, text.text, text.length, error);
+    }
+    dc_text_free(&text);
+    return status;
+}
+
+// sweeps/NAME, by the file's name.
+static const char *default_directory(const struct dc_sweep *s, struct dc_error *error)
+{
+    const char *slash = strrchr(s->file, '/'), *name = slash ? slash + 1 : s->file;
+    const char *dot = strrchr(name, '.');
+    return dc_arena_printf(s->arena, error, "sweeps/%.*s",
+                           dot && dot > name ? (int)(dot - name) : (int)strlen(name), name);
+}
+
+static enum dc_status open_sweep(struct dc_sweep *s, const char *file, const char *directory,
+                                 struct dc_error *error)
+{
+    const struct dc_decoder decoder = {s->arena, NULL, NULL};
+    const struct dc_yaml *root = NULL;
+    struct keys keys = {0};
+    char *path = NULL;
+    s->file = dc_arena_copy(s->arena, file, error);
+    if (!s->file)
+        return DC_ERR_MEMORY;
+    s->directory = directory ? dc_arena_copy(s->arena, directory, error)
+                             : default_directory(s, error);
+    if (!s->directory)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_yaml_read(&root, file, s->arena, error));
+    DC_TRY(dc_schema_defaults(&dc_sweep_schema, &keys, &decoder, error));
+    DC_TRY(dc_schema_decode(&dc_sweep_schema, &keys, root, "sweep", true, &decoder, error));
+    DC_TRY(dc_search(&path, DC_SEARCH_EXPERIMENT, keys.experiment, file, s->arena, error));
+    s->experiment = path;
+    DC_TRY(count_tasks(s, &keys, root, error));
+    DC_TRY(make_tasks(s, &keys, error));
+    DC_TRY(find_donors(s, error));
+    return freeze(s, error);
+}
+
+enum dc_status dc_sweep_open(struct dc_sweep **out, const char *file, const char *directory,
+                             struct dc_error *error)
+{
+    struct dc_arena *arena = NULL;
+    *out = NULL;
+    DC_TRY(dc_arena_create(&arena, error));
+    struct dc_sweep *s = DC_NEW(arena, struct dc_sweep, 1, error);
+    enum dc_status status = s ? DC_OK : DC_ERR_MEMORY;
+    if (s)
+        s->arena = arena;
+    if (status == DC_OK)
+        status = open_sweep(s, file, directory, error);
+    if (status == DC_OK)
+        *out = s;
+    else
+        dc_arena_free(arena);
+    return status;
+}
+
+void dc_sweep_close(struct dc_sweep *sweep)
+{
+    if (sweep)
+        dc_arena_free(sweep->arena);
+}
