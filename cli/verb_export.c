@@ -58,24 +58,72 @@ static enum dc_status export_stage(const struct dc_cli *cli, struct dc_error *er
 
 struct verify {
     struct dc_cli cli;
-    const char *run;
+    const char *run, *rungs;
     int64_t limit;
 };
 
 static const struct dc_option verify_options[] = {
     DC_OPTION_RUN(verify, "run directory whose data is used; else the one the bundle lies in"),
+    DC_OPTION(verify, "--rungs", TEXT, rungs, "NAMES",
+              .help = "also host, qemu, or single rungs of them as gcc-O0,cortex-m4,rv32"),
     DC_OPTION_LIMIT(verify),
     DC_OPTION_THREADS(verify),
     DC_OPTION_JSON(verify),
     DC_OPTION_QUIET(verify),
 };
 
-static void print_proof(const char *bundle, const struct dc_verify_report *report)
+// A line a rung: what was compared, what differs, and instructions where QEMU counted them.
+static void print_rungs(const struct dc_verify_report *report)
+{
+    bool counted = false;
+    printf("%-12s %8s %10s %10s %14s  %s\n", "rung", "samples", "bytes", "different",
+           "instructions", "first layer");
+    for (int i = 0; i < DC_RUNG_COUNT; i++) {
+        const struct dc_rung_result *r = &report->rungs[i];
+        if (r->outcome == DC_RUNG_NOT_ASKED)
+            continue;
+        printf("%-12s ", dc_rung_name((enum dc_rung)i));
+        if (r->outcome == DC_RUNG_NOT_RUN || r->outcome == DC_RUNG_FAILED) {
+            printf("%s: ", r->outcome == DC_RUNG_FAILED ? "failed" : "not run");
+            dc_print_wrapped(r->why, 23, 13);
+            continue;
+        }
+        printf("%8lld %10lld %10lld ", (long long)r->samples, (long long)r->bytes,
+               (long long)r->different);
+        if (r->instructions > 0.0)
+            printf("%14.0f", r->instructions);
+        else
+            printf("%14s", "-");
+        printf("  %s\n", r->layer[0] ? r->layer : r->why[0] ? r->why : "-");
+        counted = counted || r->instructions > 0.0;
+    }
+    if (counted)
+        printf("instructions: of an inference, on average, as QEMU counts them; not cycles\n");
+}
+
+static void print_unasked(const struct dc_verify_report *report)
+{
+    char text[512] = "rungs not run:";
+    for (int i = 0; i < DC_RUNG_COUNT; i++)
+        if (report->rungs[i].outcome == DC_RUNG_NOT_ASKED)
+            snprintf(text + strlen(text), sizeof text - strlen(text), " %s",
+                     dc_rung_name((enum dc_rung)i));
+    dc_print_wrapped(text, 0, 2);
+}
+
+static void print_verify(const char *bundle, const struct dc_verify_report *report)
 {
     dc_print_sentence("%s: %lld samples, %lld bytes compared, all equal; %lld vectors replayed",
                       bundle, (long long)report->samples, (long long)report->bytes,
                       (long long)report->vectors);
     dc_print_sentence("compiled with: %s", report->compiler);
+    if (report->other_writer[0])
+        printf("the bundle's own C was not checked: written by version %s, this is %s\n",
+               report->other_writer, DECANT_VERSION);
+    if (report->climbed)
+        print_rungs(report);
+    else
+        print_unasked(report);
 }
 
 static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
@@ -83,6 +131,12 @@ static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
     const struct verify *own = (const struct verify *)cli;
     const char *bundle = cli->positionals[0];
     char directory[4096];
+    bool rungs[DC_RUNG_COUNT];
+    if (own->rungs)
+        DC_TRY(dc_rungs_parse(rungs, own->rungs, error));
+    if (own->rungs && dc_run_is_cache(bundle))
+        return dc_fail(error, DC_ERR_USAGE, "%s is a soft-target cache, which has no rungs",
+                       bundle);
     if (dc_run_is_cache(bundle))
         return dc_cli_verify_cache(cli, own->limit, error);
     if (dc_cli_has_file(bundle, "resolved.yaml"))
@@ -93,15 +147,15 @@ static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
     struct dc_run *run = NULL;
     struct dc_verify_report report = {0};
     DC_TRY(dc_cli_open_run(&run, cli, directory, error));
-    const enum dc_status status = dc_run_verify(&report, run, bundle, own->limit, error);
+    const enum dc_status status = dc_run_verify(&report, run, bundle, own->limit,
+                                                own->rungs ? rungs : NULL, error);
     dc_run_close(run);
-    if (status == DC_OK && cli->json)
-        return dc_cli_print_json(dc_verify_json(&report), error);
-    if (status == DC_OK)
-        print_proof(bundle, &report);
-    if (status == DC_OK && report.other_writer[0])
-        printf("the bundle's own C was not checked: written by version %s, this is %s\n",
-               report.other_writer, DECANT_VERSION);
+    if (status != DC_OK && !report.climbed)
+        return status;
+    if (cli->json)
+        DC_TRY(dc_cli_print_json(dc_verify_json(&report), status == DC_OK ? error : NULL));
+    else
+        print_verify(bundle, &report);
     return status;
 }
 
@@ -126,7 +180,12 @@ const struct dc_verb dc_verb_verify = {
         "Reads the bundle, replays its vectors, makes its C anew, compiles that and runs it "
         "against the integer engine on the test split: every output byte equal, and the bundle's "
         "own C the same, or exit code 4. Of a soft-target cache: recomputes --limit outputs "
-        "(512) and compares.",
+        "(512) and compares.\n\n"
+        "With --rungs the same C is also compiled and run elsewhere, on the vectors and the first "
+        "--limit samples (20): on the host by gcc and clang at -O0 and -O3 and under the address "
+        "and undefined-behaviour sanitizers, and by QEMU on emulated Cortex-M0 to M55 and RV32. "
+        "Outputs are compared byte for byte, every layer by its CRC-32, and the first layer that "
+        "differs is named. A rung that is asked for and cannot run gives exit code 1.",
     DC_VERB_OPTIONS(verify_options, verify),
     .positionals_min = 1,
     .positionals_max = 1,

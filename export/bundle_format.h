@@ -36,6 +36,9 @@ extern const char *const dc__vector_arrays[2];
 bool dc__vector_dataset(struct dc__dataset *dataset, const struct dc_vectors *vectors,
                         const struct dc_ilayer *l, int i, const char *what);
 
+// What the manifest states of layer i beside where its arrays, vectors and memory are.
+json_t *dc__layer_json(const struct dc_imodel *model, int i);
+
 // A float32 as {value, bits}, and back by its bits, which are NaN's where there are none.
 json_t *dc__float_json(float value);
 float dc__json_float(const json_t *value);

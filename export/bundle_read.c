@@ -63,6 +63,16 @@ static enum dc_status read_manifest(struct reader *r)
     return DC_OK;
 }
 
+// The name of the layer that a dataset belongs to: "layers/03/weights", "vectors/03/outputs".
+static const char *layer_of(const struct reader *r, const char *dataset)
+{
+    const char *number = strchr(dataset, '/');
+    const json_t *layer = json_array_get(json_object_get(r->root, "layers"),
+                                         number ? strtoul(number + 1, NULL, 10) : 0);
+    const char *name = json_string_value(json_object_get(layer, "name"));
+    return name ? name : "";
+}
+
 // "DIR/model.h5: 'layers/03/weights' ..." for whatever is wrong with a dataset.
 static enum dc_status read_dataset(const struct reader *r, const json_t *described, const char *key,
                                    struct dc__dataset *d)
@@ -92,8 +102,8 @@ static enum dc_status read_dataset(const struct reader *r, const json_t *describ
     DC_TRY(dc_h5_read(r->file, d->name, &d->tensor, r->error));
     if (dc__tensor_crc32(&d->tensor) != strtoul(stated, NULL, 16))
         return dc_fail(r->error, DC_ERR_DATA,
-                       "%s/model.h5: '%s' is damaged: its hash does not match", r->directory,
-                       d->name);
+                       "%s/model.h5: '%s' is damaged: its hash does not match (layer '%s')",
+                       r->directory, d->name, layer_of(r, d->name));
     return DC_OK;
 }
 
@@ -149,6 +159,28 @@ static enum dc_status check_derived(const struct reader *r, int i, const json_t 
                            r->directory, d.name, r->model->profile->name);
     }
     return DC_OK;
+}
+
+// What this version states of a layer follows from the model, each number of it.
+static enum dc_status check_stated(const struct reader *r, int i, const json_t *layer)
+{
+    const char *writer = json_string_value(json_object_get(r->root, "writer")), *key, *wrong = NULL;
+    json_t *ours = dc__layer_json(r->model, i), *value;
+    if (!ours)
+        return dc_fail(r->error, DC_ERR_MEMORY, "no memory for a manifest");
+    json_object_foreach(ours, key, value)
+    {
+        if (!wrong && !json_equal(json_object_get(layer, key), value))
+            wrong = key;
+    }
+    enum dc_status status = DC_OK;
+    if (wrong && writer && strcmp(writer, "Decant " DECANT_VERSION) == 0)
+        status = dc_fail(r->error, DC_ERR_DATA,
+                         "%s/manifest.json: layer '%s' does not compute by the '%s' that is "
+                         "stated there",
+                         r->directory, r->model->layers[i].name, wrong);
+    json_decref(ours);
+    return status;
 }
 
 static enum dc_status check_tables(const struct reader *r, int i, const json_t *layer)
@@ -210,7 +242,8 @@ static enum dc_status read_layer(const struct reader *r, int i, json_t *layer)
     }
     DC_TRY_IN(dc_imodel_add(r->model, &l, NULL, r->error), r->error, "%s", r->directory);
     DC_TRY(check_tables(r, i, layer));
-    return check_derived(r, i, arrays);
+    DC_TRY(check_derived(r, i, arrays));
+    return check_stated(r, i, layer);
 }
 
 static enum dc_status read_vectors(const struct reader *r, struct dc_vectors **vectors)

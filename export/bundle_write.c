@@ -59,7 +59,7 @@ static json_t *int32_json(const int32_t *values, int count)
     return array;
 }
 
-static json_t *layer_json(const struct dc_imodel *model, int i)
+json_t *dc__layer_json(const struct dc_imodel *model, int i)
 {
     const struct dc_ilayer *l = &model->layers[i];
     json_t *inputs = json_array();
@@ -149,7 +149,7 @@ static enum dc_status write_layer(json_t *layers, struct dc_h5 *file, const stru
 {
     const struct dc_ilayer *l = &model->layers[i];
     const struct dc_ilayer *input = &model->layers[l->input_count ? l->inputs[0] : 0];
-    json_t *layer = layer_json(model, i), *arrays = json_object(), *traces = json_object();
+    json_t *layer = dc__layer_json(model, i), *arrays = json_object(), *traces = json_object();
     if (!layer || json_object_set_new(layer, "arrays", arrays) != 0 ||
         json_object_set_new(layer, "vectors", traces) != 0 ||
         json_array_append_new(layers, layer) != 0)
@@ -224,7 +224,7 @@ static enum dc_status write_sources(json_t *files, const char *directory,
             DC_TRY(format->write(path, model, error));
         DC_TRY(list_file(files, directory, file, arena, error));
     }
-    DC_TRY(dc__packaging_write(directory, name, model, error));
+    DC_TRY(dc__packaging_write(directory, name, model, formats, error));
     for (int i = 0; dc__package_files[i]; i++)
         DC_TRY(list_file(files, directory, dc__package_files[i], arena, error));
     return DC_OK;

@@ -40,6 +40,16 @@ static const struct code_row rows[] = {
 #include "export/code_sizes.inc.h"
     {0}};
 
+// What NAME_quantize_input and NAME_resize add, of each method and fit.
+struct resize_row {
+    enum dc_core core;
+    enum dc_optimization optimization;
+    int added[DC_RESIZE_METHODS][DC_RESIZE_FITS];
+};
+static const struct resize_row resize_rows[DC_CORE_COUNT * DC_OPTIMIZATION_COUNT] = {
+#include "export/code_sizes_resize.inc.h"
+};
+
 enum { RECORD_BYTES = 31 * 4, POINTER_BYTES = 4, FACTOR_BYTES = 8, WORD_BYTES = 4, PADDING = 3 };
 
 static int64_t round_up(int64_t bytes, int64_t multiple)
@@ -108,6 +118,15 @@ static const struct code_row *find_row(const char *profile, enum dc_core core,
     return NULL;
 }
 
+static int code_of_resizing(const struct dc_preprocessing *p, enum dc_core core,
+                            enum dc_optimization optimization)
+{
+    for (int i = 0; i < DC_CORE_COUNT * DC_OPTIMIZATION_COUNT && p->resize.height; i++)
+        if (resize_rows[i].core == core && resize_rows[i].optimization == optimization)
+            return resize_rows[i].added[p->resize.method][p->resize.fit];
+    return 0;
+}
+
 enum dc_status dc_c_footprint(struct dc_footprint *f, const struct dc_imodel *model,
                               enum dc_core core, enum dc_optimization optimization, int64_t vectors,
                               struct dc_error *error)
@@ -121,7 +140,7 @@ enum dc_status dc_c_footprint(struct dc_footprint *f, const struct dc_imodel *mo
                        model->profile->name, dc_core_names[core]);
     DC_TRY(dc_imodel_cost(&cost, model, error));
     count_data(f, model, vectors);
-    f->code = row->base;
+    f->code = row->base + code_of_resizing(&model->preprocessing, core, optimization);
     for (int i = 1; i < model->count; i++)
         used[column_of(model, &model->layers[i])] = true;
     // the code for packed weights is beside that for others, which is counted with it

@@ -18,11 +18,12 @@ static enum dc_status write_tflite(const char *path, const struct dc_imodel *mod
 // ONNX names its producer, as field 2 of the model; in TFLite's description the note of the run is
 // Decant's own sentence (run/finish.c).
 static const struct dc_export_format formats[] = {
-    {"onnx",
+    {"onnx", "the network as ONNX: int8 codes between QuantizeLinear and DequantizeLinear",
      "\x12\x06"
      "decant",
      2, dc_export_onnx, dc_onnx_write, NULL},
-    {"tflite", "; input = (x", 8, write_tflite, dc_tflite_write_float, dc_tflite_unpacked},
+    {"tflite", "the network as TensorFlow Lite, with integer operators", "; input = (x", 8,
+     write_tflite, dc_tflite_write_float, dc_tflite_unpacked},
 };
 
 const struct dc_export_format *dc_export_format_find(const char *name)

@@ -9,6 +9,7 @@
 
 struct dc_export_format {
     const char *name;  // in `formats: [...]`, and the file's ending
+    const char *what;  // such a file is, of a quantized network, to a person
     const char *mark;  // bytes that every file of this format holds that Decant wrote
     int least_activation_bits;
     enum dc_status (*write)(const char *path, const struct dc_imodel *model,

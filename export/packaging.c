@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "export/formats.h"
 #include "qat/profile.h"
 
 struct package {
@@ -17,6 +18,7 @@ struct package {
     const char *name;
     char upper[128];
     const struct dc_imodel *model;
+    const struct dc_texts *formats;
     struct dc_imodel_cost cost;
 };
 
@@ -89,8 +91,14 @@ static void put_files_chapter(const struct package *p)
         "| `library.properties` | this folder is an Arduino library: copy it into `libraries` "
         "|\n"
         "| `module.yml` | for Zephyr: copy it to `zephyr/module.yml` in this folder, and name the "
-        "folder in `ZEPHYR_EXTRA_MODULES` |\n\n",
+        "folder in `ZEPHYR_EXTRA_MODULES` |\n",
         n, p->cost.macs, p->cost.weight_bytes, p->cost.arena_bytes, n, n, n);
+    for (int i = 0; p->formats && i < p->formats->count; i++) {
+        const struct dc_export_format *format = dc_export_format_find(p->formats->items[i]);
+        if (format)
+            fprintf(p->out, "| `%s.%s` | %s |\n", n, format->name, format->what);
+    }
+    fputs("\n", p->out);
 }
 
 static void put_c_chapter(const struct package *p)
@@ -238,10 +246,11 @@ static enum dc_status write_one(struct package *p, const char *directory, int i,
 }
 
 enum dc_status dc__packaging_write(const char *directory, const char *name,
-                                   const struct dc_imodel *model, struct dc_error *error)
+                                   const struct dc_imodel *model, const struct dc_texts *formats,
+                                   struct dc_error *error)
 {
     struct dc_arena *arena = NULL;
-    struct package p = {.name = name, .model = model};
+    struct package p = {.name = name, .model = model, .formats = formats};
     snprintf(p.upper, sizeof p.upper, "%s", name);
     for (char *c = p.upper; *c; c++)
         *c = (char)toupper((unsigned char)*c);

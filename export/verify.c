@@ -5,12 +5,10 @@
 
 #include "export/verify.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/file.h"
@@ -94,7 +92,8 @@ static enum dc_status compile(struct verifier *v, const char *compiler)
         length += (size_t)snprintf(v->report->compiler + length, DC_VERIFY_LINE - length, "%s%s",
                                    i ? " " : "", argv[i]);
     pid_t pid;
-    DC_TRY_IN(dc__process_start(&pid, argv, "/dev/null", NULL, v->error), v->error,
+    const struct dc__command command = {.argv = argv, .in = "/dev/null"};
+    DC_TRY_IN(dc__process_start(&pid, &command, v->error), v->error,
               "a C compiler is needed to prove the exported C, so nothing was proven; install one "
               "(Debian: gcc), or name it in the environment variable CC");
     int code_of_exit;
@@ -126,8 +125,9 @@ static enum dc_status run_program(struct verifier *v, int8_t *outputs, const int
         status = dc_file_write(in, inputs + rows.first * in_size, (size_t)(rows.count * in_size),
                                v->error);
         char *const argv[] = {program, NULL};
+        const struct dc__command command = {.argv = argv, .in = in, .out = out};
         if (status == DC_OK)
-            status = dc__process_start(&pids[p], argv, in, out, v->error);
+            status = dc__process_start(&pids[p], &command, v->error);
         started += status == DC_OK;
     }
     for (int p = 0; p < started; p++) {
@@ -188,6 +188,30 @@ static int first_different_line(const char *a, size_t a_size, const char *b, siz
     return i == a_size && i == b_size ? 0 : line;
 }
 
+// The layer whose arrays, record or call stand in this line of the exported C, or around it up to
+// the next empty line; NULL: none.
+static const char *layer_at(const struct dc_imodel *model, const char *text, int line)
+{
+    const char *at = text, *paragraph = text;
+    for (; line > 1 && *at; line--) {
+        at += strcspn(at, "\n");
+        at += *at == '\n';
+        if (*at == '\n')
+            paragraph = at + 1;
+    }
+    const char *const starts[] = {at, paragraph}, *end = strstr(at, "\n\n");
+    const char *const ends[] = {at + strcspn(at, "\n"), end ? end : at + strlen(at)};
+    for (int k = 0; k < 2; k++)
+        for (const char *id = strstr(starts[k], "layer"); id && id < ends[k];
+             id = strstr(id + 1, "layer")) {
+            char *behind;
+            const long layer = strtol(id + strlen("layer"), &behind, 10);
+            if (*behind == '_' && layer > 0 && layer < model->count)
+                return model->layers[layer].name;
+        }
+    return NULL;
+}
+
 // The bundle's own C against the C made anew, which says what this program would have written; of a
 // bundle that another version wrote only that is noted.
 static enum dc_status compare_own(struct verifier *v)
@@ -208,12 +232,14 @@ static enum dc_status compare_own(struct verifier *v)
         DC_TRY(dc_file_read(&anew, &anew_size, here, v->arena, v->error));
         DC_TRY(dc_file_read(&own, &own_size, there, v->arena, v->error));
         const int line = first_different_line(own, own_size, anew, anew_size);
+        const char *layer = line > 0 && i == 1 ? layer_at(v->model, anew, line) : NULL;
         if (line > 0)
             return dc_fail(v->error, DC_ERR_VERIFY,
-                           "%s:%d: this line is not what version %s, by which the bundle says it "
-                           "was written, makes of its model; the bundle's C was neither compiled "
-                           "nor run: export it anew",
-                           there, line, DECANT_VERSION);
+                           "%s:%d: this line%s%s%s is not what version %s, by which the bundle "
+                           "says it was written, makes of its model; the bundle's C was neither "
+                           "compiled nor run: export it anew",
+                           there, line, layer ? ", of layer '" : "", layer ? layer : "",
+                           layer ? "'," : "", DECANT_VERSION);
     }
     return DC_OK;
 }
@@ -221,11 +247,8 @@ static enum dc_status compare_own(struct verifier *v)
 // All files that the work folder will hold, so that a killed verification is cleaned up later.
 static enum dc_status make_work(struct verifier *v)
 {
-    const char *base = getenv("TMPDIR");
     const char *names[5 + 2 * PARTS_MAX] = {"program", driver_name};
     int count = 2;
-    base = base && *base ? base : "/tmp";
-    dc_sweep_prefixed(base, "decant-verify");
     for (int i = 0; i < 2 + 2 * PARTS_MAX; i++) {
         const char *name = i < 2 ? dc_arena_printf(v->arena, v->error, "%s.%c", v->name, "hc"[i])
                                  : dc_arena_printf(v->arena, v->error, "%s.%d",
@@ -234,14 +257,7 @@ static enum dc_status make_work(struct verifier *v)
             return DC_ERR_MEMORY;
         names[count++] = name;
     }
-    char *work = dc_arena_printf(v->arena, v->error, "%s/decant-verify-%ld-XXXXXX", base,
-                                 (long)getpid());
-    if (!work)
-        return DC_ERR_MEMORY;
-    if (!mkdtemp(work))
-        return dc_fail(v->error, DC_ERR_IO, "%s: cannot be created: %s", work, strerror(errno));
-    v->work = work;
-    return dc_folder_mark(work, names, v->error);
+    return dc__work_create(&v->work, "decant-verify", names, v->arena, v->error);
 }
 
 // A few samples a thread at a time, so that a stop is obeyed.

@@ -9,8 +9,7 @@
 #ifndef DC_EXPORT_VERIFY_H
 #define DC_EXPORT_VERIFY_H
 
-#include "core/context.h"
-#include "core/error.h"
+#include "export/ladder.h"
 
 enum { DC_VERIFY_LINE = 512 };
 
@@ -21,6 +20,8 @@ struct dc_verify_report {
     double seconds;
     char compiler[DC_VERIFY_LINE];  // the command line
     char other_writer[64];  // version that wrote the bundle, whose C was not compared; "": this one
+    bool climbed;           // the ladder's results are there; dc_verify_bundle leaves them empty
+    struct dc_rung_result rungs[DC_RUNG_COUNT];
 };
 
 // inputs: [samples, input codes]. compiler: words split at spaces; NULL: $CC, else cc.

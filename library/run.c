@@ -184,7 +184,7 @@ decant_code decant_run_verify(decant_run *run, const char *bundle, int64_t limit
         *json = NULL;
     if (!bundle || limit < 0)
         return dc__refuse(error, "a proof needs a bundle, and a limit of 0 or more samples");
-    enum dc_status status = dc_run_verify(&report, run->run, bundle, limit, &own);
+    enum dc_status status = dc_run_verify(&report, run->run, bundle, limit, NULL, &own);
     if (status == DC_OK)
         status = dc__give_json(json, dc_verify_json(&report), &own);
     return dc__give_error(error, status, &own);

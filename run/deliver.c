@@ -76,10 +76,35 @@ enum dc_status dc_run_export_to(json_t *result, struct dc_run *run, const char *
     return dc_run_export(run, stage, profile, path, &how, result, error);
 }
 
+static json_t *rung_json(const struct dc_rung_result *r)
+{
+    static const char *const outcomes[] = {[DC_RUNG_NOT_RUN] = "not run",
+                                           [DC_RUNG_EQUAL] = "equal",
+                                           [DC_RUNG_DIFFERENT] = "different",
+                                           [DC_RUNG_FAILED] = "failed"};
+    json_t *rung = json_pack("{s:s}", "outcome", outcomes[r->outcome]);
+    if (r->why[0])
+        json_object_set_new(rung, "why", json_string(r->why));
+    if (r->outcome == DC_RUNG_NOT_RUN || r->outcome == DC_RUNG_FAILED)
+        return rung;
+    json_object_update_new(rung,
+                           json_pack("{s:I, s:I, s:I}", "samples", (json_int_t)r->samples, "bytes",
+                                     (json_int_t)r->bytes, "different", (json_int_t)r->different));
+    if (r->first_layer >= 0)
+        json_object_set_new(rung, "first_layer", json_string(r->layer));
+    if (r->instructions > 0.0)
+        json_object_set_new(rung, "instructions", json_integer((json_int_t)r->instructions));
+    return rung;
+}
+
 json_t *dc_verify_json(const struct dc_verify_report *report)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:b}", "samples", (json_int_t)report->samples, "bytes",
-                     (json_int_t)report->bytes, "different", (json_int_t)report->different,
+    json_t *rungs = json_object();
+    for (int r = 0; r < DC_RUNG_COUNT; r++)
+        if (report->rungs[r].outcome != DC_RUNG_NOT_ASKED)
+            json_object_set_new(rungs, dc_rung_name((enum dc_rung)r), rung_json(&report->rungs[r]));
+    return json_pack("{s:I, s:I, s:I, s:I, s:b, s:o}", "samples", (json_int_t)report->samples,
+                     "bytes", (json_int_t)report->bytes, "different", (json_int_t)report->different,
                      "vectors", (json_int_t)report->vectors, "own_c_checked",
-                     report->other_writer[0] == '\0');
+                     report->other_writer[0] == '\0', "rungs", rungs);
 }

@@ -355,21 +355,41 @@ const struct dc_stage *dc__bundle_stage(struct dc_run *run, const char *bundle)
                                    : NULL;
 }
 
+static enum dc_status climb(struct dc_verify_report *report, const struct dc_run *run,
+                            const struct dc_imodel *model, const struct dc_vectors *vectors,
+                            const int8_t *codes, int64_t samples, const bool *rungs,
+                            struct dc_error *error)
+{
+    struct dc_ladder *ladder = NULL;
+    DC_TRY(dc_ladder_create(&ladder, run->ctx, model, vectors, codes, samples, error));
+    report->climbed = true;
+    const enum dc_status status = dc_ladder_climb(report->rungs, ladder, rungs, error);
+    dc_ladder_free(ladder);
+    return status;
+}
+
 enum dc_status dc_run_verify(struct dc_verify_report *report, struct dc_run *run,
-                             const char *bundle, int64_t limit, struct dc_error *error)
+                             const char *bundle, int64_t limit, const bool *rungs,
+                             struct dc_error *error)
 {
     DC_TRY(dc_run_need_test_data(run, error));
     struct dc_imodel *model = NULL;
+    struct dc_vectors *vectors = NULL;
     int8_t *codes = NULL;
     int64_t samples = 0;
-    DC_TRY(dc_bundle_read(&model, NULL, bundle, error));
+    DC_TRY(dc_bundle_read(&model, &vectors, bundle, error));
     enum dc_status status = test_codes(&codes, &samples, run, dc__bundle_stage(run, bundle), model,
                                        error);
     if (limit > 0 && limit < samples)
         samples = limit;
     if (status == DC_OK)
         status = dc_verify_bundle(run->ctx, bundle, codes, samples, NULL, report, error);
+    if (limit == 0 && samples > DC_RUN_RUNG_SAMPLES)
+        samples = DC_RUN_RUNG_SAMPLES;
+    if (status == DC_OK && rungs)
+        status = climb(report, run, model, vectors, codes, samples, rungs, error);
     free(codes);
+    dc_vectors_free(vectors);
     dc_imodel_free(model);
     return status;
 }

@@ -138,10 +138,14 @@ DC_MUST_USE enum dc_status dc_run_export_file(struct dc_run *run, const struct d
                                               const char *profile, const char *path,
                                               struct dc_error *error);
 
-// Proves an existing bundle on the test split (limit 0: all of it).
+// Proves an existing bundle on the test split (limit 0: all of it), and then on the rungs wanted
+// (DC_RUNG_COUNT of them; NULL: none): on the first `limit` samples, or DC_RUN_RUNG_SAMPLES. The
+// report holds what they found, whatever the status.
+enum { DC_RUN_RUNG_SAMPLES = 20 };
 struct dc_verify_report;
 DC_MUST_USE enum dc_status dc_run_verify(struct dc_verify_report *report, struct dc_run *run,
-                                         const char *bundle, int64_t limit, struct dc_error *error);
+                                         const char *bundle, int64_t limit, const bool *rungs,
+                                         struct dc_error *error);
 
 // What a command or a program asks for, by words of a user (deliver.c). path: a folder for a bundle
 // of a quantized stage, or a file by whose ending the format goes. profile NULL: the experiment's.
@@ -154,7 +158,7 @@ bool dc_is_bundle(const char *path);
 // The run directory that a bundle belongs to: `given` (--run), or for RUN/bundle/STAGE the RUN.
 DC_MUST_USE enum dc_status dc_run_of_bundle(char *run, size_t size, const char *given,
                                             const char *bundle, struct dc_error *error);
-// {samples, bytes, different, vectors, own_c_checked}
+// {samples, bytes, different, vectors, own_c_checked, rungs: {NAME: {outcome, ...}}}
 json_t *dc_verify_json(const struct dc_verify_report *report);
 
 // Shapes and counts of all stages, without data: what `decant check` prints.

@@ -311,6 +311,7 @@ enum dc_status dc_target_footprint(struct dc_footprint *footprint,
     struct dc_imodel assumed = *model;
     if (!model->preprocessing.bytes && reads_bytes(&experiment->data)) {
         assumed.preprocessing.bytes = true;
+        assumed.preprocessing.resize = experiment->data.resize;
         assumed.preprocessing.classes = 0;
         assumed.preprocessing.normalization.channels = normalize->automatic
                                                            ? model->layers[0].channels

@@ -3,8 +3,7 @@
    your vendor's start-up file instead. */
 
 #include "board.h"
-
-#include <stdint.h>
+#include "semihosting.h"
 
 #define CPACR    (*(volatile uint32_t *)0xE000ED88)
 #define SYST_CSR (*(volatile uint32_t *)0xE000E010)
@@ -17,23 +16,15 @@ int main(void);
 
 static volatile uint32_t wraps;
 
-static int semihosting(int operation, const void *argument)
-{
-    register int r0 __asm__("r0") = operation;
-    register const void *r1 __asm__("r1") = argument;
-    __asm__ volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
-    return r0;
-}
-
 void board_print(const char *text)
 {
-    semihosting(0x04, text); /* SYS_WRITE0 */
+    semihosting(SYS_WRITE0, text);
 }
 
 static void finish(int code)
 {
-    const uint32_t block[2] = {0x20026, (uint32_t)code}; /* ADP_Stopped_ApplicationExit */
-    semihosting(0x20, block);                            /* SYS_EXIT_EXTENDED */
+    const uint32_t block[2] = {APPLICATION_EXIT, (uint32_t)code};
+    semihosting(SYS_EXIT_EXTENDED, block);
     for (;;) {
     }
 }

@@ -14,3 +14,13 @@ uint64_t board_ticks(void)
 {
     return (uint64_t)clock();
 }
+
+int board_read(void *bytes, uint32_t count)
+{
+    return fread(bytes, 1, count, stdin) != count;
+}
+
+int board_write(const void *bytes, uint32_t count)
+{
+    return fwrite(bytes, 1, count, stdout) != count;
+}

@@ -301,6 +301,17 @@ static void wrong_vectors_are_found(void **state)
     dc_imodel_free(m);
 }
 
+static void readme_says(const char *words)
+{
+    struct dc_arena *arena = NULL;
+    char *text = NULL;
+    assert_int_equal(dc_arena_create(&arena, NULL), DC_OK);
+    assert_int_equal(dc_file_read(&text, NULL, in_work("bad/README.md"), arena, NULL), DC_OK);
+    if (!strstr(text, words))
+        fail_msg("README.md of the bundle does not say '%s'", words);
+    dc_arena_free(arena);
+}
+
 // Files of other formats where asked for: listed, hashed, and damage to it found.
 static void other_formats_lie_in_the_bundle(void **state)
 {
@@ -317,6 +328,8 @@ static void other_formats_lie_in_the_bundle(void **state)
     must(dc_vectors_create(&vectors, ctx, m, inputs, 3, &error), &error);
     must(dc_bundle_write(in_work("bad"), m, vectors, &formats, &error), &error);
     must(dc_bundle_read(&again, NULL, in_work("bad"), &error), &error);
+    readme_says("| `one.tflite` | the network as TensorFlow Lite");
+    readme_says("| `one.onnx` | the network as ONNX");
     damage("one.tflite", "TFL3", 4);
     expect_damage("bad", "one.tflite: is damaged");
     must(dc_bundle_write(in_work("bad"), m, vectors, &formats, &error), &error);

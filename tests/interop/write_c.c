@@ -1,8 +1,12 @@
-// An integer model as its C pair: write_c FOLDER PROFILE (conv | every-op | FILE.yaml) [BITS]. conv
+// An integer model as its C pair: write_c FOLDER PROFILE (conv | every-op | FILE.yaml) [BITS
+// [METHOD FIT]], of which the last two are of photographs resized for it. conv
 // is one convolution of 3x3 over 16 channels to 24, of a 24x24 image; a model file gets random
 // weights. Writes FOLDER/network.h and FOLDER/network.c, prints the multiply-accumulates.
 // NETWORK may be the name of an op too: that op alone, `reshape` for none. write_c --bundle FOLDER
-// ... writes a bundle; write_c --sizes ... prints what is estimated for each core; write_c --data
+// ... writes a bundle; write_c --rungs NAMES ... runs it on rungs (export/ladder.h) and prints, of
+// each, its instructions, those a multiply-accumulate, and what differs, if anything does (exit 4)
+// or cannot run (exit 1); write_c --sizes ... prints what is estimated for each core; write_c
+// --data
 // ... prints the bytes of the C's arrays and records instead. write_c --profiles prints the names
 // of all profiles; write_c --arena FILE.yaml bytes: of the arena, of its bound, of the arena with
 // input and output in it, of scratch.
@@ -20,6 +24,7 @@
 #include "export/bundle.h"
 #include "export/c_size.h"
 #include "export/c_source.h"
+#include "export/ladder.h"
 #include "tests/interop/helper_network.h"
 #include "tests/qat/helper_models.h"
 
@@ -47,10 +52,45 @@ static enum dc_status write_pair(const char *folder, bool bundle, const struct d
     return status;
 }
 
-// One layer of an op over 8 x 8 x 8, by itself where it reads two values; a product by a copy,
-// since not every runtime has squares.
+// The network on rungs, with the vectors that its C holds.
+static enum dc_status climb(const char *names, const struct dc_imodel *m, int64_t macs,
+                            struct dc_random *random, struct dc_error *error)
+{
+    const struct dc_ctx_config config = {.threads = 1};
+    const int64_t in = dc_ilayer_size(&m->layers[0]);
+    struct dc_rung_result results[DC_RUNG_COUNT] = {0};
+    bool wanted[DC_RUNG_COUNT];
+    struct dc_ctx *ctx = NULL;
+    struct dc_vectors *vectors = NULL;
+    struct dc_ladder *ladder = NULL;
+    int8_t *x = calloc((size_t)(SAMPLES * in), 1);
+    assert_non_null(x);
+    test_fill_codes(x, SAMPLES * in, random);
+    enum dc_status status = dc_rungs_parse(wanted, names, error);
+    if (status == DC_OK)
+        status = dc_ctx_create(&ctx, &config, error);
+    if (status == DC_OK)
+        status = dc_vectors_create(&vectors, ctx, m, x, SAMPLES, error);
+    if (status == DC_OK)
+        status = dc_ladder_create(&ladder, ctx, m, vectors, NULL, 0, error);
+    if (status == DC_OK)
+        status = dc_ladder_climb(results, ladder, wanted, error);
+    for (int r = 0; r < DC_RUNG_COUNT; r++)
+        if (results[r].outcome != DC_RUNG_NOT_ASKED)
+            printf("%s %.0f %.3f %s\n", dc_rung_name((enum dc_rung)r), results[r].instructions,
+                   results[r].instructions / (double)macs,
+                   results[r].outcome == DC_RUNG_EQUAL ? "equal" : results[r].why);
+    dc_ladder_free(ladder);
+    dc_vectors_free(vectors);
+    dc_ctx_free(ctx);
+    free(x);
+    return status;
+}
+
+// One layer of an op over 8 x 8 x channels, by itself where it reads two values; a product by a
+// copy, since not every runtime has squares.
 static struct dc_imodel *one_op(const struct dc_profile *profile, enum dc_iop op, int bits,
-                                struct dc_random *random)
+                                int channels, struct dc_random *random)
 {
     const bool windowed = op == DC_I_CONV2D || op == DC_I_DEPTHWISE_CONV2D ||
                           op == DC_I_AVERAGE_POOL || op == DC_I_MAX_POOL;
@@ -68,7 +108,7 @@ static struct dc_imodel *one_op(const struct dc_profile *profile, enum dc_iop op
                                     .name = "input",
                                     .height = 8,
                                     .width = 8,
-                                    .channels = 8,
+                                    .channels = channels,
                                     .scale = 0.03125f,
                                     .bits = 8,
                                     .clamp_low = -128,
@@ -82,6 +122,23 @@ static struct dc_imodel *one_op(const struct dc_profile *profile, enum dc_iop op
                                            : -1;
     test_add_layer(m, "y", &layer, 0, second, random);
     return m;
+}
+
+// Bytes, resized as the words say; the last words of the command line, or NULL.
+static enum dc_status resize_for(struct dc_imodel *m, const char *method, const char *fit,
+                                 struct dc_error *error)
+{
+    struct dc_preprocessing p = {
+        .bytes = true, .normalization = {.channels = 1, .mean = {0.5f}, .deviation = {0.25f}}};
+    p.resize.height = m->layers[0].height;
+    p.resize.width = m->layers[0].width;
+    while (dc_resize_methods[p.resize.method] && strcmp(dc_resize_methods[p.resize.method], method))
+        p.resize.method++;
+    while (dc_resize_fits[p.resize.fit] && strcmp(dc_resize_fits[p.resize.fit], fit))
+        p.resize.fit++;
+    if (!dc_resize_methods[p.resize.method] || !dc_resize_fits[p.resize.fit])
+        return dc_fail(error, DC_ERR_USAGE, "no resizing %s, %s", method, fit);
+    return dc_imodel_set_preprocessing(m, &p, error);
 }
 
 static int64_t count_macs(const struct dc_imodel *m)
@@ -135,8 +192,9 @@ int main(int argc, char **argv)
     const bool data = argc > 1 && strcmp(argv[1], "--data") == 0;
     const bool bundle = argc > 1 && strcmp(argv[1], "--bundle") == 0;
     const bool sizes = argc > 1 && strcmp(argv[1], "--sizes") == 0;
-    argc -= data || bundle || sizes;
-    argv += data || bundle || sizes;
+    const char *rungs = argc > 2 && strcmp(argv[1], "--rungs") == 0 ? argv[2] : NULL;
+    argc -= data || bundle || sizes || rungs;
+    argv += data || bundle || sizes || rungs;
     const struct dc_profile *profile = argc > 2 ? dc_profile_find(argv[2]) : NULL;
     const int bits = argc > 4 ? atoi(argv[4]) : 8;
     enum dc_status status = DC_OK;
@@ -157,7 +215,8 @@ int main(int argc, char **argv)
     if (strstr(argv[3], ".yaml")) {
         status = test_lower_random(&m, argv[3], profile, bits, 8, &error);
     } else if (dc_iop_find(argv[3]) >= 0) {
-        m = one_op(profile, (enum dc_iop)dc_iop_find(argv[3]), bits, &random);
+        const int channels = argc > 6 ? 3 : 8;  // those of photographs
+        m = one_op(profile, (enum dc_iop)dc_iop_find(argv[3]), bits, channels, &random);
     } else if (strcmp(argv[3], "every-op") == 0) {
         m = test_every_op_model(profile, 1);
     } else {
@@ -165,13 +224,17 @@ int main(int argc, char **argv)
         layer.weight_bits = bits;
         m = test_one_layer_model(profile, 24, 24, 16, &layer, &random);
     }
+    if (status == DC_OK && argc > 6)
+        status = resize_for(m, argv[5], argv[6], &error);
     if (status == DC_OK && sizes)
         status = print_sizes(m, &error);
+    else if (status == DC_OK && rungs)
+        status = climb(rungs, m, count_macs(m), &random, &error);
     else if (status == DC_OK)
         status = write_pair(argv[1], bundle, m, &random, &error);
     if (status != DC_OK)
         fprintf(stderr, "%s\n", error.message);
-    else if (!sizes)
+    else if (!sizes && !rungs)
         printf("%lld\n",
                (long long)(data ? dc_c_data_bytes(m, SAMPLES + DC_VECTOR_CORNERS) : count_macs(m)));
     dc_imodel_free(m);
