@@ -27,6 +27,9 @@ DC_MUST_USE enum dc_status dc_cli_print_json(json_t *json, struct dc_error *erro
 // Text for people to stdout; frees the buffer.
 DC_MUST_USE enum dc_status dc_cli_print_text(struct dc_text_buffer *text, struct dc_error *error);
 
+// What a quantized network takes of a board, part by part: two lines and those that they go on in.
+void dc_cli_print_memory(const json_t *memory);
+
 // Opens a run directory to evaluate or export.
 DC_MUST_USE enum dc_status dc_cli_open_run(struct dc_run **run, const struct dc_cli *cli,
                                            const char *directory, struct dc_error *error);

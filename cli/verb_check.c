@@ -17,7 +17,7 @@ struct check {
 static const struct dc_option options[] = {
     DC_OPTION_SET(check),
     DC_OPTION(check, "--layers", FLAG, layers, NULL,
-              .help = "MACs of each layer of quantized stages"),
+              .help = "MACs and instructions of each layer of quantized stages"),
     DC_OPTION_JSON(check),
     DC_OPTION_QUIET(check),
 };
@@ -27,17 +27,10 @@ static long long number(const json_t *object, const char *key)
     return (long long)json_integer_value(json_object_get(object, key));
 }
 
-// What a quantized stage takes of a board: each part of its flash and RAM, and MACs a layer.
-static void print_memory(const char *name, const json_t *stage, bool layers)
+void dc_cli_print_memory(const json_t *stage)
 {
     const char *key;
     json_t *value;
-    size_t i;
-    if (!json_object_get(stage, "flash"))
-        return;
-    printf("\n%s on a %s, %s, estimated:\n", name,
-           json_string_value(json_object_get(stage, "core")),
-           json_string_value(json_object_get(stage, "optimize")));
     for (int which = 0; which < 2; which++) {
         int column = printf("  %-5s %9lld  ", which ? "RAM" : "flash",
                             number(stage, which ? "ram_bytes" : "flash_bytes"));
@@ -55,14 +48,38 @@ static void print_memory(const char *name, const json_t *stage, bool layers)
         }
         printf("\n");
     }
+}
+
+// What a quantized stage takes of a board: each part of its flash and RAM, instructions, and what
+// each layer takes.
+static void print_stage(const char *name, const json_t *stage, bool layers)
+{
+    json_t *value;
+    size_t i;
+    if (!json_object_get(stage, "flash"))
+        return;
+    printf("\n%s on a %s, %s, estimated:\n", name,
+           json_string_value(json_object_get(stage, "core")),
+           json_string_value(json_object_get(stage, "optimize")));
+    dc_cli_print_memory(stage);
     printf("  most activations are alive at layer %s\n",
            json_string_value(json_object_get(stage, "busiest")));
+    const long long instructions = number(stage, "instructions");
+    printf("  instructions %lld (not cycles), %.2f a MAC; %.0f %% of them in layer %s\n",
+           instructions, (double)instructions / (double)number(stage, "macs"),
+           100.0 * (double)number(stage, "heaviest_instructions") / (double)instructions,
+           json_string_value(json_object_get(stage, "heaviest")));
+    if (json_object_get(stage, "latency_ms"))
+        printf("  %.3g ms at %.6g MHz, if an instruction takes %.3g cycles\n",
+               json_real_value(json_object_get(stage, "latency_ms")),
+               json_real_value(json_object_get(stage, "clock_mhz")),
+               json_real_value(json_object_get(stage, "cycles_per_instruction")));
     json_array_foreach(layers ? json_object_get(stage, "layer_costs") : NULL, i, value)
     {
         printf("  ");
-        dc_print_name(json_string_value(json_object_get(value, "name")), 36);
-        printf(" %-18s %14lld MACs\n", json_string_value(json_object_get(value, "op")),
-               number(value, "macs"));
+        dc_print_name(json_string_value(json_object_get(value, "name")), 24);
+        printf(" %-18s %11lld MACs %11lld instr.\n", json_string_value(json_object_get(value, "op")),
+               number(value, "macs"), number(value, "instructions"));
     }
 }
 
@@ -97,7 +114,7 @@ static enum dc_status check(const struct dc_cli *cli, struct dc_error *error)
         }
         json_object_foreach(report, name, stage)
         {
-            print_memory(name, stage, layers);
+            print_stage(name, stage, layers);
         }
         printf("%s: ok, %d stages\n", cli->positionals[0], experiment->stage_count);
     }

@@ -28,13 +28,24 @@ static const struct dc_option export_options[] = {
 
 static void print_export(const struct export *own, const char *profile, const json_t *result)
 {
-    const json_t *proof = json_object_get(result, "verification");
+    const json_t *proof = json_object_get(result, "verification"),
+                 *memory = json_object_get(result, "memory"),
+                 *time = json_object_get(result, "time");
     dc_print_sentence("%s: stage '%s'%s%s", own->out, own->stage, proof ? ", profile " : "",
                       proof ? profile : "");
     if (proof)
         printf("the compiled C equals the engine on %lld test samples (%lld bytes)\n",
                (long long)json_integer_value(json_object_get(proof, "samples")),
                (long long)json_integer_value(json_object_get(proof, "bytes")));
+    if (memory) {
+        printf("on a %s, %s, by the %s:\n", json_string_value(json_object_get(memory, "core")),
+               json_string_value(json_object_get(memory, "optimize")),
+               json_string_value(json_object_get(memory, "by")));
+        dc_cli_print_memory(memory);
+    }
+    if (time)
+        printf("  instructions %lld, by QEMU (not cycles)\n",
+               (long long)json_integer_value(json_object_get(time, "instructions")));
 }
 
 static enum dc_status export_stage(const struct dc_cli *cli, struct dc_error *error)
@@ -65,7 +76,7 @@ struct verify {
 static const struct dc_option verify_options[] = {
     DC_OPTION_RUN(verify, "run directory whose data is used; else the one the bundle lies in"),
     DC_OPTION(verify, "--rungs", TEXT, rungs, "NAMES",
-              .help = "also host, qemu, or single rungs of them as gcc-O0,cortex-m4,rv32"),
+              .help = "also host, qemu, runtimes, or single ones as gcc-O0,cortex-m4,rv32"),
     DC_OPTION_LIMIT(verify),
     DC_OPTION_THREADS(verify),
     DC_OPTION_JSON(verify),
@@ -184,6 +195,8 @@ const struct dc_verb dc_verb_verify = {
         "With --rungs the same C is also compiled and run elsewhere, on the vectors and the first "
         "--limit samples (20): on the host by gcc and clang at -O0 and -O3 and under the address "
         "and undefined-behaviour sanitizers, and by QEMU on emulated Cortex-M0 to M55 and RV32. "
+        "Runtimes are LiteRT, TFLM and ONNX Runtime as Python packages: equal where the profile "
+        "is theirs, counted elsewhere. "
         "Outputs are compared byte for byte, every layer by its CRC-32, and the first layer that "
         "differs is named. A rung that is asked for and cannot run gives exit code 1.",
     DC_VERB_OPTIONS(verify_options, verify),

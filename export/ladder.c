@@ -160,19 +160,21 @@ static int64_t record_bytes(const struct dc_ladder *ladder, bool traced)
 
 // What one of the two programs answers; NULL where it does not, and a sentence about that.
 static enum dc_status ask(char **answers, char sentence[SENTENCE], const struct dc_ladder *ladder,
-                          enum dc_rung rung, bool traced, struct dc_arena *arena,
+                          enum dc_rung rung, const char *flags, bool traced, struct dc_arena *arena,
                           struct dc_error *error)
 {
-    const struct dc__build build = {.rung = rung,
-                                    .answers = true,
-                                    .flags = traced ? "-DNETWORK_TRACE -DTRACED" : "",
-                                    .folder = ladder->work};
+    const struct dc__build build = {
+        .rung = rung,
+        .answers = true,
+        .flags = dc_arena_printf(arena, error, "%s %s", flags,
+                                 traced ? "-DNETWORK_TRACE -DTRACED" : ""),
+        .folder = ladder->work};
     const int64_t expected = ladder->samples * record_bytes(ladder, traced) +
                              NUMBER_BYTES * TAIL_NUMBERS;
     char *path = dc_arena_printf(arena, error, "%s/answers", ladder->work);
     size_t size = 0;
     int code = 0;
-    if (!path)
+    if (!path || !build.flags)
         return DC_ERR_MEMORY;
     *answers = NULL;
     snprintf(sentence, SENTENCE, "it was not compiled");
@@ -191,11 +193,11 @@ static enum dc_status ask(char **answers, char sentence[SENTENCE], const struct 
 }
 
 static enum dc_status run_program(struct dc_rung_result *r, const struct dc_ladder *ladder,
-                                  enum dc_rung rung, bool traced, struct dc_arena *arena,
-                                  struct dc_error *error)
+                                  enum dc_rung rung, const char *flags, bool traced,
+                                  struct dc_arena *arena, struct dc_error *error)
 {
     char *answers = NULL, sentence[SENTENCE];
-    DC_TRY(ask(&answers, sentence, ladder, rung, traced, arena, error));
+    DC_TRY(ask(&answers, sentence, ladder, rung, flags, traced, arena, error));
     if (!answers) {
         const char *words = dc__rung_words(ladder->work, arena);
         r->outcome = dc__rung_lacks(words) ? DC_RUNG_NOT_RUN : DC_RUNG_FAILED;
@@ -208,8 +210,48 @@ static enum dc_status run_program(struct dc_rung_result *r, const struct dc_ladd
     return DC_OK;
 }
 
+// A runtime's outputs, which must be the engine's where the model's arithmetic is the runtime's.
+static enum dc_status run_runtime(struct dc_rung_result *r, const struct dc_ladder *ladder,
+                                  enum dc_rung rung, struct dc_arena *arena, struct dc_error *error)
+{
+    char *path = dc_arena_printf(arena, error, "%s/answers", ladder->work), *answers = NULL;
+    struct dc_error refused = {0};
+    size_t size = 0;
+    int code = 0;
+    bool gate = false;
+    if (!path)
+        return DC_ERR_MEMORY;
+    const enum dc_status status = dc__rung_run_runtime(
+        &code, &gate, ladder->ctx, rung, ladder->model, ladder->work, arena, &refused);
+    if (status == DC_ERR_DATA || status == DC_ERR_CONFIG) {
+        snprintf(r->why, sizeof r->why, "%.500s", refused.message);
+        return DC_OK;
+    }
+    if (status != DC_OK)
+        return dc_fail(error, status, "%s", refused.message);
+    if (code != 0) {
+        const char *words = dc__rung_words(ladder->work, arena);
+        r->outcome = dc__rung_lacks(words) ? DC_RUNG_NOT_RUN : DC_RUNG_FAILED;
+        snprintf(r->why, sizeof r->why, "python3 ended with code %d: %s", code, words);
+        return DC_OK;
+    }
+    DC_TRY(dc_file_read(&answers, &size, path, arena, error));
+    if ((int64_t)size != r->bytes) {
+        r->outcome = DC_RUNG_FAILED;
+        snprintf(r->why, sizeof r->why, "it answered %zu bytes of %" PRId64, size, r->bytes);
+        return DC_OK;
+    }
+    for (int64_t i = 0; i < r->bytes; i++)
+        r->different += (int8_t)answers[i] != ladder->outputs[i];
+    r->outcome = r->different == 0 ? DC_RUNG_EQUAL : gate ? DC_RUNG_DIFFERENT : DC_RUNG_COUNTED;
+    if (r->different > 0)
+        snprintf(r->why, sizeof r->why, "%" PRId64 " of %" PRId64 " bytes differ%s", r->different,
+                 r->bytes, gate ? "" : "; its arithmetic is not the model's");
+    return DC_OK;
+}
+
 enum dc_status dc_ladder_run(struct dc_rung_result *result, struct dc_ladder *ladder,
-                             enum dc_rung rung, struct dc_error *error)
+                             enum dc_rung rung, const char *flags, struct dc_error *error)
 {
     const char *missing = dc__rung_misses(rung);
     struct dc_arena *arena = NULL;
@@ -222,10 +264,12 @@ enum dc_status dc_ladder_run(struct dc_rung_result *result, struct dc_ladder *la
         return DC_OK;
     }
     DC_TRY(dc_arena_create(&arena, error));
-    enum dc_status status = run_program(result, ladder, rung, true, arena, error);
-    if (status == DC_OK &&
+    const bool runtime = dc_rung_group(rung) == DC_RUNGS_RUNTIMES;
+    enum dc_status status = runtime ? run_runtime(result, ladder, rung, arena, error)
+                                    : run_program(result, ladder, rung, flags, true, arena, error);
+    if (status == DC_OK && !runtime &&
         (result->outcome == DC_RUNG_EQUAL || result->outcome == DC_RUNG_DIFFERENT))
-        status = run_program(result, ladder, rung, false, arena, error);
+        status = run_program(result, ladder, rung, flags, false, arena, error);
     if (result->outcome == DC_RUNG_EQUAL || result->outcome == DC_RUNG_DIFFERENT)
         result->instructions = dc__rung_instructions(rung, result->ticks) / (double)ladder->samples;
     dc_arena_free(arena);
@@ -240,7 +284,7 @@ enum dc_status dc_ladder_climb(struct dc_rung_result results[DC_RUNG_COUNT],
     for (int r = 0; r < DC_RUNG_COUNT; r++) {
         if (!wanted[r])
             continue;
-        DC_TRY(dc_ladder_run(&results[r], ladder, (enum dc_rung)r, error));
+        DC_TRY(dc_ladder_run(&results[r], ladder, (enum dc_rung)r, "", error));
         const enum dc_rung_outcome outcome = results[r].outcome;
         if (fallen < 0 && (outcome == DC_RUNG_DIFFERENT || outcome == DC_RUNG_FAILED))
             fallen = r;

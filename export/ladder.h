@@ -4,6 +4,7 @@
 // came with a bundle is run. On each rung the network is built twice: as it ships, whose outputs
 // are compared byte for byte and whose instructions QEMU counts; and with its trace, by which every
 // layer's codes are compared (CRC-32), so that the first layer that differs has a name.
+// Of a runtime outputs alone are compared.
 
 #ifndef DC_EXPORT_LADDER_H
 #define DC_EXPORT_LADDER_H
@@ -17,6 +18,7 @@ enum dc_rung_outcome {
     DC_RUNG_NOT_ASKED,
     DC_RUNG_NOT_RUN,    // a tool is missing, or the emulated board too small
     DC_RUNG_EQUAL,      // every byte, every layer, and the embedded self-test passes
+    DC_RUNG_COUNTED,    // a runtime of another arithmetic than the model's differs, as it may
     DC_RUNG_DIFFERENT,  // from the engine
     DC_RUNG_FAILED      // the compiler refused the C, or the program ended before its answers
 };
@@ -39,9 +41,11 @@ DC_MUST_USE enum dc_status dc_ladder_create(struct dc_ladder **ladder, const str
                                             int64_t samples, struct dc_error *error);
 void dc_ladder_free(struct dc_ladder *ladder);  // NULL is allowed; removes the folder
 
-// A difference is no error here: *result says it. A stop or a full disk is.
+// A difference is no error here: *result says it. A stop or a full disk is. flags: of the compiler
+// beside the rung's, as "-Os"; or "".
 DC_MUST_USE enum dc_status dc_ladder_run(struct dc_rung_result *result, struct dc_ladder *ladder,
-                                         enum dc_rung rung, struct dc_error *error);
+                                         enum dc_rung rung, const char *flags,
+                                         struct dc_error *error);
 
 // The folder that holds network.h and network.c, which the next run compiles.
 const char *dc__ladder_folder(const struct dc_ladder *ladder);

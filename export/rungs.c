@@ -10,7 +10,9 @@
 #include "core/file.h"
 #include "core/suggest.h"
 #include "export/device_text.h"
+#include "export/formats.h"
 #include "export/process.h"
+#include "qat/profile.h"
 
 enum { WORDS_MAX = 96 };
 
@@ -41,18 +43,24 @@ static const struct machine riscv = {"riscv64-unknown-elf-gcc",
                                      "qemu-system-riscv32",
                                      "-bios none"};
 
+static const struct machine python = {"python3", "", "", "", NULL, NULL};
+
 struct rung {
     const char *name;
     enum dc_rung_group group;
     const struct machine *machine;
-    const char *compiler;  // of a host's; else the machine's
-    const char *flags, *board;
+    const char *compiler;       // of a host's; else the machine's
+    const char *flags, *board;  // of a runtime: the format that it takes, the profile that it has
     int mhz;  // ticks of examples/device a microsecond of QEMU's clock, a nanosecond of which is an
               // instruction; 0: they are no instructions
 };
 #define HOST(name, compiler, flags)                                                                \
     {                                                                                              \
         name, DC_RUNGS_HOST, &host, compiler, flags, NULL, 0                                       \
+    }
+#define RUNTIME(name, format, profile)                                                             \
+    {                                                                                              \
+        name, DC_RUNGS_RUNTIMES, &python, NULL, format, profile, 0                                 \
     }
 #define QEMU(name, machine, flags, board, mhz)                                                     \
     {                                                                                              \
@@ -78,13 +86,16 @@ static const struct rung rungs[DC_RUNG_COUNT] = {
                                 "mps2-an505", 20),
     [DC_RUNG_CORTEX_M55] = QEMU("cortex-m55", arm, "-mcpu=cortex-m55 -mfloat-abi=hard",
                                 "mps3-an547", 32),
+    [DC_RUNG_LITERT] = RUNTIME("litert", "tflite", "litert-xnnpack"),
+    [DC_RUNG_TFLM] = RUNTIME("tflm", "tflite", "tflm"),
+    [DC_RUNG_ONNXRUNTIME] = RUNTIME("onnxruntime", "onnx", "onnxruntime"),
     [DC_RUNG_RV32] = QEMU("rv32", riscv, "-march=rv32imac -mabi=ilp32", "virt", 1000),
 };
 static_assert(DC_RUNG_CORTEX_M55 - DC_RUNG_CORTEX_M0 == (int)DC_CORTEX_M55 - (int)DC_CORTEX_M0,
               "the cores are rungs in the order of enum dc_core");
 
 const char *const dc_rung_groups[DC_RUNG_GROUPS + 1] = {
-    [DC_RUNGS_HOST] = "host", [DC_RUNGS_QEMU] = "qemu"};
+    [DC_RUNGS_HOST] = "host", [DC_RUNGS_QEMU] = "qemu", [DC_RUNGS_RUNTIMES] = "runtimes"};
 
 const char *dc_rung_name(enum dc_rung rung)
 {
@@ -130,7 +141,8 @@ enum dc_status dc_rungs_parse(bool wanted[DC_RUNG_COUNT], const char *list, stru
 
 int dc__rung_files(const char *names[DC__RUNG_FILES_MAX])
 {
-    static const char *const ours[] = {"network.h", "network.c", PROGRAM, SAMPLES, ANSWERS, WORDS};
+    static const char *const ours[] = {"network.h", "network.c", "network.tflite", "network.onnx",
+                                       PROGRAM,     SAMPLES,     ANSWERS,          WORDS};
     int count = 0;
     for (; count < (int)(sizeof ours / sizeof *ours); count++)
         names[count] = ours[count];
@@ -221,7 +233,7 @@ const char *dc__rung_words(const char *folder, struct dc_arena *arena)
 bool dc__rung_lacks(const char *words)
 {
     return strstr(words, "overflowed by") || strstr(words, "spec file") ||
-           strstr(words, "cannot find");
+           strstr(words, "cannot find") || strstr(words, "No module named");
 }
 
 enum dc_status dc__rung_run(int *code, const struct dc_ctx *ctx, enum dc_rung rung,
@@ -243,6 +255,27 @@ enum dc_status dc__rung_run(int *code, const struct dc_ctx *ctx, enum dc_rung ru
     // an emulated program opens the files by itself
     return run_line(code, ctx, line, folder, emulator ? "/dev/null" : in,
                     emulator ? "/dev/null" : out, arena, error);
+}
+
+enum dc_status dc__rung_run_runtime(int *code, bool *gate, const struct dc_ctx *ctx,
+                                    enum dc_rung rung, const struct dc_imodel *model,
+                                    const char *folder, struct dc_arena *arena,
+                                    struct dc_error *error)
+{
+    const struct dc_ilayer *in = &model->layers[0], *out = dc_imodel_output(model);
+    const struct dc_export_format *format = dc_export_format_find(rungs[rung].flags);
+    char *file = dc_arena_printf(arena, error, "%s/network.%s", folder, format->name);
+    char *answers = dc_arena_printf(arena, error, "%s/" ANSWERS, folder);
+    char *line = dc_arena_printf(arena, error, "python3 runtimes.py %s %d %d %d %.9g %d %.9g %d",
+                                 rungs[rung].name, in->height, in->width, in->channels,
+                                 (double)in->scale, in->zero_point, (double)out->scale,
+                                 out->zero_point);
+    *gate = strcmp(model->profile->name, rungs[rung].board) == 0;
+    if (!file || !answers)
+        return DC_ERR_MEMORY;
+    dc_file_discard(answers);
+    DC_TRY(format->write(file, model, error));
+    return run_line(code, ctx, line, folder, "/dev/null", "/dev/null", arena, error);
 }
 
 double dc__rung_instructions(enum dc_rung rung, uint64_t ticks)

@@ -22,10 +22,14 @@ enum dc_rung {
     DC_RUNG_CORTEX_M33,
     DC_RUNG_CORTEX_M55,
     DC_RUNG_RV32,
+    DC_RUNG_LITERT,
+    DC_RUNG_TFLM,
+    DC_RUNG_ONNXRUNTIME,
     DC_RUNG_COUNT
 };
-enum dc_rung_group { DC_RUNGS_HOST, DC_RUNGS_QEMU, DC_RUNG_GROUPS };
-extern const char *const dc_rung_groups[DC_RUNG_GROUPS + 1];  // "host", "qemu", NULL
+// Runtimes take the model as a file of theirs (export/formats.h); all others compile its C.
+enum dc_rung_group { DC_RUNGS_HOST, DC_RUNGS_QEMU, DC_RUNGS_RUNTIMES, DC_RUNG_GROUPS };
+extern const char *const dc_rung_groups[DC_RUNG_GROUPS + 1];  // "host", "qemu", "runtimes", NULL
 
 const char *dc_rung_name(enum dc_rung rung);
 enum dc_rung_group dc_rung_group(enum dc_rung rung);
@@ -59,6 +63,13 @@ DC_MUST_USE enum dc_status dc__rung_build(int *code, const struct dc_ctx *ctx,
 const char *dc__rung_words(const char *folder, struct dc_arena *arena);
 // Whether they say what this compiler or board does not have, which is no fault of the C.
 bool dc__rung_lacks(const char *words);
+// Runs the model on the file `samples`, of a runtime: its answers, without numbers behind them, are
+// in the file `answers` then. The file that it takes is written too; what that cannot hold is
+// DC_ERR_DATA. *gate: the model's arithmetic is the runtime's.
+DC_MUST_USE enum dc_status dc__rung_run_runtime(int *code, bool *gate, const struct dc_ctx *ctx,
+                                                enum dc_rung rung, const struct dc_imodel *model,
+                                                const char *folder, struct dc_arena *arena,
+                                                struct dc_error *error);
 // Runs program.elf on the file `samples`; its answers are in the file `answers` then.
 DC_MUST_USE enum dc_status dc__rung_run(int *code, const struct dc_ctx *ctx, enum dc_rung rung,
                                         const char *folder, struct dc_arena *arena,

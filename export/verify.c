@@ -16,9 +16,12 @@
 #include "export/bundle.h"
 #include "export/bundle_format.h"
 #include "export/c_source.h"
+#include "export/formats.h"
 #include "export/process.h"
 
 enum { WORDS_MAX = 32, PARTS_MAX = 64, SELFTEST_FAILED = 3, NO_PART = -1 };
+
+#define FORMATS "tflite", "onnx"  // of the files that a bundle may hold beside its C
 
 struct verifier {
     const struct dc_ctx *ctx;
@@ -212,6 +215,32 @@ static const char *layer_at(const struct dc_imodel *model, const char *text, int
     return NULL;
 }
 
+// The bundle's files of other formats against those made anew.
+static enum dc_status compare_formats(struct verifier *v)
+{
+    static const char *const formats[] = {FORMATS};
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        char *texts[2] = {NULL};
+        size_t sizes[2] = {0};
+        char *here = dc_arena_printf(v->arena, v->error, "%s/%s.%s", v->work, v->name, formats[i]);
+        char *there = dc_arena_printf(v->arena, v->error, "%s/%s.%s", v->directory, v->name,
+                                      formats[i]);
+        if (!here || !there)
+            return DC_ERR_MEMORY;
+        if (!dc_file_exists(there))
+            continue;
+        DC_TRY(dc_export_format_find(formats[i])->write(here, v->model, v->error));
+        DC_TRY(dc_file_read(&texts[0], &sizes[0], here, v->arena, v->error));
+        DC_TRY(dc_file_read(&texts[1], &sizes[1], there, v->arena, v->error));
+        if (sizes[0] != sizes[1] || memcmp(texts[0], texts[1], sizes[0]) != 0)
+            return dc_fail(v->error, DC_ERR_VERIFY,
+                           "%s: is not what version %s, by which the bundle says it was written, "
+                           "makes of its model: export it anew",
+                           there, DECANT_VERSION);
+    }
+    return DC_OK;
+}
+
 // The bundle's own C against the C made anew, which says what this program would have written; of a
 // bundle that another version wrote only that is noted.
 static enum dc_status compare_own(struct verifier *v)
@@ -241,18 +270,22 @@ static enum dc_status compare_own(struct verifier *v)
                            there, line, layer ? ", of layer '" : "", layer ? layer : "",
                            layer ? "'," : "", DECANT_VERSION);
     }
-    return DC_OK;
+    return compare_formats(v);
 }
 
 // All files that the work folder will hold, so that a killed verification is cleaned up later.
 static enum dc_status make_work(struct verifier *v)
 {
-    const char *names[5 + 2 * PARTS_MAX] = {"program", driver_name};
+    static const char *const endings[] = {"h", "c", FORMATS};
+    enum { ENDINGS = sizeof endings / sizeof *endings };
+    const char *names[3 + ENDINGS + 2 * PARTS_MAX] = {"program", driver_name};
     int count = 2;
-    for (int i = 0; i < 2 + 2 * PARTS_MAX; i++) {
-        const char *name = i < 2 ? dc_arena_printf(v->arena, v->error, "%s.%c", v->name, "hc"[i])
-                                 : dc_arena_printf(v->arena, v->error, "%s.%d",
-                                                   i % 2 ? "in" : "out", i / 2 - 1);
+    for (int i = 0; i < ENDINGS + 2 * PARTS_MAX; i++) {
+        const int part = i - ENDINGS;
+        const char *name = part < 0
+                               ? dc_arena_printf(v->arena, v->error, "%s.%s", v->name, endings[i])
+                               : dc_arena_printf(v->arena, v->error, "%s.%d",
+                                                 part % 2 ? "in" : "out", part / 2);
         if (!name)
             return DC_ERR_MEMORY;
         names[count++] = name;

@@ -80,6 +80,7 @@ static json_t *rung_json(const struct dc_rung_result *r)
 {
     static const char *const outcomes[] = {[DC_RUNG_NOT_RUN] = "not run",
                                            [DC_RUNG_EQUAL] = "equal",
+                                           [DC_RUNG_COUNTED] = "counted",
                                            [DC_RUNG_DIFFERENT] = "different",
                                            [DC_RUNG_FAILED] = "failed"};
     json_t *rung = json_pack("{s:s}", "outcome", outcomes[r->outcome]);

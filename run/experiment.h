@@ -163,9 +163,11 @@ struct dc_target_limits {
     struct dc_texts functions;
     int64_t alignment;
     bool packed_weights;
-    int64_t flash, ram, macs;  // 0: any
-    int core, optimization;    // enum dc_core, enum dc_optimization: of what code is estimated for
-    bool selftest;             // the embedded vectors are kept in flash
+    int64_t flash, ram, macs, instructions;  // 0: any
+    double clock_mhz, latency_ms;            // 0: not said, any
+    double cycles_per_instruction;
+    int core, optimization;  // enum dc_core, enum dc_optimization: of what code is estimated for
+    bool selftest;           // the embedded vectors are kept in flash
     const struct dc_yaml *where;  // the file's mapping; NULL: there is none
 };
 

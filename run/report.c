@@ -31,13 +31,15 @@ void dc_report_counts(json_t *object, const struct dc_stage_network *network)
     json_object_set_new(object, "model_parameters", values);
 }
 
-static json_t *layers_json(const struct dc_imodel *model, const struct dc_block *blocks)
+static json_t *layers_json(const struct dc_imodel *model, const struct dc_block *blocks,
+                           const double *instructions)
 {
     json_t *layers = json_array();
     for (int i = 1; i < model->count; i++) {
         const struct dc_ilayer *l = &model->layers[i];
-        json_t *layer = json_pack("{s:s, s:s, s:I}", "name", l->name, "op", dc_iop_name(l->op),
-                                  "macs", (json_int_t)dc_ilayer_macs(model, i));
+        json_t *layer = json_pack("{s:s, s:s, s:I, s:I}", "name", l->name, "op", dc_iop_name(l->op),
+                                  "macs", (json_int_t)dc_ilayer_macs(model, i), "instructions",
+                                  (json_int_t)instructions[i]);
         if (blocks[i].offset >= 0 && l->op != DC_I_RESHAPE)
             json_object_set_new(layer, "arena",
                                 json_pack("{s:I, s:I, s:i, s:i}", "offset",
@@ -49,17 +51,43 @@ static json_t *layers_json(const struct dc_imodel *model, const struct dc_block 
     return layers;
 }
 
-static enum dc_status add_layers(json_t *object, const struct dc_imodel *model,
-                                 struct dc_error *error)
+// What the inference takes in all, the layer that takes the most, and the time by the clock.
+static void add_time(json_t *object, const struct dc_target_limits *target,
+                     const struct dc_imodel *model, const double *instructions)
 {
+    double sum = 0.0;
+    int most = 0;
+    for (int i = 1; i < model->count; i++) {
+        sum += instructions[i];
+        most = instructions[i] > instructions[most] ? i : most;
+    }
+    json_object_set_new(object, "instructions", json_integer((json_int_t)sum));
+    json_object_set_new(object, "heaviest", json_string(model->layers[most].name));
+    json_object_set_new(object, "heaviest_instructions",
+                        json_integer((json_int_t)instructions[most]));
+    if (target->clock_mhz > 0.0)
+        json_object_update_new(object, json_pack("{s:f, s:f, s:f}", "latency_ms",
+                                                 dc_target_milliseconds(target, sum), "clock_mhz",
+                                                 target->clock_mhz, "cycles_per_instruction",
+                                                 target->cycles_per_instruction));
+}
+
+static enum dc_status add_layers(json_t *object, const struct dc_target_limits *target,
+                                 const struct dc_imodel *model, struct dc_error *error)
+{
+    double *instructions = dc_alloc((size_t)model->count * sizeof *instructions, error);
     struct dc_block *blocks = dc_alloc((size_t)model->count * sizeof *blocks, error);
     struct dc_block_plan plan;
-    if (!blocks)
-        return DC_ERR_MEMORY;
-    const enum dc_status status = dc_imodel_place(blocks, &plan, model, DC_PLACE_OVER,
-                                                  model->alignment, error);
+    enum dc_status status = blocks && instructions ? DC_OK : DC_ERR_MEMORY;
     if (status == DC_OK)
-        json_object_set_new(object, "layer_costs", layers_json(model, blocks));
+        status = dc_imodel_place(blocks, &plan, model, DC_PLACE_OVER, model->alignment, error);
+    if (status == DC_OK)
+        status = dc_target_instructions(instructions, target, model, error);
+    if (status == DC_OK) {
+        add_time(object, target, model, instructions);
+        json_object_set_new(object, "layer_costs", layers_json(model, blocks, instructions));
+    }
+    free(instructions);
     free(blocks);
     return status;
 }
@@ -96,7 +124,7 @@ enum dc_status dc_report_cost(json_t *object, const struct dc_experiment *experi
     json_object_set_new(object, "optimize",
                         json_string(dc_optimization_names[target->optimization]));
     json_object_set_new(object, "busiest", json_string(model->layers[cost.busiest].name));
-    return add_layers(object, model, error);
+    return add_layers(object, target, model, error);
 }
 
 static json_t *number_or_null(double value)

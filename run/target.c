@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "export/c_time.h"
 #include "export/formats.h"
 #include "qat/profile.h"
 #include "qat/table.h"
@@ -38,6 +39,14 @@ static const struct dc_field fields[] = {
     KEY("ram", BYTES, ram, "0", .maximum = 1e15,
         .help = "bytes for activations, input, output, scratch and stack, as 64KiB; 0: any"),
     KEY("macs", INT, macs, "0", .maximum = 1e15, .help = "multiplications; 0: any"),
+    KEY("instructions", INT, instructions, "0", .maximum = 1e15,
+        .help = "of an inference, as QEMU counts them; 0: any"),
+    KEY("latency_ms", REAL, latency_ms, "0", .maximum = 1e9,
+        .help = "milliseconds of an inference, by the three keys around it; 0: any"),
+    KEY("clock_mhz", REAL, clock_mhz, "0", .maximum = 1e5,
+        .help = "the core's clock, in MHz; 0: not said"),
+    KEY("cycles_per_instruction", REAL, cycles_per_instruction, "1", .minimum = 0.05,
+        .maximum = 100.0, .help = "measure it on your board: flash makes a core wait"),
     KEY("core", CHOICE, core, "cortex-m4", .choices = dc_core_names,
         .help = "the processor whose code is counted"),
     KEY("optimize", CHOICE, optimization, "-O2", .choices = dc_optimization_names,
@@ -88,7 +97,8 @@ enum dc_status dc_target_read(struct dc_experiment *experiment, struct dc_error 
                                         .profile = "",
                                         .core = DC_CORTEX_M4,
                                         .optimization = DC_FOR_SPEED,
-                                        .selftest = true};
+                                        .selftest = true,
+                                        .cycles_per_instruction = 1.0};
     experiment->profile = "";
     if (!experiment->target[0])
         return DC_OK;
@@ -106,6 +116,9 @@ enum dc_status dc_target_read(struct dc_experiment *experiment, struct dc_error 
     if ((target->alignment & (target->alignment - 1)) != 0)
         return dc_fail_yaml(error, dc_yaml_get(root, "alignment"),
                             "alignments are powers of two, not %lld", (long long)target->alignment);
+    if (target->latency_ms > 0.0 && target->clock_mhz == 0.0)
+        return dc_fail_yaml(error, dc_yaml_get(root, "latency_ms"),
+                            "milliseconds need the core's clock: say clock_mhz too");
     if (!dc_yaml_get(root, "functions"))
         target->functions = all_functions();
     for (int i = 0; i < target->functions.count; i++)
@@ -322,6 +335,62 @@ enum dc_status dc_target_footprint(struct dc_footprint *footprint,
                           target->selftest ? DC_EMBEDDED_VECTORS : 0, error);
 }
 
+enum dc_status dc_target_instructions(double *layers, const struct dc_target_limits *target,
+                                      const struct dc_imodel *model, struct dc_error *error)
+{
+    return dc_c_instructions(layers, model, (enum dc_core)target->core,
+                             (enum dc_optimization)target->optimization, error);
+}
+
+double dc_target_milliseconds(const struct dc_target_limits *target, double instructions)
+{
+    return target->clock_mhz > 0.0
+               ? instructions * target->cycles_per_instruction / (1000.0 * target->clock_mhz)
+               : 0.0;
+}
+
+enum dc_status dc_target_check_time(const struct dc_target_limits *target, const char *stage,
+                                    double instructions, const char *detail, struct dc_error *error)
+{
+    const struct dc_yaml *line = target->where ? dc_yaml_get(target->where, "latency_ms") : NULL;
+    const double milliseconds = dc_target_milliseconds(target, instructions);
+    DC_TRY(check_budget(target, stage, "instructions", "instructions", target->instructions,
+                        (int64_t)instructions, detail, error));
+    if (target->latency_ms == 0.0 || milliseconds <= target->latency_ms)
+        return DC_OK;
+    return dc_fail_at(error, DC_ERR_BUDGET, line ? &line->where : NULL, NULL, NULL,
+                      "stage '%s' takes %.3g ms at %.6g MHz, and target %s has %.6g: %.0f "
+                      "instructions of %.3g cycles each%s",
+                      stage, milliseconds, target->clock_mhz, target->name, target->latency_ms,
+                      instructions, target->cycles_per_instruction, detail);
+}
+
+// The layer that takes the most comes in the message.
+static enum dc_status check_estimated_time(const struct dc_target_limits *target, const char *stage,
+                                           const struct dc_imodel *model, struct dc_error *error)
+{
+    char detail[256];
+    double sum = 0.0;
+    int most = 0;
+    if (target->instructions == 0 && target->latency_ms == 0.0)
+        return DC_OK;
+    double *layers = dc_alloc((size_t)model->count * sizeof *layers, error);
+    if (!layers)
+        return DC_ERR_MEMORY;
+    enum dc_status status = dc_target_instructions(layers, target, model, error);
+    for (int i = 0; status == DC_OK && i < model->count; i++) {
+        sum += layers[i];
+        most = layers[i] > layers[most] ? i : most;
+    }
+    snprintf(detail, sizeof detail, ", estimated for a %s, %s; the most, %.0f, in layer '%s'",
+             dc_core_names[target->core], dc_optimization_names[target->optimization],
+             status == DC_OK ? layers[most] : 0.0, model->layers[most].name);
+    if (status == DC_OK)
+        status = dc_target_check_time(target, stage, sum, detail, error);
+    free(layers);
+    return status;
+}
+
 enum dc_status dc_target_check_budgets(const struct dc_experiment *experiment, const char *stage,
                                        const struct dc_imodel *model, struct dc_error *error)
 {
@@ -348,8 +417,9 @@ enum dc_status dc_target_check_budgets(const struct dc_experiment *experiment, c
              (long long)f.scratch, (long long)f.stack);
     DC_TRY(check_budget(target, stage, "flash", "bytes of flash", target->flash,
                         dc_footprint_flash(&f), flash, error));
-    return check_budget(target, stage, "ram", "bytes of RAM", target->ram, dc_footprint_ram(&f),
-                        ram, error);
+    DC_TRY(check_budget(target, stage, "ram", "bytes of RAM", target->ram, dc_footprint_ram(&f),
+                        ram, error));
+    return check_estimated_time(target, stage, model, error);
 }
 
 enum dc_status dc_target_check_memory(const struct dc_target_limits *target, const char *stage,

@@ -15,6 +15,7 @@
 //   selftest: true               # the embedded vectors stay in flash
 //   flash: 4194304               # bytes of weights, tables, code and vectors; ram: of activations,
 //   ram: 393216                  # input, output, scratch and stack; macs: of one inference. 0: any
+//   instructions: 20000000       # and latency_ms: of one inference, which needs clock_mhz
 //
 // Owns the checks: of what an experiment asks for, before any data is read, and of the integers
 // that come out.
@@ -58,6 +59,18 @@ DC_MUST_USE enum dc_status dc_target_footprint(struct dc_footprint *footprint,
 DC_MUST_USE enum dc_status dc_target_check_budgets(const struct dc_experiment *experiment,
                                                    const char *stage, const struct dc_imodel *model,
                                                    struct dc_error *error);
+
+// Instructions of each layer, [layers], as export/c_time.h estimates them for the target's core.
+DC_MUST_USE enum dc_status dc_target_instructions(double *layers,
+                                                  const struct dc_target_limits *target,
+                                                  const struct dc_imodel *model,
+                                                  struct dc_error *error);
+// By the target's clock; 0: it says none.
+double dc_target_milliseconds(const struct dc_target_limits *target, double instructions);
+// detail: the end of the sentence. DC_ERR_BUDGET, with the budget's line.
+DC_MUST_USE enum dc_status dc_target_check_time(const struct dc_target_limits *target,
+                                                const char *stage, double instructions,
+                                                const char *detail, struct dc_error *error);
 
 // The same of what a linker says, or the estimate again.
 DC_MUST_USE enum dc_status dc_target_check_memory(const struct dc_target_limits *target,

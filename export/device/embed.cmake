@@ -1,6 +1,6 @@
 # Writes files as a C file of strings, in the order of their names: the fragments of exported C, named
-# without ending, and the example for boards.
-# cmake -DOUT=FILE -DFRAGMENTS=export/device -DEXAMPLE=examples/device -P embed.cmake
+# without ending, and the example for boards, with the script for other runtimes.
+# cmake -DOUT=FILE -DFRAGMENTS=export/device -DEXAMPLE=examples/device -DSCRIPT=export/runtimes.py -P embed.cmake
 function(embed array name_part rows)
     set(all "")
     foreach(path IN LISTS ARGN)
@@ -17,6 +17,7 @@ file(GLOB fragments ${FRAGMENTS}/*.h)
 file(GLOB example ${EXAMPLE}/*)
 list(SORT fragments)
 list(SORT example)
+list(APPEND example ${SCRIPT})
 embed(dc__device_texts NAME_WE device ${fragments})
 embed(dc__example_texts NAME board ${example})
 file(WRITE ${OUT} "// Made from export/device and examples/device by embed.cmake.\n\n"

@@ -330,6 +330,8 @@ static void other_formats_lie_in_the_bundle(void **state)
     must(dc_bundle_read(&again, NULL, in_work("bad"), &error), &error);
     readme_says("| `one.tflite` | the network as TensorFlow Lite");
     readme_says("| `one.onnx` | the network as ONNX");
+    struct dc_verify_report report;
+    must(dc_verify_bundle(ctx, in_work("bad"), inputs, SAMPLES, NULL, &report, &error), &error);
     damage("one.tflite", "TFL3", 4);
     expect_damage("bad", "one.tflite: is damaged");
     must(dc_bundle_write(in_work("bad"), m, vectors, &formats, &error), &error);

@@ -212,7 +212,7 @@ static void shorten_arena(struct text *t)
 static void run_rung(struct dc_rung_result *result, enum dc_rung rung)
 {
     struct dc_error error;
-    must(dc_ladder_run(result, ladder, rung, &error), &error);
+    must(dc_ladder_run(result, ladder, rung, "", &error), &error);
 }
 
 static void the_ladder_names_the_layer(void **state)

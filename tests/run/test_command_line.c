@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 #include <jansson.h>
@@ -100,7 +101,12 @@ static const struct report reports[] = {
     {{"predict", "done", "--out", "logits.h5"}, "file", "logits.h5: logits ["},
     {{"export", "done", "--stage", "quantized", "--out", "out"}, "verification", "(280 bytes)"},
     {{"export", "done", "--stage", "student", "--out", "s.onnx"}, "out", "s.onnx: stage 'student'"},
+    {{"export", "done", "--stage", "quantized", "--out", "parts"}, "memory", "\n  RAM "},
     {{"verify", "done/bundle/int8"}, "samples", "all equal"},
+    {{"verify", "done/bundle/int8"}, "rungs", "rungs not run: gcc-O0"},
+    {{"verify", "done/bundle/int8", "--rungs", "gcc-O0"},
+     "rungs",
+     "\ngcc-O0             31        124"},
     {{"data", "data"}, "train", "train: idx, 300 samples of uint8 [12, 12, 1], 4 classes"},
     {{"data", "data", "--out", "data.h5"}, "test", "data.h5: 300 training and 70 test samples"},
     {{"inspect", "model.yaml"}, "layers", "tiny: "},
@@ -173,6 +179,36 @@ static void verify_needs_a_compiler(void **state)
     }
 }
 
+// A rung that was asked for and cannot run is told, in both forms, and is a failure.
+static void rungs_that_cannot_run_are_failures(void **state)
+{
+    (void)state;
+    static const char *const tools[] = {"cc", "as", "ld"};
+    char path[600], command[1400];
+    assert_int_equal(mkdir(test_path("few"), 0700), 0);
+    for (int i = 0; i < 3; i++) {
+        snprintf(command, sizeof command, "ln -s \"$(command -v %s)\" %s/few/%s", tools[i], root,
+                 tools[i]);
+        assert_int_equal(system(command), 0);
+    }
+    snprintf(path, sizeof path, "PATH=%s/few", root);
+    const struct child bare = {.folder = root, .environment = path};
+    DECANT(&outcome, &bare, "verify", "done/bundle/int8", "--rungs", "rv32,clang-O3");
+    assert_int_equal(outcome.exit_code, 1);
+    assert_non_null(strstr(outcome.out, "clang-O3     not run: there is no clang here"));
+    assert_non_null(
+        strstr(outcome.out, "rv32         not run: there is no riscv64-unknown-elf-gcc"));
+    assert_non_null(strstr(outcome.err, "rung clang-O3 was not run: there is no clang here"));
+    DECANT(&outcome, &bare, "verify", "done/bundle/int8", "--rungs", "host", "--json");
+    assert_int_equal(outcome.exit_code, 1);
+    json_t *json = json_loads(outcome.out, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *rungs = json_object_get(json, "rungs");
+    assert_int_equal(json_object_size(rungs), 6);
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(rungs, "asan"), "outcome")), "not run");
+    json_decref(json);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -204,9 +240,12 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(help_is_where_people_look_for_it), cmocka_unit_test(every_verb_has_help),
-        cmocka_unit_test(stdout_holds_the_result_alone),    cmocka_unit_test(stderr_holds_the_rest),
+        cmocka_unit_test(help_is_where_people_look_for_it),
+        cmocka_unit_test(every_verb_has_help),
+        cmocka_unit_test(stdout_holds_the_result_alone),
+        cmocka_unit_test(stderr_holds_the_rest),
         cmocka_unit_test(verify_needs_a_compiler),
+        cmocka_unit_test(rungs_that_cannot_run_are_failures),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
