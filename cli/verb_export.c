@@ -46,6 +46,9 @@ static void print_export(const struct export *own, const char *profile, const js
     if (time)
         printf("  instructions %lld, by QEMU (not cycles)\n",
                (long long)json_integer_value(json_object_get(time, "instructions")));
+    if (time && json_real_value(json_object_get(time, "latency_ms")) > 0.0)
+        printf("  %.3g ms by the target's clock\n",
+               json_real_value(json_object_get(time, "latency_ms")));
 }
 
 static enum dc_status export_stage(const struct dc_cli *cli, struct dc_error *error)

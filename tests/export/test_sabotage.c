@@ -420,6 +420,42 @@ static void the_c_of_a_bundle_is_held_to_its_model(void **state)
     }
 }
 
+// A TFLite file of another network, with a hash that fits.
+static void other_formats_are_held_to_the_model(void **state)
+{
+    (void)state;
+    struct dc_error error;
+    struct dc_random random;
+    struct dc_vectors *own = NULL;
+    const struct dc_texts formats = {1, {"tflite"}};
+    const struct dc_ilayer conv = {
+        .op = DC_I_CONV2D, .channels = 7, .window = {.kernel = {13, 11}}, .per_channel = true};
+    dc_random_start(&random, 3, DC_PURPOSE_TEST, 0, 0);
+    struct dc_imodel *m = test_one_layer_model(dc_profile_find("tflm"), 13, 11, 3, &conv, &random);
+    snprintf(path, sizeof path, "%s/bundle", work);
+    must(dc_vectors_create(&own, ctx, m, inputs, 1, &error), &error);
+    must(dc_bundle_write(path, m, own, &formats, &error), &error);
+    expect(DC_OK, "nothing", "", "");
+    snprintf(path, sizeof path, "%s/bundle/one.tflite", work);
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    char bytes[65536];
+    const size_t size = fread(bytes, 1, sizeof bytes, f);
+    char *weights = memmem(bytes, size, m->layers[1].weights, 64);
+    assert_non_null(weights);
+    weights[9] ^= 1;
+    rewind(f);
+    assert_int_equal(fwrite(bytes, 1, size, f), size);
+    assert_int_equal(fclose(f), 0);
+    char crc[16];
+    snprintf(crc, sizeof crc, "%08x", (unsigned)dc__crc32(bytes, size));
+    change_manifest(NULL, "one.tflite",
+                    json_pack("{s:I, s:s}", "bytes", (json_int_t)size, "crc32", crc));
+    expect(DC_ERR_VERIFY, "a weight bit of the TFLite file", "one.tflite: is not what version", "");
+    dc_vectors_free(own);
+    dc_imodel_free(m);
+}
+
 static void a_truncated_file_is_named(void **state)
 {
     (void)state;
@@ -436,6 +472,7 @@ int main(void)
         cmocka_unit_test(arrays_in_a_bundle_are_held_to_its_vectors),
         cmocka_unit_test(numbers_of_a_manifest_are_held_to_the_model),
         cmocka_unit_test(the_c_of_a_bundle_is_held_to_its_model),
+        cmocka_unit_test(other_formats_are_held_to_the_model),
         cmocka_unit_test(a_truncated_file_is_named),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

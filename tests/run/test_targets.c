@@ -156,6 +156,26 @@ static void integers_are_measured(void **state)
     }
 }
 
+// A target with a budget of time has its instructions counted at export, where QEMU is.
+static void instructions_are_counted(void **state)
+{
+    (void)state;
+    const struct child here = {.folder = root};
+    const bool tools = system("command -v arm-none-eabi-gcc qemu-system-arm >/dev/null") == 0;
+    tiny_text(test_path("case.yaml"), "name: small\nprofile: tflm\nclock_mhz: 100\n"
+                                      "latency_ms: 50\ncore: cortex-m3\noptimize: -Os\n");
+    DECANT(&outcome, &here, "run", "export.yaml", "--run", "counted", "--set", "target=case.yaml");
+    assert_outcome(&outcome, "a budget of time", 0, (const char *const[OUTCOME_WORDS]){NULL});
+    char *results = tiny_read(test_path("counted/results.json"), NULL);
+    assert_non_null(results);
+    const char *counted = strstr(results, "\"by\": \"qemu\"");
+    assert_true(tools == (counted != NULL));
+    const char *number = counted ? strstr(counted, "\"instructions\": ") : NULL;
+    if (number)
+        assert_in_range(strtol(number + strlen("\"instructions\": "), NULL, 10), 10000, 4999999);
+    free(results);
+}
+
 // What a file format cannot hold is refused as well, whatever the target.
 static void formats_hold_what_they_can(void **state)
 {
@@ -265,6 +285,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(shipped_targets_take_what_they_ask_for),
         cmocka_unit_test(integers_are_measured),
+        cmocka_unit_test(instructions_are_counted),
         cmocka_unit_test(formats_hold_what_they_can),
         cmocka_unit_test(functions_are_the_targets),
         cmocka_unit_test(alignment_is_the_targets),
