@@ -32,7 +32,17 @@ int dc__time_column(const struct dc_imodel *model, int layer)
                                             : DC__PACKED_FULLY_CONNECTED;
 }
 
-void dc__time_features(double features[DC__TIME_FEATURES], const struct dc_imodel *model, int layer)
+// A Cortex-M55 multiplies 16 codes at a time, for four channels where there are so many.
+static double in_vain(const struct dc_ilayer *l, bool channels)
+{
+    const int row = (int)(l->weight_count / l->channels);
+    const double outputs = l->channels < 4 ? 1.0
+                                           : (double)((l->channels + 3) / 4 * 4) / l->channels;
+    return channels ? outputs : outputs * ((row + 15) / 16 * 16) / row;
+}
+
+void dc__time_features(double features[DC__TIME_FEATURES], const struct dc_imodel *model, int layer,
+                       enum dc_core core)
 {
     const struct dc_ilayer *l = &model->layers[layer];
     const struct dc_ilayer *x = &model->layers[l->input_count ? l->inputs[0] : 0];
@@ -47,6 +57,10 @@ void dc__time_features(double features[DC__TIME_FEATURES], const struct dc_imode
         features[DC__READS] = taps * outputs;
     else if (l->op == DC_I_MEAN)
         features[DC__READS] = (double)dc_ilayer_size(x);
+    if (core == DC_CORTEX_M55 && (l->op == DC_I_CONV2D || l->op == DC_I_FULLY_CONNECTED)) {
+        features[DC__READS] *= in_vain(l, false);
+        features[DC__OUTPUTS] *= in_vain(l, true);
+    }
     if (l->op != DC_I_CONV2D)
         return;
     const double places = (double)l->height * l->width;
@@ -71,7 +85,7 @@ enum dc_status dc_c_instructions(double *instructions, const struct dc_imodel *m
                        dc_core_names[core]);
     for (int i = 0; i < model->count; i++) {
         double features[DC__TIME_FEATURES];
-        dc__time_features(features, model, i);
+        dc__time_features(features, model, i, core);
         instructions[i] = 0.0;
         for (int f = 0; f < DC__TIME_FEATURES; f++)
             instructions[i] += features[f] *

@@ -16,8 +16,9 @@ DC_MUST_USE enum dc_status dc_c_instructions(double *instructions, const struct 
 // Internal, and of measure_time: a layer takes the sum of its features by the coefficients of its
 // column.
 enum dc__time_feature {
-    DC__READS,     // products; of pools and means, codes that are added or compared
-    DC__OUTPUTS,   // codes
+    DC__READS,     // products, with those that vectors compute in vain; of pools and means, codes
+                   // that are added or compared
+    DC__OUTPUTS,   // codes, likewise
     DC__GATHERED,  // codes of the columns that a convolution multiplies
     DC__UNEVEN,    // those of them in rows of the kernel that are no whole words
     DC__ROWS,      // of the kernel, over all columns
@@ -34,7 +35,7 @@ enum dc__time_column {
     DC__TIME_COLUMNS
 };
 int dc__time_column(const struct dc_imodel *model, int layer);
-void dc__time_features(double features[DC__TIME_FEATURES], const struct dc_imodel *model,
-                       int layer);
+void dc__time_features(double features[DC__TIME_FEATURES], const struct dc_imodel *model, int layer,
+                       enum dc_core core);
 
 #endif

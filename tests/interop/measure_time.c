@@ -1,7 +1,7 @@
 // Makes export/code_times.inc.h: how many instructions kernels take on each core, by QEMU.
-// measure_time [PROFILE ...] prints it. measure_time --compare FILE.yaml BITS PROFILE [CORE]
-// prints, for each core and optimization, what a network takes and what is estimated; exit 1 where
-// that is more than 10 % off.
+// measure_time [--core CORE] [PROFILE ...] prints it. measure_time --compare FILE.yaml BITS PROFILE
+// [CORE] prints, for each core and optimization, what a network takes and what is estimated; exit 1
+// where that is more than 10 % off.
 //
 // A network of many shapes is compiled with its trace, which here notes the clock in place of a
 // CRC-32: each layer is a measurement. Coefficients are those of least squares, of relative errors,
@@ -271,7 +271,8 @@ static void print_row(const struct dc_profile *profile, enum dc_core core,
     fflush(stdout);
 }
 
-static void measure_profile(const struct dc_ctx *ctx, const struct dc_profile *profile)
+static void measure_profile(const struct dc_ctx *ctx, const struct dc_profile *profile,
+                            const char *only)
 {
     struct dc_imodel *models[2];
     char *works[2];
@@ -286,6 +287,8 @@ static void measure_profile(const struct dc_ctx *ctx, const struct dc_profile *p
     }
     for (int core = 0; core < DC_CORE_COUNT; core++)
         for (int how = 0; how < DC_OPTIMIZATION_COUNT; how++) {
+            if (only && strcmp(only, dc_core_names[core]) != 0)
+                continue;
             memset(columns, 0, DC__TIME_COLUMNS * sizeof *columns);
             for (int k = 0; k < 2; k++) {
                 double instructions[LAYERS_MAX];
@@ -295,7 +298,7 @@ static void measure_profile(const struct dc_ctx *ctx, const struct dc_profile *p
                     struct column *c = &columns[dc__time_column(models[k], i)];
                     if (models[k]->layers[i].op == DC_I_RESHAPE)
                         continue;
-                    dc__time_features(c->features[c->count], models[k], i);
+                    dc__time_features(c->features[c->count], models[k], i, (enum dc_core)core);
                     c->instructions[c->count++] = instructions[i];
                 }
             }
@@ -358,13 +361,14 @@ int main(int argc, char **argv)
         wrong = compare(ctx, argv[2], atoi(argv[3]), dc_profile_find(argv[4]),
                         argc > 5 ? argv[5] : NULL);
     } else {
+        const int options = argc > 2 && strcmp(argv[1], "--core") == 0 ? 2 : 0;
         printf("// Made by tests/interop/measure_time, under QEMU.\n// clang-format off\n");
         for (const struct dc_profile *const *p = dc_profile_table(); *p; p++) {
-            bool wanted = argc == 1;
-            for (int i = 1; i < argc; i++)
+            bool wanted = argc == 1 + options;
+            for (int i = 1 + options; i < argc; i++)
                 wanted = wanted || strcmp(argv[i], (*p)->name) == 0;
             if (wanted)
-                measure_profile(ctx, *p);
+                measure_profile(ctx, *p, options ? argv[2] : NULL);
         }
     }
     dc_ctx_free(ctx);
