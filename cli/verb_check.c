@@ -78,8 +78,9 @@ static void print_stage(const char *name, const json_t *stage, bool layers)
     {
         printf("  ");
         dc_print_name(json_string_value(json_object_get(value, "name")), 24);
-        printf(" %-18s %11lld MACs %11lld instr.\n", json_string_value(json_object_get(value, "op")),
-               number(value, "macs"), number(value, "instructions"));
+        printf(" %-18s %11lld MACs %11lld instr.\n",
+               json_string_value(json_object_get(value, "op")), number(value, "macs"),
+               number(value, "instructions"));
     }
 }
 
