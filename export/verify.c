@@ -79,14 +79,18 @@ static enum dc_status compile(struct verifier *v, const char *compiler)
     DC_TRY(dc_file_write(driver_path, text, strlen(text), v->error));
     char *argv[WORDS_MAX + 16], *rest = NULL;
     int count = 0;
+    bool optimizes = false;  // in a way of the user's
     for (char *w = strtok_r(words, " ", &rest); w && count < WORDS_MAX;
-         w = strtok_r(NULL, " ", &rest))
+         w = strtok_r(NULL, " ", &rest)) {
+        optimizes = optimizes || strncmp(w, "-O", 2) == 0;
         argv[count++] = w;
+    }
     if (count == 0)
         return dc_fail(v->error, DC_ERR_VERIFY, "the compiler's name is empty");
-    char *const flags[] = {"-std=c99",     "-pedantic", "-Wall", "-Wextra",
-                           "-Wconversion", "-Werror",   "-O2",   include,
-                           code,           "-o",        program, driver_path};
+    char *const flags[] = {"-std=c99",     "-pedantic", "-Wall", "-Wextra", "-Werror",  include,
+                           "-Wconversion", code,        "-o",    program,   driver_path};
+    if (!optimizes)
+        argv[count++] = "-O2";
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
         argv[count++] = flags[i];
     argv[count] = NULL;
