@@ -293,6 +293,8 @@ static const struct dc_field stage_fields[] = {
            .help = "values for the model's parameters"),
     DC_FIELD(dc_stage, "layout", CHOICE, layout, "auto", .choices = layouts, .later = true,
              .help = "order of an image's axes in an ONNX file; auto: what reads it says it"),
+    DC_FIELD(dc_stage, "output", TEXT, output, "", .later = true,
+             .help = "of an ONNX file: the value taken for its result; empty: its first output"),
     INT(dc_stage, "seed", seed, "-1", -1, SEED_MAX, "of weights and order; -1: the experiment's"),
     OPTIONAL(dc_stage, "train", train, trains, &dc__train_schema, "training"),
     OPTIONAL(dc_stage, "distill", distill, distills, &dc__distill_schema,

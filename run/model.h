@@ -58,6 +58,7 @@ struct dc_model_spec {
     const struct dc_named_value *parameters;  // [parameter_count]
     int parameter_count;
     enum dc_onnx_layout layout;   // of an ONNX file's image
+    const char *output;           // of an ONNX file; NULL or "": its first
     const struct dc_yaml *place;  // the mapping that states the parameters; NULL: none does
 };
 

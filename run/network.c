@@ -70,7 +70,7 @@ static struct dc_model_spec model_spec(const struct dc_stage *stage, const char 
 {
     const struct dc_yaml *place = stage->where ? dc_yaml_get(stage->where, "parameters") : NULL;
     return (struct dc_model_spec){path, stage->parameters.items, stage->parameters.count,
-                                  (enum dc_onnx_layout)stage->layout, place};
+                                  (enum dc_onnx_layout)stage->layout, stage->output, place};
 }
 
 static enum dc_status open_graph(struct dc_stage_network *network, const struct dc_stage *stage,

@@ -61,6 +61,8 @@ static const struct {
     {"tanh", "i|i|i|i", "i|i|i|i"},
     {"h_swish", "i|i|i|i", "i|i|i|i"},
     {"silu", NULL, NULL},
+    {"elu", NULL, NULL},
+    {"softplus", NULL, NULL},
     {"gelu", NULL, NULL},
     {"gelu_tanh", NULL, NULL},
     {"erf", NULL, NULL},

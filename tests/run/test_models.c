@@ -74,8 +74,8 @@ static void counts_are_the_published_ones(void **state)
         struct dc_model model;
         struct dc_params *params = NULL;
         snprintf(path, sizeof path, "%s/configs/models/%s", DECANT_SOURCE_DIR, cases[i].file);
-        const struct dc_model_spec spec = {path, cases[i].parameters, cases[i].parameter_count,
-                                           DC_LAYOUT_AUTO, NULL};
+        const struct dc_model_spec spec = {
+            path, cases[i].parameters, cases[i].parameter_count, DC_LAYOUT_AUTO, NULL, NULL};
         if (dc_model_read(&model, &spec, &error))
             fail_msg("%s", error.message);
         assert_int_equal(dc_params_create(&params, model.graph, 0, false, &error), DC_OK);
