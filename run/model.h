@@ -39,6 +39,7 @@ struct dc_model {
     int parameter_count;
     const char *name;
     struct dc_graph *graph;  // owned
+    struct dc_graph *whole;  // owned: where graph has functions in parts, what it was; else NULL
     int input, output;       // nodes
     struct dc_shape sample;  // [height, width, channels], [values], [steps, channels] ...
     // Of an ONNX file, which owns graph and params; else NULL. It reads images of its own size,
