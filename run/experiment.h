@@ -140,6 +140,7 @@ struct dc_stage {
     const char *name;
     const struct dc_yaml *where;
     const char *from, *model, *weights;  // weights: a file to start from
+    const char *weights_names;           // what a safetensors file calls the layers; "": the same
     struct dc_normalize_spec normalize;  // automatic: as the data
     struct dc_named_values parameters;
     int layout;          // enum dc_onnx_layout, of an ONNX model's image

@@ -13,6 +13,7 @@
 #include "qat/profile.h"
 #include "qat/quantize.h"
 #include "qat/split.h"
+#include "run/safetensors.h"
 #include "train/checkpoint.h"
 
 bool dc_folds(const struct dc_quantize_spec *spec)
@@ -144,11 +145,19 @@ enum dc_status dc_stage_network_open(struct dc_stage_network *network, const str
     enum dc_status status = open_graph(network, stage, error);
     if (status == DC_OK)
         status = dc_params_create(&network->params, network->graph, 0, false, error);
-    int copied = 0;
+    int copied = 0, wanted = 0;
     if (status == DC_OK && network->model.params)
         status = dc_params_copy_by_name(network->params, network->model.params, &copied, error);
-    if (status == DC_OK && weights)
+    if (status == DC_OK && weights && dc_is_safetensors(weights)) {
+        status = dc_safetensors_take(network->params, network->model.graph, weights,
+                                     stage->weights_names, &copied, &wanted, error);
+        if (status == DC_OK && copied < wanted)
+            status = dc_fail(error, DC_ERR_CONFIG,
+                             "stage '%s': %s has %d of the %d weights, and nothing trains the rest",
+                             stage->name, weights, copied, wanted);
+    } else if (status == DC_OK && weights) {
         status = dc_weights_read(weights, network->params, error);
+    }
     if (status != DC_OK)
         dc_stage_network_close(network);
     return status;
