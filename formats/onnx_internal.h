@@ -200,7 +200,7 @@ DC_MUST_USE enum dc_status dc__fold_repeat(struct dc_import *m, struct dc_onnx_c
 dc_onnx_convert dc__fold_arithmetic, dc__fold_cast, dc__fold_gather, dc__fold_concat,
     dc__fold_slice, dc__fold_shape, dc__fold_range, dc__fold_fill, dc__fold_where, dc__fold_reshape,
     dc__fold_transpose, dc__fold_expand, dc__fold_unary, dc__fold_scatter, dc__fold_constant,
-    dc__fold_reduce;
+    dc__fold_reduce, dc__fold_tile;
 // onnx_run.c: any operator that has no such row.
 dc_onnx_convert dc__fold_run;
 
@@ -222,7 +222,7 @@ DC_MUST_USE enum dc_status dc__onnx_slices(struct dc_onnx_call *call, struct dc_
 // onnx_shape.c
 dc_onnx_convert dc__onnx_same, dc__onnx_reshaped, dc__onnx_transpose, dc__onnx_slice,
     dc__onnx_split, dc__onnx_concat, dc__onnx_gather, dc__onnx_gather_nd, dc__onnx_pad,
-    dc__onnx_expand, dc__onnx_resize, dc__onnx_depth_to_space;
+    dc__onnx_expand, dc__onnx_tile, dc__onnx_resize, dc__onnx_depth_to_space;
 
 // onnx_layers.c
 dc_onnx_convert dc__onnx_conv, dc__onnx_gemm, dc__onnx_batch_norm, dc__onnx_group_norm,

@@ -391,7 +391,62 @@ enum dc_status dc__onnx_pad(struct dc_onnx_call *call, struct dc_error *error)
     return DC_OK;
 }
 
-// Expand.
+// Expand, Tile.
+
+// The axis `times` over: an axis of its own in memory, the last there and the first of this one.
+static enum dc_status grow(struct dc_onnx_call *call, struct dc_onnx_value *v, int axis,
+                           int64_t times, struct dc_error *error)
+{
+    const struct dc_shape shape = *dc__onnx_shape(call->m, v);
+    struct dc_onnx_axis *a = &v->view.axes[axis], grown = {1, {shape.rank}};
+    struct dc_reshape_attributes longer;
+    struct dc_expand_attributes repeated = {.rank = shape.rank};
+    memset(&longer, 0, sizeof longer);
+    if (shape.rank == DC_RANK_MAX || a->count == DC_RANK_MAX || times < 1)
+        return dc_fail(error, DC_ERR_DATA, "axis %d cannot be repeated so", axis);
+    longer.rank = shape.rank;
+    for (int i = 1; i < shape.rank; i++)
+        longer.dims[i - 1] = repeated.dims[i - 1] = shape.dims[i];
+    longer.dims[shape.rank - 1] = 1;
+    repeated.dims[shape.rank - 1] = times;
+    for (int i = 0; i < a->count; i++)
+        grown.atoms[grown.count++] = a->atoms[i];
+    *a = grown;
+    DC_TRY(
+        dc__onnx_emit(call->m, call->name, &dc_op_reshape, &longer, &v->node, 1, &v->node, error));
+    return dc__onnx_emit(call->m, call->name, &dc_op_expand, &repeated, &v->node, 1, &v->node,
+                         error);
+}
+
+enum dc_status dc__onnx_tile(struct dc_onnx_call *call, struct dc_error *error)
+{
+    struct dc_onnx_value v = *call->in[0];
+    const struct dc_onnx_constant *c = &v.constant;
+    struct dc_linear times[DC_ONNX_LIST];
+    int n;
+    bool rest = false;
+    DC_TRY(dc__onnx_linear_list(call, 1, "repeats", times, &n, error));
+    if (n != dc__onnx_rank(&v) || n < 1)
+        return dc_fail(error, DC_ERR_DATA, "not as many repeats as axes");
+    for (int i = 1; i < n; i++)
+        rest = rest || times[i].k || times[i].c != 1;
+    if (v.kind == DC_VALUE_CONSTANT && !times[0].k)
+        return dc__fold_tile(call, error);
+    if (v.kind == DC_VALUE_CONSTANT && (rest || times[0].k != 1 || times[0].c))
+        return dc__fold_fail_batch(error);
+    if (v.kind == DC_VALUE_CONSTANT) {
+        DC_TRY(dc__onnx_repeat(call->m, &v, call->in[0], c->dims + 1, n - 1, error));
+    } else {
+        for (int i = 0; i < n; i++) {
+            if (times[i].k || (dc__onnx_dim(call->m, &v, i).k && times[i].c != 1))
+                return dc__fold_fail_batch(error);
+            if (times[i].c != 1)
+                DC_TRY(grow(call, &v, i, times[i].c, error));
+        }
+    }
+    dc__onnx_give(call, 0, v.node, &v.view);
+    return DC_OK;
+}
 
 static enum dc_status expand_value(struct dc_onnx_call *call, const struct dc_linear *list, int n,
                                    struct dc_error *error)
@@ -399,6 +454,8 @@ static enum dc_status expand_value(struct dc_onnx_call *call, const struct dc_li
     static const int order[DC_RANK_MAX] = {0, 1, 2, 3, 4, 5, 6, 7};
     const struct dc_onnx_value *v = call->in[0];
     struct dc_expand_attributes a = {.rank = v->view.rank - 1};
+    struct dc_onnx_value grown = *v;
+    const bool merged = v->view.axes[0].count != 1 || v->view.axes[0].atoms[0] != 0;
     bool same = true;
     if (n > v->view.rank)
         return dc_fail(error, DC_ERR_DATA, "a new axis before the batch");
@@ -410,11 +467,13 @@ static enum dc_status expand_value(struct dc_onnx_call *call, const struct dc_li
         if (!keeps && (dim.k || dim.c != 1 || wish.k))
             return dc_fail(error, DC_ERR_DATA, "axis %d cannot be expanded so", i);
         same = same && keeps;
+        if (!keeps && merged)
+            DC_TRY(grow(call, &grown, i, wish.c, error));
         if (i > 0)
             a.dims[i - 1] = keeps ? dim.c : wish.c;
     }
-    if (same)
-        return dc__onnx_give(call, 0, v->node, &v->view), DC_OK;
+    if (same || merged)
+        return dc__onnx_give(call, 0, grown.node, &grown.view), DC_OK;
     int node;
     const struct dc_onnx_view view = dc__onnx_plain(v->view.rank);
     DC_TRY(dc__onnx_ordered(call->m, &node, v, order, error));

@@ -97,6 +97,7 @@ static const struct dc_onnx_operator operators[] = {
     {"Sub", 2, 2, dc__onnx_binary, dc__fold_arithmetic, &dc_op_subtract, DC_KEEPS_AXES},
     {"Sum", 1, ANY, dc__onnx_binary, dc__fold_arithmetic, &dc_op_broadcast_add, DC_KEEPS_AXES},
     {"Tanh", 1, 1, dc__onnx_unary, NULL, &dc_op_tanh, DC_KEEPS_AXES},
+    {"Tile", 2, 2, dc__onnx_tile, dc__onnx_tile, NULL, DC_SAYS_NOTHING},
     {"Transpose", 1, 1, dc__onnx_transpose, dc__fold_transpose, NULL, DC_MOVES_AXES},
     {"Unsqueeze", 1, 2, dc__onnx_reshaped, dc__fold_reshape, NULL, DC_SAYS_NOTHING},
     {"Upsample", 1, 2, dc__onnx_resize, NULL, NULL, DC_KEEPS_AXES},

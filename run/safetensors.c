@@ -108,7 +108,9 @@ static enum dc_status take_slice(struct taking *t, const struct dc_node *node,
     const bool series = want->rank == 4 && have->rank == 3 && have->dims[0] == want->dims[3] &&
                         have->dims[1] == want->dims[2] &&
                         have->dims[2] == want->dims[0] * want->dims[1];
-    if (!dc_shape_equal(&theirs, have) && !series)
+    const bool of_places = want->rank == 2 && have->rank == 4 && have->dims[0] == theirs.dims[0] &&
+                           have->dims[1] == theirs.dims[1] && have->dims[2] * have->dims[3] == 1;
+    if (!dc_shape_equal(&theirs, have) && !series && !of_places)
         return dc_fail(t->error, DC_ERR_CONFIG,
                        "'%s' is %s, and tensor '%s' has %s, where %s belongs", slice->name,
                        dc_shape_text(wanted, want), tensor->name, dc_shape_text(found, have),

@@ -84,6 +84,14 @@ static int64_t to_space_by_channel(int64_t o)  // the channel first
     const int64_t y = o / 8 % 6, x = o % 8, c = o / 48 % 3 * 4 + y % 2 * 2 + x % 2;
     return o / 144 * 144 + c * 12 + y / 2 * 4 + x / 2;
 }
+static int64_t tiled(int64_t o)  // [12, 24] of [6, 24]: the first axis twice over
+{
+    return o / 288 * 144 + o / 24 % 12 % 6 * 24 + o % 24;
+}
+static int64_t widened(int64_t o)  // rows apart, [batch * 6, 3, 24] of [batch * 6, 1, 24]
+{
+    return o / 72 * 24 + o % 24;
+}
 static int64_t picked(int64_t o)  // [3, 4] at channels and rows (4, 0), (5, 3), (2, 2)
 {
     static const int64_t rows[] = {4 * 6 + 0, 5 * 6 + 3, 2 * 6 + 2};
@@ -163,6 +171,24 @@ static const struct move {
      12,
      picked,
      0},
+    {"tile", 13, {{"Reshape", "x s_0_6_24", "a", ""}, {"Tile", "a i121", "y", ""}}, 288, tiled, 0},
+    {"tile_of_constant",
+     13,
+     {{"Tile", "i23 two", "s", ""},
+      {"Concat", "i0 s", "t", "axis=0"},
+      {"Concat", "t i4", "u", "axis=0"},
+      {"Reshape", "x u", "y", ""}},
+     144,
+     flat,
+     0},
+    {"expand_beside_the_batch",
+     13,
+     {{"Reshape", "x s_m_1_24", "a", ""},
+      {"Expand", "a s_1_3_24", "b", ""},
+      {"Reshape", "b s_n_6_72", "y", ""}},
+     432,
+     widened,
+     0},
     {"concat", 13, {{"Concat", "x x", "y", "axis=1"}}, 288, twice, 0},
     {"pad_reflect", 13, {{"Pad", "x pads", "y", "mode:reflect"}}, 288, reflected, 0},
     {"pad_edge", 13, {{"Pad", "x pads", "y", "mode:edge"}}, 288, edged, 0},
@@ -203,6 +229,11 @@ static void add_constants(void)
         {"s_0_2_3_24", 4, {0, 2, 3, 24}},
         {"s_0_12_3_4", 4, {0, 12, 3, 4}},
         {"s_3_2", 2, {3, 2}},
+        {"s_m_1_24", 3, {-1, 1, 24}},
+        {"s_1_3_24", 3, {1, 3, 24}},
+        {"s_n_6_72", 3, {-1, 6, 72}},
+        {"i121", 3, {1, 2, 1}},
+        {"i4", 1, {4}},
         {"i405322", 6, {4, 0, -1, 3, 2, 2}},
         {"s_0_6_24", 3, {0, 6, 24}},
         {"s_0_6_6_4", 4, {0, 6, 6, 4}},
