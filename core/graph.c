@@ -204,8 +204,9 @@ struct dc_layer_chain dc_graph_layer(const struct dc_graph *graph, const bool *n
         chain.norm = chain.last = reader;
         reader = dc_graph_only_reader(graph, needed, reader);
     }
-    if (reader >= 0 &&
-        (graph->nodes[reader].op == &dc_op_relu || graph->nodes[reader].op == &dc_op_relu6))
+    const struct dc_op *op = reader >= 0 ? graph->nodes[reader].op : NULL;
+    if (op &&
+        (op == &dc_op_relu || op == &dc_op_relu6 || (takes_norm && op == &dc_op_hard_sigmoid)))
         chain.clamp = chain.last = reader;
     return chain;
 }

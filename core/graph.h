@@ -57,7 +57,8 @@ DC_MUST_USE enum dc_status dc_graph_add_all(struct dc_graph *graph, const struct
 int dc_graph_only_reader(const struct dc_graph *graph, const bool *needed, int i);
 
 // What a layer consists of that begins at node i: perhaps a batch normalization, where the node has
-// weights (takes_norm), perhaps a clamp (relu, relu6), each the only reader of the node before it.
+// weights (takes_norm), perhaps a clamp (relu, relu6, with weights hard_sigmoid), each the only
+// reader of the node before it.
 // -1: there is none. last: where the layer's value is, i itself where nothing follows.
 struct dc_layer_chain {
     int norm, clamp, last;

@@ -21,9 +21,9 @@ static const struct dc_export_format formats[] = {
     {"onnx", "the network as ONNX: int8 codes between QuantizeLinear and DequantizeLinear",
      "\x12\x06"
      "decant",
-     2, dc_export_onnx, dc_onnx_write, NULL},
+     2, dc_export_onnx, dc_onnx_write, NULL, NULL},
     {"tflite", "the network as TensorFlow Lite, with integer operators", "; input = (x", 8,
-     write_tflite, dc_tflite_write_float, dc_tflite_unpacked},
+     write_tflite, dc_tflite_write_float, dc_tflite_unpacked, dc_tflite_has},
 };
 
 const struct dc_export_format *dc_export_format_find(const char *name)

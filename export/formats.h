@@ -21,6 +21,7 @@ struct dc_export_format {
     // How many layers' weights of at most 4 bits are written as int8 because the runtime of the
     // model's profile would not compute the same from packed ones; NULL: never any.
     int (*unpacked)(const struct dc_imodel *model);
+    bool (*has)(const struct dc_op *op);  // whether files of this format hold it; NULL: all do
 };
 
 // NULL when there is none of this name, or none that the path's ending names.

@@ -15,7 +15,7 @@
 #include "core/random.h"
 #include "formats/onnx_internal.h"
 
-enum { OPSET_LEAST = 9, OPSET_MOST = 21, UNKNOWN_BYTES = 3000 };
+enum { OPSET_LEAST = 9, OPSET_MOST = 23, UNKNOWN_BYTES = 3000 };
 
 // The unpacked file may take some times its bytes, and no more.
 struct budget {
@@ -45,6 +45,7 @@ static enum dc_status read_model(struct dc_import *m, struct dc_error *error)
     size_t size;
     DC_TRY(dc_file_read(&bytes, &size, m->path, m->arena, error));
     m->hash = dc_hash_bytes(DC_HASH_START, bytes, size);
+    m->folded_most = DC_ONNX_FOLDED_MOST + DC_ONNX_FOLDED_A_BYTE * (int64_t)size;
     struct budget budget = {16 * size + (1 << 20)};
     ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
     m->model = onnx__model_proto__unpack(&allocator, size, (const uint8_t *)bytes);
@@ -160,6 +161,23 @@ static const char *name_of(const struct dc_onnx_call *call, struct dc_error *err
     return *call->proto->name ? call->proto->name : call->proto->op_type;
 }
 
+// A constant that differs from row to row of the batch is an index, or on its way to become one.
+static enum dc_status check_rows(const struct dc_onnx_call *call, dc_onnx_convert *convert,
+                                 struct dc_error *error)
+{
+    static dc_onnx_convert *const all[] = {dc__fold_arithmetic, dc__fold_cast, dc__fold_shape,
+                                           dc__onnx_same};
+    for (int i = 0; i < call->count; i++) {
+        bool takes = (i == 0 && convert == dc__fold_reshape) ||
+                     (i == 1 && convert == dc__onnx_gather);
+        for (size_t k = 0; k < sizeof all / sizeof all[0]; k++)
+            takes = takes || convert == all[k];
+        if (call->in[i] && call->in[i]->constant.rows && !takes)
+            return dc__fold_fail_batch(error);
+    }
+    return DC_OK;
+}
+
 static enum dc_status convert_node(struct dc_import *m, const Onnx__NodeProto *proto,
                                    struct dc_error *error)
 {
@@ -180,18 +198,23 @@ static enum dc_status convert_node(struct dc_import *m, const Onnx__NodeProto *p
         constant = constant && (!call.in[i] || call.in[i]->kind == DC_VALUE_CONSTANT);
     }
     call.name = name_of(&call, error);
-    dc_onnx_convert *convert = constant && row->fold ? row->fold : row->convert;
     if (!call.name)
         return DC_ERR_MEMORY;
-    if (!convert || (constant && !row->fold && row->convert))
+    dc_onnx_convert *convert = !constant    ? row->convert
+                               : row->fold  ? row->fold
+                               : call.in[0] ? dc__fold_run
+                                            : NULL;
+    if (!convert)
         return dc_fail(error, DC_ERR_DATA, "%s is not imported",
                        constant ? "this operator on constants" : "this operator on values");
+    DC_TRY(check_rows(&call, convert, error));
     DC_TRY(convert(&call, error));
     if (call.bad)
         return dc_fail(error, DC_ERR_DATA, "attribute '%s' is of the wrong type or out of range",
                        call.bad);
     for (size_t i = 0; i < proto->n_attribute && i < 64; i++)
-        if (!(call.asked >> i & 1) && convert == row->convert && !row->op)
+        if (!(call.asked >> i & 1) && (convert == row->convert || convert == dc__fold_run) &&
+            !row->op)
             return dc_fail(error, DC_ERR_DATA, "attribute '%s' is not known",
                            proto->attribute[i]->name);
     return DC_OK;

@@ -1,11 +1,11 @@
 // ONNX files as networks.
 //
-// Owns reading: a file of the default operator set 9 to 21 (float32 or float16 weights, inside the
+// Owns reading: a file of the default operator set 9 to 23 (float32 or float16 weights, inside the
 // file or beside it) becomes an ordinary graph of core ops with its parameters, which can be run,
-// calibrated, quantized and trained like one built here. Integer shape arithmetic is folded while
-// reading; images are [batch, height, width, channels] inside, whatever their order in the file,
-// and a transposition stands in the graph only where the network really needs another order in
-// memory.
+// calibrated, quantized and trained like one built here. What a file computes from constants, and
+// from shapes, is computed while reading; images are [batch, height, width, channels] inside,
+// series [batch, length, channels], whatever their order in the file, and a transposition stands in
+// the graph only where the network really needs another order in memory.
 //
 // A file is not trusted: every count, offset and dimension is checked, and what is damaged, cyclic,
 // huge or unknown is an error that names the node. Nothing is half imported.
@@ -15,7 +15,8 @@
 
 #include "core/graph.h"
 
-// The order of an image's axes in the file. Auto: what reads the input says it (onnx_input.c).
+// The order of an image's or a series' axes in the file. Auto: what reads the input says it
+// (onnx_input.c).
 enum dc_onnx_layout { DC_LAYOUT_AUTO, DC_LAYOUT_NCHW, DC_LAYOUT_NHWC };
 
 struct dc_onnx_options {
@@ -29,6 +30,7 @@ struct dc_onnx {
     struct dc_params *params;  // values without gradients
     int input, output;         // nodes
     struct dc_shape sample;  // of the input without its batch: [height, width, channels] or others
+    bool channels_first;     // in the file's input; samples have them last
     const char *input_name, *output_name;  // in the file
     int64_t opset;
     uint64_t hash;  // of the bytes of the file and of its external data: FNV-1a, 64 bit

@@ -1,8 +1,9 @@
 // Owns arithmetic on constants: what a file computes from shapes becomes numbers here.
 //
 // Integers are c + k * batch, so that the shape of a value whose batch is open can be computed
-// with. What cannot be said so (batch times batch, a remainder of it) is an error. Integers wrap as
-// the format's do. Everything made here counts against one bound (dc__onnx_new).
+// with. What cannot be said so (batch times batch, a remainder of it) is an error. The numbers of
+// the rows, from 0 to the batch, are one element too, of an axis of its own. Integers wrap as the
+// format's do. Everything made here counts against one bound (dc__onnx_new).
 
 #include <assert.h>
 #include <inttypes.h>
@@ -71,14 +72,22 @@ enum dc_status dc__fold_join(struct dc_onnx_constant *shape, const struct dc_onn
     return DC_OK;
 }
 
+void dc__fold_strides(int64_t strides[DC_RANK_MAX], const struct dc_onnx_constant *c, int rank)
+{
+    int64_t own[DC_RANK_MAX];
+    strides_of(own, c);
+    for (int i = 0; i < rank; i++) {
+        const int k = i - (rank - c->rank);
+        strides[i] = k < 0 || c->dims[k] == 1 ? 0 : own[k];
+    }
+}
+
 enum dc_status dc__fold_repeat(struct dc_import *m, struct dc_onnx_constant *out,
                                const struct dc_onnx_constant *c,
                                const struct dc_onnx_constant *shape, struct dc_error *error)
 {
-    int64_t own[DC_RANK_MAX], strides[DC_RANK_MAX] = {0};
-    strides_of(own, c);
-    for (int i = 0; i < c->rank; i++)
-        strides[shape->rank - c->rank + i] = c->dims[i] == 1 ? 0 : own[i];
+    int64_t strides[DC_RANK_MAX];
+    dc__fold_strides(strides, c, shape->rank);
     return strided(m, out, c, shape->rank, shape->dims, 0, strides, error);
 }
 
@@ -143,22 +152,38 @@ enum dc_status dc__fold_fill(struct dc_onnx_call *call, struct dc_error *error)
     return DC_OK;
 }
 
+// From a number in steps to as many steps further as there are rows: one element for each.
+static bool range_of_rows(const struct dc_linear v[3])
+{
+    return !v[0].k && !v[2].k && v[2].c > 0 && v[1].k == v[2].c && v[1].c == v[0].c;
+}
+
 enum dc_status dc__fold_range(struct dc_onnx_call *call, struct dc_error *error)
 {
     const struct dc_onnx_constant *c[3];
+    struct dc_linear ends[3] = {{0}};
+    struct dc_onnx_constant out;
     double v[3];
     for (int i = 0; i < 3; i++) {
         c[i] = &call->in[i]->constant;
         if (c[i]->count != 1 || !(c[i]->f || c[i]->i) || (c[i]->f != NULL) != (c[0]->f != NULL))
             return dc_fail(error, DC_ERR_DATA, "start, limit and step must be numbers of one type");
-        if (c[i]->i && c[i]->i[0].k)
-            return dc__fold_fail_batch(error);
-        v[i] = c[i]->f ? (double)c[i]->f[0] : (double)c[i]->i[0].c;
+        if (c[i]->i)
+            ends[i] = c[i]->i[0];
+        v[i] = c[i]->f ? (double)c[i]->f[0] : (double)ends[i].c;
     }
+    if (range_of_rows(ends)) {
+        DC_TRY(dc__onnx_new(call->m, &out, false, 1, (int64_t[]){1}, error));
+        out.rows = 1;
+        out.i[0] = (struct dc_linear){.c = ends[0].c, .n = ends[2].c};
+        dc__onnx_give_constant(call, &out);
+        return DC_OK;
+    }
+    if (ends[0].k || ends[1].k || ends[2].k)
+        return dc__fold_fail_batch(error);
     const double count = ceil((v[1] - v[0]) / v[2]);
     if (!(count < INT_MAX) || v[2] == 0.0)
         return dc_fail(error, DC_ERR_DATA, "a range from %g to %g by %g", v[0], v[1], v[2]);
-    struct dc_onnx_constant out;
     DC_TRY(dc__onnx_new(call->m, &out, c[0]->f != NULL, 1,
                         (int64_t[]){count > 0 ? (int64_t)count : 0}, error));
     for (int64_t i = 0; i < out.count; i++) {
@@ -195,6 +220,30 @@ enum dc_status dc__fold_expand(struct dc_onnx_call *call, struct dc_error *error
     DC_TRY(dims_of(shape.dims, &call->in[1]->constant, error));
     DC_TRY(dc__fold_join(&shape, &call->in[0]->constant, error));
     DC_TRY(dc__fold_repeat(call->m, &out, &call->in[0]->constant, &shape, error));
+    dc__onnx_give_constant(call, &out);
+    return DC_OK;
+}
+
+// Each axis so many times over, free of the batch.
+enum dc_status dc__fold_tile(struct dc_onnx_call *call, struct dc_error *error)
+{
+    const struct dc_onnx_constant *c = &call->in[0]->constant;
+    int64_t dims[DC_RANK_MAX], times[DC_RANK_MAX], own[DC_RANK_MAX];
+    struct dc_onnx_constant out;
+    DC_TRY(dims_of(times, &call->in[1]->constant, error));
+    strides_of(own, c);
+    for (int i = 0; i < c->rank; i++) {
+        if (times[i] < 0 || (times[i] > 0 && c->dims[i] > INT32_MAX / times[i]))
+            return dc_fail(error, DC_ERR_DATA, "%" PRId64 " times axis %d", times[i], i);
+        dims[i] = c->dims[i] * times[i];
+    }
+    DC_TRY(dc__onnx_new(call->m, &out, c->f != NULL, c->rank, dims, error));
+    for (int64_t n = 0; n < out.count; n++) {
+        int64_t rest = n, at = 0;
+        for (int i = c->rank; i-- > 0; rest /= dims[i])
+            at += rest % dims[i] % c->dims[i] * own[i];
+        copy(&out, n, c, at);
+    }
     dc__onnx_give_constant(call, &out);
     return DC_OK;
 }
@@ -327,13 +376,24 @@ enum dc_status dc__fold_scatter(struct dc_onnx_call *call, struct dc_error *erro
     return DC_OK;
 }
 
-// Reshape, Flatten, Squeeze and Unsqueeze: the same elements.
+// Reshape, Flatten, Squeeze and Unsqueeze: the same elements. An axis of the rows stays in front.
 enum dc_status dc__fold_reshape(struct dc_onnx_call *call, struct dc_error *error)
 {
     struct dc_onnx_constant out = call->in[0]->constant;
     struct dc_linear dims[DC_RANK_MAX] = {0};
     int64_t count = 1;
     DC_TRY(dc__onnx_new_dims(call, dims, &out.rank, error));
+    if (out.rows) {
+        int at = 0;
+        while (at < out.rank && !dims[at].k)
+            count *= dims[at++].c;
+        for (int i = 0; i < out.rows - 1; i++)
+            count *= out.dims[i];
+        if (count != 1 || at == out.rank || dims[at].k != 1)
+            return dc__fold_fail_batch(error);
+        out.rows = at + 1;
+        dims[at] = (struct dc_linear){.c = 1};
+    }
     for (int i = 0; i < out.rank; i++) {
         out.dims[i] = dims[i].c;
         if (dims[i].k || dims[i].c < 0 || dims[i].c > INT32_MAX || (count *= dims[i].c) > out.count)

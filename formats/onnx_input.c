@@ -1,10 +1,11 @@
 // Owns the input of a file: which it is, its sizes, and the order of an image's axes.
 //
 // What reads an image decides the order: where a convolution, a pool or a normalization of channels
-// meets it, axis 1 is the channel. The axes are followed through operators that keep them and
-// through transpositions, so that [batch, h, w, c] -> Transpose(0, 3, 1, 2) -> Conv is channels
-// last in the file. Where nothing decides (the image is flattened at once), images are [batch, c,
-// h, w], or [batch, h, w, c] where the last axis is at most 4 and both others are at least 8.
+// meets it, axis 1 is the channel, of images and of series. The axes are followed through operators
+// that keep them and through transpositions, so that [batch, h, w, c] -> Transpose(0, 3, 1, 2) ->
+// Conv is channels last in the file. Where nothing decides (the image is flattened at once), images
+// are [batch, c, h, w], or [batch, h, w, c] where the last axis is at most 4 and both others are at
+// least 8; series stay as they are.
 
 #include <inttypes.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 // Bit k: some reader wants axis k of the input for its channel.
 struct layout_search {
     const struct dc_import *m;
+    int rank;  // 3 or 4
     unsigned wanted;
     bool *seen;  // [nodes of the file]
 };
@@ -25,13 +27,13 @@ static void follow(struct layout_search *s, const char *value, const int axes[4]
 static void follow_transpose(struct layout_search *s, const Onnx__NodeProto *node,
                              const int axes[4])
 {
-    int next[4];
+    int next[4] = {0};
     for (size_t i = 0; i < node->n_attribute; i++) {
         const Onnx__AttributeProto *a = node->attribute[i];
-        if (strcmp(a->name, "perm") != 0 || a->n_ints != 4)
+        if (strcmp(a->name, "perm") != 0 || a->n_ints != (size_t)s->rank)
             continue;
-        for (int k = 0; k < 4; k++) {
-            if (a->ints[k] < 0 || a->ints[k] > 3)
+        for (int k = 0; k < s->rank; k++) {
+            if (a->ints[k] < 0 || a->ints[k] >= s->rank)
                 return;
             next[k] = axes[a->ints[k]];
         }
@@ -62,10 +64,10 @@ static void follow(struct layout_search *s, const char *value, const int axes[4]
 
 // dims: of the file, 0 where it leaves them open.
 static enum dc_status find_layout(bool *channels_first, const struct dc_import *m, const char *name,
-                                  const int64_t dims[4], struct dc_error *error)
+                                  const int64_t *dims, int rank, struct dc_error *error)
 {
     static const int axes[4] = {0, 1, 2, 3};
-    struct layout_search s = {.m = m};
+    struct layout_search s = {.m = m, .rank = rank};
     if (m->options && m->options->layout != DC_LAYOUT_AUTO) {
         *channels_first = m->options->layout == DC_LAYOUT_NCHW;
         return DC_OK;
@@ -75,8 +77,9 @@ static enum dc_status find_layout(bool *channels_first, const struct dc_import *
         return DC_ERR_MEMORY;
     follow(&s, name, axes);
     if (s.wanted == 0)
-        *channels_first = !(dims[3] > 0 && dims[3] <= 4 && dims[1] >= 8 && dims[2] >= 8);
-    else if (s.wanted == 1u << 1 || s.wanted == 1u << 3)
+        *channels_first = rank == 4 &&
+                          !(dims[3] > 0 && dims[3] <= 4 && dims[1] >= 8 && dims[2] >= 8);
+    else if (s.wanted == 1u << 1 || s.wanted == 1u << (rank - 1))
         *channels_first = s.wanted == 1u << 1;
     else
         return dc_fail(error, DC_ERR_DATA,
@@ -112,8 +115,8 @@ static enum dc_status input_shape(struct dc_import *m, const Onnx__ValueInfoProt
         dims[i] = fixed && d->dim_value > 0 ? d->dim_value : 0;
     }
     *channels_first = false;
-    if (rank == 4)
-        DC_TRY(find_layout(channels_first, m, input->name, dims, error));
+    if (rank == 4 || rank == 3)
+        DC_TRY(find_layout(channels_first, m, input->name, dims, (int)rank, error));
     m->batch_fixed = dims[0] == 1;
     if (dims[0] > 1)
         return dc_fail(error, DC_ERR_DATA,
@@ -129,7 +132,7 @@ static enum dc_status input_shape(struct dc_import *m, const Onnx__ValueInfoProt
                            "%s: dimension %d of the input '%s' is %" PRId64 "; %s", m->path, i,
                            input->name, dims[i],
                            dims[i] ? "another is asked for" : "height and width must be given");
-        shape->dims[*channels_first ? (i == 1 ? 3 : i - 1) : i] = size;
+        shape->dims[!*channels_first ? i : i == 1 ? (int)rank - 1 : i - 1] = size;
     }
     return dc__onnx_check_size(shape, error);
 }
@@ -162,5 +165,6 @@ enum dc_status dc__onnx_add_input(struct dc_import *m, struct dc_onnx *onnx, str
     onnx->sample.rank = shape.rank - 1;
     memcpy(onnx->sample.dims, shape.dims + 1, sizeof *shape.dims * (size_t)(shape.rank - 1));
     onnx->input_name = input->name;
+    onnx->channels_first = channels_first;
     return DC_OK;
 }

@@ -4,6 +4,7 @@
 //   onnx_tensor.c    stored tensors, attributes
 //   onnx_fold.c      constants from constants
 //   onnx_arithmetic.c  on their elements
+//   onnx_run.c       by running the operator itself
 //   onnx_view.c      where the axes of a value lie in memory
 //   onnx_layers.c    operators with weights, windows or statistics
 //   onnx_products.c  matrix products, reductions
@@ -25,6 +26,9 @@
 #include <onnx.pb-c.h>
 
 enum { DC_ONNX_ATTRIBUTE_MOST = 1 << 20 };  // of a kernel, a stride, a padding
+// Elements that folding may make: of any file, and for each of its bytes.
+enum { DC_ONNX_FOLDED_MOST = 1 << 25, DC_ONNX_FOLDED_A_BYTE = 2 };
+enum { DC_ONNX_TYPE_FLOAT = 1, DC_ONNX_TYPE_INT64 = 7 };  // of elements: two of them
 // Types of attributes.
 enum {
     DC_ONNX_FLOAT = 1,
@@ -35,15 +39,16 @@ enum {
     DC_ONNX_INTS = 7
 };
 
-// c + k * batch
+// c + k * batch + n * (which row of the batch it is); n in constants with rows alone.
 struct dc_linear {
-    int64_t c, k;
+    int64_t c, k, n;
 };
 
 struct dc_onnx_constant {
     int rank;
     int64_t dims[DC_RANK_MAX];
     int64_t count;
+    int rows;             // 1 + the axis with an entry a row of the batch, stored once; 0: none
     float *f;             // [count], or
     struct dc_linear *i;  // [count]: integers and booleans
 };
@@ -79,8 +84,9 @@ struct dc_import {
     bool batch_fixed;  // the file says 1 where the batch is
     uint64_t hash;
     struct dc_onnx_value *values;
-    int value_count, *slots, slot_count;  // a hash table over their names
-    int64_t folded;                       // elements made by folding, bounded
+    int value_count, *slots, slot_count;    // a hash table over their names
+    int64_t folded, folded_most;            // elements made by folding, bounded by the file's bytes
+    const struct dc_onnx_constant *lifted;  // what this graph runs on (onnx_run.c); NULL: a network
     struct dc_graph *graph;
     const float **data;  // of the graph's parameters
     int data_capacity;
@@ -105,7 +111,7 @@ struct dc_onnx_operator {
     const char *name;
     int inputs_min, inputs_max;
     dc_onnx_convert *convert;  // NULL: of constants only
-    dc_onnx_convert *fold;     // all inputs are constants; NULL: convert does that too
+    dc_onnx_convert *fold;     // all inputs are constants; NULL: convert and run (onnx_run.c)
     const struct dc_op *op;    // of converters that serve several
     // What the operator says of the order of an image's axes (onnx_input.c).
     enum { DC_SAYS_NOTHING, DC_READS_CHANNELS_FIRST, DC_KEEPS_AXES, DC_MOVES_AXES } layout;
@@ -148,12 +154,16 @@ enum dc_status dc__fold_fail_batch(struct dc_error *error);
 DC_MUST_USE enum dc_status dc__onnx_tensor(struct dc_import *m, struct dc_onnx_constant *constant,
                                            const Onnx__TensorProto *tensor, struct dc_error *error);
 // A constant with room for its values: dims are checked, the sum of all is bounded.
+DC_MUST_USE enum dc_status dc__onnx_charge(struct dc_import *m, int64_t count,
+                                           struct dc_error *error);
 DC_MUST_USE enum dc_status dc__onnx_new(struct dc_import *m, struct dc_onnx_constant *constant,
                                         bool floats, int rank, const int64_t *dims,
                                         struct dc_error *error);
 // Attributes; a wrong type or a number out of range is noted in call->bad.
 const Onnx__AttributeProto *dc__onnx_attribute(struct dc_onnx_call *call, const char *name,
                                                int type);
+// The element type that Cast or CastLike asks for.
+int64_t dc__onnx_cast_type(struct dc_onnx_call *call);
 int64_t dc__onnx_int(struct dc_onnx_call *call, const char *name, int64_t otherwise);
 float dc__onnx_float(struct dc_onnx_call *call, const char *name, float otherwise);
 bool dc__onnx_is(struct dc_onnx_call *call, const char *name, const char *otherwise,
@@ -172,19 +182,27 @@ DC_MUST_USE enum dc_status dc__onnx_list(struct dc_onnx_call *call, int input, c
                                          struct dc_error *error);
 // The constant float input, or NULL: it is left out, no constant or of another count (0: any).
 const float *dc__onnx_floats(const struct dc_onnx_call *call, int input, int64_t count);
+// The axes of a reduction (bits of the file's axes); none: they are empty and it does nothing.
+DC_MUST_USE enum dc_status dc__onnx_reduced_axes(struct dc_onnx_call *call, unsigned *axes,
+                                                 bool *none, int rank, struct dc_error *error);
 // Axes of a value of this rank, each once, negative ones counted from the last.
 DC_MUST_USE enum dc_status dc__onnx_axis(int64_t *axis, int rank, struct dc_error *error);
 
 // onnx_fold.c, onnx_arithmetic.c. shape becomes what it and c broadcast to; c repeated to a shape.
 DC_MUST_USE enum dc_status dc__fold_join(struct dc_onnx_constant *shape,
                                          const struct dc_onnx_constant *c, struct dc_error *error);
+// Strides of c as one of `rank` axes, 0 where it is repeated.
+void dc__fold_strides(int64_t strides[DC_RANK_MAX], const struct dc_onnx_constant *c, int rank);
 DC_MUST_USE enum dc_status dc__fold_repeat(struct dc_import *m, struct dc_onnx_constant *out,
                                            const struct dc_onnx_constant *c,
                                            const struct dc_onnx_constant *shape,
                                            struct dc_error *error);
 dc_onnx_convert dc__fold_arithmetic, dc__fold_cast, dc__fold_gather, dc__fold_concat,
     dc__fold_slice, dc__fold_shape, dc__fold_range, dc__fold_fill, dc__fold_where, dc__fold_reshape,
-    dc__fold_transpose, dc__fold_expand, dc__fold_unary, dc__fold_scatter, dc__fold_constant;
+    dc__fold_transpose, dc__fold_expand, dc__fold_unary, dc__fold_scatter, dc__fold_constant,
+    dc__fold_reduce, dc__fold_tile;
+// onnx_run.c: any operator that has no such row.
+dc_onnx_convert dc__fold_run;
 
 // onnx_moves.c: what folding and converting both ask. The new dimensions that Reshape, Flatten,
 // Squeeze or Unsqueeze give; the order of a transposition; where a slice begins and how many it
@@ -203,8 +221,8 @@ DC_MUST_USE enum dc_status dc__onnx_slices(struct dc_onnx_call *call, struct dc_
 
 // onnx_shape.c
 dc_onnx_convert dc__onnx_same, dc__onnx_reshaped, dc__onnx_transpose, dc__onnx_slice,
-    dc__onnx_split, dc__onnx_concat, dc__onnx_gather, dc__onnx_pad, dc__onnx_expand,
-    dc__onnx_resize;
+    dc__onnx_split, dc__onnx_concat, dc__onnx_gather, dc__onnx_gather_nd, dc__onnx_pad,
+    dc__onnx_expand, dc__onnx_tile, dc__onnx_resize, dc__onnx_depth_to_space;
 
 // onnx_layers.c
 dc_onnx_convert dc__onnx_conv, dc__onnx_gemm, dc__onnx_batch_norm, dc__onnx_group_norm,
@@ -224,7 +242,7 @@ dc_onnx_convert dc__onnx_matmul, dc__onnx_einsum, dc__onnx_reduce, dc__onnx_soft
 
 // onnx_pointwise.c
 dc_onnx_convert dc__onnx_unary, dc__onnx_binary, dc__onnx_leaky_relu, dc__onnx_hard_sigmoid,
-    dc__onnx_clip, dc__onnx_prelu, dc__onnx_pow, dc__onnx_gelu;
+    dc__onnx_elu, dc__onnx_mish, dc__onnx_clip, dc__onnx_prelu, dc__onnx_pow, dc__onnx_gelu;
 
 // onnx_patterns.c: whether this node is the last of a pattern that is one op; then it is converted.
 DC_MUST_USE enum dc_status dc__onnx_pattern(struct dc_onnx_call *call, bool *found,
@@ -240,6 +258,8 @@ int dc__onnx_rank(const struct dc_onnx_value *v);  // of the file's value
 struct dc_onnx_view dc__onnx_plain(int rank);
 // The view of [batch, h, w, c] as [batch, c, h, w]; also of any rank, the channels last.
 struct dc_onnx_view dc__onnx_channels_last(int rank);
+// Of what dc__onnx_image gives, for a value of the file of rank 4 or 3.
+struct dc_onnx_view dc__onnx_image_view(int rank);
 // Axes of a view as their first atoms lie in memory, the batch first; those of size 1 behind the
 // one before them.
 void dc__onnx_order(int order[DC_RANK_MAX], const struct dc_onnx_view *view, int count);
@@ -262,7 +282,7 @@ DC_MUST_USE enum dc_status dc__onnx_ordered(struct dc_import *m, int *node,
 DC_MUST_USE enum dc_status dc__onnx_last(struct dc_import *m, int *node, struct dc_onnx_view *view,
                                          const struct dc_onnx_value *v, int axis,
                                          struct dc_error *error);
-// An image as [batch, h, w, c].
+// An image as [batch, h, w, c]; a series is an image of height 1.
 DC_MUST_USE enum dc_status dc__onnx_image(struct dc_import *m, int *node,
                                           const struct dc_onnx_value *v, struct dc_error *error);
 // The same elements with other dimensions.

@@ -27,16 +27,23 @@ static float *filled(struct dc_import *m, int64_t count, float value, struct dc_
     return data;
 }
 
-// kernel_h, kernel_w: of the weights, or 0.
+// kernel_h, kernel_w: of the weights, or 0. Of a series, whose attributes have one number where
+// those of an image have two, the height is 1.
 static enum dc_status read_windows(struct dc_onnx_call *call, struct dc_window *w, int64_t kernel_h,
                                    int64_t kernel_w, const struct dc_shape *image,
                                    struct dc_error *error)
 {
-    int pads[4];
-    dc__onnx_ints(call, "kernel_shape", w->kernel, 2, 0);
-    dc__onnx_ints(call, "strides", w->stride, 2, 1);
-    dc__onnx_ints(call, "dilations", w->dilation, 2, 1);
-    dc__onnx_ints(call, "pads", pads, 4, 0);  // top, left, bottom, right
+    const int first = call->in[0]->view.rank == 3 ? 1 : 0, n = 2 - first;
+    int list[4], pads[4] = {0};
+    *w = (struct dc_window){.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}};
+    dc__onnx_ints(call, "kernel_shape", w->kernel + first, n, 0);
+    dc__onnx_ints(call, "strides", w->stride + first, n, 1);
+    dc__onnx_ints(call, "dilations", w->dilation + first, n, 1);
+    dc__onnx_ints(call, "pads", list, 2 * n, 0);  // top, left, bottom, right
+    for (int i = first; i < 2; i++) {
+        pads[i] = list[i - first];
+        pads[2 + i] = list[n + i - first];
+    }
     for (int i = 0; i < 2; i++) {
         const int64_t kernel = i ? kernel_w : kernel_h;
         if (w->kernel[i] == 0 && kernel <= DC_ONNX_ATTRIBUTE_MOST)
@@ -60,11 +67,12 @@ static enum dc_status read_windows(struct dc_onnx_call *call, struct dc_window *
     return DC_OK;
 }
 
-// [a, b, h, w] to [h, w, b, a], or [h, w, a, b] with `keep`.
+// [a, b, h, w] or [a, b, length] to [h, w, b, a], or [h, w, a, b] with `keep`.
 static float *kernel_of(struct dc_import *m, const struct dc_onnx_constant *c, bool keep,
                         struct dc_error *error)
 {
-    const int64_t na = c->dims[0], nb = c->dims[1], pixels = c->dims[2] * c->dims[3];
+    const int64_t na = c->dims[0], nb = c->dims[1];
+    const int64_t pixels = c->dims[2] * (c->rank == 4 ? c->dims[3] : 1);
     float *to = DC_NEW(m->arena, float, c->count, error);
     for (int64_t a = 0; to && a < na; a++)
         for (int64_t b = 0; b < nb; b++)
@@ -80,7 +88,7 @@ static enum dc_status conv_node(struct dc_onnx_call *call,
 {
     struct dc_import *m = call->m;
     const struct dc_onnx_constant *w = &call->in[1]->constant;
-    const struct dc_onnx_view view = dc__onnx_channels_last(4);
+    const struct dc_onnx_view view = dc__onnx_image_view(call->in[0]->view.rank);
     const float *kernel = kernel_of(m, w, false, error);
     if (!kernel)
         return DC_ERR_MEMORY;
@@ -97,7 +105,7 @@ static enum dc_status conv_node(struct dc_onnx_call *call,
     return DC_OK;
 }
 
-// Conv and ConvTranspose of images.
+// Conv and ConvTranspose of images and series.
 enum dc_status dc__onnx_conv(struct dc_onnx_call *call, struct dc_error *error)
 {
     struct dc_import *m = call->m;
@@ -108,9 +116,10 @@ enum dc_status dc__onnx_conv(struct dc_onnx_call *call, struct dc_error *error)
     int node, extra[2] = {0};
     DC_TRY(dc__onnx_image(m, &node, call->in[0], error));
     const struct dc_shape *image = &m->graph->nodes[node].shape;
-    if (call->in[1]->kind != DC_VALUE_CONSTANT || !weight->f || weight->rank != 4 ||
+    const int rank = call->in[0]->view.rank;
+    if (call->in[1]->kind != DC_VALUE_CONSTANT || !weight->f || weight->rank != rank ||
         weight->count == 0)
-        return dc_fail(error, DC_ERR_DATA, "the weight must be a constant of four dimensions");
+        return dc_fail(error, DC_ERR_DATA, "the weight must be a constant of %d dimensions", rank);
     const int64_t a0 = weight->dims[0], a1 = weight->dims[1], channels = image->dims[3];
     if (groups < 1 || groups > INT_MAX || (transposed ? a0 != channels : a1 * groups != channels) ||
         a0 % groups || a1 * groups > INT_MAX)
@@ -118,9 +127,10 @@ enum dc_status dc__onnx_conv(struct dc_onnx_call *call, struct dc_error *error)
                        "a weight of [%" PRId64 ", %" PRId64 ", ...] and %" PRId64
                        " groups do not fit %" PRId64 " channels",
                        a0, a1, groups, channels);
-    DC_TRY(read_windows(call, &w, weight->dims[2], weight->dims[3], image, error));
+    DC_TRY(read_windows(call, &w, rank == 4 ? weight->dims[2] : 1, weight->dims[rank - 1], image,
+                        error));
     if (transposed)
-        dc__onnx_ints(call, "output_padding", extra, 2, 0);
+        dc__onnx_ints(call, "output_padding", extra + (rank == 3), rank - 2, 0);
     if (transposed && !dc__onnx_is(call, "auto_pad", "NOTSET", "NOTSET"))
         return dc_fail(error, DC_ERR_DATA, "auto_pad of a transposed convolution");
     const struct dc_conv_transpose_attributes a = {
@@ -234,6 +244,30 @@ enum dc_status dc__onnx_gemm(struct dc_onnx_call *call, struct dc_error *error)
 
 // Normalizations.
 
+// Mean and variance of each channel of what is folded: weights are standardized so, by an operator
+// that trains.
+static float *moments_of(struct dc_import *m, struct dc_error *error)
+{
+    const struct dc_onnx_constant *c = m->lifted;
+    const int64_t channels = c->dims[1], each = c->count / channels;
+    const int64_t inner = each / c->dims[0];
+    float *moments = c->f ? filled(m, 2 * channels, 0.0f, error) : NULL;
+    for (int64_t k = 0; moments && k < channels; k++) {
+        double sum = 0.0, squares = 0.0;
+        for (int64_t i = 0; i < each; i++)
+            sum += (double)c->f[(i / inner * channels + k) * inner + i % inner];
+        const double mean = sum / (double)each;
+        for (int64_t i = 0; i < each; i++) {
+            const double apart = (double)c->f[(i / inner * channels + k) * inner + i % inner] -
+                                 mean;
+            squares += apart * apart;
+        }
+        moments[k] = (float)mean;
+        moments[channels + k] = (float)(squares / (double)each);
+    }
+    return moments;
+}
+
 enum dc_status dc__onnx_batch_norm(struct dc_onnx_call *call, struct dc_error *error)
 {
     struct dc_import *m = call->m;
@@ -243,13 +277,19 @@ enum dc_status dc__onnx_batch_norm(struct dc_onnx_call *call, struct dc_error *e
     struct dc_onnx_view view;
     int node;
     (void)dc__onnx_int(call, "spatial", 1);
-    if (dc__onnx_int(call, "training_mode", 0) || call->in[0]->view.rank < 2)
+    const bool trains = dc__onnx_int(call, "training_mode", 0) != 0 ||
+                        (m->opset < 14 && dc__onnx_output(call, 1));
+    if ((trains && !m->lifted) || call->in[0]->view.rank < 2)
         return dc_fail(error, DC_ERR_DATA, "the network was exported in training mode");
     DC_TRY(dc__onnx_last(m, &node, &view, call->in[0], 1, error));
     const int64_t channels = dc__onnx_dim(m, call->in[0], 1).c;
+    float *moments = trains ? moments_of(m, error) : NULL;
+    if (trains && !moments)
+        return DC_ERR_MEMORY;
     DC_TRY(dc__onnx_emit(m, call->name, &dc_op_batch_norm, &a, &node, 1, &node, error));
     for (int i = 0; i < 4; i++) {
-        const float *data = needs(call, 1 + i, channels, error);
+        const float *data = trains && i > 1 ? moments + (i - 2) * channels
+                                            : needs(call, 1 + i, channels, error);
         if (!data)
             return DC_ERR_DATA;
         DC_TRY(dc__onnx_set(m, node, i, data, channels, error));
@@ -361,7 +401,7 @@ static void round_up(struct dc_window *w, int extra[2], const struct dc_shape *i
 enum dc_status dc__onnx_pool(struct dc_onnx_call *call, struct dc_error *error)
 {
     struct dc_import *m = call->m;
-    const struct dc_onnx_view view = dc__onnx_channels_last(4);
+    const struct dc_onnx_view view = dc__onnx_image_view(call->in[0]->view.rank);
     const bool average = strcmp(call->proto->op_type, "AveragePool") == 0;
     struct dc_window w;
     int node, extra[2] = {0};
@@ -385,7 +425,7 @@ enum dc_status dc__onnx_global_pool(struct dc_onnx_call *call, struct dc_error *
 {
     struct dc_import *m = call->m;
     const bool average = strcmp(call->proto->op_type, "GlobalAveragePool") == 0;
-    const struct dc_onnx_view view = {.rank = 4, .axes = {{1, {0}}, {1, {1}}}};
+    const struct dc_onnx_view view = {.rank = call->in[0]->view.rank, .axes = {{1, {0}}, {1, {1}}}};
     const struct dc_reduce_attributes a = {.axes = 6};
     int node;
     DC_TRY(dc__onnx_image(m, &node, call->in[0], error));

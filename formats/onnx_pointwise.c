@@ -32,6 +32,24 @@ enum dc_status dc__onnx_hard_sigmoid(struct dc_onnx_call *call, struct dc_error 
     return give_op(call, &dc_op_hard_sigmoid, &a, error);
 }
 
+enum dc_status dc__onnx_elu(struct dc_onnx_call *call, struct dc_error *error)
+{
+    const struct dc_elu_attributes a = {dc__onnx_float(call, "alpha", 1.0f)};
+    return give_op(call, &dc_op_elu, &a, error);
+}
+
+// x tanh(softplus(x))
+enum dc_status dc__onnx_mish(struct dc_onnx_call *call, struct dc_error *error)
+{
+    struct dc_import *m = call->m;
+    int pair[2] = {call->in[0]->node, call->in[0]->node}, node;
+    DC_TRY(dc__onnx_emit(m, call->name, &dc_op_softplus, NULL, pair, 1, &pair[1], error));
+    DC_TRY(dc__onnx_emit(m, call->name, &dc_op_tanh, NULL, &pair[1], 1, &pair[1], error));
+    DC_TRY(dc__onnx_emit(m, call->name, &dc_op_multiply, NULL, pair, 2, &node, error));
+    dc__onnx_give(call, 0, node, &call->in[0]->view);
+    return DC_OK;
+}
+
 enum dc_status dc__onnx_gelu(struct dc_onnx_call *call, struct dc_error *error)
 {
     const bool by_tanh = dc__onnx_is(call, "approximate", "none", "tanh");
@@ -46,10 +64,11 @@ enum dc_status dc__onnx_clip(struct dc_onnx_call *call, struct dc_error *error)
                                    dc__onnx_float(call, "max", INFINITY)};
     float *const ends[] = {&a.low, &a.high};
     for (int i = 0; i < 2; i++) {
-        const float *number = dc__onnx_floats(call, 1 + i, 1);
-        if (call->count > 1 + i && call->in[1 + i] && !number)
+        const struct dc_onnx_value *end = call->count > 1 + i ? call->in[1 + i] : NULL;
+        if (end && (end->kind != DC_VALUE_CONSTANT || end->constant.count != 1))
             return dc_fail(error, DC_ERR_DATA, "the ends must be constant numbers");
-        *ends[i] = number ? *number : *ends[i];
+        if (end)  // integers where integers are clipped
+            *ends[i] = end->constant.f ? end->constant.f[0] : (float)end->constant.i[0].c;
     }
     const bool from_zero = a.low == 0.0f;
     if (from_zero && a.high == 6.0f)

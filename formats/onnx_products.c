@@ -142,36 +142,71 @@ static unsigned reduce_view(struct dc_onnx_view *view, const struct dc_import *m
     return atoms;
 }
 
+// A function of the values, their sum, mean or maximum, and a function of that.
+static const struct reduction {
+    const char *name;
+    const struct dc_op *before, *op, *after;
+} reductions[] = {
+    {"ReduceL1", &dc_op_abs, &dc_op_reduce_sum, NULL},
+    {"ReduceL2", &dc_op_pow, &dc_op_reduce_sum, &dc_op_sqrt},
+    {"ReduceLogSum", NULL, &dc_op_reduce_sum, &dc_op_log},
+    {"ReduceLogSumExp", &dc_op_exp, &dc_op_reduce_sum, &dc_op_log},
+    {"ReduceMax", NULL, &dc_op_reduce_max, NULL},
+    {"ReduceMean", NULL, &dc_op_reduce_mean, NULL},
+    {"ReduceMin", &dc_op_negate, &dc_op_reduce_max, &dc_op_negate},
+    {"ReduceSum", NULL, &dc_op_reduce_sum, NULL},
+    {"ReduceSumSquare", &dc_op_pow, &dc_op_reduce_sum, NULL},
+};
+
+// *node reduced over these atoms; what is exponentiated has its maximum taken off before, and put
+// on again.
+static enum dc_status reduce_node(struct dc_onnx_call *call, const struct reduction *r, int *node,
+                                  unsigned atoms, struct dc_error *error)
+{
+    static const struct dc_pow_attributes square = {2.0f};
+    struct dc_import *m = call->m;
+    const struct dc_reduce_attributes a = {.axes = atoms}, keeping = {.axes = atoms, .keep = true};
+    const bool pool = r->op == &dc_op_reduce_mean && atoms == 6 &&
+                      m->graph->nodes[*node].shape.rank == 4;
+    int most = -1, pair[2];
+    if (r->before == &dc_op_exp && atoms) {
+        pair[0] = *node;
+        DC_TRY(dc__onnx_emit(m, call->name, &dc_op_reduce_max, &a, node, 1, &most, error));
+        DC_TRY(dc__onnx_emit(m, call->name, &dc_op_reduce_max, &keeping, node, 1, &pair[1], error));
+        DC_TRY(dc__onnx_emit(m, call->name, &dc_op_subtract, NULL, pair, 2, node, error));
+    }
+    if (r->before)
+        DC_TRY(dc__onnx_emit(m, call->name, r->before, r->before == &dc_op_pow ? &square : NULL,
+                             node, 1, node, error));
+    if (atoms)
+        DC_TRY(dc__onnx_emit(m, call->name, pool ? &dc_op_global_average_pool : r->op,
+                             pool ? NULL : &a, node, 1, node, error));
+    if (r->after)
+        DC_TRY(dc__onnx_emit(m, call->name, r->after, NULL, node, 1, node, error));
+    if (most < 0)
+        return DC_OK;
+    pair[0] = *node;
+    pair[1] = most;
+    return dc__onnx_emit(m, call->name, &dc_op_add, NULL, pair, 2, node, error);
+}
+
 enum dc_status dc__onnx_reduce(struct dc_onnx_call *call, struct dc_error *error)
 {
-    struct dc_import *m = call->m;
     const struct dc_onnx_value *v = call->in[0];
-    const char *name = call->proto->op_type;
-    const bool mean = strcmp(name, "ReduceMean") == 0,
-               keep = dc__onnx_int(call, "keepdims", 1) != 0;
-    const bool none = dc__onnx_int(call, "noop_with_empty_axes", 0) != 0;
-    int64_t list[DC_ONNX_LIST];
-    int count, node = v->node;
-    unsigned axes = 0;
-    DC_TRY(dc__onnx_list(call, 1, "axes", list, &count, error));
-    if (count <= 0 && !none)
-        return dc_fail(error, DC_ERR_DATA, "a reduction over the batch");
-    for (int i = 0; i < count; i++) {
-        DC_TRY(dc__onnx_axis(&list[i], v->view.rank, error));
-        axes |= 1u << list[i];
-    }
+    const bool keep = dc__onnx_int(call, "keepdims", 1) != 0;
+    const struct reduction *r = reductions;
     struct dc_onnx_view view;
-    const unsigned atoms = reduce_view(&view, m, v, axes, keep);
+    int node = v->node;
+    unsigned axes;
+    bool none;
+    while (strcmp(r->name, call->proto->op_type) != 0)
+        r++;
+    DC_TRY(dc__onnx_reduced_axes(call, &axes, &none, v->view.rank, error));
+    const unsigned atoms = reduce_view(&view, call->m, v, axes, keep);
     if (atoms & 1)
         return dc_fail(error, DC_ERR_DATA, "a reduction over the batch");
-    const struct dc_reduce_attributes a = {.axes = atoms};
-    const bool pool = mean && atoms == 6 && dc__onnx_shape(m, v)->rank == 4;
-    const struct dc_op *op = pool                        ? &dc_op_global_average_pool
-                             : mean                      ? &dc_op_reduce_mean
-                             : strcmp(name, "ReduceMax") ? &dc_op_reduce_sum
-                                                         : &dc_op_reduce_max;
-    if (atoms)
-        DC_TRY(dc__onnx_emit(m, call->name, op, pool ? NULL : &a, &node, 1, &node, error));
+    if (!none)
+        DC_TRY(reduce_node(call, r, &node, atoms, error));
     dc__onnx_give(call, 0, node, &view);
     return DC_OK;
 }

@@ -12,7 +12,7 @@ enum dc_status dc__onnx_same(struct dc_onnx_call *call, struct dc_error *error)
 {
     const struct dc_onnx_value *v = call->in[0];
     const bool dropout = strcmp(call->proto->op_type, "Dropout") == 0;
-    const int64_t to = dc__onnx_int(call, "to", 1), seed = dc__onnx_int(call, "seed", 0);
+    const int64_t to = dc__onnx_cast_type(call), seed = dc__onnx_int(call, "seed", 0);
     const struct dc_onnx_value *rate = call->count > 1 ? call->in[1] : NULL;
     const struct dc_onnx_value *training = call->count > 2 ? call->in[2] : NULL;
     const float ratio = rate && rate->constant.f ? rate->constant.f[0]
@@ -148,48 +148,180 @@ enum dc_status dc__onnx_concat(struct dc_onnx_call *call, struct dc_error *error
     return DC_OK;
 }
 
-// Gather by constant indices: one is a slice whose axis goes, several are an op.
+// Gather.
+
+// These of the file's axis `axis`, whose dimension in *v becomes these; one alone is a slice.
+static enum dc_status pick(struct dc_onnx_call *call, struct dc_onnx_value *v, int axis,
+                           const float *indices, int64_t count, struct dc_error *error)
+{
+    struct dc_import *m = call->m;
+    struct dc_gather_attributes a = {.count = count};
+    struct dc_onnx_value single;
+    if (count == 1)
+        return cut(call, v, axis, (int64_t)indices[0], 1, 1, error);
+    DC_TRY(dc__onnx_single(m, &single, &a.axis, v, axis, error));
+    *v = single;
+    DC_TRY(dc__onnx_emit(m, call->name, &dc_op_gather, &a, &single.node, 1, &v->node, error));
+    return dc__onnx_set(m, v->node, 0, indices, count, error);
+}
+
+// The constants' indices into `size` entries; of a row's part of `size`, with rows behind each
+// other.
+static enum dc_status read_indices(const struct dc_onnx_call *call, float **indices, int64_t size,
+                                   struct dc_error *error)
+{
+    const struct dc_onnx_constant *index = &call->in[1]->constant;
+    float *to = *indices = DC_NEW(call->m->arena, float, index->count, error);
+    if (!to)
+        return DC_ERR_MEMORY;
+    for (int64_t i = 0; i < index->count; i++) {
+        const struct dc_linear from = index->i[i];
+        const int64_t at = from.c + (from.c < 0 && !index->rows ? size : 0);
+        if (from.k || from.n != (index->rows ? size : 0) || at < 0 || at >= size || at >= 1 << 24)
+            return dc_fail(error, DC_ERR_DATA, "index %" PRId64 " of %" PRId64, at, size);
+        to[i] = (float)at;
+    }
+    return DC_OK;
+}
+
+// Indices c + n * row into an axis of batch * n entries stay in their row: that axis becomes two.
+static enum dc_status part_rows(const struct dc_onnx_call *call, struct dc_onnx_value *v,
+                                int64_t *axis, struct dc_error *error)
+{
+    const struct dc_onnx_constant *index = &call->in[1]->constant;
+    const struct dc_linear dim = dc__onnx_dim(call->m, v, (int)*axis);
+    struct dc_linear dims[DC_RANK_MAX] = {{.k = 1}, {.c = dim.k}};
+    struct dc_onnx_value parted = *v;
+    int rank = 2;
+    for (int i = 0; i < index->rows - 1; i++)
+        if (index->dims[i] != 1)
+            return dc__fold_fail_batch(error);
+    if (*axis != 0 || dim.k < 1 || v->view.rank + 1 > DC_RANK_MAX)
+        return dc_fail(error, DC_ERR_DATA, "indices of the batch's rows into '%s'", v->name);
+    for (int i = 1; i < v->view.rank; i++)
+        dims[rank++] = dc__onnx_dim(call->m, v, i);
+    DC_TRY(dc__onnx_reshape(call->m, &parted, v, dims, rank, error));
+    v->node = parted.node;
+    v->view = parted.view;
+    *axis = 1;
+    return DC_OK;
+}
+
+// By constant indices, in whose place the axis' dimension goes.
 enum dc_status dc__onnx_gather(struct dc_onnx_call *call, struct dc_error *error)
 {
     struct dc_import *m = call->m;
-    struct dc_onnx_value v = *call->in[0], single, out;
+    struct dc_onnx_value v = *call->in[0], out;
     const struct dc_onnx_constant *index = &call->in[1]->constant;
     int64_t axis = dc__onnx_int(call, "axis", 0);
+    struct dc_linear dims[DC_RANK_MAX] = {{0}};
+    float *indices;
+    int rank = 0;
     if (v.kind != DC_VALUE_GRAPH || call->in[1]->kind != DC_VALUE_CONSTANT || !index->i)
         return dc_fail(error, DC_ERR_DATA, "the indices must be constant integers");
     DC_TRY(dc__onnx_axis(&axis, v.view.rank, error));
-    const int64_t size = dc__onnx_dim(m, &v, (int)axis).c;
-    float *indices = DC_NEW(m->arena, float, index->count, error);
-    if (!indices)
-        return DC_ERR_MEMORY;
-    for (int64_t i = 0; i < index->count; i++) {
-        const int64_t at = index->i[i].c + (index->i[i].c < 0 ? size : 0);
-        if (index->i[i].k || at < 0 || at >= size || at >= 1 << 24)
-            return dc_fail(error, DC_ERR_DATA, "index %" PRId64 " of %" PRId64, at, size);
-        indices[i] = (float)at;
-    }
-    struct dc_linear dims[DC_RANK_MAX];
-    int rank = 0;
     if (v.view.rank - 1 + index->rank > DC_RANK_MAX || index->count < 1)
         return dc_fail(error, DC_ERR_DATA, "too many axes, or no index");
-    for (int i = 0; i < v.view.rank; i++) {
+    if (index->rows)
+        DC_TRY(part_rows(call, &v, &axis, error));
+    DC_TRY(read_indices(call, &indices, dc__onnx_dim(m, &v, (int)axis).c, error));
+    for (int i = index->rows > 0; i < v.view.rank; i++) {  // the indices' own batch is in front
         for (int k = 0; i == axis && k < index->rank; k++)
-            dims[rank++].c = index->dims[k];
+            dims[rank++] = k == index->rows - 1 ? (struct dc_linear){.k = 1}
+                                                : (struct dc_linear){.c = index->dims[k]};
         if (i != axis)
             dims[rank++] = dc__onnx_dim(m, &v, i);
     }
-    for (int i = 0, k = (int)axis; i < index->rank; i++, k++)
-        dims[k].k = 0;
-    if (index->count == 1) {
-        DC_TRY(cut(call, &v, (int)axis, (int64_t)indices[0], 1, 1, error));
-    } else {
-        struct dc_gather_attributes a = {.count = index->count};
-        DC_TRY(dc__onnx_single(m, &single, &a.axis, &v, (int)axis, error));
-        v = single;
-        DC_TRY(dc__onnx_emit(m, call->name, &dc_op_gather, &a, &single.node, 1, &v.node, error));
-        DC_TRY(dc__onnx_set(m, v.node, 0, indices, index->count, error));
-    }
+    DC_TRY(pick(call, &v, (int)axis, indices, index->count, error));
     DC_TRY(dc__onnx_reshape(m, &out, &v, dims, rank, error));
+    dc__onnx_give(call, 0, out.node, &out.view);
+    return DC_OK;
+}
+
+// By constant tuples of indices of the first axes, which become one axis.
+enum dc_status dc__onnx_gather_nd(struct dc_onnx_call *call, struct dc_error *error)
+{
+    struct dc_import *m = call->m;
+    const struct dc_onnx_value *v = call->in[0];
+    const struct dc_onnx_constant *index = &call->in[1]->constant;
+    const int depth = index->rank ? (int)index->dims[index->rank - 1] : 0;
+    if (v->kind != DC_VALUE_GRAPH || call->in[1]->kind != DC_VALUE_CONSTANT || !index->i ||
+        depth < 1 || depth > v->view.rank || dc__onnx_int(call, "batch_dims", 0) != 0 ||
+        index->rank - 1 + v->view.rank - depth > DC_RANK_MAX)
+        return dc_fail(error, DC_ERR_DATA, "the indices must be constant tuples of integers");
+    struct dc_linear merged[DC_RANK_MAX] = {{.c = 1}}, dims[DC_RANK_MAX] = {{0}};
+    int rank = 1, made = 0;
+    const int64_t count = index->count / depth;
+    float *indices = DC_NEW(m->arena, float, count, error);
+    if (!indices)
+        return DC_ERR_MEMORY;
+    for (int d = 0; d < depth; d++) {
+        const struct dc_linear dim = dc__onnx_dim(m, v, d);
+        if (dim.k)
+            return dc_fail(error, DC_ERR_DATA, "'%s': not along the batch", v->name);
+        for (int64_t i = 0; i < count; i++) {
+            const struct dc_linear from = index->i[i * depth + d];
+            const int64_t at = from.c + (from.c < 0 ? dim.c : 0);
+            if (from.k || at < 0 || at >= dim.c || merged[0].c * dim.c > 1 << 24)
+                return dc_fail(error, DC_ERR_DATA, "index %" PRId64 " of %" PRId64, at, dim.c);
+            indices[i] = indices[i] * (float)dim.c + (float)at;
+        }
+        merged[0].c *= dim.c;
+    }
+    for (int i = 0; i < index->rank - 1; i++)
+        dims[made++].c = index->dims[i];
+    for (int i = depth; i < v->view.rank; i++)
+        dims[made++] = merged[rank++] = dc__onnx_dim(m, v, i);
+    struct dc_onnx_value one = *v, out;
+    if (count < 1)
+        return dc_fail(error, DC_ERR_DATA, "no index");
+    DC_TRY(dc__onnx_reshape(m, &out, v, merged, rank, error));
+    one.node = out.node;
+    one.view = out.view;
+    DC_TRY(pick(call, &one, 0, indices, count, error));
+    DC_TRY(dc__onnx_reshape(m, &out, &one, dims, made, error));
+    dc__onnx_give(call, 0, out.node, &out.view);
+    return DC_OK;
+}
+
+// DepthToSpace and SpaceToDepth: an axis of channels becomes one of rows and one of columns, or the
+// other way around.
+enum dc_status dc__onnx_depth_to_space(struct dc_onnx_call *call, struct dc_error *error)
+{
+    static const int orders[3][6] = {
+        {0, 3, 4, 1, 5, 2}, {0, 1, 4, 2, 5, 3}, {0, 3, 5, 1, 2, 4}};  // DCR, CRD, to depth
+    struct dc_import *m = call->m;
+    const struct dc_onnx_value *v = call->in[0];
+    const bool to_space = strcmp(call->proto->op_type, "DepthToSpace") == 0;
+    const bool by_columns = to_space && dc__onnx_is(call, "mode", "DCR", "CRD");
+    const int64_t block = dc__onnx_int(call, "blocksize", 0);
+    if (v->kind != DC_VALUE_GRAPH || v->view.rank != 4 || block < 1 ||
+        block > DC_ONNX_ATTRIBUTE_MOST ||
+        (to_space && !by_columns && !dc__onnx_is(call, "mode", "DCR", "DCR")))
+        return dc_fail(error, DC_ERR_DATA, "an image, a block from 1 and mode DCR or CRD");
+    const struct dc_linear n = dc__onnx_dim(m, v, 0), b = {.c = block};
+    const int64_t c = dc__onnx_dim(m, v, 1).c, h = dc__onnx_dim(m, v, 2).c,
+                  w = dc__onnx_dim(m, v, 3).c;
+    if (to_space ? c % (block * block) : h % block || w % block)
+        return dc_fail(error, DC_ERR_DATA,
+                       "[%" PRId64 ", %" PRId64 ", %" PRId64
+                       "] is no multiple of blocks of %" PRId64,
+                       c, h, w, block);
+    const struct dc_linear fewer = {.c = c / (block * block)}, hs = {.c = h / block},
+                           ws = {.c = w / block};
+    const struct dc_linear to[6] = {
+        n, by_columns ? fewer : b, b, by_columns ? b : fewer, {.c = h}, {.c = w}};
+    const struct dc_linear from[6] = {n, {.c = c}, hs, b, ws, b};
+    const struct dc_linear small[4] = {n, {.c = c * block * block}, hs, ws};
+    const struct dc_linear large[4] = {n, fewer, {.c = h * block}, {.c = w * block}};
+    const int *order = orders[!to_space ? 2 : by_columns ? 1 : 0];
+    struct dc_onnx_value parts, moved = *v, out;
+    DC_TRY(dc__onnx_reshape(m, &parts, v, to_space ? to : from, 6, error));
+    moved.node = parts.node;
+    moved.view = parts.view;
+    for (int i = 0; i < 6; i++)
+        moved.view.axes[i] = parts.view.axes[order[i]];
+    DC_TRY(dc__onnx_reshape(m, &out, &moved, to_space ? large : small, 4, error));
     dc__onnx_give(call, 0, out.node, &out.view);
     return DC_OK;
 }
@@ -209,7 +341,6 @@ static enum dc_status pad_node(struct dc_onnx_call *call, const struct dc_pad_ax
 
 enum dc_status dc__onnx_pad(struct dc_onnx_call *call, struct dc_error *error)
 {
-    static const int order[DC_RANK_MAX] = {0, 1, 2, 3, 4, 5, 6, 7};
     struct dc_onnx_value v = *call->in[0];
     int64_t pads[DC_ONNX_LIST], axes[DC_ONNX_LIST];
     int count, axis_count;
@@ -232,31 +363,90 @@ enum dc_status dc__onnx_pad(struct dc_onnx_call *call, struct dc_error *error)
         DC_TRY(dc__onnx_axis(&axes[i], rank, error));
         const int64_t before = pads[i], after = pads[n + i];
         if (before < 0 || after < 0 || before > DC_ONNX_ATTRIBUTE_MOST ||
-            after > DC_ONNX_ATTRIBUTE_MOST || (axes[i] == 0 && (before || after)))
+            after > DC_ONNX_ATTRIBUTE_MOST ||
+            (axes[i] == 0 && !call->m->lifted && (before || after)))
             return dc_fail(error, DC_ERR_DATA,
                            "padding %" PRId64 " and %" PRId64 " of axis %" PRId64, before, after,
                            axes[i]);
         any = any || before || after;
         apart = apart && ((!before && !after) || dc__onnx_atom(call->m, &v, (int)axes[i]) > 0);
     }
-    if (any && !apart) {
-        DC_TRY(dc__onnx_ordered(call->m, &v.node, call->in[0], order, error));
-        v.view = dc__onnx_plain(rank);
-    }
     for (int i = 0; any && i < n; i++) {
+        int atom;
+        struct dc_onnx_value single;
         if (pads[i] == 0 && pads[n + i] == 0)
             continue;
-        const int atom = dc__onnx_atom(call->m, &v, (int)axes[i]);
+        DC_TRY(dc__onnx_single(call->m, &single, &atom, &v, (int)axes[i], error));
+        v = single;
         a.before[atom - 1] = (int)pads[i];
         a.after[atom - 1] = (int)pads[n + i];
+        if (apart)
+            continue;
+        DC_TRY(pad_node(call, &a, &v.node, error));  // each by itself: the next may move the axes
+        a.before[atom - 1] = a.after[atom - 1] = 0;
     }
-    if (any)
+    if (any && apart)
         DC_TRY(pad_node(call, &a, &v.node, error));
     dc__onnx_give(call, 0, v.node, &v.view);
     return DC_OK;
 }
 
-// Expand.
+// Expand, Tile.
+
+// The axis `times` over: an axis of its own in memory, the last there and the first of this one.
+static enum dc_status grow(struct dc_onnx_call *call, struct dc_onnx_value *v, int axis,
+                           int64_t times, struct dc_error *error)
+{
+    const struct dc_shape shape = *dc__onnx_shape(call->m, v);
+    struct dc_onnx_axis *a = &v->view.axes[axis], grown = {1, {shape.rank}};
+    struct dc_reshape_attributes longer;
+    struct dc_expand_attributes repeated = {.rank = shape.rank};
+    memset(&longer, 0, sizeof longer);
+    if (shape.rank == DC_RANK_MAX || a->count == DC_RANK_MAX || times < 1)
+        return dc_fail(error, DC_ERR_DATA, "axis %d cannot be repeated so", axis);
+    longer.rank = shape.rank;
+    for (int i = 1; i < shape.rank; i++)
+        longer.dims[i - 1] = repeated.dims[i - 1] = shape.dims[i];
+    longer.dims[shape.rank - 1] = 1;
+    repeated.dims[shape.rank - 1] = times;
+    for (int i = 0; i < a->count; i++)
+        grown.atoms[grown.count++] = a->atoms[i];
+    *a = grown;
+    DC_TRY(
+        dc__onnx_emit(call->m, call->name, &dc_op_reshape, &longer, &v->node, 1, &v->node, error));
+    return dc__onnx_emit(call->m, call->name, &dc_op_expand, &repeated, &v->node, 1, &v->node,
+                         error);
+}
+
+enum dc_status dc__onnx_tile(struct dc_onnx_call *call, struct dc_error *error)
+{
+    struct dc_onnx_value v = *call->in[0];
+    const struct dc_onnx_constant *c = &v.constant;
+    struct dc_linear times[DC_ONNX_LIST];
+    int n;
+    bool rest = false;
+    DC_TRY(dc__onnx_linear_list(call, 1, "repeats", times, &n, error));
+    if (n != dc__onnx_rank(&v) || n < 1)
+        return dc_fail(error, DC_ERR_DATA, "not as many repeats as axes");
+    for (int i = 1; i < n; i++)
+        rest = rest || times[i].k || times[i].c != 1;
+    if (v.kind == DC_VALUE_CONSTANT && !times[0].k)
+        return dc__fold_tile(call, error);
+    if (v.kind == DC_VALUE_CONSTANT && (rest || times[0].k != 1 || times[0].c))
+        return dc__fold_fail_batch(error);
+    if (v.kind == DC_VALUE_CONSTANT) {
+        DC_TRY(dc__onnx_repeat(call->m, &v, call->in[0], c->dims + 1, n - 1, error));
+    } else {
+        for (int i = 0; i < n; i++) {
+            if (times[i].k || (dc__onnx_dim(call->m, &v, i).k && times[i].c != 1))
+                return dc__fold_fail_batch(error);
+            if (times[i].c != 1)
+                DC_TRY(grow(call, &v, i, times[i].c, error));
+        }
+    }
+    dc__onnx_give(call, 0, v.node, &v.view);
+    return DC_OK;
+}
 
 static enum dc_status expand_value(struct dc_onnx_call *call, const struct dc_linear *list, int n,
                                    struct dc_error *error)
@@ -264,6 +454,8 @@ static enum dc_status expand_value(struct dc_onnx_call *call, const struct dc_li
     static const int order[DC_RANK_MAX] = {0, 1, 2, 3, 4, 5, 6, 7};
     const struct dc_onnx_value *v = call->in[0];
     struct dc_expand_attributes a = {.rank = v->view.rank - 1};
+    struct dc_onnx_value grown = *v;
+    const bool merged = v->view.axes[0].count != 1 || v->view.axes[0].atoms[0] != 0;
     bool same = true;
     if (n > v->view.rank)
         return dc_fail(error, DC_ERR_DATA, "a new axis before the batch");
@@ -275,11 +467,13 @@ static enum dc_status expand_value(struct dc_onnx_call *call, const struct dc_li
         if (!keeps && (dim.k || dim.c != 1 || wish.k))
             return dc_fail(error, DC_ERR_DATA, "axis %d cannot be expanded so", i);
         same = same && keeps;
+        if (!keeps && merged)
+            DC_TRY(grow(call, &grown, i, wish.c, error));
         if (i > 0)
             a.dims[i - 1] = keeps ? dim.c : wish.c;
     }
-    if (same)
-        return dc__onnx_give(call, 0, v->node, &v->view), DC_OK;
+    if (same || merged)
+        return dc__onnx_give(call, 0, grown.node, &grown.view), DC_OK;
     int node;
     const struct dc_onnx_view view = dc__onnx_plain(v->view.rank);
     DC_TRY(dc__onnx_ordered(call->m, &node, v, order, error));

@@ -12,8 +12,6 @@
 #include "core/random.h"
 #include "formats/onnx_internal.h"
 
-enum { FOLDED_MOST = 1 << 25 };  // elements that folding may make in all
-
 enum {
     TYPE_FLOAT = 1,
     TYPE_UINT8 = 2,
@@ -83,14 +81,20 @@ static enum dc_status allocate(struct dc_import *m, struct dc_onnx_constant *con
     return constant->f || constant->i ? DC_OK : DC_ERR_MEMORY;
 }
 
+enum dc_status dc__onnx_charge(struct dc_import *m, int64_t count, struct dc_error *error)
+{
+    if (count > m->folded_most - m->folded)
+        return dc_fail(error, DC_ERR_DATA,
+                       "folding constants would make more than %" PRId64 " elements",
+                       m->folded_most);
+    m->folded += count + 1;
+    return DC_OK;
+}
+
 enum dc_status dc__onnx_new(struct dc_import *m, struct dc_onnx_constant *constant, bool floats,
                             int rank, const int64_t *dims, struct dc_error *error)
 {
-    const int64_t count = count_of((size_t)rank, dims);
-    if (count > FOLDED_MOST - m->folded)
-        return dc_fail(error, DC_ERR_DATA, "folding constants would make more than %d elements",
-                       (int)FOLDED_MOST);
-    m->folded += count + 1;
+    DC_TRY(dc__onnx_charge(m, count_of((size_t)rank, dims), error));
     return allocate(m, constant, floats, (size_t)rank, dims, error);
 }
 
@@ -111,6 +115,7 @@ static enum dc_status external_file(struct dc_import *m, const struct dc_onnx_ex
     DC_TRY_IN(dc_file_read(&file->bytes, &file->size, path, m->arena, error), error,
               "external data");
     m->hash = dc_hash_bytes(m->hash, file->bytes, file->size);
+    m->folded_most += DC_ONNX_FOLDED_A_BYTE * (int64_t)file->size;
     file->name = name;
     file->next = m->externals;
     m->externals = file;
@@ -254,6 +259,16 @@ int64_t dc__onnx_int(struct dc_onnx_call *call, const char *name, int64_t otherw
     return a ? a->i : otherwise;
 }
 
+int64_t dc__onnx_cast_type(struct dc_onnx_call *call)
+{
+    const struct dc_onnx_value *like = call->count > 1 ? call->in[1] : NULL;
+    (void)dc__onnx_int(call, "saturate", 1);
+    if (!like)
+        return dc__onnx_int(call, "to", DC_ONNX_TYPE_FLOAT);
+    return like->kind == DC_VALUE_CONSTANT && like->constant.i ? DC_ONNX_TYPE_INT64
+                                                               : DC_ONNX_TYPE_FLOAT;
+}
+
 float dc__onnx_float(struct dc_onnx_call *call, const char *name, float otherwise)
 {
     const Onnx__AttributeProto *a = dc__onnx_attribute(call, name, DC_ONNX_FLOAT);
@@ -297,6 +312,8 @@ enum dc_status dc__onnx_linear_list(struct dc_onnx_call *call, int input, const 
         return DC_OK;
     if (!a && (v->kind != DC_VALUE_CONSTANT || !v->constant.i))
         return dc_fail(error, DC_ERR_DATA, "'%s' must be constant integers", v->name);
+    if (!a && v->constant.rows)
+        return dc__fold_fail_batch(error);
     const int64_t n = a ? (int64_t)a->n_ints : v->constant.count;
     if (n > DC_ONNX_LIST)
         return dc_fail(error, DC_ERR_DATA, "%s has %" PRId64 " entries", name, n);
@@ -325,6 +342,21 @@ const float *dc__onnx_floats(const struct dc_onnx_call *call, int input, int64_t
     return v && v->kind == DC_VALUE_CONSTANT && (count == 0 || v->constant.count == count)
                ? v->constant.f
                : NULL;
+}
+
+enum dc_status dc__onnx_reduced_axes(struct dc_onnx_call *call, unsigned *axes, bool *none,
+                                     int rank, struct dc_error *error)
+{
+    int64_t list[DC_ONNX_LIST];
+    int count;
+    DC_TRY(dc__onnx_list(call, 1, "axes", list, &count, error));
+    *none = dc__onnx_int(call, "noop_with_empty_axes", 0) != 0 && count <= 0;
+    *axes = count <= 0 && !*none ? (1u << rank) - 1 : 0;
+    for (int i = 0; i < count; i++) {
+        DC_TRY(dc__onnx_axis(&list[i], rank, error));
+        *axes |= 1u << list[i];
+    }
+    return DC_OK;
 }
 
 enum dc_status dc__onnx_axis(int64_t *axis, int rank, struct dc_error *error)

@@ -18,6 +18,8 @@ const struct dc_shape *dc__onnx_shape(const struct dc_import *m, const struct dc
 
 struct dc_linear dc__onnx_dim(const struct dc_import *m, const struct dc_onnx_value *v, int axis)
 {
+    if (v->kind == DC_VALUE_CONSTANT && v->constant.rows == axis + 1)
+        return (struct dc_linear){.k = 1};
     if (v->kind == DC_VALUE_CONSTANT)
         return (struct dc_linear){.c = v->constant.dims[axis]};
     const struct dc_shape *shape = dc__onnx_shape(m, v);
@@ -58,6 +60,16 @@ struct dc_onnx_view dc__onnx_plain(int rank)
     struct dc_onnx_view view = {.rank = rank};
     for (int i = 0; i < rank; i++)
         view.axes[i] = (struct dc_onnx_axis){1, {i}};
+    return view;
+}
+
+struct dc_onnx_view dc__onnx_image_view(int rank)
+{
+    struct dc_onnx_view view = dc__onnx_channels_last(4);
+    if (rank == 3) {  // of height 1, which is no axis
+        view.axes[2] = view.axes[3];
+        view.rank = 3;
+    }
     return view;
 }
 
@@ -140,10 +152,19 @@ enum dc_status dc__onnx_image(struct dc_import *m, int *node, const struct dc_on
                               struct dc_error *error)
 {
     static const int order[] = {0, 2, 3, 1};
-    if (v->kind != DC_VALUE_GRAPH || v->view.rank != 4)
-        return dc_fail(error, DC_ERR_DATA, "'%s' is not an image [batch, channels, height, width]",
-                       v->name);
-    return dc__onnx_ordered(m, node, v, order, error);
+    struct dc_onnx_value image = *v;
+    if (v->kind != DC_VALUE_GRAPH || (v->view.rank != 4 && v->view.rank != 3))
+        return dc_fail(
+            error, DC_ERR_DATA,
+            "'%s' is not an image [batch, channels, height, width], nor a series [batch, "
+            "channels, length]",
+            v->name);
+    if (v->view.rank == 3) {
+        image.view.rank = 4;
+        image.view.axes[2] = (struct dc_onnx_axis){0};
+        image.view.axes[3] = v->view.axes[2];
+    }
+    return dc__onnx_ordered(m, node, &image, order, error);
 }
 
 enum dc_status dc__onnx_last(struct dc_import *m, int *node, struct dc_onnx_view *view,

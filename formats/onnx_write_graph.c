@@ -153,7 +153,7 @@ static void put_with_numbers(struct dc_onnx_writing *t, const struct dc_node *no
     const struct dc_leaky_relu_attributes *leaky = node->attributes;
     const struct dc_hard_sigmoid_attributes *hard = node->attributes;
     const char *const *in = DC_ONNX_IN(in_of(t, node, 0));
-    if (node->op == &dc_op_leaky_relu)
+    if (node->op == &dc_op_leaky_relu || node->op == &dc_op_elu)  // one number
         dc_onnx_put(t->w, onnx, node->name, DC_ONNX_F32, &shape, in, "alpha~%.9g",
                     (double)leaky->slope);
     else
@@ -332,6 +332,8 @@ static const struct {
     {&dc_op_tanh, put_unary, "Tanh"},
     {&dc_op_h_swish, put_gated, "HardSigmoid"},
     {&dc_op_silu, put_gated, "Sigmoid"},
+    {&dc_op_elu, put_with_numbers, "Elu"},
+    {&dc_op_softplus, put_unary, "Softplus"},
     {&dc_op_gelu, put_gelu, "Erf"},
     {&dc_op_gelu_tanh, put_gelu, "Tanh"},
     {&dc_op_erf, put_unary, "Erf"},

@@ -329,6 +329,14 @@ static int row_of(const struct dc_node *node)
     return -1;
 }
 
+bool dc_tflite_has(const struct dc_op *op)
+{
+    bool found = false;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        found = found || rows[i].op == op;
+    return found;
+}
+
 static enum dc_status check_ops(const struct dc_graph *graph, int input, struct dc_error *error)
 {
     char text[REFUSED_TEXT] = "";

@@ -29,4 +29,7 @@ DC_MUST_USE enum dc_status dc_tflite_write_float(const char *path, const struct 
                                                  int output, const char *name, const char *note,
                                                  struct dc_error *error);
 
+// Whether TFLite has an operator that this op is written as.
+bool dc_tflite_has(const struct dc_op *op);
+
 #endif

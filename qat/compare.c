@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/ops/ops.h"
 #include "core/plan.h"
@@ -33,16 +34,23 @@ struct dc_comparison {
 };
 
 // The node whose value an integer layer holds: its own, or that of the batch normalization and the
-// ReLU that the layer took in (qat/lower.c).
-static enum dc_status find_node(int *node, const struct dc_graph *graph, const struct dc_ilayer *l,
+// ReLU that the layer took in (qat/lower.c), unless that is a layer of its own.
+static enum dc_status find_node(int *node, const struct dc_graph *graph,
+                                const struct dc_imodel *model, const struct dc_ilayer *l,
                                 struct dc_error *error)
 {
     *node = dc_graph_find(graph, l->name);
     if (*node < 0)
         return dc_fail(error, DC_ERR_CONFIG, "the float network has no layer '%s'", l->name);
     if (dc_ilayer_has_weights(l) || l->op == DC_I_ADD || l->op == DC_I_MULTIPLY ||
-        l->op == DC_I_MAX_POOL || l->op == DC_I_AVERAGE_POOL)
-        *node = dc_graph_layer(graph, NULL, *node, dc_ilayer_has_weights(l)).last;
+        l->op == DC_I_MAX_POOL || l->op == DC_I_AVERAGE_POOL) {
+        const struct dc_layer_chain chain = dc_graph_layer(graph, NULL, *node,
+                                                           dc_ilayer_has_weights(l));
+        bool apart = false;
+        for (int i = 0; chain.clamp >= 0 && i < model->count; i++)
+            apart = apart || strcmp(model->layers[i].name, graph->nodes[chain.clamp].name) == 0;
+        *node = !apart ? chain.last : chain.norm >= 0 ? chain.norm : *node;
+    }
     if (dc_shape_row(&graph->nodes[*node].shape) == dc_ilayer_size(l))
         return DC_OK;
     return dc_fail(error, DC_ERR_CONFIG, "layer '%s' has another shape in the float network",
@@ -60,7 +68,7 @@ static enum dc_status make(struct dc_comparison *c, const struct dc_ctx *ctx,
         return DC_ERR_MEMORY;
     for (int i = 0; i < count; i++) {
         const struct dc_ilayer *l = &c->model->layers[i];
-        DC_TRY(find_node(&c->nodes[i], graph, l, error));
+        DC_TRY(find_node(&c->nodes[i], graph, c->model, l, error));
         c->ideal[i] = DC_NEW(c->arena, int8_t, dc_ilayer_size(l), error);
         if (!c->ideal[i])
             return DC_ERR_MEMORY;

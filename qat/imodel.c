@@ -260,7 +260,7 @@ static enum dc_status set_table(struct dc_imodel *model, struct dc_ilayer *l,
         return DC_OK;
     if (!within((int)l->function, 0, DC_IFUNCTION_COUNT - 1))
         return dc_fail(error, DC_ERR_DATA, "there is no function %d", (int)l->function);
-    const float scale = dc_ifunction_scale(l->function, &zero_point);
+    const float scale = dc_ifunction_scale(l->function, model->profile->power_of_two, &zero_point);
     if (scale > 0.0f && l->bits == 8 && (l->scale != scale || l->zero_point != zero_point))
         return dc_fail(error, DC_ERR_DATA, "%s gives scale %.9g and zero point %d, not %.9g and %d",
                        dc_ifunction_name(l->function), (double)scale, zero_point, (double)l->scale,

@@ -51,7 +51,17 @@ enum dc_ifunction {
     DC_F_SIGMOID,
     DC_F_TANH,
     DC_F_H_SWISH,
-    DC_F_LEAKY_RELU,  // slope
+    DC_F_LEAKY_RELU,    // slope
+    DC_F_HARD_SIGMOID,  // alpha, beta
+    DC_F_SILU,
+    DC_F_GELU,
+    DC_F_GELU_TANH,
+    DC_F_ELU,  // alpha
+    DC_F_SOFTPLUS,
+    DC_F_ERF,
+    DC_F_NEGATE,
+    DC_F_ABS,
+    DC_F_SQRT,
     DC_IFUNCTION_COUNT
 };
 

@@ -74,7 +74,8 @@ static enum dc_status set_shape(const struct lowering *w, int i, struct dc_ilaye
     return DC_OK;
 }
 
-// The clamps of a layer whose grid is set; relu: the node behind it, or NONE.
+// The clamps of a layer whose grid is set; relu: the node behind it (or relu6, hard_sigmoid), or
+// NONE.
 static void set_clamps(const struct lowering *w, struct dc_ilayer *l, int relu)
 {
     l->clamp_low = dc_code_low(l->bits);
@@ -82,8 +83,10 @@ static void set_clamps(const struct lowering *w, struct dc_ilayer *l, int relu)
     if (relu == NONE)
         return;
     l->clamp_low = l->zero_point;
-    if (w->graph->nodes[relu].op == &dc_op_relu6) {
-        const float high = (float)l->zero_point + roundf(6.0f / l->scale);
+    const struct dc_op *op = w->graph->nodes[relu].op;
+    if (op == &dc_op_relu6 || op == &dc_op_hard_sigmoid) {
+        const float most = op == &dc_op_relu6 ? 6.0f : 1.0f;
+        const float high = (float)l->zero_point + roundf(most / l->scale);
         l->clamp_high = high < (float)l->clamp_high ? (int)high : l->clamp_high;
     }
 }
@@ -127,11 +130,13 @@ static enum dc_status lower_weighted(struct lowering *w, int i, struct dc_ilayer
         return no_form(w, i, "what it reads has no quantizer");
     const struct dc_layer_chain chain = dc_graph_layer(w->graph, w->needed, i, true);
     const struct dc_node *norm = chain.norm == NONE ? NULL : &w->graph->nodes[chain.norm];
+    const struct dc_node *clamp = chain.clamp == NONE ? NULL : &w->graph->nodes[chain.clamp];
+    const struct dc_node *squash = clamp && clamp->op == &dc_op_hard_sigmoid ? clamp : NULL;
     DC_TRY(find_grid(w, chain.last, l));
     set_clamps(w, l, chain.clamp);
     struct dc_arena *arena = NULL;
     DC_TRY(dc_arena_create(&arena, w->error));
-    enum dc_status status = dc__lower_weights(l, arena, node, norm, w->params,
+    enum dc_status status = dc__lower_weights(l, arena, node, norm, squash, w->params,
                                               &w->model->layers[input], w->report, w->error);
     if (status == DC_OK)
         status = add_layer(w, l, i, chain.last);

@@ -29,7 +29,8 @@ static const float *param(const struct dc_params *params, const struct dc_node *
 }
 
 static enum dc_status fold(struct folding *f, struct dc_arena *arena, const struct dc_node *norm,
-                           const struct dc_params *params, struct dc_error *error)
+                           const struct dc_node *squash, const struct dc_params *params,
+                           struct dc_error *error)
 {
     f->factor = DC_NEW(arena, double, f->channels, error);
     f->offset = DC_NEW(arena, double, f->channels, error);
@@ -39,6 +40,7 @@ static enum dc_status fold(struct folding *f, struct dc_arena *arena, const stru
         return DC_ERR_MEMORY;
     dc_node_weight_scales(f->kernel_scales, f->node, params);
     const struct dc_batch_norm_attributes *a = norm ? norm->attributes : NULL;
+    const struct dc_hard_sigmoid_attributes *line = squash ? squash->attributes : NULL;
     for (int c = 0; c < f->channels; c++) {
         const double bias = f->bias ? (double)f->bias[c] : 0.0;
         f->factor[c] = 1.0;
@@ -49,6 +51,10 @@ static enum dc_status fold(struct folding *f, struct dc_arena *arena, const stru
             f->factor[c] = (double)param(params, norm, DC_GAMMA)[c] / sigma;
             f->offset[c] = (double)param(params, norm, DC_BETA)[c] +
                            (bias - (double)param(params, norm, DC_MEAN)[c]) * f->factor[c];
+        }
+        if (line) {
+            f->factor[c] *= (double)line->alpha;
+            f->offset[c] = f->offset[c] * (double)line->alpha + (double)line->beta;
         }
         f->scales[c] = (double)f->kernel_scales[c] * fabs(f->factor[c]);
         if (!isfinite(f->scales[c]) || !isfinite(f->offset[c]))
@@ -113,8 +119,9 @@ static void set_dense(struct dc_ilayer *l)
 
 enum dc_status dc__lower_weights(struct dc_ilayer *layer, struct dc_arena *arena,
                                  const struct dc_node *node, const struct dc_node *norm,
-                                 const struct dc_params *params, const struct dc_ilayer *input,
-                                 struct dc_lower_report *report, struct dc_error *error)
+                                 const struct dc_node *squash, const struct dc_params *params,
+                                 const struct dc_ilayer *input, struct dc_lower_report *report,
+                                 struct dc_error *error)
 {
     struct folding f = {.channels = layer->channels, .weights = param(params, node, 0)};
     bool has_bias;
@@ -133,7 +140,7 @@ enum dc_status dc__lower_weights(struct dc_ilayer *layer, struct dc_arena *arena
     f.node = node;
     f.taps = params->slices[node->params[0]].count / f.channels;
     f.bias = has_bias ? param(params, node, 1) : NULL;
-    DC_TRY_IN(fold(&f, arena, norm, params, error), error, "layer '%s'", node->name);
+    DC_TRY_IN(fold(&f, arena, norm, squash, params, error), error, "layer '%s'", node->name);
     raise_scales(&f, (double)input->scale, report);
     int8_t *weights = DC_NEW(arena, int8_t, f.taps * f.channels, error);
     int32_t *biases = DC_NEW(arena, int32_t, f.channels, error);

@@ -55,6 +55,20 @@ static bool is_mean(const struct pass *p, int i)
                            p->from->nodes[reader].op != &dc_op_relu6));
 }
 
+static enum kind kind_of(const struct pass *p, int i);
+
+// A hard sigmoid behind a convolution or dense layer scales and shifts its sums, and the ends of
+// its codes are its ends. Where scales are powers of two it is a function of codes like others.
+static bool is_squashed(const struct pass *p, int i)
+{
+    const struct dc_node *node = &p->from->nodes[i];
+    if (node->op != &dc_op_hard_sigmoid || p->config->power_of_two ||
+        only_reader(p, node->inputs[0]) != i)
+        return false;
+    const enum kind kind = kind_of(p, node->inputs[0]);
+    return kind == WEIGHTED || kind == NORM;
+}
+
 static enum kind kind_of(const struct pass *p, int i)
 {
     static const struct {
@@ -70,6 +84,8 @@ static enum kind kind_of(const struct pass *p, int i)
     };
     if (is_mean(p, i))
         return SUM;
+    if (is_squashed(p, i))
+        return CLAMP;
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
         if (kinds[k].op == p->from->nodes[i].op)
             return kinds[k].kind;
@@ -340,7 +356,7 @@ static void fix_range(struct dc_fake_quantize_attributes *a, const struct dc_op 
         a->bits = 8;
         scale = DC_SOFTMAX_SCALE;
     } else if (function >= 0) {
-        scale = dc_ifunction_scale((enum dc_ifunction)function, &zero_point);
+        scale = dc_ifunction_scale((enum dc_ifunction)function, a->power_of_two, &zero_point);
     }
     if (scale == 0.0f || a->bits != 8)
         return;

@@ -13,8 +13,82 @@
 #include "qat/fixed_point.h"
 #include "qat/profile_internal.h"
 
-static double h_swish(double x)
+static double sigmoid(double x, const float *k)
 {
+    (void)k;
+    return dc_sigmoid(x);
+}
+
+static double hyperbolic_tangent(double x, const float *k)
+{
+    (void)k;
+    return dc_tanh(x);
+}
+
+static double hard_sigmoid(double x, const float *k)
+{
+    const double y = (double)k[0] * x + (double)k[1];
+    return y < 0.0 ? 0.0 : y > 1.0 ? 1.0 : y;
+}
+
+static double silu(double x, const float *k)
+{
+    (void)k;
+    return x * dc_sigmoid(x);
+}
+
+static double gelu(double x, const float *k)
+{
+    (void)k;
+    return 0.5 * x * (1.0 + dc_erf(x * 0.70710678118654752440));
+}
+
+// 1/2 (1 + tanh u) = sigmoid(2 u); u is sqrt(2 / pi) times the cubic.
+static double gelu_tanh(double x, const float *k)
+{
+    (void)k;
+    return x * dc_sigmoid(1.59576912160573071176 * (x + 0.044715 * x * x * x));
+}
+
+static double elu(double x, const float *k)
+{
+    return x > 0.0 ? x : (double)k[0] * (dc_exp(x) - 1.0);
+}
+
+static double softplus(double x, const float *k)
+{
+    (void)k;
+    return (x < 0.0 ? 0.0 : x) + dc_ln(1.0 + dc_exp(x < 0.0 ? x : -x));
+}
+
+static double error_function(double x, const float *k)
+{
+    (void)k;
+    return dc_erf(x);
+}
+
+static double negative(double x, const float *k)
+{
+    (void)k;
+    return -x;
+}
+
+static double absolute(double x, const float *k)
+{
+    (void)k;
+    return fabs(x);
+}
+
+// Below 0, where there is none: 0.
+static double square_root(double x, const float *k)
+{
+    (void)k;
+    return x > 0.0 ? sqrt(x) : 0.0;
+}
+
+static double h_swish(double x, const float *k)
+{
+    (void)k;
     const double gate = x + 3.0;
     return x * (gate < 0.0 ? 0.0 : gate > 6.0 ? 6.0 : gate) / 6.0;
 }
@@ -138,16 +212,27 @@ static const struct {
     const struct dc_op *op;
     float scale;
     int zero_point;
-    double (*function)(double x);
+    double (*function)(double x, const float *parameters);
     unsigned runtimes;
     double (*code)(const struct dc_ilayer *layer, const struct dc_ilayer *input, int code,
                    const struct dc_profile *profile);
 } functions[] = {
-    [DC_F_SIGMOID] = {&dc_op_sigmoid, 1.0f / 256.0f, -128, dc_sigmoid, 1u << DC_RUNTIME_TFLM,
+    [DC_F_SIGMOID] = {&dc_op_sigmoid, 1.0f / 256.0f, -128, sigmoid, 1u << DC_RUNTIME_TFLM,
                       in_32_bits},
-    [DC_F_TANH] = {&dc_op_tanh, 1.0f / 128.0f, 0, dc_tanh, 1u << DC_RUNTIME_TFLM, in_32_bits},
+    [DC_F_TANH] = {&dc_op_tanh, 1.0f / 128.0f, 0, hyperbolic_tangent, 1u << DC_RUNTIME_TFLM,
+                   in_32_bits},
     [DC_F_H_SWISH] = {&dc_op_h_swish, 0.0f, 0, h_swish, TFLITE_FAMILY, h_swish_tflite},
     [DC_F_LEAKY_RELU] = {&dc_op_leaky_relu, 0.0f, 0, NULL, UINT_MAX, leaky_relu},
+    [DC_F_HARD_SIGMOID] = {&dc_op_hard_sigmoid, 1.0f / 255.0f, -128, hard_sigmoid, 0, NULL},
+    [DC_F_SILU] = {&dc_op_silu, 0.0f, 0, silu, 0, NULL},
+    [DC_F_GELU] = {&dc_op_gelu, 0.0f, 0, gelu, 0, NULL},
+    [DC_F_GELU_TANH] = {&dc_op_gelu_tanh, 0.0f, 0, gelu_tanh, 0, NULL},
+    [DC_F_ELU] = {&dc_op_elu, 0.0f, 0, elu, 0, NULL},
+    [DC_F_SOFTPLUS] = {&dc_op_softplus, 0.0f, 0, softplus, 0, NULL},
+    [DC_F_ERF] = {&dc_op_erf, 0.0f, 0, error_function, 0, NULL},
+    [DC_F_NEGATE] = {&dc_op_negate, 0.0f, 0, negative, 0, NULL},
+    [DC_F_ABS] = {&dc_op_abs, 0.0f, 0, absolute, 0, NULL},
+    [DC_F_SQRT] = {&dc_op_sqrt, 0.0f, 0, square_root, 0, NULL},
 };
 static_assert(sizeof functions / sizeof functions[0] == DC_IFUNCTION_COUNT, "a row for each");
 
@@ -158,7 +243,7 @@ void dc_fill_table(int8_t *table, const struct dc_ilayer *layer, const struct dc
         const bool own = functions[layer->function].runtimes >> profile->runtime & 1u;
         const double x = (double)input->scale * (double)(i - 128 - input->zero_point);
         const double steps = own ? functions[layer->function].code(layer, input, i - 128, profile)
-                                 : round(functions[layer->function].function(x) /
+                                 : round(functions[layer->function].function(x, layer->parameters) /
                                          (double)layer->scale);
         const double code = steps + (double)layer->zero_point;
         table[i] = (int8_t)(code < (double)layer->clamp_low    ? layer->clamp_low
@@ -198,8 +283,10 @@ int dc_ifunction_find(const char *name)
     return -1;
 }
 
-float dc_ifunction_scale(enum dc_ifunction function, int *zero_point)
+float dc_ifunction_scale(enum dc_ifunction function, bool power_of_two, int *zero_point)
 {
+    const float scale = functions[function].scale;
+    int exponent;
     *zero_point = functions[function].zero_point;
-    return functions[function].scale;
+    return power_of_two && frexpf(scale, &exponent) != 0.5f ? 0.0f : scale;
 }

@@ -7,9 +7,11 @@
 
 #include "data/open.h"
 #include "distill/cache.h"
+#include "export/formats.h"
 #include "qat/calibrate.h"
 #include "qat/fold.h"
 #include "qat/imodel.h"
+#include "qat/table.h"
 #include "run/experiment_schema.h"
 #include "run/network.h"
 #include "run/report.h"
@@ -200,6 +202,32 @@ static void say_what_fits(const struct dc_experiment *experiment, const struct d
         }
 }
 
+// Functions of codes that a format of the stage's exports does not have.
+static enum dc_status check_formats(const struct dc_experiment *experiment,
+                                    const struct dc_stage *stage, const struct dc_imodel *model,
+                                    struct dc_error *error)
+{
+    for (int s = 0; s < experiment->stage_count; s++) {
+        const struct dc_stage *e = &experiment->stages[s];
+        const int count = e->exports && strcmp(e->export.stage, stage->name) == 0
+                              ? e->export.formats.count
+                              : 0;
+        for (int k = 0; k < count * model->count; k++) {
+            const char *name = e->export.formats.items[k / model->count];
+            const struct dc_export_format *format = dc_export_format_find(name);
+            const struct dc_ilayer *l = &model->layers[k % model->count];
+            if (format && format->has && l->op == DC_I_TABLE &&
+                !format->has(dc_ifunction_op(l->function)))
+                return dc_fail_yaml(
+                    error, dc_stage_place(e, NULL, "formats"),
+                    "stage '%s': %s has no %s in integers, which layer '%s' is; the "
+                    "bundle, its C and onnx have it",
+                    e->name, name, dc_ifunction_name(l->function), l->name);
+        }
+    }
+    return DC_OK;
+}
+
 // Whether each layer has a form as integers, and what they cost.
 static enum dc_status check_integers(json_t *entry, struct dc_experiment *experiment,
                                      const struct dc_stage *stage,
@@ -207,7 +235,9 @@ static enum dc_status check_integers(json_t *entry, struct dc_experiment *experi
 {
     struct dc_imodel *model = NULL;
     DC_TRY(lower_untrained(&model, experiment, stage, network, error));
-    enum dc_status status = dc_report_cost(entry, experiment, model, error);
+    enum dc_status status = check_formats(experiment, stage, model, error);
+    if (status == DC_OK)
+        status = dc_report_cost(entry, experiment, model, error);
     if (status == DC_OK)
         status = dc_target_check_budgets(experiment, stage->name, model, error);
     if (status == DC_ERR_BUDGET && error)

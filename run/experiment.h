@@ -140,9 +140,11 @@ struct dc_stage {
     const char *name;
     const struct dc_yaml *where;
     const char *from, *model, *weights;  // weights: a file to start from
+    const char *weights_names;           // what a safetensors file calls the layers; "": the same
     struct dc_normalize_spec normalize;  // automatic: as the data
     struct dc_named_values parameters;
-    int layout;  // enum dc_onnx_layout, of an ONNX model's image
+    int layout;          // enum dc_onnx_layout, of an ONNX model's image
+    const char *output;  // of an ONNX model; "": its first
     int64_t seed;
     bool trains, distills, quantizes, exports;
     struct dc_train_spec train;

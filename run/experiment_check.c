@@ -11,6 +11,7 @@
 #include "qat/fake_quantize.h"
 #include "run/experiment_schema.h"
 #include "run/network.h"
+#include "run/safetensors.h"
 #include "run/target.h"
 
 enum dc_status dc__want_stage(struct dc_experiment *experiment, const struct dc_stage *stage,
@@ -55,6 +56,10 @@ static enum dc_status want_file(const struct dc_stage *stage, const struct dc_ya
     if (model && dot && strcmp(dot, ".h5") == 0)
         foreign = "an HDF5 file holds weights: name a model file here, and it as 'weights'; a "
                   "network of Keras is taken as ONNX (tf2onnx)";
+    if (dc_is_safetensors(path))
+        foreign = model ? "a safetensors file holds weights: name a model file here, and it as "
+                          "'weights'; or write the network as ONNX (torch.onnx.export)"
+                        : NULL;
     if (foreign)
         return dc_fail_yaml(error, place, "stage '%s': %s", stage->name, foreign);
     if (dc_file_exists(path))
@@ -77,7 +82,7 @@ static enum dc_status check_init_from(struct dc_experiment *experiment,
     const char *given = stage->train.init_from;
     const struct dc_stage *parent = dc_experiment_stage(experiment, given);
     const struct dc_yaml *place = dc_stage_place(stage, "train", "init_from");
-    if (!parent && dc_model_foreign(given))
+    if (!parent && given[0] && (dc_model_foreign(given) || dc_is_safetensors(given)))
         return want_file(stage, place, "weights", given, error);
     if (!given[0] || (parent && parent < stage) || (!parent && dc_file_exists(given)))
         return DC_OK;
@@ -381,6 +386,9 @@ enum dc_status dc__check_stage(struct dc_experiment *experiment, const struct dc
     if (stage->weights[0])
         DC_TRY(want_file(stage, dc_stage_place(stage, NULL, "weights"), "weights", stage->weights,
                          error));
+    if (stage->weights_names[0])
+        DC_TRY(want_file(stage, dc_stage_place(stage, NULL, "weights_names"), "weights_names",
+                         stage->weights_names, error));
     if (stage->quantizes && !experiment->profile[0])
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' quantizes: the experiment needs a "

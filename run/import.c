@@ -55,7 +55,9 @@ bool dc_model_is_onnx(const char *path)
 enum dc_status dc__model_import(struct dc_model *model, const struct dc_model_spec *spec,
                                 struct dc_error *error)
 {
-    struct dc_onnx_options options = {.layout = spec->layout};
+    const bool chosen = spec->output && *spec->output;
+    struct dc_onnx_options options = {.layout = spec->layout,
+                                      .output = chosen ? spec->output : NULL};
     DC_TRY(read_options(&options, spec->parameters, spec->parameter_count, error));
     DC_TRY(dc_onnx_read(&model->onnx, spec->path, &options, error));
     const struct dc_onnx *onnx = model->onnx;

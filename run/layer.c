@@ -208,6 +208,13 @@ static const struct dc_field dropout_fields[] = {
 static const struct dc_field leaky_relu_fields[] = {
     KEY(dc_leaky_relu_attributes, slope, FLOAT, "0.01", -16, 16, "factor of values below 0"),
 };
+static const struct dc_field hard_sigmoid_fields[] = {
+    KEY(dc_hard_sigmoid_attributes, alpha, FLOAT, "0.16666667", 1e-6, 16, "slope"),
+    KEY(dc_hard_sigmoid_attributes, beta, FLOAT, "0.5", -16, 16, "value at 0"),
+};
+static const struct dc_field elu_fields[] = {
+    KEY(dc_elu_attributes, alpha, FLOAT, "1", 0, 16, "minus the value far below 0"),
+};
 static const struct dc_field concat_fields[] = {
     KEY(dc_concat_attributes, axis, INT32, "-1", -7, 7, "axis; -1: channels"),
 };
@@ -253,6 +260,13 @@ static const struct dc_layer_kind kinds[] = {
     {.name = "sigmoid", .help = "1 / (1 + exp(-x))", .op = &dc_op_sigmoid},
     {.name = "tanh", .help = "hyperbolic tangent", .op = &dc_op_tanh},
     {.name = "h_swish", .help = "x relu6(x + 3) / 6", .op = &dc_op_h_swish},
+    {"hard_sigmoid", "min(max(alpha x + beta, 0), 1)", &dc_op_hard_sigmoid,
+     DC_SCHEMA(NULL, hard_sigmoid_fields), sizeof(struct dc_hard_sigmoid_attributes), NULL},
+    {.name = "silu", .help = "x / (1 + exp(-x))", .op = &dc_op_silu},
+    {.name = "gelu", .help = "x (1 + erf(x / sqrt 2)) / 2", .op = &dc_op_gelu},
+    {"elu", "max(x, 0) + alpha (exp(min(x, 0)) - 1)", &dc_op_elu, DC_SCHEMA(NULL, elu_fields),
+     sizeof(struct dc_elu_attributes), NULL},
+    {.name = "softplus", .help = "ln(1 + exp(x))", .op = &dc_op_softplus},
     {.name = "multiply",
      .help = "product of two layers, value by value; of one it may have one row, column or channel",
      .op = &dc_op_multiply},

@@ -413,9 +413,10 @@ enum dc_status dc_model_read(struct dc_model *model, const struct dc_model_spec 
 
 void dc_model_free(struct dc_model *model)
 {
-    if (model->onnx)
-        dc_onnx_free(model->onnx);  // with graph and params
-    else
+    if (!model->onnx || model->graph != model->onnx->graph)
         dc_graph_free(model->graph);
+    if (model->whole && (!model->onnx || model->whole != model->onnx->graph))
+        dc_graph_free(model->whole);
+    dc_onnx_free(model->onnx);  // with its graph and params
     *model = (struct dc_model){0};
 }

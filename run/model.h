@@ -39,6 +39,7 @@ struct dc_model {
     int parameter_count;
     const char *name;
     struct dc_graph *graph;  // owned
+    struct dc_graph *whole;  // owned: where graph has functions in parts, what it was; else NULL
     int input, output;       // nodes
     struct dc_shape sample;  // [height, width, channels], [values], [steps, channels] ...
     // Of an ONNX file, which owns graph and params; else NULL. It reads images of its own size,
@@ -58,6 +59,7 @@ struct dc_model_spec {
     const struct dc_named_value *parameters;  // [parameter_count]
     int parameter_count;
     enum dc_onnx_layout layout;   // of an ONNX file's image
+    const char *output;           // of an ONNX file; NULL or "": its first
     const struct dc_yaml *place;  // the mapping that states the parameters; NULL: none does
 };
 

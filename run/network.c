@@ -12,6 +12,8 @@
 #include "qat/lower.h"
 #include "qat/profile.h"
 #include "qat/quantize.h"
+#include "qat/split.h"
+#include "run/safetensors.h"
 #include "train/checkpoint.h"
 
 bool dc_folds(const struct dc_quantize_spec *spec)
@@ -69,15 +71,39 @@ static int logits_of(const struct dc_graph *graph, int output)
 static struct dc_model_spec model_spec(const struct dc_stage *stage, const char *path)
 {
     const struct dc_yaml *place = stage->where ? dc_yaml_get(stage->where, "parameters") : NULL;
-    return (struct dc_model_spec){path, stage->parameters.items, stage->parameters.count,
-                                  (enum dc_onnx_layout)stage->layout, place};
+    return (struct dc_model_spec){path,
+                                  stage->parameters.items,
+                                  stage->parameters.count,
+                                  (enum dc_onnx_layout)stage->layout,
+                                  stage->output,
+                                  place};
+}
+
+// The graph with functions in the parts that the profile's runtime has, where there are such.
+static enum dc_status split_functions(struct dc_model *model, const struct dc_profile *profile,
+                                      struct dc_error *error)
+{
+    if (!dc_is_split(model->graph, profile))
+        return DC_OK;
+    struct dc_graph *split;
+    int *map = DC_NEW(model->graph->arena, int, model->graph->count, error);
+    if (!map)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_split_functions(&split, map, model->graph, profile, error));
+    model->whole = model->graph;
+    model->graph = split;
+    model->input = map[model->input];
+    model->output = map[model->output];
+    return DC_OK;
 }
 
 static enum dc_status open_graph(struct dc_stage_network *network, const struct dc_stage *stage,
                                  struct dc_error *error)
 {
+    const struct dc_profile *profile = stage->quantizes ? dc_profile_find(stage->profile) : NULL;
     const struct dc_model_spec spec = model_spec(stage, stage->model);
     DC_TRY(dc_model_read(&network->model, &spec, error));
+    DC_TRY(split_functions(&network->model, profile, error));
     const struct dc_model *model = &network->model;
     network->graph = model->graph;
     network->image = model->input;
@@ -100,7 +126,6 @@ static enum dc_status open_graph(struct dc_stage_network *network, const struct 
     if (!stage->quantizes)
         return DC_OK;
     struct dc_layer_bits layers[DC_LIST_MAX];
-    const struct dc_profile *profile = dc_profile_find(stage->profile);
     struct dc_quantize_config config = quantize_config(layers, &stage->quantize);
     if (profile)
         config.input_rounding = profile->input;
@@ -120,11 +145,19 @@ enum dc_status dc_stage_network_open(struct dc_stage_network *network, const str
     enum dc_status status = open_graph(network, stage, error);
     if (status == DC_OK)
         status = dc_params_create(&network->params, network->graph, 0, false, error);
-    int copied = 0;
+    int copied = 0, wanted = 0;
     if (status == DC_OK && network->model.params)
         status = dc_params_copy_by_name(network->params, network->model.params, &copied, error);
-    if (status == DC_OK && weights)
+    if (status == DC_OK && weights && dc_is_safetensors(weights)) {
+        status = dc_safetensors_take(network->params, network->model.graph, weights,
+                                     stage->weights_names, &copied, &wanted, error);
+        if (status == DC_OK && copied < wanted)
+            status = dc_fail(error, DC_ERR_CONFIG,
+                             "stage '%s': %s has %d of the %d weights, and nothing trains the rest",
+                             stage->name, weights, copied, wanted);
+    } else if (status == DC_OK && weights) {
         status = dc_weights_read(weights, network->params, error);
+    }
     if (status != DC_OK)
         dc_stage_network_close(network);
     return status;

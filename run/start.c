@@ -4,6 +4,7 @@
 
 #include "core/file.h"
 #include "run/run_internal.h"
+#include "run/safetensors.h"
 #include "train/checkpoint.h"
 
 enum dc_status dc__stage_weights(const char **path, struct dc_run *run,
@@ -84,14 +85,24 @@ static enum dc_status take_onnx(const struct dc_run *run, const struct dc_stage 
                : dc_context(status, error, "stage '%s' starts from '%s'", stage->name, path);
 }
 
-// Slices of the same name from a file, or from an ONNX network by name or else by order.
+// Slices of the same name from a file, from safetensors by what they call the layers, or from an
+// ONNX network by name or else by order.
 static enum dc_status take_weights(struct dc_run *run, const struct dc_stage *stage,
-                                   struct dc_params *params, const char *path, const char *what,
-                                   struct dc_error *error)
+                                   const struct dc_model *model, struct dc_params *params,
+                                   const char *path, const char *what, struct dc_error *error)
 {
-    int copied = 0;
+    int copied = 0, wanted;
     if (dc_model_is_onnx(path))
         return take_onnx(run, stage, params, path, error);
+    if (dc_is_safetensors(path)) {
+        DC_TRY_IN(dc_safetensors_take(params, model->graph, path, stage->weights_names, &copied,
+                                      &wanted, error),
+                  error, "stage '%s'", stage->name);
+        if (copied < wanted)
+            dc_log(run->ctx, DC_LOG_WARNING, "%s: %d of %d weights were taken from %s, by name",
+                   stage->name, copied, wanted, path);
+        return DC_OK;
+    }
     DC_TRY_IN(dc_weights_read_matching(path, params, &copied, error), error,
               "stage '%s' starts from '%s'", stage->name, what);
     if (copied == 0)
@@ -114,8 +125,8 @@ enum dc_status dc__start_weights(struct dc_run *run, const struct dc_stage *stag
     if (model->params)
         DC_TRY(dc_params_copy_by_name(params, model->params, &copied, error));
     if (!parent)
-        return given[0] ? take_weights(run, stage, params, given, given, error) : DC_OK;
+        return given[0] ? take_weights(run, stage, model, params, given, given, error) : DC_OK;
     const char *path = NULL;
     DC_TRY(dc__stage_weights(&path, run, parent, stage, error));
-    return path ? take_weights(run, stage, params, path, parent->name, error) : DC_OK;
+    return path ? take_weights(run, stage, model, params, path, parent->name, error) : DC_OK;
 }

@@ -44,6 +44,8 @@ enum dc_function {
     DC_LEAKY_RELU,
     DC_HARD_SIGMOID,
     DC_SILU,
+    DC_ELU,
+    DC_SOFTPLUS,
     DC_GELU,
     DC_GELU_TANH,
     DC_ERF,

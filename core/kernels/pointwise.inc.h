@@ -14,6 +14,18 @@ static inline double pointwise_clamp01(double v)
     return low > 1.0 ? 1.0 : low;
 }
 
+// exp(v) - 1 and ln(1 + exp(v)), without the loss of a difference near 0.
+static inline double pointwise_exp_minus_1(double v)
+{
+    return v > -1e-5 && v < 1e-5 ? v * (1.0 + 0.5 * v) : dc__exp(v) - 1.0;
+}
+
+static inline double pointwise_softplus_at(double v)
+{
+    const double e = dc__exp(v < 0.0 ? v : -v);
+    return (v < 0.0 ? 0.0 : v) + (e < 1e-5 ? e * (1.0 - 0.5 * e) : dc_ln(1.0 + e));
+}
+
 static inline double pointwise_silu_slope(double v)
 {
     const double s = dc__sigmoid(v);
@@ -70,6 +82,8 @@ POINTWISE(leaky_relu, v < 0.0 ? k0 * v : v, v <= 0.0 ? k0 : 1.0)
 POINTWISE(hard_sigmoid, pointwise_clamp01(k0 * v + k1),
           k0 * v + k1 <= 0.0 || k0 * v + k1 >= 1.0 ? 0.0 : k0)
 POINTWISE(silu, v * dc__sigmoid(v), pointwise_silu_slope(v))
+POINTWISE(elu, v > 0.0 ? v : k0 * pointwise_exp_minus_1(v), v > 0.0 ? 1.0 : k0 * dc__exp(v))
+POINTWISE(softplus, pointwise_softplus_at(v), dc__sigmoid(v))
 POINTWISE(gelu, v * dc__normal(v), pointwise_gelu_slope(v))
 POINTWISE(gelu_tanh, v * pointwise_gelu_tanh_gate(v), pointwise_gelu_tanh_slope(v))
 POINTWISE(erf, dc__erf(v), 1.12837916709551257390 * dc__exp(-v * v))
@@ -90,6 +104,8 @@ static const struct dc_pointwise pointwise[DC_FUNCTION_COUNT] = {
     [DC_LEAKY_RELU] = POINTWISE_ROW(leaky_relu),
     [DC_HARD_SIGMOID] = POINTWISE_ROW(hard_sigmoid),
     [DC_SILU] = POINTWISE_ROW(silu),
+    [DC_ELU] = POINTWISE_ROW(elu),
+    [DC_SOFTPLUS] = POINTWISE_ROW(softplus),
     [DC_GELU] = POINTWISE_ROW(gelu),
     [DC_GELU_TANH] = POINTWISE_ROW(gelu_tanh),
     [DC_ERF] = POINTWISE_ROW(erf),

@@ -177,6 +177,10 @@ struct dc_constant_attributes {
 struct dc_leaky_relu_attributes {
     float slope;
 };
+// x > 0 ? x : alpha * (exp(x) - 1)
+struct dc_elu_attributes {
+    float alpha;
+};
 // min(max(alpha * x + beta, 0), 1)
 struct dc_hard_sigmoid_attributes {
     float alpha, beta;
@@ -268,6 +272,8 @@ extern const struct dc_op dc_op_hard_sigmoid;  // struct dc_hard_sigmoid_attribu
 extern const struct dc_op dc_op_tanh;
 extern const struct dc_op dc_op_h_swish;    // x * relu6(x + 3) / 6, arXiv:1905.02244
 extern const struct dc_op dc_op_silu;       // x * sigmoid(x)
+extern const struct dc_op dc_op_elu;        // struct dc_elu_attributes, arXiv:1511.07289
+extern const struct dc_op dc_op_softplus;   // ln(1 + exp(x))
 extern const struct dc_op dc_op_gelu;       // x * (1 + erf(x / sqrt 2)) / 2, arXiv:1606.08415
 extern const struct dc_op dc_op_gelu_tanh;  // x * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
 extern const struct dc_op dc_op_erf;

@@ -5,7 +5,7 @@
 
 #include "core/ops/ops.h"
 
-enum { OP_COUNT = 53 };
+enum { OP_COUNT = 55 };
 
 static const struct dc_op *const ops[] = {
     &dc_op_conv,
@@ -25,6 +25,8 @@ static const struct dc_op *const ops[] = {
     &dc_op_tanh,
     &dc_op_h_swish,
     &dc_op_silu,
+    &dc_op_elu,
+    &dc_op_softplus,
     &dc_op_gelu,
     &dc_op_gelu_tanh,
     &dc_op_erf,

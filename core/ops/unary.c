@@ -21,6 +21,8 @@ static const struct {
     {&dc_op_leaky_relu, DC_LEAKY_RELU},
     {&dc_op_hard_sigmoid, DC_HARD_SIGMOID},
     {&dc_op_silu, DC_SILU},
+    {&dc_op_elu, DC_ELU},
+    {&dc_op_softplus, DC_SOFTPLUS},
     {&dc_op_gelu, DC_GELU},
     {&dc_op_gelu_tanh, DC_GELU_TANH},
     {&dc_op_erf, DC_ERF},
@@ -77,6 +79,8 @@ const struct dc_op dc_op_leaky_relu = FUNCTION("leaky_relu",
 const struct dc_op dc_op_hard_sigmoid = FUNCTION("hard_sigmoid",
                                                  sizeof(struct dc_hard_sigmoid_attributes));
 const struct dc_op dc_op_silu = FUNCTION("silu", 0);
+const struct dc_op dc_op_elu = FUNCTION("elu", sizeof(struct dc_elu_attributes));
+const struct dc_op dc_op_softplus = FUNCTION("softplus", 0);
 const struct dc_op dc_op_gelu = FUNCTION("gelu", 0);
 const struct dc_op dc_op_gelu_tanh = FUNCTION("gelu_tanh", 0);
 const struct dc_op dc_op_erf = FUNCTION("erf", 0);

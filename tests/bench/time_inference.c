@@ -48,8 +48,8 @@ static enum dc_status open_network(struct network *network, const struct dc_ctx 
     }
     struct dc_model model;
     struct dc_params *params = NULL;
-    DC_TRY(dc_model_read(&model, &(struct dc_model_spec){path, values, count, DC_LAYOUT_AUTO, NULL},
-                         error));
+    DC_TRY(dc_model_read(
+        &model, &(struct dc_model_spec){path, values, count, DC_LAYOUT_AUTO, NULL, NULL}, error));
     DC_TRY(dc_params_create(&params, model.graph, 0, false, error));
     dc_params_init(params, 1);
     DC_TRY(dc_fold_for_inference(&network->graph, &network->params, &network->output, model.graph,

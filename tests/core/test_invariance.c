@@ -121,6 +121,8 @@ static const struct op_case cases[] = {
     {&dc_op_prelu, NULL, 1, {IMAGE(3)}},
     {&dc_op_hard_sigmoid, ATTRIBUTES(hard_sigmoid, 0.2f, 0.5f), 1, {IMAGE(3)}},
     {&dc_op_silu, NULL, 1, {IMAGE(3)}},
+    {&dc_op_elu, ATTRIBUTES(elu, 0.5f), 1, {IMAGE(3)}},
+    {&dc_op_softplus, NULL, 1, {IMAGE(3)}},
     {&dc_op_gelu, NULL, 1, {IMAGE(3)}},
     {&dc_op_gelu_tanh, NULL, 1, {IMAGE(3)}},
     {&dc_op_erf, NULL, 1, {IMAGE(3)}},

@@ -61,6 +61,8 @@ static const struct nd_case function_cases[] = {
     FUNCTION_CASE(clip, ATTRIBUTES(clip, -0.5f, 1.25f), -3, 3, .one = oracle_clip,
                   .r = {-0.5, 1.25}),
     FUNCTION_CASE(silu, NULL, -9, 9, .one = oracle_silu),
+    FUNCTION_CASE(elu, ATTRIBUTES(elu, 0.75f), -9, 3, .one = oracle_elu, .r = {0.75}),
+    FUNCTION_CASE(softplus, NULL, -30, 9, .one = oracle_softplus),
     FUNCTION_CASE(gelu, NULL, -6, 6, .one = oracle_gelu),
     FUNCTION_CASE(gelu_tanh, NULL, -6, 6, .one = oracle_gelu_tanh),
     FUNCTION_CASE(erf, NULL, -4, 4, .one = oracle_erf),

@@ -95,11 +95,12 @@ static void activations(struct making *m)
 {
     const struct dc_leaky_relu_attributes leaky = {0.1f};
     const struct dc_hard_sigmoid_attributes hard = {0.2f, 0.5f};
+    const struct dc_elu_attributes elu = {0.75f};
     const struct dc_clip_attributes clip = {0.05f, 0.9f};
     const struct dc_pow_attributes pow = {3.0f};
-    const struct dc_op *const plain[] = {&dc_op_h_swish, &dc_op_silu, &dc_op_gelu, &dc_op_gelu_tanh,
-                                         &dc_op_prelu,   &dc_op_tanh, &dc_op_erf,  &dc_op_negate,
-                                         &dc_op_abs,     &dc_op_exp};
+    const struct dc_op *const plain[] = {
+        &dc_op_h_swish, &dc_op_silu, &dc_op_gelu,   &dc_op_gelu_tanh, &dc_op_softplus, &dc_op_prelu,
+        &dc_op_tanh,    &dc_op_erf,  &dc_op_negate, &dc_op_abs,       &dc_op_exp};
     const struct dc_op *const positive[] = {&dc_op_sqrt, &dc_op_reciprocal, &dc_op_log,
                                             &dc_op_sigmoid};
     const struct dc_softmax_attributes rows = {.axis = 1};
@@ -108,6 +109,7 @@ static void activations(struct making *m)
         put(m, plain[i], NULL);
     put(m, &dc_op_leaky_relu, &leaky);
     put(m, &dc_op_hard_sigmoid, &hard);
+    put(m, &dc_op_elu, &elu);
     put(m, &dc_op_clip, &clip);
     for (size_t i = 0; i < sizeof positive / sizeof positive[0]; i++)
         put(m, positive[i], NULL);

@@ -209,8 +209,9 @@ float *onnx_run(const char *path, int64_t rows, const float *input, int64_t *cou
     *count = dc_shape_count(&out);
     float *result = malloc(sizeof *result * (size_t)*count);
     assert_true(values && result);
-    if (in.rank == 4)
-        exchange(values, input, rows, in.dims[3], in.dims[1] * in.dims[2]);
+    const int64_t channels = in.dims[in.rank - 1];
+    if (onnx->channels_first)
+        exchange(values, input, rows, channels, dc_shape_row(&in) / channels);
     else
         memcpy(values, input, sizeof *values * (size_t)dc_shape_count(&in));
     assert_int_equal(dc_ctx_create(&ctx, &settings, &error), DC_OK);

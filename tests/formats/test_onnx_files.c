@@ -224,7 +224,7 @@ static void old_set(void)
 static void new_set(void)
 {
     conv("");
-    file.set.version = 22;
+    file.set.version = 24;
 }
 static void training(void)
 {
@@ -270,8 +270,8 @@ static const struct refusal {
     {"external_above", external_above, "'../model.bin' is not in the model's folder"},
     {"external_absolute", external_absolute, "is not in the model's folder"},
     {"external_short", external_short, "ask for 108 values, there are 1"},
-    {"old_set", old_set, "operator set 8; 9 to 21 are read"},
-    {"new_set", new_set, "operator set 22; 9 to 21 are read"},
+    {"old_set", old_set, "operator set 8; 9 to 23 are read"},
+    {"new_set", new_set, "operator set 24; 9 to 23 are read"},
     {"training", training, "training mode"},
 };
 

@@ -13,6 +13,18 @@ static double leaky(double x)
 {
     return x < 0 ? 0.2 * x : x;
 }
+static double elu(double x)
+{
+    return x > 0 ? x : 0.5 * expm1(x);
+}
+static double softplus(double x)
+{
+    return log1p(exp(x));
+}
+static double mish(double x)
+{
+    return x * tanh(log1p(exp(x)));
+}
 static double hard_sigmoid(double x)
 {
     return fmin(fmax(0.2 * x + 0.5, 0.0), 1.0);
@@ -69,6 +81,9 @@ static const struct pointwise {
     bool positive;
 } pointwise[] = {
     {"LeakyRelu", "x", "alpha~0.2", 9, leaky, false},
+    {"Elu", "x", "alpha~0.5", 13, elu, false},
+    {"Softplus", "x", "", 13, softplus, false},
+    {"Mish", "x", "", 18, mish, false},
     {"HardSigmoid", "x", "", 13, hard_sigmoid, false},
     {"HardSwish", "x", "", 14, hard_swish, false},
     {"Gelu", "x", "", 20, gelu, false},

@@ -69,6 +69,34 @@ static int64_t repeated(int64_t o)  // [6, 24, 2] of [6, 24, 1]
 {
     return o / 2;
 }
+static int64_t to_depth(int64_t o)  // [24, 3, 2] of [6, 6, 4]: channels by row, column, channel
+{
+    const int64_t c = o / 6 % 24, y = o / 2 % 3 * 2 + c / 12, x = o % 2 * 2 + c / 6 % 2;
+    return o / 144 * 144 + c % 6 * 24 + y * 4 + x;
+}
+static int64_t to_space(int64_t o)  // [3, 6, 8] of [12, 3, 4]: row and column of a block first
+{
+    const int64_t y = o / 8 % 6, x = o % 8, c = (y % 2 * 2 + x % 2) * 3 + o / 48 % 3;
+    return o / 144 * 144 + c * 12 + y / 2 * 4 + x / 2;
+}
+static int64_t to_space_by_channel(int64_t o)  // the channel first
+{
+    const int64_t y = o / 8 % 6, x = o % 8, c = o / 48 % 3 * 4 + y % 2 * 2 + x % 2;
+    return o / 144 * 144 + c * 12 + y / 2 * 4 + x / 2;
+}
+static int64_t tiled(int64_t o)  // [12, 24] of [6, 24]: the first axis twice over
+{
+    return o / 288 * 144 + o / 24 % 12 % 6 * 24 + o % 24;
+}
+static int64_t widened(int64_t o)  // rows apart, [batch * 6, 3, 24] of [batch * 6, 1, 24]
+{
+    return o / 72 * 24 + o % 24;
+}
+static int64_t picked(int64_t o)  // [3, 4] at channels and rows (4, 0), (5, 3), (2, 2)
+{
+    static const int64_t rows[] = {4 * 6 + 0, 5 * 6 + 3, 2 * 6 + 2};
+    return o / 12 * 144 + rows[o / 4 % 3] * 4 + o % 4;
+}
 
 static const struct move {
     const char *name;
@@ -121,6 +149,46 @@ static const struct move {
      0},
     {"gather", 13, {{"Gather", "x i405", "y", "axis=1"}}, 72, gathered, 0},
     {"gather_one", 13, {{"Gather", "x two", "y", "axis=1"}}, 24, channel_2, 0},
+    {"space_to_depth", 13, {{"SpaceToDepth", "x", "y", "blocksize=2"}}, 144, to_depth, 0},
+    {"depth_to_space",
+     13,
+     {{"Reshape", "x s_0_12_3_4", "a", ""}, {"DepthToSpace", "a", "y", "blocksize=2"}},
+     144,
+     to_space,
+     0},
+    {"depth_to_space_crd",
+     13,
+     {{"Reshape", "x s_0_12_3_4", "a", ""}, {"DepthToSpace", "a", "y", "blocksize=2 mode:CRD"}},
+     144,
+     to_space_by_channel,
+     0},
+    {"gather_nd",
+     13,
+     {{"Transpose", "x", "a", "perm=1,2,0,3"},
+      {"Reshape", "i405322 s_3_2", "i", ""},
+      {"GatherND", "a i", "b", ""},
+      {"Transpose", "b", "y", "perm=1,0,2"}},
+     12,
+     picked,
+     0},
+    {"tile", 13, {{"Reshape", "x s_0_6_24", "a", ""}, {"Tile", "a i121", "y", ""}}, 288, tiled, 0},
+    {"tile_of_constant",
+     13,
+     {{"Tile", "i23 two", "s", ""},
+      {"Concat", "i0 s", "t", "axis=0"},
+      {"Concat", "t i4", "u", "axis=0"},
+      {"Reshape", "x u", "y", ""}},
+     144,
+     flat,
+     0},
+    {"expand_beside_the_batch",
+     13,
+     {{"Reshape", "x s_m_1_24", "a", ""},
+      {"Expand", "a s_1_3_24", "b", ""},
+      {"Reshape", "b s_n_6_72", "y", ""}},
+     432,
+     widened,
+     0},
     {"concat", 13, {{"Concat", "x x", "y", "axis=1"}}, 288, twice, 0},
     {"pad_reflect", 13, {{"Pad", "x pads", "y", "mode:reflect"}}, 288, reflected, 0},
     {"pad_edge", 13, {{"Pad", "x pads", "y", "mode:edge"}}, 288, edged, 0},
@@ -159,6 +227,14 @@ static void add_constants(void)
     } lists[] = {
         {"s_8_18", 3, {0, 8, 18}},
         {"s_0_2_3_24", 4, {0, 2, 3, 24}},
+        {"s_0_12_3_4", 4, {0, 12, 3, 4}},
+        {"s_3_2", 2, {3, 2}},
+        {"s_m_1_24", 3, {-1, 1, 24}},
+        {"s_1_3_24", 3, {1, 3, 24}},
+        {"s_n_6_72", 3, {-1, 6, 72}},
+        {"i121", 3, {1, 2, 1}},
+        {"i4", 1, {4}},
+        {"i405322", 6, {4, 0, -1, 3, 2, 2}},
         {"s_0_6_24", 3, {0, 6, 24}},
         {"s_0_6_6_4", 4, {0, 6, 6, 4}},
         {"s_0_6_24_1", 4, {0, 6, 24, 1}},

@@ -95,6 +95,60 @@ static void convolutions(void **state)
     }
 }
 
+// Of series [batch, channels, length]: the same with one axis less.
+static const struct series_case {
+    const char *name, *op, *attributes;
+    int kernel, stride, before, out, groups;
+} series[] = {
+    {"series_conv", "Conv", "strides=2, pads=1,1 group=2", 3, 2, 1, 5, 2},
+    {"series_conv_uneven", "Conv", "pads=0,2", 3, 1, 0, 9, 1},
+    {"series_transposed", "ConvTranspose", "strides=2, pads=1,0 output_padding=1,", 3, 2, 1, 19, 1},
+    {"series_max", "MaxPool", "kernel_shape=3, strides=2, pads=1,1", 3, 2, 1, 5, 0},
+    {"series_average", "AveragePool", "kernel_shape=2, strides=2,", 2, 2, 0, 4, 0},
+    {"series_global", "GlobalAveragePool", "", 9, 1, 0, 1, 0},
+};
+
+static void one_axis(void **state)
+{
+    (void)state;
+    enum { CHANNELS = 4, FILTERS = 6, LENGTH = 9 };
+    for (size_t k = 0; k < sizeof series / sizeof series[0]; k++) {
+        const struct series_case *c = &series[k];
+        const bool weighted = c->groups > 0, transposed = strcmp(c->op, "ConvTranspose") == 0;
+        const bool most = strcmp(c->op, "MaxPool") == 0;
+        const int filters = weighted ? FILTERS : CHANNELS, groups = weighted ? c->groups : CHANNELS;
+        const int each = CHANNELS / groups, made = filters / groups;
+        onnx_start(13, 3, (int64_t[]){0, CHANNELS, LENGTH});
+        const float *w = onnx_floats(&onnx_case, "w", 3,
+                                     transposed ? (int64_t[]){CHANNELS, made, c->kernel}
+                                                : (int64_t[]){filters, each, c->kernel});
+        onnx_node(&onnx_case, c->op, weighted ? "x w" : "x", "y", c->attributes);
+        for (int i = 0; i < ONNX_ROWS * filters * c->out; i++) {
+            const int f = i / c->out % filters, o = i % c->out, g = f / made;
+            double sum = 0, size = 0, maximum = -INFINITY;
+            for (int t = 0; t < each * c->kernel; t++) {
+                const int j = t / c->kernel, tap = t % c->kernel, channel = g * each + j;
+                const int place = transposed ? o + c->before - tap
+                                             : o * c->stride + tap - c->before;
+                const int at = transposed ? place / c->stride : place;
+                if (place < 0 || at >= LENGTH || (transposed && place % c->stride))
+                    continue;
+                const float factor = !weighted    ? 1.0f / (float)c->kernel
+                                     : transposed ? w[(channel * made + f % made) * c->kernel + tap]
+                                                  : w[(f * each + j) * c->kernel + tap];
+                const double x =
+                    (double)onnx_image[(i / (filters * c->out) * CHANNELS + channel) * LENGTH + at];
+                sum += x * (double)factor;
+                size += fabs(x * (double)factor);
+                maximum = fmax(maximum, x);
+            }
+            onnx_expected[i] = most ? maximum : sum;
+            onnx_magnitude[i] = size;
+        }
+        onnx_compare(c->name, (int64_t)ONNX_ROWS * filters * c->out, 32.0);
+    }
+}
+
 // Pooling: sum or maximum over taps; what counts in an average is told by `count`.
 static const struct pool_case {
     const char *name, *op, *attributes;
@@ -211,6 +265,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions),
+        cmocka_unit_test(one_axis),
         cmocka_unit_test(pooling),
         cmocka_unit_test(normalizations),
     };

@@ -1,6 +1,6 @@
-// Runs an ONNX file on raw inputs: run_onnx MODEL.onnx ROWS INPUT.f32 OUTPUT.f32. The input is
-// float32 in the order of the file ([rows, c, h, w] of images), the output in rows of values. For
-// the judge beside it (judge_onnx.py) alone.
+// Runs an ONNX file on raw inputs: run_onnx MODEL.onnx ROWS INPUT.f32 OUTPUT.f32 [VALUE]. Input and
+// output are float32 in the order of the file ([rows, c, h, w] of images). VALUE: of the file,
+// taken for the output. For the judges beside it alone.
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,14 +10,13 @@
 #include "core/plan.h"
 #include "formats/onnx.h"
 
-// [rows, c, h, w] to [rows, h, w, c].
-static void to_channels_last(float *to, const float *from, int64_t rows, const struct dc_shape *s)
+// [rows, a, b] to [rows, b, a].
+static void exchange(float *to, const float *from, int64_t rows, int64_t a, int64_t b)
 {
-    const int64_t h = s->dims[0], w = s->dims[1], c = s->dims[2];
     for (int64_t r = 0; r < rows; r++)
-        for (int64_t k = 0; k < c; k++)
-            for (int64_t p = 0; p < h * w; p++)
-                to[(r * h * w + p) * c + k] = from[(r * c + k) * h * w + p];
+        for (int64_t i = 0; i < a; i++)
+            for (int64_t k = 0; k < b; k++)
+                to[(r * b + k) * a + i] = from[(r * a + i) * b + k];
 }
 
 static enum dc_status run(const struct dc_onnx *onnx, int64_t rows, const char *in_path,
@@ -39,8 +38,10 @@ static enum dc_status run(const struct dc_onnx *onnx, int64_t rows, const char *
     float *values = DC_NEW(arena, float, dc_shape_count(&whole), error);
     if (!values)
         return DC_ERR_MEMORY;
-    if (onnx->sample.rank == 3)
-        to_channels_last(values, (const float *)(void *)text, rows, &onnx->sample);
+    const int64_t channels = onnx->sample.dims[onnx->sample.rank - 1];
+    if (onnx->channels_first)
+        exchange(values, (const float *)(void *)text, rows, channels,
+                 dc_shape_row(&whole) / channels);
     else
         memcpy(values, text, size);
     DC_TRY(dc_ctx_create(&ctx, &settings, error));
@@ -48,7 +49,13 @@ static enum dc_status run(const struct dc_onnx *onnx, int64_t rows, const char *
     dc_plan_bind(plan, onnx->input, values);
     DC_TRY(dc_plan_forward(plan, onnx->params, rows, NULL, error));
     const struct dc_shape out = dc_shape_with_batch(&onnx->graph->nodes[onnx->output].shape, rows);
-    DC_TRY(dc_file_write(out_path, dc_plan_value(plan, onnx->output),
+    const float *result = dc_plan_value(plan, onnx->output);
+    float *turned = DC_NEW(arena, float, dc_shape_count(&out), error);
+    if (!turned)
+        return DC_ERR_MEMORY;
+    if (out.rank == 4)  // an image, whose channels come first in files
+        exchange(turned, result, rows, out.dims[1] * out.dims[2], out.dims[3]);
+    DC_TRY(dc_file_write(out_path, out.rank == 4 ? turned : result,
                          (size_t)dc_shape_count(&out) * 4, error));
     dc_plan_free(plan);
     dc_ctx_free(ctx);

@@ -118,7 +118,7 @@ static void add_random_layer(struct dc_imodel *m, enum dc_iop op, struct dc_rand
         l.channels = 5 + pick(random, 40);
     l.weight_bits = (l.channels + m->count) % 3 == 0 ? 4 : 8;
     if (l.op == DC_I_TABLE)
-        l.function = (enum dc_ifunction)pick(random, DC_IFUNCTION_COUNT);
+        l.function = (enum dc_ifunction)pick(random, DC_F_LEAKY_RELU + 1);
     if (l.function == DC_F_LEAKY_RELU && pick(random, 2))  // near ties
         l.scale = x->scale * (float)(1 + pick(random, 4)) / (float)(1 + pick(random, 4));
     if (l.op == DC_I_PAD) {

@@ -7,14 +7,45 @@
 
 #include "wide.h"
 
+static long double function_of(enum oracle_function function, long double x,
+                               const struct oracle_layer *l)
+{
+    const long double a = (long double)l->slope, b = (long double)l->offset;
+    switch (function) {
+    case ORACLE_SIGMOID:
+        return 1 / (1 + expl(-x));
+    case ORACLE_TANH:
+        return tanhl(x);
+    case ORACLE_H_SWISH:
+        return x * (x < -3 ? 0 : x > 3 ? 6 : x + 3) / 6;
+    case ORACLE_HARD_SIGMOID:
+        return fminl(fmaxl(a * x + b, 0), 1);
+    case ORACLE_SILU:
+        return x / (1 + expl(-x));
+    case ORACLE_GELU:
+        return x / 2 * erfcl(-x / sqrtl(2));
+    case ORACLE_GELU_TANH:
+        return x / 2 * (1 + tanhl(sqrtl(2 / acosl(-1)) * (x + 0.044715L * x * x * x)));
+    case ORACLE_ELU:
+        return x > 0 ? x : a * expm1l(x);
+    case ORACLE_SOFTPLUS:
+        return x > 40 ? x : log1pl(expl(x));
+    case ORACLE_ERF:
+        return erfl(x);
+    case ORACLE_NEGATE:
+        return -x;
+    case ORACLE_ABS:
+        return fabsl(x);
+    default:
+        return x > 0 ? sqrtl(x) : 0;
+    }
+}
+
 int8_t oracle_function_code(bool *doubtful, enum oracle_function function, int code, double close,
                             const struct oracle_layer *l)
 {
     const long double x = (long double)l->in_scale * (code - l->in_zero_point);
-    const long double gate = x < -3 ? 0 : x > 3 ? 6 : x + 3;
-    const long double y = function == ORACLE_SIGMOID ? 1 / (1 + expl(-x))
-                          : function == ORACLE_TANH  ? tanhl(x)
-                                                     : x * gate / 6;
+    const long double y = function_of(function, x, l);
     const long double steps = y / (long double)l->out_scale, size = fabsl(steps);
     const long double whole = floorl(size), rest = size - whole;
     *doubtful = fabsl(rest - 0.5L) < (long double)close;

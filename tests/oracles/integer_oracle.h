@@ -30,7 +30,7 @@ struct oracle_layer {
                    // all, of depthwise in blocks of 8, of means in blocks of 16; of additions those
                    // in blocks of 16 of all values, whose operands are rounded once
     enum oracle_codes codes;  // of functions
-    float slope;              // of leaky ReLU
+    float slope, offset;      // parameters of functions: leaky ReLU's, ELU's; hard sigmoid's two
     bool fused;               // with even: additions by fused multiply-adds, ties to even codes
     int in_h, in_w, in_c, out_h, out_w, out_c;
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
@@ -64,7 +64,23 @@ void oracle_integer_pool(int8_t *codes, const int8_t *x, bool average,
                          const struct oracle_layer *layer);
 
 // Functions of one code.
-enum oracle_function { ORACLE_SIGMOID, ORACLE_TANH, ORACLE_H_SWISH };
+enum oracle_function {
+    ORACLE_SIGMOID,
+    ORACLE_TANH,
+    ORACLE_H_SWISH,
+    ORACLE_LEAKY_RELU,  // oracle_leaky_relu's
+    ORACLE_HARD_SIGMOID,
+    ORACLE_SILU,
+    ORACLE_GELU,
+    ORACLE_GELU_TANH,
+    ORACLE_ELU,
+    ORACLE_SOFTPLUS,
+    ORACLE_ERF,
+    ORACLE_NEGATE,
+    ORACLE_ABS,
+    ORACLE_SQRT,
+    ORACLE_FUNCTION_COUNT
+};
 // The nearest code, of two the one further from zero; *doubtful: the exact value lies within
 // `close` of a half, so that an error of the function could decide.
 int8_t oracle_function_code(bool *doubtful, enum oracle_function function, int code, double close,

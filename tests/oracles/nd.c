@@ -364,6 +364,8 @@ double oracle_clip(double x, const double *r)
     }
 
 FUNCTION(silu, x / (1.0 + exp(-x)))
+FUNCTION(elu, x > 0.0 ? x : r[0] * expm1(x))
+FUNCTION(softplus, x > 30.0 ? x : log1p(exp(x)))
 FUNCTION(gelu, 0.5 * x * erfc(-x / sqrt(2.0)))
 FUNCTION(gelu_tanh, 0.5 * x * (1.0 + tanh(sqrt(2.0 / acos(-1.0)) * (x + 0.044715 * pow(x, 3.0)))))
 FUNCTION(erf, erf(x))

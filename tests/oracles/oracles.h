@@ -163,6 +163,8 @@ double oracle_leaky(double x, const double *r);
 double oracle_hard_sigmoid(double x, const double *r);
 double oracle_clip(double x, const double *r);
 double oracle_silu(double x, const double *r);
+double oracle_elu(double x, const double *r);
+double oracle_softplus(double x, const double *r);
 double oracle_gelu(double x, const double *r);
 double oracle_gelu_tanh(double x, const double *r);
 double oracle_exp(double x, const double *r);

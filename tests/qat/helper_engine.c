@@ -60,6 +60,7 @@ struct oracle_layer test_describe(const struct dc_imodel *m, const struct dc_ila
                                  .vectors = strcmp(m->profile->name, "litert-builtin") == 0,
                                  .codes = codes_of(m->profile->name),
                                  .slope = l->parameters[0],
+                                 .offset = l->parameters[1],
                                  .in_h = x->height,
                                  .in_w = x->width,
                                  .in_c = x->channels,

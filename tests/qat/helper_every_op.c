@@ -247,6 +247,8 @@ static const struct {
     {&dc_op_tanh, NULL, 1, 1},
     {&dc_op_h_swish, NULL, 1, 1},
     {&dc_op_silu, NULL, 1, 1},
+    {&dc_op_elu, fill_numbers, 1, 1},
+    {&dc_op_softplus, NULL, 1, 1},
     {&dc_op_gelu, NULL, 1, 1},
     {&dc_op_gelu_tanh, NULL, 1, 1},
     {&dc_op_erf, NULL, 1, 1},

@@ -142,15 +142,21 @@ int test_add_layer(struct dc_imodel *model, const char *name, const struct dc_il
         if (l.op == DC_I_MULTIPLY && wanted->scale <= 0.0f)  // of codes of some 64 steps
             l.scale = fit(model, l.scale * 64.0f * model->layers[l.inputs[1]].scale);
     }
-    if (l.op == DC_I_TABLE && dc_ifunction_scale(l.function, &l.zero_point) > 0.0f) {
-        l.scale = dc_ifunction_scale(l.function, &l.zero_point);
+    const bool powers = model->profile->power_of_two;
+    if (l.op == DC_I_TABLE && l.function == DC_F_HARD_SIGMOID) {
+        l.parameters[0] = 0.2f;
+        l.parameters[1] = 0.5f;
+    }
+    if (l.op == DC_I_TABLE && dc_ifunction_scale(l.function, powers, &l.zero_point) > 0.0f) {
+        l.scale = dc_ifunction_scale(l.function, powers, &l.zero_point);
     } else if (l.op == DC_I_TABLE) {
         l.scale = wanted->scale > 0.0f
                       ? wanted->scale
                       : fit(model, x->scale * dc_random_between(random, 0.6f, 1.4f));
         l.zero_point = (int)dc_random_below(random, 256) - 128;
         static const float slopes[] = {0.01f, 0.1f, 0.2f, 0.25f, 0.5f, -0.3f, 1e-4f, 1.5f};
-        if (l.function == DC_F_LEAKY_RELU && l.parameters[0] == 0.0f)
+        const bool sloped = l.function == DC_F_LEAKY_RELU || l.function == DC_F_ELU;
+        if (sloped && l.parameters[0] == 0.0f)
             l.parameters[0] = slopes[dc_random_below(random, 8)];
     }
     if (l.op == DC_I_SOFTMAX) {

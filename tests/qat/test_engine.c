@@ -117,7 +117,7 @@ static void near_halves_go_as_tflm_has_them(void **state)
                               .function = (enum dc_ifunction)f,
                               .clamp_low = -128,
                               .clamp_high = 127};
-        l.scale = dc_ifunction_scale(l.function, &l.zero_point);
+        l.scale = dc_ifunction_scale(l.function, false, &l.zero_point);
         int8_t tflm[DC_TABLE_CODES], nearest[DC_TABLE_CODES];
         dc_fill_table(tflm, &l, &x, dc_profile_find("tflm"));
         dc_fill_table(nearest, &l, &x, dc_profile_find("litert-reference"));

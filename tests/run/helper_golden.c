@@ -116,8 +116,8 @@ void golden_network_open(struct golden_network *n, const struct golden *golden,
     const struct dc_named_value width = {"width", 4};
     struct dc_model model;
     struct dc_graph *copy = NULL;
-    const struct dc_model_spec spec = {DECANT_SOURCE_DIR "/configs/models/resnet8.yaml", &width, 1,
-                                       DC_LAYOUT_AUTO, NULL};
+    const struct dc_model_spec spec = {
+        DECANT_SOURCE_DIR "/configs/models/resnet8.yaml", &width, 1, DC_LAYOUT_AUTO, NULL, NULL};
     golden_ok(dc_model_read(&model, &spec, &error));
     n->output = model.output;
     if (quantize)

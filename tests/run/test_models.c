@@ -53,6 +53,17 @@ static const struct count_case cases[] = {
      5,
      700490,
      27969024},
+    // torchvision's mobilenet_v3_small and timm's efficientnet_lite0
+    {"mobilenet-v3-small.yaml",
+     {{"size", 224}, {"width", 1}, {"classes", 1000}},
+     3,
+     2542856,
+     56510400},
+    {"efficientnet-lite0.yaml",
+     {{"size", 224}, {"width", 1}, {"classes", 1000}},
+     3,
+     4652008,
+     385187552},
     // arXiv:1605.07146 table 4: 36.5M; arXiv:1910.10699: 0.70M, 2.26M, 0.57M, 3.97M, 9.46M
     {"wide-resnet.yaml", {{"depth", 28}, {"width", 10}}, 2, 36479194, 5243328768},
     {"wide-resnet.yaml", {{"classes", 100}}, 1, 703284, 101118464},
@@ -74,8 +85,8 @@ static void counts_are_the_published_ones(void **state)
         struct dc_model model;
         struct dc_params *params = NULL;
         snprintf(path, sizeof path, "%s/configs/models/%s", DECANT_SOURCE_DIR, cases[i].file);
-        const struct dc_model_spec spec = {path, cases[i].parameters, cases[i].parameter_count,
-                                           DC_LAYOUT_AUTO, NULL};
+        const struct dc_model_spec spec = {
+            path, cases[i].parameters, cases[i].parameter_count, DC_LAYOUT_AUTO, NULL, NULL};
         if (dc_model_read(&model, &spec, &error))
             fail_msg("%s", error.message);
         assert_int_equal(dc_params_create(&params, model.graph, 0, false, &error), DC_OK);
@@ -178,6 +189,7 @@ static void networks_learn_a_batch(void **state)
     } students[] = {
         {"mobilenet-v1.yaml", "size: 32, stem_stride: 1, classes: 4", true},
         {"mobilenet-v2.yaml", "size: 32, stem_stride: 1, classes: 4, dropout: 0", true},
+        {"mobilenet-v3-small.yaml", "size: 32, stem_stride: 1, classes: 4, dropout: 0", true},
         {"wide-resnet.yaml", "depth: 10, width: 1, classes: 4", false},
         {"vgg.yaml", "classes: 4", true},
         {"ds-cnn-1d.yaml", "classes: 4, dropout: 0", true},

@@ -232,7 +232,8 @@ static void change_teacher(const char *directory)
     struct dc_params *params = NULL;
     const struct dc_named_value width = {"width", 9.0};
     snprintf(path, sizeof path, "%s/checkpoints/teacher/final.h5", test_path(directory));
-    const struct dc_model_spec spec = {test_path("model.yaml"), &width, 1, DC_LAYOUT_AUTO, NULL};
+    const struct dc_model_spec spec = {test_path("model.yaml"), &width, 1,
+                                       DC_LAYOUT_AUTO,          NULL,   NULL};
     assert_int_equal(dc_model_read(&model, &spec, &error), DC_OK);
     assert_int_equal(dc_params_create(&params, model.graph, 0, false, &error), DC_OK);
     assert_int_equal(dc_weights_read(path, params, &error), DC_OK);
