@@ -72,7 +72,8 @@ static void one_process_a_directory(void **state)
     usleep(200000);  // it reads its data and checkpoint first
     assert_int_equal(end(first, SIGUSR2), 85);
     assert_false(is_there("two/LOCK"));
-    BAD(2, "--signal may be USR1, USR2", "train", "tiny.yaml", "teacher", "--run", "two", "--signal", "SEGV");
+    BAD(2, "--signal may be USR1, USR2", "train", "tiny.yaml", "teacher", "--run", "two",
+        "--signal", "SEGV");
 }
 
 #define TRAIN(...) "train", "tiny.yaml", "teacher", "--run", "other", "--set", EPOCHS __VA_ARGS__
