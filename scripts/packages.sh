@@ -11,7 +11,7 @@
     packages_test=(libcmocka-dev clang-format g++ minisign python3 xz-utils)
     packages_all=(make clang libclang-rt-dev clang-tidy cppcheck shellcheck valgrind
         python3-pil python3-torchvision python3-venv
-        gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm mandoc zsh)
+        gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm mandoc munge slurm-wlm zsh)
     packages_exhaustive=(dpkg-dev lintian mmdebstrap)
 }
 
