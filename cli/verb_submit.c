@@ -242,7 +242,7 @@ static void add(struct words *w, const char *word)
         w->items[w->count++] = word;
 }
 
-static enum dc_status submit_sweep(struct dc_submission *s, const struct submit *own,
+static enum dc_status submit_sweep(struct dc_submission s, const struct submit *own,
                                    const char *program, struct dc_arena *arena,
                                    struct dc_error *error)
 {
@@ -255,29 +255,29 @@ static enum dc_status submit_sweep(struct dc_submission *s, const struct submit 
                            6};
     struct words task = {
         {program, "sweep", file, "--run", sweep->directory, "--task", "$TASK", NULL}, 7};
-    enum dc_status status = estimate(s, sweep->experiment, sweep->tasks[0].overrides,
+    enum dc_status status = estimate(&s, sweep->experiment, sweep->tasks[0].overrides,
                                      sweep->axis_count, own, error);
     const char *name = strrchr(sweep->directory, '/') ? strrchr(sweep->directory, '/') + 1
                                                       : sweep->directory;
     const char *script = own->out ? own->out : dc_arena_printf(arena, error, "%s.sbatch", name);
     const char *before = dc_arena_printf(arena, error, "%s.shared", script);
-    s->name = dc_arena_copy(arena, name, error);
+    s.name = dc_arena_copy(arena, name, error);
     bool shares = false;
     for (int t = 0; t < sweep->task_count; t++)
         shares = shares || dc_sweep_shares(sweep, t);
-    if (status == DC_OK && (!script || !before || !s->name))
+    if (status == DC_OK && (!script || !before || !s.name))
         status = DC_ERR_MEMORY;
     if (status == DC_OK && shares) {
-        s->command = shared.items;
-        s->log = dc_arena_printf(arena, error, "%s/slurm-%%j.log", sweep->directory);
-        status = s->log ? write_script(before, s, error) : DC_ERR_MEMORY;
+        s.command = shared.items;
+        s.log = dc_arena_printf(arena, error, "%s/slurm-%%j.log", sweep->directory);
+        status = s.log ? write_script(before, &s, error) : DC_ERR_MEMORY;
     }
-    s->tasks = sweep->task_count;
-    s->at_once = (int)own->jobs;
-    s->command = task.items;
+    s.tasks = sweep->task_count;
+    s.at_once = (int)own->jobs;
+    s.command = task.items;
     if (status == DC_OK) {
-        s->log = dc_arena_printf(arena, error, "%s/slurm-%%A_%%a.log", sweep->directory);
-        status = s->log ? write_script(script, s, error) : DC_ERR_MEMORY;
+        s.log = dc_arena_printf(arena, error, "%s/slurm-%%A_%%a.log", sweep->directory);
+        status = s.log ? write_script(script, &s, error) : DC_ERR_MEMORY;
     }
     if (status == DC_OK)
         status = hand_over(script, shares ? before : NULL, own->now, error);
@@ -285,7 +285,7 @@ static enum dc_status submit_sweep(struct dc_submission *s, const struct submit 
     return status;
 }
 
-static enum dc_status submit_run(struct dc_submission *s, const struct submit *own,
+static enum dc_status submit_run(struct dc_submission s, const struct submit *own,
                                  const char *program, struct dc_arena *arena,
                                  struct dc_error *error)
 {
@@ -293,14 +293,14 @@ static enum dc_status submit_run(struct dc_submission *s, const struct submit *o
     struct dc_experiment *read = NULL;
     struct words command = {{program, "run", file}, 3};
     DC_TRY(dc_experiment_read(&read, file, own->set.items, own->set.count, error));
-    s->name = dc_arena_copy(arena, read->name, error);
+    s.name = dc_arena_copy(arena, read->name, error);
     dc_experiment_free(read);
-    if (!s->name)
+    if (!s.name)
         return DC_ERR_MEMORY;
-    const char *directory = own->run ? own->run : dc_arena_printf(arena, error, "runs/%s", s->name);
-    const char *script = own->out ? own->out : dc_arena_printf(arena, error, "%s.sbatch", s->name);
-    s->log = dc_arena_printf(arena, error, "%s.slurm-%%j.log", s->name);
-    if (!directory || !script || !s->log)
+    const char *directory = own->run ? own->run : dc_arena_printf(arena, error, "runs/%s", s.name);
+    const char *script = own->out ? own->out : dc_arena_printf(arena, error, "%s.sbatch", s.name);
+    s.log = dc_arena_printf(arena, error, "%s.slurm-%%j.log", s.name);
+    if (!directory || !script || !s.log)
         return DC_ERR_MEMORY;
     add(&command, "--run");
     add(&command, directory);
@@ -308,9 +308,9 @@ static enum dc_status submit_run(struct dc_submission *s, const struct submit *o
         add(&command, "--set");
         add(&command, own->set.items[i]);
     }
-    s->command = command.items;
-    DC_TRY(estimate(s, file, own->set.items, own->set.count, own, error));
-    DC_TRY(write_script(script, s, error));
+    s.command = command.items;
+    DC_TRY(estimate(&s, file, own->set.items, own->set.count, own, error));
+    DC_TRY(write_script(script, &s, error));
     return hand_over(script, NULL, own->now, error);
 }
 
@@ -332,8 +332,8 @@ static enum dc_status submit(const struct dc_cli *cli, struct dc_error *error)
                               .extra = extra};
     DC_TRY(dc_arena_create(&arena, error));
     const enum dc_status status = is_sweep(cli->positionals[0], arena)
-                                      ? submit_sweep(&s, own, program, arena, error)
-                                      : submit_run(&s, own, program, arena, error);
+                                      ? submit_sweep(s, own, program, arena, error)
+                                      : submit_run(s, own, program, arena, error);
     dc_arena_free(arena);
     return status;
 }
