@@ -9,7 +9,7 @@
 extern const struct dc_verb dc_verb_run, dc_verb_check, dc_verb_train, dc_verb_eval,
     dc_verb_predict, dc_verb_export, dc_verb_verify, dc_verb_data, dc_verb_inspect, dc_verb_bench,
     dc_verb_teach, dc_verb_report, dc_verb_compare, dc_verb_list, dc_verb_keys, dc_verb_init,
-    dc_verb_package, dc_verb_sweep, dc_verb_collect;
+    dc_verb_package, dc_verb_sweep, dc_verb_collect, dc_verb_submit;
 
 // verbs.c: what the program says of itself, in its help, its manual page and its completions.
 extern const struct dc_verb *const dc_verbs[];  // NULL behind the last

@@ -220,7 +220,7 @@ static enum dc_status freeze(const struct dc_sweep *s, struct dc_error *error)
     enum dc_status status = text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory") : DC_OK;
     if (status == DC_OK && dc_file_exists(path)) {
         status = dc_file_read(&before, NULL, path, s->arena, error);
-        if (status == DC_OK && strcmp(before, text.text) != 0)
+        if (status == DC_OK && strcmp(before, text.text ? text.text : "") != 0)
             status = dc_fail(error, DC_ERR_CONFIG,
                              "%s: was frozen with other tasks than %s says now; take back the "
                              "change, or choose another directory with --run",
