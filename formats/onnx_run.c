@@ -58,8 +58,9 @@ static enum dc_status begin(struct folding *f, const struct dc_onnx_call *call,
     const struct dc_onnx_constant *c = &call->in[0]->constant;
     f->rows = asks_for_batch(call->row) && c->rank >= 2;
     struct dc_shape shape = {.rank = f->rows ? c->rank : c->rank + 1, .dims = {DC_BATCH}};
-    if (shape.rank > DC_RANK_MAX)
-        return dc_fail(error, DC_ERR_DATA, "a constant of %d axes", c->rank);
+    if (shape.rank > DC_RANK_MAX || c->count < 1)
+        return dc_fail(error, DC_ERR_DATA, "a constant of %d axes and %" PRId64 " values", c->rank,
+                       c->count);
     if (c->rank == 0)
         shape.dims[shape.rank++] = 1;
     f->x = *call->in[0];

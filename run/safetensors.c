@@ -163,9 +163,11 @@ static enum dc_status read_names(struct taking *t, const char *names)
     if (!names || !names[0])
         return DC_OK;
     DC_TRY(dc_yaml_read(&t->names, names, t->arena, t->error));
-    for (int i = 0; i < t->names->count; i++)
-        if (t->names->kind != DC_YAML_MAPPING || t->names->items[i]->kind != DC_YAML_SCALAR)
-            return dc_fail_yaml(t->error, t->names, "lines are LAYER: NAME IN THE FILE");
+    bool good = t->names->kind == DC_YAML_MAPPING;
+    for (int i = 0; good && i < t->names->count; i++)
+        good = t->names->items[i]->kind == DC_YAML_SCALAR;
+    if (!good)
+        return dc_fail_yaml(t->error, t->names, "lines are LAYER: NAME IN THE FILE");
     t->used = DC_NEW(t->arena, bool, t->names->count + 1, t->error);
     return t->used ? DC_OK : DC_ERR_MEMORY;
 }

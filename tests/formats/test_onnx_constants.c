@@ -316,6 +316,13 @@ static void what_cannot_be_folded_is_refused(void **state)
     onnx_node(&onnx_case, "Mul", "x d", "y", "");
     refused("too much work", "too much to compute here");
 
+    onnx_start(13, 4, (int64_t[]){0, 1, 2, 2});  // no row to run on
+    onnx_floats(&onnx_case, "none", 4, (int64_t[]){0, 1, 2, 2});
+    onnx_floats(&onnx_case, "w", 4, (int64_t[]){1, 1, 1, 1});
+    onnx_node(&onnx_case, "Conv", "none w", "c", "");
+    onnx_node(&onnx_case, "Mul", "x c", "y", "");
+    refused("an empty constant", "a constant of 4 axes and 0 values");
+
     onnx_start(13, 4, (int64_t[]){0, 1, 2, 2});
     onnx_integers(&onnx_case, "k", 1, (int64_t[]){1 << 25});
     onnx_node(&onnx_case, "Relu", "k", "r", "");

@@ -128,6 +128,8 @@ static void what_does_not_fit_is_named(void **state)
     assert_int_equal(take("stem.conf: features.0\n", &copied, &wanted), DC_ERR_CONFIG);
     assert_non_null(strstr(error.message, "names.yaml:1:1"));
     assert_non_null(strstr(error.message, "the model has no layer 'stem.conf'"));
+    assert_int_equal(take("- stem.conv\n", &copied, &wanted), DC_ERR_CONFIG);
+    assert_non_null(strstr(error.message, "lines are LAYER: NAME IN THE FILE"));
     write_file(all, 5);  // none of the names
     assert_int_equal(take(NULL, &copied, &wanted), DC_ERR_CONFIG);
     assert_non_null(strstr(error.message, "stem.conv.weight"));
