@@ -140,9 +140,9 @@ static enum dc_status read_file(struct dc_safetensors *file, const char *path,
     json_t *header = json_loadb(text + LENGTH_BYTES, (size_t)length, JSON_REJECT_DUPLICATES,
                                 &problem);
     if (!json_is_object(header)) {
+        const char *reason = header ? "something else" : problem.text;
         json_decref(header);
-        return dc_fail(error, DC_ERR_DATA, "its header is no JSON object: %s",
-                       header ? "something else" : problem.text);
+        return dc_fail(error, DC_ERR_DATA, "its header is no JSON object: %s", reason);
     }
     const size_t start = LENGTH_BYTES + (size_t)length;
     const enum dc_status status = read_header(file, header, raw + start, (int64_t)(bytes - start),
