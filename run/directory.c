@@ -135,7 +135,7 @@ static enum dc_status sweep(struct dc_run *run, struct dc_error *error)
 {
     static const char *const records[] = {"experiment.yaml", "resolved.yaml", "env.json",
                                           "results.json",    "STATUS",        "metrics.jsonl",
-                                          "metrics.csv"};
+                                          "metrics.csv",     "LOCK"};
     static const char *const kept[] = {"last.h5", "best.h5", "final.h5"};
     struct dc_arena *arena = run->arena;
     for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {

@@ -80,31 +80,49 @@ static enum dc_status check_stale(struct dc_run *run, const char *path, const st
     return DC_OK;
 }
 
+static bool write_text(const char *path, const struct holder *own)
+{
+    char text[512];
+    const int length = snprintf(text, sizeof text, "%s\nhost: %s\npid: %ld\nstarted: %s\n", mark,
+                                own->host, own->pid, own->started);
+    const int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    const bool written = file >= 0 && write(file, text, (size_t)length) == length &&
+                         fsync(file) == 0;
+    const int problem = errno;
+    if (file >= 0)
+        close(file);
+    errno = problem;
+    return written;
+}
+
+// A lock appears with its words or not at all, where the file system has hard links.
+static bool take(const char *path, const char *temporary)
+{
+    const bool taken = link(temporary, path) == 0;
+    if (taken || (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS))
+        return taken;
+    const struct holder own = own_holder();
+    return write_text(path, &own);
+}
+
 enum dc_status dc__lock(struct dc_run *run, struct dc_error *error)
 {
     const struct holder own = own_holder();
     const char *path = dc__path(run, "LOCK", error);
-    char text[512];
-    if (!path)
+    char *temporary = path ? dc_temporary_path(run->arena, path, error) : NULL;
+    enum dc_status status = DC_OK;
+    if (!temporary)
         return DC_ERR_MEMORY;
-    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (file < 0 && errno == EEXIST) {
-        DC_TRY(check_stale(run, path, &own, error));
-        if (unlink(path) == 0)
-            file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    run->locked = write_text(temporary, &own) && take(path, temporary);
+    if (!run->locked && errno == EEXIST) {
+        status = check_stale(run, path, &own, error);
+        run->locked = status == DC_OK && unlink(path) == 0 && take(path, temporary);
     }
-    if (file < 0)
-        return dc_fail(error, DC_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
-    const int length = snprintf(text, sizeof text, "%s\nhost: %s\npid: %ld\nstarted: %s\n", mark,
-                                own.host, own.pid, own.started);
-    const bool written = write(file, text, (size_t)length) == length && fsync(file) == 0;
     const int problem = errno;
-    close(file);
-    run->locked = written;
-    if (written)
-        return DC_OK;
-    unlink(path);
-    return dc_fail(error, DC_ERR_IO, "%s: cannot write: %s", path, strerror(problem));
+    unlink(temporary);
+    if (status == DC_OK && !run->locked)
+        status = dc_fail(error, DC_ERR_IO, "%s: cannot write: %s", path, strerror(problem));
+    return status;
 }
 
 void dc__unlock(struct dc_run *run)
