@@ -87,10 +87,10 @@ static const struct {
      2,
      {"export.yaml:23:38: error:", "nothing is written as onnx for target small"}},
     {"profile: tflm\nalignment: 24\n", "{}", 2, {"case.yaml:3:12: error:", "not 24"}},
-    {"profile: tflm\nfunctions: [softplus]\n",
+    {"profile: tflm\nfunctions: [cosine]\n",
      "{}",
      2,
-     {"case.yaml:3:12: error:", "no function 'softplus'"}},
+     {"case.yaml:3:12: error:", "no function 'cosine'"}},
     {"profile: tflm\nweight_bit: [8]\n", "{}", 2, {"case.yaml:3:1:", "'weight_bits'?"}},
 };
 
