@@ -65,10 +65,10 @@ static void print_stage(const char *name, const json_t *stage, bool layers)
     printf("  most activations are alive at layer %s\n",
            json_string_value(json_object_get(stage, "busiest")));
     const long long instructions = number(stage, "instructions");
-    printf("  instructions %lld (not cycles), %.2f a MAC; %.0f %% of them in layer %s\n",
-           instructions, (double)instructions / (double)number(stage, "macs"),
-           100.0 * (double)number(stage, "heaviest_instructions") / (double)instructions,
-           json_string_value(json_object_get(stage, "heaviest")));
+    dc_print_sentence("  instructions %lld (not cycles), %.2f a MAC, %.0f %% in layer %s",
+                      instructions, (double)instructions / (double)number(stage, "macs"),
+                      100.0 * (double)number(stage, "heaviest_instructions") / (double)instructions,
+                      json_string_value(json_object_get(stage, "heaviest")));
     if (json_object_get(stage, "latency_ms"))
         printf("  %.3g ms at %.6g MHz, if an instruction takes %.3g cycles\n",
                json_real_value(json_object_get(stage, "latency_ms")),
