@@ -76,7 +76,7 @@ typedef struct decant_experiment decant_experiment;
 typedef struct decant_run decant_run;
 typedef struct decant_network decant_network;
 
-/* The library's version, as "0.4.0". */
+/* The library's version, as "0.5.0". */
 DECANT_API const char *decant_version(void);
 /* "usage", "verification" ...; "unknown" of what is no code. */
 DECANT_API const char *decant_code_name(decant_code code);
