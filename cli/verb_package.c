@@ -10,6 +10,7 @@
 
 #include "cli/cli.h"
 #include "core/file.h"
+#include "export/bundle.h"
 #include "export/hex.h"
 #include "export/minisign.h"
 #include "run/bom.h"
@@ -35,7 +36,7 @@ static const struct dc_option options[] = {
               .help = "the package that this one comes from; its hash is kept"),
     DC_OPTION(package, "--payload", TEXT, payload, "FILE",
               .help = "what the device gets: a .tflite, or an image of its firmware; else the "
-                      "bundle's .tar"),
+                      "bundle's archive, made anew"),
     DC_OPTION(package, "--key", TEXT, key, "FILE",
               .help = "secret key of minisign, which signs: FILE.minisig. Its password is asked "
                       "for, or is a line of stdin"),
@@ -170,23 +171,27 @@ static enum dc_status read_address(uint32_t *address, const char *text, struct d
 }
 
 static enum dc_status read_payload(struct dc_package *package, const struct package *own,
-                                   struct dc_arena *arena, struct dc_error *error)
+                                   const char *bundle, struct dc_arena *arena,
+                                   struct dc_error *error)
 {
-    const char *bundle = own->cli.positionals[0], *path = own->payload;
-    char *text = NULL;
-    size_t length = strlen(bundle);
-    while (length > 1 && bundle[length - 1] == '/')
-        length--;
-    if (!path)
-        path = dc_arena_printf(arena, error, "%.*s.tar", (int)length, bundle);
-    if (!path)
-        return DC_ERR_MEMORY;
-    DC_TRY(dc_file_read(&text, &package->payload_bytes, path, arena, error));
-    package->payload = text;
-    package->kind = dc_path_ends(path, ".tflite") ? DC_PAYLOAD_TFLITE
-                    : dc_path_ends(path, ".tar")  ? DC_PAYLOAD_ARCHIVE
-                                                  : DC_PAYLOAD_IMAGE;
+    const char *path = own->payload;
+    char *bytes = NULL;
+    DC_TRY(path ? dc_file_read(&bytes, &package->payload_bytes, path, arena, error)
+                : dc_bundle_archive(&bytes, &package->payload_bytes, bundle, arena, error));
+    package->payload = bytes;
+    package->kind = !path || dc_path_ends(path, ".tar") ? DC_PAYLOAD_ARCHIVE
+                    : dc_path_ends(path, ".tflite")     ? DC_PAYLOAD_TFLITE
+                                                        : DC_PAYLOAD_IMAGE;
     return DC_OK;
+}
+
+// A folder's name without what says the same: "int8/", "int8/.".
+static char *folder_of(const char *given, struct dc_arena *arena, struct dc_error *error)
+{
+    size_t end = strlen(given);
+    while (end > 1 && (given[end - 1] == '/' || (given[end - 1] == '.' && given[end - 2] == '/')))
+        end--;
+    return dc_arena_printf(arena, error, "%.*s", (int)end, given);
 }
 
 static enum dc_status make(const struct package *own, struct dc_arena *arena,
@@ -198,16 +203,22 @@ static enum dc_status make(const struct package *own, struct dc_arena *arena,
     char *text = NULL;
     size_t size = 0, length = 0;
     uint32_t address = 0;
-    DC_TRY(dc_run_package(&package, own->cli.positionals[0], error));
+    const char *bundle = folder_of(own->cli.positionals[0], arena, error);
+    if (!bundle)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc_run_package(&package, bundle, error));
     package.version = (uint32_t)own->version;
     package.floor = (uint32_t)own->floor;
     package.minimum_firmware = (uint32_t)own->firmware;
-    DC_TRY(read_payload(&package, own, arena, error));
+    DC_TRY(read_payload(&package, own, bundle, arena, error));
     if (own->parent) {
         DC_TRY(dc_package_read(&parent, own->parent, arena, error));
         if (strcmp(parent.name, package.name) != 0)
             return dc_fail(error, DC_ERR_USAGE, "--parent %s holds '%s', and this is '%s'",
                            own->parent, parent.name, package.name);
+        if (parent.version >= package.version)
+            return dc_fail(error, DC_ERR_USAGE, "--parent %s has version %u, and this is %u",
+                           own->parent, parent.version, package.version);
         memcpy(package.parent, parent.hash, sizeof package.parent);
     }
     const char *path = own->out ? own->out
@@ -227,7 +238,7 @@ static enum dc_status make(const struct package *own, struct dc_arena *arena,
         DC_TRY(add(&outputs, path, ".hex", text, length, arena, error));
     }
     if (own->bom) {
-        DC_TRY(encode_bom(&text, &package, own->cli.positionals[0], arena, error));
+        DC_TRY(encode_bom(&text, &package, bundle, arena, error));
         DC_TRY(add(&outputs, path, ".cdx.json", text, strlen(text), arena, error));
     }
     DC_TRY(write_all(&outputs, arena, error));
@@ -239,23 +250,34 @@ static enum dc_status make(const struct package *own, struct dc_arena *arena,
     return DC_OK;
 }
 
+// A package of a folder, under the name of its file.
+struct row {
+    struct dc_package package;
+    char *file;
+    bool is_signed;
+};
+
 static int by_version(const void *a, const void *b)
 {
-    const struct dc_package *first = a, *second = b;
-    const int names = strcmp(first->name, second->name);
-    return names ? names : (first->version > second->version) - (first->version < second->version);
+    const struct row *first = a, *second = b;
+    const uint32_t x = first->package.version, y = second->package.version;
+    const int names = strcmp(first->package.name, second->package.name);
+    return names ? names : (x > y) - (x < y);
 }
 
-static void print_row(const struct dc_package *p)
+static void print_row(const struct row *row)
 {
-    char accuracy[16] = "-", hash[9], parent[9];
+    const struct dc_package *p = &row->package;
     static const uint8_t none[DC_PACKAGE_HASH];
+    char accuracy[16] = "-", hash[9], parent[9] = "-";
     if (p->accuracy != DC_PACKAGE_NO_ACCURACY)
         snprintf(accuracy, sizeof accuracy, "%.2f %%", 0.01 * p->accuracy);
-    printf("%-16.16s %7u %-7s %8zu %9s %-10.10s %8s %8s\n", p->name, p->version,
-           dc_payload_names[p->kind - 1], p->payload_bytes, accuracy, p->core[0] ? p->core : "-",
-           dc_package_hex(hash, p->hash, 4),
-           memcmp(p->parent, none, sizeof none) ? dc_package_hex(parent, p->parent, 4) : "-");
+    if (memcmp(p->parent, none, sizeof none) != 0)
+        dc_package_hex(parent, p->parent, 4);
+    dc_print_name(row->file, 20);
+    printf(" %7u %-7s %8zu %9s %8s %8s %6s\n", p->version, dc_payload_names[p->kind - 1],
+           p->payload_bytes, accuracy, dc_package_hex(hash, p->hash, 4), parent,
+           row->is_signed ? "yes" : "no");
 }
 
 static int is_package(const struct dirent *entry)
@@ -263,49 +285,68 @@ static int is_package(const struct dirent *entry)
     return dc_path_ends(entry->d_name, DC_PACKAGE_ENDING);
 }
 
-// Of packages of a folder: their rows, and *json.
-static enum dc_status read_packages(struct dc_package *all, json_t *json, const char *folder,
-                                    struct dirent *const *entries, int count,
-                                    struct dc_arena *arena, struct dc_error *error)
+static enum dc_status read_row(struct row *row, json_t *json, const char *folder, const char *name,
+                               struct dc_arena *arena, struct dc_error *error)
 {
-    for (int i = 0; i < count; i++) {
-        const char *path = dc_arena_printf(arena, error, "%s/%s", folder, entries[i]->d_name);
-        if (!path)
-            return DC_ERR_MEMORY;
-        DC_TRY(dc_package_read(&all[i], path, arena, error));
-        json_array_append_new(json, dc_package_json(&all[i], path));
-    }
+    const char *path = dc_arena_printf(arena, error, "%s/%s", folder, name);
+    const char *signature = dc_arena_printf(arena, error, "%s/%s.minisig", folder, name);
+    row->file = dc_arena_copy(arena, name, error);
+    if (!path || !signature || !row->file)
+        return DC_ERR_MEMORY;
+    row->is_signed = dc_file_exists(signature);
+    DC_TRY(dc_package_read(&row->package, path, arena, error));
+    json_t *entry = dc_package_json(&row->package, path);
+    if (!entry)
+        return dc_fail(error, DC_ERR_USAGE, "%s: its name is not UTF-8", path);
+    json_object_set_new(entry, "signed", json_boolean(row->is_signed));
+    json_array_append_new(json, entry);
     return DC_OK;
 }
 
+static void print_rows(const struct row *rows, int count)
+{
+    printf("%-20s %7s %-7s %8s %9s %8s %8s %6s\n", "file", "version", "payload", "bytes",
+           "accuracy", "sha256", "from", "signed");
+    for (int i = 0; i < count; i++)
+        print_row(&rows[i]);
+}
+
+// What cannot be read is told, and the others are shown.
 static enum dc_status list(const struct package *own, struct dc_arena *arena,
                            struct dc_error *error)
 {
     struct dirent **entries = NULL;
     const int count = scandir(own->list, &entries, is_package, alphasort);
+    if (count < 0)
+        return dc_fail(error, DC_ERR_USAGE, "%s: %s", own->list, strerror(errno));
     json_t *json = json_array();
-    struct dc_package *all = count > 0 ? DC_NEW(arena, struct dc_package, count, error) : NULL;
-    enum dc_status status = count < 0
-                                ? dc_fail(error, DC_ERR_USAGE, "%s: %s", own->list, strerror(errno))
-                            : count == 0
-                                ? dc_fail(error, DC_ERR_USAGE, "%s: there is no package (*%s)",
-                                          own->list, DC_PACKAGE_ENDING)
-                            : all
-                                ? read_packages(all, json, own->list, entries, count, arena, error)
-                                : DC_ERR_MEMORY;
-    if (status == DC_OK && own->cli.json) {
-        status = dc_cli_print_json(json_incref(json), error);
-    } else if (status == DC_OK) {
-        qsort(all, (size_t)count, sizeof *all, by_version);
-        printf("%-16s %7s %-7s %8s %9s %-10s %8s %8s\n", "network", "version", "payload", "bytes",
-               "accuracy", "core", "sha256", "from");
-        for (int i = 0; i < count; i++)
-            print_row(&all[i]);
+    struct row *rows = DC_NEW(arena, struct row, count + 1, error);
+    enum dc_status status = rows ? DC_OK : DC_ERR_MEMORY;
+    int read = 0;
+    if (count == 0)
+        status = dc_fail(error, DC_ERR_USAGE, "%s: there is no package (*%s)", own->list,
+                         DC_PACKAGE_ENDING);
+    for (int i = 0; rows && i < count; i++) {
+        struct dc_error fault;
+        const enum dc_status one = read_row(&rows[read], json, own->list, entries[i]->d_name, arena,
+                                            &fault);
+        if (one == DC_OK)
+            read++;
+        else
+            status = dc_fail(error, one, "%s", fault.message);
+        if (one != DC_OK && i + 1 < count)
+            dc_print_error(fault.message);
+        free(entries[i]);
+    }
+    free(entries);
+    if (rows && own->cli.json && read > 0) {
+        const enum dc_status printed = dc_cli_print_json(json_incref(json), error);
+        status = status == DC_OK ? printed : status;
+    } else if (rows && read > 0) {
+        qsort(rows, (size_t)read, sizeof *rows, by_version);
+        print_rows(rows, read);
     }
     json_decref(json);
-    for (int i = 0; i < count; i++)
-        free(entries[i]);
-    free(entries);
     return status;
 }
 

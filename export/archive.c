@@ -76,21 +76,23 @@ static enum dc_status append_all(FILE *out, const char *folder, const char *base
     return status;
 }
 
-enum dc_status dc__archive_write(const char *path, const char *folder, const char *base,
-                                 const char *const *names, const char *const *as,
-                                 struct dc_error *error)
+enum dc_status dc__archive_make(char **bytes, size_t *size, const char *folder, const char *base,
+                                const char *const *names, const char *const *as,
+                                struct dc_arena *arena, struct dc_error *error)
 {
     char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
+    FILE *out = open_memstream(&text, size);
     if (!out)
-        return dc_fail(error, DC_ERR_MEMORY, "no memory for %s", path);
+        return dc_fail(error, DC_ERR_MEMORY, "no memory for an archive of %s", folder);
     enum dc_status status = append_all(out, folder, base, names, as, error);
     const bool failed = ferror(out) != 0;
     if (fclose(out) != 0 || failed)
-        status = dc_fail(error, DC_ERR_MEMORY, "no memory for %s", path);
-    if (status == DC_OK)
-        status = dc_file_write(path, text, size, error);
+        status = dc_fail(error, DC_ERR_MEMORY, "no memory for an archive of %s", folder);
+    *bytes = status == DC_OK ? dc_arena_alloc(arena, *size, error) : NULL;
+    if (*bytes)
+        memcpy(*bytes, text, *size);
+    else if (status == DC_OK)
+        status = DC_ERR_MEMORY;
     free(text);
     return status;
 }

@@ -5,11 +5,12 @@
 
 #include "core/arena.h"
 
-// Writes files of `folder` (NULL behind the last) to the uncompressed
-// ustar file `path`, below a folder `base`: owner and group 0, times 0, modes 644, in the order of
-// the names. as: another name in the archive of the file of the same place; NULL: its own.
-DC_MUST_USE enum dc_status dc__archive_write(const char *path, const char *folder, const char *base,
-                                             const char *const *names, const char *const *as,
-                                             struct dc_error *error);
+// The bytes, in the arena, of an uncompressed ustar file of files of `folder` (NULL behind the
+// last), below a folder `base`: owner and group 0, times 0, modes 644, in the order of the names.
+// as: another name in the archive of the file of the same place; NULL: its own.
+DC_MUST_USE enum dc_status dc__archive_make(char **bytes, size_t *size, const char *folder,
+                                            const char *base, const char *const *names,
+                                            const char *const *as, struct dc_arena *arena,
+                                            struct dc_error *error);
 
 #endif

@@ -44,6 +44,11 @@ DC_MUST_USE enum dc_status dc_bundle_write(const char *directory, const struct d
 DC_MUST_USE enum dc_status dc_bundle_read(struct dc_imodel **model, struct dc_vectors **vectors,
                                           const char *directory, struct dc_error *error);
 
+// The bytes, in the arena, of the archive beside the bundle, made anew from its files. Whether
+// those are whole is dc_bundle_read's to say.
+DC_MUST_USE enum dc_status dc_bundle_archive(char **bytes, size_t *size, const char *directory,
+                                             struct dc_arena *arena, struct dc_error *error);
+
 // *version: of the program that wrote the bundle, by its own word.
 DC_MUST_USE enum dc_status dc_bundle_writer(char **version, const char *directory,
                                             struct dc_arena *arena, struct dc_error *error);

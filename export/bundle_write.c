@@ -421,8 +421,9 @@ static enum dc_status find_archive(char **path, const char *directory, struct dc
 }
 
 // In the order of their names; Zephyr wants its file in a folder of its own.
-static enum dc_status write_archive(const char *path, const char *target, const char **names,
-                                    struct dc_error *error)
+static enum dc_status make_archive(char **bytes, size_t *size, const char *target,
+                                   const char **names, struct dc_arena *arena,
+                                   struct dc_error *error)
 {
     const char *const slash = strrchr(target, '/'), *base = slash ? slash + 1 : target;
     const char *as[64] = {NULL};
@@ -436,7 +437,25 @@ static enum dc_status write_archive(const char *path, const char *target, const 
     }
     for (int i = 0; i < count && i < 64; i++)
         as[i] = strcmp(names[i], "module.yml") == 0 ? "zephyr/module.yml" : NULL;
-    return dc__archive_write(path, target, base, names, as, error);
+    return dc__archive_make(bytes, size, target, base, names, as, arena, error);
+}
+
+static enum dc_status write_archive(const char *path, const char *target, const char **names,
+                                    struct dc_arena *arena, struct dc_error *error)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    DC_TRY(make_archive(&bytes, &size, target, names, arena, error));
+    return dc_file_write(path, bytes, size, error);
+}
+
+enum dc_status dc_bundle_archive(char **bytes, size_t *size, const char *directory,
+                                 struct dc_arena *arena, struct dc_error *error)
+{
+    const char **names = NULL;
+    DC_TRY(read_names(&names, directory, arena, error));
+    return names ? make_archive(bytes, size, directory, names, arena, error)
+                 : dc_fail(error, DC_ERR_DATA, "%s is no bundle", directory);
 }
 
 enum dc_status dc_bundle_may_write(const char *directory, struct dc_error *error)
@@ -474,7 +493,7 @@ static enum dc_status write_bundle(const char *directory, const struct dc_imodel
     if (status == DC_OK)
         status = dc_folder_replace(target, fresh, older, error);
     if (status == DC_OK)
-        return write_archive(archive, target, names, error);
+        return write_archive(archive, target, names, arena, error);
     if (status != DC_OK)
         dc_folder_discard(fresh);
     return status;

@@ -34,13 +34,26 @@ static uint32_t get(const uint8_t *at)
     return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
+// Printable ASCII and zeros behind it: names go to terminals.
+static bool is_name(const char name[DC_PACKAGE_TEXT])
+{
+    int length = 0;
+    while (length < DC_PACKAGE_TEXT && name[length] >= ' ' && name[length] <= '~')
+        length++;
+    for (int i = length; i < DC_PACKAGE_TEXT; i++)
+        if (name[i])
+            return false;
+    return length < DC_PACKAGE_TEXT;
+}
+
 static enum dc_status put_name(char *to, const char *name, const char *what, struct dc_error *error)
 {
     memset(to, 0, DC_PACKAGE_TEXT);
-    if (strlen(name) >= DC_PACKAGE_TEXT)
-        return dc_fail(error, DC_ERR_USAGE, "a package holds a %s of up to %d bytes, not '%s'",
-                       what, DC_PACKAGE_TEXT - 1, name);
-    snprintf(to, DC_PACKAGE_TEXT, "%s", name);
+    memcpy(to, name, strnlen(name, DC_PACKAGE_TEXT));
+    if (!is_name(to))
+        return dc_fail(error, DC_ERR_USAGE,
+                       "a package holds a %s of up to %d printable bytes of ASCII, not '%s'", what,
+                       DC_PACKAGE_TEXT - 1, name);
     return DC_OK;
 }
 
@@ -123,8 +136,7 @@ enum dc_status dc_package_read(struct dc_package *package, const char *path, str
         return dc_fail(error, DC_ERR_DATA, "%s has %zu bytes and not the %zu of its header", path,
                        size, HEADER + package->payload_bytes);
     if (package->kind < DC_PAYLOAD_ARCHIVE || package->kind > DC_PAYLOAD_IMAGE ||
-        package->name[DC_PACKAGE_TEXT - 1] || package->profile[DC_PACKAGE_TEXT - 1] ||
-        package->core[DC_PACKAGE_TEXT - 1])
+        !is_name(package->name) || !is_name(package->profile) || !is_name(package->core))
         return dc_fail(error, DC_ERR_DATA, "%s: its header is damaged", path);
     crypto_hash_sha256(package->hash, package->payload, package->payload_bytes);
     if (memcmp(package->hash, h + HASH_AT, DC_PACKAGE_HASH) != 0)

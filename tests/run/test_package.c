@@ -221,6 +221,15 @@ static void what_was_given_out_stays(void **state)
     expect("a parent that is none", 1, "is not a package");
     PACKAGE("2", "--payload", "missing.bin");
     expect("no payload", 1, "missing.bin");
+    // what is packed is what was checked: the folder, not an archive that lies beside it
+    assert_int_equal(shell("cp done/bundle/int8.tar kept.tar; echo junk > done/bundle/int8.tar"),
+                     0);
+    PACKAGE("1");
+    expect("an archive that was changed", 0, NULL);
+    assert_int_equal(shell("tail -c +257 tiny-1.dpk | cmp - kept.tar"), 0);
+    DECANT(&outcome, &here, "package", "done/bundle/int8/.", "--version", "1");
+    expect("the folder itself", 0, NULL);
+    assert_int_equal(shell("cp kept.tar done/bundle/int8.tar"), 0);
     assert_int_equal(shell("cp -r done/bundle/int8 damaged; echo >> damaged/tiny.c"), 0);
     DECANT(&outcome, &here, "package", "damaged", "--version", "2");
     expect("a damaged bundle", 1, "tiny.c");
@@ -270,9 +279,16 @@ static void a_list_shows_parents_and_accuracy(void **state)
     DECANT(&outcome, &here, "package", "--list", "all", "--json");
     if (!strstr(outcome.out, "\"parent\"") || !strstr(outcome.out, "\"accuracy\""))
         fail_msg("%s", outcome.out);
-    assert_int_equal(shell("printf x | dd of=all/one.dpk bs=1 seek=700 conv=notrunc"), 0);
+    PACKAGE("12", "--out", "never.dpk", "--parent", "all/two.dpk");
+    expect("a parent that is no older", 2, "has version 12, and this is 12");
+    assert_int_equal(shell("printf x | dd of=all/one.dpk bs=1 seek=700 conv=notrunc; "
+                           "mkdir all/three.dpk; cp all/two.dpk all/four.dpk; "
+                           "printf '\\033' | dd of=all/four.dpk bs=1 seek=49 conv=notrunc"),
+                     0);
     DECANT(&outcome, &here, "package", "--list", "all");
-    expect("damaged", 1, "another SHA-256");
+    assert_outcome(&outcome, "damaged", 1,
+                   (const char *const[OUTCOME_WORDS]){"another SHA-256", "header is damaged"});
+    assert_non_null(strstr(outcome.out, "     12 image "));  // the others are shown
     DECANT(&outcome, &here, "package", "--list", "data");
     expect("nothing", 2, "there is no package");
 }
