@@ -51,6 +51,21 @@ static int end(pid_t child, int number)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
+// By then the child has set up its signals.
+static void wait_for_lock(const char *lock, pid_t owner)
+{
+    char pid[32];
+    snprintf(pid, sizeof pid, "pid: %ld\n", (long)owner);
+    bool found = false;
+    for (int i = 0; i < 6000 && !found; i++) {
+        char *text = tiny_read(test_path(lock), NULL);
+        found = text && strstr(text, pid);
+        free(text);
+        usleep(10000);
+    }
+    assert_true(found);
+}
+
 static bool is_there(const char *name)
 {
     return access(test_path(name), F_OK) == 0;
@@ -69,7 +84,7 @@ static void one_process_a_directory(void **state)
     assert_int_equal(end(first, SIGKILL), -SIGKILL);
     assert_true(is_there("two/LOCK"));
     first = start_long_run("two", "--signal=USR2");
-    usleep(200000);  // it reads its data and checkpoint first
+    wait_for_lock("two/LOCK", first);
     assert_int_equal(end(first, SIGUSR2), 85);
     assert_false(is_there("two/LOCK"));
     BAD(2, "--signal may be USR1, USR2", "train", "tiny.yaml", "teacher", "--run", "two",
