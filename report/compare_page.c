@@ -178,7 +178,9 @@ static const char *const tested_heads[] = {"mean", "s.d.", "s.e.", "from", "to",
 static const char *measure_words(char words[32], const json_t *entry)
 {
     const char *title = dc__measure_title(entry);
-    snprintf(words, 32, strcmp(title, "accuracy") ? ", %s" : "", title);
+    words[0] = '\0';
+    if (strcmp(title, "accuracy") != 0)
+        snprintf(words, 32, ", %s", title);
     return words;
 }
 
