@@ -36,7 +36,7 @@ static const struct dc_option options[] = {
     DC_OPTION_RUN(submit, "directory of the run or sweep; else as run and sweep choose it"),
     DC_OPTION(submit, "--out", TEXT, out, "FILE", .help = "the script; else NAME.sbatch"),
     DC_OPTION(submit, "--minutes", COUNT, minutes, "N", .most = 1000000,
-              .help = "time limit of a job; else by a measurement"),
+              .help = "time limit of a job, 4 at least; else by a measurement"),
     DC_OPTION(submit, "--memory", COUNT, memory, "MIB", .most = 1e9,
               .help = "memory of a job; else by a measurement"),
     DC_OPTION(submit, "--jobs", COUNT, jobs, "N", .most = 100000,
@@ -256,6 +256,11 @@ static enum dc_status check_line(const char *what, const char *text, struct dc_e
 static enum dc_status check_asked(const struct submit *own, const char *folder,
                                   struct dc_error *error)
 {
+    if (own->minutes && own->minutes < DC_SUBMIT_MINUTES_MIN)
+        return dc_fail(error, DC_ERR_USAGE,
+                       "--minutes %lld: a job is told to stop up to %d seconds before its limit, "
+                       "and would be asked for again before it has done anything; give %d at least",
+                       (long long)own->minutes, DC_SUBMIT_NOTICE + 60, DC_SUBMIT_MINUTES_MIN);
     DC_TRY(check_line("the file's name", own->cli.positionals[0], error));
     DC_TRY(check_line("--run", own->run, error));
     DC_TRY(check_line("--out", own->out, error));

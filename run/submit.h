@@ -19,7 +19,8 @@ struct dc_submission {
 };
 
 // Seconds before its time limit at which a job is told; Slurm may be 60 of them late.
-enum { DC_SUBMIT_NOTICE = 120 };
+// A job has a minute at least before it is told, or it would be asked for again for ever.
+enum { DC_SUBMIT_NOTICE = 120, DC_SUBMIT_MINUTES_MIN = (DC_SUBMIT_NOTICE + 60) / 60 + 1 };
 #define DC_SUBMIT_MARK "# Written by Decant: batch script 1"
 
 // A script that passes the signal on, and asks for the same job (of an array this task alone) again

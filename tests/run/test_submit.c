@@ -85,9 +85,11 @@ static void a_run_is_asked_for_again(void **state)
     assert_int_equal(stop(child, "runs/tiny/checkpoints/teacher/last.h5"), 85);
     holds("asked", "requeue 12\n");
     tiny_text(test_path("mine.sbatch"), "#!/bin/bash\necho mine\n");
-    BAD(2, "mine.sbatch exists", "submit", "tiny.yaml", "--minutes", "1", "--memory", "1", "--out",
+    BAD(2, "mine.sbatch exists", "submit", "tiny.yaml", "--minutes", "4", "--memory", "1", "--out",
         "mine.sbatch");
-    BAD(1, "sbatch failed", "submit", "tiny.yaml", "--minutes", "1", "--memory", "1", "--now");
+    BAD(2, "--minutes 3: a job is told to stop up to 180 seconds before its limit", "submit",
+        "tiny.yaml", "--minutes", "3", "--memory", "1");
+    BAD(1, "sbatch failed", "submit", "tiny.yaml", "--minutes", "4", "--memory", "1", "--now");
 }
 
 // Of an array, the task alone; what several tasks have in common is a job before.
