@@ -181,9 +181,13 @@ static enum dc_status find_donors(struct dc_sweep *s, struct dc_error *error)
         if (status == DC_ERR_BUDGET)  // the task will fail, and say so
             status = DC_OK;
         json_decref(report);
+        s->tasks[t].hash = DC_HASH_START;
         for (int i = 0; status == DC_OK && i < experiment->stage_count; i++) {
             uint64_t *hash = &hashes[t * DC_STAGES_MAX + i];
+            const char *name = experiment->stages[i].name;
             status = dc_stage_hash(hash, experiment, &experiment->stages[i], error);
+            s->tasks[t].hash = dc_hash_bytes(s->tasks[t].hash, name, strlen(name) + 1);
+            s->tasks[t].hash = dc_hash_bytes(s->tasks[t].hash, hash, sizeof *hash);
             for (int other = 0; other < t && !experiment->stages[i].exports; other++)
                 if (hashes[other * DC_STAGES_MAX + i] == *hash) {
                     s->donors[t * DC_STAGES_MAX + i] = other;
@@ -198,7 +202,45 @@ static enum dc_status find_donors(struct dc_sweep *s, struct dc_error *error)
     return DC_OK;
 }
 
-// {"task": 3, "settings": {KEY: VALUE}} a line.
+// Line by line: other tasks, or the same of an experiment or files that have changed.
+static enum dc_status compare(const struct dc_sweep *s, const char *path, const char *frozen,
+                              const char *now, struct dc_error *error)
+{
+    for (int t = 0; t < s->task_count; t++) {
+        const size_t old_length = strcspn(frozen, "\n"), length = strcspn(now, "\n");
+        if (old_length != length || memcmp(frozen, now, length) != 0) {
+            json_t *was = json_loadb(frozen, old_length, 0, NULL);
+            json_t *is = json_loadb(now, length, 0, NULL);
+            const bool same = json_equal(json_object_get(was, "settings"),
+                                         json_object_get(is, "settings"));
+            const bool hashed = json_object_get(was, "hash") != NULL;
+            json_decref(was);
+            json_decref(is);
+            if (same && hashed)
+                return dc_fail(error, DC_ERR_CONFIG,
+                               "%s: task %d was frozen with other content of %s or of a file that "
+                               "it reads (model, target, weights); take back the change, or choose "
+                               "another directory with --run",
+                               path, t, s->experiment);
+            if (same)
+                return dc_fail(error, DC_ERR_CONFIG,
+                               "%s: was frozen by a Decant that did not note what its tasks read; "
+                               "choose another directory with --run",
+                               path);
+            break;
+        }
+        frozen += old_length + (frozen[old_length] != '\0');
+        now += length + 1;
+        if (t == s->task_count - 1 && !*frozen)
+            return DC_OK;
+    }
+    return dc_fail(error, DC_ERR_CONFIG,
+                   "%s: was frozen with other tasks than %s says now; take back the change, or "
+                   "choose another directory with --run",
+                   path, s->file);
+}
+
+// {"task": 3, "settings": {KEY: VALUE}, "hash": "0123456789abcdef"} a line.
 static enum dc_status freeze(const struct dc_sweep *s, struct dc_error *error)
 {
     struct dc_text_buffer text = {0};
@@ -210,7 +252,9 @@ static enum dc_status freeze(const struct dc_sweep *s, struct dc_error *error)
         for (int a = 0; a < s->axis_count; a++)
             json_object_set_new(settings, s->keys[a],
                                 json_string(strchr(s->tasks[t].overrides[a], '=') + 1));
-        json_t *line = json_pack("{s:i, s:o}", "task", t, "settings", settings);
+        char hash[32];
+        snprintf(hash, sizeof hash, "%016llx", (unsigned long long)s->tasks[t].hash);
+        json_t *line = json_pack("{s:i, s:o, s:s}", "task", t, "settings", settings, "hash", hash);
         char *dump = line ? json_dumps(line, JSON_COMPACT) : NULL;
         text.failed = text.failed || !dump;
         dc_text_append(&text, "%s\n", dump ? dump : "");
@@ -220,11 +264,8 @@ static enum dc_status freeze(const struct dc_sweep *s, struct dc_error *error)
     enum dc_status status = text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory") : DC_OK;
     if (status == DC_OK && dc_file_exists(path)) {
         status = dc_file_read(&before, NULL, path, s->arena, error);
-        if (status == DC_OK && strcmp(before, text.text ? text.text : "") != 0)
-            status = dc_fail(error, DC_ERR_CONFIG,
-                             "%s: was frozen with other tasks than %s says now; take back the "
-                             "change, or choose another directory with --run",
-                             path, s->file);
+        if (status == DC_OK)
+            status = compare(s, path, before, text.text, error);
     } else if (status == DC_OK) {
         bool empty = false;
         status = dc_folder_is_empty(&empty, s->directory, error);

@@ -9,8 +9,9 @@
 //   method: grid                          # or random, with samples: N
 //
 // The list of tasks is frozen in DIR/sweep.jsonl, a line a task, and never changes: a task is known
-// by its number. DIR/tasks/N is the run directory of task N, DIR/results/N.json appears whole when
-// it is done, DIR/soft-targets are the caches that all share.
+// by its number, and held to the hash of all that shapes its stages, its files' content with it.
+// DIR/tasks/N is the run directory of task N, DIR/results/N.json appears whole when it is done,
+// DIR/soft-targets are the caches that all share.
 
 #ifndef DC_RUN_SWEEP_FILE_H
 #define DC_RUN_SWEEP_FILE_H
@@ -25,6 +26,7 @@ extern const struct dc_schema dc_sweep_schema;
 
 struct dc_sweep_task {
     const char *overrides[DC_SWEEP_AXES];  // "KEY=VALUE", as --set takes them
+    uint64_t hash;                         // of all its stages'
 };
 
 struct dc_sweep {

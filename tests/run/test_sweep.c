@@ -100,6 +100,27 @@ static void what_is_there_is_not_done_again(void **state)
     tiny_text(test_path("s.yaml"), sweep);
 }
 
+// The experiment and the model file are part of what is frozen.
+static void a_changed_file_is_noticed(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"export.yaml", "model.yaml"};
+    static const char *const places[] = {"validation: 40", "dropout: 0.1"};
+    for (int i = 0; i < 2; i++) {
+        char *before = tiny_read(test_path(files[i]), NULL), text[8192];
+        snprintf(text, sizeof text, "%s", before);
+        char *at = strstr(text, places[i]);
+        assert_non_null(at);
+        at[strlen(places[i]) - 1] = '2';
+        tiny_text(test_path(files[i]), text);
+        BAD(2, "sweeps/s/sweep.jsonl: task 0 was frozen with other content", "sweep", "s.yaml");
+        BAD(2, "task 0 was frozen with other content", "sweep", "s.yaml", "--task", "1");
+        tiny_text(test_path(files[i]), before);
+        free(before);
+    }
+    GOOD("sweep", "s.yaml", "--list");
+}
+
 // The front of made-up results: no other point is as good at no more.
 static void the_front_is_a_searchs(void **state)
 {
@@ -207,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tasks_are_runs),
         cmocka_unit_test(what_is_there_is_not_done_again),
+        cmocka_unit_test(a_changed_file_is_noticed),
         cmocka_unit_test(the_front_is_a_searchs),
         cmocka_unit_test(failures_are_told),
         cmocka_unit_test(drawn_ones_lie_in_their_range),
