@@ -106,6 +106,33 @@ static enum dc_status draw(char **value, const struct dc_yaml *node, struct dc_r
     return *value ? DC_OK : DC_ERR_MEMORY;
 }
 
+static bool same_value(const char *a, const char *b)
+{
+    char *a_end, *b_end;
+    const double x = strtod(a, &a_end), y = strtod(b, &b_end);
+    const bool numbers = a_end > a && b_end > b && !*a_end && !*b_end;
+    return strcmp(a, b) == 0 || (numbers && x == y);
+}
+
+// Each value of a list once: runs of the same settings are no independent ones.
+static enum dc_status check_values(const struct dc_yaml *axis, const char *key,
+                                   struct dc_arena *arena, struct dc_error *error)
+{
+    const char **values = DC_NEW(arena, const char *, axis->count, error);
+    if (!values)
+        return DC_ERR_MEMORY;
+    for (int i = 0; i < axis->count; i++) {
+        if (!(values[i] = value_text(axis->items[i], arena, error)))
+            return DC_ERR_MEMORY;
+        for (int k = 0; k < i; k++)
+            if (same_value(values[k], values[i]))
+                return dc_fail_yaml(error, axis->items[i],
+                                    "axis '%s' has the value %s twice; leave one out", key,
+                                    values[i]);
+    }
+    return DC_OK;
+}
+
 static enum dc_status count_tasks(struct dc_sweep *s, const struct keys *keys,
                                   const struct dc_yaml *root, struct dc_error *error)
 {
@@ -118,6 +145,8 @@ static enum dc_status count_tasks(struct dc_sweep *s, const struct keys *keys,
             return dc_fail_yaml(error, axis, "axis '%s' is a list of values%s", s->keys[a],
                                 axis->kind == DC_YAML_MAPPING ? "; ranges are for method: random"
                                                               : "");
+        if (axis->kind == DC_YAML_SEQUENCE)
+            DC_TRY(check_values(axis, s->keys[a], s->arena, error));
         all *= axis->count;
     }
     s->axis_count = keys->axes->count;
@@ -133,27 +162,46 @@ static enum dc_status count_tasks(struct dc_sweep *s, const struct keys *keys,
     return s->tasks ? DC_OK : DC_ERR_MEMORY;
 }
 
-// The last axis changes fastest.
+// Task number t of the grid, where the last axis changes fastest, or what is drawn t-th.
+static enum dc_status make_task(struct dc_sweep_task *task, const struct dc_sweep *s,
+                                const struct keys *keys, int t, struct dc_error *error)
+{
+    struct dc_random random;
+    int rest = t;
+    dc_random_start(&random, (uint32_t)keys->seed, DC_PURPOSE_SWEEP, 0, (uint64_t)t);
+    task->hash = DC_HASH_START;
+    for (int a = s->axis_count - 1; a >= 0; a--) {
+        const struct dc_yaml *axis = keys->axes->items[a];
+        char *value = NULL;
+        if (keys->method == RANDOM)
+            DC_TRY(draw(&value, axis, &random, s->arena, error));
+        else if (!(value = value_text(axis->items[rest % axis->count], s->arena, error)))
+            return DC_ERR_MEMORY;
+        rest /= axis->count > 0 ? axis->count : 1;
+        task->overrides[a] = dc_arena_printf(s->arena, error, "%s=%s", s->keys[a], value);
+        if (!task->overrides[a])
+            return DC_ERR_MEMORY;
+        task->hash = dc_hash_bytes(task->hash, task->overrides[a], strlen(task->overrides[a]));
+    }
+    return DC_OK;
+}
+
+// What was drawn before is drawn again, up to DRAWS times a task; of fewer combinations than
+// samples there are fewer tasks. Until find_donors a task's hash is that of its values.
 static enum dc_status make_tasks(struct dc_sweep *s, const struct keys *keys,
                                  struct dc_error *error)
 {
-    for (int t = 0; t < s->task_count; t++) {
-        struct dc_random random;
-        int rest = t;
-        dc_random_start(&random, (uint32_t)keys->seed, DC_PURPOSE_SWEEP, 0, (uint64_t)t);
-        for (int a = s->axis_count - 1; a >= 0; a--) {
-            const struct dc_yaml *axis = keys->axes->items[a];
-            char *value = NULL;
-            if (keys->method == RANDOM)
-                DC_TRY(draw(&value, axis, &random, s->arena, error));
-            else if (!(value = value_text(axis->items[rest % axis->count], s->arena, error)))
-                return DC_ERR_MEMORY;
-            rest /= axis->count > 0 ? axis->count : 1;
-            s->tasks[t].overrides[a] = dc_arena_printf(s->arena, error, "%s=%s", s->keys[a], value);
-            if (!s->tasks[t].overrides[a])
-                return DC_ERR_MEMORY;
-        }
+    enum { DRAWS = 20 };
+    const int draws = s->task_count * (keys->method == RANDOM ? DRAWS : 1);
+    int made = 0;
+    for (int d = 0; d < draws && made < s->task_count; d++) {
+        int other = 0;
+        DC_TRY(make_task(&s->tasks[made], s, keys, d, error));
+        while (s->tasks[other].hash != s->tasks[made].hash)
+            other++;
+        made += other == made;
     }
+    s->task_count = made;
     return DC_OK;
 }
 

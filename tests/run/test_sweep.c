@@ -205,7 +205,24 @@ static void drawn_ones_lie_in_their_range(void **state)
     assert_true(below >= 4 && below <= 16);
     free(lists[0]);
     free(lists[1]);
+    // what is drawn again counts once
+    tiny_text(test_path("r.yaml"), "experiment: export.yaml\nmethod: random\nsamples: 30\n"
+                                   "axes: {seed: [1, 2, 3]}\n");
+    GOOD("sweep", "r.yaml", "--run", "r2", "--list");
+    char *list = tiny_read(test_path("r2/sweep.jsonl"), NULL);
+    assert_non_null(strstr(list, "\"task\":2,"));
+    assert_null(strstr(list, "\"task\":3,"));
+    for (int seed = 1; seed <= 3; seed++) {
+        char words[16];
+        snprintf(words, sizeof words, "seed\":\"%d\"", seed);
+        assert_non_null(strstr(list, words));
+    }
+    free(list);
     static const char *const mistakes[][2] = {
+        {"experiment: export.yaml\naxes: {seed: [1, 2, 1]}\n",
+         "m.yaml:2:21: error: axis 'seed' has the value 1 twice; leave one out"},
+        {"experiment: export.yaml\naxes:\n  stages.student.train.learning_rate: [0.1, 1e-1]\n",
+         "m.yaml:3:45: error: axis 'stages.student.train.learning_rate' has the value 1e-1 twice"},
         {"experiment: export.yaml\naxes: {seed: {low: 1, high: 2}}\n",
          "m.yaml:2:14: error: axis 'seed' is a list of values; ranges are for method: random"},
         {"experiment: export.yaml\naxes: {sed: [1]}\n", "unknown key 'sed'"},
