@@ -215,8 +215,7 @@ static enum dc_status collect_all(const char *directory, bool json, struct dc_er
     return DC_OK;
 }
 
-static enum dc_status run_all(const struct dc_sweep *s, const struct sweep *own,
-                              struct dc_error *error)
+static enum dc_status run_all(struct dc_sweep *s, const struct sweep *own, struct dc_error *error)
 {
     struct driver d = {.sweep = s, .own = own, .jobs = own->jobs ? (int)own->jobs : 1};
     const volatile sig_atomic_t *stop = dc_cli_stop();
@@ -229,6 +228,7 @@ static enum dc_status run_all(const struct dc_sweep *s, const struct sweep *own,
     snprintf(tasks, sizeof tasks, "%s/tasks", s->directory);
     if (!d.failures)
         return DC_ERR_MEMORY;
+    DC_TRY(dc_sweep_lock(s, own->job.break_lock, error));
     DC_TRY(dc_make_directory(tasks, error));
     drive(&d, true, stop);
     if (!own->shared && d.stopped == 0 && !(d.failed > 0 && own->fail_fast)) {

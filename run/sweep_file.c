@@ -2,10 +2,12 @@
 
 #include "run/sweep_file.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include "core/file.h"
 #include "core/folder.h"
@@ -384,8 +386,47 @@ enum dc_status dc_sweep_open(struct dc_sweep **out, const char *file, const char
     return status;
 }
 
+// As a run's: flock, here of the list, and LOCK in words.
+enum dc_status dc_sweep_lock(struct dc_sweep *s, bool break_lock, struct dc_error *error)
+{
+    char holder[512];
+    const char *list = dc_arena_printf(s->arena, error, "%s/sweep.jsonl", s->directory);
+    struct dc_run *lock = DC_NEW(s->arena, struct dc_run, 1, error);
+    if (!list || !lock)
+        return DC_ERR_MEMORY;
+    lock->arena = s->arena;
+    lock->directory = dc_arena_copy(s->arena, s->directory, error);
+    lock->break_lock = break_lock;
+    if (!lock->directory)
+        return DC_ERR_MEMORY;
+    FILE *file = fopen(list, "re");
+    if (!file)
+        return dc_fail(error, DC_ERR_IO, "%s: cannot read: %s", list, strerror(errno));
+    lock->flocked = flock(fileno(file), LOCK_EX | LOCK_NB) == 0;
+    enum dc_status status = DC_OK;
+    if (!lock->flocked && errno == EWOULDBLOCK)
+        status = dc_fail(error, DC_ERR_USAGE,
+                         "%s: another decant sweep is at work here%s; wait for it, or choose "
+                         "another directory with --run",
+                         s->directory, dc__lock_holder(holder, lock));
+    if (status == DC_OK)
+        status = dc__lock(lock, error);
+    if (status != DC_OK) {
+        fclose(file);
+        return status;
+    }
+    lock->log_file = file;
+    s->lock = lock;
+    return DC_OK;
+}
+
 void dc_sweep_close(struct dc_sweep *sweep)
 {
-    if (sweep)
-        dc_arena_free(sweep->arena);
+    if (!sweep)
+        return;
+    if (sweep->lock) {
+        dc__unlock(sweep->lock);
+        fclose(sweep->lock->log_file);
+    }
+    dc_arena_free(sweep->arena);
 }

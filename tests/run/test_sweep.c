@@ -1,6 +1,7 @@
 // `decant sweep` and `decant collect`: tasks end as runs by themselves would, what they share is
 // made once, what is there is not done again, and the front is that of a search over all pairs.
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -119,6 +121,27 @@ static void a_changed_file_is_noticed(void **state)
         free(before);
     }
     GOOD("sweep", "s.yaml", "--list");
+}
+
+// One drives the tasks; a job array's run beside it.
+static void one_at_a_time(void **state)
+{
+    (void)state;
+    assert_int_equal(remove(test_path("sweeps/s/results/2.json")), 0);
+    const int list = open(test_path("sweeps/s/sweep.jsonl"), O_RDONLY | O_CLOEXEC);
+    assert_true(list >= 0 && flock(list, LOCK_EX | LOCK_NB) == 0);
+    tiny_text(test_path("sweeps/s/LOCK"), "A decant works here.\nhost: there\npid: 7\n"
+                                          "started: 2026-01-01T00:00:00Z\n");
+    BAD(2, "sweeps/s: another decant sweep is at work here (pid 7 on there, since 2026", "sweep",
+        "s.yaml");
+    assert_false(is_there("sweeps/s/results/2.json"));
+    GOOD("sweep", "s.yaml", "--list");
+    GOOD("sweep", "s.yaml", "--task", "2", "--quiet");
+    assert_true(is_there("sweeps/s/results/2.json"));
+    close(list);
+    BAD(2, "a decant with pid 7 on there is at work here", "sweep", "s.yaml");
+    GOOD("sweep", "s.yaml", "--break-lock");
+    assert_false(is_there("sweeps/s/LOCK"));
 }
 
 // The front of made-up results: no other point is as good at no more.
@@ -246,6 +269,7 @@ int main(void)
         cmocka_unit_test(tasks_are_runs),
         cmocka_unit_test(what_is_there_is_not_done_again),
         cmocka_unit_test(a_changed_file_is_noticed),
+        cmocka_unit_test(one_at_a_time),
         cmocka_unit_test(the_front_is_a_searchs),
         cmocka_unit_test(failures_are_told),
         cmocka_unit_test(drawn_ones_lie_in_their_range),
