@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -197,10 +198,43 @@ static void failures_are_told(void **state)
     tiny_text(test_path("f.yaml"), "experiment: export.yaml\n"
                                    "axes: {target: [small.yaml, target.yaml]}\n");
     BAD(1, "sweeps/f: 1 of 2 tasks failed:\n  task 0: ", "sweep", "f.yaml");
+    const char *told = strstr(outcome.err, "  task 0: ");
+    const char *position = told ? strstr(told, "small.yaml:5:8: error: stage 'quantized' takes")
+                                : NULL;
+    assert_true(position && position < strchr(told, '\n'));
     assert_true(is_there("sweeps/f/results/1.json"));
     BAD(1, "1 of 2 tasks failed", "sweep", "f.yaml", "--run", "fast", "--fail-fast");
     assert_false(is_there("fast/results/1.json"));
     BAD(2, "are opposites", "sweep", "f.yaml", "--fail-fast", "--keep-going");
+}
+
+// A process that kills the one whose lock lies there; false: none came.
+static bool kill_holder(const char *lock)
+{
+    long pid = 0;
+    for (int i = 0; i < 3000 && pid == 0; i++) {
+        char *text = tiny_read(test_path(lock), NULL);
+        const char *at = text ? strstr(text, "pid: ") : NULL;
+        pid = at ? strtol(at + 5, NULL, 10) : 0;
+        free(text);
+        usleep(10000);
+    }
+    return pid > 0 && kill((pid_t)pid, SIGKILL) == 0;
+}
+
+static void a_kill_is_told(void **state)
+{
+    (void)state;
+    int status = 0;
+    tiny_text(test_path("k.yaml"), "experiment: export.yaml\n"
+                                   "axes: {stages.teacher.train.epochs: [20000]}\n");
+    const pid_t killer = fork();
+    assert_true(killer >= 0);
+    if (killer == 0)
+        _exit(kill_holder("sweeps/k/tasks/0/LOCK") ? 0 : 1);
+    BAD(1, "  task 0: killed by signal 9", "sweep", "k.yaml");
+    assert_int_equal(waitpid(killer, &status, 0), killer);
+    assert_int_equal(status, 0);
 }
 
 static void drawn_ones_lie_in_their_range(void **state)
@@ -272,6 +306,7 @@ int main(void)
         cmocka_unit_test(one_at_a_time),
         cmocka_unit_test(the_front_is_a_searchs),
         cmocka_unit_test(failures_are_told),
+        cmocka_unit_test(a_kill_is_told),
         cmocka_unit_test(drawn_ones_lie_in_their_range),
     };
     return cmocka_run_group_tests(tests, walk_set_up, walk_tear_down);
