@@ -21,7 +21,7 @@
 #include "run/submit.h"
 #include "run/sweep_file.h"
 
-enum { EXTRA_MAX = 16, MEASURED_SECONDS = 5 };
+enum { MEASURED_SECONDS = 5 };
 
 struct submit {
     struct dc_cli cli;
@@ -36,7 +36,7 @@ static const struct dc_option options[] = {
     DC_OPTION_RUN(submit, "directory of the run or sweep; else as run and sweep choose it"),
     DC_OPTION(submit, "--out", TEXT, out, "FILE", .help = "the script; else NAME.sbatch"),
     DC_OPTION(submit, "--minutes", COUNT, minutes, "N", .most = 1000000,
-              .help = "time limit of a job; else by a measurement"),
+              .help = "time limit of a job, 4 at least; else by a measurement"),
     DC_OPTION(submit, "--memory", COUNT, memory, "MIB", .most = 1e9,
               .help = "memory of a job; else by a measurement"),
     DC_OPTION(submit, "--jobs", COUNT, jobs, "N", .most = 100000,
@@ -232,14 +232,51 @@ static bool is_sweep(const char *path, struct dc_arena *arena)
 }
 
 struct words {
-    const char *items[64];
+    const char *items[5 + 2 * DC_SETTINGS_MAX + 1];
     int count;
 };
 
 static void add(struct words *w, const char *word)
 {
-    if (w->count < 63)
-        w->items[w->count++] = word;
+    w->items[w->count++] = word;
+}
+
+// What a line break would end: a line of the script, or of what is printed.
+static enum dc_status check_line(const char *what, const char *text, struct dc_error *error)
+{
+    for (const unsigned char *c = (const unsigned char *)text; c && *c; c++)
+        if (*c < 0x20 || *c == 0x7f)
+            return dc_fail(error, DC_ERR_USAGE,
+                           "%s has a line break or another control character, which no batch "
+                           "script takes; name it otherwise",
+                           what);
+    return DC_OK;
+}
+
+static enum dc_status check_asked(const struct submit *own, const char *folder,
+                                  struct dc_error *error)
+{
+    if (own->minutes && own->minutes < DC_SUBMIT_MINUTES_MIN)
+        return dc_fail(error, DC_ERR_USAGE,
+                       "--minutes %lld: a job is told to stop up to %d seconds before its limit, "
+                       "and would be asked for again before it has done anything; give %d at least",
+                       (long long)own->minutes, DC_SUBMIT_NOTICE + 60, DC_SUBMIT_MINUTES_MIN);
+    DC_TRY(check_line("the file's name", own->cli.positionals[0], error));
+    DC_TRY(check_line("--run", own->run, error));
+    DC_TRY(check_line("--out", own->out, error));
+    DC_TRY(check_line("the working folder", folder, error));
+    for (int i = 0; i < own->sbatch.count; i++)
+        DC_TRY(check_line("--sbatch", own->sbatch.items[i], error));
+    return DC_OK;
+}
+
+// Never an option to sbatch.
+static const char *script_path(const struct submit *own, const char *name, struct dc_arena *arena,
+                               struct dc_error *error)
+{
+    return own->out
+               ? dc_arena_printf(arena, error, "%s%s", own->out[0] == '-' ? "./" : "", own->out)
+               : dc_arena_printf(arena, error, "%s.sbatch", name);
 }
 
 static enum dc_status submit_sweep(struct dc_submission s, const struct submit *own,
@@ -253,30 +290,33 @@ static enum dc_status submit_sweep(struct dc_submission s, const struct submit *
     DC_TRY(dc_sweep_open(&sweep, file, own->run, error));
     struct words shared = {{program, "sweep", file, "--run", sweep->directory, "--shared", NULL},
                            6};
-    struct words task = {
-        {program, "sweep", file, "--run", sweep->directory, "--task", "$TASK", NULL}, 7};
+    struct words task = {{program, "sweep", file, "--run", sweep->directory, NULL}, 5};
     enum dc_status status = estimate(&s, sweep->experiment, sweep->tasks[0].overrides,
                                      sweep->axis_count, own, error);
     const char *name = strrchr(sweep->directory, '/') ? strrchr(sweep->directory, '/') + 1
                                                       : sweep->directory;
-    const char *script = own->out ? own->out : dc_arena_printf(arena, error, "%s.sbatch", name);
+    s.name = dc_submit_name(name, arena, error);
+    const char *script = s.name ? script_path(own, s.name, arena, error) : NULL;
     const char *before = dc_arena_printf(arena, error, "%s.shared", script);
-    s.name = dc_arena_copy(arena, name, error);
+    // a log is in the sweep's folder where Slurm can be told of it
+    const char *logs = dc_submit_is_plain_path(sweep->directory)
+                           ? dc_arena_printf(arena, error, "%s/", sweep->directory)
+                           : dc_arena_printf(arena, error, "%s.", s.name);
     bool shares = false;
     for (int t = 0; t < sweep->task_count; t++)
         shares = shares || dc_sweep_shares(sweep, t);
-    if (status == DC_OK && (!script || !before || !s.name))
+    if (status == DC_OK && (!script || !before || !s.name || !logs))
         status = DC_ERR_MEMORY;
     if (status == DC_OK && shares) {
         s.command = shared.items;
-        s.log = dc_arena_printf(arena, error, "%s/slurm-%%j.log", sweep->directory);
+        s.log = dc_arena_printf(arena, error, "%sslurm-%%j.log", logs);
         status = s.log ? write_script(before, &s, error) : DC_ERR_MEMORY;
     }
     s.tasks = sweep->task_count;
     s.at_once = (int)own->jobs;
     s.command = task.items;
     if (status == DC_OK) {
-        s.log = dc_arena_printf(arena, error, "%s/slurm-%%A_%%a.log", sweep->directory);
+        s.log = dc_arena_printf(arena, error, "%sslurm-%%A_%%a.log", logs);
         status = s.log ? write_script(script, &s, error) : DC_ERR_MEMORY;
     }
     if (status == DC_OK)
@@ -293,14 +333,15 @@ static enum dc_status submit_run(struct dc_submission s, const struct submit *ow
     struct dc_experiment *read = NULL;
     struct words command = {{program, "run", file}, 3};
     DC_TRY(dc_experiment_read(&read, file, own->set.items, own->set.count, error));
-    s.name = dc_arena_copy(arena, read->name, error);
+    s.name = dc_submit_name(read->name, arena, error);
+    const char *directory = own->run ? own->run
+                                     : dc_arena_printf(arena, error, "runs/%s", read->name);
     dc_experiment_free(read);
-    if (!s.name)
+    if (!s.name || !directory)
         return DC_ERR_MEMORY;
-    const char *directory = own->run ? own->run : dc_arena_printf(arena, error, "runs/%s", s.name);
-    const char *script = own->out ? own->out : dc_arena_printf(arena, error, "%s.sbatch", s.name);
+    const char *script = script_path(own, s.name, arena, error);
     s.log = dc_arena_printf(arena, error, "%s.slurm-%%j.log", s.name);
-    if (!directory || !script || !s.log)
+    if (!script || !s.log)
         return DC_ERR_MEMORY;
     add(&command, "--run");
     add(&command, directory);
@@ -319,17 +360,18 @@ static enum dc_status submit(const struct dc_cli *cli, struct dc_error *error)
     const struct submit *own = (const struct submit *)cli;
     struct dc_arena *arena = NULL;
     char program[PATH_MAX] = "decant", folder[PATH_MAX];
-    const char *extra[EXTRA_MAX + 1] = {NULL};
+    const char *extra[DC_SETTINGS_MAX + 1] = {NULL};
     const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     if (length > 0)
         program[length] = '\0';
     if (!getcwd(folder, sizeof folder))
         return dc_fail(error, DC_ERR_IO, "the working folder has no name: %s", strerror(errno));
-    for (int i = 0; i < own->sbatch.count && i < EXTRA_MAX; i++)
+    for (int i = 0; i < own->sbatch.count; i++)
         extra[i] = own->sbatch.items[i];
     struct dc_submission s = {.folder = folder,
                               .cpus = cli->threads ? (int)cli->threads : dc_threads_available(),
                               .extra = extra};
+    DC_TRY(check_asked(own, folder, error));
     DC_TRY(dc_arena_create(&arena, error));
     const enum dc_status status = is_sweep(cli->positionals[0], arena)
                                       ? submit_sweep(s, own, program, arena, error)

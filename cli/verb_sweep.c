@@ -92,16 +92,19 @@ static pid_t start(const struct dc_sweep *s, int task, bool shared, const struct
     _exit(127);
 }
 
-// The last line that a task said.
-static void last_line(char line[512], const struct dc_sweep *s, int task)
+// The error that a task ended with, else the last line that it said. Its log goes on over starts.
+static void last_words(char line[512], const struct dc_sweep *s, int task)
 {
+    bool found = false;
     char path[4096], text[512];
     snprintf(path, sizeof path, "%s/tasks/%d.log", s->directory, task);
     FILE *file = fopen(path, "re");
     line[0] = '\0';
     while (file && fgets(text, sizeof text, file))
-        if (strspn(text, " \n") < strlen(text))
+        if (strstr(text, "error:") || (!found && strspn(text, " \n") < strlen(text))) {
+            found = found || strstr(text, "error:");
             snprintf(line, 512, "%.*s", (int)strcspn(text, "\n"), text);
+        }
     if (file)
         fclose(file);
 }
@@ -112,7 +115,7 @@ struct driver {
     int jobs, threads, running, failed, stopped, done;
     pid_t children[JOBS_MAX];
     int tasks[JOBS_MAX];
-    int *failures;  // [task_count]
+    int *failures, *signals;  // [2 * task_count]: the task, and what killed it or 0
 };
 
 static void end_all(struct driver *d, int number)
@@ -145,6 +148,7 @@ static void wait_for_one(struct driver *d, const volatile sig_atomic_t *stop, bo
     if (code == 85 || (*stop && code != 0)) {
         d->stopped++;
     } else if (code != 0) {
+        d->signals[d->failed] = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
         d->failures[d->failed++] = task;
         if (d->own->fail_fast)
             end_all(d, SIGTERM);
@@ -183,7 +187,11 @@ static enum dc_status tell_end(const struct driver *d, struct dc_error *error)
     struct dc_text_buffer text = {0};
     for (int i = 0; i < d->failed; i++) {
         char line[512];
-        last_line(line, d->sweep, d->failures[i]);
+        if (d->signals[i])
+            snprintf(line, sizeof line, "killed by signal %d (%s)", d->signals[i],
+                     strsignal(d->signals[i]));
+        else
+            last_words(line, d->sweep, d->failures[i]);
         dc_text_append(&text, "\n  task %d: %s", d->failures[i], line[0] ? line : "said nothing");
     }
     enum dc_status status = DC_OK;
@@ -215,8 +223,7 @@ static enum dc_status collect_all(const char *directory, bool json, struct dc_er
     return DC_OK;
 }
 
-static enum dc_status run_all(const struct dc_sweep *s, const struct sweep *own,
-                              struct dc_error *error)
+static enum dc_status run_all(struct dc_sweep *s, const struct sweep *own, struct dc_error *error)
 {
     struct driver d = {.sweep = s, .own = own, .jobs = own->jobs ? (int)own->jobs : 1};
     const volatile sig_atomic_t *stop = dc_cli_stop();
@@ -226,9 +233,11 @@ static enum dc_status run_all(const struct dc_sweep *s, const struct sweep *own,
         dc_cli_stop_by(own->job.signal);
     d.threads = threads / d.jobs > 0 ? threads / d.jobs : 1;
     d.failures = DC_NEW(s->arena, int, 2 * s->task_count, error);
+    d.signals = DC_NEW(s->arena, int, 2 * s->task_count, error);
     snprintf(tasks, sizeof tasks, "%s/tasks", s->directory);
-    if (!d.failures)
+    if (!d.failures || !d.signals)
         return DC_ERR_MEMORY;
+    DC_TRY(dc_sweep_lock(s, own->job.break_lock, error));
     DC_TRY(dc_make_directory(tasks, error));
     drive(&d, true, stop);
     if (!own->shared && d.stopped == 0 && !(d.failed > 0 && own->fail_fast)) {

@@ -74,7 +74,7 @@ static enum dc_status check_stale(struct dc_run *run, const char *path, const st
                        "%s: a decant with pid %ld on %s is at work here since %s, or died there; "
                        "if it is dead, --break-lock goes on without it",
                        run->directory, holder.pid, holder.host, holder.started);
-    if (!here)
+    if (!here && run->ctx)  // a sweep has none
         dc_log(run->ctx, DC_LOG_WARNING, "the lock of pid %ld on %s was broken", holder.pid,
                holder.host);
     return DC_OK;

@@ -4,11 +4,28 @@
 
 #include <string.h>
 
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
+
+char *dc_submit_name(const char *name, struct dc_arena *arena, struct dc_error *error)
+{
+    char *copy = dc_arena_copy(arena, name[0] ? name : "job", error);
+    if (!copy)
+        return NULL;
+    for (size_t i = strspn(copy, LETTERS); copy[i]; i += strspn(copy + i, LETTERS))
+        copy[i] = '_';
+    if (copy[0] == '-')
+        copy[0] = '_';
+    return copy;
+}
+
+bool dc_submit_is_plain_path(const char *path)
+{
+    return path[strspn(path, LETTERS "/")] == '\0';
+}
+
 void dc_append_shell_word(struct dc_text_buffer *out, const char *word)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "_-+=:,./@%";
-    if (word[0] && strspn(word, plain) == strlen(word)) {
+    if (word[0] && strspn(word, LETTERS "+=:,/@%") == strlen(word)) {
         dc_text_append(out, "%s", word);
         return;
     }
@@ -66,10 +83,9 @@ void dc_submit_script(struct dc_text_buffer *out, const struct dc_submission *s)
     dc_text_append(out, " || exit 1\nset --");
     for (int i = 0; s->command[i]; i++) {
         dc_text_append(out, " ");
-        if (strcmp(s->command[i], "$TASK") == 0)
-            dc_text_append(out, "\"$SLURM_ARRAY_TASK_ID\"");
-        else
-            dc_append_shell_word(out, s->command[i]);
+        dc_append_shell_word(out, s->command[i]);
     }
+    if (s->tasks > 0)
+        dc_text_append(out, " --task \"$SLURM_ARRAY_TASK_ID\"");
     dc_text_append(out, "\n%s", body);
 }

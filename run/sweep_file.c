@@ -2,10 +2,12 @@
 
 #include "run/sweep_file.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include "core/file.h"
 #include "core/folder.h"
@@ -106,6 +108,33 @@ static enum dc_status draw(char **value, const struct dc_yaml *node, struct dc_r
     return *value ? DC_OK : DC_ERR_MEMORY;
 }
 
+static bool same_value(const char *a, const char *b)
+{
+    char *a_end, *b_end;
+    const double x = strtod(a, &a_end), y = strtod(b, &b_end);
+    const bool numbers = a_end > a && b_end > b && !*a_end && !*b_end;
+    return strcmp(a, b) == 0 || (numbers && x == y);
+}
+
+// Each value of a list once: runs of the same settings are no independent ones.
+static enum dc_status check_values(const struct dc_yaml *axis, const char *key,
+                                   struct dc_arena *arena, struct dc_error *error)
+{
+    const char **values = DC_NEW(arena, const char *, axis->count, error);
+    if (!values)
+        return DC_ERR_MEMORY;
+    for (int i = 0; i < axis->count; i++) {
+        if (!(values[i] = value_text(axis->items[i], arena, error)))
+            return DC_ERR_MEMORY;
+        for (int k = 0; k < i; k++)
+            if (same_value(values[k], values[i]))
+                return dc_fail_yaml(error, axis->items[i],
+                                    "axis '%s' has the value %s twice; leave one out", key,
+                                    values[i]);
+    }
+    return DC_OK;
+}
+
 static enum dc_status count_tasks(struct dc_sweep *s, const struct keys *keys,
                                   const struct dc_yaml *root, struct dc_error *error)
 {
@@ -118,6 +147,8 @@ static enum dc_status count_tasks(struct dc_sweep *s, const struct keys *keys,
             return dc_fail_yaml(error, axis, "axis '%s' is a list of values%s", s->keys[a],
                                 axis->kind == DC_YAML_MAPPING ? "; ranges are for method: random"
                                                               : "");
+        if (axis->kind == DC_YAML_SEQUENCE)
+            DC_TRY(check_values(axis, s->keys[a], s->arena, error));
         all *= axis->count;
     }
     s->axis_count = keys->axes->count;
@@ -133,27 +164,46 @@ static enum dc_status count_tasks(struct dc_sweep *s, const struct keys *keys,
     return s->tasks ? DC_OK : DC_ERR_MEMORY;
 }
 
-// The last axis changes fastest.
+// Task number t of the grid, where the last axis changes fastest, or what is drawn t-th.
+static enum dc_status make_task(struct dc_sweep_task *task, const struct dc_sweep *s,
+                                const struct keys *keys, int t, struct dc_error *error)
+{
+    struct dc_random random;
+    int rest = t;
+    dc_random_start(&random, (uint32_t)keys->seed, DC_PURPOSE_SWEEP, 0, (uint64_t)t);
+    task->hash = DC_HASH_START;
+    for (int a = s->axis_count - 1; a >= 0; a--) {
+        const struct dc_yaml *axis = keys->axes->items[a];
+        char *value = NULL;
+        if (keys->method == RANDOM)
+            DC_TRY(draw(&value, axis, &random, s->arena, error));
+        else if (!(value = value_text(axis->items[rest % axis->count], s->arena, error)))
+            return DC_ERR_MEMORY;
+        rest /= axis->count > 0 ? axis->count : 1;
+        task->overrides[a] = dc_arena_printf(s->arena, error, "%s=%s", s->keys[a], value);
+        if (!task->overrides[a])
+            return DC_ERR_MEMORY;
+        task->hash = dc_hash_bytes(task->hash, task->overrides[a], strlen(task->overrides[a]));
+    }
+    return DC_OK;
+}
+
+// What was drawn before is drawn again, up to DRAWS times a task; of fewer combinations than
+// samples there are fewer tasks. Until find_donors a task's hash is that of its values.
 static enum dc_status make_tasks(struct dc_sweep *s, const struct keys *keys,
                                  struct dc_error *error)
 {
-    for (int t = 0; t < s->task_count; t++) {
-        struct dc_random random;
-        int rest = t;
-        dc_random_start(&random, (uint32_t)keys->seed, DC_PURPOSE_SWEEP, 0, (uint64_t)t);
-        for (int a = s->axis_count - 1; a >= 0; a--) {
-            const struct dc_yaml *axis = keys->axes->items[a];
-            char *value = NULL;
-            if (keys->method == RANDOM)
-                DC_TRY(draw(&value, axis, &random, s->arena, error));
-            else if (!(value = value_text(axis->items[rest % axis->count], s->arena, error)))
-                return DC_ERR_MEMORY;
-            rest /= axis->count > 0 ? axis->count : 1;
-            s->tasks[t].overrides[a] = dc_arena_printf(s->arena, error, "%s=%s", s->keys[a], value);
-            if (!s->tasks[t].overrides[a])
-                return DC_ERR_MEMORY;
-        }
+    enum { DRAWS = 20 };
+    const int draws = s->task_count * (keys->method == RANDOM ? DRAWS : 1);
+    int made = 0;
+    for (int d = 0; d < draws && made < s->task_count; d++) {
+        int other = 0;
+        DC_TRY(make_task(&s->tasks[made], s, keys, d, error));
+        while (s->tasks[other].hash != s->tasks[made].hash)
+            other++;
+        made += other == made;
     }
+    s->task_count = made;
     return DC_OK;
 }
 
@@ -181,9 +231,13 @@ static enum dc_status find_donors(struct dc_sweep *s, struct dc_error *error)
         if (status == DC_ERR_BUDGET)  // the task will fail, and say so
             status = DC_OK;
         json_decref(report);
+        s->tasks[t].hash = DC_HASH_START;
         for (int i = 0; status == DC_OK && i < experiment->stage_count; i++) {
             uint64_t *hash = &hashes[t * DC_STAGES_MAX + i];
+            const char *name = experiment->stages[i].name;
             status = dc_stage_hash(hash, experiment, &experiment->stages[i], error);
+            s->tasks[t].hash = dc_hash_bytes(s->tasks[t].hash, name, strlen(name) + 1);
+            s->tasks[t].hash = dc_hash_bytes(s->tasks[t].hash, hash, sizeof *hash);
             for (int other = 0; other < t && !experiment->stages[i].exports; other++)
                 if (hashes[other * DC_STAGES_MAX + i] == *hash) {
                     s->donors[t * DC_STAGES_MAX + i] = other;
@@ -198,7 +252,45 @@ static enum dc_status find_donors(struct dc_sweep *s, struct dc_error *error)
     return DC_OK;
 }
 
-// {"task": 3, "settings": {KEY: VALUE}} a line.
+// Line by line: other tasks, or the same of an experiment or files that have changed.
+static enum dc_status compare(const struct dc_sweep *s, const char *path, const char *frozen,
+                              const char *now, struct dc_error *error)
+{
+    for (int t = 0; t < s->task_count; t++) {
+        const size_t old_length = strcspn(frozen, "\n"), length = strcspn(now, "\n");
+        if (old_length != length || memcmp(frozen, now, length) != 0) {
+            json_t *was = json_loadb(frozen, old_length, 0, NULL);
+            json_t *is = json_loadb(now, length, 0, NULL);
+            const bool same = json_equal(json_object_get(was, "settings"),
+                                         json_object_get(is, "settings"));
+            const bool hashed = json_object_get(was, "hash") != NULL;
+            json_decref(was);
+            json_decref(is);
+            if (same && hashed)
+                return dc_fail(error, DC_ERR_CONFIG,
+                               "%s: task %d was frozen with other content of %s or of a file that "
+                               "it reads (model, target, weights); take back the change, or choose "
+                               "another directory with --run",
+                               path, t, s->experiment);
+            if (same)
+                return dc_fail(error, DC_ERR_CONFIG,
+                               "%s: was frozen by a Decant that did not note what its tasks read; "
+                               "choose another directory with --run",
+                               path);
+            break;
+        }
+        frozen += old_length + (frozen[old_length] != '\0');
+        now += length + 1;
+        if (t == s->task_count - 1 && !*frozen)
+            return DC_OK;
+    }
+    return dc_fail(error, DC_ERR_CONFIG,
+                   "%s: was frozen with other tasks than %s says now; take back the change, or "
+                   "choose another directory with --run",
+                   path, s->file);
+}
+
+// {"task": 3, "settings": {KEY: VALUE}, "hash": "0123456789abcdef"} a line.
 static enum dc_status freeze(const struct dc_sweep *s, struct dc_error *error)
 {
     struct dc_text_buffer text = {0};
@@ -210,7 +302,9 @@ static enum dc_status freeze(const struct dc_sweep *s, struct dc_error *error)
         for (int a = 0; a < s->axis_count; a++)
             json_object_set_new(settings, s->keys[a],
                                 json_string(strchr(s->tasks[t].overrides[a], '=') + 1));
-        json_t *line = json_pack("{s:i, s:o}", "task", t, "settings", settings);
+        char hash[32];
+        snprintf(hash, sizeof hash, "%016llx", (unsigned long long)s->tasks[t].hash);
+        json_t *line = json_pack("{s:i, s:o, s:s}", "task", t, "settings", settings, "hash", hash);
         char *dump = line ? json_dumps(line, JSON_COMPACT) : NULL;
         text.failed = text.failed || !dump;
         dc_text_append(&text, "%s\n", dump ? dump : "");
@@ -220,11 +314,8 @@ static enum dc_status freeze(const struct dc_sweep *s, struct dc_error *error)
     enum dc_status status = text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory") : DC_OK;
     if (status == DC_OK && dc_file_exists(path)) {
         status = dc_file_read(&before, NULL, path, s->arena, error);
-        if (status == DC_OK && strcmp(before, text.text ? text.text : "") != 0)
-            status = dc_fail(error, DC_ERR_CONFIG,
-                             "%s: was frozen with other tasks than %s says now; take back the "
-                             "change, or choose another directory with --run",
-                             path, s->file);
+        if (status == DC_OK)
+            status = compare(s, path, before, text.text, error);
     } else if (status == DC_OK) {
         bool empty = false;
         status = dc_folder_is_empty(&empty, s->directory, error);
@@ -295,8 +386,47 @@ enum dc_status dc_sweep_open(struct dc_sweep **out, const char *file, const char
     return status;
 }
 
+// As a run's: flock, here of the list, and LOCK in words.
+enum dc_status dc_sweep_lock(struct dc_sweep *s, bool break_lock, struct dc_error *error)
+{
+    char holder[512];
+    const char *list = dc_arena_printf(s->arena, error, "%s/sweep.jsonl", s->directory);
+    struct dc_run *lock = DC_NEW(s->arena, struct dc_run, 1, error);
+    if (!list || !lock)
+        return DC_ERR_MEMORY;
+    lock->arena = s->arena;
+    lock->directory = dc_arena_copy(s->arena, s->directory, error);
+    lock->break_lock = break_lock;
+    if (!lock->directory)
+        return DC_ERR_MEMORY;
+    FILE *file = fopen(list, "re");
+    if (!file)
+        return dc_fail(error, DC_ERR_IO, "%s: cannot read: %s", list, strerror(errno));
+    lock->flocked = flock(fileno(file), LOCK_EX | LOCK_NB) == 0;
+    enum dc_status status = DC_OK;
+    if (!lock->flocked && errno == EWOULDBLOCK)
+        status = dc_fail(error, DC_ERR_USAGE,
+                         "%s: another decant sweep is at work here%s; wait for it, or choose "
+                         "another directory with --run",
+                         s->directory, dc__lock_holder(holder, lock));
+    if (status == DC_OK)
+        status = dc__lock(lock, error);
+    if (status != DC_OK) {
+        fclose(file);
+        return status;
+    }
+    lock->log_file = file;
+    s->lock = lock;
+    return DC_OK;
+}
+
 void dc_sweep_close(struct dc_sweep *sweep)
 {
-    if (sweep)
-        dc_arena_free(sweep->arena);
+    if (!sweep)
+        return;
+    if (sweep->lock) {
+        dc__unlock(sweep->lock);
+        fclose(sweep->lock->log_file);
+    }
+    dc_arena_free(sweep->arena);
 }

@@ -9,8 +9,9 @@
 //   method: grid                          # or random, with samples: N
 //
 // The list of tasks is frozen in DIR/sweep.jsonl, a line a task, and never changes: a task is known
-// by its number. DIR/tasks/N is the run directory of task N, DIR/results/N.json appears whole when
-// it is done, DIR/soft-targets are the caches that all share.
+// by its number, and held to the hash of all that shapes its stages, its files' content with it.
+// DIR/tasks/N is the run directory of task N, DIR/results/N.json appears whole when it is done,
+// DIR/soft-targets are the caches that all share.
 
 #ifndef DC_RUN_SWEEP_FILE_H
 #define DC_RUN_SWEEP_FILE_H
@@ -25,6 +26,7 @@ extern const struct dc_schema dc_sweep_schema;
 
 struct dc_sweep_task {
     const char *overrides[DC_SWEEP_AXES];  // "KEY=VALUE", as --set takes them
+    uint64_t hash;                         // of all its stages'
 };
 
 struct dc_sweep {
@@ -35,6 +37,7 @@ struct dc_sweep {
     struct dc_sweep_task *tasks;
     // [task_count][DC_STAGES_MAX]: which task carries a stage out for others, -1: each for itself.
     int *donors;
+    struct dc_run *lock;  // of DIR/LOCK, where this process drives the tasks; or NULL
 };
 
 // Reads the file, and freezes the list or holds it against the one that is frozen: another is
@@ -43,6 +46,11 @@ struct dc_sweep {
 // dc_sweep_close.
 DC_MUST_USE enum dc_status dc_sweep_open(struct dc_sweep **sweep, const char *file,
                                          const char *directory, struct dc_error *error);
+// This process alone drives the sweep until dc_sweep_close; another that does is DC_ERR_USAGE.
+// Tasks by themselves need no lock but their own run's. break_lock: of a process on another
+// machine, which is dead.
+DC_MUST_USE enum dc_status dc_sweep_lock(struct dc_sweep *sweep, bool break_lock,
+                                         struct dc_error *error);
 void dc_sweep_close(struct dc_sweep *sweep);  // NULL is allowed
 
 bool dc_sweep_task_done(const struct dc_sweep *sweep, int task);

@@ -85,9 +85,11 @@ static void a_run_is_asked_for_again(void **state)
     assert_int_equal(stop(child, "runs/tiny/checkpoints/teacher/last.h5"), 85);
     holds("asked", "requeue 12\n");
     tiny_text(test_path("mine.sbatch"), "#!/bin/bash\necho mine\n");
-    BAD(2, "mine.sbatch exists", "submit", "tiny.yaml", "--minutes", "1", "--memory", "1", "--out",
+    BAD(2, "mine.sbatch exists", "submit", "tiny.yaml", "--minutes", "4", "--memory", "1", "--out",
         "mine.sbatch");
-    BAD(1, "sbatch failed", "submit", "tiny.yaml", "--minutes", "1", "--memory", "1", "--now");
+    BAD(2, "--minutes 3: a job is told to stop up to 180 seconds before its limit", "submit",
+        "tiny.yaml", "--minutes", "3", "--memory", "1");
+    BAD(1, "sbatch failed", "submit", "tiny.yaml", "--minutes", "4", "--memory", "1", "--now");
 }
 
 // Of an array, the task alone; what several tasks have in common is a job before.
@@ -110,6 +112,37 @@ static void of_a_sweep_its_task(void **state)
     assert_int_equal(stop(child, "sweeps/w/tasks/1/checkpoints/student/last.h5"), 85);
     holds("asked", "requeue 7_1\n");
     assert_int_not_equal(access(test_path("sweeps/w/tasks/0/checkpoints/student"), F_OK), 0);
+}
+
+// What is odd in a name is a word to the shell and nothing to Slurm.
+static void odd_names_do_no_harm(void **state)
+{
+    (void)state;
+    static const char list[] = "experiment: tiny.yaml\naxes:\n  seed: [1, 2]\n"
+                               "  stages.teacher.train.epochs: [1]\n";
+    tiny_text(test_path("a b'%j #x.yaml"), list);
+    GOOD("submit", "a b'%j #x.yaml", "--minutes", "30", "--memory", "500");
+    printed("sbatch a_b__j__x.sbatch\n");
+    holds("a_b__j__x.sbatch", "#SBATCH --job-name=a_b__j__x\n");
+    holds("a_b__j__x.sbatch", "#SBATCH --output=a_b__j__x.slurm-%A_%a.log\n");
+    holds("a_b__j__x.sbatch",
+          " sweep 'a b'\\''%j #x.yaml' --run 'sweeps/a b'\\''%j #x' --task \"$");
+    int status = 0;
+    const pid_t child = start("a_b__j__x.sbatch", "9", "0");
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(access(test_path("sweeps/a b'%j #x/results/0.json"), F_OK), 0);
+    tiny_text(test_path("x\ntouch y.yaml"), list);
+    BAD(2, "the file's name has a line break", "submit", "x\ntouch y.yaml", "--minutes", "30");
+    assert_int_not_equal(access(test_path("sweeps/x\ntouch y"), F_OK), 0);
+    BAD(2, "--sbatch has a line break", "submit", "tiny.yaml", "--sbatch=--comment=x\ntouch y");
+    BAD(2, "holds a character that does not print", "submit", "tiny.yaml", "--minutes", "30",
+        "--memory", "500", "--set", "name=\"x\\ny\"");
+    GOOD("submit", "tiny.yaml", "--minutes", "30", "--memory", "500", "--out=-x", "--set",
+         "name=$TASK; touch y");
+    printed("sbatch ./-x\n");
+    holds("-x", "#SBATCH --job-name=_TASK__touch_y\n");
+    holds("-x", " --run 'runs/$TASK; touch y' --set 'name=$TASK; touch y'\n");
 }
 
 static void it_measures(void **state)
@@ -138,9 +171,8 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words_are_quoted),
-        cmocka_unit_test(a_run_is_asked_for_again),
-        cmocka_unit_test(of_a_sweep_its_task),
+        cmocka_unit_test(words_are_quoted),    cmocka_unit_test(a_run_is_asked_for_again),
+        cmocka_unit_test(of_a_sweep_its_task), cmocka_unit_test(odd_names_do_no_harm),
         cmocka_unit_test(it_measures),
     };
     return cmocka_run_group_tests(tests, set_up, walk_tear_down);

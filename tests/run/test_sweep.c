@@ -1,6 +1,7 @@
 // `decant sweep` and `decant collect`: tasks end as runs by themselves would, what they share is
 // made once, what is there is not done again, and the front is that of a search over all pairs.
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -10,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -100,6 +103,48 @@ static void what_is_there_is_not_done_again(void **state)
     tiny_text(test_path("s.yaml"), sweep);
 }
 
+// The experiment and the model file are part of what is frozen.
+static void a_changed_file_is_noticed(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"export.yaml", "model.yaml"};
+    static const char *const places[] = {"validation: 40", "dropout: 0.1"};
+    for (int i = 0; i < 2; i++) {
+        char *before = tiny_read(test_path(files[i]), NULL), text[8192];
+        snprintf(text, sizeof text, "%s", before);
+        char *at = strstr(text, places[i]);
+        assert_non_null(at);
+        at[strlen(places[i]) - 1] = '2';
+        tiny_text(test_path(files[i]), text);
+        BAD(2, "sweeps/s/sweep.jsonl: task 0 was frozen with other content", "sweep", "s.yaml");
+        BAD(2, "task 0 was frozen with other content", "sweep", "s.yaml", "--task", "1");
+        tiny_text(test_path(files[i]), before);
+        free(before);
+    }
+    GOOD("sweep", "s.yaml", "--list");
+}
+
+// One drives the tasks; a job array's run beside it.
+static void one_at_a_time(void **state)
+{
+    (void)state;
+    assert_int_equal(remove(test_path("sweeps/s/results/2.json")), 0);
+    const int list = open(test_path("sweeps/s/sweep.jsonl"), O_RDONLY | O_CLOEXEC);
+    assert_true(list >= 0 && flock(list, LOCK_EX | LOCK_NB) == 0);
+    tiny_text(test_path("sweeps/s/LOCK"), "A decant works here.\nhost: there\npid: 7\n"
+                                          "started: 2026-01-01T00:00:00Z\n");
+    BAD(2, "sweeps/s: another decant sweep is at work here (pid 7 on there, since 2026", "sweep",
+        "s.yaml");
+    assert_false(is_there("sweeps/s/results/2.json"));
+    GOOD("sweep", "s.yaml", "--list");
+    GOOD("sweep", "s.yaml", "--task", "2", "--quiet");
+    assert_true(is_there("sweeps/s/results/2.json"));
+    close(list);
+    BAD(2, "a decant with pid 7 on there is at work here", "sweep", "s.yaml");
+    GOOD("sweep", "s.yaml", "--break-lock");
+    assert_false(is_there("sweeps/s/LOCK"));
+}
+
 // The front of made-up results: no other point is as good at no more.
 static void the_front_is_a_searchs(void **state)
 {
@@ -153,10 +198,43 @@ static void failures_are_told(void **state)
     tiny_text(test_path("f.yaml"), "experiment: export.yaml\n"
                                    "axes: {target: [small.yaml, target.yaml]}\n");
     BAD(1, "sweeps/f: 1 of 2 tasks failed:\n  task 0: ", "sweep", "f.yaml");
+    const char *told = strstr(outcome.err, "  task 0: ");
+    const char *position = told ? strstr(told, "small.yaml:5:8: error: stage 'quantized' takes")
+                                : NULL;
+    assert_true(position && position < strchr(told, '\n'));
     assert_true(is_there("sweeps/f/results/1.json"));
     BAD(1, "1 of 2 tasks failed", "sweep", "f.yaml", "--run", "fast", "--fail-fast");
     assert_false(is_there("fast/results/1.json"));
     BAD(2, "are opposites", "sweep", "f.yaml", "--fail-fast", "--keep-going");
+}
+
+// A process that kills the one whose lock lies there; false: none came.
+static bool kill_holder(const char *lock)
+{
+    long pid = 0;
+    for (int i = 0; i < 3000 && pid == 0; i++) {
+        char *text = tiny_read(test_path(lock), NULL);
+        const char *at = text ? strstr(text, "pid: ") : NULL;
+        pid = at ? strtol(at + 5, NULL, 10) : 0;
+        free(text);
+        usleep(10000);
+    }
+    return pid > 0 && kill((pid_t)pid, SIGKILL) == 0;
+}
+
+static void a_kill_is_told(void **state)
+{
+    (void)state;
+    int status = 0;
+    tiny_text(test_path("k.yaml"), "experiment: export.yaml\n"
+                                   "axes: {stages.teacher.train.epochs: [20000]}\n");
+    const pid_t killer = fork();
+    assert_true(killer >= 0);
+    if (killer == 0)
+        _exit(kill_holder("sweeps/k/tasks/0/LOCK") ? 0 : 1);
+    BAD(1, "  task 0: killed by signal 9", "sweep", "k.yaml");
+    assert_int_equal(waitpid(killer, &status, 0), killer);
+    assert_int_equal(status, 0);
 }
 
 static void drawn_ones_lie_in_their_range(void **state)
@@ -184,7 +262,24 @@ static void drawn_ones_lie_in_their_range(void **state)
     assert_true(below >= 4 && below <= 16);
     free(lists[0]);
     free(lists[1]);
+    // what is drawn again counts once
+    tiny_text(test_path("r.yaml"), "experiment: export.yaml\nmethod: random\nsamples: 30\n"
+                                   "axes: {seed: [1, 2, 3]}\n");
+    GOOD("sweep", "r.yaml", "--run", "r2", "--list");
+    char *list = tiny_read(test_path("r2/sweep.jsonl"), NULL);
+    assert_non_null(strstr(list, "\"task\":2,"));
+    assert_null(strstr(list, "\"task\":3,"));
+    for (int seed = 1; seed <= 3; seed++) {
+        char words[16];
+        snprintf(words, sizeof words, "seed\":\"%d\"", seed);
+        assert_non_null(strstr(list, words));
+    }
+    free(list);
     static const char *const mistakes[][2] = {
+        {"experiment: export.yaml\naxes: {seed: [1, 2, 1]}\n",
+         "m.yaml:2:21: error: axis 'seed' has the value 1 twice; leave one out"},
+        {"experiment: export.yaml\naxes:\n  stages.student.train.learning_rate: [0.1, 1e-1]\n",
+         "m.yaml:3:45: error: axis 'stages.student.train.learning_rate' has the value 1e-1 twice"},
         {"experiment: export.yaml\naxes: {seed: {low: 1, high: 2}}\n",
          "m.yaml:2:14: error: axis 'seed' is a list of values; ranges are for method: random"},
         {"experiment: export.yaml\naxes: {sed: [1]}\n", "unknown key 'sed'"},
@@ -207,8 +302,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tasks_are_runs),
         cmocka_unit_test(what_is_there_is_not_done_again),
+        cmocka_unit_test(a_changed_file_is_noticed),
+        cmocka_unit_test(one_at_a_time),
         cmocka_unit_test(the_front_is_a_searchs),
         cmocka_unit_test(failures_are_told),
+        cmocka_unit_test(a_kill_is_told),
         cmocka_unit_test(drawn_ones_lie_in_their_range),
     };
     return cmocka_run_group_tests(tests, walk_set_up, walk_tear_down);
