@@ -97,8 +97,9 @@ static enum dc_status split_functions(struct dc_model *model, const struct dc_pr
     return DC_OK;
 }
 
+// quantizers: whether a stage that quantizes has them, too.
 static enum dc_status open_graph(struct dc_stage_network *network, const struct dc_stage *stage,
-                                 struct dc_error *error)
+                                 bool quantizers, struct dc_error *error)
 {
     const struct dc_profile *profile = stage->quantizes ? dc_profile_find(stage->profile) : NULL;
     const struct dc_model_spec spec = model_spec(stage, stage->model);
@@ -123,7 +124,7 @@ static enum dc_status open_graph(struct dc_stage_network *network, const struct 
                        "sample has, %lld, not %d",
                        stage->model, (long long)dc_shape_count(&model->sample), network->classes);
     network->logits = logits_of(model->graph, model->output);
-    if (!stage->quantizes)
+    if (!stage->quantizes || !quantizers)
         return DC_OK;
     struct dc_layer_bits layers[DC_LIST_MAX];
     struct dc_quantize_config config = quantize_config(layers, &stage->quantize);
@@ -138,11 +139,11 @@ static enum dc_status open_graph(struct dc_stage_network *network, const struct 
     return DC_OK;
 }
 
-enum dc_status dc_stage_network_open(struct dc_stage_network *network, const struct dc_stage *stage,
-                                     const char *weights, struct dc_error *error)
+static enum dc_status open_network(struct dc_stage_network *network, const struct dc_stage *stage,
+                                   const char *weights, bool quantizers, struct dc_error *error)
 {
     *network = (struct dc_stage_network){0};
-    enum dc_status status = open_graph(network, stage, error);
+    enum dc_status status = open_graph(network, stage, quantizers, error);
     if (status == DC_OK)
         status = dc_params_create(&network->params, network->graph, 0, false, error);
     int copied = 0, wanted = 0;
@@ -161,6 +162,18 @@ enum dc_status dc_stage_network_open(struct dc_stage_network *network, const str
     if (status != DC_OK)
         dc_stage_network_close(network);
     return status;
+}
+
+enum dc_status dc_stage_network_open(struct dc_stage_network *network, const struct dc_stage *stage,
+                                     const char *weights, struct dc_error *error)
+{
+    return open_network(network, stage, weights, true, error);
+}
+
+enum dc_status dc_stage_network_open_plain(struct dc_stage_network *network,
+                                           const struct dc_stage *stage, struct dc_error *error)
+{
+    return open_network(network, stage, NULL, false, error);
 }
 
 void dc_stage_network_close(struct dc_stage_network *network)
