@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "run/experiment.h"
 #include "run/model.h"
 #include "tests/core/helper_folder.h"
 
@@ -143,6 +144,41 @@ static void what_does_not_fit_is_named(void **state)
         strstr(error.message, "tensor 'head.weight' has [30, 5], where [5, 30] belongs"));
 }
 
+static uint64_t hash_of_experiment(void)
+{
+    struct dc_experiment *experiment = NULL;
+    uint64_t hash = 0;
+    if (dc_experiment_read(&experiment, test_path("names.experiment.yaml"), NULL, 0, &error) !=
+            DC_OK ||
+        dc_stage_hash(&hash, experiment, &experiment->stages[0], &error) != DC_OK)
+        fail_msg("%s", error.message);
+    dc_experiment_free(experiment);
+    return hash;
+}
+
+// What shapes a stage: the content of the names, and not where they lie.
+static void names_are_settings_by_their_content(void **state)
+{
+    (void)state;
+    static const char text[] = "name: names\ndata: {source: npz, path: d.npz}\n"
+                               "stages: {a: {model: model.yaml, weights: w.safetensors, "
+                               "weights_names: %s}}\n";
+    static const char *const names[][2] = {{"names.yaml", "stem.conv: features.0\n"},
+                                           {"moved.yaml", "stem.conv: features.0\n"},
+                                           {"names.yaml", "stem.conv: features.1\n"}};
+    uint64_t hashes[3];
+    write_file(all, ALL);
+    for (int i = 0; i < 3; i++) {
+        char written[256];
+        snprintf(written, sizeof written, text, names[i][0]);
+        test_write(test_path("names.experiment.yaml"), written, strlen(written));
+        test_write(test_path(names[i][0]), names[i][1], strlen(names[i][1]));
+        hashes[i] = hash_of_experiment();
+    }
+    assert_true(hashes[0] == hashes[1]);
+    assert_true(hashes[0] != hashes[2]);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -170,6 +206,7 @@ int main(void)
         cmocka_unit_test(values_go_where_they_belong),
         cmocka_unit_test(a_name_stands_for_what_begins_with_it),
         cmocka_unit_test(what_does_not_fit_is_named),
+        cmocka_unit_test(names_are_settings_by_their_content),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
