@@ -73,7 +73,7 @@ enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
     struct dc_experiment head = *experiment;
     struct dc_stage body = *stage;
     head.name = "";  // a name and the loader's depth shape nothing; of files, the content does
-    head.target = body.model = body.weights = "";
+    head.target = body.model = body.weights = body.weights_names = "";
     const char *teachers[DC_TEACHERS_MAX];
     double unused[DC_TEACHERS_MAX];
     const int teacher_count = stage->distills ? dc_stage_teachers(teachers, unused, stage) : 0;
@@ -96,15 +96,19 @@ enum dc_status dc_stage_hash(uint64_t *hash, struct dc_experiment *experiment,
     dc_text_free(&text);
     // Files by their content, stages by their hash.
     const struct dc_texts none = {0}, *peers = stage->distills ? &stage->distill.peers : &none;
-    const char *others[6 + 2 * DC_TEACHERS_MAX] = {stage->model, stage->weights, stage->from,
+    const char *others[7 + 2 * DC_TEACHERS_MAX] = {stage->model,
+                                                   stage->weights,
+                                                   stage->weights_names,
+                                                   stage->from,
                                                    stage->exports ? stage->export.stage : "",
                                                    stage->trains ? stage->train.init_from : ""};
+    int count = 6;
     for (int i = 0; i < teacher_count; i++)
-        others[5 + i] = strcmp(teachers[i], DC_TEACHER_AVERAGE) ? teachers[i] : "";
+        others[count++] = strcmp(teachers[i], DC_TEACHER_AVERAGE) ? teachers[i] : "";
     for (int i = 0; i < peers->count; i++)
-        others[5 + teacher_count + i] = peers->items[i];
-    others[5 + teacher_count + peers->count] = sure ? sure->name : "";
-    for (int i = 0; i < 6 + teacher_count + peers->count && status == DC_OK; i++) {
+        others[count++] = peers->items[i];
+    others[count++] = sure ? sure->name : "";
+    for (int i = 0; i < count && status == DC_OK; i++) {
         struct dc_stage *parent = dc_experiment_stage(experiment, others[i]);
         uint64_t other = 0;
         if (parent && parent < stage) {

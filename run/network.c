@@ -13,6 +13,7 @@
 #include "qat/profile.h"
 #include "qat/quantize.h"
 #include "qat/split.h"
+#include "run/run_internal.h"
 #include "run/safetensors.h"
 #include "train/checkpoint.h"
 
@@ -97,8 +98,9 @@ static enum dc_status split_functions(struct dc_model *model, const struct dc_pr
     return DC_OK;
 }
 
+// quantizers: whether a stage that quantizes has them, too.
 static enum dc_status open_graph(struct dc_stage_network *network, const struct dc_stage *stage,
-                                 struct dc_error *error)
+                                 bool quantizers, struct dc_error *error)
 {
     const struct dc_profile *profile = stage->quantizes ? dc_profile_find(stage->profile) : NULL;
     const struct dc_model_spec spec = model_spec(stage, stage->model);
@@ -123,7 +125,7 @@ static enum dc_status open_graph(struct dc_stage_network *network, const struct 
                        "sample has, %lld, not %d",
                        stage->model, (long long)dc_shape_count(&model->sample), network->classes);
     network->logits = logits_of(model->graph, model->output);
-    if (!stage->quantizes)
+    if (!stage->quantizes || !quantizers)
         return DC_OK;
     struct dc_layer_bits layers[DC_LIST_MAX];
     struct dc_quantize_config config = quantize_config(layers, &stage->quantize);
@@ -138,29 +140,37 @@ static enum dc_status open_graph(struct dc_stage_network *network, const struct 
     return DC_OK;
 }
 
-enum dc_status dc_stage_network_open(struct dc_stage_network *network, const struct dc_stage *stage,
-                                     const char *weights, struct dc_error *error)
+static enum dc_status open_network(struct dc_stage_network *network, const struct dc_stage *stage,
+                                   const char *weights, bool quantizers, struct dc_error *error)
 {
     *network = (struct dc_stage_network){0};
-    enum dc_status status = open_graph(network, stage, error);
+    enum dc_status status = open_graph(network, stage, quantizers, error);
     if (status == DC_OK)
         status = dc_params_create(&network->params, network->graph, 0, false, error);
-    int copied = 0, wanted = 0;
+    int copied = 0;
     if (status == DC_OK && network->model.params)
         status = dc_params_copy_by_name(network->params, network->model.params, &copied, error);
     if (status == DC_OK && weights && dc_is_safetensors(weights)) {
-        status = dc_safetensors_take(network->params, network->model.graph, weights,
-                                     stage->weights_names, &copied, &wanted, error);
-        if (status == DC_OK && copied < wanted)
-            status = dc_fail(error, DC_ERR_CONFIG,
-                             "stage '%s': %s has %d of the %d weights, and nothing trains the rest",
-                             stage->name, weights, copied, wanted);
+        status = dc__take_weights(NULL, stage, &network->model, network->params, weights, weights,
+                                  error);
     } else if (status == DC_OK && weights) {
         status = dc_weights_read(weights, network->params, error);
     }
     if (status != DC_OK)
         dc_stage_network_close(network);
     return status;
+}
+
+enum dc_status dc_stage_network_open(struct dc_stage_network *network, const struct dc_stage *stage,
+                                     const char *weights, struct dc_error *error)
+{
+    return open_network(network, stage, weights, true, error);
+}
+
+enum dc_status dc_stage_network_open_plain(struct dc_stage_network *network,
+                                           const struct dc_stage *stage, struct dc_error *error)
+{
+    return open_network(network, stage, NULL, false, error);
 }
 
 void dc_stage_network_close(struct dc_stage_network *network)

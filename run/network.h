@@ -25,6 +25,11 @@ bool dc_folds(const struct dc_quantize_spec *spec);
 DC_MUST_USE enum dc_status dc_stage_network_open(struct dc_stage_network *network,
                                                  const struct dc_stage *stage, const char *weights,
                                                  struct dc_error *error);
+// Of a stage that quantizes, what it puts its quantizers into: float, functions in the parts that
+// the stage's runtime has, so that each layer of the integers is found by its name.
+DC_MUST_USE enum dc_status dc_stage_network_open_plain(struct dc_stage_network *network,
+                                                       const struct dc_stage *stage,
+                                                       struct dc_error *error);
 void dc_stage_network_close(struct dc_stage_network *network);
 
 // The graph a stage trains: the network, its targets, its loss terms, adaptors, and inputs for what

@@ -13,11 +13,9 @@ static enum dc_status open_both(struct dc_stage_predictors *p, struct dc_run *ru
                                 const struct dc_stage_network *network, const char *profile,
                                 struct dc_error *error)
 {
-    struct dc_stage plain = *stage;
     struct dc_imodel *model = NULL;
     int copied = 0;
-    plain.quantizes = false;
-    DC_TRY(dc_stage_network_open(&p->plain, &plain, NULL, error));
+    DC_TRY(dc_stage_network_open_plain(&p->plain, stage, error));
     DC_TRY(dc_params_copy_by_name(p->plain.params, network->params, &copied, error));
     DC_TRY(dc_float_predictor_create(&p->floats, run->ctx, p->plain.graph, p->plain.params,
                                      p->plain.image, p->plain.output, p->rows, error));
