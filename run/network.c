@@ -13,6 +13,7 @@
 #include "qat/profile.h"
 #include "qat/quantize.h"
 #include "qat/split.h"
+#include "run/run_internal.h"
 #include "run/safetensors.h"
 #include "train/checkpoint.h"
 
@@ -146,16 +147,12 @@ static enum dc_status open_network(struct dc_stage_network *network, const struc
     enum dc_status status = open_graph(network, stage, quantizers, error);
     if (status == DC_OK)
         status = dc_params_create(&network->params, network->graph, 0, false, error);
-    int copied = 0, wanted = 0;
+    int copied = 0;
     if (status == DC_OK && network->model.params)
         status = dc_params_copy_by_name(network->params, network->model.params, &copied, error);
     if (status == DC_OK && weights && dc_is_safetensors(weights)) {
-        status = dc_safetensors_take(network->params, network->model.graph, weights,
-                                     stage->weights_names, &copied, &wanted, error);
-        if (status == DC_OK && copied < wanted)
-            status = dc_fail(error, DC_ERR_CONFIG,
-                             "stage '%s': %s has %d of the %d weights, and nothing trains the rest",
-                             stage->name, weights, copied, wanted);
+        status = dc__take_weights(NULL, stage, &network->model, network->params, weights, weights,
+                                  error);
     } else if (status == DC_OK && weights) {
         status = dc_weights_read(weights, network->params, error);
     }

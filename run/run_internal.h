@@ -104,6 +104,13 @@ DC_MUST_USE enum dc_status dc__re_estimate(struct dc_run *run, const struct dc_s
 DC_MUST_USE enum dc_status dc__start_weights(struct dc_run *run, const struct dc_stage *stage,
                                              const struct dc_model *model, struct dc_params *params,
                                              struct dc_error *error);
+// Slices of the same name from a file: of a run, safetensors by what they call the layers, or ONNX
+// by name or else by order. What of the model's layers the file lacks is an error where the stage
+// does not train, else a warning (ctx NULL: none). what: the file in messages.
+DC_MUST_USE enum dc_status dc__take_weights(const struct dc_ctx *ctx, const struct dc_stage *stage,
+                                            const struct dc_model *model, struct dc_params *params,
+                                            const char *path, const char *what,
+                                            struct dc_error *error);
 // Where the weights of an earlier stage are, for `reader`, a stage that needs them: what was
 // trained lies in the run, what was not is taken from its own file; *path NULL: they come with the
 // model.

@@ -16,10 +16,11 @@ struct taking {
     struct dc_safetensors file;
     const struct dc_yaml *names;  // NULL: none
     bool *used;                   // [names->count]
+    bool *taken;                  // [params->count]
     struct dc_arena *arena;
     struct dc_error *error;
     char missing[512];  // the first that the file lacks
-    int copied, wanted;
+    int copied;
 };
 
 bool dc_is_safetensors(const char *path)
@@ -127,6 +128,7 @@ static enum dc_status take_slice(struct taking *t, const struct dc_node *node,
     else
         turn(to, values, want->dims[want->rank - 1],
              slice->count / places / want->dims[want->rank - 1], places);
+    t->taken[slice - t->params->slices] = true;
     t->copied++;
     return DC_OK;
 }
@@ -147,7 +149,6 @@ static enum dc_status take_node(struct taking *t, const struct dc_node *node)
         const struct dc_safetensor *tensor = name ? dc_safetensors_find(&t->file, name) : NULL;
         if (!name)
             return DC_ERR_MEMORY;
-        t->wanted++;
         if (tensor) {
             DC_TRY(take_slice(t, node, slice, tensor));
             continue;
@@ -172,13 +173,29 @@ static enum dc_status read_names(struct taking *t, const char *names)
     return t->used ? DC_OK : DC_ERR_MEMORY;
 }
 
-static enum dc_status check_taken(const struct taking *t)
+// Whether a tensor's name begins with the layer's and a dot.
+static bool is_there(const struct taking *t, const char *layer)
+{
+    const size_t length = strlen(layer);
+    for (int i = 0; i < t->file.count; i++)
+        if (strncmp(t->file.tensors[i].name, layer, length) == 0 &&
+            t->file.tensors[i].name[length] == '.')
+            return true;
+    return false;
+}
+
+static enum dc_status check_taken(const struct taking *t, const char *path)
 {
     char there[300] = "";
-    for (int i = 0; t->names && i < t->names->count; i++)
+    for (int i = 0; t->names && i < t->names->count; i++) {
+        const struct dc_yaml *theirs = t->names->items[i];
         if (!t->used[i])
             return dc_fail_yaml(t->error, t->names->keys[i], "the model has no layer '%s'",
                                 t->names->keys[i]->text);
+        if (!is_there(t, theirs->text))
+            return dc_fail_yaml(t->error, theirs, "%s has no tensor of a layer '%s'", path,
+                                theirs->text);
+    }
     for (int i = 0; i < t->file.count && i < 6; i++) {
         const size_t used = strlen(there);
         snprintf(there + used, sizeof there - used, "%s%s", used ? ", " : "",
@@ -199,19 +216,17 @@ static enum dc_status take_all(struct taking *t, const char *path, const char *n
     for (int i = 0; i < t->graph->count; i++)
         if (t->graph->nodes[i].param_count > 0)
             DC_TRY_IN(take_node(t, &t->graph->nodes[i]), t->error, "%s", path);
-    DC_TRY_IN(check_taken(t), t->error, "%s", path);
+    DC_TRY_IN(check_taken(t, path), t->error, "%s", path);
     return DC_OK;
 }
 
 enum dc_status dc_safetensors_take(struct dc_params *params, const struct dc_graph *graph,
-                                   const char *path, const char *names, int *copied, int *wanted,
+                                   const char *path, const char *names, bool *taken,
                                    struct dc_error *error)
 {
-    struct taking t = {.params = params, .graph = graph, .error = error};
+    struct taking t = {.params = params, .graph = graph, .taken = taken, .error = error};
     DC_TRY(dc_arena_create(&t.arena, error));
     const enum dc_status status = take_all(&t, path, names);
-    *copied = t.copied;
-    *wanted = t.wanted;
     dc_arena_free(t.arena);
     return status;
 }

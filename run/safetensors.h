@@ -14,11 +14,11 @@ bool dc_is_safetensors(const char *path);  // told by the name's end
 // there (a name stands for all layers that begin with it and a dot), or NULL. Convolutions are
 // turned from [out, in, height, width], dense layers from [out, in], whose inputs are an image's
 // channels by channel where a flattening is before them. What the file lacks stays as it is;
-// *copied: slices taken. DC_ERR_CONFIG: a shape that does not fit, nothing that fits, a line of
-// names that nothing is called by.
+// taken: [params->count], set where the file had it. DC_ERR_CONFIG: a shape that does not fit,
+// nothing that fits, a line of names whose layer the model or the file does not have.
 DC_MUST_USE enum dc_status dc_safetensors_take(struct dc_params *params,
                                                const struct dc_graph *graph, const char *path,
-                                               const char *names, int *copied, int *wanted,
+                                               const char *names, bool *taken,
                                                struct dc_error *error);
 
 #endif

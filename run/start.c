@@ -1,8 +1,11 @@
 // Owns the weights a stage starts from, and where those of an earlier stage are.
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/file.h"
+#include "core/op.h"
 #include "run/run_internal.h"
 #include "run/safetensors.h"
 #include "train/checkpoint.h"
@@ -67,48 +70,106 @@ static enum dc_status copy_by_order(struct dc_params *to, const struct dc_params
                    different > 6 ? "; ..." : "");
 }
 
-static enum dc_status take_onnx(const struct dc_run *run, const struct dc_stage *stage,
-                                struct dc_params *params, const char *path, struct dc_error *error)
+static enum dc_status take_onnx(struct dc_params *params, bool *taken, const char *path,
+                                struct dc_error *error)
 {
     struct dc_model other = {0};
     int copied = 0;
     DC_TRY(dc_model_read(&other, &(struct dc_model_spec){.path = path}, error));
     enum dc_status status = dc_params_copy_by_name(params, other.params, &copied, error);
-    if (status == DC_OK && copied == 0)
+    const bool by_order = copied == 0;
+    if (status == DC_OK && by_order)
         status = copy_by_order(params, other.params, error);
-    else if (status == DC_OK && copied < params->count)
-        dc_log(run->ctx, DC_LOG_WARNING, "%s: %d of %d weights were taken from %s, by name",
-               stage->name, copied, params->count, path);
+    for (int i = 0; status == DC_OK && i < params->count; i++)
+        taken[i] = by_order || dc_params_find(other.params, params->slices[i].name);
     dc_model_free(&other);
-    return status == DC_OK
-               ? DC_OK
-               : dc_context(status, error, "stage '%s' starts from '%s'", stage->name, path);
+    return status;
 }
 
-// Slices of the same name from a file, from safetensors by what they call the layers, or from an
-// ONNX network by name or else by order.
-static enum dc_status take_weights(struct dc_run *run, const struct dc_stage *stage,
-                                   const struct dc_model *model, struct dc_params *params,
-                                   const char *path, const char *what, struct dc_error *error)
+// One layer's part of the list: its name where all of it is missing, else what is.
+static int add_missing(char *list, size_t size, const struct dc_graph *graph,
+                       const struct dc_node *node, const struct dc_params *params,
+                       const bool *taken, int count)
 {
-    int copied = 0, wanted;
-    if (dc_model_is_onnx(path))
-        return take_onnx(run, stage, params, path, error);
-    if (dc_is_safetensors(path)) {
-        DC_TRY_IN(dc_safetensors_take(params, model->graph, path, stage->weights_names, &copied,
-                                      &wanted, error),
-                  error, "stage '%s'", stage->name);
-        if (copied < wanted)
-            dc_log(run->ctx, DC_LOG_WARNING, "%s: %d of %d weights were taken from %s, by name",
-                   stage->name, copied, wanted, path);
-        return DC_OK;
+    enum { NAMED = 4 };
+    const char *missing[DC_OP_PARAMS_MAX];
+    int wanted = 0, absent = 0;
+    for (int p = 0; p < node->param_count; p++) {
+        const struct dc_slice *slice = dc_params_find(params, graph->params[node->params[p]].name);
+        if (!slice || (!dc_role_is_trained(slice->role) && slice->role != DC_ROLE_STATISTIC))
+            continue;
+        wanted++;
+        if (!taken[slice - params->slices])
+            missing[absent++] = slice->name;
     }
-    DC_TRY_IN(dc_weights_read_matching(path, params, &copied, error), error,
-              "stage '%s' starts from '%s'", stage->name, what);
-    if (copied == 0)
-        return dc_fail(error, DC_ERR_CONFIG, "stage '%s': no layer of '%s' has the same name",
-                       stage->name, what);
+    if (absent == wanted && absent > 0) {
+        missing[0] = node->name;
+        absent = 1;
+    }
+    for (int i = 0; i < absent && count + i < NAMED; i++) {
+        const size_t at = strlen(list);
+        snprintf(list + at, size - at, "%s%s", at ? ", " : "", missing[i]);
+    }
+    const size_t used = strlen(list);
+    if (count <= NAMED && count + absent > NAMED)
+        snprintf(list + used, size - used, ", ...");
+    return count + absent;
+}
+
+// What of the model's layers the file lacked: nothing will fill it where the stage does not train.
+static enum dc_status check_missing(const struct dc_ctx *ctx, const struct dc_stage *stage,
+                                    const struct dc_graph *graph, const struct dc_params *params,
+                                    const bool *taken, const char *what, struct dc_error *error)
+{
+    char list[1024] = "";
+    int missing = 0;
+    for (int i = 0; i < graph->count; i++)
+        missing = add_missing(list, sizeof list, graph, &graph->nodes[i], params, taken, missing);
+    if (missing > 0 && !stage->trains)
+        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "weights"),
+                            "stage '%s': '%s' lacks weights of %s, and nothing trains them: take "
+                            "weights of the whole network%s, or add a 'train'",
+                            stage->name, what, list,
+                            dc_is_safetensors(what) ? ", say in weights_names what they are called "
+                                                      "there"
+                                                    : "");
+    if (missing > 0 && ctx)
+        dc_log(ctx, DC_LOG_WARNING, "%s: '%s' lacks weights of %s: they are trained from the start",
+               stage->name, what, list);
     return DC_OK;
+}
+
+static enum dc_status take(const struct dc_stage *stage, const struct dc_model *model,
+                           struct dc_params *params, bool *taken, const char *path,
+                           const char *what, struct dc_error *error)
+{
+    if (dc_is_safetensors(path))
+        DC_TRY_IN(
+            dc_safetensors_take(params, model->graph, path, stage->weights_names, taken, error),
+            error, "stage '%s'", stage->name);
+    else
+        DC_TRY_IN(dc_model_is_onnx(path) ? take_onnx(params, taken, path, error)
+                                         : dc_weights_read_matching(path, params, taken, error),
+                  error, "stage '%s' starts from '%s'", stage->name, what);
+    for (int i = 0; i < params->count; i++)
+        if (taken[i])
+            return DC_OK;
+    return dc_fail(error, DC_ERR_CONFIG, "stage '%s': no layer of '%s' has the same name",
+                   stage->name, what);
+}
+
+enum dc_status dc__take_weights(const struct dc_ctx *ctx, const struct dc_stage *stage,
+                                const struct dc_model *model, struct dc_params *params,
+                                const char *path, const char *what, struct dc_error *error)
+{
+    bool *taken = dc_alloc((size_t)params->count * sizeof *taken, error);
+    if (!taken)
+        return DC_ERR_MEMORY;
+    enum dc_status status = take(stage, model, params, taken, path, what, error);
+    if (status == DC_OK)
+        status = check_missing(ctx, stage, model->graph, params, taken, what, error);
+    free(taken);
+    return status;
 }
 
 enum dc_status dc__start_weights(struct dc_run *run, const struct dc_stage *stage,
@@ -125,8 +186,10 @@ enum dc_status dc__start_weights(struct dc_run *run, const struct dc_stage *stag
     if (model->params)
         DC_TRY(dc_params_copy_by_name(params, model->params, &copied, error));
     if (!parent)
-        return given[0] ? take_weights(run, stage, model, params, given, given, error) : DC_OK;
+        return given[0] ? dc__take_weights(run->ctx, stage, model, params, given, given, error)
+                        : DC_OK;
     const char *path = NULL;
     DC_TRY(dc__stage_weights(&path, run, parent, stage, error));
-    return path ? take_weights(run, stage, model, params, path, parent->name, error) : DC_OK;
+    return path ? dc__take_weights(run->ctx, stage, model, params, path, parent->name, error)
+                : DC_OK;
 }

@@ -177,27 +177,27 @@ enum dc_status dc_weights_write(const char *path, const struct dc_params *params
     return dc_h5_close_commit(file, write_weights(file, params, error), error);
 }
 
-// copied NULL: every slice must be there.
+// taken NULL: every slice must be there.
 static enum dc_status read_slices(const struct dc_h5 *file, const char *path,
-                                  struct dc_params *params, int *copied, struct dc_arena *arena,
+                                  struct dc_params *params, bool *taken, struct dc_arena *arena,
                                   struct dc_error *error)
 {
     DC_TRY(check_version(file, path, "weights", WEIGHTS_VERSION, arena, error));
     for (int i = 0; i < params->count; i++) {
         const struct dc_slice *slice = &params->slices[i];
         const struct dc_tensor tensor = {params->value + slice->offset, DC_F32, slice->shape};
-        if (copied && !dc_h5_has(file, slice->name))
+        if (taken && !dc_h5_has(file, slice->name))
             continue;
         DC_TRY(dc_h5_read(file, slice->name, &tensor, error));
-        if (copied)
-            ++*copied;
+        if (taken)
+            taken[i] = true;
     }
     if (params->average)
         memcpy(params->average, params->value, sizeof(float) * (size_t)params->total);
     return DC_OK;
 }
 
-static enum dc_status read_weights(const char *path, struct dc_params *params, int *copied,
+static enum dc_status read_weights(const char *path, struct dc_params *params, bool *taken,
                                    struct dc_error *error)
 {
     struct dc_h5 *file = NULL;
@@ -205,7 +205,7 @@ static enum dc_status read_weights(const char *path, struct dc_params *params, i
     DC_TRY(dc_arena_create(&arena, error));
     enum dc_status status = open_sealed(&file, path, WEIGHTS_VERSION, error);
     if (status == DC_OK)
-        status = read_slices(file, path, params, copied, arena, error);
+        status = read_slices(file, path, params, taken, arena, error);
     dc_h5_close(file);
     dc_arena_free(arena);
     return status;
@@ -216,9 +216,8 @@ enum dc_status dc_weights_read(const char *path, struct dc_params *params, struc
     return read_weights(path, params, NULL, error);
 }
 
-enum dc_status dc_weights_read_matching(const char *path, struct dc_params *params, int *copied,
+enum dc_status dc_weights_read_matching(const char *path, struct dc_params *params, bool *taken,
                                         struct dc_error *error)
 {
-    *copied = 0;
-    return read_weights(path, params, copied, error);
+    return read_weights(path, params, taken, error);
 }

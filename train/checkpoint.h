@@ -40,9 +40,9 @@ DC_MUST_USE enum dc_status dc_weights_write(const char *path, const struct dc_pa
                                             struct dc_error *error);
 DC_MUST_USE enum dc_status dc_weights_read(const char *path, struct dc_params *params,
                                            struct dc_error *error);
-// Slices that the file has by name; the others keep their values. *copied counts them. A slice of
-// another shape is an error.
+// Slices that the file has by name; the others keep their values. taken: [params->count], set where
+// one was there. A slice of another shape is an error.
 DC_MUST_USE enum dc_status dc_weights_read_matching(const char *path, struct dc_params *params,
-                                                    int *copied, struct dc_error *error);
+                                                    bool *taken, struct dc_error *error);
 
 #endif
