@@ -364,6 +364,18 @@ static enum dc_status check_quantize(const struct dc_stage *stage, struct dc_err
     return DC_OK;
 }
 
+// Keys that say what of an ONNX file is taken; a model file has one input and one end.
+static enum dc_status check_onnx_keys(const struct dc_stage *stage, struct dc_error *error)
+{
+    const char *key = stage->output[0] ? "output" : stage->layout ? "layout" : NULL;
+    if (!key || dc_model_is_onnx(stage->model))
+        return DC_OK;
+    return dc_fail_yaml(error, dc_stage_place(stage, NULL, key),
+                        "stage '%s': '%s' is of an ONNX file, and %s is a model file, whose last "
+                        "layer is its output; leave it out",
+                        stage->name, key, stage->model);
+}
+
 enum dc_status dc__check_stage(struct dc_experiment *experiment, const struct dc_stage *stage,
                                struct dc_error *error)
 {
@@ -377,6 +389,7 @@ enum dc_status dc__check_stage(struct dc_experiment *experiment, const struct dc
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' needs a 'model', a 'from' or an 'export'", stage->name);
     DC_TRY(want_file(stage, dc_stage_place(stage, NULL, "model"), "model", stage->model, error));
+    DC_TRY(check_onnx_keys(stage, error));
     if (!stage->trains && !stage->quantizes && !dc_model_is_onnx(stage->model) &&
         !stage->weights[0])
         return dc_fail_yaml(error, stage->where,

@@ -80,6 +80,17 @@ static void resolve_label_loss(struct dc_stage *stage)
                                                               : DC_LABEL_BINARY;
 }
 
+// What a stage before this one took of its ONNX file says nothing of a model file.
+static void forget_onnx_keys(struct dc_stage *stage)
+{
+    if (dc_model_is_onnx(stage->model))
+        return;
+    if (!dc_yaml_get(stage->where, "output"))
+        stage->output = "";
+    if (!dc_yaml_get(stage->where, "layout"))
+        stage->layout = 0;
+}
+
 enum dc_status dc__resolve_stage(struct dc_experiment *experiment, struct dc_stage *stage,
                                  const struct dc__inherited *from, struct dc_error *error)
 {
@@ -88,6 +99,7 @@ enum dc_status dc__resolve_stage(struct dc_experiment *experiment, struct dc_sta
     if (stage->exports)
         return DC_OK;
     DC_TRY(resolve_files(experiment, stage, error));
+    forget_onnx_keys(stage);
     resolve_label_loss(stage);
     if (stage->distills)
         DC_TRY(resolve_losses(experiment, stage, from, error));

@@ -85,6 +85,24 @@ static void every_key_is_written(void **state)
     dc_experiment_free(experiment);
 }
 
+// A stage with a model file from one with an ONNX file leaves what that took of it.
+static void a_model_file_inherits_nothing_of_onnx(void **state)
+{
+    (void)state;
+    tiny_text(test_path("imported.yaml"),
+              "name: imported\ndata: {source: idx, path: data, validation: 40}\nstages:\n"
+              "  a: {model: net.onnx, output: logits, layout: nchw, train: {epochs: 1}}\n"
+              "  b: {from: a, train: {epochs: 2}}\n"
+              "  c: {from: a, model: model.yaml, train: {epochs: 1}}\n");
+    tiny_text(test_path("net.onnx"), "");
+    struct dc_experiment *experiment = read_experiment(test_path("imported.yaml"), NULL, 0);
+    for (int s = 0; s < 3; s++) {
+        assert_string_equal(experiment->stages[s].output, s < 2 ? "logits" : "");
+        assert_true((experiment->stages[s].layout == DC_LAYOUT_NCHW) == (s < 2));
+    }
+    dc_experiment_free(experiment);
+}
+
 static void assert_reads_back(const char *path, const char *const *overrides, int count)
 {
     struct dc_experiment *first = read_experiment(path, overrides, count);
@@ -302,9 +320,13 @@ static void std_has_an_older_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_key_is_written),          cmocka_unit_test(resolved_reads_back),
-        cmocka_unit_test(shipped_experiments_read_back), cmocka_unit_test(stages_inherit),
-        cmocka_unit_test(hashes_know_what_counts),       cmocka_unit_test(std_has_an_older_name),
+        cmocka_unit_test(a_model_file_inherits_nothing_of_onnx),
+        cmocka_unit_test(every_key_is_written),
+        cmocka_unit_test(resolved_reads_back),
+        cmocka_unit_test(shipped_experiments_read_back),
+        cmocka_unit_test(stages_inherit),
+        cmocka_unit_test(hashes_know_what_counts),
+        cmocka_unit_test(std_has_an_older_name),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
