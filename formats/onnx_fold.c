@@ -227,10 +227,13 @@ enum dc_status dc__fold_expand(struct dc_onnx_call *call, struct dc_error *error
 // Each axis so many times over, free of the batch.
 enum dc_status dc__fold_tile(struct dc_onnx_call *call, struct dc_error *error)
 {
-    const struct dc_onnx_constant *c = &call->in[0]->constant;
-    int64_t dims[DC_RANK_MAX], times[DC_RANK_MAX], own[DC_RANK_MAX];
+    const struct dc_onnx_constant *c = &call->in[0]->constant, *repeats = &call->in[1]->constant;
+    int64_t dims[DC_RANK_MAX] = {0}, times[DC_RANK_MAX] = {0}, own[DC_RANK_MAX];
     struct dc_onnx_constant out;
-    DC_TRY(dims_of(times, &call->in[1]->constant, error));
+    DC_TRY(dims_of(times, repeats, error));
+    if (repeats->count != c->rank)
+        return dc_fail(error, DC_ERR_DATA, "%" PRId64 " repeats of %d axes", repeats->count,
+                       c->rank);
     strides_of(own, c);
     for (int i = 0; i < c->rank; i++) {
         if (times[i] < 0 || (times[i] > 0 && c->dims[i] > INT32_MAX / times[i]))
@@ -240,7 +243,7 @@ enum dc_status dc__fold_tile(struct dc_onnx_call *call, struct dc_error *error)
     DC_TRY(dc__onnx_new(call->m, &out, c->f != NULL, c->rank, dims, error));
     for (int64_t n = 0; n < out.count; n++) {
         int64_t rest = n, at = 0;
-        for (int i = c->rank; i-- > 0; rest /= dims[i])
+        for (int i = c->rank - 1; i >= 0 && dims[i] > 0 && c->dims[i] > 0; rest /= dims[i--])
             at += rest % dims[i] % c->dims[i] * own[i];
         copy(&out, n, c, at);
     }

@@ -107,11 +107,12 @@ static int add_missing(char *list, size_t size, const struct dc_graph *graph,
         absent = 1;
     }
     for (int i = 0; i < absent && count + i < NAMED; i++) {
-        const size_t used = strlen(list);
-        snprintf(list + used, size - used, "%s%s", used ? ", " : "", missing[i]);
+        const size_t at = strlen(list);
+        snprintf(list + at, size - at, "%s%s", at ? ", " : "", missing[i]);
     }
+    const size_t used = strlen(list);
     if (count <= NAMED && count + absent > NAMED)
-        strcat(list, ", ...");
+        snprintf(list + used, size - used, ", ...");
     return count + absent;
 }
 
@@ -123,8 +124,7 @@ static enum dc_status check_missing(const struct dc_ctx *ctx, const struct dc_st
     char list[1024] = "";
     int missing = 0;
     for (int i = 0; i < graph->count; i++)
-        missing = add_missing(list, sizeof list - 8, graph, &graph->nodes[i], params, taken,
-                              missing);
+        missing = add_missing(list, sizeof list, graph, &graph->nodes[i], params, taken, missing);
     if (missing > 0 && !stage->trains)
         return dc_fail_yaml(error, dc_stage_place(stage, NULL, "weights"),
                             "stage '%s': '%s' lacks weights of %s, and nothing trains them: take "
