@@ -275,6 +275,8 @@ enum update_result update_install(const struct update_device *device, const uint
         return UPDATE_TOO_LARGE;
     update_read_state(&state, device);
     slot = state.active == 0 ? 1 : 0;
+    if (state.pending >= 0 && state.tried) /* it runs, from the slot that would be erased */
+        return UPDATE_ON_TRIAL;
     if (state.pending >= 0) { /* what lies there is about to be overwritten */
         next = of_state(&state, REJECTED, slot);
         result = append(device, &next);

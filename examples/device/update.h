@@ -64,6 +64,7 @@ enum update_result {
     UPDATE_OTHER_FIRMWARE, /* the package wants a newer firmware */
     UPDATE_OTHER_NETWORK,  /* name, kind, input, output or arena do not fit */
     UPDATE_DAMAGED,        /* the payload's hash differs */
+    UPDATE_ON_TRIAL,       /* a network is: confirm it, or start again, first */
     UPDATE_NONE            /* there is nothing to run, or to confirm */
 };
 
