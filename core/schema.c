@@ -330,11 +330,9 @@ enum dc_status dc_schema_defaults(const struct dc_schema *schema, void *base,
 {
     for (int i = 0; i < schema->count; i++) {
         const struct dc_field *field = &schema->fields[i];
-        if (field->type == DC_FIELD_GROUP) {
+        if (field->type == DC_FIELD_GROUP || field->type == DC_FIELD_OPTIONAL)
             DC_TRY(dc_schema_defaults(field->group, (char *)base + field->offset, decoder, error));
-            continue;
-        }
-        if (!field->fallback)
+        if (field->type == DC_FIELD_GROUP || !field->fallback)
             continue;
         const struct dc_yaml *node = NULL;
         DC_TRY_IN(dc_yaml_parse(&node, field->fallback[0] ? field->fallback : "''", "default",

@@ -91,7 +91,8 @@ struct dc_schema {
         (label), (table), (int)(sizeof(table) / sizeof(table)[0])                                  \
     }
 
-// Every field gets its default; required ones become empty.
+// Every field gets its default, those of an optional part that is not there too; required ones
+// become empty.
 DC_MUST_USE enum dc_status dc_schema_defaults(const struct dc_schema *schema, void *base,
                                               const struct dc_decoder *decoder,
                                               struct dc_error *error);

@@ -196,6 +196,7 @@ static void what_is_missing_is_told(void **state)
     assert_int_equal(dc_ctx_create(&ctx, &config, &error), DC_OK);
     for (int i = 0; i < 2; i++) {
         const struct dc_stage *stage = read_stage(still[i]);
+        assert_string_equal(stage->train.init_from, "");  // a part that is absent has its defaults
         assert_int_equal(
             dc__take_weights(ctx, stage, &model, params, stage->weights, stage->weights, &error),
             DC_ERR_CONFIG);
