@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "core/error.h"
+#include "export/serial.h"
 
 enum dc_option_type {
     DC_OPTION_TEXT,      // const char *: any text but an empty one
@@ -67,6 +68,13 @@ struct dc_cli {
     DC_OPTION(owner, "--set", SETTINGS, set, "KEY=VALUE",                                          \
               .help = "another value of a key of the experiment, as "                              \
                       "stages.alone.train.epochs=1; may be given several times")
+// A device on a serial line: member `line`, of struct dc_serial_options.
+#define DC_OPTIONS_DEVICE(owner, of_, help_)                                                       \
+    DC_OPTION(owner, "--device", TEXT, line.port, "PORT", .of = (of_), .help = (help_)),           \
+        DC_OPTION(owner, "--baud", COUNT, line.baud, "N", .of = (of_), .most = 4000000,            \
+                  .fallback = "115200", .help = "speed of the serial line"),                       \
+        DC_OPTION(owner, "--timeout", REAL, line.timeout, "S", .of = (of_), .most = 86400,         \
+                  .fallback = "30", .help = "how long the device may take for an answer")
 #define DC_OPTION_LIMIT(owner)                                                                     \
     DC_OPTION(owner, "--limit", COUNT, limit, "N", .most = DC_SAMPLES_MAX,                         \
               .help = "only the first N samples")

@@ -2,6 +2,7 @@
 
 #include "cli/progress.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -130,9 +131,8 @@ void dc_progress_teach(void *user, const struct dc_teach_progress *p)
     show(view, pieces, sizeof pieces / sizeof pieces[0], p->done, p->total);
 }
 
-void dc_progress_samples(void *user, int64_t done, int64_t total)
+static void show_count(struct dc_progress_view *view, const char *what, int64_t done, int64_t total)
 {
-    struct dc_progress_view *view = user;
     const double now = dc_seconds();
     char left[32];
     view->began = view->began > 0.0 ? view->began : now;
@@ -144,7 +144,7 @@ void dc_progress_samples(void *user, int64_t done, int64_t total)
     if (!is_due(view))
         return;
     struct dc_piece pieces[] = {{.rank = 0}, {.rank = 0}, {.rank = 2}, {.rank = 1}};
-    snprintf(pieces[0].text, sizeof pieces[0].text, "samples");
+    snprintf(pieces[0].text, sizeof pieces[0].text, "%s", what);
     snprintf(pieces[1].text, sizeof pieces[1].text, "%3d %%", percent(done, total));
     snprintf(pieces[2].text, sizeof pieces[2].text, "%lld of %lld", (long long)done,
              (long long)total);
@@ -153,6 +153,16 @@ void dc_progress_samples(void *user, int64_t done, int64_t total)
             pieces[3].text, sizeof pieces[3].text, "%s left",
             dc_duration_text(left, (now - view->began) / (double)done * (double)(total - done)));
     show(view, pieces, sizeof pieces / sizeof pieces[0], done, total);
+}
+
+void dc_progress_samples(void *user, int64_t done, int64_t total)
+{
+    show_count(user, "samples", done, total);
+}
+
+void dc_progress_load(void *user, double done, double total)
+{
+    show_count(user, "seconds", (int64_t)done, (int64_t)ceil(total));
 }
 
 void dc_progress_stage(void *user, const struct dc_stage *stage, const char *what)

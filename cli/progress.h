@@ -26,6 +26,8 @@ void dc_progress_stage(void *view, const struct dc_stage *stage, const char *wha
 void dc_progress_teach(void *view, const struct dc_teach_progress *progress);
 // Samples of an evaluation; the bar is cleared at their end.
 void dc_progress_samples(void *view, int64_t done, int64_t total);
+// Seconds of a device under load, likewise.
+void dc_progress_load(void *view, double done, double total);
 // Clears the bar, so that a line may be printed.
 void dc_progress_clear(struct dc_progress_view *view);
 

@@ -26,6 +26,7 @@ static const char *const splits[] = {"train", "test", NULL};
 
 struct eval {
     struct network network;
+    struct dc_serial_options line;
     bool quantization;
 };
 
@@ -42,6 +43,9 @@ static const struct dc_option eval_options[] = {
     DC_OPTION_QUIET(network),
     DC_OPTION(eval, "--quantization", FLAG, quantization, NULL,
               .help = "what rounding did to each layer and sample"),
+    DC_OPTIONS_DEVICE(eval, NULL,
+                      "a serial line, as /dev/ttyACM0: the device there answers instead of "
+                      "the engine, and is held against it"),
 };
 
 struct predict {
@@ -230,6 +234,28 @@ static enum dc_status print_quantization(const struct dc_cli *cli, struct dc_run
     return dc_cli_print_text(&text, error);
 }
 
+static void print_device(const struct dc_device_answers *d, const char *port)
+{
+    const double ms = 1e3 * d->seconds_an_inference;
+    dc_print_sentence("device     '%s' on %s: %lld of %lld bytes differ from the engine's; %.*f ms "
+                      "an inference, by its clock",
+                      d->name, port, (long long)d->different, (long long)d->bytes,
+                      ms < 10.0 ? 3 : 1, ms);
+}
+
+// What a device said otherwise than the engine, once all else is told.
+static enum dc_status judge_device(const struct dc_device_answers *d, const char *port,
+                                   struct dc_error *error)
+{
+    if (d->different == 0)
+        return DC_OK;
+    return dc_fail(error, DC_ERR_VERIFY,
+                   "the device on %s differs from the engine, first in sample %lld: is the network "
+                   "that it runs this one, made anew since the export? decant verify --rungs holds "
+                   "the same C against the engine on emulated processors, layer by layer",
+                   port, (long long)d->first_sample);
+}
+
 static enum dc_status eval(const struct dc_cli *cli, struct dc_error *error)
 {
     const struct eval *own = (const struct eval *)cli;
@@ -239,6 +265,9 @@ static enum dc_status eval(const struct dc_cli *cli, struct dc_error *error)
     struct dc_progress_view view = dc_progress_start(cli->quiet);
     enum dc_status status = open_run(&run, &options, &own->network, error);
     options.progress = (struct dc_sample_progress){dc_progress_samples, &view};
+    options.device = own->line.port ? &own->line : NULL;
+    if (status == DC_OK && options.device && own->quantization)
+        status = dc_fail(error, DC_ERR_USAGE, "--quantization asks no device: leave one away");
     if (status == DC_OK && own->quantization) {
         status = print_quantization(cli, run, &options, error);
         dc_run_close(run);
@@ -258,6 +287,10 @@ static enum dc_status eval(const struct dc_cli *cli, struct dc_error *error)
     } else if (status == DC_OK) {
         print_scores(&prediction, run->train_source);
     }
+    if (status == DC_OK && options.device && !cli->json)
+        print_device(&prediction.device, own->line.port);
+    if (status == DC_OK && options.device)
+        status = judge_device(&prediction.device, own->line.port, error);
     json_decref(scores);
     dc_run_close(run);
     return status;
@@ -449,7 +482,10 @@ const struct dc_verb dc_verb_eval = {
         "A quantized stage or a bundle is run by the integer engine. --quantization shows what "
         "rounding did to it: each layer's error, worst first, and the samples that only the "
         "float network, or only the integers, get right. Of a network that gives back its input: "
-        "the mean squared error, and the AUC of data.normal against all others.",
+        "the mean squared error, and the AUC of data.normal against all others. With --device each "
+        "sample's codes go over a serial line to a board that runs examples/device/harness.c: "
+        "the accuracy is the board's, every output byte is compared with the engine's, and exit "
+        "code 4 says that one differs.",
     DC_VERB_OPTIONS(eval_options, eval),
     .positionals_min = 1,
     .positionals_max = 1,

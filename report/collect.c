@@ -394,14 +394,7 @@ static enum dc_status draw_front(const char *directory, const json_t *collection
     d.title = "Pareto front of a sweep";
     d.words = "A dot a combination of settings; joined are those that nothing beats.";
     dc_chart_points(&d, dots, count, costs[cost].words, axis);
-    dc_text_append(&svg,
-                   "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\">"
-                   "<style>text{font:12px sans-serif}\n",
-                   d.width, d.height);
-    dc_drawing_style(&svg);
-    dc_text_append(&svg, "</style><rect width=\"100%%\" height=\"100%%\" class=\"f page\"/>\n");
-    dc_drawing_svg(&svg, &d);
-    dc_text_append(&svg, "</svg>\n");
+    dc_drawing_svg_file(&svg, &d);
     snprintf(name, sizeof name, "pareto-%s.svg", costs[cost].name);
     DC_TRY(write_text(directory, name, &svg, error));
     DC_TRY(dc_drawing_png(&png, &d, error));

@@ -157,3 +157,15 @@ void dc_drawing_style(struct dc_text_buffer *out)
                         ".d3{stroke-dasharray:8 3 2 3}svg text{font-size:12px}"
                         ".m{text-anchor:middle}.e{text-anchor:end}\n");
 }
+
+void dc_drawing_svg_file(struct dc_text_buffer *out, const struct dc_drawing *d)
+{
+    dc_text_append(out,
+                   "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\">"
+                   "<!-- " DC_DRAWING_MARK " --><style>text{font:12px sans-serif}\n",
+                   d->width, d->height);
+    dc_drawing_style(out);
+    dc_text_append(out, "</style><rect width=\"100%%\" height=\"100%%\" class=\"f page\"/>\n");
+    dc_drawing_svg(out, d);
+    dc_text_append(out, "</svg>\n");
+}

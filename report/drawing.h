@@ -74,6 +74,9 @@ enum { DC_WORDS_HEIGHT = 12 };  // of the letters of all words
 void dc_drawing_svg(struct dc_text_buffer *out, const struct dc_drawing *drawing);
 // Rules for the classes that dc_drawing_svg uses, and the variables of both colour schemes.
 void dc_drawing_style(struct dc_text_buffer *out);
+// A file by itself, with the mark by which a later one may replace it.
+#define DC_DRAWING_MARK "a drawing of Decant's"
+void dc_drawing_svg_file(struct dc_text_buffer *out, const struct dc_drawing *drawing);
 
 // A PNG in memory, freed with free().
 struct dc_png {

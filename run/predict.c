@@ -61,6 +61,7 @@ static enum dc_status open_data(struct dc_source **source, struct dc_run *run,
 
 void dc__any_predictor_close(struct dc__any_predictor *p)
 {
+    dc_device_predictor_close(p->device);
     dc_float_predictor_free(p->floats);
     dc_integer_predictor_free(p->integers);
     dc_stage_network_close(&p->network);
@@ -123,6 +124,20 @@ void dc__count(struct dc__counted *counted, const struct dc_predictor *inner,
     *counted = (struct dc__counted){*inner, inner, progress, 0, total};
     counted->predictor.predict = predict_counted;
     counted->predictor.user = counted;
+}
+
+// Where a device is to answer, it does so beside the engine.
+static enum dc_status open_device(struct dc__any_predictor *p, const struct dc_run *run,
+                                  const struct dc_predict_options *options, struct dc_error *error)
+{
+    if (!options->device)
+        return DC_OK;
+    if (!p->integers)
+        return dc_fail(error, DC_ERR_USAGE,
+                       "--device is for a quantized stage or a bundle: this network is float");
+    DC_TRY(dc_device_predictor_open(&p->device, run->ctx, options->device, p->integers, error));
+    p->predictor = &p->device->predictor;
+    return DC_OK;
 }
 
 // Whether the data has labels of the run's kind for so many outputs.
@@ -216,12 +231,16 @@ enum dc_status dc_run_predict(struct dc_prediction *prediction, struct dc_run *r
         prediction->arithmetic = stage->quantizes ? profile : "float32";
     }
     if (status == DC_OK)
+        status = open_device(&p, run, options, error);
+    if (status == DC_OK)
         status = predict(prediction, run, &p,
                          stage ? stage : dc__bundle_stage(run, options->bundle), source, options,
                          error);
     if (status == DC_OK) {
         prediction->probabilities = p.predictor->least_probability > 0.0f;
         prediction->reconstructs = stage && dc_stage_reconstructs(stage);
+        if (p.device)
+            prediction->device = p.device->answers;
         status = name_samples(prediction, run, source, error);
     }
     dc__any_predictor_close(&p);
@@ -292,6 +311,14 @@ enum dc_status dc_prediction_scores(json_t **json, const struct dc_prediction *p
     *json = dc_report_scores(prediction->scores);
     json_object_set_new(*json, "stage", json_string(prediction->stage));
     json_object_set_new(*json, "arithmetic", json_string(prediction->arithmetic));
+    const struct dc_device_answers *d = &prediction->device;
+    if (d->samples > 0)
+        json_object_set_new(*json, "device",
+                            json_pack("{s:s, s:I, s:I, s:I, s:f}", "network", d->name, "bytes",
+                                      (json_int_t)d->bytes, "bytes_different",
+                                      (json_int_t)d->different, "first_sample_different",
+                                      (json_int_t)d->first_sample, "seconds_an_inference",
+                                      d->seconds_an_inference));
     return *json ? DC_OK : dc_fail(error, DC_ERR_MEMORY, "out of memory");
 }
 

@@ -3,6 +3,7 @@
 #ifndef DC_RUN_PREDICT_H
 #define DC_RUN_PREDICT_H
 
+#include "run/device.h"
 #include "run/network.h"
 #include "run/run.h"
 
@@ -20,6 +21,8 @@ struct dc_predict_options {
     const char *split;    // "train" or "test"
     int64_t limit;        // 0: all samples
     const char *profile;  // NULL: the experiment's
+    // A device that runs the quantized network, asked beside the engine; or NULL.
+    const struct dc_serial_options *device;
 };
 
 struct dc_prediction {
@@ -33,6 +36,7 @@ struct dc_prediction {
     const char *const *files, *const *class_names;
     enum dc_label_kind labels;
     bool reconstructs, probabilities;  // the outputs are no logits
+    struct dc_device_answers device;   // samples 0: none was asked
 };
 
 // A quantized stage is run by the integer engine.

@@ -40,6 +40,7 @@ struct dc__any_predictor {
     struct dc_stage_network network;
     struct dc_float_predictor *floats;
     struct dc_integer_predictor *integers;
+    struct dc_device_predictor *device;  // of dc_run_predict, where one is asked
     const struct dc_predictor *predictor;
     struct dc_view view;
 };

@@ -1,4 +1,4 @@
-/* What main.c and rung.c ask of a board. */
+/* What main.c, rung.c and harness.c ask of a board. */
 
 #ifndef BOARD_H
 #define BOARD_H
@@ -8,8 +8,12 @@
 void board_print(const char *text);
 /* A clock that counts up; on QEMU, with -icount shift=0, ticks of SysTick. */
 uint64_t board_ticks(void);
+uint32_t board_ticks_per_second(void);
 /* Of rung.c alone. 0: all bytes came, or went. */
 int board_read(void *bytes, uint32_t count);
 int board_write(const void *bytes, uint32_t count);
+/* Of harness.c alone: a serial line. A character, when it has come; -1: there will be no more. */
+int board_get(void);
+void board_put(char c);
 
 #endif

@@ -29,6 +29,16 @@ static void finish(int code)
     }
 }
 
+/* Of the board's clock: 20 MHz on an505, 32 MHz on an547. */
+#ifndef TICKS_PER_SECOND
+#define TICKS_PER_SECOND 25000000
+#endif
+
+uint32_t board_ticks_per_second(void)
+{
+    return TICKS_PER_SECOND;
+}
+
 /* With -icount shift=0 QEMU spends a nanosecond of its time on an instruction. */
 uint64_t board_ticks(void)
 {

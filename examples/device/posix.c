@@ -15,6 +15,11 @@ uint64_t board_ticks(void)
     return (uint64_t)clock();
 }
 
+uint32_t board_ticks_per_second(void)
+{
+    return (uint32_t)CLOCKS_PER_SEC;
+}
+
 int board_read(void *bytes, uint32_t count)
 {
     return fread(bytes, 1, count, stdin) != count;
@@ -23,4 +28,17 @@ int board_read(void *bytes, uint32_t count)
 int board_write(const void *bytes, uint32_t count)
 {
     return fwrite(bytes, 1, count, stdout) != count;
+}
+
+int board_get(void)
+{
+    const int c = getchar();
+    return c == EOF ? -1 : c;
+}
+
+void board_put(char c)
+{
+    putchar(c);
+    if (c == '\n')
+        fflush(stdout);
 }

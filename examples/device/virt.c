@@ -44,6 +44,12 @@ uint64_t board_ticks(void)
     return ((uint64_t)high << 32) + low;
 }
 
+/* Instructions: there it is a nanosecond that each takes. */
+uint32_t board_ticks_per_second(void)
+{
+    return 1000000000;
+}
+
 __attribute__((aligned(4), used)) static void on_fault(void)
 {
     board_print("fault\n");
