@@ -5,7 +5,7 @@
 //                  scales as decimal and as hex bits, zero points, multipliers, shifts, clamps, the
 //                  proven range of the accumulator, the rounding rule by name; "preprocessing"
 //                  where the input is made of bytes: mean, std, class names, resizing (numbers and
-//                  rules)
+//                  rules); "lineage": what it was made of, by hashes (run/lineage.h)
 //   model.h5       layers/NN/{weights, biases, weight_scales, multipliers, shifts};
 //                  vectors/NN/{outputs, accumulators}; vectors/00/outputs are the inputs
 //   NAME.h NAME.c  self-contained C99 (c_source.h)

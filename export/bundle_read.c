@@ -367,6 +367,20 @@ static enum dc_status read_preprocessing(const struct reader *r)
     return DC_OK;
 }
 
+// Kept as it is: a bundle that is written anew says what the first one did.
+static enum dc_status read_lineage(struct reader *r)
+{
+    const json_t *lineage = json_object_get(r->root, "lineage");
+    if (!lineage)
+        return DC_OK;
+    if (!json_is_object(lineage))
+        return bad_manifest(r, "has a lineage that is no mapping");
+    char *text = json_dumps(lineage, JSON_COMPACT | JSON_SORT_KEYS);
+    r->model->lineage = text ? dc_arena_copy(r->model->arena, text, r->error) : NULL;
+    free(text);
+    return r->model->lineage ? DC_OK : DC_ERR_MEMORY;
+}
+
 static enum dc_status read_all(struct reader *r, struct dc_vectors **vectors)
 {
     const char *name, *provenance, *profile_name;
@@ -401,6 +415,7 @@ static enum dc_status read_all(struct reader *r, struct dc_vectors **vectors)
         DC_TRY(read_layer(r, (int)i, json_array_get(layers, i)));
     DC_TRY(read_sample(r));
     DC_TRY(read_preprocessing(r));
+    DC_TRY(read_lineage(r));
     return vectors ? read_vectors(r, vectors) : DC_OK;
 }
 

@@ -312,6 +312,8 @@ static enum dc_status fill_directory(const char *directory, const struct dc_imod
         json_decref(root);
         return dc_fail(error, DC_ERR_MEMORY, "no memory for the manifest");
     }
+    if (model->lineage)
+        json_object_set_new(root, "lineage", json_loads(model->lineage, 0, NULL));
     if (!model->preprocessing.bytes && model->preprocessing.labels != DC_LABELS_CLASSES)
         json_object_set_new(root, "labels",
                             json_string(dc_label_kinds[model->preprocessing.labels]));

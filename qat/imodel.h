@@ -114,6 +114,7 @@ struct dc_imodel {
     struct dc_arena *arena;
     const char *name;
     const char *provenance;  // where the weights came from, free text
+    const char *lineage;     // the same by hashes: JSON as run/lineage.h has it; NULL: unknown
     const struct dc_profile *profile;
     // What the data calls a sample: [5], [20, 3], [28, 28, 1]. Layer 0 is its dc_shape_image, and
     // so it is until somebody says otherwise.

@@ -12,6 +12,7 @@
 #include "export/verify.h"
 #include "qat/profile.h"
 #include "run/cascade.h"
+#include "run/lineage.h"
 #include "run/log.h"
 #include "run/quantization.h"
 #include "run/report.h"
@@ -313,6 +314,8 @@ enum dc_status dc_run_export(struct dc_run *run, const struct dc_stage *from, co
                                            provenance, error);
     if (status == DC_OK)
         status = set_preprocessing(run, from, model, error);
+    if (status == DC_OK)
+        status = dc_run_lineage(&model->lineage, run, from, error);
     if (status == DC_OK && how->c_name[0] &&
         !(model->name = dc_arena_copy(model->arena, how->c_name, error)))
         status = DC_ERR_MEMORY;
