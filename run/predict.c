@@ -183,6 +183,8 @@ static enum dc_status pick_data(const struct dc_source **source, struct dc_sourc
         DC_TRY(open_data(other, run, options, error));
     else if (test)
         DC_TRY(dc_run_need_test_data(run, error));
+    else if (!run->experiment->data.normalize.automatic)  // else it was told with the mean
+        DC_TRY(dc__tell_changed(run, DC_SPLIT_TRAIN, error));
     *source = *other ? *other : test ? run->test_source : run->train_source;
     return DC_OK;
 }

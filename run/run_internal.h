@@ -145,7 +145,12 @@ DC_MUST_USE enum dc_status dc__write_csv(struct dc_run *run, struct dc_error *er
 DC_MUST_USE enum dc_status dc__read_samples(struct dc_preprocessing *p, struct dc_shape *sample,
                                             struct dc_run *run, struct dc_error *error);
 DC_MUST_USE enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error);
-// Refuses to go on with other training data than the directory's; warns of another version,
+// Both splits, whatever env.json says of them.
+DC_MUST_USE enum dc_status dc__open_data(struct dc_run *run, struct dc_error *error);
+// Warns where a split, which is open, is not what env.json has.
+DC_MUST_USE enum dc_status dc__tell_changed(const struct dc_run *run, enum dc_split split,
+                                            struct dc_error *error);
+// Refuses to go on with other data than the directory's; warns of another version,
 // instruction set or BLAS core, or refuses them where the run is strict.
 DC_MUST_USE enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error);
 

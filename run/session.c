@@ -229,10 +229,17 @@ enum dc_status dc_run_need_train_data(struct dc_run *run, struct dc_error *error
     return DC_OK;
 }
 
-enum dc_status dc_run_need_test_data(struct dc_run *run, struct dc_error *error)
+enum dc_status dc__open_data(struct dc_run *run, struct dc_error *error)
 {
     DC_TRY(dc_run_need_train_data(run, error));
     return run->test_source ? DC_OK : open_split(&run->test_source, run, "test", error);
+}
+
+enum dc_status dc_run_need_test_data(struct dc_run *run, struct dc_error *error)
+{
+    const bool open = run->test_source != NULL;
+    DC_TRY(dc__open_data(run, error));
+    return open ? DC_OK : dc__tell_changed(run, DC_SPLIT_TEST, error);
 }
 
 int64_t dc__evaluation_rows(int64_t macs)
