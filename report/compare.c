@@ -310,8 +310,8 @@ static void add_between(struct work *w, const json_t *entry, enum dc_figure figu
     json_decref(object);
 }
 
-// What env.json says of the data, where all runs say it, is a setting, too: runs on other data are no
-// repetitions of one another.
+// What env.json says of the data, where all runs say it, is a setting, too: runs on other data are
+// no repetitions of one another.
 static enum dc_status add_data(struct work *w, const char *key, struct dc_error *error)
 {
     const char *hashes[DC_COMPARED_MAX];

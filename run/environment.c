@@ -1,6 +1,5 @@
 // Owns env.json: where and with what a run was made.
 
-#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
@@ -60,41 +59,6 @@ static enum dc_status check_same_bits(const struct dc_run *run, const json_t *be
                "neither%s",
                things[i].name, was, things[i].now, things[i].advice);
     }
-    return DC_OK;
-}
-
-static const char *const hash_keys[] = {[DC_SPLIT_TRAIN] = "train_data_hash",
-                                        [DC_SPLIT_TEST] = "test_data_hash"};
-static const char *const split_names[] = {[DC_SPLIT_TRAIN] = "training", [DC_SPLIT_TEST] = "test"};
-static_assert(sizeof hash_keys / sizeof hash_keys[0] == DC_SPLITS, "one a split");
-static_assert(sizeof split_names / sizeof split_names[0] == DC_SPLITS, "one a split");
-
-bool dc_run_data_changed(struct dc_data_change *change, const struct dc_run *run,
-                         const json_t *environment, enum dc_split split)
-{
-    const struct dc_source *source = split == DC_SPLIT_TEST ? run->test_source : run->train_source;
-    const char *then = json_string_value(json_object_get(environment, hash_keys[split]));
-    *change = (struct dc_data_change){.split = split_names[split]};
-    snprintf(change->then, sizeof change->then, "%s", then ? then : "not recorded");
-    snprintf(change->now, sizeof change->now, "%016" PRIx64, source->hash);
-    return then ? strcmp(then, change->now) != 0 : split == DC_SPLIT_TRAIN;
-}
-
-enum dc_status dc__tell_changed(const struct dc_run *run, enum dc_split split,
-                                struct dc_error *error)
-{
-    struct dc_data_change change;
-    json_error_t problem;
-    const char *path = dc__path(run, "env.json", error);
-    if (!path)
-        return DC_ERR_MEMORY;
-    json_t *environment = dc_json_read(path, &problem);
-    if (environment && dc_run_data_changed(&change, run, environment, split))
-        dc_log(run->ctx, DC_LOG_WARNING,
-               "the %s data is not what %s was made with (hash %s, now %s): what is measured on it "
-               "now need not be what the run's records say",
-               change.split, run->directory, change.then, change.now);
-    json_decref(environment);
     return DC_OK;
 }
 
@@ -204,12 +168,11 @@ enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error)
     struct tm utc;
     strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &utc));
     json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:I}", "version",
-        DECANT_VERSION, "commit", DECANT_COMMIT, "compiler", __VERSION__, "cpu", cpu,
-        "instruction_set", dc_isa_name(run->ctx->isa), "blas", BLAS_CORE, "threads",
-        run->ctx->threads, "chunks", run->ctx->chunks, "photo_libraries", libraries, "started",
-        stamp, "train_samples", (json_int_t)run->train_count,
-        "validation_samples", (json_int_t)run->validation_count);
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:I}", "version", DECANT_VERSION,
+        "commit", DECANT_COMMIT, "compiler", __VERSION__, "cpu", cpu, "instruction_set",
+        dc_isa_name(run->ctx->isa), "blas", BLAS_CORE, "threads", run->ctx->threads, "chunks",
+        run->ctx->chunks, "photo_libraries", libraries, "started", stamp, "train_samples",
+        (json_int_t)run->train_count, "validation_samples", (json_int_t)run->validation_count);
     json_t *mean = json_array(), *deviation = json_array();
     for (int c = 0; c < run->normalization.channels; c++) {
         json_array_append_new(mean, json_real((double)run->normalization.mean[c]));
@@ -220,7 +183,7 @@ enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error)
     for (int s = 0; object && s < DC_SPLITS; s++) {
         struct dc_data_change change;
         dc_run_data_changed(&change, run, NULL, (enum dc_split)s);
-        json_object_set_new(object, hash_keys[s], json_string(change.now));
+        json_object_set_new(object, dc__hash_keys[s], json_string(change.now));
     }
     if (object)
         json_object_set_new(object, "normalization",

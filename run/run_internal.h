@@ -147,6 +147,7 @@ DC_MUST_USE enum dc_status dc__read_samples(struct dc_preprocessing *p, struct d
 DC_MUST_USE enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error);
 // Both splits, whatever env.json says of them.
 DC_MUST_USE enum dc_status dc__open_data(struct dc_run *run, struct dc_error *error);
+extern const char *const dc__hash_keys[DC_SPLITS];  // of env.json
 // Warns where a split, which is open, is not what env.json has.
 DC_MUST_USE enum dc_status dc__tell_changed(const struct dc_run *run, enum dc_split split,
                                             struct dc_error *error);

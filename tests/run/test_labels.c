@@ -59,7 +59,25 @@ static void tags_are_learnt(void **state)
     for (int i = 0; i < ROWS / 2; i++)
         fprintf(table, "own/a/%03d.bmp,top%s\nown/b/%03d.bmp,\n", i, i % 2 ? "|odd" : "", i);
     assert_int_equal(fclose(table), 0);
+    // Every row counts once for each of its tags; 30 rows have none, 15 have both.
+    GOOD("init", "t.csv", "--out", "counted.yaml", "--quick", "--json");
+    json_error_t problem;
+    json_t *found = json_loads(outcome.out, 0, &problem);
+    json_t *train = json_object_get(found, "train"), *test = json_object_get(found, "test");
+    json_t *samples = json_object_get(found, "samples");
+    const json_t *names = json_object_get(found, "names");
+    assert_int_equal(json_array_size(train), 2);
+    for (size_t t = 0; t < 2; t++)
+        assert_int_equal(json_integer_value(json_array_get(train, t)) +
+                             json_integer_value(json_array_get(test, t)),
+                         strcmp(json_string_value(json_array_get(names, t)), "odd") ? 30 : 15);
+    assert_int_equal(json_integer_value(json_object_get(samples, "train")) +
+                         json_integer_value(json_object_get(samples, "test")),
+                     ROWS);
+    json_decref(found);
     sets_up("t.csv", "t.yaml", "t");
+    GOOD("data", "t.yaml");
+    printed("  tag     0 odd ");
     holds("t.yaml", "\n  labels: tags\n");
     holds("t/results.json", "\"map\"");
 }
