@@ -29,6 +29,22 @@ static void sets_up(const char *table, const char *experiment, const char *run)
          "stages.alone.train.epochs=1", "--set", "stages.student.train.epochs=1");
 }
 
+// The header of a table, and those rows whose files the last command's stdout lists.
+static void other_table(const char *to, const char *from)
+{
+    size_t size = 0;
+    char path[64], *rows = tiny_read(test_path(from), &size);
+    FILE *table = fopen(test_path(to), "w");
+    assert_true(rows && table);
+    for (char *row = strtok(rows, "\n"); row; row = strtok(NULL, "\n")) {
+        snprintf(path, sizeof path, "%.*s", (int)strcspn(row, ","), row);
+        if (row == rows || strstr(outcome.out, path))
+            fprintf(table, "%s\n", row);
+    }
+    assert_int_equal(fclose(table), 0);
+    free(rows);
+}
+
 static void values_are_learnt(void **state)
 {
     (void)state;
@@ -44,6 +60,17 @@ static void values_are_learnt(void **state)
     holds("v/results.json", "\"mean_absolute_error\"");
     GOOD("eval", "v");
     printed("RMSE");
+    // Another table is read as the experiment's own: the same rows, and their test part alone.
+    char *own = strdup(outcome.out);
+    GOOD("eval", "v", "--data", "v.csv");
+    printed("RMSE");
+    GOOD("data", "v.csv", "--list", "test");
+    other_table("v-test.csv", "v.csv");
+    GOOD("eval", "v", "--data", "v-test.csv");
+    assert_string_equal(outcome.out, own);
+    free(own);
+    GOOD("predict", "v", "--data", "photos:own", "--out", "v-logits.h5");
+    BAD(1, "no labels", "eval", "v", "--data", "photos:own");
     GOOD("predict", "v/bundle/int8", "own/a/001.bmp");
     printed("value");
     GOOD("predict", "v", "own/a/001.bmp", "--out", "v-out.csv");
