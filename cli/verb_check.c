@@ -116,6 +116,10 @@ static enum dc_status check(const struct dc_cli *cli, struct dc_error *error)
         }
         json_object_foreach(report, name, stage)
         {
+            const json_t *missing = json_object_get(stage, "missing_weights");
+            if (missing)
+                dc_print_sentence("%s: its file of weights lacks %s: trained from the start", name,
+                                  json_string_value(missing));
             print_stage(name, stage, layers);
         }
         printf("%s: ok, %d stages\n", cli->positionals[0], experiment->stage_count);

@@ -107,8 +107,10 @@ DC_MUST_USE enum dc_status dc__start_weights(struct dc_run *run, const struct dc
                                              struct dc_error *error);
 // Slices of the same name from a file: of a run, safetensors by what they call the layers, or ONNX
 // by name or else by order. What of the model's layers the file lacks is an error where the stage
-// does not train, else a warning (ctx NULL: none). what: the file in messages.
-DC_MUST_USE enum dc_status dc__take_weights(const struct dc_ctx *ctx, const struct dc_stage *stage,
+// does not train, else a list in `missing` ("" where nothing is). what: the file in messages.
+enum { DC_MISSING_TEXT = 1024 };
+DC_MUST_USE enum dc_status dc__take_weights(char missing[DC_MISSING_TEXT],
+                                            const struct dc_stage *stage,
                                             const struct dc_model *model, struct dc_params *params,
                                             const char *path, const char *what,
                                             struct dc_error *error);
