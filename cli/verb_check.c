@@ -120,6 +120,9 @@ static enum dc_status check(const struct dc_cli *cli, struct dc_error *error)
             if (missing)
                 dc_print_sentence("%s: its file of weights lacks %s: trained from the start", name,
                                   json_string_value(missing));
+            const char *note = json_string_value(json_object_get(stage, "note"));
+            if (note)
+                dc_print_sentence("%s", note);
             print_stage(name, stage, layers);
         }
         printf("%s: ok, %d stages\n", cli->positionals[0], experiment->stage_count);

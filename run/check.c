@@ -289,6 +289,19 @@ static enum dc_status check_cache(struct dc_experiment *experiment, const struct
                                  "stage '%s'", stage->name);
 }
 
+// Of several outputs of an ONNX file, which is taken where nobody says it.
+static void note_outputs(json_t *entry, const struct dc_stage *stage,
+                         const struct dc_stage_network *network)
+{
+    const struct dc_onnx *onnx = network->model.onnx;
+    if (onnx && onnx->passed_over)
+        json_object_set_new(
+            entry, "note",
+            json_sprintf("stage '%s': %s has several outputs, and its first, '%s', is taken; "
+                         "'output' of the stage names another: %s",
+                         stage->name, network->model.name, onnx->output_name, onnx->passed_over));
+}
+
 static enum dc_status check_stage(json_t *entry, struct wanted *wanted,
                                   struct dc_experiment *experiment, const struct dc_stage *stage,
                                   struct dc_stage_network *network,
@@ -297,6 +310,7 @@ static enum dc_status check_stage(json_t *entry, struct wanted *wanted,
     struct dc_training_graph training = {0};
     struct dc_terms_sources sources = {0};
     DC_TRY(dc_stage_network_open(network, stage, NULL, error));
+    note_outputs(entry, stage, network);
     DC_TRY(check_sample(wanted, stage, network, error));
     DC_TRY(check_resize(experiment, stage, network, error));
     DC_TRY(check_classes(wanted, experiment, stage, network, error));
