@@ -109,18 +109,6 @@ static void tags_are_learnt(void **state)
     holds("t/results.json", "\"map\"");
 }
 
-static void must_run(const char *format, ...) DC_PRINTF(1, 2);
-static void must_run(const char *format, ...)
-{
-    char command[4096];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(command, sizeof command, format, args);
-    va_end(args);
-    if (system(command) != 0)
-        fail_msg("%s", command);
-}
-
 static bool has(const char *file, const char *words)
 {
     char *text = tiny_read(test_path(file), NULL);
@@ -153,9 +141,8 @@ static void their_c_fits(void **state)
               "        wrong += tags_has_tag(output, 0) != (values[0] > 0.0f);\n"
               "        wrong += tags_has_tag(output, 1) != (values[1] > 0.0f);\n    }\n"
               "    return wrong || numbers_selftest() || tags_selftest();\n}\n");
-    must_run("cd '%s' && cc -std=c99 -pedantic -Wall -Wextra -Werror -o both both.c "
-             "numbers/numbers.c tags/tags.c && ./both",
-             root);
+    must_shell("cc -std=c99 -pedantic -Wall -Wextra -Werror -o both both.c numbers/numbers.c "
+               "tags/tags.c && ./both");
     BAD(2, "--c-name 2nd: small letters", "export", "v", "--stage", "quantized", "--out", "n",
         "--c-name", "2nd");
     BAD(2, "--c-name is for bundles", "export", "v", "--stage", "quantized", "--out", "n.onnx",
@@ -222,7 +209,7 @@ static void parts_are_listed(void **state)
 static void they_are_compared_and_told(void **state)
 {
     (void)state;
-    must_run("cp -r '%s/v' '%s/v2' && cp -r '%s/t' '%s/t2'", root, root, root, root);
+    must_shell("cp -r v v2 && cp -r t t2");
     GOOD("compare", "v", "v2");
     printed("\ntest MAE");
     printed("\ntest RMSE");
