@@ -11,7 +11,7 @@ void dc_count_label(struct dc_label_counts *counts, enum dc_label_kind kind, int
     if (kind == DC_LABELS_CLASSES)
         counts->of[label]++;
     for (int c = 0; kind != DC_LABELS_CLASSES && c < classes; c++)
-        counts->of[c] += kind == DC_LABELS_VALUES || values[c] > 0.5f;
+        counts->of[c] += kind == DC_LABELS_VALUES || (values && values[c] > 0.5f);
 }
 
 enum dc_status dc_count_labels(struct dc_label_counts *counts, const struct dc_source *source,
