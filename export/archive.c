@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/file.h"
-
 enum { BLOCK = 512, PREFIX_BYTES = 155, END_BLOCKS = 2 };
 
 struct header {
@@ -40,54 +38,37 @@ static void fill_header(struct header *h, const char *base, const char *name, si
     memcpy(h->checksum, digits, 7);
 }
 
-static enum dc_status append_file(FILE *out, const char *folder, const char *base, const char *name,
-                                  const char *as, struct dc_arena *arena, struct dc_error *error)
+static enum dc_status append_file(FILE *out, const char *base, const struct dc__archive_file *file,
+                                  struct dc_error *error)
 {
     static const char zeros[BLOCK];
     struct header header;
-    char *text = NULL;
-    size_t size = 0;
-    const char *path = dc_arena_printf(arena, error, "%s/%s", folder, name);
-    if (!path)
-        return DC_ERR_MEMORY;
-    DC_TRY(dc_file_read(&text, &size, path, arena, error));
-    if (strlen(as) >= sizeof header.name || strlen(base) > PREFIX_BYTES || size >> 33)
-        return dc_fail(error, DC_ERR_USAGE, "%s: its name or size is more than a tar file holds",
-                       path);
-    fill_header(&header, base, as, size);
+    if (strlen(file->name) >= sizeof header.name || strlen(base) > PREFIX_BYTES || file->size >> 33)
+        return dc_fail(error, DC_ERR_USAGE, "%s/%s: its name or size is more than a tar file holds",
+                       base, file->name);
+    fill_header(&header, base, file->name, file->size);
     fwrite(&header, sizeof header, 1, out);
-    fwrite(text, 1, size, out);
-    fwrite(zeros, 1, (BLOCK - size % BLOCK) % BLOCK, out);
+    fwrite(file->bytes, 1, file->size, out);
+    fwrite(zeros, 1, (BLOCK - file->size % BLOCK) % BLOCK, out);
     return DC_OK;
 }
 
-static enum dc_status append_all(FILE *out, const char *folder, const char *base,
-                                 const char *const *names, const char *const *as,
-                                 struct dc_error *error)
-{
-    static const char zeros[END_BLOCKS * BLOCK];
-    struct dc_arena *arena = NULL;
-    enum dc_status status = dc_arena_create(&arena, error);
-    for (int i = 0; status == DC_OK && names[i]; i++)
-        status = append_file(out, folder, base, names[i], as && as[i] ? as[i] : names[i], arena,
-                             error);
-    fwrite(zeros, sizeof zeros, 1, out);
-    dc_arena_free(arena);
-    return status;
-}
-
-enum dc_status dc__archive_make(char **bytes, size_t *size, const char *folder, const char *base,
-                                const char *const *names, const char *const *as,
+enum dc_status dc__archive_make(char **bytes, size_t *size, const char *base,
+                                const struct dc__archive_file *files, int count,
                                 struct dc_arena *arena, struct dc_error *error)
 {
+    static const char zeros[END_BLOCKS * BLOCK];
     char *text = NULL;
     FILE *out = open_memstream(&text, size);
+    enum dc_status status = DC_OK;
     if (!out)
-        return dc_fail(error, DC_ERR_MEMORY, "no memory for an archive of %s", folder);
-    enum dc_status status = append_all(out, folder, base, names, as, error);
+        return dc_fail(error, DC_ERR_MEMORY, "no memory for an archive of %s", base);
+    for (int i = 0; status == DC_OK && i < count; i++)
+        status = append_file(out, base, &files[i], error);
+    fwrite(zeros, sizeof zeros, 1, out);
     const bool failed = ferror(out) != 0;
     if (fclose(out) != 0 || failed)
-        status = dc_fail(error, DC_ERR_MEMORY, "no memory for an archive of %s", folder);
+        status = dc_fail(error, DC_ERR_MEMORY, "no memory for an archive of %s", base);
     *bytes = status == DC_OK ? dc_arena_alloc(arena, *size, error) : NULL;
     if (*bytes)
         memcpy(*bytes, text, *size);

@@ -386,16 +386,25 @@ static enum dc_status read_all(struct reader *r, struct dc_vectors **vectors)
     const char *name, *provenance, *profile_name;
     json_t *layers;
     int alignment = DC_I_ALIGNMENT, margin = -1, packed = 1;
+    int pe = DC_TILING_PE, simd = DC_TILING_SIMD;
+    json_t *order = NULL;
     DC_TRY(read_manifest(r));
-    if (json_unpack(r->root, "{s:s, s:s, s:s, s:o, s?i, s?i, s?b}", "name", &name, "provenance",
-                    &provenance, "profile", &profile_name, "layers", &layers, "alignment",
-                    &alignment, "confident_margin", &margin, "packed_weights", &packed) != 0)
+    if (json_unpack(r->root,
+                    "{s:s, s:s, s:s, s:o, s?i, s?i, s?b, "
+                    "s?{s:i, s:i, s:o}}",
+                    "name", &name, "provenance", &provenance, "profile", &profile_name, "layers",
+                    &layers, "alignment", &alignment, "confident_margin", &margin, "packed_weights",
+                    &packed, "memory", "pe", &pe, "simd", &simd, "bit_order", &order) != 0)
         return bad_manifest(r, "lacks name, provenance, profile or layers");
     if (alignment < DC_I_ALIGNMENT || alignment > DC_I_ALIGNMENT_MAX ||
         (alignment & (alignment - 1)) != 0)
         return bad_manifest(r, "has an alignment that is no power of two from 4 to 256");
     if (margin < -1 || margin > 255)
         return bad_manifest(r, "has a confident_margin that no two codes differ by");
+    const int high_first = order ? find_text(dc_bit_orders, order) : 0;
+    if (pe < 1 || pe > DC_TILING_MAX || simd < 1 || simd > DC_TILING_MAX || high_first < 0)
+        return bad_manifest(r, "has words of memory that are not 1 to 64 lanes by 1 to 64, or "
+                               "whose bits have no order");
     const struct dc_profile *profile = dc_profile_find(profile_name);
     if (!profile)
         return dc_fail(r->error, DC_ERR_DATA, "%s/manifest.json: unknown profile '%s'",
@@ -410,6 +419,7 @@ static enum dc_status read_all(struct reader *r, struct dc_vectors **vectors)
     DC_TRY(dc_imodel_create(&r->model, name, provenance, profile, r->error));
     r->model->alignment = alignment;
     r->model->wide_weights = !packed;
+    r->model->tiling = (struct dc_tiling){pe, simd, high_first};
     r->model->confident_margin = margin;
     for (size_t i = 0; i < json_array_size(layers); i++)
         DC_TRY(read_layer(r, (int)i, json_array_get(layers, i)));

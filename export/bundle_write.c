@@ -201,6 +201,14 @@ static enum dc_status list_file(json_t *files, const char *directory, const char
     return DC_OK;
 }
 
+// Of file i: of the C pair, then of the formats wanted; NULL: that one is no file.
+static const char *ending_of(const struct dc_texts *formats, int i)
+{
+    const struct dc_export_format *format = i < 2 ? NULL
+                                                  : dc_export_format_find(formats->items[i - 2]);
+    return i == 0 ? "h" : i == 1 ? "c" : format ? format->ending : NULL;
+}
+
 // The C pair, and the files of other formats where asked for, with their hashes.
 static enum dc_status write_sources(json_t *files, const char *directory,
                                     const struct dc_imodel *model, const struct dc_vectors *vectors,
@@ -212,16 +220,16 @@ static enum dc_status write_sources(json_t *files, const char *directory,
         return DC_ERR_MEMORY;
     DC_TRY(dc_c_source_write(directory, name, model, vectors, error));
     for (int i = 0; i < 2 + (formats ? formats->count : 0); i++) {
-        const char *ending = i == 0 ? "h" : i == 1 ? "c" : formats->items[i - 2];
-        const struct dc_export_format *format = i < 2 ? NULL : dc_export_format_find(ending);
-        const char *file = dc_arena_printf(arena, error, "%s.%s", name, ending);
-        if (i >= 2 && !format)
+        const char *ending = ending_of(formats, i);
+        if (!ending)
             continue;
+        const char *file = dc_arena_printf(arena, error, "%s.%s", name, ending);
         const char *path = file ? dc_arena_printf(arena, error, "%s/%s", directory, file) : NULL;
         if (!path)
             return DC_ERR_MEMORY;
-        if (format)
-            DC_TRY(format->write(path, model, error));
+        if (i >= 2)
+            DC_TRY(
+                dc_export_format_find(formats->items[i - 2])->write(path, model, vectors, error));
         DC_TRY(list_file(files, directory, file, arena, error));
     }
     DC_TRY(dc__packaging_write(directory, name, model, formats, error));
@@ -317,6 +325,10 @@ static enum dc_status fill_directory(const char *directory, const struct dc_imod
     if (!model->preprocessing.bytes && model->preprocessing.labels != DC_LABELS_CLASSES)
         json_object_set_new(root, "labels",
                             json_string(dc_label_kinds[model->preprocessing.labels]));
+    json_object_set_new(root, "memory",
+                        json_pack("{s:i, s:i, s:s}", "pe", model->tiling.pe, "simd",
+                                  model->tiling.simd, "bit_order",
+                                  dc_bit_orders[model->tiling.high_first]));
     if (model->confident_margin >= 0)
         json_object_set_new(root, "confident_margin", json_integer(model->confident_margin));
     enum dc_status status = write_arrays(layers, h5, model, vectors, arena, error);
@@ -343,8 +355,8 @@ static enum dc_status list_names(const char ***names, const char *name,
         return DC_ERR_MEMORY;
     int count = 0;
     for (int i = 0; i < wanted + 2; i++) {
-        const char *ending = i == 0 ? "h" : i == 1 ? "c" : formats->items[i - 2];
-        if (i >= 2 && !dc_export_format_find(ending))
+        const char *ending = ending_of(formats, i);
+        if (!ending)
             continue;
         list[count] = dc_arena_printf(arena, error, "%s.%s", name, ending);
         if (!list[count++])
@@ -428,7 +440,6 @@ static enum dc_status make_archive(char **bytes, size_t *size, const char *targe
                                    struct dc_error *error)
 {
     const char *const slash = strrchr(target, '/'), *base = slash ? slash + 1 : target;
-    const char *as[64] = {NULL};
     int count = 0;
     for (; names[count]; count++) {
         int k = count;
@@ -437,9 +448,17 @@ static enum dc_status make_archive(char **bytes, size_t *size, const char *targe
             names[k] = names[k - 1];
         names[k] = name;
     }
-    for (int i = 0; i < count && i < 64; i++)
-        as[i] = strcmp(names[i], "module.yml") == 0 ? "zephyr/module.yml" : NULL;
-    return dc__archive_make(bytes, size, target, base, names, as, arena, error);
+    struct dc__archive_file *files = DC_NEW(arena, struct dc__archive_file, count, error);
+    for (int i = 0; files && i < count; i++) {
+        const char *path = dc_arena_printf(arena, error, "%s/%s", target, names[i]);
+        char *text = NULL;
+        if (!path)
+            return DC_ERR_MEMORY;
+        DC_TRY(dc_file_read(&text, &files[i].size, path, arena, error));
+        files[i].bytes = text;
+        files[i].name = strcmp(names[i], "module.yml") == 0 ? "zephyr/module.yml" : names[i];
+    }
+    return files ? dc__archive_make(bytes, size, base, files, count, arena, error) : DC_ERR_MEMORY;
 }
 
 static enum dc_status write_archive(const char *path, const char *target, const char **names,

@@ -96,7 +96,7 @@ static void put_files_chapter(const struct package *p)
     for (int i = 0; p->formats && i < p->formats->count; i++) {
         const struct dc_export_format *format = dc_export_format_find(p->formats->items[i]);
         if (format)
-            fprintf(p->out, "| `%s.%s` | %s |\n", n, format->name, format->what);
+            fprintf(p->out, "| `%s.%s` | %s |\n", n, format->ending, format->what);
     }
     fputs("\n", p->out);
 }

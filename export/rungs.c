@@ -287,7 +287,7 @@ enum dc_status dc__rung_run_runtime(int *code, bool *gate, const struct dc_ctx *
 {
     const struct dc_ilayer *in = &model->layers[0], *out = dc_imodel_output(model);
     const struct dc_export_format *format = dc_export_format_find(rungs[rung].flags);
-    char *file = dc_arena_printf(arena, error, "%s/network.%s", folder, format->name);
+    char *file = dc_arena_printf(arena, error, "%s/network.%s", folder, format->ending);
     char *answers = dc_arena_printf(arena, error, "%s/" ANSWERS, folder);
     char *line = dc_arena_printf(arena, error, "python3 runtimes.py %s %d %d %d %.9g %d %.9g %d",
                                  rungs[rung].name, in->height, in->width, in->channels,
@@ -297,7 +297,7 @@ enum dc_status dc__rung_run_runtime(int *code, bool *gate, const struct dc_ctx *
     if (!file || !answers)
         return DC_ERR_MEMORY;
     dc_file_discard(answers);
-    DC_TRY(format->write(file, model, error));
+    DC_TRY(format->write(file, model, NULL, error));
     return run_line(code, ctx, line, folder, "/dev/null", "/dev/null", arena, error);
 }
 

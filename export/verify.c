@@ -21,8 +21,6 @@
 
 enum { WORDS_MAX = 32, PARTS_MAX = 64, SELFTEST_FAILED = 3, NO_PART = -1 };
 
-#define FORMATS "tflite", "onnx"  // of the files that a bundle may hold beside its C
-
 struct verifier {
     const struct dc_ctx *ctx;
     struct dc_arena *arena;
@@ -222,18 +220,19 @@ static const char *layer_at(const struct dc_imodel *model, const char *text, int
 // The bundle's files of other formats against those made anew.
 static enum dc_status compare_formats(struct verifier *v)
 {
-    static const char *const formats[] = {FORMATS};
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+    const struct dc_export_format *format;
+    for (int i = 0; (format = dc_export_format_at(i)) != NULL; i++) {
         char *texts[2] = {NULL};
         size_t sizes[2] = {0};
-        char *here = dc_arena_printf(v->arena, v->error, "%s/%s.%s", v->work, v->name, formats[i]);
+        char *here = dc_arena_printf(v->arena, v->error, "%s/%s.%s", v->work, v->name,
+                                     format->ending);
         char *there = dc_arena_printf(v->arena, v->error, "%s/%s.%s", v->directory, v->name,
-                                      formats[i]);
+                                      format->ending);
         if (!here || !there)
             return DC_ERR_MEMORY;
         if (!dc_file_exists(there))
             continue;
-        DC_TRY(dc_export_format_find(formats[i])->write(here, v->model, v->error));
+        DC_TRY(format->write(here, v->model, v->vectors, v->error));
         DC_TRY(dc_file_read(&texts[0], &sizes[0], here, v->arena, v->error));
         DC_TRY(dc_file_read(&texts[1], &sizes[1], there, v->arena, v->error));
         if (sizes[0] != sizes[1] || memcmp(texts[0], texts[1], sizes[0]) != 0)
@@ -280,12 +279,14 @@ static enum dc_status compare_own(struct verifier *v)
 // All files that the work folder will hold, so that a killed verification is cleaned up later.
 static enum dc_status make_work(struct verifier *v)
 {
-    static const char *const endings[] = {"h", "c", FORMATS};
-    enum { ENDINGS = sizeof endings / sizeof *endings };
-    const char *names[3 + ENDINGS + 2 * PARTS_MAX] = {"program", driver_name};
+    const char *endings[DC_EXPORT_FORMATS_MAX + 2] = {"h", "c"};
+    int written = 2;
+    for (const struct dc_export_format *f; (f = dc_export_format_at(written - 2)) != NULL;)
+        endings[written++] = f->ending;
+    const char *names[DC_EXPORT_FORMATS_MAX + 5 + 2 * PARTS_MAX] = {"program", driver_name};
     int count = 2;
-    for (int i = 0; i < ENDINGS + 2 * PARTS_MAX; i++) {
-        const int part = i - ENDINGS;
+    for (int i = 0; i < written + 2 * PARTS_MAX; i++) {
+        const int part = i - written;
         const char *name = part < 0
                                ? dc_arena_printf(v->arena, v->error, "%s.%s", v->name, endings[i])
                                : dc_arena_printf(v->arena, v->error, "%s.%d",

@@ -16,6 +16,8 @@
 
 enum { DIMENSION_MAX = 1 << 16 };
 
+const char *const dc_bit_orders[] = {"low_first", "high_first", NULL};
+
 static const char *const op_names[] = {
     [DC_I_INPUT] = "input",
     [DC_I_CONV2D] = "conv2d",
@@ -97,6 +99,7 @@ enum dc_status dc_imodel_create(struct dc_imodel **model, const char *name, cons
     m->arena = arena;
     m->profile = profile;
     m->alignment = DC_I_ALIGNMENT;
+    m->tiling = (struct dc_tiling){.pe = DC_TILING_PE, .simd = DC_TILING_SIMD};
     m->confident_margin = -1;
     m->name = dc_arena_copy(arena, name, error);
     m->provenance = dc_arena_copy(arena, provenance, error);

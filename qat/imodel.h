@@ -108,6 +108,15 @@ struct dc_ilayer {
     int64_t accumulator_low, accumulator_high;
 };
 
+// How words of memory images hold weights (export/memory_images.h): PE output channels by SIMD
+// inputs, the first of them in a word's lowest bits or in its highest.
+struct dc_tiling {
+    int pe, simd;
+    int high_first;  // of dc_bit_orders
+};
+enum { DC_TILING_MAX = 64, DC_TILING_PE = 4, DC_TILING_SIMD = 4 };
+extern const char *const dc_bit_orders[];  // "low_first", "high_first", NULL
+
 enum { DC_I_ALIGNMENT = 4, DC_I_ALIGNMENT_MAX = 256 };  // powers of two
 
 struct dc_imodel {
@@ -122,6 +131,7 @@ struct dc_imodel {
     struct dc_preprocessing preprocessing;  // dc_imodel_set_preprocessing
     // What a target wants, set before the model is used.
     int alignment;  // in bytes, of values and weights in memory; DC_I_ALIGNMENT
+    struct dc_tiling tiling;
     // A device settles a sample by itself where the two largest output codes differ by at least so
     // much (run/cascade.h); -1: nobody said when.
     int confident_margin;

@@ -223,7 +223,7 @@ static void say_what_fits(const struct dc_experiment *experiment, const struct d
         }
 }
 
-// Functions of codes that a format of the stage's exports does not have.
+// Layers that a format of the stage's exports does not hold.
 static enum dc_status check_formats(const struct dc_experiment *experiment,
                                     const struct dc_stage *stage, const struct dc_imodel *model,
                                     struct dc_error *error)
@@ -244,6 +244,15 @@ static enum dc_status check_formats(const struct dc_experiment *experiment,
                     "stage '%s': %s has no %s in integers, which layer '%s' is; the "
                     "bundle, its C and onnx have it",
                     e->name, name, dc_ifunction_name(l->function), l->name);
+            const char *refused = format && format->refuses
+                                      ? format->refuses(model, k % model->count)
+                                      : NULL;
+            if (refused)
+                return dc_fail_yaml(error, dc_stage_place(e, NULL, "formats"),
+                                    "stage '%s': %s holds no layer '%s' (%s) of profile %s, which "
+                                    "%s",
+                                    e->name, name, l->name, dc_iop_name(l->op),
+                                    model->profile->name, refused);
         }
     }
     return DC_OK;

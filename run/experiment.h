@@ -164,6 +164,8 @@ struct dc_target_limits {
     struct dc_texts formats;
     struct dc_texts functions;
     int64_t alignment;
+    int64_t pe, simd;  // and bit_order: of memory images (struct dc_tiling)
+    int bit_order;
     bool packed_weights;
     int64_t flash, ram, macs, instructions;  // 0: any
     double clock_mhz, latency_ms;            // 0: not said, any

@@ -115,7 +115,7 @@ static enum dc_status check_export(struct dc_experiment *experiment, const struc
     const struct dc_texts *formats = &stage->export.formats;
     const struct dc_yaml *given = dc_yaml_get(stage->where, "formats");
     const struct dc_yaml *place = given ? given : stage->where;
-    static const char *const known[] = {"bundle", "c", "onnx", "tflite"};
+    static const char *const known[] = {"bundle", "c", "memory", "onnx", "tflite"};
     char hint[DC_HINT];
     int always = 0;
     DC_TRY(dc__want_stage(experiment, stage, NULL, "export", stage->export.stage, error));
@@ -135,7 +135,8 @@ static enum dc_status check_export(struct dc_experiment *experiment, const struc
         if (!is_always_written(name) && !format)
             return dc_fail_yaml(error, listed ? given->items[i] : place,
                                 "formats are bundle, c, %s, not '%s'%s", dc_export_format_names(),
-                                name, dc_did_you_mean(hint, name, known, 4));
+                                name, dc_did_you_mean(hint, name, known,
+                                                sizeof known / sizeof *known));
         if (format && least_activation_bits(&from->quantize) < format->least_activation_bits)
             return dc_fail_yaml(error, place,
                                 "%s has activations of %d bits and more, stage '%s' asks for %lld",

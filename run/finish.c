@@ -374,7 +374,7 @@ enum dc_status dc_run_export_file(struct dc_run *run, const struct dc_stage *fro
                                 error);
     if (status == DC_OK && from->quantizes) {
         dc_target_apply(model, &run->experiment->limits);
-        status = format->write(path, model, error);
+        status = format->write(path, model, NULL, error);
         warn_of_wide_weights(run, format, model);
     }
     if (status == DC_OK && !from->quantizes)

@@ -33,6 +33,13 @@ static const struct dc_field fields[] = {
         .help = "bytes, a power of two, of weights and values in memory"),
     KEY("packed_weights", BOOL, packed_weights, "true",
         .help = "its tools read weights of 4 bits in TFLite and ONNX; else they are int8 there"),
+    KEY("pe", INT, pe, "4", .minimum = 1, .maximum = DC_TILING_MAX,
+        .help = "memory images: output channels side by side in a word of weights"),
+    KEY("simd", INT, simd, "4", .minimum = 1, .maximum = DC_TILING_MAX,
+        .help = "memory images: inputs of each of them in a word"),
+    KEY("bit_order", CHOICE, bit_order, "low_first", .choices = dc_bit_orders,
+        .help = "memory images: the first weight is in the lowest bits of a word, or in the "
+                "highest"),
     KEY("formats", TEXTS, formats, "[]", .help = "what can be written for it; []: everything"),
     KEY("flash", BYTES, flash, "0", .maximum = 1e15,
         .help = "bytes for weights, tables, code and vectors, as 256KiB; left out: any"),
@@ -329,6 +336,7 @@ void dc_target_apply(struct dc_imodel *model, const struct dc_target_limits *tar
         return;
     model->alignment = (int)target->alignment;
     model->wide_weights = !target->packed_weights;
+    model->tiling = (struct dc_tiling){(int)target->pe, (int)target->simd, target->bit_order};
 }
 
 // HDF5 and NumPy's files may hold floats; all others hold bytes.

@@ -10,6 +10,7 @@
 //   functions: [sigmoid]         # of codes, as tables or by itself; all where it is not said
 //   alignment: 16                # bytes, of weights and values in memory
 //   packed_weights: false        # TFLite and ONNX hold weights of 4 bits as int8
+//   pe: 4                        # simd: 4, bit_order: low_first: the words of memory images
 //   formats: [bundle, c]         # what can be written for it
 //   core: cortex-m4              # and optimize: -O2, by which code is measured or estimated
 //   selftest: true               # the embedded vectors stay in flash

@@ -1,6 +1,7 @@
 # Writes files as a C file of strings, in the order of their names: the fragments of exported C, named
-# without ending, and the example for boards, with the script for other runtimes.
-# cmake -DOUT=FILE -DFRAGMENTS=export/device -DEXAMPLE=examples/device -DSCRIPT=export/runtimes.py -P embed.cmake
+# without ending, the example for boards, with the script for other runtimes, and the units of
+# memory images.
+# cmake -DOUT=FILE -DFRAGMENTS=export/device -DRTL=export/rtl -DEXAMPLE=examples/device -DSCRIPT=export/runtimes.py -P embed.cmake
 function(embed array name_part rows)
     set(all "")
     foreach(path IN LISTS ARGN)
@@ -15,10 +16,13 @@ function(embed array name_part rows)
 endfunction()
 file(GLOB fragments ${FRAGMENTS}/*.h)
 file(GLOB example ${EXAMPLE}/*)
+file(GLOB rtl ${RTL}/*.sv)
 list(SORT fragments)
 list(SORT example)
+list(SORT rtl)
 list(APPEND example ${SCRIPT})
 embed(dc__device_texts NAME_WE device ${fragments})
 embed(dc__example_texts NAME board ${example})
+embed(dc__rtl_texts NAME logic ${rtl})
 file(WRITE ${OUT} "// Made from export/device and examples/device by embed.cmake.\n\n"
-    "#include \"export/device_text.h\"\n\n${device}\n${board}")
+    "#include \"export/device_text.h\"\n\n${device}\n${board}\n${logic}")
