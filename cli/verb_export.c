@@ -79,7 +79,7 @@ struct verify {
 static const struct dc_option verify_options[] = {
     DC_OPTION_RUN(verify, "run directory whose data is used; else the one the bundle lies in"),
     DC_OPTION(verify, "--rungs", TEXT, rungs, "NAMES",
-              .help = "also host, qemu, runtimes, or single ones as gcc-O0,cortex-m4,rv32"),
+              .help = "also host, qemu, runtimes, rtl, or single ones as gcc-O0,cortex-m4"),
     DC_OPTION_LIMIT(verify),
     DC_OPTION_THREADS(verify),
     DC_OPTION_JSON(verify),
@@ -108,7 +108,11 @@ static void print_rungs(const struct dc_verify_report *report)
             printf("%14.0f", r->instructions);
         else
             printf("%14s", "-");
-        printf("  %s\n", r->layer[0] ? r->layer : r->why[0] ? r->why : "-");
+        printf("  %s\n", r->layer[0] ? r->layer : "-");
+        if (r->why[0] && !r->layer[0]) {
+            printf("%13s", "");
+            dc_print_wrapped(r->why, 13, 13);
+        }
         counted = counted || r->instructions > 0.0;
     }
     if (counted)
@@ -199,7 +203,8 @@ const struct dc_verb dc_verb_verify = {
         "--limit samples (20): on the host by gcc and clang at -O0 and -O3 and under the address "
         "and undefined-behaviour sanitizers, and by QEMU on emulated Cortex-M0 to M55 and RV32. "
         "Runtimes are LiteRT, TFLM and ONNX Runtime as Python packages: equal where the profile "
-        "is theirs, counted elsewhere. "
+        "is theirs, counted elsewhere. iverilog and verilator simulate logic that reads the "
+        "network's memory images, layer by layer, on the vectors. "
         "Outputs are compared byte for byte, every layer by its CRC-32, and the first layer that "
         "differs is named. A rung that is asked for and cannot run gives exit code 1.",
     DC_VERB_OPTIONS(verify_options, verify),

@@ -12,6 +12,7 @@
 #include "export/bundle_format.h"
 #include "export/c_source.h"
 #include "export/process.h"
+#include "export/rtl_rungs.h"
 
 enum { NUMBER_BYTES = 8, TAIL_NUMBERS = 2, SENTENCE = 64 };  // examples/device/rung.c
 
@@ -19,6 +20,7 @@ struct dc_ladder {
     struct dc_arena *arena;
     const struct dc_ctx *ctx;
     const struct dc_imodel *model;
+    const struct dc_vectors *vectors;
     char *work;
     int64_t samples, output_bytes;
     int8_t *outputs;  // [samples, output_bytes]
@@ -86,7 +88,7 @@ enum dc_status dc_ladder_create(struct dc_ladder **out, const struct dc_ctx *ctx
         dc_arena_free(arena);
         return DC_ERR_MEMORY;
     }
-    *ladder = (struct dc_ladder){.arena = arena, .ctx = ctx, .model = model};
+    *ladder = (struct dc_ladder){.arena = arena, .ctx = ctx, .model = model, .vectors = vectors};
     const enum dc_status status = create(ladder, vectors, inputs, samples, error);
     if (status != DC_OK)
         dc_ladder_free(ladder);
@@ -252,6 +254,25 @@ static enum dc_status run_runtime(struct dc_rung_result *r, const struct dc_ladd
     return DC_OK;
 }
 
+// The layers of the network's memory images, each by itself.
+static enum dc_status run_rtl(struct dc_rung_result *r, const struct dc_ladder *ladder,
+                              enum dc_rung rung, struct dc_arena *arena, struct dc_error *error)
+{
+    struct dc_error refused = {0};
+    char *work = NULL;
+    enum dc_status status = dc__rtl_prepare(&work, ladder->model, ladder->vectors, arena, &refused);
+    if (status == DC_OK)
+        status = dc__rtl_simulate(r, ladder->ctx, rung, ladder->model, ladder->vectors, work, arena,
+                                  &refused);
+    if (work)
+        dc__rtl_discard(work);
+    if (status == DC_ERR_CONFIG)
+        snprintf(r->why, sizeof r->why, "%.500s", refused.message);
+    return status == DC_OK || status == DC_ERR_CONFIG
+               ? DC_OK
+               : dc_fail(error, status, "%s", refused.message);
+}
+
 enum dc_status dc_ladder_run(struct dc_rung_result *result, struct dc_ladder *ladder,
                              enum dc_rung rung, const char *flags, struct dc_error *error)
 {
@@ -266,10 +287,13 @@ enum dc_status dc_ladder_run(struct dc_rung_result *result, struct dc_ladder *la
         return DC_OK;
     }
     DC_TRY(dc_arena_create(&arena, error));
-    const bool runtime = dc_rung_group(rung) == DC_RUNGS_RUNTIMES;
-    enum dc_status status = runtime ? run_runtime(result, ladder, rung, arena, error)
-                                    : run_program(result, ladder, rung, flags, true, arena, error);
-    if (status == DC_OK && !runtime &&
+    const enum dc_rung_group group = dc_rung_group(rung);
+    const bool compiles = group == DC_RUNGS_HOST || group == DC_RUNGS_QEMU;
+    enum dc_status status = compiles ? run_program(result, ladder, rung, flags, true, arena, error)
+                            : group == DC_RUNGS_RTL
+                                ? run_rtl(result, ladder, rung, arena, error)
+                                : run_runtime(result, ladder, rung, arena, error);
+    if (status == DC_OK && compiles &&
         (result->outcome == DC_RUNG_EQUAL || result->outcome == DC_RUNG_DIFFERENT))
         status = run_program(result, ladder, rung, flags, false, arena, error);
     if (result->outcome == DC_RUNG_EQUAL || result->outcome == DC_RUNG_DIFFERENT)

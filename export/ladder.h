@@ -4,7 +4,7 @@
 // came with a bundle is run. On each rung the network is built twice: as it ships, whose outputs
 // are compared byte for byte and whose instructions QEMU counts; and with its trace, by which every
 // layer's codes are compared (CRC-32), so that the first layer that differs has a name.
-// Of a runtime outputs alone are compared.
+// Of a runtime outputs alone are compared; of logic the layers' codes, for vectors alone.
 
 #ifndef DC_EXPORT_LADDER_H
 #define DC_EXPORT_LADDER_H
@@ -25,16 +25,17 @@ enum dc_rung_outcome {
 
 struct dc_rung_result {
     enum dc_rung_outcome outcome;
-    int64_t samples, bytes, different;  // bytes of outputs
+    int64_t samples, bytes, different;  // bytes of outputs; of logic, of all layers replayed
     uint64_t ticks;                     // of examples/device, of all samples
     double instructions;                // of one inference, the mean; 0: not counted
     int first_layer;                    // that differs from the engine; -1: none
     char layer[128];                    // its name, or ""
-    char why[512];                      // a sentence of every outcome but DC_RUNG_EQUAL
+    char why[512];  // a sentence of every outcome but DC_RUNG_EQUAL, of logic of that too
 };
 
 struct dc_ladder;
-// vectors are embedded in the C, and go before the samples; inputs: [samples, input codes].
+// vectors are embedded in the C, go before the samples, and outlive the ladder; inputs: [samples,
+// input codes].
 DC_MUST_USE enum dc_status dc_ladder_create(struct dc_ladder **ladder, const struct dc_ctx *ctx,
                                             const struct dc_imodel *model,
                                             const struct dc_vectors *vectors, const int8_t *inputs,

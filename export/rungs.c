@@ -23,28 +23,38 @@ enum { WORDS_MAX = 96 };
 #define WORDS   "words"
 
 // A compiler for processors of a kind: its flags; what is linked beside main.c and network.c, and
-// beside rung.c; which QEMU runs that, as which kind of board, or NULL where it runs by itself.
+// beside rung.c; which QEMU runs that, as which kind of board, or NULL where it runs by itself;
+// what else it needs, or NULL.
 struct machine {
-    const char *compiler, *flags, *board, *files, *emulator, *emulator_flags;
+    const char *compiler, *flags, *board, *files, *emulator, *emulator_flags, *needs;
 };
 static const struct machine host = {
-    NULL, "-std=c99 -pedantic -Wall -Wextra -Wconversion -Werror", "posix.c", "", NULL, NULL};
+    NULL, "-std=c99 -pedantic -Wall -Wextra -Wconversion -Werror", "posix.c", "", NULL, NULL, NULL};
 static const struct machine arm = {"arm-none-eabi-gcc",
                                    "-std=gnu99 -Wall -Wextra -Werror -mthumb -nostartfiles "
                                    "--specs=nano.specs --specs=nosys.specs -Wl,-T,mps2.ld",
                                    "mps2.c",
                                    "semihosting.c",
                                    "qemu-system-arm",
-                                   ""};
+                                   "",
+                                   NULL};
 static const struct machine riscv = {"riscv64-unknown-elf-gcc",
                                      "-std=gnu99 -Wall -Wextra -Werror -nostartfiles "
                                      "--specs=picolibc.specs -Tvirt.ld",
                                      "virt.c",
                                      "semihosting.c",
                                      "qemu-system-riscv32",
-                                     "-bios none"};
+                                     "-bios none",
+                                     NULL};
 
-static const struct machine python = {"python3", "", "", "", NULL, NULL};
+static const struct machine python = {"python3", "", "", "", NULL, NULL, NULL};
+static const struct machine icarus = {"iverilog", "-g2012 -o bench", "",  "",
+                                      "vvp",      "-n bench",        NULL};
+static const struct machine verilator = {
+    "verilator", "--binary -Wno-fatal -Wno-WIDTH --top-module testbench --Mdir . -o bench",
+    "",          "",
+    "make",      "./bench",
+    "g++"};
 
 struct rung {
     const char *name;
@@ -62,6 +72,10 @@ struct rung {
 #define RUNTIME(name, format, profile)                                                             \
     {                                                                                              \
         name, DC_RUNGS_RUNTIMES, &python, NULL, format, profile, 0                                 \
+    }
+#define RTL(name, machine)                                                                         \
+    {                                                                                              \
+        name, DC_RUNGS_RTL, &(machine), NULL, "", NULL, 0                                          \
     }
 #define QEMU(name, machine, flags, board, mhz)                                                     \
     {                                                                                              \
@@ -90,13 +104,17 @@ static const struct rung rungs[DC_RUNG_COUNT] = {
     [DC_RUNG_LITERT] = RUNTIME("litert", "tflite", "litert-xnnpack"),
     [DC_RUNG_TFLM] = RUNTIME("tflm", "tflite", "tflm"),
     [DC_RUNG_ONNXRUNTIME] = RUNTIME("onnxruntime", "onnx", "onnxruntime"),
+    [DC_RUNG_IVERILOG] = RTL("iverilog", icarus),
+    [DC_RUNG_VERILATOR] = RTL("verilator", verilator),
     [DC_RUNG_RV32] = QEMU("rv32", riscv, "-march=rv32imac -mabi=ilp32", "virt", 1000),
 };
 static_assert(DC_RUNG_CORTEX_M55 - DC_RUNG_CORTEX_M0 == (int)DC_CORTEX_M55 - (int)DC_CORTEX_M0,
               "the cores are rungs in the order of enum dc_core");
 
-const char *const dc_rung_groups[DC_RUNG_GROUPS + 1] = {
-    [DC_RUNGS_HOST] = "host", [DC_RUNGS_QEMU] = "qemu", [DC_RUNGS_RUNTIMES] = "runtimes"};
+const char *const dc_rung_groups[DC_RUNG_GROUPS + 1] = {[DC_RUNGS_HOST] = "host",
+                                                        [DC_RUNGS_QEMU] = "qemu",
+                                                        [DC_RUNGS_RUNTIMES] = "runtimes",
+                                                        [DC_RUNGS_RTL] = "rtl"};
 
 const char *dc_rung_name(enum dc_rung rung)
 {
@@ -174,8 +192,9 @@ static const char *compiler_of(const struct rung *rung)
 
 const char *dc__rung_misses(enum dc_rung rung)
 {
-    const char *const tools[] = {compiler_of(&rungs[rung]), rungs[rung].machine->emulator};
-    for (int i = 0; i < 2; i++)
+    const struct machine *machine = rungs[rung].machine;
+    const char *const tools[] = {compiler_of(&rungs[rung]), machine->emulator, machine->needs};
+    for (int i = 0; i < 3; i++)
         if (tools[i] && !dc__has_program(tools[i]))
             return tools[i];
     return NULL;
@@ -299,6 +318,32 @@ enum dc_status dc__rung_run_runtime(int *code, bool *gate, const struct dc_ctx *
     dc_file_discard(answers);
     DC_TRY(format->write(file, model, NULL, error));
     return run_line(code, ctx, line, folder, "/dev/null", "/dev/null", arena, error);
+}
+
+enum dc_status dc__rung_build_rtl(int *code, const struct dc_ctx *ctx, enum dc_rung rung,
+                                  const char *folder, struct dc_arena *arena,
+                                  struct dc_error *error)
+{
+    const struct machine *machine = rungs[rung].machine;
+    const bool caches = rung == DC_RUNG_VERILATOR && dc__has_program("ccache");
+    char *out = dc_arena_printf(arena, error, "%s/" ANSWERS, folder);
+    char *line = dc_arena_printf(arena, error, "%s %s%s", machine->compiler, machine->flags,
+                                 caches ? " -MAKEFLAGS OBJCACHE=ccache" : "");
+    for (const struct dc__device_text *t = dc__rtl_texts; line && t->name; t++)
+        line = dc_arena_printf(arena, error, "%s %s", line, t->name);
+    return out ? run_line(code, ctx, line, folder, "/dev/null", out, arena, error) : DC_ERR_MEMORY;
+}
+
+enum dc_status dc__rung_run_rtl(int *code, const struct dc_ctx *ctx, enum dc_rung rung,
+                                const char *arguments, const char *folder, struct dc_arena *arena,
+                                struct dc_error *error)
+{
+    const struct machine *machine = rungs[rung].machine;
+    char *out = dc_arena_printf(arena, error, "%s/" ANSWERS, folder);
+    char *line = dc_arena_printf(arena, error, "%s %s %s",
+                                 rung == DC_RUNG_IVERILOG ? machine->emulator : "",
+                                 machine->emulator_flags, arguments);
+    return out ? run_line(code, ctx, line, folder, "/dev/null", out, arena, error) : DC_ERR_MEMORY;
 }
 
 double dc__rung_instructions(enum dc_rung rung, uint64_t ticks)

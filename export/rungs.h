@@ -25,11 +25,21 @@ enum dc_rung {
     DC_RUNG_LITERT,
     DC_RUNG_TFLM,
     DC_RUNG_ONNXRUNTIME,
+    DC_RUNG_IVERILOG,
+    DC_RUNG_VERILATOR,
     DC_RUNG_COUNT
 };
-// Runtimes take the model as a file of theirs (export/formats.h); all others compile its C.
-enum dc_rung_group { DC_RUNGS_HOST, DC_RUNGS_QEMU, DC_RUNGS_RUNTIMES, DC_RUNG_GROUPS };
-extern const char *const dc_rung_groups[DC_RUNG_GROUPS + 1];  // "host", "qemu", "runtimes", NULL
+// Runtimes take the model as a file of theirs (export/formats.h), simulators of logic its memory
+// images (export/rtl_rungs.h); all others compile its C.
+enum dc_rung_group {
+    DC_RUNGS_HOST,
+    DC_RUNGS_QEMU,
+    DC_RUNGS_RUNTIMES,
+    DC_RUNGS_RTL,
+    DC_RUNG_GROUPS
+};
+// "host", "qemu", "runtimes", "rtl", NULL
+extern const char *const dc_rung_groups[DC_RUNG_GROUPS + 1];
 
 const char *dc_rung_name(enum dc_rung rung);
 enum dc_rung_group dc_rung_group(enum dc_rung rung);
@@ -73,6 +83,14 @@ DC_MUST_USE enum dc_status dc__rung_run_runtime(int *code, bool *gate, const str
                                                 enum dc_rung rung, const struct dc_imodel *model,
                                                 const char *folder, struct dc_arena *arena,
                                                 struct dc_error *error);
+// Compiles testbench.sv with all other *.sv of the folder, and runs it: its lines are in the file
+// `answers` then, the compiler's in `words`.
+DC_MUST_USE enum dc_status dc__rung_build_rtl(int *code, const struct dc_ctx *ctx,
+                                              enum dc_rung rung, const char *folder,
+                                              struct dc_arena *arena, struct dc_error *error);
+DC_MUST_USE enum dc_status dc__rung_run_rtl(int *code, const struct dc_ctx *ctx, enum dc_rung rung,
+                                            const char *arguments, const char *folder,
+                                            struct dc_arena *arena, struct dc_error *error);
 // Runs program.elf on the file `samples`; its answers are in the file `answers` then.
 DC_MUST_USE enum dc_status dc__rung_run(int *code, const struct dc_ctx *ctx, enum dc_rung rung,
                                         const char *folder, struct dc_arena *arena,

@@ -12,6 +12,7 @@
     packages_all=(make clang libclang-rt-dev clang-tidy cppcheck shellcheck valgrind
         python3-pil python3-torchvision python3-venv
         gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+        iverilog verilator
         gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc mandoc munge slurm-wlm zsh)
     packages_exhaustive=(dpkg-dev lintian mmdebstrap)
 }
