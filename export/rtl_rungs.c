@@ -109,6 +109,7 @@ static struct plan make_plan(const struct dc_imodel *model, const struct dc_vect
 {
     const int64_t count = vectors->count < DC__MEMORY_VECTORS ? vectors->count : DC__MEMORY_VECTORS;
     struct plan p = {.to = count - 1, .few = clocks_of(model, false) > clocks};
+    p.few = p.few && clocks_of(model, true) < clocks_of(model, false);
     if (clocks_of(model, p.few) * count > clocks)
         p.from = p.to;
     for (int i = 1; i < model->count; i++) {

@@ -7,6 +7,7 @@
 
 #include "core/plan.h"
 #include "qat/calibrate.h"
+#include "qat/fold.h"
 #include "qat/lower.h"
 #include "qat/quantize.h"
 #include "run/model.h"
@@ -21,7 +22,9 @@ enum dc_status test_lower_random(struct dc_imodel **model, const char *path,
     const struct dc_quantize_config config = {.observer = DC_OBSERVER_MIN_MAX,
                                               .weight_bits = weight_bits,
                                               .activation_bits = activation_bits,
-                                              .first_last_bits = 8};
+                                              .first_last_bits = 8,
+                                              .power_of_two = profile->power_of_two,
+                                              .folded = profile->power_of_two};
     const struct dc_ctx_config settings = {.threads = 1};
     const struct dc_step step = dc_calibration_step();
     struct dc_lower_report report;
@@ -30,11 +33,13 @@ enum dc_status test_lower_random(struct dc_imodel **model, const char *path,
     struct dc_params *params = NULL;
     struct dc_ctx *ctx = NULL;
     struct dc_plan *plan = NULL;
-    int output = -1;
+    int output = -1, folded = 0;
     DC_TRY(dc_model_read(&m, &(struct dc_model_spec){.path = path}, error));
     DC_TRY(dc_quantize_graph(&g, &output, m.graph, m.output, &config, error));
     DC_TRY(dc_params_create(&params, g, 0, false, error));
     dc_params_init(params, 3);
+    if (config.folded)
+        dc_fold_batch_norms(&folded, g, params);
     const struct dc_plan_config plan_config = {
         .mode = DC_INFERENCE, .max_rows = CALIBRATION_ROWS, .outputs = &output, .output_count = 1};
     const int64_t count = CALIBRATION_ROWS * dc_shape_count(&m.sample);

@@ -77,9 +77,11 @@ static enum dc_status climb(const char *names, const struct dc_imodel *m, int64_
         status = dc_ladder_climb(results, ladder, wanted, error);
     for (int r = 0; r < DC_RUNG_COUNT; r++)
         if (results[r].outcome != DC_RUNG_NOT_ASKED)
-            printf("%s %.0f %.3f %s\n", dc_rung_name((enum dc_rung)r), results[r].instructions,
+            printf("%s %.0f %.3f %s%s%s\n", dc_rung_name((enum dc_rung)r), results[r].instructions,
                    results[r].instructions / (double)macs,
-                   results[r].outcome == DC_RUNG_EQUAL ? "equal" : results[r].why);
+                   results[r].outcome == DC_RUNG_EQUAL ? "equal" : "",
+                   results[r].outcome == DC_RUNG_EQUAL && results[r].why[0] ? ", " : "",
+                   results[r].why);
     dc_ladder_free(ladder);
     dc_vectors_free(vectors);
     dc_ctx_free(ctx);
