@@ -135,8 +135,8 @@ static enum dc_status check_export(struct dc_experiment *experiment, const struc
         if (!is_always_written(name) && !format)
             return dc_fail_yaml(error, listed ? given->items[i] : place,
                                 "formats are bundle, c, %s, not '%s'%s", dc_export_format_names(),
-                                name, dc_did_you_mean(hint, name, known,
-                                                sizeof known / sizeof *known));
+                                name,
+                                dc_did_you_mean(hint, name, known, sizeof known / sizeof *known));
         if (format && least_activation_bits(&from->quantize) < format->least_activation_bits)
             return dc_fail_yaml(error, place,
                                 "%s has activations of %d bits and more, stage '%s' asks for %lld",
