@@ -8,7 +8,7 @@ struct dc__device_text {
 };
 // Each ends with a row without a name.
 extern const struct dc__device_text dc__device_texts[];   // export/device/NAME.h
-extern const struct dc__device_text dc__rtl_texts[];      // export/rtl/NAME.sv
+extern const struct dc__device_text dc__rtl_texts[];      // export/rtl/NAME.sv and .svh
 extern const struct dc__device_text dc__example_texts[];  // examples/device/NAME, and runtimes.py
 
 #endif

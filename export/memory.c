@@ -115,7 +115,7 @@ static void put_files_chapter(FILE *out, const struct dc_imodel *model, const ch
         "| `intel/*.mif` | the same for Quartus (Xilinx calls another format .mif too) |\n"
         "| `NN_LAYER.mem` | codes of the layer's output, of each test vector in turn; `00_...`: of "
         "the input |\n"
-        "| `decant_*.sv` | units that compute layers, synthesizable; `arithmetic.sv` is how "
+        "| `decant_*.sv` | units that compute layers, synthesizable; `arithmetic.svh` is how "
         "a sum becomes a code |\n"
         "| `testbench.sv`, `layers.svh` | replays every layer from these files and compares every "
         "code |\n\n",

@@ -5,7 +5,7 @@
 //   README.md         what each file is, how words are filled, the address map
 //   network.svh       localparams of the network and of every layer (memory_header.h)
 //   layers.svh        what the testbench replays
-//   *.sv              export/rtl: arithmetic, units, testbench
+//   *.sv, *.svh       export/rtl: arithmetic, units, testbench
 //   NN_LAYER_WHAT.mem images for $readmemh (memory_images.h); NN_LAYER.mem: codes of a value, one a
 //                     line, of each vector
 //   xilinx/ intel/    the images as .coe of Xilinx and .mif of Intel

@@ -10,7 +10,7 @@
 
 enum { NAME_BYTES = 40, NO_RULE = -1 };
 
-// The rules of arithmetic.sv, by their numbers there.
+// The rules of arithmetic.svh, by their numbers there.
 enum rule { RULE_DOUBLE, RULE_DOUBLE_UP, RULE_SINGLE, RULE_HALF_EVEN, RULE_HALF_AWAY, RULES };
 static const char *const rule_names[RULES] = {"ROUND_DOUBLE", "ROUND_DOUBLE_UP", "ROUND_SINGLE",
                                               "ROUND_HALF_EVEN", "ROUND_HALF_AWAY"};
@@ -282,7 +282,7 @@ static void put_totals(FILE *out, const struct dc_imodel *model, int64_t vectors
     const int channel_digits = model->tiling.pe * 8, weight_digits = (width + 3) / 4;
     fprintf(out, "    localparam int LAYERS = %d, PE = %d, SIMD = %d, HIGH_FIRST = %d;\n",
             model->count, model->tiling.pe, model->tiling.simd, model->tiling.high_first);
-    fprintf(out, "    localparam int ROUNDING = %d;  // %s in arithmetic.sv\n", rule < 0 ? 0 : rule,
+    fprintf(out, "    localparam int ROUNDING = %d;  // %s in arithmetic.svh\n", rule < 0 ? 0 : rule,
             rule < 0 ? "unused" : rule_names[rule]);
     fprintf(out,
             "    localparam int WEIGHT_WIDTH = %d, WEIGHT_DEPTH = %" PRId64

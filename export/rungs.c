@@ -330,7 +330,8 @@ enum dc_status dc__rung_build_rtl(int *code, const struct dc_ctx *ctx, enum dc_r
     char *line = dc_arena_printf(arena, error, "%s %s%s", machine->compiler, machine->flags,
                                  caches ? " -MAKEFLAGS OBJCACHE=ccache" : "");
     for (const struct dc__device_text *t = dc__rtl_texts; line && t->name; t++)
-        line = dc_arena_printf(arena, error, "%s %s", line, t->name);
+        if (!strstr(t->name, ".svh"))  // included by others
+            line = dc_arena_printf(arena, error, "%s %s", line, t->name);
     return out ? run_line(code, ctx, line, folder, "/dev/null", out, arena, error) : DC_ERR_MEMORY;
 }
 

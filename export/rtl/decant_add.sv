@@ -1,8 +1,6 @@
 // The sum of two codes of different scales, one a clock: both are brought to a common fine scale
 // (2^20 steps), added, and scaled once. `once`: operands are rounded once on the way, not twice.
-module decant_add
-    import decant_arithmetic::*;
-#(
+module decant_add #(
     parameter ROUNDING = 0
 ) (
     input clock,
@@ -23,6 +21,8 @@ module decant_add
     input signed [7:0] high,
     output reg signed [7:0] code
 );
+`include "arithmetic.svh"
+
     reg signed [31:0] left, right, scaled;
 
     // v * 2^20 * m * 2^(s - 31): the shift first, down where it is to the right, then one rounding.

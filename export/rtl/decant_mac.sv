@@ -6,9 +6,7 @@
 //
 // Biases hold the input's zero point already, so codes are multiplied as they are, and what lies in the
 // padding is the input's zero point (L.._PAD_VALUE), not 0. Sums wrap at 32 bits on the way; the last one fits.
-module decant_mac
-    import decant_arithmetic::*;
-#(
+module decant_mac #(
     parameter PE = 1,
     parameter SIMD = 1,
     parameter BITS = 8,        // of a weight
@@ -32,6 +30,8 @@ module decant_mac
     output reg valid,
     output reg [PE*8-1:0] outputs
 );
+`include "arithmetic.svh"
+
     reg signed [31:0] sums[0:PE-1];
     reg signed [31:0] sum, scaled;
     reg signed [BITS-1:0] weight;

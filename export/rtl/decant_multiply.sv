@@ -1,7 +1,5 @@
 // The product of two codes, one a clock.
-module decant_multiply
-    import decant_arithmetic::*;
-#(
+module decant_multiply #(
     parameter ROUNDING = 0
 ) (
     input clock,
@@ -17,6 +15,8 @@ module decant_multiply
     input signed [7:0] high,
     output reg signed [7:0] code
 );
+`include "arithmetic.svh"
+
     reg signed [31:0] left, right, scaled;
 
     always @(posedge clock) if (enable) begin

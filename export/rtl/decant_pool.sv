@@ -1,8 +1,6 @@
 // Pools and means of one channel, a code a clock. `first` and `last` mark the codes of one output place;
 // `take` is 0 for what lies in the padding, which no pool counts.
-module decant_pool
-    import decant_arithmetic::*;
-#(
+module decant_pool #(
     parameter ROUNDING = 0  // of means
 ) (
     input clock,
@@ -22,6 +20,8 @@ module decant_pool
     output reg valid,
     output reg signed [7:0] code
 );
+`include "arithmetic.svh"
+
     reg signed [31:0] sum, taps;
     reg signed [7:0] best;
     reg signed [31:0] scaled;
@@ -44,7 +44,7 @@ module decant_pool
                 2'd1: scaled = last ? (sum > 0 ? sum + taps / 2 : sum - taps / 2) / taps : 0;
                 default: scaled = last ? requantize(ROUNDING, sum, multiplier, shift, upward) : 0;
             endcase
-            code <= clamp(33'(scaled) + 33'(kind == 2'd2 ? offset : 32'sd0), low, high);
+            code <= clamp(33'(scaled) + (kind == 2'd2 ? 33'(offset) : 33'sd0), low, high);
         end
     end
 endmodule

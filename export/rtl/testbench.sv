@@ -7,7 +7,6 @@
 // Reads NN_LAYER_*.mem in the current folder. Ends with $fatal, and a status that is not 0, where a file
 // does not hold exactly the words that network.svh says, or where a code differs.
 module testbench;
-    import decant_arithmetic::*;
 `include "network.svh"
 
     localparam int LINE = 8 * (WORD_DIGITS + 2);

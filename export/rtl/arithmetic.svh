@@ -1,16 +1,14 @@
 // How a sum becomes a code: the rounding rules of Decant's profiles that multiply by an integer and
-// shift. Everything here is combinational and synthesizable.
+// shift. Everything here is combinational. Included in the body of a module, which any tool reads.
 //
 //   multiplier m, shift s: the factor m * 2^(s - 31); m is not negative, s lies in [-31, 31]
 //
 // Rules, by the numbers that network.svh names (L.._ROUNDING):
-package decant_arithmetic;
-
-    localparam int ROUND_DOUBLE = 0;     // twice: the product's high half, then the shift, a half away from 0
-    localparam int ROUND_DOUBLE_UP = 1;  // the same, the second half upward where `upward` is set
-    localparam int ROUND_SINGLE = 2;     // once, a half upward
-    localparam int ROUND_HALF_EVEN = 3;  // once, a half to the even integer
-    localparam int ROUND_HALF_AWAY = 4;  // once, a half away from 0
+    localparam ROUND_DOUBLE = 0;     // twice: the product's high half, then the shift, a half away from 0
+    localparam ROUND_DOUBLE_UP = 1;  // the same, the second half upward where `upward` is set
+    localparam ROUND_SINGLE = 2;     // once, a half upward
+    localparam ROUND_HALF_EVEN = 3;  // once, a half to the even integer
+    localparam ROUND_HALF_AWAY = 4;  // once, a half away from 0
 
     function automatic signed [31:0] saturate(input signed [63:0] x);
         if (x > 64'sd2147483647)
@@ -43,7 +41,7 @@ package decant_arithmetic;
         round_twice = x[31:0];
     endfunction
 
-    function automatic signed [31:0] round_once(input int rounding, input signed [31:0] sum,
+    function automatic signed [31:0] round_once(input [31:0] rounding, input signed [31:0] sum,
                                                 input signed [31:0] m, input signed [7:0] s);
         reg signed [63:0] x, half, rest;
         reg [5:0] right;
@@ -64,7 +62,7 @@ package decant_arithmetic;
     endfunction
 
     // `rounding` is a constant where this is used: one of the two rules is built.
-    function automatic signed [31:0] requantize(input int rounding, input signed [31:0] sum,
+    function automatic signed [31:0] requantize(input [31:0] rounding, input signed [31:0] sum,
                                                 input signed [31:0] m, input signed [7:0] s,
                                                 input upward);
         if (rounding == ROUND_DOUBLE || rounding == ROUND_DOUBLE_UP)
@@ -82,5 +80,3 @@ package decant_arithmetic;
         else
             clamp = code[7:0];
     endfunction
-
-endpackage
