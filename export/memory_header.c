@@ -282,8 +282,8 @@ static void put_totals(FILE *out, const struct dc_imodel *model, int64_t vectors
     const int channel_digits = model->tiling.pe * 8, weight_digits = (width + 3) / 4;
     fprintf(out, "    localparam int LAYERS = %d, PE = %d, SIMD = %d, HIGH_FIRST = %d;\n",
             model->count, model->tiling.pe, model->tiling.simd, model->tiling.high_first);
-    fprintf(out, "    localparam int ROUNDING = %d;  // %s in arithmetic.svh\n", rule < 0 ? 0 : rule,
-            rule < 0 ? "unused" : rule_names[rule]);
+    fprintf(out, "    localparam int ROUNDING = %d;  // %s in arithmetic.svh\n",
+            rule < 0 ? 0 : rule, rule < 0 ? "unused" : rule_names[rule]);
     fprintf(out,
             "    localparam int WEIGHT_WIDTH = %d, WEIGHT_DEPTH = %" PRId64
             ", CHANNEL_DEPTH = %" PRId64 ";\n",
