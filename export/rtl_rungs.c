@@ -4,10 +4,14 @@
 #include "export/rtl_rungs.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/file.h"
 #include "core/folder.h"
@@ -21,7 +25,33 @@
 // replays by itself keeps to so many clocks.
 enum { CLOCKS_IVERILOG = 60000, CLOCKS_VERILATOR = 50000000, FILES_MAX = 900 };
 
+#define PREFIX "decant-rtl"
+
 static const char *const by_simulator[] = {"bench", "answers", "words"};
+
+// Folders of processes that are gone, which Verilator may have written to: told by their name, this
+// user and the mark.
+static void sweep(void)
+{
+    const char *base = getenv("TMPDIR");
+    base = base && *base ? base : "/tmp";
+    DIR *entries = opendir(base);
+    for (const struct dirent *entry; entries && (entry = readdir(entries)) != NULL;) {
+        char path[4096], mark[4096 + sizeof "/" DC_FOLDER_MARK];
+        struct stat info;
+        long process = 0;
+        if (sscanf(entry->d_name, PREFIX "-%ld-", &process) != 1 || process < 1 ||
+            process == (long)getpid() || kill((pid_t)process, 0) == 0 || errno != ESRCH)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", base, entry->d_name);
+        snprintf(mark, sizeof mark, "%s/" DC_FOLDER_MARK, path);
+        if (lstat(path, &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid() &&
+            lstat(mark, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == geteuid())
+            dc__rtl_discard(path);
+    }
+    if (entries)
+        closedir(entries);
+}
 
 enum dc_status dc__rtl_prepare(char **work, const struct dc_imodel *model,
                                const struct dc_vectors *vectors, struct dc_arena *arena,
@@ -52,7 +82,8 @@ enum dc_status dc__rtl_prepare(char **work, const struct dc_imodel *model,
     if (flat > FILES_MAX)
         return dc_fail(error, DC_ERR_CONFIG, "%d memory images are more than a rung's folder holds",
                        flat);
-    DC_TRY(dc__work_create(work, "decant-rtl", names, arena, error));
+    sweep();
+    DC_TRY(dc__work_create(work, PREFIX, names, arena, error));
     for (int i = 0; i < count; i++) {
         const char *path = dc_arena_printf(arena, error, "%s/%s", *work, files[i].name);
         if (!path)
@@ -63,8 +94,25 @@ enum dc_status dc__rtl_prepare(char **work, const struct dc_imodel *model,
     return DC_OK;
 }
 
-// Verilator's files have names that nobody knows before. The folder is ours alone, so all that is
-// in it now goes; what a killed process leaves of them stays.
+// Whether a file of a rung's folder is of a kind that is written there: images and sources by us,
+// the others by Verilator, whose names nobody knows before.
+static bool is_of_rung(const char *name)
+{
+    static const char *const begins[] = {"Vtestbench", "verilated"};
+    static const char *const ends[] = {".mem", ".sv", ".svh", "README.md"};
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
+        if (strncmp(name, begins[i], strlen(begins[i])) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (strlen(name) >= strlen(ends[i]) &&
+            strcmp(name + strlen(name) - strlen(ends[i]), ends[i]) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof by_simulator / sizeof *by_simulator; i++)
+        if (strcmp(name, by_simulator[i]) == 0)
+            return true;
+    return false;
+}
+
 void dc__rtl_discard(const char *work)
 {
     struct dc_arena *arena = NULL;
@@ -73,10 +121,11 @@ void dc__rtl_discard(const char *work)
     int count = 0, capacity = 0;
     bool whole = entries && dc_arena_create(&arena, NULL) == DC_OK;
     for (const struct dirent *entry; whole && (entry = readdir(entries)) != NULL;) {
-        if (count + 1 >= capacity)
-            names = dc_arena_grow(arena, names, count, &capacity, sizeof *names, NULL);
-        whole = names && (names[count] = dc_arena_copy(arena, entry->d_name, NULL)) != NULL;
-        count += whole && entry->d_name[0] != '.';
+        if (!is_of_rung(entry->d_name))
+            continue;
+        // one more than there are, for the end of the list
+        names = dc_arena_grow(arena, names, count + 1, &capacity, sizeof *names, NULL);
+        whole = names && (names[count++] = dc_arena_copy(arena, entry->d_name, NULL)) != NULL;
     }
     if (whole && names) {
         names[count] = NULL;

@@ -17,7 +17,8 @@ DC_MUST_USE enum dc_status dc__rtl_simulate(struct dc_rung_result *result, const
                                             enum dc_rung rung, const struct dc_imodel *model,
                                             const struct dc_vectors *vectors, const char *work,
                                             struct dc_arena *arena, struct dc_error *error);
-// All that a simulator has put into the folder goes with it.
+// What a simulator has put into the folder goes with it; what a killed process left, with the next
+// dc__rtl_prepare.
 void dc__rtl_discard(const char *work);
 
 #endif

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -506,6 +508,40 @@ static void every_profile_of_integers_is_replayed(void **state)
     assert_int_equal(refused, 3);
 }
 
+// A process that ends without tidying up, behind Verilator; a file of somebody else's stays.
+static void what_a_killed_rung_leaves_is_removed(void **state)
+{
+    (void)state;
+    struct made made = make(by_hand(0));
+    int ends[2];
+    char *work = NULL, left[512] = "", path[600];
+    assert_int_equal(pipe(ends), 0);
+    for (int foreign = 0; foreign < 2; foreign++) {
+        const pid_t child = fork();
+        if (child == 0) {
+            if (dc__rtl_prepare(&work, made.model, made.vectors, arena, &error) != DC_OK)
+                _exit(1);
+            snprintf(path, sizeof path, "%s/%s", work, foreign ? "mine.txt" : "Vtestbench_x.cpp");
+            test_write(path, "x", 1);
+            _exit(write(ends[1], work, strlen(work) + 1) < 0);
+        }
+        int status = 1;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        assert_true(read(ends[0], left, sizeof left) > 0);
+        must(dc__rtl_prepare(&work, made.model, made.vectors, arena, &error));
+        dc__rtl_discard(work);
+        assert_int_equal(access(work, F_OK), -1);
+        assert_int_equal(access(left, F_OK), foreign ? 0 : -1);
+    }
+    snprintf(path, sizeof path, "%s/mine.txt", left);
+    assert_int_equal(test_folder_entries(left), 2);  // with the mark
+    assert_int_equal(remove(path), 0);
+    dc__rtl_discard(left);
+    assert_int_equal(access(left, F_OK), -1);
+    unmake(&made);
+}
+
 static void a_bundle_keeps_its_images(void **state)
 {
     (void)state;
@@ -555,6 +591,7 @@ int main(void)
         cmocka_unit_test(the_testbench_names_the_layer),
         cmocka_unit_test(the_testbench_sees_single_words),
         cmocka_unit_test(every_profile_of_integers_is_replayed),
+        cmocka_unit_test(what_a_killed_rung_leaves_is_removed),
         cmocka_unit_test(a_bundle_keeps_its_images),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
