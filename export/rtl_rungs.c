@@ -258,10 +258,11 @@ static enum dc_status judge(struct dc_rung_result *r, int code, const struct dc_
         say_what_was_replayed(r, model, p);
         return DC_OK;
     }
+    char end[64];
     const char *sentence = find_sentence(r, model, texts);
     r->outcome = ended && code != 0 && r->different > 0 ? DC_RUNG_DIFFERENT : DC_RUNG_FAILED;
-    snprintf(r->why, sizeof r->why, "%s%s", *sentence ? "" : "the testbench came to no end",
-             sentence);
+    snprintf(r->why, sizeof r->why, "%s%s",
+             *sentence ? "" : dc__rung_end(end, "the simulation", code), sentence);
     if (r->first_layer >= 0)
         snprintf(r->layer, sizeof r->layer, "%s", model->layers[r->first_layer].name);
     return DC_OK;
