@@ -35,8 +35,8 @@ DC_MUST_USE enum dc_status dc_cli_open_run(struct dc_run **run, const struct dc_
                                            const char *directory, struct dc_error *error);
 
 // `decant verify` of a soft-target cache. limit 0: 512 outputs.
-DC_MUST_USE enum dc_status dc_cli_verify_cache(const struct dc_cli *cli, int64_t limit,
-                                               struct dc_error *error);
+DC_MUST_USE enum dc_status dc_cli_verify_cache(const struct dc_cli *cli, const char *run,
+                                               int64_t limit, struct dc_error *error);
 
 // Context settings of the options: threads, and a log to stderr unless quiet.
 struct dc_ctx_config dc_cli_context(const struct dc_cli *cli);

@@ -58,12 +58,13 @@ static void print_stage(const char *name, const json_t *stage, bool layers)
     size_t i;
     if (!json_object_get(stage, "flash"))
         return;
-    printf("\n%s on a %s, %s, estimated:\n", name,
-           json_string_value(json_object_get(stage, "core")),
-           json_string_value(json_object_get(stage, "optimize")));
+    printf("\n");
+    dc_print_sentence("%s on a %s, %s, estimated:", name,
+                      json_string_value(json_object_get(stage, "core")),
+                      json_string_value(json_object_get(stage, "optimize")));
     dc_cli_print_memory(stage);
-    printf("  most activations are alive at layer %s\n",
-           json_string_value(json_object_get(stage, "busiest")));
+    dc_print_sentence("  most activations are alive at layer %s",
+                      json_string_value(json_object_get(stage, "busiest")));
     const long long instructions = number(stage, "instructions");
     dc_print_sentence("  instructions %lld (not cycles), %.2f a MAC, %.0f %% in layer %s",
                       instructions, (double)instructions / (double)number(stage, "macs"),
@@ -77,7 +78,7 @@ static void print_stage(const char *name, const json_t *stage, bool layers)
     json_array_foreach(layers ? json_object_get(stage, "layer_costs") : NULL, i, value)
     {
         printf("  ");
-        dc_print_name(json_string_value(json_object_get(value, "name")), 24);
+        dc_print_name(json_string_value(json_object_get(value, "name")), 23);
         printf(" %-18s %11lld MACs %11lld instr.\n",
                json_string_value(json_object_get(value, "op")), number(value, "macs"),
                number(value, "instructions"));
@@ -115,6 +116,13 @@ static enum dc_status check(const struct dc_cli *cli, struct dc_error *error)
         }
         json_object_foreach(report, name, stage)
         {
+            const json_t *missing = json_object_get(stage, "missing_weights");
+            if (missing)
+                dc_print_sentence("%s: its file of weights lacks %s: trained from the start", name,
+                                  json_string_value(missing));
+            const char *note = json_string_value(json_object_get(stage, "note"));
+            if (note)
+                dc_print_sentence("%s", note);
             print_stage(name, stage, layers);
         }
         printf("%s: ok, %d stages\n", cli->positionals[0], experiment->stage_count);

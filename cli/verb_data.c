@@ -51,7 +51,8 @@ static void print_summary(const struct dc_source_summary *s, const struct dc_sou
         printf("  channel %d: mean %.6f, deviation %.6f\n", c, (double)s->statistics.mean[c],
                (double)s->statistics.deviation[c]);
     for (int c = 0; s->class_counts && c < source->classes; c++)
-        printf("  class %3d %-20s %8" PRId64 "\n", c,
+        printf("  %s %3d %-20s %8" PRId64 "\n",
+               source->label_kind == DC_LABELS_TAGS ? "tag  " : "class", c,
                source->class_names ? source->class_names[c] : "", s->class_counts[c]);
 }
 

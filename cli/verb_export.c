@@ -152,7 +152,7 @@ static enum dc_status verify(const struct dc_cli *cli, struct dc_error *error)
         return dc_fail(error, DC_ERR_USAGE, "%s is a soft-target cache, which has no rungs",
                        bundle);
     if (dc_run_is_cache(bundle))
-        return dc_cli_verify_cache(cli, own->limit, error);
+        return dc_cli_verify_cache(cli, own->run, own->limit, error);
     if (dc_cli_has_file(bundle, "resolved.yaml"))
         return dc_fail(error, DC_ERR_USAGE,
                        "%s is a run directory, and verify takes a bundle: %s/bundle/STAGE", bundle,

@@ -33,34 +33,31 @@ static int64_t count(const json_t *found, const char *key, size_t class)
     return (int64_t)json_integer_value(json_array_get(json_object_get(found, key), class));
 }
 
-static int64_t number(const json_t *found, const char *network, const char *key)
+static int64_t number(const json_t *found, const char *object, const char *key)
 {
-    return (int64_t)json_integer_value(json_object_get(json_object_get(found, network), key));
+    return (int64_t)json_integer_value(json_object_get(json_object_get(found, object), key));
 }
 
 static void print_classes(const json_t *found)
 {
     const json_t *names = json_object_get(found, "names"), *name;
     size_t c;
-    int64_t sums[3] = {0};
     const bool classes = strcmp(json_string_value(json_object_get(found, "labels")), "classes") ==
                          0;
     printf("%-32s %10s %12s %10s\n", classes ? "class" : "label", "train", "validation", "test");
     json_array_foreach(names, c, name)
     {
-        const int64_t counts[3] = {count(found, "train", c), count(found, "validation", c),
-                                   count(found, "test", c)};
-        for (int k = 0; k < 3; k++)
-            sums[k] += counts[k];
         if (c < CLASSES_SHOWN)
-            printf("%-32.32s %10lld %12lld %10lld\n", json_string_value(name), (long long)counts[0],
-                   (long long)counts[1], (long long)counts[2]);
+            printf("%-32.32s %10lld %12lld %10lld\n", json_string_value(name),
+                   (long long)count(found, "train", c), (long long)count(found, "validation", c),
+                   (long long)count(found, "test", c));
     }
     if (json_array_size(names) > CLASSES_SHOWN)
         printf("and %zu more\n", json_array_size(names) - CLASSES_SHOWN);
-    if (classes)
-        printf("%-32s %10lld %12lld %10lld\n", "all", (long long)sums[0], (long long)sums[1],
-               (long long)sums[2]);
+    printf("%-32s %10lld %12lld %10lld\n", classes ? "all" : "samples",
+           (long long)number(found, "samples", "train"),
+           (long long)number(found, "samples", "validation"),
+           (long long)number(found, "samples", "test"));
 }
 
 // In lines of up to 80 columns.

@@ -88,6 +88,9 @@ static enum dc_status inspect_model(const char *path, const struct dc_cli *cli,
     enum dc_status status = dc_params_create(&params, model.graph, 0, false, error);
     if (status == DC_OK)
         status = print_graph(model.graph, params, model.name, cli, error);
+    if (status == DC_OK && !cli->json && model.onnx && model.onnx->passed_over)
+        dc_print_sentence("of its first output, '%s'; the others: %s", model.onnx->output_name,
+                          model.onnx->passed_over);
     dc_params_free(params);
     dc_model_free(&model);
     return status;
@@ -189,7 +192,31 @@ static enum dc_status print_run_json(const char *path, struct dc_error *error)
     return status == DC_OK ? dc_cli_print_json(json, error) : status;
 }
 
-// What describes a run or a cache, as it stands.
+// Lines of YAML or JSON in 80 columns: a longer one goes on behind a comma, further in. To a reader
+// of YAML this is the same text, in a list and in a quoted word, too.
+static void print_lines(const char *text)
+{
+    for (const char *end; *text; text = end + (*end == '\n')) {
+        end = text + strcspn(text, "\n");
+        const int inner = (int)strspn(text, " ") + 2;
+        int column = 0;
+        for (const char *word = text, *next; word < end; word = next + (next < end)) {
+            next = word;
+            while (next < end && !(next > word && next[-1] == ',' && next[0] == ' ' &&
+                                   next + 1 < end && next[1] != ' '))
+                next++;
+            const int length = (int)(next - word);
+            if (column > inner && column + 1 + length > 80)
+                column = printf("\n%*s", inner, "") - 1;
+            else if (column > 0)
+                column += printf(" ");
+            column += printf("%.*s", length, word);
+        }
+        printf("\n");
+    }
+}
+
+// What describes a run or a cache, as it stands but for the ends of lines.
 static enum dc_status print_file(const char *path, const char *file, struct dc_error *error)
 {
     struct dc_arena *arena = NULL;
@@ -199,7 +226,7 @@ static enum dc_status print_file(const char *path, const char *file, struct dc_e
     const enum dc_status status = name ? dc_file_read(&text, NULL, name, arena, error)
                                        : DC_ERR_MEMORY;
     if (status == DC_OK)
-        printf("%s", text);
+        print_lines(text);
     dc_arena_free(arena);
     return status;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -83,9 +84,12 @@ static pid_t start(const struct dc_sweep *s, int task, bool shared, const struct
         arguments[used++] = "--strict";
     if (own->job.break_lock)
         arguments[used++] = "--break-lock";
-    const pid_t child = fork();
+    const pid_t parent = getpid(), child = fork();
     if (child != 0)
         return child;
+    // A task ends with the sweep, however that ends: it stops as by a signal, with a checkpoint.
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent)
+        _exit(127);
     const int file = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (file >= 0 && dup2(file, STDERR_FILENO) >= 0 && dup2(file, STDOUT_FILENO) >= 0)
         execv("/proc/self/exe", (char *const *)(uintptr_t)arguments);

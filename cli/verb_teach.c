@@ -65,10 +65,11 @@ static void print_report(const char *folder, const struct dc_cache_report *r)
            r->samples ? 100.0 * (double)r->disagreements / (double)r->samples : 0.0);
 }
 
-enum dc_status dc_cli_verify_cache(const struct dc_cli *cli, int64_t limit, struct dc_error *error)
+enum dc_status dc_cli_verify_cache(const struct dc_cli *cli, const char *run, int64_t limit,
+                                   struct dc_error *error)
 {
     struct dc_progress_view view = dc_progress_start(true);
-    const struct dc_run_options how = dc_cli_run_options(cli, NULL, NULL, NULL, &view);
+    const struct dc_run_options how = dc_cli_run_options(cli, NULL, run, NULL, &view);
     const char *folder = cli->positionals[0];
     struct dc_cache_report r = {0};
     DC_TRY(dc_run_verify_cache(&r, folder, &how, limit ? limit : 512, error));

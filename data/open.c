@@ -139,14 +139,20 @@ enum dc_status dc_source_open(struct dc_source **source, const struct dc_source_
         (spec->resize.height || spec->channels))
         return dc_fail(error, DC_ERR_CONFIG,
                        "resize and channels are for photographs; this data is %s", kind->ops.kind);
-    if (spec->label_kind != DC_LABELS_CLASSES && !dc__is_table(spec->path) &&
-        kind != &dc__source_hdf5)
+    struct dc_source_spec read = *spec;
+    const bool classes_alone = !dc__is_table(spec->path) && kind != &dc__source_hdf5;
+    if (classes_alone && spec->foreign && spec->label_kind != DC_LABELS_CLASSES) {
+        read.label_kind = DC_LABELS_CLASSES;  // there are no others, and none is the network's
+        read.class_names = NULL;
+        read.class_count = 0;
+    }
+    if (classes_alone && read.label_kind != DC_LABELS_CLASSES)
         return dc_fail(error, DC_ERR_CONFIG,
                        "%s: labels that are values or tags stand in a table, a .csv file of files, "
                        "or in HDF5",
                        spec->path);
-    DC_TRY(kind->open ? kind->open(source, spec, error)
-                      : dc__memory_open(source, kind, spec, error));
+    DC_TRY(kind->open ? kind->open(source, &read, error)
+                      : dc__memory_open(source, kind, &read, error));
     assert((*source)->count > 0);
     return DC_OK;
 }

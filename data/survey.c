@@ -82,7 +82,9 @@ static enum dc_status count_part(struct dc_photo_survey *survey, const struct lo
         const struct look *look = &l->looks[i];
         const int shorter = look->height < look->width ? look->height : look->width;
         const int longer = look->height + look->width - shorter;
-        int64_t *counts = test ? survey->test : i < own ? survey->train : survey->validation;
+        struct dc_label_counts *counts = test      ? &survey->test
+                                         : i < own ? &survey->train
+                                                   : &survey->validation;
         if (look->status == DC_ERR_STOPPED)
             return dc_check_stop(l->spec->stop, error);
         if (look->status != DC_OK) {
@@ -99,7 +101,8 @@ static enum dc_status count_part(struct dc_photo_survey *survey, const struct lo
         survey->grey += look->grey;
         survey->elongated += 2 * longer > 3 * shorter;
         sides[survey->count++] = shorter;
-        counts[l->list->labels[i]]++;
+        dc_count_label(counts, l->spec->label_kind, survey->classes, l->list->labels[i],
+                       l->list->values ? l->list->values[i] : NULL);
     }
     return DC_OK;
 }
@@ -115,10 +118,10 @@ static enum dc_status look_at_all(struct dc_photo_survey *survey, const struct d
                                   struct dc_arena *arena, struct dc_error *error)
 {
     int *sides = DC_NEW(arena, int, lists[0].count + lists[1].count, error);
-    survey->train = DC_NEW(arena, int64_t, survey->classes, error);
-    survey->validation = DC_NEW(arena, int64_t, survey->classes, error);
-    survey->test = DC_NEW(arena, int64_t, survey->classes, error);
-    if (!sides || !survey->train || !survey->validation || !survey->test)
+    survey->train.of = DC_NEW(arena, int64_t, survey->classes, error);
+    survey->validation.of = DC_NEW(arena, int64_t, survey->classes, error);
+    survey->test.of = DC_NEW(arena, int64_t, survey->classes, error);
+    if (!sides || !survey->train.of || !survey->validation.of || !survey->test.of)
         return DC_ERR_MEMORY;
     for (int part = 0; part < 2; part++) {
         struct looking l = {&lists[part], spec, arena,

@@ -4,6 +4,7 @@
 #define DC_DATA_SURVEY_H
 
 #include "core/arena.h"
+#include "data/inspect.h"
 #include "data/open.h"
 
 enum { DC_SURVEY_FAILURES = 8 };
@@ -11,8 +12,7 @@ enum { DC_SURVEY_FAILURES = 8 };
 struct dc_photo_survey {
     int classes;
     const char *const *class_names;  // [classes]
-    // Photographs of each class, [classes]: to train on, to validate on, to test on.
-    int64_t *train, *validation, *test;
+    struct dc_label_counts train, validation, test;
     int64_t count, grey;  // all; those whose every pixel is grey
     int64_t elongated;    // whose longer side is more than 1.5 times the shorter
     int least_side, tenth_side, middle_side, most_side;  // of the shorter sides; a tenth is below

@@ -33,6 +33,11 @@ const char *dc_cache_folder(const struct dc_cache *cache)
     return cache->folder;
 }
 
+bool dc_cache_repaired(const struct dc_cache *cache)
+{
+    return cache->repaired;
+}
+
 const char *dc_cache_isa(const struct dc_cache *cache)
 {
     return cache->isa;
@@ -199,8 +204,8 @@ static enum dc_status read_manifest(struct dc_cache *cache, const char *path,
     json_error_t problem;
     json_t *manifest = dc_json_read(path, &problem);
     if (!manifest)
-        return dc_fail(error, DC_ERR_DATA, "%s:%d:%d: %s", path, problem.line, problem.column,
-                       problem.text);
+        return dc_fail(error, DC_ERR_DATA, "%s:%d:%d: damaged: %s; decant teach --repair mends it",
+                       path, problem.line, problem.column, problem.text);
     const char *kind = NULL, *isa = NULL;
     json_t *there = NULL;
     int version = 0;
@@ -293,8 +298,22 @@ static enum dc_status begin_folder(const char *folder, struct dc_arena *arena,
     return dc_make_directory(folder, error);
 }
 
-static enum dc_status open_folder(struct dc_cache *cache, const char *folder, bool make,
-                                  struct dc_error *error)
+// Whether a manifest is no JSON, though it opens as those that are written here do, or is empty.
+static bool is_damaged(const char *path, struct dc_arena *arena)
+{
+    static const char opening[] = "{\n  \"decant_file\": \"soft-target cache\"";
+    char *text = NULL;
+    size_t size = 0;
+    json_error_t problem;
+    json_t *manifest = dc_json_read(path, &problem);
+    const bool parsed = manifest != NULL;
+    json_decref(manifest);
+    return !parsed && dc_file_read(&text, &size, path, arena, NULL) == DC_OK &&
+           memcmp(text, opening, size < sizeof opening - 1 ? size : sizeof opening - 1) == 0;
+}
+
+static enum dc_status open_folder(struct dc_cache *cache, const char *folder,
+                                  enum dc_cache_opening how, struct dc_error *error)
 {
     const struct dc_cache_spec *spec = &cache->spec;
     json_t *identity = NULL;
@@ -318,24 +337,28 @@ static enum dc_status open_folder(struct dc_cache *cache, const char *folder, bo
     for (int64_t i = 0; i < spec->id_count; i++)
         cache->positions[spec->ids[i]] = (int32_t)i;
     if (status == DC_OK && !dc_file_exists(path)) {
-        status = make ? begin_folder(folder, cache->arena, error)
-                      : dc_fail(error, DC_ERR_DATA,
-                                "%s: no soft-target cache; decant teach makes "
-                                "it",
-                                folder);
+        status = how != DC_CACHE_FIND ? begin_folder(folder, cache->arena, error)
+                                      : dc_fail(error, DC_ERR_DATA,
+                                                "%s: no soft-target cache; decant teach makes "
+                                                "it",
+                                                folder);
         if (status == DC_OK)
             status = write_manifest(cache, path, identity, error);
+    } else if (status == DC_OK && how == DC_CACHE_REPAIR && is_damaged(path, cache->arena)) {
+        cache->repaired = true;
+        status = write_manifest(cache, path, identity, error);
     }
     if (status == DC_OK)
         status = read_manifest(cache, path, identity, error);
-    if (status == DC_OK && make)
+    if (status == DC_OK && how != DC_CACHE_FIND)
         dc_sweep_files(path);
     json_decref(identity);
     return status;
 }
 
 enum dc_status dc_cache_open(struct dc_cache **out, const char *folder,
-                             const struct dc_cache_spec *spec, bool make, struct dc_error *error)
+                             const struct dc_cache_spec *spec, enum dc_cache_opening how,
+                             struct dc_error *error)
 {
     struct dc_arena *arena = NULL;
     *out = NULL;
@@ -345,7 +368,7 @@ enum dc_status dc_cache_open(struct dc_cache **out, const char *folder,
     enum dc_status status = DC_ERR_MEMORY;
     if (cache) {
         *cache = (struct dc_cache){.spec = *spec, .arena = arena, .loaded_epoch = -1, .lock = -1};
-        status = open_folder(cache, folder, make, error);
+        status = open_folder(cache, folder, how, error);
     }
     if (status == DC_OK)
         *out = cache;

@@ -59,17 +59,21 @@ struct dc_cache_spec {
 };
 
 struct dc_cache;
+enum dc_cache_opening { DC_CACHE_FIND, DC_CACHE_MAKE, DC_CACHE_REPAIR };
 
 // A cache may be kept in `folder`: nothing is there, or nothing but a cache; else an error.
 DC_MUST_USE enum dc_status dc_cache_may_begin(const char *folder, struct dc_arena *arena,
                                               struct dc_error *error);
-// Opens a folder, or begins one where there is no manifest yet and `make` is set. A manifest that
-// differs from the spec is DC_ERR_CONFIG and names both values; views and static refuse mixing, and
-// views an augmentation without a count. isa is recorded and not compared (dc_cache_isa).
+// Opens a folder, or begins one where there is no manifest yet and it is to be made. To repair: a
+// manifest that Decant began to write and that is no JSON is written anew; shards know what they
+// belong to. A manifest that differs from the spec is DC_ERR_CONFIG and names both values; views
+// and static refuse mixing, and views an augmentation without a count. isa is recorded and not
+// compared (dc_cache_isa).
 DC_MUST_USE enum dc_status dc_cache_open(struct dc_cache **cache, const char *folder,
-                                         const struct dc_cache_spec *spec, bool make,
-                                         struct dc_error *error);
-void dc_cache_free(struct dc_cache *cache);  // NULL is allowed
+                                         const struct dc_cache_spec *spec,
+                                         enum dc_cache_opening how, struct dc_error *error);
+bool dc_cache_repaired(const struct dc_cache *cache);  // its manifest, when it was opened
+void dc_cache_free(struct dc_cache *cache);            // NULL is allowed
 
 const struct dc_cache_spec *dc_cache_holds(const struct dc_cache *cache);
 const char *dc_cache_folder(const struct dc_cache *cache);

@@ -21,6 +21,7 @@ struct dc_cache {
     struct dc_arena *arena;
     char *folder;
     const char *isa;
+    bool repaired;
     uint64_t identity;  // hash of the manifest's entries
     int64_t views;
     // Logits are one array, or with spec.top three: values, their classes, and the rest's value.

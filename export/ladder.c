@@ -182,7 +182,7 @@ static enum dc_status ask(char **answers, char sentence[SENTENCE], const struct 
     if (code != 0)
         return DC_OK;
     DC_TRY(dc__rung_run(&code, ladder->ctx, rung, ladder->work, arena, error));
-    snprintf(sentence, SENTENCE, "the program ended with code %d", code);
+    dc__rung_end(sentence, "the program", code);
     if (code != 0)
         return DC_OK;
     DC_TRY(dc_file_read(answers, &size, path, arena, error));
@@ -216,6 +216,7 @@ static enum dc_status run_runtime(struct dc_rung_result *r, const struct dc_ladd
 {
     char *path = dc_arena_printf(arena, error, "%s/answers", ladder->work), *answers = NULL;
     struct dc_error refused = {0};
+    char end[SENTENCE];
     size_t size = 0;
     int code = 0;
     bool gate = false;
@@ -232,7 +233,8 @@ static enum dc_status run_runtime(struct dc_rung_result *r, const struct dc_ladd
     if (code != 0) {
         const char *words = dc__rung_words(ladder->work, arena);
         r->outcome = dc__rung_lacks(words) ? DC_RUNG_NOT_RUN : DC_RUNG_FAILED;
-        snprintf(r->why, sizeof r->why, "python3 ended with code %d: %s", code, words);
+        snprintf(r->why, sizeof r->why, "%s%s%s", dc__rung_end(end, "python3", code),
+                 *words ? ": " : "", words);
         return DC_OK;
     }
     DC_TRY(dc_file_read(&answers, &size, path, arena, error));

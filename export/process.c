@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/folder.h"
 
 enum dc_status dc__process_start(pid_t *pid, const struct dc__command *command,
@@ -44,21 +46,30 @@ enum dc_status dc__process_start(pid_t *pid, const struct dc__command *command,
     return DC_OK;
 }
 
-enum dc_status dc__process_finish(int *code, const struct dc_ctx *ctx, pid_t pid,
-                                  struct dc_error *error)
+// until: a moment of dc_seconds, or INFINITY.
+static enum dc_status finish(int *code, const struct dc_ctx *ctx, pid_t pid, double until,
+                             struct dc_error *error)
 {
     const struct timespec moment = {.tv_nsec = 2000000};
     int status = 0;
     pid_t ended;
-    while ((ended = waitpid(pid, &status, WNOHANG)) == 0 && !dc_stop_requested(ctx))
+    while ((ended = waitpid(pid, &status, WNOHANG)) == 0 && !dc_stop_requested(ctx) &&
+           dc_seconds() < until)
         nanosleep(&moment, NULL);
     if (ended == 0) {
         kill(-pid, SIGKILL);
         waitpid(pid, &status, 0);
+        *code = DC__PROCESS_OVERDUE;
         return dc_check_stop(ctx->stop, error);
     }
     *code = ended < 0 ? -1 : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     return DC_OK;
+}
+
+enum dc_status dc__process_finish(int *code, const struct dc_ctx *ctx, pid_t pid,
+                                  struct dc_error *error)
+{
+    return finish(code, ctx, pid, INFINITY, error);
 }
 
 enum dc_status dc__process_run(int *code, const struct dc_ctx *ctx,
@@ -66,7 +77,8 @@ enum dc_status dc__process_run(int *code, const struct dc_ctx *ctx,
 {
     pid_t pid;
     DC_TRY(dc__process_start(&pid, command, error));
-    return dc__process_finish(code, ctx, pid, error);
+    return finish(code, ctx, pid,
+                  command->seconds > 0.0 ? dc_seconds() + command->seconds : INFINITY, error);
 }
 
 bool dc__has_program(const char *name)

@@ -13,12 +13,15 @@
 struct dc__command {
     char *const *argv;
     const char *folder, *in, *out, *err;
+    double seconds;  // that dc__process_run waits for its end; 0: as long as it takes
 };
+enum { DC__PROCESS_OVERDUE = -2 };  // the code of one that was ended for that
 
 // In a process group of its own: a stop ends it together with what it started.
 DC_MUST_USE enum dc_status dc__process_start(pid_t *pid, const struct dc__command *command,
                                              struct dc_error *error);
-// *code: that of the exit, or 128 plus the signal. A stop ends the process: DC_ERR_STOPPED.
+// *code: that of the exit, or 128 plus the signal, or DC__PROCESS_OVERDUE. A stop ends the process:
+// DC_ERR_STOPPED.
 DC_MUST_USE enum dc_status dc__process_finish(int *code, const struct dc_ctx *ctx, pid_t pid,
                                               struct dc_error *error);
 // Both.

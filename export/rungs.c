@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/file.h"
@@ -180,6 +181,24 @@ const char *dc__rung_misses(enum dc_rung rung)
     return NULL;
 }
 
+// What a program may take before it counts as hung. An emulator that runs all samples of a large
+// network takes most of an hour.
+static double longest_seconds(void)
+{
+    const char *given = getenv("DECANT_RUNG_SECONDS");
+    const double seconds = given ? strtod(given, NULL) : 0.0;
+    return seconds > 0.0 ? seconds : 3600.0;
+}
+
+const char *dc__rung_end(char text[64], const char *program, int code)
+{
+    if (code == DC__PROCESS_OVERDUE)
+        snprintf(text, 64, "no answer within %g s", longest_seconds());
+    else
+        snprintf(text, 64, "%s ended with code %d", program, code);
+    return text;
+}
+
 // Runs a line of words in the folder; none of them holds a blank, since they name no path.
 static enum dc_status run_line(int *code, const struct dc_ctx *ctx, char *line, const char *folder,
                                const char *in, const char *out, struct dc_arena *arena,
@@ -196,8 +215,12 @@ static enum dc_status run_line(int *code, const struct dc_ctx *ctx, char *line, 
                                         .folder = folder,
                                         .in = in,
                                         .out = out,
-                                        .err = dc_arena_printf(arena, error, "%s/" WORDS, folder)};
-    return line && command.err ? dc__process_run(code, ctx, &command, error) : DC_ERR_MEMORY;
+                                        .err = dc_arena_printf(arena, error, "%s/" WORDS, folder),
+                                        .seconds = longest_seconds()};
+    if (!line || !command.err)
+        return DC_ERR_MEMORY;
+    DC_TRY(dc__process_run(code, ctx, &command, error));
+    return *code == DC__PROCESS_OVERDUE ? dc_file_write(command.err, "", 0, error) : DC_OK;
 }
 
 enum dc_status dc__rung_build(int *code, const struct dc_ctx *ctx, const struct dc__build *build,

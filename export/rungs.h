@@ -59,6 +59,9 @@ const char *dc__rung_misses(enum dc_rung rung);
 DC_MUST_USE enum dc_status dc__rung_build(int *code, const struct dc_ctx *ctx,
                                           const struct dc__build *build, struct dc_arena *arena,
                                           struct dc_error *error);
+// "no answer within N s", or "PROGRAM ended with code N". What a rung starts has an hour, or
+// $DECANT_RUNG_SECONDS.
+const char *dc__rung_end(char text[64], const char *program, int code);
 // The first line of what the compiler or the program said that is worth telling; or "".
 const char *dc__rung_words(const char *folder, struct dc_arena *arena);
 // Whether they say what this compiler or board does not have, which is no fault of the C.

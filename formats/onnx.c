@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core/random.h"
+#include "core/suggest.h"
 #include "formats/onnx_internal.h"
 
 enum { OPSET_LEAST = 9, OPSET_MOST = 23, UNKNOWN_BYTES = 3000 };
@@ -282,7 +283,17 @@ static enum dc_status choose_output(struct dc_import *m, struct dc_onnx *onnx,
         return dc_fail(error, DC_ERR_DATA, "%s: there is no value '%s'", m->path,
                        onnx->output_name);
     v->needed = true;
-    return DC_OK;
+    const char **others = DC_NEW(onnx->arena, const char *, (int64_t)graph->n_output + 1, error);
+    char list[512];
+    int count = 0;
+    if (!others)
+        return DC_ERR_MEMORY;
+    for (size_t i = 1; !wanted && i < graph->n_output; i++)
+        others[count++] = graph->output[i]->name;
+    dc_join(list, sizeof list, others, count);
+    if (count > 0)
+        onnx->passed_over = dc_arena_copy(onnx->arena, list, error);
+    return count == 0 || onnx->passed_over ? DC_OK : DC_ERR_MEMORY;
 }
 
 static enum dc_status import(struct dc_import *m, struct dc_onnx *onnx, struct dc_error *error)

@@ -32,6 +32,7 @@ struct dc_onnx {
     struct dc_shape sample;  // of the input without its batch: [height, width, channels] or others
     bool channels_first;     // in the file's input; samples have them last
     const char *input_name, *output_name;  // in the file
+    const char *passed_over;  // its other outputs, "b, c", where none was chosen; or NULL
     int64_t opset;
     uint64_t hash;  // of the bytes of the file and of its external data: FNV-1a, 64 bit
     struct dc_arena *arena;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/records.h"
 #include "report/statistics.h"
 #include "run/relations.h"
 #include "run/report.h"
@@ -309,6 +310,25 @@ static void add_between(struct work *w, const json_t *entry, enum dc_figure figu
     json_decref(object);
 }
 
+// What env.json says of the data, where all runs say it, is a setting, too: runs on other data are
+// no repetitions of one another.
+static enum dc_status add_data(struct work *w, const char *key, struct dc_error *error)
+{
+    const char *hashes[DC_COMPARED_MAX];
+    for (int r = 0; r < w->count; r++) {
+        json_t *environment = NULL;
+        DC_TRY(dc_read_environment(&environment, w->runs[r].run->directory, w->arena, error));
+        const char *hash = json_string_value(json_object_get(environment, key));
+        hashes[r] = hash ? dc_arena_copy(w->arena, hash, error) : NULL;
+        json_decref(environment);
+        if (!hashes[r])
+            return hash ? DC_ERR_MEMORY : DC_OK;
+    }
+    for (int r = 0; r < w->count; r++)
+        DC_TRY(add_setting(&w->runs[r], key, hashes[r], w->arena, error));
+    return DC_OK;
+}
+
 static enum dc_status read_runs(struct work *w, struct dc_run *const *runs, int count,
                                 struct dc_error *error)
 {
@@ -326,7 +346,8 @@ static enum dc_status read_runs(struct work *w, struct dc_run *const *runs, int 
         DC_TRY(flatten(c, "", root, w->arena, error));
     }
     w->count = count;
-    return DC_OK;
+    DC_TRY(add_data(w, "train_data_hash", error));
+    return add_data(w, "test_data_hash", error);
 }
 
 static json_t *list_runs(const struct work *w)

@@ -228,14 +228,13 @@ static enum dc_status choose_samples(struct dc_measures *m, struct dc_run *run,
 static enum dc_status open_data(struct dc_measures *m, struct dc_run *run,
                                 const json_t *environment, struct dc_error *error)
 {
-    char now[32];
+    struct dc_data_change change;
     DC_TRY(dc_run_need_test_data(run, error));
-    const char *then = json_string_value(json_object_get(environment, "train_data_hash"));
-    snprintf(now, sizeof now, "%016" PRIx64, run->train_source->hash);
-    if (!then || strcmp(then, now) != 0)
+    if (dc_run_data_changed(&change, run, environment, DC_SPLIT_TRAIN) ||
+        dc_run_data_changed(&change, run, environment, DC_SPLIT_TEST))
         return dc_fail(error, DC_ERR_DATA,
-                       "the training data is not what the run was made with (hash %s, now %s)",
-                       then ? then : "not recorded", now);
+                       "the %s data is not what the run was made with (hash %s, now %s)",
+                       change.split, change.then, change.now);
     m->source = run->test_source;
     DC_TRY(choose_samples(m, run, error));
     dc_log(run->ctx, DC_LOG_INFO,

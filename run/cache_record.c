@@ -14,7 +14,20 @@ static char *beside(struct dc_arena *arena, const char *folder, const char *name
     return dc_arena_printf(arena, error, "%s/%s", folder, name);
 }
 
-enum dc_status dc__cache_record(const struct dc_stage_teacher *teacher, struct dc_error *error)
+// Whether a record is to stay: it names a run that is there. A damaged one is for --repair alone.
+static bool stays(const char *path, bool repair)
+{
+    json_error_t problem;
+    json_t *object = dc_file_exists(path) ? dc_json_read(path, &problem) : NULL;
+    const char *run = json_string_value(json_object_get(object, "run"));
+    const bool whole = run && json_object_get(object, "stage");
+    const bool kept = whole ? dc_file_exists(run) : dc_file_exists(path) && !repair;
+    json_decref(object);
+    return kept;
+}
+
+enum dc_status dc__cache_record(const struct dc_stage_teacher *teacher, bool repair,
+                                struct dc_error *error)
 {
     const struct dc_run *run = teacher->run;
     const char *folder = dc_cache_folder(teacher->cache);
@@ -22,7 +35,7 @@ enum dc_status dc__cache_record(const struct dc_stage_teacher *teacher, struct d
     char *made_by = beside(run->arena, folder, "made_by.json", error);
     if (!experiment || !made_by)
         return DC_ERR_MEMORY;
-    if (dc_file_exists(made_by))
+    if (stays(made_by, repair))
         return DC_OK;
     dc_sweep_files(experiment);
     dc_sweep_files(made_by);

@@ -15,7 +15,7 @@
 #include "run/experiment_schema.h"
 #include "run/network.h"
 #include "run/report.h"
-#include "run/run.h"
+#include "run/run_internal.h"
 #include "run/target.h"
 
 // What the data must be, as the stages before say: from the first that says it.
@@ -26,8 +26,28 @@ struct wanted {
     int folders;  // class folders of photographs that are there; 0: not known
 };
 
+// What a file of weights lacks for a stage that trains is in the entry; else it is an error, as is
+// another shape. The network keeps its own values.
+static enum dc_status check_file(json_t *entry, const struct dc_stage *stage,
+                                 const struct dc_stage_network *network, const char *path,
+                                 struct dc_error *error)
+{
+    struct dc_params *params = NULL;
+    char missing[DC_MISSING_TEXT] = "";
+    if (!path[0])
+        return DC_OK;
+    DC_TRY(dc_params_create(&params, network->graph, 0, false, error));
+    const enum dc_status status = dc__take_weights(missing, stage, &network->model, params, path,
+                                                   path, error);
+    dc_params_free(params);
+    if (missing[0])
+        json_object_set_new(entry, "missing_weights", json_string(missing));
+    return status;
+}
+
 // The weights a stage starts from must have its shapes.
-static enum dc_status check_parent(struct dc_experiment *experiment, const struct dc_stage *stage,
+static enum dc_status check_parent(json_t *entry, struct dc_experiment *experiment,
+                                   const struct dc_stage *stage,
                                    const struct dc_stage_network *network, struct dc_error *error)
 {
     const bool given = stage->trains && stage->train.init_from[0];
@@ -36,7 +56,8 @@ static enum dc_status check_parent(struct dc_experiment *experiment, const struc
     struct dc_stage_network other = {0};
     int copied = 0;
     if (!parent)
-        return DC_OK;
+        return check_file(entry, stage, network, given ? stage->train.init_from : stage->weights,
+                          error);
     DC_TRY(dc_stage_network_open(&other, parent, NULL, error));
     enum dc_status status = dc_params_copy_by_name(network->params, other.params, &copied, error);
     dc_stage_network_close(&other);
@@ -268,6 +289,19 @@ static enum dc_status check_cache(struct dc_experiment *experiment, const struct
                                  "stage '%s'", stage->name);
 }
 
+// Of several outputs of an ONNX file, which is taken where nobody says it.
+static void note_outputs(json_t *entry, const struct dc_stage *stage,
+                         const struct dc_stage_network *network)
+{
+    const struct dc_onnx *onnx = network->model.onnx;
+    if (onnx && onnx->passed_over)
+        json_object_set_new(
+            entry, "note",
+            json_sprintf("stage '%s': %s has several outputs, and its first, '%s', is taken; "
+                         "'output' of the stage names another: %s",
+                         stage->name, network->model.name, onnx->output_name, onnx->passed_over));
+}
+
 static enum dc_status check_stage(json_t *entry, struct wanted *wanted,
                                   struct dc_experiment *experiment, const struct dc_stage *stage,
                                   struct dc_stage_network *network,
@@ -276,6 +310,7 @@ static enum dc_status check_stage(json_t *entry, struct wanted *wanted,
     struct dc_training_graph training = {0};
     struct dc_terms_sources sources = {0};
     DC_TRY(dc_stage_network_open(network, stage, NULL, error));
+    note_outputs(entry, stage, network);
     DC_TRY(check_sample(wanted, stage, network, error));
     DC_TRY(check_resize(experiment, stage, network, error));
     DC_TRY(check_classes(wanted, experiment, stage, network, error));
@@ -285,7 +320,7 @@ static enum dc_status check_stage(json_t *entry, struct wanted *wanted,
         DC_TRY(dc_training_graph_create(&training, network, stage, &sources, error));
     dc_training_graph_free(&training);
     DC_TRY(dc_apply_parameter_rules(network->params, stage, error));
-    DC_TRY(check_parent(experiment, stage, network, error));
+    DC_TRY(check_parent(entry, experiment, stage, network, error));
     dc_report_counts(entry, network);
     return stage->quantizes ? check_integers(entry, experiment, stage, network, error) : DC_OK;
 }

@@ -200,7 +200,7 @@ enum dc_status dc__begin(struct dc_run *run, struct dc_error *error)
     if (run->begun)
         return DC_OK;
     // The test split is opened to see that it is there and whole; its samples wait for the end.
-    DC_TRY(dc_run_need_test_data(run, error));
+    DC_TRY(dc__open_data(run, error));
     DC_TRY(dc__check_data(run, error));
     DC_TRY(dc__check_environment(run, error));
     DC_TRY(dc_make_directory(run->directory, error));

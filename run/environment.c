@@ -64,7 +64,8 @@ static enum dc_status check_same_bits(const struct dc_run *run, const json_t *be
 
 enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error)
 {
-    char now[32], *path = dc__path(run, "env.json", error);
+    struct dc_data_change change;
+    char *path = dc__path(run, "env.json", error);
     char *checkpoints = dc__path(run, "checkpoints", error);
     if (!path || !checkpoints)
         return DC_ERR_MEMORY;
@@ -74,16 +75,16 @@ enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error)
     json_t *before = dc_json_read(path, &problem);
     const char *hash = json_string_value(json_object_get(before, "train_data_hash"));
     const char *isa = json_string_value(json_object_get(before, "instruction_set"));
-    snprintf(now, sizeof now, "%016" PRIx64, run->train_source->hash);
     enum dc_status status = DC_OK;
     if (!hash || !isa)
         status = dc_fail(error, DC_ERR_DATA,
                          "%s: damaged: it does not name the training data's hash", path);
-    else if (strcmp(hash, now) != 0)
+    else if (dc_run_data_changed(&change, run, before, DC_SPLIT_TRAIN) ||
+             dc_run_data_changed(&change, run, before, DC_SPLIT_TEST))
         status = dc_fail(error, DC_ERR_DATA,
-                         "%s: the training data has changed since this run began (%s: hash %s, now "
+                         "%s: the %s data has changed since this run began (%s: hash %s, now "
                          "%s); bring it back, or start in a new run directory with --run",
-                         run->experiment->data.path, path, hash, now);
+                         run->experiment->data.path, change.split, path, change.then, change.now);
     else
         status = check_same_bits(run, before, error);
     json_decref(before);
@@ -160,20 +161,18 @@ enum dc_status dc__read_samples(struct dc_preprocessing *p, struct dc_shape *sam
 
 enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error)
 {
-    char cpu[128], hash[32], stamp[32], libraries[64];
+    char cpu[128], stamp[32], libraries[64];
     dc_photo_libraries(libraries);
     cpu_name(cpu);
-    snprintf(hash, sizeof hash, "%016" PRIx64, run->train_source->hash);
     const time_t seconds = time(NULL);
     struct tm utc;
     strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &utc));
     json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:I, s:I}", "version",
-        DECANT_VERSION, "commit", DECANT_COMMIT, "compiler", __VERSION__, "cpu", cpu,
-        "instruction_set", dc_isa_name(run->ctx->isa), "blas", BLAS_CORE, "threads",
-        run->ctx->threads, "chunks", run->ctx->chunks, "photo_libraries", libraries, "started",
-        stamp, "train_data_hash", hash, "train_samples", (json_int_t)run->train_count,
-        "validation_samples", (json_int_t)run->validation_count);
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:I}", "version", DECANT_VERSION,
+        "commit", DECANT_COMMIT, "compiler", __VERSION__, "cpu", cpu, "instruction_set",
+        dc_isa_name(run->ctx->isa), "blas", BLAS_CORE, "threads", run->ctx->threads, "chunks",
+        run->ctx->chunks, "photo_libraries", libraries, "started", stamp, "train_samples",
+        (json_int_t)run->train_count, "validation_samples", (json_int_t)run->validation_count);
     json_t *mean = json_array(), *deviation = json_array();
     for (int c = 0; c < run->normalization.channels; c++) {
         json_array_append_new(mean, json_real((double)run->normalization.mean[c]));
@@ -181,6 +180,11 @@ enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error)
     }
     char *path = dc__path(run, "env.json", error);
     enum dc_status status = path ? DC_OK : DC_ERR_MEMORY;
+    for (int s = 0; object && s < DC_SPLITS; s++) {
+        struct dc_data_change change;
+        dc_run_data_changed(&change, run, NULL, (enum dc_split)s);
+        json_object_set_new(object, dc__hash_keys[s], json_string(change.now));
+    }
     if (object)
         json_object_set_new(object, "normalization",
                             json_pack("{s:o, s:o}", "mean", mean, "deviation", deviation));

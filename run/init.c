@@ -128,67 +128,57 @@ static enum dc_status name_data(struct dc__init_plan *p, const char *path, struc
     return DC_OK;
 }
 
-static enum dc_status count_classes(struct dc__init_plan *p, json_t *found,
-                                    const char *const *names, const int64_t *train,
-                                    const int64_t *validation, const int64_t *test,
-                                    struct dc_error *error)
+// What is odd about them: few samples of a label, none to test on, many more of one class.
+static enum dc_status note_counts(struct dc__init_plan *p, const json_t *names,
+                                  const struct dc_label_counts *train,
+                                  const struct dc_label_counts *test, struct dc_error *error)
 {
-    json_t *lists[4];
-    static const char *const keys[4] = {"names", "train", "validation", "test"};
-    const int64_t *counts[4] = {NULL, train, validation, test};
+    const char *what = p->labels == DC_LABELS_TAGS ? "tag" : "class";
     int least = 0, most = 0;
-    for (int k = 0; k < 4; k++)
-        json_object_set_new(found, keys[k], lists[k] = json_array());
     for (int c = 0; c < p->classes; c++) {
-        json_array_append_new(lists[0], names ? json_string(names[c]) : json_sprintf("%d", c));
-        for (int k = 1; k < 4; k++)
-            json_array_append_new(lists[k], json_integer(counts[k] ? counts[k][c] : 0));
-        p->train += train[c];
-        p->validation += validation ? validation[c] : 0;
-        p->test += test[c];
-        least = train[c] < train[least] ? c : least;
-        most = train[c] > train[most] ? c : most;
+        least = train->of[c] < train->of[least] ? c : least;
+        most = train->of[c] > train->of[most] ? c : most;
     }
-    if (train[least] < 20)
-        DC_TRY(note(p, error, "class '%s' has %lld samples to train on: expect little of it",
-                    json_string_value(json_array_get(lists[0], (size_t)least)),
-                    (long long)train[least]));
-    if (train[most] > 10 * train[least])
+    const char *rare = json_string_value(json_array_get(names, (size_t)least));
+    if (train->of[least] < 20)
+        DC_TRY(note(p, error, "%s '%s' has %lld samples to train on: expect little of it", what,
+                    rare, (long long)train->of[least]));
+    if (p->labels == DC_LABELS_CLASSES && train->of[most] > 10 * train->of[least])
         DC_TRY(note(p, error,
                     "class '%s' has %.0f times the samples of '%s': accuracy will say little of "
                     "the latter",
-                    json_string_value(json_array_get(lists[0], (size_t)most)),
-                    (double)train[most] / (double)train[least],
-                    json_string_value(json_array_get(lists[0], (size_t)least))));
+                    json_string_value(json_array_get(names, (size_t)most)),
+                    (double)train->of[most] / (double)train->of[least], rare));
     for (int c = 0; c < p->classes; c++)
-        if (test[c] == 0)
-            DC_TRY(note(p, error, "class '%s' has no test sample",
-                        json_string_value(json_array_get(lists[0], (size_t)c))));
+        if (test->of[c] == 0)
+            DC_TRY(note(p, error, "%s '%s' has no test sample", what,
+                        json_string_value(json_array_get(names, (size_t)c))));
     return DC_OK;
 }
 
-// Values and tags: every sample has all of them. The counts are of one class.
-static enum dc_status count_labels(struct dc__init_plan *p, json_t *found, const char *const *names,
-                                   const int64_t *train, const int64_t *validation,
-                                   const int64_t *test, struct dc_error *error)
+enum { TRAIN, VALIDATION, TEST, PARTS };
+
+static enum dc_status take_counts(struct dc__init_plan *p, json_t *found, const char *const *names,
+                                  const struct dc_label_counts parts[PARTS], struct dc_error *error)
 {
-    static const char *const keys[] = {"train", "validation", "test"};
-    if (p->labels == DC_LABELS_CLASSES)
-        return count_classes(p, found, names, train, validation, test, error);
-    const int64_t counts[] = {train[0], validation[0], test[0]};
-    json_t *list = json_array();
-    for (int c = 0; c < p->classes; c++)
-        json_array_append_new(list, json_string(names[c]));
+    static const char *const keys[PARTS] = {"train", "validation", "test"};
+    json_t *list = json_array(), *samples = json_object();
     json_object_set_new(found, "names", list);
-    for (int k = 0; k < 3; k++) {
-        json_object_set_new(found, keys[k], list = json_array());
+    json_object_set_new(found, "samples", samples);
+    for (int c = 0; c < p->classes; c++)
+        json_array_append_new(list, names ? json_string(names[c]) : json_sprintf("%d", c));
+    for (int k = 0; k < PARTS; k++) {
+        json_t *counts = json_array();
         for (int c = 0; c < p->classes; c++)
-            json_array_append_new(list, json_integer(counts[k]));
+            json_array_append_new(counts, json_integer(parts[k].of[c]));
+        json_object_set_new(found, keys[k], counts);
+        json_object_set_new(samples, keys[k], json_integer(parts[k].samples));
     }
-    p->train = counts[0];
-    p->validation = counts[1];
-    p->test = counts[2];
-    return DC_OK;
+    p->train = parts[TRAIN].samples;
+    p->validation = parts[VALIDATION].samples;
+    p->test = parts[TEST].samples;
+    return p->labels == DC_LABELS_VALUES ? DC_OK
+                                         : note_counts(p, list, &parts[TRAIN], &parts[TEST], error);
 }
 
 static enum dc_status choose_size(struct dc__init_plan *p, struct dc_error *error)
@@ -243,7 +233,8 @@ static enum dc_status find_photos(struct dc__init_plan *p, json_t *found,
     p->photos = p->bytes = true;
     p->classes = s->classes;
     p->channels = s->grey == s->count ? 1 : 3;
-    DC_TRY(count_labels(p, found, s->class_names, s->train, s->validation, s->test, error));
+    const struct dc_label_counts parts[PARTS] = {s->train, s->validation, s->test};
+    DC_TRY(take_counts(p, found, s->class_names, parts, error));
     if (s->note)
         DC_TRY(note(p, error, "%s", s->note));
     if (s->grey > 0 && s->grey < s->count)
@@ -279,7 +270,6 @@ static enum dc_status choose_family(struct dc__init_plan *p, struct dc_error *er
 static enum dc_status count_sources(struct dc__init_plan *p, json_t *found, struct dc_source **both,
                                     struct dc_error *error)
 {
-    struct dc_source_summary summary[2];
     const struct dc_source *train = both[0];
     if (train->classes < 1 || (train->labels && train->classes < 2) ||
         (!train->labels && !train->targets))
@@ -293,21 +283,12 @@ static enum dc_status count_sources(struct dc__init_plan *p, json_t *found, stru
     p->labels = train->label_kind;
     if (train->note)
         DC_TRY(note(p, error, "%s", train->note));
-    if (train->targets) {
-        const int64_t own = train->own_validation, rest = train->count - own;
-        return count_labels(p, found, train->class_names, &rest, &own, &both[1]->count, error);
-    }
-    for (int i = 0; i < 2; i++)
-        DC_TRY(dc_source_inspect(&summary[i], both[i], p->arena, error));
-    int64_t *own = DC_NEW(p->arena, int64_t, train->classes, error);
-    int64_t *counts = DC_NEW(p->arena, int64_t, train->classes, error);
-    if (!own || !counts)
-        return DC_ERR_MEMORY;
-    for (int64_t i = train->count - train->own_validation; i < train->count; i++)
-        own[train->labels[i]]++;
-    for (int c = 0; c < train->classes; c++)
-        counts[c] = summary[0].class_counts[c] - own[c];
-    return count_classes(p, found, train->class_names, counts, own, summary[1].class_counts, error);
+    struct dc_label_counts parts[PARTS];
+    const int64_t rest = train->count - train->own_validation;
+    DC_TRY(dc_count_labels(&parts[TRAIN], train, 0, rest, p->arena, error));
+    DC_TRY(dc_count_labels(&parts[VALIDATION], train, rest, train->count, p->arena, error));
+    DC_TRY(dc_count_labels(&parts[TEST], both[1], 0, both[1]->count, p->arena, error));
+    return take_counts(p, found, train->class_names, parts, error);
 }
 
 // Half a window apart, and as long as the shortest recording allows: rows are looked at one by one.

@@ -148,11 +148,12 @@ static enum dc_status open_network(struct dc_stage_network *network, const struc
     if (status == DC_OK)
         status = dc_params_create(&network->params, network->graph, 0, false, error);
     int copied = 0;
+    char missing[DC_MISSING_TEXT];
     if (status == DC_OK && network->model.params)
         status = dc_params_copy_by_name(network->params, network->model.params, &copied, error);
     if (status == DC_OK && weights && dc_is_safetensors(weights)) {
-        status = dc__take_weights(NULL, stage, &network->model, network->params, weights, weights,
-                                  error);
+        status = dc__take_weights(missing, stage, &network->model, network->params, weights,
+                                  weights, error);
     } else if (status == DC_OK && weights) {
         status = dc_weights_read(weights, network->params, error);
     }

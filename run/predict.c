@@ -10,6 +10,7 @@
 #include "export/bundle.h"
 #include "qat/engine.h"
 #include "qat/profile.h"
+#include "run/experiment_schema.h"
 #include "run/quantization.h"
 #include "run/report.h"
 #include "run/run_internal.h"
@@ -42,18 +43,21 @@ enum dc_status dc__pick_stage(struct dc_stage **stage, struct dc_run *run, const
 static enum dc_status open_data(struct dc_source **source, struct dc_run *run,
                                 const struct dc_predict_options *options, struct dc_error *error)
 {
-    struct dc_source_spec spec = dc_source_spec_of(options->data, options->split);
+    const struct dc_source_spec given = dc_source_spec_of(options->data, options->split);
+    struct dc_source_spec spec = dc__data_source(run->experiment, options->split);
+    spec.kind = given.kind;
+    spec.path = given.path;
+    spec.any_labels = given.any_labels;
     spec.class_count = run->train_source->classes;
     spec.class_names = run->train_source->class_names;
-    // Photographs become what the run's samples are.
+    // Photographs become what the run's samples are; windows and the columns of tables are the
+    // experiment's.
     const struct dc_shape *sample = &run->train_source->sample;
     spec.foreign = true;
-    spec.resize = run->experiment->data.resize;
     if (sample->rank == 3 && spec.resize.height == 0)
         spec.resize = (struct dc_resize){.height = (int)sample->dims[0],
                                          .width = (int)sample->dims[1]};
     spec.channels = sample->rank == 3 && sample->dims[2] <= 3 ? (int)sample->dims[2] : 0;
-    spec.memory = run->experiment->bounds.memory;
     spec.threads = run->ctx->threads;
     spec.stop = run->ctx->stop;
     return dc_source_open(source, &spec, error);
@@ -183,6 +187,8 @@ static enum dc_status pick_data(const struct dc_source **source, struct dc_sourc
         DC_TRY(open_data(other, run, options, error));
     else if (test)
         DC_TRY(dc_run_need_test_data(run, error));
+    else if (!run->experiment->data.normalize.automatic)  // else it was told with the mean
+        DC_TRY(dc__tell_changed(run, DC_SPLIT_TRAIN, error));
     *source = *other ? *other : test ? run->test_source : run->train_source;
     return DC_OK;
 }

@@ -232,10 +232,17 @@ static enum dc_status check_caches(const struct dc_run *run, struct dc_error *er
 static enum dc_status read_experiment(struct dc_run *run, const struct dc_run_options *options,
                                       struct dc_error *error)
 {
-    json_t *report = NULL;  // shapes that do not fit are told before anything is made
+    json_t *report = NULL, *stage;  // shapes that do not fit are told before anything is made
+    const char *name;
     DC_TRY(dc_experiment_parse(&run->experiment, options->text, options->experiment,
                                options->overrides, options->override_count, error));
     DC_TRY(dc_run_check(run->experiment, &report, error));
+    json_object_foreach(report, name, stage)
+    {
+        const char *note = json_string_value(json_object_get(stage, "note"));
+        if (note && !options->of_sweep)
+            dc_log(run->ctx, DC_LOG_WARNING, "%s", note);
+    }
     json_decref(report);
     if (!run->directory)
         run->directory = dc_arena_printf(run->arena, error, "runs/%s", run->experiment->name);
@@ -293,8 +300,8 @@ static enum dc_status open_run(struct dc_run *run, const struct dc_run_options *
         if (!run->directory)
             return DC_ERR_MEMORY;
     }
-    DC_TRY(options->experiment ? read_experiment(run, options, error) : read_resolved(run, error));
     DC_TRY(dc_ctx_create(&run->ctx, &config, error));
+    DC_TRY(options->experiment ? read_experiment(run, options, error) : read_resolved(run, error));
     if (options->experiment)
         DC_TRY(dc__check_directory(run, error));
     DC_TRY(read_results(run, error));

@@ -105,6 +105,16 @@ char *dc_run_weights_path(struct dc_run *run, const struct dc_stage *stage, stru
 DC_MUST_USE enum dc_status dc_run_need_train_data(struct dc_run *run, struct dc_error *error);
 DC_MUST_USE enum dc_status dc_run_need_test_data(struct dc_run *run, struct dc_error *error);
 
+// Whether a split is another one than env.json (`environment`) says that the run was made with, and
+// the hashes of both for a message. Older records do not know the test data's.
+enum dc_split { DC_SPLIT_TRAIN, DC_SPLIT_TEST, DC_SPLITS };
+struct dc_data_change {
+    const char *split;  // "training", "test"
+    char then[32], now[32];
+};
+bool dc_run_data_changed(struct dc_data_change *change, const struct dc_run *run,
+                         const json_t *environment, enum dc_split split);
+
 // What a stage's network reads of a sample: its size and normalization (stage NULL: the data's).
 struct dc_view dc_run_view(const struct dc_run *run, const struct dc_stage *stage,
                            const struct dc_shape *sample);

@@ -107,8 +107,10 @@ DC_MUST_USE enum dc_status dc__start_weights(struct dc_run *run, const struct dc
                                              struct dc_error *error);
 // Slices of the same name from a file: of a run, safetensors by what they call the layers, or ONNX
 // by name or else by order. What of the model's layers the file lacks is an error where the stage
-// does not train, else a warning (ctx NULL: none). what: the file in messages.
-DC_MUST_USE enum dc_status dc__take_weights(const struct dc_ctx *ctx, const struct dc_stage *stage,
+// does not train, else a list in `missing` ("" where nothing is). what: the file in messages.
+enum { DC_MISSING_TEXT = 1024 };
+DC_MUST_USE enum dc_status dc__take_weights(char missing[DC_MISSING_TEXT],
+                                            const struct dc_stage *stage,
                                             const struct dc_model *model, struct dc_params *params,
                                             const char *path, const char *what,
                                             struct dc_error *error);
@@ -145,7 +147,13 @@ DC_MUST_USE enum dc_status dc__write_csv(struct dc_run *run, struct dc_error *er
 DC_MUST_USE enum dc_status dc__read_samples(struct dc_preprocessing *p, struct dc_shape *sample,
                                             struct dc_run *run, struct dc_error *error);
 DC_MUST_USE enum dc_status dc__write_environment(struct dc_run *run, struct dc_error *error);
-// Refuses to go on with other training data than the directory's; warns of another version,
+// Both splits, whatever env.json says of them.
+DC_MUST_USE enum dc_status dc__open_data(struct dc_run *run, struct dc_error *error);
+extern const char *const dc__hash_keys[DC_SPLITS];  // of env.json
+// Warns where a split, which is open, is not what env.json has.
+DC_MUST_USE enum dc_status dc__tell_changed(const struct dc_run *run, enum dc_split split,
+                                            struct dc_error *error);
+// Refuses to go on with other data than the directory's; warns of another version,
 // instruction set or BLAS core, or refuses them where the run is strict.
 DC_MUST_USE enum dc_status dc__check_environment(struct dc_run *run, struct dc_error *error);
 

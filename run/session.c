@@ -229,10 +229,51 @@ enum dc_status dc_run_need_train_data(struct dc_run *run, struct dc_error *error
     return DC_OK;
 }
 
-enum dc_status dc_run_need_test_data(struct dc_run *run, struct dc_error *error)
+const char *const dc__hash_keys[DC_SPLITS] = {
+    [DC_SPLIT_TRAIN] = "train_data_hash", [DC_SPLIT_TEST] = "test_data_hash"};
+static const char *const split_names[DC_SPLITS] = {
+    [DC_SPLIT_TRAIN] = "training", [DC_SPLIT_TEST] = "test"};
+
+bool dc_run_data_changed(struct dc_data_change *change, const struct dc_run *run,
+                         const json_t *environment, enum dc_split split)
+{
+    const struct dc_source *source = split == DC_SPLIT_TEST ? run->test_source : run->train_source;
+    const char *then = json_string_value(json_object_get(environment, dc__hash_keys[split]));
+    *change = (struct dc_data_change){.split = split_names[split]};
+    snprintf(change->then, sizeof change->then, "%s", then ? then : "not recorded");
+    snprintf(change->now, sizeof change->now, "%016" PRIx64, source->hash);
+    return then ? strcmp(then, change->now) != 0 : split == DC_SPLIT_TRAIN;
+}
+
+enum dc_status dc__tell_changed(const struct dc_run *run, enum dc_split split,
+                                struct dc_error *error)
+{
+    struct dc_data_change change;
+    json_error_t problem;
+    const char *path = dc__path(run, "env.json", error);
+    if (!path)
+        return DC_ERR_MEMORY;
+    json_t *environment = dc_json_read(path, &problem);
+    if (environment && dc_run_data_changed(&change, run, environment, split))
+        dc_log(run->ctx, DC_LOG_WARNING,
+               "the %s data is not what %s was made with (hash %s, now %s): what is measured on it "
+               "now need not be what the run's records say",
+               change.split, run->directory, change.then, change.now);
+    json_decref(environment);
+    return DC_OK;
+}
+
+enum dc_status dc__open_data(struct dc_run *run, struct dc_error *error)
 {
     DC_TRY(dc_run_need_train_data(run, error));
     return run->test_source ? DC_OK : open_split(&run->test_source, run, "test", error);
+}
+
+enum dc_status dc_run_need_test_data(struct dc_run *run, struct dc_error *error)
+{
+    const bool open = run->test_source != NULL;
+    DC_TRY(dc__open_data(run, error));
+    return open ? DC_OK : dc__tell_changed(run, DC_SPLIT_TEST, error);
 }
 
 int64_t dc__evaluation_rows(int64_t macs)

@@ -125,7 +125,7 @@ static enum dc_status open_training(struct training *t, struct dc_run *run,
     struct dc_loader_config *loading = &t->parts.loading;
     *loading = dc_run_training_samples(run, config->batch, config->seed);
     loading->views[loading->view_count++] = dc_run_view(run, stage, &t->network.model.sample);
-    DC_TRY(dc__teachers_prepare(&t->teachers, &t->graph.terms, t->params, true, error));
+    DC_TRY(dc__teachers_prepare(&t->teachers, &t->graph.terms, t->params, DC_CACHE_MAKE, error));
     dc__teachers_join(&t->parts, &t->teachers);
     DC_TRY(dc_loader_create(&t->loader, loading, error));
     t->validation = (struct validation){

@@ -116,26 +116,30 @@ static int add_missing(char *list, size_t size, const struct dc_graph *graph,
     return count + absent;
 }
 
+static const struct dc_yaml *place_of_weights(const struct dc_stage *stage)
+{
+    const bool first = stage->trains && stage->train.init_from[0];
+    return dc_stage_place(stage, first ? "train" : NULL, first ? "init_from" : "weights");
+}
+
 // What of the model's layers the file lacked: nothing will fill it where the stage does not train.
-static enum dc_status check_missing(const struct dc_ctx *ctx, const struct dc_stage *stage,
+static enum dc_status check_missing(char list[DC_MISSING_TEXT], const struct dc_stage *stage,
                                     const struct dc_graph *graph, const struct dc_params *params,
                                     const bool *taken, const char *what, struct dc_error *error)
 {
-    char list[1024] = "";
     int missing = 0;
+    list[0] = '\0';
     for (int i = 0; i < graph->count; i++)
-        missing = add_missing(list, sizeof list, graph, &graph->nodes[i], params, taken, missing);
+        missing = add_missing(list, DC_MISSING_TEXT, graph, &graph->nodes[i], params, taken,
+                              missing);
     if (missing > 0 && !stage->trains)
-        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "weights"),
+        return dc_fail_yaml(error, place_of_weights(stage),
                             "stage '%s': '%s' lacks weights of %s, and nothing trains them: take "
                             "weights of the whole network%s, or add a 'train'",
                             stage->name, what, list,
                             dc_is_safetensors(what) ? ", say in weights_names what they are called "
                                                       "there"
                                                     : "");
-    if (missing > 0 && ctx)
-        dc_log(ctx, DC_LOG_WARNING, "%s: '%s' lacks weights of %s: they are trained from the start",
-               stage->name, what, list);
     return DC_OK;
 }
 
@@ -143,22 +147,25 @@ static enum dc_status take(const struct dc_stage *stage, const struct dc_model *
                            struct dc_params *params, bool *taken, const char *path,
                            const char *what, struct dc_error *error)
 {
-    if (dc_is_safetensors(path))
-        DC_TRY_IN(
-            dc_safetensors_take(params, model->graph, path, stage->weights_names, taken, error),
-            error, "stage '%s'", stage->name);
-    else
-        DC_TRY_IN(dc_model_is_onnx(path) ? take_onnx(params, taken, path, error)
-                                         : dc_weights_read_matching(path, params, taken, error),
-                  error, "stage '%s' starts from '%s'", stage->name, what);
+    const bool names_itself = dc_is_safetensors(path);
+    const enum dc_status status = names_itself
+                                      ? dc_safetensors_take(params, model->graph, path,
+                                                            stage->weights_names, taken, error)
+                                  : dc_model_is_onnx(path)
+                                      ? take_onnx(params, taken, path, error)
+                                      : dc_weights_read_matching(path, params, taken, error);
+    if (status != DC_OK)
+        return dc_context_yaml(status, error, place_of_weights(stage),
+                               names_itself ? "stage '%s'" : "stage '%s' starts from '%s'",
+                               stage->name, what);
     for (int i = 0; i < params->count; i++)
         if (taken[i])
             return DC_OK;
-    return dc_fail(error, DC_ERR_CONFIG, "stage '%s': no layer of '%s' has the same name",
-                   stage->name, what);
+    return dc_fail_yaml(error, place_of_weights(stage),
+                        "stage '%s': no layer of '%s' has the same name", stage->name, what);
 }
 
-enum dc_status dc__take_weights(const struct dc_ctx *ctx, const struct dc_stage *stage,
+enum dc_status dc__take_weights(char missing[DC_MISSING_TEXT], const struct dc_stage *stage,
                                 const struct dc_model *model, struct dc_params *params,
                                 const char *path, const char *what, struct dc_error *error)
 {
@@ -167,7 +174,7 @@ enum dc_status dc__take_weights(const struct dc_ctx *ctx, const struct dc_stage 
         return DC_ERR_MEMORY;
     enum dc_status status = take(stage, model, params, taken, path, what, error);
     if (status == DC_OK)
-        status = check_missing(ctx, stage, model->graph, params, taken, what, error);
+        status = check_missing(missing, stage, model->graph, params, taken, what, error);
     free(taken);
     return status;
 }
@@ -180,16 +187,22 @@ enum dc_status dc__start_weights(struct dc_run *run, const struct dc_stage *stag
                                                                    : stage->weights;
     const struct dc_stage *parent = dc_experiment_stage(run->experiment,
                                                         given[0] ? given : stage->from);
+    char missing[DC_MISSING_TEXT] = "";
     const int64_t seed = stage->seed >= 0 ? stage->seed : run->experiment->seed;
     int copied = 0;
     dc_params_init(params, (uint32_t)seed);
     if (model->params)
         DC_TRY(dc_params_copy_by_name(params, model->params, &copied, error));
-    if (!parent)
-        return given[0] ? dc__take_weights(run->ctx, stage, model, params, given, given, error)
-                        : DC_OK;
-    const char *path = NULL;
-    DC_TRY(dc__stage_weights(&path, run, parent, stage, error));
-    return path ? dc__take_weights(run->ctx, stage, model, params, path, parent->name, error)
-                : DC_OK;
+    const char *path = given[0] ? given : NULL;
+    if (parent)
+        DC_TRY(dc__stage_weights(&path, run, parent, stage, error));
+    if (!path)
+        return DC_OK;
+    const char *what = parent ? parent->name : given;
+    DC_TRY(dc__take_weights(missing, stage, model, params, path, what, error));
+    if (missing[0])
+        dc_log(run->ctx, DC_LOG_WARNING,
+               "%s: '%s' lacks weights of %s: they are trained from the start", stage->name, what,
+               missing);
+    return DC_OK;
 }

@@ -15,6 +15,7 @@
 #include "core/math.h"
 #include "core/random.h"
 #include "core/search.h"
+#include "core/suggest.h"
 #include "run/run_internal.h"
 
 enum method { GRID, RANDOM };
@@ -207,8 +208,65 @@ static enum dc_status make_tasks(struct dc_sweep *s, const struct keys *keys,
     return DC_OK;
 }
 
+// The value of an axis that a task has, as the file says it; of what was drawn the axis.
+static const struct dc_yaml *place_of_value(const struct dc_yaml *axis, const char *value,
+                                            struct dc_arena *arena)
+{
+    for (int i = 0; axis->kind == DC_YAML_SEQUENCE && i < axis->count; i++) {
+        const char *text = value_text(axis->items[i], arena, NULL);
+        if (text && strcmp(text, value) == 0)
+            return axis->items[i];
+    }
+    return axis;
+}
+
+// What is wrong with a key or value that an axis gave is told with its place in the sweep's file,
+// in place of that in "--set KEY"; other errors with the settings of the task.
+static enum dc_status place_error(enum dc_status status, const struct dc_sweep *s,
+                                  const struct keys *keys, int task, struct dc_error *error)
+{
+    char text[DC_ERROR_BYTES], settings[512];
+    if (!error)
+        return status;
+    for (int a = 0; a < s->axis_count; a++) {
+        const size_t length = strlen("--set ") + strlen(s->keys[a]);
+        snprintf(text, sizeof text, "--set %s", s->keys[a]);
+        if (strncmp(error->message, text, length) != 0 || !strchr(":=", error->message[length]))
+            continue;
+        memcpy(text, error->message, sizeof text);
+        const bool of_value = text[length] == ':' && text[length + 1] == '1';
+        const char *value = strchr(s->tasks[task].overrides[a], '=') + 1;
+        const struct dc_yaml *place = of_value
+                                          ? place_of_value(keys->axes->items[a], value, s->arena)
+                                          : keys->axes->keys[a];
+        const char *head = strstr(text + length, ": ") + 2;
+        char *end = text + strcspn(text, "\n"), *hint = strchr(end, '^'), *note = NULL;
+        if (strncmp(head, "error: ", 7) == 0)
+            head += 7;
+        *end = '\0';
+        if (hint) {
+            hint += strspn(hint, "^~ ");
+            note = hint + strcspn(hint, "\n");
+            if (*note)
+                *note++ = '\0';
+            char *to = note;
+            for (const char *c = note; *c; c++) {  // lines become words again
+                const bool space = *c == ' ' || *c == '\n';
+                if (!space || (to > note && to[-1] != ' '))
+                    *to++ = space ? ' ' : *c;
+            }
+            *to = '\0';
+        }
+        return dc_fail_at(error, status, &place->where, hint && *hint ? hint : NULL, note,
+                          "axis '%s': %s", s->keys[a], head);
+    }
+    dc_join(settings, sizeof settings, s->tasks[task].overrides, s->axis_count);
+    return dc_context(status, error, "%s: task %d (%s)", s->file, task, settings);
+}
+
 // Every task's experiment holds; which stages are the same in several tasks.
-static enum dc_status find_donors(struct dc_sweep *s, struct dc_error *error)
+static enum dc_status find_donors(struct dc_sweep *s, const struct keys *keys,
+                                  struct dc_error *error)
 {
     const size_t places = (size_t)s->task_count * DC_STAGES_MAX;
     uint64_t *hashes = DC_NEW(s->arena, uint64_t, places, error);
@@ -247,7 +305,7 @@ static enum dc_status find_donors(struct dc_sweep *s, struct dc_error *error)
         }
         dc_experiment_free(experiment);
         if (status != DC_OK)
-            return dc_context(status, error, "%s: task %d", s->file, t);
+            return place_error(status, s, keys, t, error);
     }
     return DC_OK;
 }
@@ -363,7 +421,7 @@ static enum dc_status open_sweep(struct dc_sweep *s, const char *file, const cha
     s->experiment = path;
     DC_TRY(count_tasks(s, &keys, root, error));
     DC_TRY(make_tasks(s, &keys, error));
-    DC_TRY(find_donors(s, error));
+    DC_TRY(find_donors(s, &keys, error));
     return freeze(s, error);
 }
 

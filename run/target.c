@@ -35,16 +35,16 @@ static const struct dc_field fields[] = {
         .help = "its tools read weights of 4 bits in TFLite and ONNX; else they are int8 there"),
     KEY("formats", TEXTS, formats, "[]", .help = "what can be written for it; []: everything"),
     KEY("flash", BYTES, flash, "0", .maximum = 1e15,
-        .help = "bytes for weights, tables, code and vectors, as 256KiB; 0: any"),
+        .help = "bytes for weights, tables, code and vectors, as 256KiB; left out: any"),
     KEY("ram", BYTES, ram, "0", .maximum = 1e15,
-        .help = "bytes for activations, input, output, scratch and stack, as 64KiB; 0: any"),
-    KEY("macs", INT, macs, "0", .maximum = 1e15, .help = "multiplications; 0: any"),
+        .help = "bytes for activations, input, output, scratch and stack, as 64KiB; left out: any"),
+    KEY("macs", INT, macs, "0", .maximum = 1e15, .help = "multiplications; left out: any"),
     KEY("instructions", INT, instructions, "0", .maximum = 1e15,
-        .help = "of an inference, as QEMU counts them; 0: any"),
+        .help = "of an inference, as QEMU counts them; left out: any"),
     KEY("latency_ms", REAL, latency_ms, "0", .maximum = 1e9,
-        .help = "milliseconds of an inference, by the three keys around it; 0: any"),
+        .help = "milliseconds of an inference, by the three keys around it; left out: any"),
     KEY("clock_mhz", REAL, clock_mhz, "0", .maximum = 1e5,
-        .help = "the core's clock, in MHz; 0: not said"),
+        .help = "the core's clock, in MHz; left out: not said"),
     KEY("cycles_per_instruction", REAL, cycles_per_instruction, "1", .minimum = 0.05,
         .maximum = 100.0, .help = "measure it on your board: flash makes a core wait"),
     KEY("core", CHOICE, core, "cortex-m4", .choices = dc_core_names,
@@ -87,6 +87,27 @@ static enum dc_status unknown_profile(const struct dc_yaml *root, const char *pr
     return status;
 }
 
+// A budget of nothing, which no network keeps, is not the same as none.
+static enum dc_status check_budgets_stated(const struct dc_target_limits *target,
+                                           const struct dc_yaml *root, struct dc_error *error)
+{
+    const struct {
+        const char *key;
+        bool zero;
+    } budgets[] = {{"flash", target->flash == 0},
+                   {"ram", target->ram == 0},
+                   {"macs", target->macs == 0},
+                   {"instructions", target->instructions == 0},
+                   {"latency_ms", target->latency_ms == 0.0},
+                   {"clock_mhz", target->clock_mhz == 0.0}};
+    for (size_t i = 0; i < sizeof budgets / sizeof budgets[0]; i++)
+        if (budgets[i].zero && dc_yaml_get(root, budgets[i].key))
+            return dc_fail_yaml(error, dc_yaml_get(root, budgets[i].key),
+                                "'%s' must be above 0; leave it out where there is none",
+                                budgets[i].key);
+    return DC_OK;
+}
+
 enum dc_status dc_target_read(struct dc_experiment *experiment, struct dc_error *error)
 {
     struct dc_target_limits *target = &experiment->limits;
@@ -106,6 +127,7 @@ enum dc_status dc_target_read(struct dc_experiment *experiment, struct dc_error 
     target->where = root;
     DC_TRY(dc_schema_defaults(&dc__target_schema, target, &decoder, error));
     DC_TRY(dc_schema_decode(&dc__target_schema, target, root, "target", true, &decoder, error));
+    DC_TRY(check_budgets_stated(target, root, error));
     const struct dc_profile *profile = dc_profile_find(target->profile);
     if (!profile)
         return unknown_profile(root, target->profile, error);

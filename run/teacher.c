@@ -145,8 +145,8 @@ static enum dc_status read_cache(float *values, void *user, int column, const ui
     return dc_cache_read(values, t->cache, column, ids, rows, error);
 }
 
-static enum dc_status open_cache(struct dc_stage_teacher *t, bool several, bool make,
-                                 struct dc_error *error)
+static enum dc_status open_cache(struct dc_stage_teacher *t, bool several,
+                                 enum dc_cache_opening how, struct dc_error *error)
 {
     struct dc_run *run = t->run;
     const struct dc_cache_keys *keys = &t->stage->distill.cache;
@@ -181,7 +181,7 @@ static enum dc_status open_cache(struct dc_stage_teacher *t, bool several, bool 
         spec.columns[c] = (struct dc_cache_column){c ? node->name : "logits",
                                                    dc_shape_row(&node->shape)};
     }
-    DC_TRY_IN(dc_cache_open(&t->cache, folder, &spec, make, error), error, "stage '%s'",
+    DC_TRY_IN(dc_cache_open(&t->cache, folder, &spec, how, error), error, "stage '%s'",
               t->stage->name);
     if (spec.mode == DC_CACHE_STATIC && spec.augmentation_count > 0)
         dc_log(run->ctx, DC_LOG_WARNING,
@@ -194,7 +194,7 @@ static enum dc_status open_cache(struct dc_stage_teacher *t, bool several, bool 
                "differ; DECANT_ISA=%s keeps them",
                folder, dc_cache_isa(t->cache), dc_isa_name(spec.isa), dc_cache_isa(t->cache));
     t->recorded = (struct dc_recorded){t, start_cached_epoch, read_cache};
-    return make ? dc__cache_record(t, error) : DC_OK;
+    return how == DC_CACHE_FIND ? DC_OK : dc__cache_record(t, how == DC_CACHE_REPAIR, error);
 }
 
 struct dc_teach_job dc__teach_job(const struct dc_stage_teacher *teacher)
@@ -248,7 +248,7 @@ struct dc_terms_sources dc__teachers_sources(const struct dc_stage_teachers *tea
 
 enum dc_status dc__teachers_prepare(struct dc_stage_teachers *teachers,
                                     const struct dc_terms *terms, const struct dc_params *student,
-                                    bool make_caches, struct dc_error *error)
+                                    enum dc_cache_opening caches, struct dc_error *error)
 {
     for (int i = 0; i < teachers->count; i++) {
         struct dc_stage_teacher *t = &teachers->items[i];
@@ -261,7 +261,7 @@ enum dc_status dc__teachers_prepare(struct dc_stage_teachers *teachers,
         }
         DC_TRY(fold(t, error));
         if (t->stage->distill.caches)
-            DC_TRY(open_cache(t, teachers->count > 1, make_caches, error));
+            DC_TRY(open_cache(t, teachers->count > 1, caches, error));
     }
     return DC_OK;
 }

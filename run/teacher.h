@@ -33,20 +33,22 @@ struct dc_stage_teachers {
 
 // In three steps: the networks and files that the stage names, then `sources` for its training
 // graph (the training data must be open), then, once the graph's terms say what they read, folding
-// and caches. make_caches: begin caches that are not there yet.
+// and caches.
 DC_MUST_USE enum dc_status dc__teachers_open(struct dc_stage_teachers *teachers, struct dc_run *run,
                                              const struct dc_stage *stage, struct dc_error *error);
 struct dc_terms_sources dc__teachers_sources(const struct dc_stage_teachers *teachers,
                                              const struct dc_run *run);
 DC_MUST_USE enum dc_status dc__teachers_prepare(struct dc_stage_teachers *teachers,
                                                 const struct dc_terms *terms,
-                                                const struct dc_params *student, bool make_caches,
+                                                const struct dc_params *student,
+                                                enum dc_cache_opening caches,
                                                 struct dc_error *error);
 void dc__teachers_close(struct dc_stage_teachers *teachers);
 
 // Writes beside a cache's manifest what made it, so that it can be verified: experiment.yaml, and
-// made_by.json with the stage and the run directory. What is there stays.
-DC_MUST_USE enum dc_status dc__cache_record(const struct dc_stage_teacher *teacher,
+// made_by.json with the stage and the run directory. What is there stays, unless its run directory
+// is not there any more, or it cannot be read and is to be repaired.
+DC_MUST_USE enum dc_status dc__cache_record(const struct dc_stage_teacher *teacher, bool repair,
                                             struct dc_error *error);
 
 // What a cached teacher still has to compute, for dc_teach and dc_cache_verify: all folders of the

@@ -6,6 +6,20 @@
 #include <stdint.h>
 
 void board_print(const char *text);
+
+/* In decimal. */
+static inline void board_print_number(uint64_t number)
+{
+    char text[24];
+    int at = sizeof text - 1;
+    text[at] = '\0';
+    do {
+        text[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number);
+    board_print(text + at);
+}
+
 /* A clock that counts up; on QEMU, with -icount shift=0, ticks of SysTick. */
 uint64_t board_ticks(void);
 uint32_t board_ticks_per_second(void);

@@ -8,18 +8,6 @@
 #define JOIN(a, b)       a##b
 #define CALL(name, what) JOIN(name, what)
 
-static void print_number(uint64_t number)
-{
-    char text[24];
-    int at = sizeof text - 1;
-    text[at] = '\0';
-    do {
-        text[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number);
-    board_print(text + at);
-}
-
 int main(void)
 {
     static int8_t input[INPUT_BYTES], output[OUTPUT_BYTES];
@@ -31,7 +19,7 @@ int main(void)
     uint64_t start, end;
     if (wrong) {
         board_print("selftest: vector ");
-        print_number((uint64_t)(wrong - 1));
+        board_print_number((uint64_t)(wrong - 1));
         board_print(" differs\n");
 #if defined(TRACED)
         {
@@ -47,7 +35,7 @@ int main(void)
     CALL(NETWORK, _run)(input, output);
     end = board_ticks();
     board_print("selftest: ok\nticks: ");
-    print_number(end - start);
+    board_print_number(end - start);
     board_print("\n");
     return 0;
 }

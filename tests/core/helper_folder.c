@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <dirent.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,37 @@ void test_write(const char *path, const void *bytes, size_t size)
     check(file != NULL, path);
     check(fwrite(bytes, 1, size, file) == size, path);
     check(fclose(file) == 0, path);
+}
+
+static int run_there(char line[4096], const char *format, va_list arguments)
+{
+    char command[3072];
+    const int wrote = vsnprintf(command, sizeof command, format, arguments);
+    check(wrote >= 0 && wrote < (int)sizeof command, "a line of shell that is too long");
+    snprintf(line, 4096, "cd '%s' && { %s\n}", folder, command);
+    return system(line);
+}
+
+int test_shell(const char *format, ...)
+{
+    char line[4096];
+    va_list arguments;
+    va_start(arguments, format);
+    const int code = run_there(line, format, arguments);
+    va_end(arguments);
+    return code;
+}
+
+void must_shell(const char *format, ...)
+{
+    char line[4096];
+    va_list arguments;
+    va_start(arguments, format);
+    const int code = run_there(line, format, arguments);
+    va_end(arguments);
+    if (code != 0)
+        fprintf(stderr, "fails with %d: %s\n", code, line);
+    check(code == 0, "a line of shell");
 }
 
 int test_folder_entries(const char *path)

@@ -14,6 +14,10 @@ const char *test_path(const char *name);
 
 void test_write(const char *path, const void *bytes, size_t size);
 
+// A line of shell in the folder; its exit code. must_shell: it is 0, or the test program ends.
+int test_shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void must_shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 // How many entries the folder has, "." and ".." not counted.
 int test_folder_entries(const char *path);
 

@@ -75,7 +75,7 @@ static float value_of(int64_t epoch, int64_t position, int64_t view, int64_t i)
 static struct dc_cache *opened(const char *folder, const struct dc_cache_spec *spec)
 {
     struct dc_cache *cache = NULL;
-    if (dc_cache_open(&cache, test_path(folder), spec, true, &error) != DC_OK)
+    if (dc_cache_open(&cache, test_path(folder), spec, DC_CACHE_MAKE, &error) != DC_OK)
         fail_msg("%s", error.message);
     return cache;
 }
@@ -182,7 +182,8 @@ static void refused(const char *folder, const struct dc_cache_spec *spec, const 
                     const char *b)
 {
     struct dc_cache *cache = NULL;
-    assert_int_equal(dc_cache_open(&cache, test_path(folder), spec, true, &error), DC_ERR_CONFIG);
+    assert_int_equal(dc_cache_open(&cache, test_path(folder), spec, DC_CACHE_MAKE, &error),
+                     DC_ERR_CONFIG);
     assert_null(cache);
     if (!strstr(error.message, a) || !strstr(error.message, b))
         fail_msg("'%s' and '%s' are not in: %s", a, b, error.message);

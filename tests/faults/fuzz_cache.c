@@ -26,7 +26,7 @@ static void make_cache(void)
         .ids = ids,
         .id_count = SAMPLES};
     bool taken = false;
-    if (dc_cache_open(&cache, fuzz_path("cache"), &spec, true, NULL) != DC_OK ||
+    if (dc_cache_open(&cache, fuzz_path("cache"), &spec, DC_CACHE_MAKE, NULL) != DC_OK ||
         dc_cache_claim(&taken, cache, 0, 0, NULL) != DC_OK || !taken ||
         dc_cache_write(cache, 0, 0, rows, NULL) != DC_OK)
         abort();

@@ -41,7 +41,8 @@ void onnx_begin(struct onnx_file *f, int opset, const char *input, int rank, con
     onnx__graph_proto__init(&f->graph);
     onnx__operator_set_id_proto__init(&f->set);
     onnx__value_info_proto__init(&f->input);
-    onnx__value_info_proto__init(&f->output);
+    for (int i = 0; i < 2; i++)
+        onnx__value_info_proto__init(&f->output[i]);
     onnx__type_proto__init(&f->type);
     onnx__type_proto__tensor__init(&f->tensor_type);
     onnx__tensor_shape_proto__init(&f->shape);
@@ -171,12 +172,17 @@ void onnx_node(struct onnx_file *f, const char *op_type, const char *inputs, con
     }
 }
 
-void onnx_save(struct onnx_file *f, const char *path, const char *output)
+void onnx_save(struct onnx_file *f, const char *path, const char *outputs)
 {
-    f->output.name = keep(f, output, strlen(output));
-    f->outputs[0] = &f->output;
     f->graph.output = f->outputs;
-    f->graph.n_output = 1;
+    f->graph.n_output = 0;
+    for (size_t length; *outputs; outputs += length + (outputs[length] == ' ')) {
+        length = strcspn(outputs, " ");
+        assert_true(f->graph.n_output < 2);
+        Onnx__ValueInfoProto *output = &f->output[f->graph.n_output];
+        output->name = keep(f, outputs, length);
+        f->outputs[f->graph.n_output++] = output;
+    }
     uint8_t *bytes = malloc(onnx__model_proto__get_packed_size(&f->model) + 1);
     assert_non_null(bytes);
     test_write(path, bytes, onnx__model_proto__pack(&f->model, bytes));

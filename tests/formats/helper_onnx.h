@@ -29,7 +29,7 @@ struct onnx_file {
     Onnx__ModelProto model;
     Onnx__GraphProto graph;
     Onnx__OperatorSetIdProto set, *sets[1];
-    Onnx__ValueInfoProto input, output, *inputs[2], *outputs[1];
+    Onnx__ValueInfoProto input, output[2], *inputs[2], *outputs[2];
     Onnx__TypeProto type;
     Onnx__TypeProto__Tensor tensor_type;
     Onnx__TensorShapeProto shape;
@@ -50,7 +50,7 @@ float *onnx_floats(struct onnx_file *f, const char *name, int rank, const int64_
 void onnx_integers(struct onnx_file *f, const char *name, int count, const int64_t *values);
 void onnx_node(struct onnx_file *f, const char *op_type, const char *inputs, const char *outputs,
                const char *attributes);
-void onnx_save(struct onnx_file *f, const char *path, const char *output);
+void onnx_save(struct onnx_file *f, const char *path, const char *outputs);  // one or two
 void onnx_fill(float *values, int64_t count, const char *name);
 
 // Reads the file and runs it on `rows` rows in the file's order; the result in the file's order

@@ -3,26 +3,14 @@
 #include "examples/device/board.h"
 #include "tests/export/losing_flash.h"
 
-static void print_number(int number)
-{
-    char text[12];
-    int at = sizeof text - 1;
-    text[at] = '\0';
-    do {
-        text[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number);
-    board_print(text + at);
-}
-
 int main(void)
 {
     int cuts, on_trial;
     const int harmed = harmed_by_power_cuts(&cuts);
     (void)signatures_checked;
-    print_number(cuts);
+    board_print_number((uint64_t)cuts);
     board_print(" power cuts, ");
-    print_number(harmed);
+    board_print_number((uint64_t)harmed);
     board_print(" harmed\n");
     flash_start();
     broken_selftest = 1;  // a broken network never runs

@@ -122,6 +122,26 @@ static const char stages[] =
     "    quantize: {freeze_observers_epoch: 2, freeze_batch_norm_epoch: 2}\n"
     "    train: {accumulate: 1, learning_rate: 0.01, average_decay: 0.8}\n";
 
+void tiny_edit(const char *file, const char *from, const char *to)
+{
+    size_t size = 0, after = 0;
+    char *text = from ? tiny_read(test_path(file), &size) : NULL;
+    const char *at = from && from[0] ? strstr(text, from) : text ? text + size : NULL;
+    check(at || !from, file);
+    char *made = calloc(size + strlen(to) + 1, 1);
+    check(made != NULL, "memory");
+    if (at) {
+        memcpy(made, text, (size_t)(at - text));
+        after = (size_t)(at - text);
+    }
+    memcpy(made + after, to, strlen(to));
+    if (at)
+        strcpy(made + after + strlen(to), at + strlen(from));
+    tiny_text(test_path(file), made);
+    free(made);
+    free(text);
+}
+
 void tiny_files(void)
 {
     char text[4096];

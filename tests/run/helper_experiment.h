@@ -20,6 +20,8 @@ enum { TINY_TRAIN = 300, TINY_TEST = 70, TINY_CLASSES = 4, TINY_SIDE = 12 };
 void tiny_files(void);
 
 void tiny_text(const char *path, const char *text);
+// In a file: `from`, which must be there, becomes `to`; from "" appends, NULL makes the file.
+void tiny_edit(const char *file, const char *from, const char *to);
 // The text of a file, zero-terminated; the caller frees. NULL where there is none.
 char *tiny_read(const char *path, size_t *size);
 

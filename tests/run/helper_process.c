@@ -81,6 +81,8 @@ void run_decant(struct outcome *outcome, const struct child *how, const char *co
     if (child == 0)
         become_decant(how, argv, out, err);
     if (how->signal) {
+        for (int i = 0; how->after && i < 6000 && access(how->after, F_OK) != 0; i++)
+            usleep(10000);
         const struct timespec delay = {how->delay / 1000000, how->delay % 1000000 * 1000};
         nanosleep(&delay, NULL);
         kill(child, how->signal);

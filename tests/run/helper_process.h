@@ -9,6 +9,7 @@ struct child {
     const char *environment;  // "NAME=VALUE" set for the child, or NULL
     int signal;               // sent after `delay`, or 0
     long delay;               // microseconds
+    const char *after;        // a file that must be there first, for a minute; NULL: none
     size_t file_limit;        // files cannot grow past it, as if the disk were full; 0: they can
     const char *folder;       // where it runs; NULL: here
 };

@@ -209,6 +209,30 @@ static void rungs_that_cannot_run_are_failures(void **state)
     json_decref(json);
 }
 
+static void tool(const char *name, const char *script)
+{
+    char path[64];
+    snprintf(path, sizeof path, "few/%s", name);
+    tiny_text(test_path(path), script);
+    assert_int_equal(chmod(test_path(path), 0700), 0);
+}
+
+// An emulator that says nothing and does not end is ended, and told. (Behind the test above.)
+static void a_rung_that_hangs_is_ended(void **state)
+{
+    (void)state;
+    char path[600];
+    snprintf(path, sizeof path, "PATH=%s/few", root);
+    tool("riscv64-unknown-elf-gcc", "#!/bin/sh\nexit 0\n");
+    tool("qemu-system-riscv32", "#!/bin/sh\nexec /bin/sleep 600\n");
+    assert_int_equal(setenv("DECANT_RUNG_SECONDS", "0.2", 1), 0);
+    const struct child bare = {.folder = root, .environment = path};
+    DECANT(&outcome, &bare, "verify", "done/bundle/int8", "--rungs", "rv32");
+    assert_int_equal(unsetenv("DECANT_RUNG_SECONDS"), 0);
+    assert_int_not_equal(outcome.exit_code, 0);
+    assert_non_null(strstr(outcome.out, "no answer within 0.2 s"));
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -246,6 +270,7 @@ int main(void)
         cmocka_unit_test(stderr_holds_the_rest),
         cmocka_unit_test(verify_needs_a_compiler),
         cmocka_unit_test(rungs_that_cannot_run_are_failures),
+        cmocka_unit_test(a_rung_that_hangs_is_ended),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -23,19 +23,6 @@
 static struct outcome outcome;
 static char root[512];  // the test's folder; decant runs in it
 
-static void shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void shell(const char *format, ...)
-{
-    char command[2048], line[2600];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(command, sizeof command, format, arguments);
-    va_end(arguments);
-    snprintf(line, sizeof line, "cd '%s' && %s", root, command);
-    if (system(line) != 0)
-        fail_msg("%s", command);
-}
-
 // Names, targets of links and contents of all that lies in the folder, as one text.
 static char *everything(void)
 {
@@ -224,8 +211,8 @@ static void nothing_foreign_is_touched(void **state)
     (void)state;
     const struct child here = {.folder = root};
     for (size_t i = 0; i < sizeof aims / sizeof *aims; i++) {
-        shell("rm -rf x x.* y y.*; DECANT='%s'; { %s; } > /dev/null", DECANT_BINARY,
-              aims[i].prepare);
+        must_shell("rm -rf x x.* y y.*; DECANT='%s'; { %s; } > /dev/null", DECANT_BINARY,
+                   aims[i].prepare);
         char *before = everything();
         run_decant(&outcome, &here, aims[i].arguments);
         char *after = everything();
@@ -235,7 +222,7 @@ static void nothing_foreign_is_touched(void **state)
         free(before);
         free(after);
     }
-    shell("rm -rf x x.* y y.*");
+    must_shell("rm -rf x x.* y y.*");
 }
 
 // What Decant wrote before is replaced as ever, and an empty place is one to write to.
@@ -277,12 +264,12 @@ static void own_things_are_replaced(void **state)
     };
     const struct child here = {.folder = root};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
-        shell("rm -rf x x.* y y.*; DECANT='%s'; { %s; } > /dev/null", DECANT_BINARY,
-              own[i].prepare);
+        must_shell("rm -rf x x.* y y.*; DECANT='%s'; { %s; } > /dev/null", DECANT_BINARY,
+                   own[i].prepare);
         run_decant(&outcome, &here, own[i].arguments);
         assert_outcome(&outcome, own[i].name, own[i].exit_code, own[i].words);
     }
-    shell("rm -rf x x.* y y.*");
+    must_shell("rm -rf x x.* y y.*");
 }
 
 // Folders that a killed export left beside its bundle are gone after the next, and only those.
@@ -293,7 +280,7 @@ static void leftovers_of_an_export(void **state)
     if (ended == 0)
         _exit(0);
     assert_int_equal(waitpid(ended, NULL, 0), ended);
-    shell(
+    must_shell(
         "cp -r done/bundle/int8 x.tmp-%d; { echo '%s'; ls done/bundle/int8; } > x.tmp-%d/.decant; "
         "mkdir x.tmp-mine x.old-1; echo a > x.old-1/b",
         (int)ended, "Decant writes these files here, and removes them:", (int)ended);
@@ -301,8 +288,8 @@ static void leftovers_of_an_export(void **state)
     DECANT(&outcome, &here, "export", "done", "--stage", "quantized", "--out", "x");
     static const char *const none[OUTCOME_WORDS] = {NULL};
     assert_outcome(&outcome, "an export beside leftovers", 0, none);
-    shell("test ! -e x.tmp-%d -a -d x.tmp-mine -a -f x.old-1/b -a ! -e x/.decant", (int)ended);
-    shell("rm -r x x.*");
+    must_shell("test ! -e x.tmp-%d -a -d x.tmp-mine -a -f x.old-1/b -a ! -e x/.decant", (int)ended);
+    must_shell("rm -r x x.*");
 }
 
 // A shard's temporary of a killed process goes when the shard is made; what else lies there stays.
@@ -320,15 +307,16 @@ static void leftovers_of_a_cache(void **state)
                "--set", "stages.student.distill.cache.path=x");
         assert_outcome(&outcome, "a cache", 0, none);
         if (turn == 0)
-            shell("cd x/epoch-0000 && rm block-0000.h5 && touch block-0000.h5.tmp-%d photo.tmp-%d "
-                  "block-0000.h5.tmp-mine",
-                  (int)ended, (int)ended);
+            must_shell(
+                "cd x/epoch-0000 && rm block-0000.h5 && touch block-0000.h5.tmp-%d photo.tmp-%d "
+                "block-0000.h5.tmp-mine",
+                (int)ended, (int)ended);
     }
-    shell("cd x/epoch-0000 && test -f block-0000.h5 -a ! -e block-0000.h5.tmp-%d -a -f "
-          "photo.tmp-%d -a "
-          "-f block-0000.h5.tmp-mine",
-          (int)ended, (int)ended);
-    shell("rm -rf x");
+    must_shell("cd x/epoch-0000 && test -f block-0000.h5 -a ! -e block-0000.h5.tmp-%d -a -f "
+               "photo.tmp-%d -a "
+               "-f block-0000.h5.tmp-mine",
+               (int)ended, (int)ended);
+    must_shell("rm -rf x");
 }
 
 // Killed at any moment of its verification, an export leaves a folder that the next removes.
@@ -337,7 +325,7 @@ static void leftovers_of_a_verification(void **state)
     (void)state;
     char environment[600];
     snprintf(environment, sizeof environment, "TMPDIR=%s/tmp", root);
-    shell("rm -rf tmp; mkdir tmp tmp/decant-verify-1x tmp/decant-verify-mine");
+    must_shell("rm -rf tmp; mkdir tmp tmp/decant-verify-1x tmp/decant-verify-mine");
     int left = 0;
     static const char *const none[OUTCOME_WORDS] = {NULL};
     for (long delay = 20000; delay < 1000000; delay += 20000) {
@@ -358,7 +346,7 @@ static void leftovers_of_a_verification(void **state)
         assert_outcome(&outcome, "a verification after killed ones", 0, none);
     }
     assert_int_equal(test_folder_entries(test_path("tmp")), 2);  // the user's
-    shell("rm -r tmp");
+    must_shell("rm -r tmp");
 }
 
 static int set_up(void **state)

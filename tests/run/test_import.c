@@ -163,12 +163,34 @@ static void what_does_not_fit_is_refused(void **state)
         "depth");
 }
 
+// Which of two outputs is taken is told by every verb that reads the file, until somebody says it.
+static void one_of_two_outputs_is_told(void **state)
+{
+    (void)state;
+    static const char told[] = "two.onnx has several outputs, and its first, 'y', is taken; "
+                               "'output' of the stage names another: d";
+    char path[512];
+    write_network(test_path("two.onnx"), TINY_SIDE, TINY_CLASSES);
+    onnx_save(&file, test_path("two.onnx"), "y d");  // d: as many values
+    run("two", "  a: {model: two.onnx}\n", 0, told, NULL);
+    snprintf(path, sizeof path, "%s.yaml", test_path("two"));
+    DECANT(&outcome, NULL, "check", path);
+    assert_non_null(strstr(outcome.out, "two.onnx has several outputs, and its first, 'y', is"));
+    DECANT(&outcome, NULL, "inspect", test_path("two.onnx"));
+    assert_non_null(strstr(outcome.out, "of its first output, 'y'; the others: d\n"));
+    run("chosen", "  a: {model: two.onnx, output: d}\n", 0, NULL, NULL);
+    assert_null(strstr(outcome.err, "outputs"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(taken_as_it_is_and_trained_on), cmocka_unit_test(calibrated_and_exported),
-        cmocka_unit_test(a_student_starts_from_onnx),    cmocka_unit_test(teaches_at_its_own_size),
+        cmocka_unit_test(taken_as_it_is_and_trained_on),
+        cmocka_unit_test(calibrated_and_exported),
+        cmocka_unit_test(a_student_starts_from_onnx),
+        cmocka_unit_test(teaches_at_its_own_size),
         cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(one_of_two_outputs_is_told),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -29,6 +29,22 @@ static void sets_up(const char *table, const char *experiment, const char *run)
          "stages.alone.train.epochs=1", "--set", "stages.student.train.epochs=1");
 }
 
+// The header of a table, and those rows whose files the last command's stdout lists.
+static void other_table(const char *to, const char *from)
+{
+    size_t size = 0;
+    char path[64], *rows = tiny_read(test_path(from), &size);
+    FILE *table = fopen(test_path(to), "w");
+    assert_true(rows && table);
+    for (char *row = strtok(rows, "\n"); row; row = strtok(NULL, "\n")) {
+        snprintf(path, sizeof path, "%.*s", (int)strcspn(row, ","), row);
+        if (row == rows || strstr(outcome.out, path))
+            fprintf(table, "%s\n", row);
+    }
+    assert_int_equal(fclose(table), 0);
+    free(rows);
+}
+
 static void values_are_learnt(void **state)
 {
     (void)state;
@@ -44,6 +60,17 @@ static void values_are_learnt(void **state)
     holds("v/results.json", "\"mean_absolute_error\"");
     GOOD("eval", "v");
     printed("RMSE");
+    // Another table is read as the experiment's own: the same rows, and their test part alone.
+    char *own = strdup(outcome.out);
+    GOOD("eval", "v", "--data", "v.csv");
+    printed("RMSE");
+    GOOD("data", "v.csv", "--list", "test");
+    other_table("v-test.csv", "v.csv");
+    GOOD("eval", "v", "--data", "v-test.csv");
+    assert_string_equal(outcome.out, own);
+    free(own);
+    GOOD("predict", "v", "--data", "photos:own", "--out", "v-logits.h5");
+    BAD(1, "no labels", "eval", "v", "--data", "photos:own");
     GOOD("predict", "v/bundle/int8", "own/a/001.bmp");
     printed("value");
     GOOD("predict", "v", "own/a/001.bmp", "--out", "v-out.csv");
@@ -59,21 +86,27 @@ static void tags_are_learnt(void **state)
     for (int i = 0; i < ROWS / 2; i++)
         fprintf(table, "own/a/%03d.bmp,top%s\nown/b/%03d.bmp,\n", i, i % 2 ? "|odd" : "", i);
     assert_int_equal(fclose(table), 0);
+    // Every row counts once for each of its tags; 30 rows have none, 15 have both.
+    GOOD("init", "t.csv", "--out", "counted.yaml", "--quick", "--json");
+    json_error_t problem;
+    json_t *found = json_loads(outcome.out, 0, &problem);
+    json_t *train = json_object_get(found, "train"), *test = json_object_get(found, "test");
+    json_t *samples = json_object_get(found, "samples");
+    const json_t *names = json_object_get(found, "names");
+    assert_int_equal(json_array_size(train), 2);
+    for (size_t t = 0; t < 2; t++)
+        assert_int_equal(json_integer_value(json_array_get(train, t)) +
+                             json_integer_value(json_array_get(test, t)),
+                         strcmp(json_string_value(json_array_get(names, t)), "odd") ? 30 : 15);
+    assert_int_equal(json_integer_value(json_object_get(samples, "train")) +
+                         json_integer_value(json_object_get(samples, "test")),
+                     ROWS);
+    json_decref(found);
     sets_up("t.csv", "t.yaml", "t");
+    GOOD("data", "t.yaml");
+    printed("  tag     0 odd ");
     holds("t.yaml", "\n  labels: tags\n");
     holds("t/results.json", "\"map\"");
-}
-
-static void must_run(const char *format, ...) DC_PRINTF(1, 2);
-static void must_run(const char *format, ...)
-{
-    char command[4096];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(command, sizeof command, format, args);
-    va_end(args);
-    if (system(command) != 0)
-        fail_msg("%s", command);
 }
 
 static bool has(const char *file, const char *words)
@@ -108,9 +141,8 @@ static void their_c_fits(void **state)
               "        wrong += tags_has_tag(output, 0) != (values[0] > 0.0f);\n"
               "        wrong += tags_has_tag(output, 1) != (values[1] > 0.0f);\n    }\n"
               "    return wrong || numbers_selftest() || tags_selftest();\n}\n");
-    must_run("cd '%s' && cc -std=c99 -pedantic -Wall -Wextra -Werror -o both both.c "
-             "numbers/numbers.c tags/tags.c && ./both",
-             root);
+    must_shell("cc -std=c99 -pedantic -Wall -Wextra -Werror -o both both.c numbers/numbers.c "
+               "tags/tags.c && ./both");
     BAD(2, "--c-name 2nd: small letters", "export", "v", "--stage", "quantized", "--out", "n",
         "--c-name", "2nd");
     BAD(2, "--c-name is for bundles", "export", "v", "--stage", "quantized", "--out", "n.onnx",
@@ -177,7 +209,7 @@ static void parts_are_listed(void **state)
 static void they_are_compared_and_told(void **state)
 {
     (void)state;
-    must_run("cp -r '%s/v' '%s/v2' && cp -r '%s/t' '%s/t2'", root, root, root, root);
+    must_shell("cp -r v v2 && cp -r t t2");
     GOOD("compare", "v", "v2");
     printed("\ntest MAE");
     printed("\ntest RMSE");

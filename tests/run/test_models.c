@@ -176,6 +176,8 @@ static void descend(double losses[2], const struct dc_ctx *ctx, const struct dc_
             dc_plan_backward(plan, params, ROWS, &step, &error) != DC_OK)
             fail_msg("%s", error.message);
         losses[s > 0] = dc_plan_loss(plan, t->terms.terms[0].node);
+        if (s > 0 && losses[1] < 0.25 * losses[0])
+            break;  // it has learnt
         dc_optimizer_step(ctx, &sgd, params, 0.05, 1.0, 0.0, s + 1);
     }
     dc_plan_free(plan);

@@ -29,13 +29,6 @@ static char root[256];
 static struct outcome outcome;
 static const struct child here = {.folder = root};
 
-static int shell(const char *line)
-{
-    char command[2048];
-    snprintf(command, sizeof command, "cd '%s' && { %s; } >log 2>&1", root, line);
-    return system(command);
-}
-
 static int set_up(void **state)
 {
     (void)state;
@@ -66,37 +59,35 @@ static void expect(const char *name, int exit_code, const char *word)
 static void minisign_verifies(void **state)
 {
     (void)state;
-    if (shell("command -v minisign") != 0)
+    if (test_shell("command -v minisign") != 0)
         skip();
-    assert_int_equal(shell("minisign -G -W -p plain.pub -s plain.key"), 0);
+    must_shell("minisign -G -W -p plain.pub -s plain.key");
     PACKAGE("7", "--key", "plain.key", "--out", "a.dpk");
     expect("plain", 0, NULL);
-    assert_int_equal(shell("minisign -V -m a.dpk -p plain.pub >seen"), 0);
-    assert_int_equal(shell("grep -q 'rusted comment: tiny version 7, floor 0, sha256 ' seen"), 0);
-    assert_int_equal(shell("grep -q \"$(tail -c +257 a.dpk | sha256sum | cut -c1-64)\" seen"), 0);
-    assert_int_equal(shell("tail -c +257 a.dpk | cmp - done/bundle/int8.tar"), 0);
+    must_shell("minisign -V -m a.dpk -p plain.pub >seen");
+    must_shell("grep -q 'rusted comment: tiny version 7, floor 0, sha256 ' seen");
+    must_shell("grep -q \"$(tail -c +257 a.dpk | sha256sum | cut -c1-64)\" seen");
+    must_shell("tail -c +257 a.dpk | cmp - done/bundle/int8.tar");
     // a byte of the package, of the signature's comment
-    assert_int_equal(shell("cp a.dpk b.dpk; cp a.dpk.minisig b.dpk.minisig; "
-                           "printf X | dd of=b.dpk bs=1 seek=300 conv=notrunc"),
-                     0);
-    assert_int_not_equal(shell("minisign -V -m b.dpk -p plain.pub"), 0);
-    assert_int_equal(shell("cp a.dpk b.dpk; sed -i 's/version 7, f/version 8, f/' b.dpk.minisig"),
-                     0);
-    assert_int_not_equal(shell("minisign -V -m b.dpk -p plain.pub"), 0);
+    must_shell("cp a.dpk b.dpk; cp a.dpk.minisig b.dpk.minisig; "
+               "printf X | dd of=b.dpk bs=1 seek=300 conv=notrunc");
+    assert_int_not_equal(test_shell("minisign -V -m b.dpk -p plain.pub"), 0);
+    must_shell("cp a.dpk b.dpk; sed -i 's/version 7, f/version 8, f/' b.dpk.minisig");
+    assert_int_not_equal(test_shell("minisign -V -m b.dpk -p plain.pub"), 0);
     // a key with a password
     char line[512];
     snprintf(line, sizeof line,
              "printf 'winter rye\\n' | '%s' package done/bundle/int8 --version 8 --key locked.key "
              "--out c.dpk && minisign -V -m c.dpk -P %s",
              DECANT_BINARY, locked_public);
-    if (shell(line) != 0)
+    if (test_shell("%s", line) != 0)
         fail_msg("%s", line);
     snprintf(
         line, sizeof line,
         "printf 'winter wheat\\n' | '%s' package done/bundle/int8 --version 9 --key locked.key "
         "--out d.dpk 2>seen || { grep 'not the password' seen && ! test -e d.dpk; }",
         DECANT_BINARY);
-    assert_int_equal(shell(line), 0);
+    must_shell("%s", line);
 }
 
 // Flash of a device whose slots hold any package here.
@@ -132,9 +123,9 @@ static void a_device_takes_it(void **state)
     struct update_header header;
     const uint8_t *payload = NULL;
     int on_trial = 0;
-    if (shell("command -v minisign") != 0)
+    if (test_shell("command -v minisign") != 0)
         skip();
-    assert_int_equal(shell("minisign -G -f -W -p device.pub -s device.key"), 0);
+    must_shell("minisign -G -f -W -p device.pub -s device.key");
     PACKAGE("7", "--key", "device.key", "--out", "device.dpk");
     expect("for the device", 0, NULL);
     uint8_t *package = (uint8_t *)tiny_read(test_path("device.dpk"), &size);
@@ -205,10 +196,10 @@ static void what_was_given_out_stays(void **state)
     expect("the same again", 0, NULL);
     PACKAGE("1", "--bom");
     expect("with a bill of materials", 0, NULL);
-    assert_int_equal(shell("grep -q '\"value\": \"tflm\"' tiny-1.dpk.cdx.json"), 0);
-    assert_int_equal(shell("cp tiny-1.dpk.cdx.json kept; rm tiny-1.dpk.cdx.json"), 0);
+    must_shell("grep -q '\"value\": \"tflm\"' tiny-1.dpk.cdx.json");
+    must_shell("cp tiny-1.dpk.cdx.json kept; rm tiny-1.dpk.cdx.json");
     PACKAGE("1", "--bom");
-    assert_int_equal(shell("cmp kept tiny-1.dpk.cdx.json; echo >> tiny-1.dpk.cdx.json"), 0);
+    must_shell("cmp kept tiny-1.dpk.cdx.json; echo >> tiny-1.dpk.cdx.json");
     PACKAGE("1", "--bom");
     expect("a bill that was changed", 2, "never overwritten");
     PACKAGE("1", "--floor", "1");
@@ -222,15 +213,14 @@ static void what_was_given_out_stays(void **state)
     PACKAGE("2", "--payload", "missing.bin");
     expect("no payload", 1, "missing.bin");
     // what is packed is what was checked: the folder, not an archive that lies beside it
-    assert_int_equal(shell("cp done/bundle/int8.tar kept.tar; echo junk > done/bundle/int8.tar"),
-                     0);
+    must_shell("cp done/bundle/int8.tar kept.tar; echo junk > done/bundle/int8.tar");
     PACKAGE("1");
     expect("an archive that was changed", 0, NULL);
-    assert_int_equal(shell("tail -c +257 tiny-1.dpk | cmp - kept.tar"), 0);
+    must_shell("tail -c +257 tiny-1.dpk | cmp - kept.tar");
     DECANT(&outcome, &here, "package", "done/bundle/int8/.", "--version", "1");
     expect("the folder itself", 0, NULL);
-    assert_int_equal(shell("cp kept.tar done/bundle/int8.tar"), 0);
-    assert_int_equal(shell("cp -r done/bundle/int8 damaged; echo >> damaged/tiny.c"), 0);
+    must_shell("cp kept.tar done/bundle/int8.tar");
+    must_shell("cp -r done/bundle/int8 damaged; echo >> damaged/tiny.c");
     DECANT(&outcome, &here, "package", "damaged", "--version", "2");
     expect("a damaged bundle", 1, "tiny.c");
 }
@@ -244,17 +234,17 @@ static void hex_lies_at_its_address(void **state)
     expect("beyond the end", 2, "beyond 2^32");
     PACKAGE("1", "--out", "h.dpk", "--address", "here");
     expect("no address", 2, "not 'here'");
-    assert_int_equal(shell("! test -e h.dpk"), 0);
+    must_shell("! test -e h.dpk");
     for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
         char line[256];
-        assert_int_equal(shell("rm -f h.dpk h.dpk.hex"), 0);
+        must_shell("rm -f h.dpk h.dpk.hex");
         PACKAGE("1", "--out", "h.dpk", "--address", addresses[i]);
         expect(addresses[i], 0, NULL);
         snprintf(line, sizeof line,
                  "objcopy -I ihex -O binary h.dpk.hex h.bin && cmp h.bin h.dpk && "
                  "objdump -h h.dpk.hex | grep -q \"$(printf %%08x %s)\"",
                  addresses[i]);
-        if (shell(line) != 0)
+        if (test_shell("%s", line) != 0)
             fail_msg("%s", line);
     }
 }
@@ -262,7 +252,7 @@ static void hex_lies_at_its_address(void **state)
 static void a_list_shows_parents_and_accuracy(void **state)
 {
     (void)state;
-    assert_int_equal(shell("rm -f *.dpk *.minisig; mkdir all; echo image > all/app.bin"), 0);
+    must_shell("rm -f *.dpk *.minisig; mkdir all; echo image > all/app.bin");
     PACKAGE("1", "--out", "all/one.dpk");
     expect("one", 0, NULL);
     PACKAGE("12", "--out", "all/two.dpk", "--parent", "all/one.dpk", "--payload", "all/app.bin",
@@ -281,10 +271,9 @@ static void a_list_shows_parents_and_accuracy(void **state)
         fail_msg("%s", outcome.out);
     PACKAGE("12", "--out", "never.dpk", "--parent", "all/two.dpk");
     expect("a parent that is no older", 2, "has version 12, and this is 12");
-    assert_int_equal(shell("printf x | dd of=all/one.dpk bs=1 seek=700 conv=notrunc; "
-                           "mkdir all/three.dpk; cp all/two.dpk all/four.dpk; "
-                           "printf '\\033' | dd of=all/four.dpk bs=1 seek=49 conv=notrunc"),
-                     0);
+    must_shell("printf x | dd of=all/one.dpk bs=1 seek=700 conv=notrunc; "
+               "mkdir all/three.dpk; cp all/two.dpk all/four.dpk; "
+               "printf '\\033' | dd of=all/four.dpk bs=1 seek=49 conv=notrunc");
     DECANT(&outcome, &here, "package", "--list", "all");
     assert_outcome(&outcome, "damaged", 1,
                    (const char *const[OUTCOME_WORDS]){"another SHA-256", "header is damaged"});

@@ -387,6 +387,41 @@ static void the_training_data_may_change(void **state)
     assert_non_null(strstr(outcome.err, "training data has changed"));
 }
 
+// Another label of a test sample is told by whatever measures on it, and nothing goes on with it.
+static void test_data_that_changed_is_told(void **state)
+{
+    (void)state;
+    static const char labels[] = "data/t10k-labels-idx1-ubyte";
+    size_t size = 0;
+    char *bytes = tiny_read(test_path(labels), &size);
+    assert_non_null(bytes);
+    GOOD("train", "export.yaml", "teacher", "--run", "part");
+    GOOD("eval", "run");
+    assert_null(strstr(outcome.err, "hash"));
+    bytes[size - 1] = (char)((bytes[size - 1] + 1) % TINY_CLASSES);
+    test_write(test_path(labels), bytes, size);
+
+    static const char told[] = "warning: the test data is not what run was made with (hash ";
+    GOOD("eval", "run");
+    assert_non_null(strstr(outcome.err, told));
+    GOOD("verify", "run/bundle/int8");
+    assert_non_null(strstr(outcome.err, told));
+    GOOD("report", "run");
+    assert_non_null(strstr(outcome.err, told));
+    holds("run/report.html", "the test data is not what the run was made with (hash ");
+    BAD(1, "the test data has changed since this run began", "run", "export.yaml", "--run", "part");
+    assert_null(strstr(outcome.err, told));  // once is enough
+    GOOD("train", "export.yaml", "teacher", "--run", "other");
+    GOOD("compare", "part", "other", "--json");
+    printed("\"key\": \"test_data_hash\"");
+
+    bytes[size - 1] = (char)((bytes[size - 1] + TINY_CLASSES - 1) % TINY_CLASSES);
+    test_write(test_path(labels), bytes, size);
+    free(bytes);
+    GOOD("eval", "run");
+    assert_null(strstr(outcome.err, "hash"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +434,7 @@ int main(void)
         cmocka_unit_test(onnx_files_are_the_stages),
         cmocka_unit_test(a_bundle_predicts_too),
         cmocka_unit_test(a_changed_bundle_is_caught),
+        cmocka_unit_test(test_data_that_changed_is_told),
         cmocka_unit_test(the_training_data_may_change),  // last
     };
     return cmocka_run_group_tests(tests, set_up, walk_tear_down);

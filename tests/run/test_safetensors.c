@@ -174,43 +174,54 @@ static const struct dc_stage *read_stage(const char *stage)
     return &experiment->stages[0];
 }
 
-static void keep_line(void *user, enum dc_log_level level, const char *line)
+// Another shape is told where the experiment names the file, before any data is read.
+static void check_reads_the_header(void **state)
 {
-    (void)level;
-    snprintf(user, 512, "%s", line);
+    (void)state;
+    json_t *report = NULL;
+    const struct tensor turned = {"head.weight", "[30,5]", 150, 0.0f};
+    write_file(&turned, 1);
+    read_stage(", train: {}");
+    assert_int_equal(dc_run_check(experiment, &report, &error), DC_ERR_CONFIG);
+    assert_non_null(strstr(error.message, "names.experiment.yaml:5:"));
+    assert_non_null(strstr(error.message, "has [30, 5], where [5, 30] belongs"));
 }
 
-// What the file lacks is an error where nothing trains, also behind quantizers, else a warning.
-// Both name the layers, or the parts of those that are there.
+// What the file lacks is an error where nothing trains, also behind quantizers, else told. Both
+// name the layers, or the parts of those that are there.
 static void what_is_missing_is_told(void **state)
 {
     (void)state;
     static const char *const still[] = {"", ", quantize: {}"};
     static const char *const file = "w.safetensors' lacks weights of stem.norm, head.bias";
-    char line[512] = "";
-    struct dc_ctx *ctx = NULL;
-    const struct dc_ctx_config config = {.log = {keep_line, line}};
+    char missing[DC_MISSING_TEXT];
+    json_t *report = NULL;
     const struct tensor some[] = {{"stem.conv.weight", "[3,2,3,2]", 36, 0.0f},
                                   {"head.weight", "[5,30]", 150, 0.0f}};
     write_file(some, 2);
-    assert_int_equal(dc_ctx_create(&ctx, &config, &error), DC_OK);
     for (int i = 0; i < 2; i++) {
         const struct dc_stage *stage = read_stage(still[i]);
         assert_string_equal(stage->train.init_from, "");  // a part that is absent has its defaults
-        assert_int_equal(
-            dc__take_weights(ctx, stage, &model, params, stage->weights, stage->weights, &error),
-            DC_ERR_CONFIG);
+        assert_int_equal(dc__take_weights(missing, stage, &model, params, stage->weights,
+                                          stage->weights, &error),
+                         DC_ERR_CONFIG);
         assert_non_null(strstr(error.message, "names.experiment.yaml:5:"));
         assert_non_null(strstr(error.message, file));
         assert_non_null(strstr(error.message, "weights_names"));
-        assert_string_equal(line, "");
+        assert_int_equal(dc_run_check(experiment, &report, &error), DC_ERR_CONFIG);  // no data
+        assert_non_null(strstr(error.message, file));
     }
     const struct dc_stage *stage = read_stage(", train: {}");
     assert_int_equal(
-        dc__take_weights(ctx, stage, &model, params, stage->weights, stage->weights, &error),
+        dc__take_weights(missing, stage, &model, params, stage->weights, stage->weights, &error),
         DC_OK);
-    assert_non_null(strstr(line, file));
-    dc_ctx_free(ctx);
+    assert_string_equal(missing, "stem.norm, head.bias");
+    if (dc_run_check(experiment, &report, &error) != DC_OK)
+        fail_msg("%s", error.message);
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(report, "a"), "missing_weights")),
+        missing);
+    json_decref(report);
 }
 
 // What shapes a stage: the content of the names, and not where they lie.
@@ -262,6 +273,7 @@ int main(void)
         cmocka_unit_test(a_name_stands_for_what_begins_with_it),
         cmocka_unit_test(what_does_not_fit_is_named),
         cmocka_unit_test(what_is_missing_is_told),
+        cmocka_unit_test(check_reads_the_header),
         cmocka_unit_test(names_are_settings_by_their_content),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

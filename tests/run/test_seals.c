@@ -26,14 +26,6 @@ static char root[512];  // the test's folder; decant runs in it
 static const char *const none[OUTCOME_WORDS] = {NULL};
 static const struct child here = {.folder = root};
 
-static void shell(const char *command)
-{
-    char line[2048];
-    snprintf(line, sizeof line, "cd '%s' && %s", root, command);
-    if (system(line) != 0)
-        fail_msg("%s", command);
-}
-
 // One bit of a byte at this share of the file is changed.
 static void flip(const char *file, double share)
 {
@@ -92,17 +84,17 @@ static void counters_are_sealed(void **state)
                                                      "do not fit this training"};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (int seal = 0; seal < 2; seal++) {
-            shell("rm -rf x && cp -r stopped x");
+            must_shell("rm -rf x && cp -r stopped x");
             set_counter("x/checkpoints/student/last.h5", cases[i].counter, cases[i].value, seal);
             DECANT(&outcome, &here, "train", "seals.yaml", "student", "--run", "x");
             assert_outcome(&outcome, cases[i].counter, 1, seal ? unfit : broken);
         }
     }
-    shell("rm -rf x && cp -r stopped x");
+    must_shell("rm -rf x && cp -r stopped x");
     set_counter("x/checkpoints/student/last.h5", "epoch", 1, true);  // as it was
     DECANT(&outcome, &here, "train", "seals.yaml", "student", "--run", "x");
     assert_outcome(&outcome, "the counters as they were", 0, none);
-    shell("cmp x/checkpoints/student/final.h5 done/checkpoints/student/final.h5");
+    must_shell("cmp x/checkpoints/student/final.h5 done/checkpoints/student/final.h5");
 }
 
 // Each reader of a stage's weights, with one bit of them changed.
@@ -160,14 +152,14 @@ static void parents_are_checked(void **state)
         const char *const words[OUTCOME_WORDS] = {strchr(cases[i].file, '/'),
                                                   "its bytes are not those that were written"};
         for (int half = 0; half < 2; half++) {  // a header, a weight
-            shell("rm -rf w x x.yaml y y.h5 y.onnx");
-            shell(cases[i].prepare);
+            must_shell("rm -rf w x x.yaml y y.h5 y.onnx");
+            must_shell("%s", cases[i].prepare);
             flip(cases[i].file, half ? 0.6 : 0.001);
             run_decant(&outcome, &here, cases[i].arguments);
             assert_outcome(&outcome, cases[i].name, 1, words);
         }
     }
-    shell("rm -rf w x x.yaml");
+    must_shell("rm -rf w x x.yaml");
 }
 
 // A changed bit anywhere, and any part of the file, is refused and crashes nothing.
@@ -176,11 +168,11 @@ static void every_bit_counts(void **state)
     (void)state;
     static const char *const words[OUTCOME_WORDS] = {"checkpoints/student/final.h5", "bytes"};
     for (int i = 0; i <= 20; i++) {
-        shell("rm -rf x && cp -r done x");
+        must_shell("rm -rf x && cp -r done x");
         flip("x/checkpoints/student/final.h5", i / 20.0);
         DECANT(&outcome, &here, "eval", "x", "--stage", "student");
         assert_outcome(&outcome, "a changed bit", 1, words);
-        shell("cp done/checkpoints/student/final.h5 x/checkpoints/student/");
+        must_shell("cp done/checkpoints/student/final.h5 x/checkpoints/student/");
         size_t size = 0;
         char *bytes = tiny_read(test_path("x/checkpoints/student/final.h5"), &size);
         test_write(test_path("x/checkpoints/student/final.h5"), bytes, size * (size_t)i / 21);
@@ -205,11 +197,11 @@ static void results_are_sealed(void **state)
     static const char *const verbs[] = {"run", "eval"};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char command[512];
-        shell("rm -rf x && cp -r done x");
+        must_shell("rm -rf x && cp -r done x");
         snprintf(command, sizeof command,
                  "sed -i '%s' x/results.json && ! cmp -s done/results.json x/results.json",
                  cases[i].change);
-        shell(command);
+        must_shell("%s", command);
         for (int v = 0; v < 2; v++) {
             if (v == 0)
                 DECANT(&outcome, &here, verbs[v], "seals.yaml", "--run", "x");
@@ -218,10 +210,10 @@ static void results_are_sealed(void **state)
             assert_outcome(&outcome, cases[i].name, 1, words);
         }
     }
-    shell("rm -rf x && cp -r done x && tr -d '\\n' < done/results.json > x/results.json");
+    must_shell("rm -rf x && cp -r done x && tr -d '\\n' < done/results.json > x/results.json");
     DECANT(&outcome, &here, "run", "seals.yaml", "--run", "x");  // blanks say nothing
     assert_outcome(&outcome, "other blanks", 0, none);
-    shell("rm x/results.json");
+    must_shell("rm x/results.json");
     DECANT(&outcome, &here, "run", "seals.yaml", "--run", "x");
     assert_outcome(&outcome, "results made anew", 0, none);
 }
@@ -235,18 +227,18 @@ static void a_damaged_bundle_is_not_done(void **state)
                                           "sed -i s/int8_t/int16_t/ x/bundle/int8/tiny.c",
                                           "rm -r x/bundle/int8"};
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-        shell("rm -rf x && cp -r done x");
-        shell(changes[i]);
+        must_shell("rm -rf x && cp -r done x");
+        must_shell("%s", changes[i]);
         DECANT(&outcome, &here, "run", "seals.yaml", "--run", "x");
         assert_outcome(&outcome, changes[i], 0, none);
-        shell("diff -r done/bundle x/bundle");
+        must_shell("diff -r done/bundle x/bundle");
     }
-    shell("rm -rf x && cp -r done x && echo mine > x/bundle/int8/notes.txt");
-    shell("truncate -s 3000 x/bundle/int8/model.h5");
+    must_shell("rm -rf x && cp -r done x && echo mine > x/bundle/int8/notes.txt");
+    must_shell("truncate -s 3000 x/bundle/int8/model.h5");
     DECANT(&outcome, &here, "run", "seals.yaml", "--run", "x");
     assert_outcome(&outcome, "with the user's notes", 2,
                    (const char *const[OUTCOME_WORDS]){"notes.txt"});
-    shell("grep -q mine x/bundle/int8/notes.txt");
+    must_shell("grep -q mine x/bundle/int8/notes.txt");
 }
 
 // tests/golden/version-0.1: its run is refused, its bundle proven with its C made anew.
@@ -316,13 +308,13 @@ static void version_0_1(void **state)
          0,
          {"old/run/bundle/int8"}},
     };
-    shell("cp -r '" DECANT_SOURCE_DIR "/tests/golden/version-0.1' kept");
-    shell("cp -r kept old && rm -rf made");
+    must_shell("cp -r '" DECANT_SOURCE_DIR "/tests/golden/version-0.1' kept");
+    must_shell("cp -r kept old && rm -rf made");
     DECANT(&outcome, &here, "run", "old/experiment.yaml", "--run", "made");
     assert_outcome(&outcome, "the experiment of version 0.1", 0, none);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        shell("rm -rf old new x && cp -r kept old && chmod -R u+w old && cp -r made new");
-        shell(cases[i].prepare);
+        must_shell("rm -rf old new x && cp -r kept old && chmod -R u+w old && cp -r made new");
+        must_shell("%s", cases[i].prepare);
         run_decant(&outcome, &here, cases[i].arguments);
         if (cases[i].exit_code == 0)
             memcpy(outcome.err, outcome.out, sizeof outcome.err);

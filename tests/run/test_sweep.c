@@ -237,6 +237,56 @@ static void a_kill_is_told(void **state)
     assert_int_equal(status, 0);
 }
 
+// A sweep that is killed takes its tasks along, which stop with a checkpoint.
+static void tasks_end_with_their_sweep(void **state)
+{
+    (void)state;
+    bool stopped = false;
+    tiny_text(test_path("p.yaml"), "experiment: export.yaml\n"
+                                   "axes: {stages.teacher.train.epochs: [20000]}\n");
+    const pid_t driver = fork();
+    assert_true(driver >= 0);
+    if (driver == 0) {
+        if (chdir(root) == 0)
+            execl(DECANT_BINARY, "decant", "sweep", "p.yaml", "--quiet", (char *)NULL);
+        _exit(99);
+    }
+    for (int i = 0; i < 3000 && !is_there("sweeps/p/tasks/0/checkpoints/teacher/last.h5"); i++)
+        usleep(10000);
+    assert_int_equal(kill(driver, SIGKILL), 0);
+    assert_int_equal(waitpid(driver, NULL, 0), driver);
+    for (int i = 0; i < 3000 && !stopped; i++) {
+        char *status = tiny_read(test_path("sweeps/p/tasks/0/STATUS"), NULL);
+        stopped = status && strncmp(status, "stopped", 7) == 0;
+        free(status);
+        usleep(10000);
+    }
+    assert_true(stopped);
+}
+
+// A mistake in an axis has its line in the sweep's file.
+static void mistakes_have_their_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *axis, *place, *words;
+    } cases[] = {
+        {"stages.student.train.epochz: [1, 2]", "m.yaml:4:3: error: axis ", "'epochs'?"},
+        {"stages.student.train.epochs: [1, -2]", "m.yaml:4:36: error: axis ", "must be in [0, "},
+        {"stages.students.seed: [1, 2]", "m.yaml:4:3: error: axis ", "no stage 'students'"},
+        {"stages.student.model: [model.yaml, no.yaml]", "m.yaml:4:38: error: axis ",
+         "there is no model 'no.yaml'"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[256];
+        snprintf(text, sizeof text, "experiment: export.yaml\naxes:\n  seed: [1, 2]\n  %s\n",
+                 cases[i].axis);
+        tiny_text(test_path("m.yaml"), text);
+        BAD(2, cases[i].words, "sweep", "m.yaml");
+        assert_ptr_equal(strstr(outcome.err, cases[i].place), outcome.err);
+    }
+}
+
 static void drawn_ones_lie_in_their_range(void **state)
 {
     (void)state;
@@ -307,6 +357,8 @@ int main(void)
         cmocka_unit_test(the_front_is_a_searchs),
         cmocka_unit_test(failures_are_told),
         cmocka_unit_test(a_kill_is_told),
+        cmocka_unit_test(tasks_end_with_their_sweep),
+        cmocka_unit_test(mistakes_have_their_place),
         cmocka_unit_test(drawn_ones_lie_in_their_range),
     };
     return cmocka_run_group_tests(tests, walk_set_up, walk_tear_down);

@@ -172,6 +172,11 @@ static void a_cache_without_a_path_lies_in_the_run(void **state)
     snprintf(folder, sizeof folder, "own/soft-targets/%s", strrchr(found.gl_pathv[0], '/') + 1);
     globfree(&found);
     verify(folder, 0, "0 outputs differ");
+    // moved with its run, it is verified by what the run holds now
+    assert_int_equal(rename(test_path("own"), test_path("moved")), 0);
+    memmove(folder + strlen("moved"), folder + strlen("own"), strlen(folder + strlen("own")) + 1);
+    memcpy(folder, "moved", strlen("moved"));
+    verify(folder, 0, "0 outputs differ");
     copy("taught", "new");
     DECANT(&outcome, NULL, "teach", test_path("cached.yaml"), "--run", test_path("new"), "--set",
            "stages.student.distill.cache={mode: views}", "--set",
@@ -288,6 +293,28 @@ static void damage_is_repaired_only_when_asked(void **state)
     verify("c-epochs", 0, "0 outputs differ");
 }
 
+// What a cache knows of itself, when the run that made it is elsewhere, or its files are cut off.
+static void a_manifest_is_repaired_too(void **state)
+{
+    (void)state;
+    copy("c-epochs", "c-kept");
+    damage("c-epochs/manifest.json");
+    teach("--quiet", 1, "manifest.json", "--repair");
+    damage("c-epochs/made_by.json");
+    teach("--repair", 0, NULL, NULL);
+    assert_non_null(strstr(outcome.out, "1 files made (1 of them repaired), 39 were there"));
+    verify("c-epochs", 0, "0 outputs differ");
+    // what another program wrote stays, whatever it is
+    tiny_text(test_path("c-epochs/manifest.json"), "{\"name\": \"my app\",");
+    teach("--repair", 1, "manifest.json", "damaged");
+    // a cache may be moved, and its run
+    verify("c-kept", 0, "0 outputs differ");
+    tiny_text(test_path("c-kept/made_by.json"), "{\"stage\": \"student\", \"run\": \"/gone\"}");
+    verify("c-kept", 2, "say with --run where it is");
+    DECANT(&outcome, NULL, "verify", test_path("c-kept"), "--run", test_path("off"));
+    good("with --run");
+}
+
 static void start_three(pid_t children[3], const char *cache)
 {
     for (int i = 0; i < 3; i++) {
@@ -337,6 +364,7 @@ int main(void)
         cmocka_unit_test(verification_recomputes),
         cmocka_unit_test(what_changed_is_refused),
         cmocka_unit_test(damage_is_repaired_only_when_asked),
+        cmocka_unit_test(a_manifest_is_repaired_too),
         cmocka_unit_test(several_processes_fill_one_cache),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

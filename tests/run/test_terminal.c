@@ -25,9 +25,16 @@ static void write_experiment(void)
     char *text = tiny_read(test_path("export.yaml"), NULL), *model;
     FILE *out = fopen(test_path("long.yaml"), "w");
     assert_non_null(out);
+    static const char names[] =
+        "  class_names: [the first of four classes, 'the second, in quotes', "
+        "the third of these, the fourth and last of them]\n";
     for (const char *at = text, *next; *at; at = next) {
         next = strstr(at, "quantized");
         next = next ? next : at + strlen(at);
+        const char *path = strstr(at, "  path: data\n");
+        if (path && path < next)
+            fprintf(out, "%.*s%s", (int)(path - at), at, names);
+        at = path && path < next ? path : at;
         fprintf(out, "%.*s", (int)(next - at), at);
         if (*next) {
             fputs(LONG, out);
@@ -62,6 +69,17 @@ static void every_report_does(void **state)
     (void)state;
     FITS(NULL, "run", "long.yaml", "--run", "run", "--set", "seed=1");
     FITS(NULL, "check", "long.yaml");
+    FITS(NULL, "check", "long.yaml", "--layers");
+    FITS(NULL, "inspect", "run");
+    // what it prints is the same file still
+    test_write(test_path("inspected.yaml"), outcome.out, strlen(outcome.out));
+    printed(",\n    the third of these, the fourth and last of them]\n");
+    GOOD("check", "inspected.yaml", "--json");
+    char *shown = strdup(outcome.out);
+    GOOD("check", "run/resolved.yaml", "--json");
+    assert_string_equal(outcome.out, shown);
+    free(shown);
+    GOOD("train", "inspected.yaml", "teacher", "--run", "run", "--quiet");  // done already
     FITS(NULL, "eval", "run");
     FITS(NULL, "eval", "run", "--quantization");
     FITS(NULL, "compare", "run", "other");

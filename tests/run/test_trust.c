@@ -22,36 +22,6 @@
 static struct outcome outcome;
 static char root[512];  // the test's folder; decant runs in it
 
-static void shell(const char *command)
-{
-    char line[2048];
-    snprintf(line, sizeof line, "cd '%s' && %s", root, command);
-    if (system(line) != 0)
-        fail_msg("%s", command);
-}
-
-// In a file: `from`, which must be there, becomes `to`; from "" appends, NULL makes the file.
-static void edit(const char *file, const char *from, const char *to)
-{
-    size_t size = 0, after = 0;
-    char *text = from ? tiny_read(test_path(file), &size) : NULL;
-    const char *at = from && from[0] ? strstr(text, from) : text ? text + size : NULL;
-    if (from && !at)
-        fail_msg("%s holds no '%s'", file, from);
-    char *made = calloc(size + strlen(to) + 1, 1);
-    assert_non_null(made);
-    if (at) {
-        memcpy(made, text, (size_t)(at - text));
-        after = (size_t)(at - text);
-    }
-    memcpy(made + after, to, strlen(to));
-    if (at)
-        strcpy(made + after + strlen(to), at + strlen(from));
-    tiny_text(test_path(file), made);
-    free(made);
-    free(text);
-}
-
 #define BUNDLE   "x/bundle/int8/"
 #define MANIFEST BUNDLE "manifest.json"
 
@@ -184,12 +154,12 @@ static void nothing_of_a_bundle_is_executed(void **state)
     const struct child here = {.folder = root};
     for (size_t i = 0; i < sizeof bundle_cases / sizeof *bundle_cases; i++) {
         const struct bundle_case *c = &bundle_cases[i];
-        shell("rm -rf x pwned; mkdir -p x/bundle; cp -r done/bundle/int8 x/bundle; "
-              "cp done/resolved.yaml done/results.json x");
+        must_shell("rm -rf x pwned; mkdir -p x/bundle; cp -r done/bundle/int8 x/bundle; "
+                   "cp done/resolved.yaml done/results.json x");
         if (c->other_version)
-            edit(MANIFEST, "\"Decant " DECANT_VERSION "\"", "\"Decant 0.0.9\"");
+            tiny_edit(MANIFEST, "\"Decant " DECANT_VERSION "\"", "\"Decant 0.0.9\"");
         for (int e = 0; e < 2 && c->edits[e].file; e++)
-            edit(c->edits[e].file, c->edits[e].from, c->edits[e].to);
+            tiny_edit(c->edits[e].file, c->edits[e].from, c->edits[e].to);
         repair_hashes();
         DECANT(&outcome, &here, "verify", "x/bundle/int8");
         assert_outcome(&outcome, c->name, c->exit_code, c->words);
@@ -198,7 +168,7 @@ static void nothing_of_a_bundle_is_executed(void **state)
         if (c->exit_code == 0 && said != c->other_version)
             fail_msg("%s: %s", c->name, outcome.out);
     }
-    shell("rm -rf x");
+    must_shell("rm -rf x");
 }
 
 static size_t as_it_is(unsigned flags, size_t count, const unsigned *values, size_t bytes,
@@ -242,9 +212,9 @@ static void filters_are_not_loaded(void **state)
     }
     H5Pclose(how);
     H5Fclose(file);
-    shell("rm -rf pwned plugins; mkdir plugins");
-    edit("plugins/evil.c", NULL, EVIL);
-    shell("cc -shared -fPIC plugins/evil.c -o plugins/libevil.so");
+    must_shell("rm -rf pwned plugins; mkdir plugins");
+    tiny_edit("plugins/evil.c", NULL, EVIL);
+    must_shell("cc -shared -fPIC plugins/evil.c -o plugins/libevil.so");
     char environment[600];
     snprintf(environment, sizeof environment, "HDF5_PLUGIN_PATH=%s/plugins", root);
     const struct child here = {.folder = root, .environment = environment};
@@ -253,7 +223,7 @@ static void filters_are_not_loaded(void **state)
     DECANT(&outcome, &here, "data", "hdf5:x.h5");
     assert_outcome(&outcome, "a foreign filter", 1, words);
     assert_not_run("a filter");
-    shell("rm -rf plugins x.h5");
+    must_shell("rm -rf plugins x.h5");
 }
 
 // Names that would end a comment, a line or a string of C, or a path, from experiment to verified
@@ -280,11 +250,11 @@ static void names_do_no_harm_in_c(void **state)
                               "?:\""},
         {"onnx]", "onnx, tflite]"},
     };
-    shell("rm -rf x; cp model.yaml model.kept; cp export.yaml x.yaml");
+    must_shell("rm -rf x; cp model.yaml model.kept; cp export.yaml x.yaml");
     for (size_t i = 0; i < sizeof model_edits / sizeof *model_edits; i++)
-        edit("model.yaml", model_edits[i][0], model_edits[i][1]);
+        tiny_edit("model.yaml", model_edits[i][0], model_edits[i][1]);
     for (size_t i = 0; i < sizeof experiment_edits / sizeof *experiment_edits; i++)
-        edit("x.yaml", experiment_edits[i][0], experiment_edits[i][1]);
+        tiny_edit("x.yaml", experiment_edits[i][0], experiment_edits[i][1]);
     const struct child here = {.folder = root};
     static const char *const none[OUTCOME_WORDS] = {NULL};
     DECANT(&outcome, &here, "check", "x.yaml");
@@ -293,7 +263,7 @@ static void names_do_no_harm_in_c(void **state)
     assert_outcome(&outcome, "a run with strange names", 0, none);
     DECANT(&outcome, &here, "verify", "x/bundle/int8");
     assert_outcome(&outcome, "a bundle with strange names", 0, none);
-    shell("rm -rf x x.yaml; mv model.kept model.yaml");
+    must_shell("rm -rf x x.yaml; mv model.kept model.yaml");
 }
 
 static int set_up(void **state)
