@@ -73,6 +73,18 @@ void dc__put_interface_header(view *v)
         u, u, n, u, n, u, u, n);
 }
 
+// What a kernel requantizes stays within 2^30: sums by their proven bounds, other ops by a bound of
+// the code they have (add: codes' differences times 2^20; multiply: products of codes).
+static bool sums_are_small(const struct dc_imodel *model)
+{
+    const int64_t limit = (int64_t)1 << 30;
+    for (int i = 0; i < model->count; i++)
+        if (model->layers[i].accumulator_low <= -limit ||
+            model->layers[i].accumulator_high >= limit)
+            return false;
+    return true;
+}
+
 void dc__put_attributes(view *v)
 {
     const char *u = v->upper;
@@ -94,6 +106,8 @@ void dc__put_attributes(view *v)
     if (dc_imodel_column(v->model) > 0)
         fprintf(v->out, "#define COLUMN_CODES %" PRId64 "\n", dc_imodel_column(v->model));
     fprintf(v->out, "#define UNPACKED_CODES %" PRId64 "\n", dc_imodel_unpacked(v->model));
+    if (sums_are_small(v->model))
+        fputs("#define SMALL_SUMS\n", v->out);
 }
 
 static void put_places(view *v, const struct dc_block *blocks)

@@ -57,18 +57,25 @@ void dc__time_features(double features[DC__TIME_FEATURES], const struct dc_imode
         features[DC__READS] = taps * outputs;
     else if (l->op == DC_I_MEAN)
         features[DC__READS] = (double)dc_ilayer_size(x);
-    if (core == DC_CORTEX_M55 && (l->op == DC_I_CONV2D || l->op == DC_I_FULLY_CONNECTED)) {
+    const bool vectors = core == DC_CORTEX_M55;
+    if (vectors && (l->op == DC_I_CONV2D || l->op == DC_I_FULLY_CONNECTED)) {
         features[DC__READS] *= in_vain(l, false);
         features[DC__OUTPUTS] *= in_vain(l, true);
+        if (l->weight_count / l->channels % 16 != 0)
+            features[DC__UNEVEN] = features[DC__READS];
     }
     if (l->op != DC_I_CONV2D)
         return;
     const double places = (double)l->height * l->width;
+    const int64_t run = (int64_t)l->window.kernel[1] * x->channels;
     const int word = dc_ilayer_stored_bits(model, l) == 4 ? 8 : 4;
+    if (vectors) {  // what is no whole vector takes as long as a row's beginning
+        features[DC__GATHERED] = places * l->window.kernel[0] * (double)(run / 16 * 16);
+        features[DC__ROWS] = places * l->window.kernel[0] * (run % 16 ? 2 : 1);
+        return;
+    }
     features[DC__GATHERED] = places * taps * x->channels;
-    features[DC__UNEVEN] = (int64_t)l->window.kernel[1] * x->channels % word == 0
-                               ? 0.0
-                               : features[DC__GATHERED];
+    features[DC__UNEVEN] = run % word == 0 ? 0.0 : features[DC__GATHERED];
     features[DC__ROWS] = places * l->window.kernel[0];
 }
 

@@ -20,7 +20,8 @@ enum dc__time_feature {
                    // that are added or compared
     DC__OUTPUTS,   // codes, likewise
     DC__GATHERED,  // codes of the columns that a convolution multiplies
-    DC__UNEVEN,    // those of them in rows of the kernel that are no whole words
+    DC__UNEVEN,    // those of them in rows of the kernel that are no whole words; of vectors the
+                   // reads in rows of weights that are no whole vectors
     DC__ROWS,      // of the kernel, over all columns
     DC__TIME_FEATURES
 };

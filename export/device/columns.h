@@ -70,12 +70,22 @@ HELPER int32_t append(int which, int32_t at, const int8_t *from, int32_t count, 
     int32_t i;
     (void)eights;
 #if defined(VECTORS)
-    for (i = 0; i < count; i += 16) {
-        const mve_pred16_t some = vctp8q((uint32_t)(count - i));
-        vstrbq_p_s8(to + i, from ? vldrbq_z_s8(from + i, some) : vdupq_n_s8((int8_t)fill), some);
+    if (from)
+        for (i = count / 16; i > 0; i--, from += 16, to += 16)
+            vstrbq_s8(to, vldrbq_s8(from));
+    for (i = from ? count % 16 : count; i > 0; i -= 16, to += 16) {
+        const mve_pred16_t some = vctp8q((uint32_t)i);
+        vstrbq_p_s8(to, from ? vldrbq_z_s8(from, some) : vdupq_n_s8((int8_t)fill), some);
     }
 #else
-    for (i = 0; i < count; i++)
+    i = 0;
+#if defined(WORDS)
+    for (; from && i + 3 < count; i += 4) {
+        *(code_word *)(to + i) = *(const code_word *)(from + i);
+        __asm__("" : "+r"(from)); /* a call of memcpy would take longer */
+    }
+#endif
+    for (; i < count; i++)
         to[i] = (column_code)(from ? from[i] : fill);
 #endif
     return at + count;
@@ -97,29 +107,40 @@ HELPER const column_code *find_column(int which, const int8_t *x, const struct l
                                       int ox)
 {
     const int top = oy * l->stride_h - l->pad_top, left = ox * l->stride_w - l->pad_left;
-    const int32_t run = (int32_t)l->kernel_w * l->in_c;
+    const int32_t row = (int32_t)l->in_w * l->in_c, run = (int32_t)l->kernel_w * l->in_c;
+    int32_t from = top * row + left * l->in_c; /* of the first tap, which may lie in the padding */
     const int eights = takes_eights(l);
     int32_t at = 0;
     int ky, kx;
 #if !defined(WIDE_COLUMNS)
     if (l->kernel_h * l->kernel_w == 1 && top >= 0 && top < l->in_h && left >= 0 && left < l->in_w)
-        return x + ((int32_t)top * l->in_w + left) * l->in_c;
+        return x + from;
 #endif
-    for (ky = 0; ky < l->kernel_h; ky++) {
-        const int iy = top + ky * l->dilation_h;
-        const int8_t *row = iy >= 0 && iy < l->in_h ? x + (int32_t)iy * l->in_w * l->in_c : 0;
-        if (!row) {
-            at = append(which, at, 0, run, l->in_zero, eights);
-        } else if (l->dilation_w == 1 && left >= 0 && left + l->kernel_w <= l->in_w) {
-            at = append(which, at, row + (int32_t)left * l->in_c, run, 0, eights);
-        } else {
-            for (kx = 0; kx < l->kernel_w; kx++) {
-                const int ix = left + kx * l->dilation_w;
-                const int inside = ix >= 0 && ix < l->in_w;
-                at = append(which, at, inside ? row + (int32_t)ix * l->in_c : 0, l->in_c,
-                            l->in_zero, eights);
+    if (l->dilation_w == 1) {
+        const int beyond = left + l->kernel_w - l->in_w;
+        const int32_t before = left < 0 ? (-left < l->kernel_w ? -left * l->in_c : run) : 0;
+        const int32_t after = beyond > 0 ? (beyond < l->kernel_w ? beyond * l->in_c : run) : 0;
+        const int32_t inside = run - before - after;
+        for (ky = 0; ky < l->kernel_h; ky++, from += l->dilation_h * row) {
+            const int iy = top + ky * l->dilation_h;
+            if (iy < 0 || iy >= l->in_h || inside <= 0) {
+                at = append(which, at, 0, run, l->in_zero, eights);
+                continue;
             }
+            if (before > 0)
+                at = append(which, at, 0, before, l->in_zero, eights);
+            at = append(which, at, x + from + before, inside, 0, eights);
+            if (after > 0)
+                at = append(which, at, 0, after, l->in_zero, eights);
         }
+    } else {
+        for (ky = 0; ky < l->kernel_h; ky++, from += l->dilation_h * row)
+            for (kx = 0; kx < l->kernel_w; kx++) {
+                const int iy = top + ky * l->dilation_h, ix = left + kx * l->dilation_w;
+                const int inside = iy >= 0 && iy < l->in_h && ix >= 0 && ix < l->in_w;
+                at = append(which, at, inside ? x + from + kx * l->dilation_w * l->in_c : 0,
+                            l->in_c, l->in_zero, eights);
+            }
     }
 #if defined(WIDE_COLUMNS)
     (void)append(which, at, 0, (8 - at % 8) % 8, 0, eights);

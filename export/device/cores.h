@@ -9,7 +9,11 @@
 #define VECTORS
 #elif defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
 #define WIDE_COLUMNS
-typedef uint32_t __attribute__((may_alias, aligned(1))) code_word; /* four codes */
+#endif
+/* Four codes may be read wherever they lie. */
+#if defined(__ARM_FEATURE_UNALIGNED) && defined(__GNUC__)
+#define WORDS
+typedef uint32_t __attribute__((may_alias, aligned(1))) code_word;
 #endif
 
 /* What a network needs of this is not known beforehand. OUT_OF_LINE: the loop needs every register
@@ -48,14 +52,16 @@ HELPER uint32_t odd_bytes(uint32_t word)
 /* The same, added to two halves. */
 HELPER uint32_t even_bytes_and(uint32_t halves, uint32_t word)
 {
-    __asm__("sxtab16 %0, %0, %1" : "+r"(halves) : "r"(word));
-    return halves;
+    uint32_t sums;
+    __asm__("sxtab16 %0, %1, %2" : "=r"(sums) : "r"(halves), "r"(word));
+    return sums;
 }
 
 HELPER uint32_t odd_bytes_and(uint32_t halves, uint32_t word)
 {
-    __asm__("sxtab16 %0, %0, %1, ror #8" : "+r"(halves) : "r"(word));
-    return halves;
+    uint32_t sums;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(sums) : "r"(halves), "r"(word));
+    return sums;
 }
 
 /* The low halves of two words, the high ones. */

@@ -53,46 +53,71 @@ static int32_t add_taps(int32_t sum, const struct taps *t, int o, int i, int zer
     return sum;
 }
 
-/* Four channels, from o on, that read the same four. */
+/* As many channels at a time as the core is good at, each of which reads the input channel of its
+   own number. Returns how many channels that were. */
 #if defined(VECTORS)
-#define FOUR_CHANNELS
-static void add_taps_of_four(int32_t sums[4], const struct taps *t, int o, int zero)
+OUT_OF_LINE int sum_taps(int8_t *y, const struct taps *t, const struct layer *l)
 {
-    const int8_t *w_row = t->w + o, *x_row = t->x + o;
-    int32x4_t sum = vldrwq_s32(sums);
-    int r, c;
-    for (r = 0; r < t->rows; r++, w_row += t->w_row, x_row += t->x_row) {
-        const int8_t *w = w_row, *x = x_row;
-        for (c = 0; c < t->columns; c++, w += t->w_column, x += t->x_column)
-            sum = vaddq_s32(sum, vmulq_s32(vldrbq_s32(w), vsubq_n_s32(vldrbq_s32(x), zero)));
-    }
-    vstrwq_s32(sums, sum);
-}
-#elif defined(WIDE_COLUMNS)
-#define FOUR_CHANNELS
-static void add_taps_of_four(int32_t sums[4], const struct taps *t, int o, int zero)
-{
-    const int8_t *w_row = t->w + o, *x_row = t->x + o;
-    const uint32_t half = (uint32_t)-zero & 0xFFFF, zeros = half << 16 | half;
-    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
-    int r, c;
-    for (r = 0; r < t->rows; r++, w_row += t->w_row, x_row += t->x_row) {
-        const int8_t *w = w_row, *x = x_row;
-        for (c = 0; c < t->columns; c++, w += t->w_column, x += t->x_column) {
-            const uint32_t w_codes = *(const code_word *)w, x_codes = *(const code_word *)x;
-            const uint32_t w_even = even_bytes(w_codes), w_odd = odd_bytes(w_codes);
-            const uint32_t x_even = even_bytes_and(zeros, x_codes);
-            const uint32_t x_odd = odd_bytes_and(zeros, x_codes);
-            s0 = multiply_low(w_even, x_even, s0);
-            s1 = multiply_low(w_odd, x_odd, s1);
-            s2 = multiply_high(w_even, x_even, s2);
-            s3 = multiply_high(w_odd, x_odd, s3);
+    const int16_t zero = (int16_t)l->in_zero;
+    const int32_t w_column = t->w_column, x_column = t->x_column;
+    int o, r, c;
+    for (o = 0; o + 8 <= l->out_c; o += 8) {
+        const int8_t *w_row = t->w + o, *x_row = t->x + o;
+        const int32x4x2_t biases = vld2q_s32(l->biases + o);
+        int32x4_t even = biases.val[0], odd = biases.val[1];
+        for (r = t->rows; r > 0; r--, w_row += t->w_row, x_row += t->x_row) {
+            const int8_t *w = w_row, *x = x_row;
+            for (c = t->columns; c > 0; c--, w += w_column, x += x_column) {
+                const int16x8_t ww = vldrbq_s16(w), xx = vsubq_n_s16(vldrbq_s16(x), zero);
+                even = vaddq_s32(even, vmullbq_int_s16(ww, xx));
+                odd = vaddq_s32(odd, vmulltq_int_s16(ww, xx));
+            }
         }
+        finish_halves(y + o, even, odd, l, o);
     }
-    sums[0] = s0;
-    sums[1] = s1;
-    sums[2] = s2;
-    sums[3] = s3;
+    return o;
+}
+#else
+OUT_OF_LINE int sum_taps(int8_t *y, const struct taps *t, const struct layer *l)
+{
+    const int32_t w_column = t->w_column, x_column = t->x_column;
+    int o, r, c;
+#if defined(WIDE_COLUMNS)
+    const uint32_t half = (uint32_t)-l->in_zero & 0xFFFF, zeros = half << 16 | half;
+#else
+    const int zero = l->in_zero;
+#endif
+    for (o = 0; o + 4 <= l->out_c; o += 4) {
+        const int8_t *w_row = t->w + o, *x_row = t->x + o;
+        const int32_t *biases = l->biases + o;
+        int32_t s0 = biases[0], s1 = biases[1], s2 = biases[2], s3 = biases[3], sums[4];
+        for (r = t->rows; r > 0; r--, w_row += t->w_row, x_row += t->x_row) {
+            const int8_t *w = w_row, *x = x_row;
+            for (c = t->columns; c > 0; c--, w += w_column, x += x_column) {
+#if defined(WIDE_COLUMNS)
+                const uint32_t w_codes = *(const code_word *)w, x_codes = *(const code_word *)x;
+                const uint32_t w_even = even_bytes(w_codes), w_odd = odd_bytes(w_codes);
+                const uint32_t x_even = even_bytes_and(zeros, x_codes);
+                const uint32_t x_odd = odd_bytes_and(zeros, x_codes);
+                s0 = multiply_low(w_even, x_even, s0);
+                s1 = multiply_low(w_odd, x_odd, s1);
+                s2 = multiply_high(w_even, x_even, s2);
+                s3 = multiply_high(w_odd, x_odd, s3);
+#else
+                s0 += w[0] * (x[0] - zero);
+                s1 += w[1] * (x[1] - zero);
+                s2 += w[2] * (x[2] - zero);
+                s3 += w[3] * (x[3] - zero);
+#endif
+            }
+        }
+        sums[0] = s0;
+        sums[1] = s1;
+        sums[2] = s2;
+        sums[3] = s3;
+        finish_sums(y + o, sums, l, o);
+    }
+    return o;
 }
 #endif
 
@@ -110,21 +135,10 @@ OUT_OF_LINE void add_others(int8_t *y, const struct taps *t, int o, const struct
 static void depthwise_conv2d(int8_t *y, const int8_t *x, const struct layer *l)
 {
     const int8_t *w = find_weights(l, 0, (int32_t)l->kernel_h * l->kernel_w * l->out_c);
-    int oy, ox, o;
+    int oy, ox;
     for (oy = 0; oy < l->out_h; oy++)
         for (ox = 0; ox < l->out_w; ox++, y += l->out_c) {
             const struct taps t = find_taps(w, x, l, oy, ox);
-            o = 0;
-#if defined(FOUR_CHANNELS)
-            for (; l->out_c == l->in_c && o + 3 < l->out_c; o += 4) {
-                int32_t sums[4];
-                int k;
-                for (k = 0; k < 4; k++)
-                    sums[k] = l->biases[o + k];
-                add_taps_of_four(sums, &t, o, l->in_zero);
-                finish_sums(y + o, sums, l, o);
-            }
-#endif
-            add_others(y, &t, o, l);
+            add_others(y, &t, l->out_c == l->in_c ? sum_taps(y, &t, l) : 0, l);
         }
 }

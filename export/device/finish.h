@@ -17,10 +17,15 @@ HELPER int8_t finish(int32_t steps, const struct layer *l)
 }
 
 #if defined(VECTORS)
-HELPER void finish_four(int8_t *y, int32x4_t steps, const struct layer *l)
+/* Of four, still 32 bits wide. */
+HELPER int32x4_t codes_of(int32x4_t steps, const struct layer *l)
 {
     const int32x4_t codes = vaddq_n_s32(steps, l->out_zero);
-    const int32x4_t low = vmaxq_s32(codes, vdupq_n_s32(l->low));
-    vstrbq_s32(y, vminq_s32(low, vdupq_n_s32(l->high)));
+    return vminq_s32(vmaxq_s32(codes, vdupq_n_s32(l->low)), vdupq_n_s32(l->high));
+}
+
+HELPER void finish_four(int8_t *y, int32x4_t steps, const struct layer *l)
+{
+    vstrbq_s32(y, codes_of(steps, l));
 }
 #endif

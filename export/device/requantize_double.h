@@ -4,21 +4,33 @@
 
 /* x * multiplier * 2^(shift - 31), rounded twice: the high half of the product with ties
    upward, then the right shift with ties away from zero. As TensorFlow Lite Micro and CMSIS-NN. */
-static int32_t requantize(int32_t x, const struct layer *l, int i)
+OUT_OF_LINE int32_t shift_up(int32_t x, int32_t shift)
+{
+    const int64_t wide = x * ((int64_t)1 << (shift < 31 ? shift : 31));
+    return wide > INT32_MAX ? INT32_MAX : wide < INT32_MIN ? INT32_MIN : (int32_t)wide;
+}
+
+/* SMALL_SUMS: no sum of the network reaches 2^30. */
+HELPER int32_t multiply_high_half(int32_t x, int32_t multiplier)
+{
+#if defined(SMALL_SUMS) && defined(WIDE_COLUMNS)
+    int32_t y;
+    __asm__("smmulr %0, %1, %2" : "=r"(y) : "r"(x * 2), "r"(multiplier));
+    return y;
+#else
+    return (int32_t)(((int64_t)x * multiplier + ((int64_t)1 << 30)) >> 31);
+#endif
+}
+
+HELPER int32_t requantize(int32_t x, const struct layer *l, int i)
 {
     const int32_t multiplier = l->multipliers[i], shift = l->shifts[i];
     int32_t y;
-    if (shift > 0) {
-        const int64_t wide = x * ((int64_t)1 << (shift < 31 ? shift : 31));
-        x = wide > INT32_MAX ? INT32_MAX : wide < INT32_MIN ? INT32_MIN : (int32_t)wide;
-    }
-    y = (int32_t)(((int64_t)x * multiplier + ((int64_t)1 << 30)) >> 31);
-    if (shift < 0) {
-        const int right = -shift;
-        y += y >> 31; /* ties of negative numbers go down: the bit below decides */
-        y = (y >> right) + ((y >> (right - 1)) & 1);
-    }
-    return y;
+    if (shift >= 0)
+        return (int32_t)(((int64_t)shift_up(x, shift) * multiplier + ((int64_t)1 << 30)) >> 31);
+    y = multiply_high_half(x, multiplier);
+    y += y >> 31; /* ties of negative numbers go down: the bit below decides */
+    return ((y >> (-shift - 1)) + 1) >> 1;
 }
 
 #if defined(VECTORS)

@@ -4,36 +4,43 @@
 
 /* Sums of products, added to `sums`, which wrap at 32 bits on the way and end where they belong. */
 #if defined(VECTORS)
-/* Four rows of weights, `count` codes each and `pitch` apart, by codes x. */
-OUT_OF_LINE void add_row_products(int32_t sums[4], const int8_t *w, int32_t pitch, const int8_t *x,
-                                  int32_t count)
+/* Four rows of weights, `count` codes each and `pitch` apart, by codes x: the four sums. */
+HELPER int32x4_t sum_row_products(const int8_t *w, int32_t pitch, const int8_t *x, int32_t count)
 {
     const int8_t *w1 = w + pitch, *w2 = w1 + pitch, *w3 = w2 + pitch;
-    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3], i;
-    for (i = count / 16; i > 0; i--) {
-        const int8x16_t xx = vldrbq_s8(x);
-        s0 = vmladavaq_s8(s0, vldrbq_s8(w), xx);
-        s1 = vmladavaq_s8(s1, vldrbq_s8(w1), xx);
-        s2 = vmladavaq_s8(s2, vldrbq_s8(w2), xx);
-        s3 = vmladavaq_s8(s3, vldrbq_s8(w3), xx);
-        w += 16;
-        w1 += 16;
-        w2 += 16;
-        w3 += 16;
-        x += 16;
-    }
-    if (count % 16) {
-        const mve_pred16_t some = vctp8q((uint32_t)(count % 16));
-        const int8x16_t xx = vldrbq_z_s8(x, some);
-        s0 = vmladavaq_s8(s0, vldrbq_z_s8(w, some), xx);
-        s1 = vmladavaq_s8(s1, vldrbq_z_s8(w1, some), xx);
-        s2 = vmladavaq_s8(s2, vldrbq_z_s8(w2, some), xx);
-        s3 = vmladavaq_s8(s3, vldrbq_z_s8(w3, some), xx);
-    }
-    sums[0] = s0;
-    sums[1] = s1;
-    sums[2] = s2;
-    sums[3] = s3;
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, i;
+    int32x4_t sums = vdupq_n_s32(0);
+    if (count % 16 == 0)
+        for (i = count / 16; i > 0; i--) {
+            const int8x16_t xx = vldrbq_s8(x);
+            s0 = vmladavaq_s8(s0, vldrbq_s8(w), xx);
+            s1 = vmladavaq_s8(s1, vldrbq_s8(w1), xx);
+            s2 = vmladavaq_s8(s2, vldrbq_s8(w2), xx);
+            s3 = vmladavaq_s8(s3, vldrbq_s8(w3), xx);
+            w += 16;
+            w1 += 16;
+            w2 += 16;
+            w3 += 16;
+            x += 16;
+        }
+    else
+        for (i = count; i > 0; i -= 16) {
+            const mve_pred16_t some = vctp8q((uint32_t)i);
+            const int8x16_t xx = vldrbq_z_s8(x, some);
+            s0 = vmladavaq_s8(s0, vldrbq_z_s8(w, some), xx);
+            s1 = vmladavaq_s8(s1, vldrbq_z_s8(w1, some), xx);
+            s2 = vmladavaq_s8(s2, vldrbq_z_s8(w2, some), xx);
+            s3 = vmladavaq_s8(s3, vldrbq_z_s8(w3, some), xx);
+            w += 16;
+            w1 += 16;
+            w2 += 16;
+            w3 += 16;
+            x += 16;
+        }
+    sums = vsetq_lane_s32(s0, sums, 0);
+    sums = vsetq_lane_s32(s1, sums, 1);
+    sums = vsetq_lane_s32(s2, sums, 2);
+    return vsetq_lane_s32(s3, sums, 3);
 }
 #else
 /* Rows w and v by codes x as they lie: wx, vx. */

@@ -7,24 +7,37 @@
 /* All channels at one place, or at two (b may be 0): rows of weights [out_c][count] by codes as
    they lie. */
 #if defined(VECTORS)
+/* Four channels, from `first` on, whose weights w and following are. */
+OUT_OF_LINE void multiply_four_rows(int8_t *y, const int8_t *w, const int8_t *a, const int8_t *b,
+                                    int32_t count, const struct layer *l, int first)
+{
+    const int32x4_t biases = vldrwq_s32(l->biases + first);
+    y += first;
+    finish_vector(y, vaddq_s32(sum_row_products(w, count, a, count), biases), l, first);
+    if (b)
+        finish_vector(y + l->out_c, vaddq_s32(sum_row_products(w, count, b, count), biases), l,
+                      first);
+}
+
 HELPER void multiply_rows_by_two(int8_t *y, const int8_t *a, const int8_t *b, int32_t count,
                                  const struct layer *l)
 {
-    const int few = l->out_c < 4, last = l->out_c - 4;
-    int o, k, p;
-    for (o = 0; o < l->out_c; o += few ? 1 : 4) {
-        const int first = !few && o > last ? last : o; /* the last four overlap those before */
-        const int8_t *w = find_weights(l, first * count, few ? count : 4 * count);
+    const int last = l->out_c - 4;
+    int o;
+    for (o = 0; l->out_c >= 4 && o < l->out_c; o += 4) {
+        const int first = o > last ? last : o; /* the last four overlap those before */
+        const int8_t *w = find_weights(l, first * count, 4 * count);
+        multiply_four_rows(y, w, a, b, count, l, first);
+    }
+    for (; o < l->out_c; o++) { /* of fewer than four channels all */
+        const int8_t *w = find_weights(l, o * count, count);
+        int p;
         for (p = 0; p < (b ? 2 : 1); p++) {
-            int8_t *at = y + p * l->out_c + first;
-            int32_t sums[4];
-            for (k = 0; k < 4; k++)
-                sums[k] = l->biases[first + (few ? 0 : k)];
-            add_row_products(sums, w, few ? 0 : count, p ? b : a, count);
-            if (few)
-                *at = finish(requantize(sums[0], l, first), l);
-            else
-                finish_sums(at, sums, l, first);
+            const int32x4_t sums = sum_row_products(w, 0, p ? b : a, count);
+            y[p * l->out_c + o] = finish(
+                requantize((int32_t)((uint32_t)l->biases[o] + (uint32_t)vgetq_lane_s32(sums, 0)), l,
+                           o),
+                l);
         }
     }
 }
