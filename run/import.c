@@ -60,7 +60,7 @@ enum dc_status dc__model_import(struct dc_model *model, const struct dc_model_sp
                                       .output = chosen ? spec->output : NULL};
     DC_TRY(read_options(&options, spec->parameters, spec->parameter_count, error));
     DC_TRY(dc_onnx_read(&model->onnx, spec->path, &options, error));
-    const struct dc_onnx *onnx = model->onnx;
+    const struct dc_imported *onnx = model->onnx;
     const char *name = strrchr(spec->path, '/');
     model->name = dc_arena_copy(onnx->arena, name ? name + 1 : spec->path, error);
     model->graph = onnx->graph;

@@ -417,6 +417,6 @@ void dc_model_free(struct dc_model *model)
         dc_graph_free(model->graph);
     if (model->whole && (!model->onnx || model->whole != model->onnx->graph))
         dc_graph_free(model->whole);
-    dc_onnx_free(model->onnx);  // with its graph and params
+    dc_imported_free(model->onnx);  // with its graph and params
     *model = (struct dc_model){0};
 }

@@ -44,7 +44,7 @@ struct dc_model {
     struct dc_shape sample;  // [height, width, channels], [values], [steps, channels] ...
     // Of an ONNX file, which owns graph and params; else NULL. It reads images of its own size,
     // which are resized for it.
-    struct dc_onnx *onnx;
+    struct dc_imported *onnx;
     struct dc_params *params;  // the weights that came with it, or NULL
 };
 

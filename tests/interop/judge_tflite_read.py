@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""TFLite files that Decant reads, before the runtimes: judge_tflite_read.py RUNNER FOLDER [--rows N] FILE ...
+
+A float file: Decant's outputs must be LiteRT's within 1e-4 of the largest of them (both sum in float32, in
+other orders). A file of integers: the engine's bytes under each runtime's profile must be that runtime's, all
+of them. What Decant does not read must be said so, with the operator's number and name. Inputs are noise, and
+real ones where DECANT_DATA has some for the file. Exit 1 where anything differs."""
+
+import argparse
+import lzma
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from judge_tflite import JUDGES, RUN
+
+ERROR = 1e-4
+
+
+def real_rows(path, details, count):
+    """Codes of CIFAR-10's test images, of MLPerf Tiny's keywords: the reference networks' own data."""
+    data = pathlib.Path(os.environ.get("DECANT_DATA", "none"))
+    packed, words = data / "cifar10/test_batch.bin.xz", data / "mlperf_tiny/kws01"
+    if path.stem.startswith("pretrainedResnet") and packed.exists():
+        records = np.frombuffer(lzma.open(packed).read(count * 3073), np.uint8).reshape(-1, 3073)
+        planes = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        return planes.astype(np.float32) if details["dtype"] == np.float32 else (planes.astype(int) - 128).astype(np.int8)
+    if path.stem == "kws_ref_model" and words.is_dir():
+        files = sorted(words.glob("*.bin"))[:count]
+        return np.stack([np.fromfile(f, np.int8).reshape(details["shape"][1:]) for f in files])
+    return np.zeros((0,) + tuple(details["shape"][1:]), details["dtype"])
+
+
+def make_rows(path, details, count):
+    random = np.random.default_rng(7)
+    shape = (count,) + tuple(details["shape"][1:])
+    noise = (random.uniform(-1, 1, shape).astype(np.float32) if details["dtype"] == np.float32
+             else random.integers(-128, 128, shape).astype(np.int8))
+    return np.concatenate([noise, real_rows(path, details, count)])
+
+
+def run_ours(runner, folder, path, how, rows):
+    source, result = folder / "rows", folder / "result"
+    rows.tofile(source)
+    done = subprocess.run([runner, path, how, str(len(rows)), source, result], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ValueError(done.stderr.strip().splitlines()[-1] if done.stderr else f"exit {done.returncode}")
+    return np.fromfile(result, rows.dtype).reshape(len(rows), -1)
+
+
+def litert(path, rows):
+    interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    interpreter.allocate_tensors()
+    source, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    outputs = []
+    for row in rows:
+        interpreter.set_tensor(source["index"], row[None])
+        interpreter.invoke()
+        outputs.append(interpreter.get_tensor(result["index"]).reshape(-1).copy())
+    return np.stack(outputs)
+
+
+def judge(args, path):
+    """True where Decant and the runtimes agree."""
+    details = Interpreter(str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_REF).get_input_details()[0]
+    rows = make_rows(path, details, args.rows)
+    if details["dtype"] == np.float32:
+        ours, theirs = run_ours(args.runner, args.folder, path, "floats", rows), litert(path, rows)
+        error = float(np.max(np.abs(ours - theirs)) / np.max(np.abs(theirs)))
+        print(f"{path.stem:28s} floats       {len(rows)} rows, relative error {error:.2e}")
+        return error < ERROR
+    good = True
+    for name in args.judges:
+        profile = JUDGES[name][0]
+        theirs, _ = RUN[name](path, rows)
+        ours = run_ours(args.runner, args.folder, path, profile, rows)
+        differ = int((ours != theirs).sum())
+        print(f"{path.stem:28s} {name:12s} {len(rows)} rows, {ours.size} bytes, {differ} differ")
+        good = good and differ == 0
+    return good
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("runner")
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("files", nargs="+", type=pathlib.Path)
+    parser.add_argument("--rows", type=int, default=20)
+    parser.add_argument("--judges", nargs="+", default=list(JUDGES), choices=list(JUDGES))
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    agree = 0
+    for path in args.files:
+        try:
+            agree += judge(args, path)
+        except ValueError as error:
+            print(f"{path.stem:28s} {error}")
+    print(f"{agree} of {len(args.files)} TFLite files that were read agree with the runtimes (gate)")
+    sys.exit(agree != len(args.files))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+// What judge_tflite_read.py judges: a TFLite file that was read, run.
+//   run_tflite FILE floats ROWS IN OUT        float32 rows through the network of core ops
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "core/plan.h"
+#include "formats/tflite_read.h"
+
+static enum dc_status run_floats(const struct dc_imported *n, int64_t rows, const char *in,
+                                 const char *out, struct dc_error *error)
+{
+    const struct dc_ctx_config settings = {.threads = 1};
+    const struct dc_plan_config config = {
+        .mode = DC_INFERENCE, .max_rows = rows, .outputs = &n->output, .output_count = 1};
+    struct dc_arena *arena = NULL;
+    struct dc_ctx *ctx = NULL;
+    struct dc_plan *plan = NULL;
+    char *x;
+    size_t size;
+    DC_TRY(dc_arena_create(&arena, error));
+    DC_TRY(dc_file_read(&x, &size, in, arena, error));
+    if ((int64_t)size != 4 * rows * dc_shape_row(&n->graph->nodes[n->input].shape))
+        return dc_fail(error, DC_ERR_DATA, "%s: not %lld rows", in, (long long)rows);
+    DC_TRY(dc_ctx_create(&ctx, &settings, error));
+    DC_TRY(dc_plan_create(&plan, ctx, n->graph, &config, error));
+    dc_plan_bind(plan, n->input, (const float *)x);
+    DC_TRY(dc_plan_forward(plan, n->params, rows, NULL, error));
+    DC_TRY(dc_file_write(out, dc_plan_value(plan, n->output),
+                         4 * (size_t)(rows * dc_shape_row(&n->graph->nodes[n->output].shape)),
+                         error));
+    dc_plan_free(plan);
+    dc_ctx_free(ctx);
+    dc_arena_free(arena);
+    return DC_OK;
+}
+
+int main(int argc, char **argv)
+{
+    static struct dc_error error;
+    struct dc_imported *network = NULL;
+    if (argc != 6)
+        return 2;
+    enum dc_status status = dc_tflite_read(&network, argv[1], NULL, &error);
+    if (status == DC_OK)
+        status = run_floats(network, atoll(argv[3]), argv[4], argv[5], &error);
+    dc_imported_free(network);
+    if (status != DC_OK)
+        fprintf(stderr, "%s\n", error.message);
+    return dc_exit_code(status);
+}
