@@ -95,6 +95,24 @@ static const char *place_of(char text[PLACE_BYTES], const struct dc_tflite_readi
     return text;
 }
 
+// Of what is to be floats: values that are codes become reals; constants stay, to be dequantized.
+static enum dc_status forget_grids(struct dc_tflite_reading *r)
+{
+    const size_t count = (size_t)r->file.tensor_count;
+    struct dc_tflite_tensor *tensors = DC_NEW(r->arena, struct dc_tflite_tensor, count, r->error);
+    if (!tensors)
+        return DC_ERR_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        tensors[i] = r->file.tensors[i];
+        if (tensors[i].data || !dc__tflite_is_stored(&tensors[i]))
+            continue;
+        tensors[i].type = DC_TFLITE_FLOAT32;
+        tensors[i].scale_count = 0;
+    }
+    r->file.tensors = tensors;
+    return DC_OK;
+}
+
 static enum dc_status make_values(struct dc_tflite_reading *r)
 {
     r->values = DC_NEW(r->arena, struct dc_tflite_value, r->file.tensor_count, r->error);
@@ -253,13 +271,15 @@ static enum dc_status set_params(struct dc_tflite_reading *r, struct dc_imported
 }
 
 static enum dc_status read_network(struct dc_tflite_reading *r, struct dc_imported *out,
-                                   const char *path, const char *output)
+                                   const char *path, const struct dc_tflite_options *options)
 {
     DC_TRY(dc_tflite_file_read(&r->file, path, r->arena, r->error));
     out->hash = r->file.hash;
     r->budget = BUDGET + BUDGET_A_BYTE * r->file.bytes;
+    if (r->as_floats)
+        DC_TRY(forget_grids(r));
     DC_TRY(make_values(r));
-    DC_TRY(choose_output(r, output));
+    DC_TRY(choose_output(r, options ? options->output : NULL));
     DC_TRY(find_needed(r));
     DC_TRY(dc_graph_create(&out->graph, r->error));
     r->graph = out->graph;
@@ -277,10 +297,10 @@ static enum dc_status read_network(struct dc_tflite_reading *r, struct dc_import
     return out->input_name && out->output_name ? DC_OK : DC_ERR_MEMORY;
 }
 
-enum dc_status dc_tflite_read(struct dc_imported **network, const char *path, const char *output,
-                              struct dc_error *error)
+enum dc_status dc_tflite_read(struct dc_imported **network, const char *path,
+                              const struct dc_tflite_options *options, struct dc_error *error)
 {
-    struct dc_tflite_reading r = {.error = error};
+    struct dc_tflite_reading r = {.error = error, .as_floats = options && options->as_floats};
     struct dc_arena *arena = NULL;
     *network = NULL;
     DC_TRY(dc_arena_create(&arena, error));
@@ -292,7 +312,7 @@ enum dc_status dc_tflite_read(struct dc_imported **network, const char *path, co
     out->arena = arena;
     enum dc_status status = dc_arena_create(&r.arena, error);
     if (status == DC_OK)
-        status = read_network(&r, out, path, output);
+        status = read_network(&r, out, path, options);
     if (status == DC_ERR_CONFIG)  // an op refused what the file asks of it
         status = DC_ERR_DATA;
     dc_arena_free(r.arena);

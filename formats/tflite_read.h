@@ -18,10 +18,17 @@
 
 #include "formats/imported.h"
 
-// output: the tensor taken as the result; NULL: the file's first output. Nodes are named after the
-// tensors that the operators give, up to a ';' (converters join names of what they fused).
-// DC_ERR_DATA, all unknown operators in one.
+struct dc_tflite_options {
+    const char *output;  // the tensor taken as the result; NULL: the file's first output
+    // Of a file of integers: the float network that it stands for, with the reals of its weights
+    // and without its grids. Layers have the same names in both forms.
+    bool as_floats;
+};
+
+// Nodes are named after the tensors that the operators give, up to a ';' (converters join names of
+// what they fused). options may be NULL. DC_ERR_DATA, all unknown operators in one.
 DC_MUST_USE enum dc_status dc_tflite_read(struct dc_imported **network, const char *path,
-                                          const char *output, struct dc_error *error);
+                                          const struct dc_tflite_options *options,
+                                          struct dc_error *error);
 
 #endif

@@ -27,6 +27,7 @@ struct dc_tflite_reading {
     struct dc_error *error;
     struct dc_graph *graph;
     struct dc_tflite_value *values;  // [file.tensor_count]
+    bool as_floats;                  // values that the file has as codes are reals
     int32_t batch;                   // what the file says it is
     int64_t budget;                  // numbers that constants may still become
     const float **data;              // of the graph's parameters
@@ -65,7 +66,7 @@ DC_MUST_USE enum dc_status dc__tflite_input(struct dc_tflite_call *call, int *no
 // Whether input k is a constant, and its numbers as floats.
 bool dc__tflite_is_constant(const struct dc_tflite_call *call, int k);
 DC_MUST_USE enum dc_status dc__tflite_numbers(struct dc_tflite_call *call, const float **values,
-                                             int64_t *count, int k);
+                                              int64_t *count, int k);
 // The same of int8 or int4, as codes in the graph's arena.
 DC_MUST_USE enum dc_status dc__tflite_codes(struct dc_tflite_call *call, const int8_t **codes,
                                             int64_t *count, int k);
@@ -77,8 +78,8 @@ DC_MUST_USE enum dc_status dc__tflite_list(struct dc_tflite_call *call,
 DC_MUST_USE enum dc_status dc__tflite_shape(const struct dc_tflite_call *call,
                                             struct dc_shape *shape,
                                             const struct dc_tflite_tensor *t);
-// A node "NAME.PART" that reads nodes[0 .. count - 1] and becomes nodes[0]; "NAME" where there is no
-// part, and where "real" is the value itself, which is no code.
+// A node "NAME.PART" that reads nodes[0 .. count - 1] and becomes nodes[0]; "NAME" where there is
+// no part, and where "real" is the value itself, which is no code.
 DC_MUST_USE enum dc_status dc__tflite_emit(struct dc_tflite_call *call, const char *part,
                                            const struct dc_op *op, const void *attributes,
                                            int *nodes, int count);

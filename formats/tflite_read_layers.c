@@ -118,6 +118,7 @@ static enum dc_status set_kernel(struct dc_tflite_call *call, int node, int k, i
                                   .bits = t->type == DC_TFLITE_INT4 ? 4 : 8,
                                   .packed = t->type == DC_TFLITE_INT4,
                                   .per_channel = t->scale_count > 1,
+                                  .by_channel = call->o->code == DC_TFLITE_DEPTHWISE_CONV_2D,
                                   .scales = scales,
                                   .channels = (int)channels};
     return dc__tflite_set(call, node, 0, turned, &kept, count);
@@ -190,7 +191,7 @@ static enum dc_status convolve(struct dc_tflite_call *call, bool depthwise)
                   : channels % t->shape[3] != 0 || filters % a.groups != 0)
         return dc_fail(call->r->error, DC_ERR_DATA, "the weights '%s' do not fit %lld channels",
                        t->name, (long long)channels);
-    DC_TRY(dc__tflite_emit(call, "real", &dc_op_conv, &a, &node, 1));
+    DC_TRY(dc__tflite_emit(call, NULL, &dc_op_conv, &a, &node, 1));
     const int conv = node;
     DC_TRY(set_kernel(call, conv, 1, depthwise ? 1 : filters, filters, 0));
     DC_TRY(set_bias(call, conv, 2, filters, 0));
@@ -240,7 +241,7 @@ enum dc_status dc__tflite_conv_transpose(struct dc_tflite_call *call)
         a.conv.window.after[i] = (int)(total - total / 2);
         *more[i] = (int)(total - over);
     }
-    DC_TRY(dc__tflite_emit(call, "real", &dc_op_conv_transpose, &a, &node, 1));
+    DC_TRY(dc__tflite_emit(call, NULL, &dc_op_conv_transpose, &a, &node, 1));
     const int conv = node;
     const float *values;
     int64_t count;
@@ -276,7 +277,7 @@ enum dc_status dc__tflite_dense(struct dc_tflite_call *call)
         return dc_fail(call->r->error, DC_ERR_DATA, "the weights '%s' take %d values, not %lld",
                        t->name, t->shape[1], (long long)in->dims[in->rank - 1]);
     }
-    DC_TRY(dc__tflite_emit(call, "real", &dc_op_dense, &a, &node, 1));
+    DC_TRY(dc__tflite_emit(call, NULL, &dc_op_dense, &a, &node, 1));
     const int dense = node;
     DC_TRY(set_kernel(call, dense, 1, t->shape[0], t->shape[0], 0));
     DC_TRY(set_bias(call, dense, 2, t->shape[0], 0));
@@ -291,7 +292,7 @@ enum dc_status dc__tflite_matmul(struct dc_tflite_call *call)
         return dc__tflite_refuse_call(call, "both values are constants");
     for (int k = 0; k < 2; k++)
         DC_TRY(dc__tflite_input(call, &nodes[k], k, true));
-    DC_TRY(dc__tflite_emit(call, "real", &dc_op_matmul, &a, nodes, 2));
+    DC_TRY(dc__tflite_emit(call, NULL, &dc_op_matmul, &a, nodes, 2));
     return dc__tflite_give(call, nodes[0], DC_TFLITE_NONE);
 }
 
@@ -303,7 +304,7 @@ enum dc_status dc__tflite_pool(struct dc_tflite_call *call)
     int node;
     DC_TRY(dc__tflite_input(call, &node, 0, false));
     DC_TRY(set_window(call, &a.window, node, kernel, NULL));
-    DC_TRY(dc__tflite_emit(call, "real", call->op, &a, &node, 1));
+    DC_TRY(dc__tflite_emit(call, NULL, call->op, &a, &node, 1));
     return dc__tflite_give(call, node, options[POOL_ACTIVATION]);
 }
 
@@ -324,9 +325,9 @@ enum dc_status dc__tflite_reduce(struct dc_tflite_call *call)
     }
     const bool image = call->op == &dc_op_reduce_mean && rank == 4 && a.axes == 6;
     if (image && !dc__tflite_is_stored(dc__result(call)))
-        DC_TRY(dc__tflite_emit(call, "real", &dc_op_global_average_pool, NULL, &node, 1));
+        DC_TRY(dc__tflite_emit(call, NULL, &dc_op_global_average_pool, NULL, &node, 1));
     else
-        DC_TRY(dc__tflite_emit(call, "real", call->op, &a, &node, 1));
+        DC_TRY(dc__tflite_emit(call, NULL, call->op, &a, &node, 1));
     return dc__tflite_give(call, node, DC_TFLITE_NONE);
 }
 
@@ -338,7 +339,7 @@ enum dc_status dc__tflite_softmax(struct dc_tflite_call *call)
     if (dc_tflite_float_of(call->o->options[0]) != 1.0f)
         return dc__tflite_refuse_call(call, "a beta other than 1 is not read");
     DC_TRY(dc__tflite_input(call, &node, 0, false));
-    DC_TRY(dc__tflite_emit(call, "real", &dc_op_softmax, NULL, &node, 1));
+    DC_TRY(dc__tflite_emit(call, NULL, &dc_op_softmax, NULL, &node, 1));
     return dc__tflite_give(call, node, DC_TFLITE_NONE);
 }
 
@@ -355,7 +356,7 @@ enum dc_status dc__tflite_function(struct dc_tflite_call *call)
                                                                             : call->op;
     int node;
     DC_TRY(dc__tflite_input(call, &node, 0, false));
-    DC_TRY(dc__tflite_emit(call, "real", op, attributes, &node, 1));
+    DC_TRY(dc__tflite_emit(call, NULL, op, attributes, &node, 1));
     return dc__tflite_give(call, node, DC_TFLITE_NONE);
 }
 
@@ -365,7 +366,7 @@ enum dc_status dc__tflite_clip(struct dc_tflite_call *call)
                                          1.0f};
     int node;
     DC_TRY(dc__tflite_input(call, &node, 0, false));
-    DC_TRY(dc__tflite_emit(call, "real", &dc_op_clip, &a, &node, 1));
+    DC_TRY(dc__tflite_emit(call, NULL, &dc_op_clip, &a, &node, 1));
     return dc__tflite_give(call, node, DC_TFLITE_NONE);
 }
 
@@ -381,7 +382,7 @@ enum dc_status dc__tflite_prelu(struct dc_tflite_call *call)
     const struct dc_tflite_tensor *t = constant_of(call, 1);
     if (t->rank < 1 || t->shape[t->rank - 1] != count)
         return dc__tflite_refuse_call(call, "the slope differs over more than the channels");
-    DC_TRY(dc__tflite_emit(call, "real", &dc_op_prelu, NULL, &node, 1));
+    DC_TRY(dc__tflite_emit(call, NULL, &dc_op_prelu, NULL, &node, 1));
     DC_TRY(dc__tflite_set(call, node, 0, slope, NULL, count));
     return dc__tflite_give(call, node, DC_TFLITE_NONE);
 }
@@ -397,6 +398,6 @@ enum dc_status dc__tflite_pair(struct dc_tflite_call *call)
     const bool sum = call->op == &dc_op_broadcast_add && all[nodes[0]].op != &dc_op_constant &&
                      all[nodes[1]].op != &dc_op_constant &&
                      dc_shape_equal(&all[nodes[0]].shape, &all[nodes[1]].shape);
-    DC_TRY(dc__tflite_emit(call, "real", sum ? &dc_op_add : call->op, NULL, nodes, 2));
+    DC_TRY(dc__tflite_emit(call, NULL, sum ? &dc_op_add : call->op, NULL, nodes, 2));
     return dc__tflite_give(call, nodes[0], call->o->options[0]);
 }

@@ -20,9 +20,9 @@ enum dc_status dc__tflite_reshape(struct dc_tflite_call *call)
     a.rank = shape.rank - 1;
     memcpy(a.dims, shape.dims + 1, sizeof a.dims);
     if (a.rank == 1)
-        DC_TRY(dc__tflite_emit(call, "real", &dc_op_flatten, NULL, &node, 1));
+        DC_TRY(dc__tflite_emit(call, NULL, &dc_op_flatten, NULL, &node, 1));
     else
-        DC_TRY(dc__tflite_emit(call, "real", &dc_op_reshape, &a, &node, 1));
+        DC_TRY(dc__tflite_emit(call, NULL, &dc_op_reshape, &a, &node, 1));
     return dc__tflite_give(call, node, DC_TFLITE_NONE);
 }
 
@@ -40,7 +40,7 @@ enum dc_status dc__tflite_transpose(struct dc_tflite_call *call)
     }
     if (count != call->r->graph->nodes[node].shape.rank || seen != (1u << count) - 1 || order[0])
         return dc__tflite_refuse_call(call, "it moves the batch, or is no order of the axes");
-    DC_TRY(dc__tflite_emit(call, "real", &dc_op_transpose, &a, &node, 1));
+    DC_TRY(dc__tflite_emit(call, NULL, &dc_op_transpose, &a, &node, 1));
     return dc__tflite_give(call, node, DC_TFLITE_NONE);
 }
 
@@ -55,7 +55,7 @@ enum dc_status dc__tflite_concat(struct dc_tflite_call *call)
     for (int k = 0; k < count; k++)
         DC_TRY(dc__tflite_input(call, &nodes[k], k, false));
     const struct dc_concat_attributes a = {(int)axis};
-    DC_TRY(dc__tflite_emit(call, "real", &dc_op_concat, &a, nodes, count));
+    DC_TRY(dc__tflite_emit(call, NULL, &dc_op_concat, &a, nodes, count));
     return dc__tflite_give(call, nodes[0], call->o->options[1]);
 }
 
@@ -93,12 +93,11 @@ static enum dc_status padding_value(struct dc_tflite_call *call, float *value, b
     if (!dc__tflite_is_constant(call, 2))
         return dc__tflite_refuse_call(call, "the padding value is computed, not constant");
     DC_TRY(dc__tflite_numbers(call, &values, &count, 2));
-    const struct dc_tflite_tensor *t = dc__tensor(call, 2), *x = dc__tensor(call, 0);
+    const struct dc_tflite_tensor *t = dc__tensor(call, 2);
     if (count != 1)
         return dc__tflite_refuse_call(call, "the padding value is one number");
     *value = values[0];
-    *least = t->type == DC_TFLITE_INT8 ? dc__tflite_is_stored(x) && *(const int8_t *)t->data == -128
-                                       : values[0] <= -FLT_MAX;
+    *least = t->type == DC_TFLITE_INT8 ? *(const int8_t *)t->data == -128 : values[0] <= -FLT_MAX;
     return DC_OK;
 }
 
@@ -135,7 +134,7 @@ enum dc_status dc__tflite_pad(struct dc_tflite_call *call)
     if (image && value == 0.0f) {
         const struct dc_pad_attributes a = {(int)list[2], (int)list[3], (int)list[4],
                                             (int)list[5], (int)list[6], (int)list[7]};
-        DC_TRY(dc__tflite_emit(call, "real", &dc_op_pad, &a, &node, 1));
+        DC_TRY(dc__tflite_emit(call, NULL, &dc_op_pad, &a, &node, 1));
         return dc__tflite_give(call, node, DC_TFLITE_NONE);
     }
     struct dc_pad_axes_attributes a = {.mode = DC_PAD_CONSTANT, .value = value};
@@ -143,7 +142,7 @@ enum dc_status dc__tflite_pad(struct dc_tflite_call *call)
         a.before[i - 1] = (int)list[2 * i];
         a.after[i - 1] = (int)list[2 * i + 1];
     }
-    DC_TRY(dc__tflite_emit(call, "real", &dc_op_pad_axes, &a, &node, 1));
+    DC_TRY(dc__tflite_emit(call, NULL, &dc_op_pad_axes, &a, &node, 1));
     return dc__tflite_give(call, node, DC_TFLITE_NONE);
 }
 
@@ -167,11 +166,11 @@ static enum dc_status cut(struct dc_tflite_call *call, const int64_t *begin, con
             continue;
         if (cuts++ > 0)
             DC_TRY(dc__tflite_store(call, &node, 0));
-        DC_TRY(dc__tflite_emit(call, "real", &dc_op_slice, &a, &node, 1));
+        DC_TRY(dc__tflite_emit(call, NULL, &dc_op_slice, &a, &node, 1));
     }
     if (cuts == 0) {
         const struct dc_slice_attributes whole = {rank - 1, 0, in.dims[rank - 1], 1};
-        DC_TRY(dc__tflite_emit(call, "real", &dc_op_slice, &whole, &node, 1));
+        DC_TRY(dc__tflite_emit(call, NULL, &dc_op_slice, &whole, &node, 1));
     }
     return dc__tflite_give(call, node, DC_TFLITE_NONE);
 }
@@ -239,7 +238,7 @@ enum dc_status dc__tflite_resize(struct dc_tflite_call *call)
                                            .mode = linear                 ? DC_RESIZE_LINEAR
                                                    : flags[0] || flags[1] ? DC_RESIZE_ROUND_UP
                                                                           : DC_RESIZE_FLOOR};
-    DC_TRY(dc__tflite_emit(call, "real", &dc_op_resize, &a, &node, 1));
+    DC_TRY(dc__tflite_emit(call, NULL, &dc_op_resize, &a, &node, 1));
     return dc__tflite_give(call, node, DC_TFLITE_NONE);
 }
 
@@ -249,6 +248,10 @@ enum dc_status dc__tflite_quantize(struct dc_tflite_call *call)
 {
     int node;
     DC_TRY(dc__tflite_input(call, &node, 0, false));
+    if (call->r->as_floats) {
+        call->r->values[call->o->output].node = node;
+        return DC_OK;
+    }
     if (!dc__tflite_is_stored(dc__result(call)))
         return dc__tflite_refuse_call(call, "its result is no int8 with one scale and zero point");
     return dc__tflite_give(call, node, DC_TFLITE_NONE);

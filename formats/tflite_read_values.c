@@ -52,8 +52,6 @@ enum dc_status dc__tflite_emit(struct dc_tflite_call *call, const char *part,
                                int count)
 {
     struct dc_tflite_reading *r = call->r;
-    if (part && strcmp(part, "real") == 0 && !dc__tflite_is_stored(dc__result(call)))
-        part = NULL;  // of floats it is the value itself
     const char *name = part ? dc_arena_printf(r->arena, r->error, "%s.%s", call->name, part)
                             : call->name;
     const char *unique = name ? dc__import_name(r->graph, r->arena, name, r->error) : NULL;
@@ -151,7 +149,7 @@ enum dc_status dc__tflite_store(struct dc_tflite_call *call, int *node, int k)
         return DC_OK;
     const struct dc_quantize_attributes grid = grid_of(t);
     DC_TRY(dc__tflite_emit(call, "codes", &dc_op_quantize, &grid, node, 1));
-    return dc__tflite_emit(call, "real", &dc_op_dequantize, &grid, node, 1);
+    return dc__tflite_emit(call, "again", &dc_op_dequantize, &grid, node, 1);
 }
 
 // The activation as a node of its own.
@@ -210,7 +208,7 @@ enum dc_status dc__tflite_give(struct dc_tflite_call *call, int node, int64_t ac
         r->integers = true;
         grid = grid_of(t);
         DC_TRY(clamp(&grid, call, activation));
-        DC_TRY(dc__tflite_emit(call, reshapes ? "codes" : NULL, &dc_op_quantize, &grid, &node, 1));
+        DC_TRY(dc__tflite_emit(call, "quant", &dc_op_quantize, &grid, &node, 1));
     } else {
         DC_TRY(activate(call, &node, activation));
     }
@@ -219,10 +217,10 @@ enum dc_status dc__tflite_give(struct dc_tflite_call *call, int node, int64_t ac
         memcpy(shape.dims, wanted.dims + 1, sizeof shape.dims);
         grid = stored ? grid_of(t) : grid;
         if (stored)
-            DC_TRY(dc__tflite_emit(call, "real", &dc_op_dequantize, &grid, &node, 1));
+            DC_TRY(dc__tflite_emit(call, "again", &dc_op_dequantize, &grid, &node, 1));
         DC_TRY(dc__tflite_emit(call, "shaped", &dc_op_reshape, &shape, &node, 1));
         if (stored)
-            DC_TRY(dc__tflite_emit(call, NULL, &dc_op_quantize, &grid, &node, 1));
+            DC_TRY(dc__tflite_emit(call, "shaped.quant", &dc_op_quantize, &grid, &node, 1));
     }
     r->values[call->o->output].node = node;
     return DC_OK;
@@ -280,7 +278,7 @@ enum dc_status dc__tflite_codes(struct dc_tflite_call *call, const int8_t **code
 }
 
 enum dc_status dc__tflite_numbers(struct dc_tflite_call *call, const float **values, int64_t *count,
-                                 int k)
+                                  int k)
 {
     struct dc_tflite_reading *r = call->r;
     const struct dc_tflite_tensor *t = &r->file.tensors[r->values[call->o->inputs[k]].constant];
@@ -303,6 +301,14 @@ enum dc_status dc__tflite_numbers(struct dc_tflite_call *call, const float **val
             uint16_t half;
             memcpy(&half, (const char *)t->data + 2 * i, 2);
             out[i] = dc_half_to_float(half);
+        }
+        return DC_OK;
+    }
+    if (t->type == DC_TFLITE_INT32 && t->scale_count > 0) {
+        for (int64_t i = 0; i < *count; i++) {
+            int32_t code;
+            memcpy(&code, (const char *)t->data + 4 * i, 4);
+            out[i] = (float)((double)scale_at(t, i) * code);
         }
         return DC_OK;
     }

@@ -151,7 +151,7 @@ static enum dc_status take(const struct dc_stage *stage, const struct dc_model *
     const enum dc_status status = names_itself
                                       ? dc_safetensors_take(params, model->graph, path,
                                                             stage->weights_names, taken, error)
-                                  : dc_model_is_onnx(path)
+                                  : dc_model_is_imported(path)
                                       ? take_onnx(params, taken, path, error)
                                       : dc_weights_read_matching(path, params, taken, error);
     if (status != DC_OK)

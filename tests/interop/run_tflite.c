@@ -1,12 +1,19 @@
 // What judge_tflite_read.py judges: a TFLite file that was read, run.
 //   run_tflite FILE floats ROWS IN OUT        float32 rows through the network of core ops
+//   run_tflite FILE PROFILE ROWS IN OUT       int8 rows through the integer engine
+// PROFILE may be PROFILE+FILE2: the integers are also written as FILE2 (TFLite) again.
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/file.h"
 #include "core/plan.h"
+#include "export/tflite.h"
 #include "formats/tflite_read.h"
+#include "qat/engine.h"
+#include "qat/from_graph.h"
+#include "qat/profile.h"
 
 static enum dc_status run_floats(const struct dc_imported *n, int64_t rows, const char *in,
                                  const char *out, struct dc_error *error)
@@ -36,6 +43,40 @@ static enum dc_status run_floats(const struct dc_imported *n, int64_t rows, cons
     return DC_OK;
 }
 
+static enum dc_status run_integers(const struct dc_imported *n, char *profile, int64_t rows,
+                                   const char *in, const char *out, struct dc_error *error)
+{
+    const struct dc_ctx_config settings = {.threads = 1};
+    struct dc_imodel *model = NULL;
+    struct dc_engine *engine = NULL;
+    struct dc_ctx *ctx = NULL;
+    char *again = strchr(profile, '+'), *x;
+    size_t size;
+    if (again)
+        *again++ = '\0';
+    if (!n->codes || !dc_profile_find(profile))
+        return dc_fail(error, DC_ERR_DATA, "no integers, or no profile %s", profile);
+    DC_TRY(dc_ctx_create(&ctx, &settings, error));
+    DC_TRY(dc_imodel_from_graph(&model, n->graph, n->codes, n->output, "read", "",
+                                dc_profile_find(profile), error));
+    if (again)
+        DC_TRY(dc_tflite_write(again, model, NULL, error));
+    DC_TRY(dc_engine_create(&engine, ctx, model, error));
+    DC_TRY(dc_file_read(&x, &size, in, model->arena, error));
+    const int64_t codes = dc_ilayer_size(dc_imodel_output(model));
+    int8_t *y = DC_NEW(model->arena, int8_t, rows * codes, error);
+    if (!y)
+        return DC_ERR_MEMORY;
+    if ((int64_t)size != rows * dc_ilayer_size(&model->layers[0]))
+        return dc_fail(error, DC_ERR_DATA, "%s: not %lld rows", in, (long long)rows);
+    dc_engine_run(engine, y, (const int8_t *)x, rows);
+    DC_TRY(dc_file_write(out, y, (size_t)(rows * codes), error));
+    dc_engine_free(engine);
+    dc_imodel_free(model);
+    dc_ctx_free(ctx);
+    return DC_OK;
+}
+
 int main(int argc, char **argv)
 {
     static struct dc_error error;
@@ -44,7 +85,9 @@ int main(int argc, char **argv)
         return 2;
     enum dc_status status = dc_tflite_read(&network, argv[1], NULL, &error);
     if (status == DC_OK)
-        status = run_floats(network, atoll(argv[3]), argv[4], argv[5], &error);
+        status = strcmp(argv[2], "floats") != 0
+                     ? run_integers(network, argv[2], atoll(argv[3]), argv[4], argv[5], &error)
+                     : run_floats(network, atoll(argv[3]), argv[4], argv[5], &error);
     dc_imported_free(network);
     if (status != DC_OK)
         fprintf(stderr, "%s\n", error.message);
