@@ -19,6 +19,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from judge_tflite import JUDGES, RUN
 
 ERROR = 1e-4
+RESOLVER = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # has every operator
 
 
 def real_rows(path, details, count):
@@ -53,7 +54,7 @@ def run_ours(runner, folder, path, how, rows):
 
 
 def litert(path, rows):
-    interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=RESOLVER)
     interpreter.allocate_tensors()
     source, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     outputs = []
@@ -66,7 +67,7 @@ def litert(path, rows):
 
 def judge(args, path):
     """True where Decant and the runtimes agree."""
-    details = Interpreter(str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_REF).get_input_details()[0]
+    details = Interpreter(str(path), experimental_op_resolver_type=RESOLVER).get_input_details()[0]
     rows = make_rows(path, details, args.rows)
     if details["dtype"] == np.float32:
         ours, theirs = run_ours(args.runner, args.folder, path, "floats", rows), litert(path, rows)
@@ -97,8 +98,8 @@ def main():
     for path in args.files:
         try:
             agree += judge(args, path)
-        except ValueError as error:
-            print(f"{path.stem:28s} {error}")
+        except (ValueError, RuntimeError) as error:
+            print(f"{path.stem:28s} {str(error).splitlines()[0]}")
     print(f"{agree} of {len(args.files)} TFLite files that were read agree with the runtimes (gate)")
     sys.exit(agree != len(args.files))
 

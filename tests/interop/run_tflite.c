@@ -1,6 +1,7 @@
 // What judge_tflite_read.py judges: a TFLite file that was read, run.
 //   run_tflite FILE floats ROWS IN OUT        float32 rows through the network of core ops
 //   run_tflite FILE PROFILE ROWS IN OUT       int8 rows through the integer engine
+//   run_tflite --operators FOLDER             a file of each operator that is read
 // PROFILE may be PROFILE+FILE2: the integers are also written as FILE2 (TFLite) again.
 
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "qat/engine.h"
 #include "qat/from_graph.h"
 #include "qat/profile.h"
+#include "tests/formats/helper_tflite.h"
 
 static enum dc_status run_floats(const struct dc_imported *n, int64_t rows, const char *in,
                                  const char *out, struct dc_error *error)
@@ -77,10 +79,26 @@ static enum dc_status run_integers(const struct dc_imported *n, char *profile, i
     return DC_OK;
 }
 
+static int write_operators(const char *folder)
+{
+    static struct dc_error error;
+    char path[4096];
+    for (int i = 0; i < test_tflite_read_count; i++) {
+        snprintf(path, sizeof path, "%s/%s.tflite", folder, test_tflite_read[i].name);
+        if (test_tflite_write(path, &test_tflite_read[i], &error) != DC_OK) {
+            fprintf(stderr, "%s\n", error.message);
+            return 1;
+        }
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static struct dc_error error;
     struct dc_imported *network = NULL;
+    if (argc == 3 && strcmp(argv[1], "--operators") == 0)
+        return write_operators(argv[2]);
     if (argc != 6)
         return 2;
     enum dc_status status = dc_tflite_read(&network, argv[1], NULL, &error);
