@@ -42,9 +42,8 @@ static void run_integers(const struct dc_ctx *ctx, const struct dc_imported *n)
     struct dc_error error;
     struct dc_imodel *model = NULL;
     struct dc_engine *engine = NULL;
-    if (!is_small(n->graph) ||
-        dc_imodel_from_graph(&model, n->graph, n->codes, n->output, "fuzz", "",
-                             dc_profile_find("tflm"), &error) != DC_OK)
+    if (!is_small(n->graph) || dc_imodel_from_graph(&model, n->graph, n->codes, n->output, "fuzz",
+                                                    "", dc_profile_find("tflm"), &error) != DC_OK)
         return;
     int8_t *x = calloc((size_t)dc_ilayer_size(&model->layers[0]), 1);
     int8_t *y = calloc((size_t)dc_ilayer_size(dc_imodel_output(model)), 1);
