@@ -186,6 +186,17 @@ static enum dc_status clamp(struct dc_quantize_attributes *grid, const struct dc
     return DC_OK;
 }
 
+// Of integers read as floats: a sum whose codes begin at 0 is a ReLU's, said or not, since what is
+// below has no code.
+static bool begins_at_zero(const struct dc_tflite_call *call)
+{
+    const enum dc_tflite_code code = call->o->code;
+    return call->r->as_floats && dc__result(call)->zero_point == -128 &&
+           (code == DC_TFLITE_CONV_2D || code == DC_TFLITE_DEPTHWISE_CONV_2D ||
+            code == DC_TFLITE_FULLY_CONNECTED || code == DC_TFLITE_ADD || code == DC_TFLITE_SUB ||
+            code == DC_TFLITE_MUL);
+}
+
 enum dc_status dc__tflite_give(struct dc_tflite_call *call, int node, int64_t activation)
 {
     const struct dc_tflite_tensor *t = dc__result(call);
@@ -201,6 +212,8 @@ enum dc_status dc__tflite_give(struct dc_tflite_call *call, int node, int64_t ac
                        t->name, (int)t->type);
     DC_TRY(dc__tflite_shape(call, &wanted, t));
     const bool reshapes = !dc_shape_equal(made, &wanted);
+    if (activation == DC_TFLITE_NONE && begins_at_zero(call))
+        activation = DC_TFLITE_RELU;
     if (dc_shape_row(made) != dc_shape_row(&wanted))
         return dc_fail(r->error, DC_ERR_DATA, "gives %s, and the file says %s",
                        dc_shape_text(here, made), dc_shape_text(there, &wanted));

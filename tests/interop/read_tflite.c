@@ -1,7 +1,7 @@
 // What judge_tflite_read.py judges: a TFLite file that was read, run.
-//   run_tflite FILE floats ROWS IN OUT        float32 rows through the network of core ops
-//   run_tflite FILE PROFILE ROWS IN OUT       int8 rows through the integer engine
-//   run_tflite --operators FOLDER             a file of each operator that is read
+//   read_tflite FILE floats ROWS IN OUT        float32 rows through the network of core ops
+//   read_tflite FILE PROFILE ROWS IN OUT       int8 rows through the integer engine
+//   read_tflite --operators FOLDER             a file of each operator that is read
 // PROFILE may be PROFILE+FILE2: the integers are also written as FILE2 (TFLite) again.
 
 #include <stdio.h>
