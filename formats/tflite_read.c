@@ -179,6 +179,39 @@ static enum dc_status find_needed(struct dc_tflite_reading *r)
                                 count > 1 ? "s are" : " is", unknown);
 }
 
+// What Keras calls a layer: its weights are named "model/conv2d/Conv2D", perhaps among others that
+// were fused, parted by ';'. Its length; 0: they are named otherwise.
+static int find_layer(const char **layer, const char *name)
+{
+    static const char *const last[] = {"Conv2D", "depthwise", "MatMul", "conv2d_transpose"};
+    for (; *name; name += strcspn(name, ";"), name += *name == ';') {
+        const int length = (int)strcspn(name, ";");
+        for (size_t i = 0; i < sizeof last / sizeof last[0]; i++) {
+            const int rest = length - (int)strlen(last[i]) - 1;
+            *layer = name;
+            if (rest > 0 && name[rest] == '/' &&
+                strncmp(name + rest + 1, last[i], strlen(last[i])) == 0)
+                return rest;
+        }
+    }
+    return 0;
+}
+
+// For the node of the operator's value: as the layer is called, else the value.
+static const char *name_of(const struct dc_tflite_reading *r, const struct dc_tflite_operator *o)
+{
+    const char *name = r->file.tensors[o->output].name, *layer;
+    int length = 0;
+    for (int k = 1; k < o->input_count && length == 0; k++)
+        if (o->inputs[k] >= 0 && r->values[o->inputs[k]].constant >= 0)
+            length = find_layer(&layer, r->file.tensors[r->values[o->inputs[k]].constant].name);
+    if (length == 0) {
+        layer = name;
+        length = (int)strcspn(name, ";");
+    }
+    return dc_arena_printf(r->arena, r->error, "%.*s", length, layer);
+}
+
 static enum dc_status convert(struct dc_tflite_reading *r, int i)
 {
     const struct dc_tflite_operator *o = &r->file.operators[i];
@@ -198,8 +231,7 @@ static enum dc_status convert(struct dc_tflite_reading *r, int i)
                            "of order, or a second input)",
                            r->file.tensors[t].name);
     }
-    const char *name = r->file.tensors[o->output].name;
-    call.name = dc_arena_printf(r->arena, r->error, "%.*s", (int)strcspn(name, ";"), name);
+    call.name = name_of(r, o);
     return call.name ? row->convert(&call) : DC_ERR_MEMORY;
 }
 

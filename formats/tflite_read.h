@@ -25,8 +25,9 @@ struct dc_tflite_options {
     bool as_floats;
 };
 
-// Nodes are named after the tensors that the operators give, up to a ';' (converters join names of
-// what they fused). options may be NULL. DC_ERR_DATA, all unknown operators in one.
+// Nodes are named as Keras' layers where their weights say it ("model.conv2d"), else after the
+// tensors that the operators give, up to a ';' (converters join names of what they fused). options
+// may be NULL. DC_ERR_DATA, all unknown operators in one.
 DC_MUST_USE enum dc_status dc_tflite_read(struct dc_imported **network, const char *path,
                                           const struct dc_tflite_options *options,
                                           struct dc_error *error);

@@ -244,6 +244,57 @@ static void what_integers_lack_is_refused(void **state)
     refused("tflm", "it only changes the scale of a value");
 }
 
+// A network that takes floats, quantizes them and gives floats again is its integers.
+static void floats_at_the_ends_are_seen_through(void **state)
+{
+    (void)state;
+    static const float scale = 0.05f;
+    struct dc_tflite_builder b = {.error = &error, .file = {.name = "ends", .description = ""}};
+    struct dc_tflite_tensor t = {.name = "x",
+                                 .type = DC_TFLITE_FLOAT32,
+                                 .rank = 4,
+                                 .shape = {1, 4, 4, 2},
+                                 .arena_offset = -1};
+    struct dc_tflite_operator steps[3] = {
+        {.code = DC_TFLITE_QUANTIZE, .version = 1, .input_count = 1},
+        {.code = DC_TFLITE_MAX_POOL_2D,
+         .input_count = 1,
+         .options = {DC_TFLITE_VALID, 2, 2, 2, 2, DC_TFLITE_NONE}},
+        {.code = DC_TFLITE_DEQUANTIZE, .version = 2, .input_count = 1}};
+    static const char *const names[] = {"codes", "pool", "y"};
+    must(dc_arena_create(&b.arena, &error));
+    must(dc_tflite_add_tensor(&b, &t, &b.file.input));
+    steps[0].inputs[0] = b.file.input;
+    for (int i = 0; i < 3; i++) {
+        t.name = names[i];
+        t.type = i < 2 ? DC_TFLITE_INT8 : DC_TFLITE_FLOAT32;
+        t.scale_count = i < 2;
+        t.scales = &scale;
+        t.zero_point = i < 2 ? -3 : 0;
+        t.shape[1] = t.shape[2] = i == 0 ? 4 : 2;
+        must(dc_tflite_add_tensor(&b, &t, &steps[i].output));
+        if (i < 2)
+            steps[i + 1].inputs[0] = steps[i].output;
+        must(dc_tflite_add_operator(&b, &steps[i]));
+    }
+    b.file.output = steps[2].output;
+    must(dc_tflite_save(&b, test_path("ends.tflite")));
+    dc_arena_free(b.arena);
+    const struct dc_imodel like = {
+        .name = "ends", .provenance = "", .profile = dc_profile_find("tflm")};
+    struct dc_imodel *model = read_model(test_path("ends.tflite"), &like);
+    assert_int_equal(model->count, 2);
+    assert_true(model->layers[0].scale == scale && model->layers[0].zero_point == -3);
+    assert_int_equal(model->layers[1].op, DC_I_MAX_POOL);
+    assert_string_equal(model->layers[1].name, "pool");
+    dc_imodel_free(model);
+    struct dc_imported *floats = NULL;
+    const struct dc_tflite_options options = {.as_floats = true};
+    must(dc_tflite_read(&floats, test_path("ends.tflite"), &options, &error));
+    assert_int_equal(floats->graph->count, 2);
+    dc_imported_free(floats);
+}
+
 // The float network that integers stand for has layers of the same names, and weights that are the
 // codes' reals.
 static void floats_behind_integers(void **state)
@@ -293,6 +344,7 @@ int main(void)
         cmocka_unit_test(integers_come_back),
         cmocka_unit_test(layers_come_back_as_they_were),
         cmocka_unit_test(what_integers_lack_is_refused),
+        cmocka_unit_test(floats_at_the_ends_are_seen_through),
         cmocka_unit_test(floats_behind_integers),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -141,6 +141,30 @@ static void an_output_is_chosen(void **state)
     assert_non_null(strstr(error.message, "no operator gives a value 'value7'"));
 }
 
+// "a/b/Conv2D" are the weights of a layer "a/b".
+static void layers_are_called_as_in_keras(void **state)
+{
+    (void)state;
+    static const char ours[] = "operand0.1", keras[] = "a/b/Conv2D";
+    struct dc_imported *n = NULL;
+    struct dc_arena *arena = NULL;
+    char *bytes;
+    size_t size;
+    const char *path = test_path("keras.tflite");
+    assert_int_equal(test_tflite_write(path, case_of("conv_same"), &error), DC_OK);
+    assert_int_equal(dc_arena_create(&arena, &error), DC_OK);
+    assert_int_equal(dc_file_read(&bytes, &size, path, arena, &error), DC_OK);
+    char *name = memmem(bytes, size, ours, strlen(ours));
+    assert_non_null(name);
+    memcpy(name, keras, strlen(keras));
+    test_write(path, bytes, size);
+    assert_int_equal(dc_tflite_read(&n, path, NULL, &error), DC_OK);
+    assert_string_equal(n->graph->nodes[1].name, "a.b");
+    assert_string_equal(n->graph->nodes[2].name, "a.b.relu6");
+    dc_imported_free(n);
+    dc_arena_free(arena);
+}
+
 // Of a sound file bytes are changed and ends cut: it is read or refused, nothing else (sanitizers
 // watch). Without its identifier, and without the half of it that weights lie in, it is refused.
 static void damage_is_refused(void **state)
@@ -224,9 +248,13 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(operators_are_read), cmocka_unit_test(refusals_name_the_operator),
-        cmocka_unit_test(what_layers_become), cmocka_unit_test(an_output_is_chosen),
-        cmocka_unit_test(damage_is_refused),  cmocka_unit_test(references_are_bounded),
+        cmocka_unit_test(operators_are_read),
+        cmocka_unit_test(refusals_name_the_operator),
+        cmocka_unit_test(what_layers_become),
+        cmocka_unit_test(an_output_is_chosen),
+        cmocka_unit_test(layers_are_called_as_in_keras),
+        cmocka_unit_test(damage_is_refused),
+        cmocka_unit_test(references_are_bounded),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
