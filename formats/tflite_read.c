@@ -137,13 +137,13 @@ static enum dc_status make_values(struct dc_tflite_reading *r)
 
 static enum dc_status choose_output(struct dc_tflite_reading *r, const char *output)
 {
-    for (int i = 0; output && i < r->file.tensor_count; i++) {
-        if (strcmp(r->file.tensors[i].name, output) != 0 || r->values[i].producer < 0)
-            continue;
-        r->file.output = i;
-        output = NULL;
+    bool found = !output;
+    for (int i = 0; !found && i < r->file.tensor_count; i++) {
+        found = strcmp(r->file.tensors[i].name, output) == 0 && r->values[i].producer >= 0;
+        if (found)
+            r->file.output = i;
     }
-    if (output)
+    if (!found)
         return dc_fail(r->error, DC_ERR_DATA, "no operator gives a value '%s'", output);
     if (r->values[r->file.output].producer < 0)
         return dc_fail(r->error, DC_ERR_DATA, "the output '%s' does not depend on the input",

@@ -176,7 +176,7 @@ static enum dc_status set_bias(struct dc_tflite_call *call, int node, int k, int
 
 static enum dc_status convolve(struct dc_tflite_call *call, bool depthwise)
 {
-    const int64_t *options = call->o->options + CONV_STRIDE_H + 1 + depthwise;
+    const int activation = CONV_STRIDE_H + 1 + depthwise;  // behind the multiplier, if there is one
     int node;
     DC_TRY(want_kernel(call, 1, 4, 0));
     DC_TRY(dc__tflite_input(call, &node, 0, false));
@@ -184,7 +184,7 @@ static enum dc_status convolve(struct dc_tflite_call *call, bool depthwise)
     const int64_t kernel[2] = {t->shape[1], t->shape[2]};
     const int64_t filters = t->shape[depthwise ? 3 : 0];
     struct dc_conv_attributes a = {.filters = (int)filters, .bias = has_bias(call, 2, 0)};
-    DC_TRY(set_window(call, &a.window, node, kernel, options + 1));
+    DC_TRY(set_window(call, &a.window, node, kernel, call->o->options + activation + 1));
     const int64_t channels = call->r->graph->nodes[node].shape.dims[3];
     a.groups = (int)(depthwise ? channels : channels / t->shape[3]);
     if (depthwise ? t->shape[0] != 1 || filters % channels != 0
@@ -195,7 +195,7 @@ static enum dc_status convolve(struct dc_tflite_call *call, bool depthwise)
     const int conv = node;
     DC_TRY(set_kernel(call, conv, 1, depthwise ? 1 : filters, filters, 0));
     DC_TRY(set_bias(call, conv, 2, filters, 0));
-    return dc__tflite_give(call, node, options[0]);
+    return dc__tflite_give(call, node, call->o->options[activation]);
 }
 
 enum dc_status dc__tflite_conv(struct dc_tflite_call *call)

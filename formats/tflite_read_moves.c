@@ -179,7 +179,7 @@ enum dc_status dc__tflite_strided_slice(struct dc_tflite_call *call)
 {
     enum { BEGIN_MASK, END_MASK, ELLIPSIS_MASK, NEW_AXIS_MASK, SHRINK_MASK };
     const int64_t *masks = call->o->options;
-    int64_t begin[DC_TFLITE_LIST], end[DC_TFLITE_LIST], step[DC_TFLITE_LIST];
+    int64_t begin[DC_TFLITE_LIST] = {0}, end[DC_TFLITE_LIST] = {0}, step[DC_TFLITE_LIST] = {0};
     const struct dc_tflite_tensor *x = dc__tensor(call, 0);
     int ranks[3];
     DC_TRY(dc__tflite_list(call, begin, &ranks[0], 1));
@@ -202,7 +202,7 @@ enum dc_status dc__tflite_strided_slice(struct dc_tflite_call *call)
 enum dc_status dc__tflite_slice(struct dc_tflite_call *call)
 {
     static const int64_t ones[DC_TFLITE_LIST] = {1, 1, 1, 1, 1, 1, 1, 1};
-    int64_t begin[DC_TFLITE_LIST], size[DC_TFLITE_LIST], end[DC_TFLITE_LIST];
+    int64_t begin[DC_TFLITE_LIST] = {0}, size[DC_TFLITE_LIST] = {0}, end[DC_TFLITE_LIST] = {0};
     const struct dc_tflite_tensor *x = dc__tensor(call, 0);
     int ranks[2];
     DC_TRY(dc__tflite_list(call, begin, &ranks[0], 1));

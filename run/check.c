@@ -104,7 +104,7 @@ static enum dc_status check_resize(const struct dc_experiment *experiment,
     const struct dc_shape made = DC_SHAPE(data->resize.height, data->resize.width, channels);
     char here[DC_SHAPE_TEXT], there[DC_SHAPE_TEXT];
     const bool fits = network->model.imported ? sample->rank == 3 && sample->dims[2] == channels
-                                          : dc_sample_fits(sample, &made);
+                                              : dc_sample_fits(sample, &made);
     if (data->resize.height == 0 || fits)
         return DC_OK;
     return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
