@@ -88,9 +88,9 @@ static enum dc_status inspect_model(const char *path, const struct dc_cli *cli,
     enum dc_status status = dc_params_create(&params, model.graph, 0, false, error);
     if (status == DC_OK)
         status = print_graph(model.graph, params, model.name, cli, error);
-    if (status == DC_OK && !cli->json && model.onnx && model.onnx->passed_over)
-        dc_print_sentence("of its first output, '%s'; the others: %s", model.onnx->output_name,
-                          model.onnx->passed_over);
+    if (status == DC_OK && !cli->json && model.imported && model.imported->passed_over)
+        dc_print_sentence("of its first output, '%s'; the others: %s", model.imported->output_name,
+                          model.imported->passed_over);
     dc_params_free(params);
     dc_model_free(&model);
     return status;

@@ -17,8 +17,8 @@ struct dc_imported {
     bool channels_first;     // in the file's input; samples have them last
     const char *input_name, *output_name;  // in the file
     const char *passed_over;  // its other outputs, "b, c", where none was chosen; or NULL
-    int64_t opset;                         // of ONNX
-    uint64_t hash;  // of the bytes of the file and of its external data: FNV-1a, 64 bit
+    int64_t opset;            // of ONNX
+    uint64_t hash;            // of the bytes of the file and of its external data: FNV-1a, 64 bit
     struct dc_arena *arena;
 };
 

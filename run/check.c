@@ -293,7 +293,7 @@ static enum dc_status check_cache(struct dc_experiment *experiment, const struct
 static void note_outputs(json_t *entry, const struct dc_stage *stage,
                          const struct dc_stage_network *network)
 {
-    const struct dc_onnx *onnx = network->model.onnx;
+    const struct dc_imported *onnx = network->model.imported;
     if (onnx && onnx->passed_over)
         json_object_set_new(
             entry, "note",
