@@ -88,9 +88,9 @@ static enum dc_status inspect_model(const char *path, const struct dc_cli *cli,
     enum dc_status status = dc_params_create(&params, model.graph, 0, false, error);
     if (status == DC_OK)
         status = print_graph(model.graph, params, model.name, cli, error);
-    if (status == DC_OK && !cli->json && model.onnx && model.onnx->passed_over)
-        dc_print_sentence("of its first output, '%s'; the others: %s", model.onnx->output_name,
-                          model.onnx->passed_over);
+    if (status == DC_OK && !cli->json && model.imported && model.imported->passed_over)
+        dc_print_sentence("of its first output, '%s'; the others: %s", model.imported->output_name,
+                          model.imported->passed_over);
     dc_params_free(params);
     dc_model_free(&model);
     return status;
@@ -253,7 +253,7 @@ static enum dc_status inspect(const struct dc_cli *cli, struct dc_error *error)
     const char *dot = strrchr(path, '.');
     if (!dc_file_exists(path) && !strchr(path, '/') && !dc_path_ends(path, ".h5"))
         return inspect_named(path, cli, error);
-    if (dot && (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml") || dc_model_is_onnx(path)))
+    if (dot && (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml") || dc_model_is_imported(path)))
         return inspect_model(path, cli, error);
     if (dc_run_is_cache(path))
         return print_file(path, "manifest.json", error);
@@ -263,11 +263,11 @@ static enum dc_status inspect(const struct dc_cli *cli, struct dc_error *error)
         return cli->json ? print_run_json(path, error) : print_file(path, "resolved.yaml", error);
     if (dot && strcmp(dot, ".h5") == 0)
         return inspect_hdf5(path, cli->json, error);
-    return dc_fail(
-        error, DC_ERR_USAGE,
-        "%s is neither a model file (.yaml, .onnx), an HDF5 file (.h5), a bundle, a soft-target "
-        "cache nor a run directory",
-        path);
+    return dc_fail(error, DC_ERR_USAGE,
+                   "%s is neither a model file (.yaml, .onnx, .tflite), an HDF5 file (.h5), a "
+                   "bundle, a soft-target "
+                   "cache nor a run directory",
+                   path);
 }
 
 const struct dc_verb dc_verb_inspect = {

@@ -21,6 +21,7 @@ struct dc_codes {
     int bits;               // of weights, 2 to 8
     bool packed;            // weights of at most 4 bits lie two a byte in files
     bool per_channel;       // false: all scales are equal
+    bool by_channel;        // of a convolution of one channel that is a depthwise one in its file
     const float *scales;    // [output channels]
     int channels;
 };

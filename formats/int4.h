@@ -19,4 +19,12 @@ static inline void dc_int4_pack(uint8_t *packed, const int8_t *codes, int64_t co
         packed[i / 2] |= (uint8_t)((codes[i] & 15) << (i % 2 * 4));
 }
 
+static inline void dc_int4_unpack(int8_t *codes, const uint8_t *packed, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const int code = packed[i / 2] >> (i % 2 * 4) & 15;
+        codes[i] = (int8_t)(code < 8 ? code : code - 16);
+    }
+}
+
 #endif

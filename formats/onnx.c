@@ -221,7 +221,8 @@ static enum dc_status convert_node(struct dc_import *m, const Onnx__NodeProto *p
     return DC_OK;
 }
 
-static enum dc_status convert_all(struct dc_import *m, struct dc_onnx *onnx, struct dc_error *error)
+static enum dc_status convert_all(struct dc_import *m, struct dc_imported *onnx,
+                                  struct dc_error *error)
 {
     const Onnx__GraphProto *graph = m->model->graph;
     bool *needed = DC_NEW(m->arena, bool, graph->n_node, error);
@@ -239,7 +240,7 @@ static enum dc_status convert_all(struct dc_import *m, struct dc_onnx *onnx, str
 }
 
 // The finished graph: what the output needs, and its parameters.
-static enum dc_status finish(struct dc_import *m, struct dc_onnx *onnx, int output,
+static enum dc_status finish(struct dc_import *m, struct dc_imported *onnx, int output,
                              struct dc_error *error)
 {
     const struct dc_graph *from = m->graph;
@@ -270,7 +271,7 @@ static enum dc_status finish(struct dc_import *m, struct dc_onnx *onnx, int outp
     return DC_OK;
 }
 
-static enum dc_status choose_output(struct dc_import *m, struct dc_onnx *onnx,
+static enum dc_status choose_output(struct dc_import *m, struct dc_imported *onnx,
                                     struct dc_error *error)
 {
     const Onnx__GraphProto *graph = m->model->graph;
@@ -296,7 +297,7 @@ static enum dc_status choose_output(struct dc_import *m, struct dc_onnx *onnx,
     return count == 0 || onnx->passed_over ? DC_OK : DC_ERR_MEMORY;
 }
 
-static enum dc_status import(struct dc_import *m, struct dc_onnx *onnx, struct dc_error *error)
+static enum dc_status import(struct dc_import *m, struct dc_imported *onnx, struct dc_error *error)
 {
     DC_TRY(read_model(m, error));
     DC_TRY(make_tables(m, error));
@@ -320,14 +321,14 @@ static enum dc_status import(struct dc_import *m, struct dc_onnx *onnx, struct d
     return onnx->input_name && onnx->output_name ? DC_OK : DC_ERR_MEMORY;
 }
 
-enum dc_status dc_onnx_read(struct dc_onnx **out, const char *path,
+enum dc_status dc_onnx_read(struct dc_imported **out, const char *path,
                             const struct dc_onnx_options *options, struct dc_error *error)
 {
     *out = NULL;
     struct dc_arena *arena = NULL;
     struct dc_import m = {.path = path, .options = options};
     DC_TRY(dc_arena_create(&arena, error));
-    struct dc_onnx *onnx = DC_NEW(arena, struct dc_onnx, 1, error);
+    struct dc_imported *onnx = DC_NEW(arena, struct dc_imported, 1, error);
     if (!onnx) {
         dc_arena_free(arena);
         return DC_ERR_MEMORY;
@@ -349,15 +350,6 @@ enum dc_status dc_onnx_read(struct dc_onnx **out, const char *path,
     if (status == DC_OK)
         *out = onnx;
     else
-        dc_onnx_free(onnx);
+        dc_imported_free(onnx);
     return status;
-}
-
-void dc_onnx_free(struct dc_onnx *onnx)
-{
-    if (!onnx)
-        return;
-    dc_params_free(onnx->params);
-    dc_graph_free(onnx->graph);
-    dc_arena_free(onnx->arena);
 }

@@ -13,7 +13,7 @@
 #ifndef DC_FORMATS_ONNX_H
 #define DC_FORMATS_ONNX_H
 
-#include "core/graph.h"
+#include "formats/imported.h"
 
 // The order of an image's or a series' axes in the file. Auto: what reads the input says it
 // (onnx_input.c).
@@ -25,24 +25,10 @@ struct dc_onnx_options {
     enum dc_onnx_layout layout;
 };
 
-struct dc_onnx {
-    struct dc_graph *graph;
-    struct dc_params *params;  // values without gradients
-    int input, output;         // nodes
-    struct dc_shape sample;  // of the input without its batch: [height, width, channels] or others
-    bool channels_first;     // in the file's input; samples have them last
-    const char *input_name, *output_name;  // in the file
-    const char *passed_over;  // its other outputs, "b, c", where none was chosen; or NULL
-    int64_t opset;
-    uint64_t hash;  // of the bytes of the file and of its external data: FNV-1a, 64 bit
-    struct dc_arena *arena;
-};
-
 // Nodes are named after the file's nodes or, where there is one, their weight ("layer1.0.conv1" of
 // "layer1.0.conv1.weight"). options may be NULL. Errors: DC_ERR_DATA, all unknown operators in one.
-DC_MUST_USE enum dc_status dc_onnx_read(struct dc_onnx **onnx, const char *path,
+DC_MUST_USE enum dc_status dc_onnx_read(struct dc_imported **onnx, const char *path,
                                         const struct dc_onnx_options *options,
                                         struct dc_error *error);
-void dc_onnx_free(struct dc_onnx *onnx);  // NULL is allowed
 
 #endif

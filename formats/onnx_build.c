@@ -2,14 +2,11 @@
 // sizes and parameters. Every converter puts through it; it knows no operator.
 
 #include <assert.h>
-#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "core/random.h"
 #include "formats/onnx_internal.h"
-
-enum { NAME_BYTES = 200 };
 
 // Values by name.
 
@@ -81,39 +78,6 @@ static int find_equal(const struct dc_graph *graph, const struct dc_op *op, cons
     return -1;
 }
 
-// '/layer1/conv1/Conv' is 'layer1.conv1.Conv'; the second of a name is 'NAME_2'.
-const char *dc__onnx_unique_name(const struct dc_import *m, const char *name,
-                                 struct dc_error *error)
-{
-    char text[NAME_BYTES + 1];
-    size_t n = 0;
-    for (name += *name == '/'; *name && n < NAME_BYTES; name++)
-        text[n++] = isalnum((unsigned char)*name) || strchr("._-", *name) ? *name
-                    : *name == '/'                                        ? '.'
-                                                                          : '_';
-    text[n] = '\0';
-    const char *unique = dc_arena_copy(m->arena, n ? text : "node", error);
-    for (int i = 2; unique && dc_graph_find(m->graph, unique) >= 0; i++)
-        unique = dc_arena_printf(m->arena, error, "%s_%d", n ? text : "node", i);
-    return unique;
-}
-
-enum dc_status dc__onnx_check_size(const struct dc_shape *shape, struct dc_error *error)
-{
-    int64_t count = 1;
-    for (int i = 1; i < shape->rank; i++) {
-        const int64_t dim = shape->dims[i];
-        if (dim < 1 || dim > DC_ONNX_ROW_MAX || (count *= dim) > DC_ONNX_ROW_MAX) {
-            char text[DC_SHAPE_TEXT];
-            return dc_fail(error, DC_ERR_DATA,
-                           "a value of %s: dimensions must be from 1, and at "
-                           "most %" PRId64 " values a sample",
-                           dc_shape_text(text, shape), (int64_t)DC_ONNX_ROW_MAX);
-        }
-    }
-    return DC_OK;
-}
-
 enum dc_status dc__onnx_emit(struct dc_import *m, const char *name, const struct dc_op *op,
                              const void *attributes, const int *inputs, int count, int *node,
                              struct dc_error *error)
@@ -123,12 +87,12 @@ enum dc_status dc__onnx_emit(struct dc_import *m, const char *name, const struct
         *node = found;
         return DC_OK;
     }
-    const char *unique = dc__onnx_unique_name(m, name, error);
+    const char *unique = dc__import_name(m->graph, m->arena, name, error);
     if (!unique)
         return DC_ERR_MEMORY;
     DC_TRY(dc_graph_add(m->graph, unique, op, attributes, attributes ? op->attribute_bytes : 0,
                         inputs, count, node, error));
-    return dc__onnx_check_size(&m->graph->nodes[*node].shape, error);
+    return dc__import_check_size(&m->graph->nodes[*node].shape, error);
 }
 
 enum dc_status dc__onnx_set(struct dc_import *m, int node, int slot, const float *data,

@@ -127,17 +127,18 @@ static enum dc_status input_shape(struct dc_import *m, const Onnx__ValueInfoProt
     for (int i = 1; i < (int)rank; i++) {
         const int64_t given = rank == 4 ? size_given(m, i, *channels_first ? 2 : 1) : 0;
         const int64_t size = dims[i] ? dims[i] : given;
-        if (size < 1 || size > DC_ONNX_ROW_MAX || (dims[i] && given && given != dims[i]))
+        if (size < 1 || size > DC_IMPORT_ROW_MAX || (dims[i] && given && given != dims[i]))
             return dc_fail(error, DC_ERR_DATA,
                            "%s: dimension %d of the input '%s' is %" PRId64 "; %s", m->path, i,
                            input->name, dims[i],
                            dims[i] ? "another is asked for" : "height and width must be given");
         shape->dims[!*channels_first ? i : i == 1 ? (int)rank - 1 : i - 1] = size;
     }
-    return dc__onnx_check_size(shape, error);
+    return dc__import_check_size(shape, error);
 }
 
-enum dc_status dc__onnx_add_input(struct dc_import *m, struct dc_onnx *onnx, struct dc_error *error)
+enum dc_status dc__onnx_add_input(struct dc_import *m, struct dc_imported *onnx,
+                                  struct dc_error *error)
 {
     const Onnx__GraphProto *graph = m->model->graph;
     const Onnx__ValueInfoProto *input = NULL;
@@ -156,7 +157,7 @@ enum dc_status dc__onnx_add_input(struct dc_import *m, struct dc_onnx *onnx, str
     struct dc_shape shape;
     bool channels_first = false;
     DC_TRY(input_shape(m, input, &shape, &channels_first, error));
-    const char *name = dc__onnx_unique_name(m, input->name, error);
+    const char *name = dc__import_name(m->graph, m->arena, input->name, error);
     if (!name)
         return DC_ERR_MEMORY;
     DC_TRY(dc_graph_add_input(m->graph, name, DC_F32, &shape, &v->node, error));

@@ -118,19 +118,12 @@ struct dc_onnx_operator {
 };
 const struct dc_onnx_operator *dc__onnx_operator(const char *name);
 
-enum { DC_ONNX_ROW_MAX = INT32_MAX };  // floats of one sample's value
-
 // onnx_input.c
 // The one input that the output depends on, as a node.
-DC_MUST_USE enum dc_status dc__onnx_add_input(struct dc_import *m, struct dc_onnx *onnx,
+DC_MUST_USE enum dc_status dc__onnx_add_input(struct dc_import *m, struct dc_imported *onnx,
                                               struct dc_error *error);
 
 // onnx_build.c
-// '/layer1/conv1/Conv' is 'layer1.conv1.Conv'; the second of a name is 'NAME_2'.
-DC_MUST_USE const char *dc__onnx_unique_name(const struct dc_import *m, const char *name,
-                                             struct dc_error *error);
-DC_MUST_USE enum dc_status dc__onnx_check_size(const struct dc_shape *shape,
-                                               struct dc_error *error);
 // A value not yet made; producer: the index of its node, or -1. Two of a name are an error.
 DC_MUST_USE enum dc_status dc__onnx_add_value(struct dc_import *m, const char *name, int producer,
                                               struct dc_error *error);

@@ -75,7 +75,7 @@ static enum dc_status begin(struct folding *f, const struct dc_onnx_call *call,
     f->inner.batch_fixed = false;
     f->inner.lifted = c;
     DC_TRY(floats_of(f, c, error));
-    DC_TRY(dc__onnx_check_size(&shape, error));
+    DC_TRY(dc__import_check_size(&shape, error));
     DC_TRY(dc_graph_create(&f->inner.graph, error));
     return dc_graph_add_input(f->inner.graph, "constant", DC_F32, &shape, &f->x.node, error);
 }

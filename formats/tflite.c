@@ -24,17 +24,18 @@ static const char map_fields[] = "ri";           // name, tensor
 
 enum { SLOTS_MAX = 8, BUFFER_ALIGNMENT = 16, VERSION = 3 };
 
-// The file's list of operator codes: one entry for each kind in use, in order of appearance.
+// The file's list of operator codes: one entry for each in use, in order of appearance, of the
+// largest version that one of them needs.
 struct codes {
-    const struct dc_tflite_kind **kinds;
-    bool *int4;
+    enum dc_tflite_code *codes;
+    int *versions;
     int count;
 };
 
-static int index_of(const struct codes *codes, const struct dc_tflite_kind *kind)
+static int index_of(const struct codes *codes, enum dc_tflite_code code)
 {
     int i = 0;
-    while (i < codes->count && codes->kinds[i]->code != kind->code)
+    while (i < codes->count && codes->codes[i] != code)
         i++;
     return i;
 }
@@ -42,18 +43,22 @@ static int index_of(const struct codes *codes, const struct dc_tflite_kind *kind
 static enum dc_status find_codes(struct codes *codes, const struct dc_tflite_file *file,
                                  struct dc_arena *arena, struct dc_error *error)
 {
-    codes->kinds = DC_NEW(arena, const struct dc_tflite_kind *, file->operator_count + 1, error);
-    codes->int4 = DC_NEW(arena, bool, file->operator_count + 1, error);
+    codes->codes = DC_NEW(arena, enum dc_tflite_code, file->operator_count + 1, error);
+    codes->versions = DC_NEW(arena, int, file->operator_count + 1, error);
     codes->count = 0;
-    if (!codes->kinds || !codes->int4)
+    if (!codes->codes || !codes->versions)
         return DC_ERR_MEMORY;
     for (int i = 0; i < file->operator_count; i++) {
         const struct dc_tflite_operator *o = &file->operators[i];
-        const int at = index_of(codes, o->kind);
-        codes->kinds[at] = o->kind;
-        codes->count += at == codes->count;
+        const struct dc_tflite_kind *kind = &dc_tflite_kinds[o->code];
+        int version = o->version ? o->version : kind->version;
         for (int k = 0; k < o->input_count; k++)
-            codes->int4[at] |= file->tensors[o->inputs[k]].type == DC_TFLITE_INT4;
+            if (file->tensors[o->inputs[k]].type == DC_TFLITE_INT4)
+                version = kind->int4;
+        const int at = index_of(codes, o->code);
+        codes->codes[at] = o->code;
+        codes->versions[at] = version > codes->versions[at] ? version : codes->versions[at];
+        codes->count += at == codes->count;
     }
     return DC_OK;
 }
@@ -62,9 +67,8 @@ static void write_codes(struct dc_flatbuffer *flat, uint32_t slot, const struct 
 {
     const uint32_t items = dc_flat_vector(flat, slot, NULL, codes->count, 4, 4);
     for (int i = 0; i < codes->count; i++) {
-        const struct dc_tflite_kind *kind = codes->kinds[i];
-        const int64_t values[] = {kind->code, 0, codes->int4[i] ? kind->int4 : kind->version,
-                                  kind->code};
+        const int64_t values[] = {codes->codes[i] < 128 ? codes->codes[i] : 127, 0,
+                                  codes->versions[i], codes->codes[i]};
         dc_flat_table(flat, items + 4 * (uint32_t)i, code_fields, values, NULL);
     }
 }
@@ -107,12 +111,13 @@ static void write_operators(struct dc_flatbuffer *flat, uint32_t slot, const str
     const uint32_t items = dc_flat_vector(flat, slot, NULL, file->operator_count, 4, 4);
     for (int i = 0; i < file->operator_count; i++) {
         const struct dc_tflite_operator *o = &file->operators[i];
-        const char *options = o->kind->options;
+        const struct dc_tflite_kind *kind = &dc_tflite_kinds[o->code];
+        const char *options = kind->options;
         char fields[DC_TFLITE_OPTIONS_MAX + 1] = "";
         uint32_t slots[SLOTS_MAX];
-        const int64_t values[] = {index_of(codes, o->kind), 0, 0, o->kind->union_of, 0};
+        const int64_t values[] = {index_of(codes, o->code), 0, 0, kind->union_of, 0};
         for (int k = 0; options && options[k]; k++)
-            fields[k] = options[k] == 'a' ? 'b' : options[k];
+            fields[k] = options[k] == 'a' ? 'b' : options[k] == 'd' ? 'i' : options[k];
         dc_flat_table(flat, items + 4 * (uint32_t)i, options ? operator_fields : "irrb", values,
                       slots);
         (void)dc_flat_vector(flat, slots[1], o->inputs, o->input_count, 4, 4);

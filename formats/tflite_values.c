@@ -1,7 +1,6 @@
 // Owns how values and parameters of a network stand in a TFLite file: type, shape, grid, order of
 // axes, packing, and the activation that a clamp becomes. Knows no operator by itself.
 
-#include <math.h>
 #include <string.h>
 
 #include "formats/int4.h"
@@ -70,21 +69,17 @@ struct dc_tflite_tensor dc__tflite_value(const struct dc_tflite_writing *w,
 static enum dc_status fuse_activation(const struct dc_tflite_writing *w, const struct dc_node *node,
                                       struct dc_tflite_operator *o)
 {
-    static const float bounds[][2] = {[DC_TFLITE_NONE] = {-INFINITY, INFINITY},
-                                      [DC_TFLITE_RELU] = {0, INFINITY},
-                                      [DC_TFLITE_RELU_N1_TO_1] = {-1, 1},
-                                      [DC_TFLITE_RELU6] = {0, 6}};
     const struct dc_quantize_attributes *grid = dc__tflite_grid(w, node);
-    const char *field = o->kind->options ? strchr(o->kind->options, 'a') : NULL;
+    const char *options = dc_tflite_kinds[o->code].options;
+    const char *field = options ? strchr(options, 'a') : NULL;
     if (!grid)
         return DC_OK;
     for (int a = DC_TFLITE_NONE; a <= (field ? DC_TFLITE_RELU6 : DC_TFLITE_NONE); a++) {
-        const float low = roundf(bounds[a][0] / grid->scale) + (float)grid->zero_point;
-        const float high = roundf(bounds[a][1] / grid->scale) + (float)grid->zero_point;
+        float low, high;
+        dc_tflite_clamp(&low, &high, (enum dc_tflite_activation)a, grid->scale, grid->zero_point);
         if (field)
-            o->options[field - o->kind->options] = a;
-        if ((low < -128 ? -128 : low) == (float)grid->clamp_low &&
-            (high > 127 ? 127 : high) == (float)grid->clamp_high)
+            o->options[field - options] = a;
+        if (low == (float)grid->clamp_low && high == (float)grid->clamp_high)
             return DC_OK;
     }
     return dc_fail(w->build.error, DC_ERR_DATA,

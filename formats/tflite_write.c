@@ -31,8 +31,6 @@ static enum dc_status add_least(struct dc_tflite_writing *w, const struct dc_nod
 static enum dc_status pad_window(struct dc_tflite_writing *w, const struct dc_node *node,
                                  const struct dc_window *window, struct dc_tflite_operator *o)
 {
-    static const struct dc_tflite_kind pad_zero = {34, 2, 0, 22, ""},
-                                       pad_value = {60, 2, 0, 0, NULL};
     const struct dc_shape *in = shape_in(w, node, 0);
     const bool padded_at_all = dc_window_is_padded(window), max = node->op == &dc_op_max_pool;
     const bool same = dc_window_is_same(window, 0, in->dims[1]) &&
@@ -45,8 +43,9 @@ static enum dc_status pad_window(struct dc_tflite_writing *w, const struct dc_no
                                  "an average over a padded window that is not TFLite's SAME");
     const int32_t amounts[] = {
         0, 0, window->before[0], window->after[0], window->before[1], window->after[1], 0, 0};
-    struct dc_tflite_operator pad = {
-        .kind = max ? &pad_value : &pad_zero, .input_count = max ? 3 : 2, .inputs = {o->inputs[0]}};
+    struct dc_tflite_operator pad = {.code = max ? DC_TFLITE_PADV2 : DC_TFLITE_PAD,
+                                     .input_count = max ? 3 : 2,
+                                     .inputs = {o->inputs[0]}};
     struct dc_shape padded = *in;
     for (int i = 0; i < 2; i++)
         padded.dims[1 + i] += window->before[i] + window->after[i];
@@ -63,7 +62,7 @@ static enum dc_status pad_window(struct dc_tflite_writing *w, const struct dc_no
 }
 
 static enum dc_status put_conv(struct dc_tflite_writing *w, const struct dc_node *node,
-                               const struct dc_tflite_kind *kind)
+                               enum dc_tflite_code code)
 {
     const struct dc_conv_attributes *a = node->attributes;
     const int64_t channels = shape_in(w, node, 0)->dims[3];
@@ -73,9 +72,9 @@ static enum dc_status put_conv(struct dc_tflite_writing *w, const struct dc_node
     const struct dc_shape shape =
         depthwise ? DC_SHAPE(1, a->window.kernel[0], a->window.kernel[1], a->filters)
                   : DC_SHAPE(a->filters, a->window.kernel[0], a->window.kernel[1], channels);
-    static const struct dc_tflite_kind by_channel = {4, 3, 7, 2, "biiiaii"};
-    struct dc_tflite_operator o = {
-        .kind = depthwise ? &by_channel : kind, .input_count = 3, .inputs = {in_of(w, node, 0)}};
+    struct dc_tflite_operator o = {.code = depthwise ? DC_TFLITE_DEPTHWISE_CONV_2D : code,
+                                   .input_count = 3,
+                                   .inputs = {in_of(w, node, 0)}};
     int64_t *option = o.options + 1;
     DC_TRY(pad_window(w, node, &a->window, &o));
     *option++ = a->window.stride[1];
@@ -91,11 +90,11 @@ static enum dc_status put_conv(struct dc_tflite_writing *w, const struct dc_node
 }
 
 static enum dc_status put_dense(struct dc_tflite_writing *w, const struct dc_node *node,
-                                const struct dc_tflite_kind *kind)
+                                enum dc_tflite_code code)
 {
     const struct dc_dense_attributes *a = node->attributes;
     const struct dc_shape *in = shape_in(w, node, 0);
-    struct dc_tflite_operator o = {.kind = kind,
+    struct dc_tflite_operator o = {.code = code,
                                    .input_count = 3,
                                    .inputs = {in_of(w, node, 0)},
                                    .options = {[2] = !dc__tflite_is_dense_output(w, node)}};
@@ -107,11 +106,10 @@ static enum dc_status put_dense(struct dc_tflite_writing *w, const struct dc_nod
 
 // y = x * factor + offset, in two operators.
 static enum dc_status put_batch_norm(struct dc_tflite_writing *w, const struct dc_node *node,
-                                     const struct dc_tflite_kind *kind)
+                                     enum dc_tflite_code code)
 {
     const struct dc_batch_norm_attributes *a = node->attributes;
     const int64_t channels = node->shape.dims[node->shape.rank - 1];
-    static const struct dc_tflite_kind add = {0, 2, 0, 11, "a"};
     const float *of[4];
     float *factor = DC_NEW(w->build.arena, float, channels, w->build.error);
     float *offset = DC_NEW(w->build.arena, float, channels, w->build.error);
@@ -130,8 +128,8 @@ static enum dc_status put_batch_norm(struct dc_tflite_writing *w, const struct d
         offset[c] = (float)((double)of[DC_BETA][c] - (double)of[DC_MEAN][c] * f);
     }
     struct dc_tflite_operator product = {
-        .kind = kind, .input_count = 2, .inputs = {in_of(w, node, 0)}};
-    struct dc_tflite_operator sum = {.kind = &add, .input_count = 2};
+        .code = code, .version = 1, .input_count = 2, .inputs = {in_of(w, node, 0)}};
+    struct dc_tflite_operator sum = {.code = DC_TFLITE_ADD, .input_count = 2};
     const struct dc_tflite_tensor tensor = dc__tflite_constant(names[2], &node->shape);
     DC_TRY(dc__tflite_add_floats(w, names[0], &DC_SHAPE(channels), factor, &product.inputs[1]));
     DC_TRY(dc__tflite_add_floats(w, names[1], &DC_SHAPE(channels), offset, &sum.inputs[1]));
@@ -142,11 +140,11 @@ static enum dc_status put_batch_norm(struct dc_tflite_writing *w, const struct d
 }
 
 static enum dc_status put_pool(struct dc_tflite_writing *w, const struct dc_node *node,
-                               const struct dc_tflite_kind *kind)
+                               enum dc_tflite_code code)
 {
     const struct dc_pool_attributes *a = node->attributes;
     const bool pads = dc_window_is_padded(&a->window);
-    struct dc_tflite_operator o = {.kind = kind,
+    struct dc_tflite_operator o = {.code = code,
                                    .input_count = 1,
                                    .inputs = {in_of(w, node, 0)},
                                    .options = {0, a->window.stride[1], a->window.stride[0],
@@ -161,9 +159,9 @@ static enum dc_status put_pool(struct dc_tflite_writing *w, const struct dc_node
 }
 
 static enum dc_status put_mean(struct dc_tflite_writing *w, const struct dc_node *node,
-                               const struct dc_tflite_kind *kind)
+                               enum dc_tflite_code code)
 {
-    struct dc_tflite_operator o = {.kind = kind,
+    struct dc_tflite_operator o = {.code = code,
                                    .input_count = 2,
                                    .inputs = {in_of(w, node, 0)},
                                    .options = {dc__tflite_grid(w, node) != NULL}};
@@ -171,11 +169,11 @@ static enum dc_status put_mean(struct dc_tflite_writing *w, const struct dc_node
     return dc__tflite_put(w, node, &o);
 }
 
-// Functions of one value, and sums of two.
-static enum dc_status put_plain(struct dc_tflite_writing *w, const struct dc_node *node,
-                                const struct dc_tflite_kind *kind)
+static enum dc_status put_operands(struct dc_tflite_writing *w, const struct dc_node *node,
+                                   enum dc_tflite_code code, int version)
 {
-    struct dc_tflite_operator o = {.kind = kind, .input_count = node->input_count};
+    struct dc_tflite_operator o = {
+        .code = code, .version = version, .input_count = node->input_count};
     if (node->op == &dc_op_add && node->input_count != 2)
         return dc__tflite_refuse(w, node, "TFLite adds two values");
     for (int i = 0; i < node->input_count; i++)
@@ -183,11 +181,17 @@ static enum dc_status put_plain(struct dc_tflite_writing *w, const struct dc_nod
     return dc__tflite_put(w, node, &o);
 }
 
+// Functions of one value, and sums of two.
+static enum dc_status put_plain(struct dc_tflite_writing *w, const struct dc_node *node,
+                                enum dc_tflite_code code)
+{
+    return put_operands(w, node, code, 0);
+}
+
 // Version 3 where integers are multiplied by 1 and more.
 static enum dc_status put_product(struct dc_tflite_writing *w, const struct dc_node *node,
-                                  const struct dc_tflite_kind *kind)
+                                  enum dc_tflite_code code)
 {
-    static const struct dc_tflite_kind large = {18, 3, 0, 21, "a"};
     const struct dc_quantize_attributes *out = dc__tflite_grid(w, node);
     float factor = 0.0f;
     if (out) {
@@ -195,14 +199,14 @@ static enum dc_status put_product(struct dc_tflite_writing *w, const struct dc_n
         factor = dc__tflite_grid(w, &nodes[node->inputs[0]])->scale *
                  dc__tflite_grid(w, &nodes[node->inputs[1]])->scale / out->scale;
     }
-    return put_plain(w, node, factor < 1.0f ? kind : &large);
+    return put_operands(w, node, code, factor < 1.0f ? 0 : 3);
 }
 
 static enum dc_status put_leaky_relu(struct dc_tflite_writing *w, const struct dc_node *node,
-                                     const struct dc_tflite_kind *kind)
+                                     enum dc_tflite_code code)
 {
     const struct dc_leaky_relu_attributes *a = node->attributes;
-    struct dc_tflite_operator o = {.kind = kind,
+    struct dc_tflite_operator o = {.code = code,
                                    .input_count = 1,
                                    .inputs = {in_of(w, node, 0)},
                                    .options = {dc_tflite_float_bits(a->slope)}};
@@ -210,22 +214,22 @@ static enum dc_status put_leaky_relu(struct dc_tflite_writing *w, const struct d
 }
 
 static enum dc_status put_softmax(struct dc_tflite_writing *w, const struct dc_node *node,
-                                  const struct dc_tflite_kind *kind)
+                                  enum dc_tflite_code code)
 {
     const struct dc_softmax_attributes *a = node->attributes;
     const int rank = node->shape.rank;
     struct dc_tflite_operator o = {
-        .kind = kind, .input_count = 1, .inputs = {in_of(w, node, 0)}, .options = {0x3f800000}};
+        .code = code, .input_count = 1, .inputs = {in_of(w, node, 0)}, .options = {0x3f800000}};
     if (a && a->axis && a->axis != -1 && a->axis != rank - 1)
         return dc__tflite_refuse(w, node, "TFLite's softmax is over the last axis");
     return dc__tflite_put(w, node, &o);
 }
 
 static enum dc_status put_concat(struct dc_tflite_writing *w, const struct dc_node *node,
-                                 const struct dc_tflite_kind *kind)
+                                 enum dc_tflite_code code)
 {
     const struct dc_concat_attributes *a = node->attributes;
-    struct dc_tflite_operator o = {.kind = kind, .input_count = node->input_count};
+    struct dc_tflite_operator o = {.code = code, .input_count = node->input_count};
     const struct dc_tflite_tensor value = dc__tflite_value(w, node, node->name, &node->shape);
     o.options[0] = value.rank - (node->shape.rank - dc_axis_of(a->axis, node->shape.rank));
     for (int i = 0; i < node->input_count; i++)
@@ -234,17 +238,17 @@ static enum dc_status put_concat(struct dc_tflite_writing *w, const struct dc_no
 }
 
 static enum dc_status put_pad(struct dc_tflite_writing *w, const struct dc_node *node,
-                              const struct dc_tflite_kind *kind)
+                              enum dc_tflite_code code)
 {
     const struct dc_pad_attributes *a = node->attributes;
     const int32_t pads[] = {0, 0, a->top, a->bottom, a->left, a->right, a->before, a->after};
-    struct dc_tflite_operator o = {.kind = kind, .input_count = 2, .inputs = {in_of(w, node, 0)}};
+    struct dc_tflite_operator o = {.code = code, .input_count = 2, .inputs = {in_of(w, node, 0)}};
     DC_TRY(dc__tflite_add_integers(w, node, "pads", pads, 4, 2, &o.inputs[1]));
     return dc__tflite_put(w, node, &o);
 }
 
 static enum dc_status put_slice(struct dc_tflite_writing *w, const struct dc_node *node,
-                                const struct dc_tflite_kind *kind)
+                                enum dc_tflite_code code)
 {
     const struct dc_slice_attributes *a = node->attributes;
     const struct dc_shape *in = shape_in(w, node, 0);
@@ -252,7 +256,7 @@ static enum dc_status put_slice(struct dc_tflite_writing *w, const struct dc_nod
     const struct dc_tflite_tensor whole = dc__tflite_constant(node->name, in);
     int32_t parts[3][4];
     static const char *const names[] = {"begin", "end", "strides"};
-    struct dc_tflite_operator o = {.kind = kind, .input_count = 4, .inputs = {in_of(w, node, 0)}};
+    struct dc_tflite_operator o = {.code = code, .input_count = 4, .inputs = {in_of(w, node, 0)}};
     const int64_t first = a->begin < 0 ? a->begin + in->dims[axis] : a->begin;
     if (a->step < 1)
         return dc__tflite_refuse(w, node, "a slice that goes backwards");
@@ -268,57 +272,51 @@ static enum dc_status put_slice(struct dc_tflite_writing *w, const struct dc_nod
 }
 
 static enum dc_status put_reshape(struct dc_tflite_writing *w, const struct dc_node *node,
-                                  const struct dc_tflite_kind *kind)
+                                  enum dc_tflite_code code)
 {
-    struct dc_tflite_operator o = {.kind = kind, .input_count = 2, .inputs = {in_of(w, node, 0)}};
+    struct dc_tflite_operator o = {.code = code, .input_count = 2, .inputs = {in_of(w, node, 0)}};
     const struct dc_tflite_tensor value = dc__tflite_value(w, node, node->name, &node->shape);
     DC_TRY(dc__tflite_add_integers(w, node, "shape", value.shape, value.rank, 0, &o.inputs[1]));
     return dc__tflite_put(w, node, &o);
 }
 
 static enum dc_status put_same(struct dc_tflite_writing *w, const struct dc_node *node,
-                               const struct dc_tflite_kind *kind)
+                               enum dc_tflite_code code)
 {
-    (void)kind;
+    (void)code;
     w->values[node - w->graph->nodes] = in_of(w, node, 0);
     return DC_OK;
 }
 
-// Options of each kind by name, in the schema's order:
-//   conv     padding, stride w, stride h, activation, dilation w, dilation h; by channel:
-//   multiplier
-//            before the activation
-//   dense    activation, format of the weights, keep dimensions
-//   pools    padding, stride w, stride h, filter w, filter h, activation
 static const struct {
     const struct dc_op *op;
     enum dc_status (*put)(struct dc_tflite_writing *w, const struct dc_node *node,
-                          const struct dc_tflite_kind *kind);
-    struct dc_tflite_kind kind;
+                          enum dc_tflite_code code);
+    enum dc_tflite_code code;
 } rows[] = {
-    {&dc_op_conv, put_conv, {3, 3, 7, 1, "biiaii"}},
-    {&dc_op_dense, put_dense, {9, 5, 10, 8, "abb"}},
-    {&dc_op_batch_norm, put_batch_norm, {18, 1, 0, 21, "a"}},
-    {&dc_op_relu, put_plain, {19, 1, 0, 0, NULL}},
-    {&dc_op_relu6, put_plain, {21, 1, 0, 0, NULL}},
-    {&dc_op_sigmoid, put_plain, {14, 2, 0, 0, NULL}},
-    {&dc_op_tanh, put_plain, {28, 2, 0, 0, NULL}},
-    {&dc_op_h_swish, put_plain, {117, 1, 0, 0, NULL}},
-    {&dc_op_leaky_relu, put_leaky_relu, {98, 1, 0, 75, "i"}},
-    {&dc_op_softmax, put_softmax, {25, 1, 0, 9, "i"}},
-    {&dc_op_add, put_plain, {0, 2, 0, 11, "a"}},
-    {&dc_op_multiply, put_product, {18, 2, 0, 21, "a"}},
-    {&dc_op_concat, put_concat, {2, 2, 0, 10, "ia"}},
-    {&dc_op_max_pool, put_pool, {17, 2, 0, 5, "biiiia"}},
-    {&dc_op_average_pool, put_pool, {1, 2, 0, 5, "biiiia"}},
-    {&dc_op_global_average_pool, put_mean, {40, 2, 0, 27, "b"}},
-    {&dc_op_pad, put_pad, {34, 2, 0, 22, ""}},
-    {&dc_op_slice, put_slice, {45, 2, 0, 32, ""}},
-    {&dc_op_flatten, put_reshape, {22, 1, 0, 17, ""}},
-    {&dc_op_reshape, put_reshape, {22, 1, 0, 17, ""}},
-    {&dc_op_dropout, put_same, {0}},
-    {&dc_op_quantize, put_same, {0}},
-    {&dc_op_dequantize, put_same, {0}},
+    {&dc_op_conv, put_conv, DC_TFLITE_CONV_2D},
+    {&dc_op_dense, put_dense, DC_TFLITE_FULLY_CONNECTED},
+    {&dc_op_batch_norm, put_batch_norm, DC_TFLITE_MUL},
+    {&dc_op_relu, put_plain, DC_TFLITE_RELU_OP},
+    {&dc_op_relu6, put_plain, DC_TFLITE_RELU6_OP},
+    {&dc_op_sigmoid, put_plain, DC_TFLITE_LOGISTIC},
+    {&dc_op_tanh, put_plain, DC_TFLITE_TANH},
+    {&dc_op_h_swish, put_plain, DC_TFLITE_HARD_SWISH},
+    {&dc_op_leaky_relu, put_leaky_relu, DC_TFLITE_LEAKY_RELU},
+    {&dc_op_softmax, put_softmax, DC_TFLITE_SOFTMAX},
+    {&dc_op_add, put_plain, DC_TFLITE_ADD},
+    {&dc_op_multiply, put_product, DC_TFLITE_MUL},
+    {&dc_op_concat, put_concat, DC_TFLITE_CONCATENATION},
+    {&dc_op_max_pool, put_pool, DC_TFLITE_MAX_POOL_2D},
+    {&dc_op_average_pool, put_pool, DC_TFLITE_AVERAGE_POOL_2D},
+    {&dc_op_global_average_pool, put_mean, DC_TFLITE_MEAN},
+    {&dc_op_pad, put_pad, DC_TFLITE_PAD},
+    {&dc_op_slice, put_slice, DC_TFLITE_STRIDED_SLICE},
+    {&dc_op_flatten, put_reshape, DC_TFLITE_RESHAPE},
+    {&dc_op_reshape, put_reshape, DC_TFLITE_RESHAPE},
+    {&dc_op_dropout, put_same, DC_TFLITE_CODE_COUNT},
+    {&dc_op_quantize, put_same, DC_TFLITE_CODE_COUNT},
+    {&dc_op_dequantize, put_same, DC_TFLITE_CODE_COUNT},
 };
 
 static int row_of(const struct dc_node *node)
@@ -364,7 +362,7 @@ static enum dc_status write_network(const char *path, struct dc_tflite_writing *
         if (i == input)
             DC_TRY(dc_tflite_add_tensor(&w->build, &value, &w->values[i]));
         else
-            DC_TRY(rows[row_of(node)].put(w, node, &rows[row_of(node)].kind));
+            DC_TRY(rows[row_of(node)].put(w, node, rows[row_of(node)].code));
     }
     w->build.file.input = w->values[input];
     w->build.file.output = w->values[w->network->output];

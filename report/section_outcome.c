@@ -145,9 +145,10 @@ static void kind_of(struct dc_page *p, const struct dc_stage *stage)
     const char *names[DC_TEACHERS_MAX];
     double weights[DC_TEACHERS_MAX];
     const int count = stage->distills ? dc_stage_teachers(names, weights, stage) : 0;
-    const char *kind = !stage->quantizes ? stage->trains ? "trained" : "taken as it is"
-                       : stage->trains   ? "quantized"
-                                         : "calibrated";
+    const char *kind = stage->integers     ? "integers, taken as they are"
+                       : !stage->quantizes ? stage->trains ? "trained" : "taken as it is"
+                       : stage->trains     ? "quantized"
+                                           : "calibrated";
     dc_html_text(&p->out, "%s%s", kind, stage->from[0] ? " from " : "");
     dc_html_text(&p->out, "%s", stage->from);
     for (int t = 0; t < count; t++)

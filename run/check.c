@@ -74,12 +74,12 @@ static enum dc_status check_sample(struct wanted *wanted, const struct dc_stage 
 {
     const struct dc_shape *sample = &network->model.sample, *other = &wanted->sample;
     char here[DC_SHAPE_TEXT], there[DC_SHAPE_TEXT];
-    if (!wanted->sample_from && !network->model.onnx) {
+    if (!wanted->sample_from && !network->model.imported) {
         wanted->sample = *sample;
         wanted->sample_from = stage;
         return DC_OK;
     }
-    const bool resized = network->model.onnx && sample->rank == 3 && other->rank == 3;
+    const bool resized = network->model.imported && sample->rank == 3 && other->rank == 3;
     if (!wanted->sample_from ||
         (resized ? sample->dims[2] == other->dims[2] : dc_shape_equal(sample, other)))
         return DC_OK;
@@ -103,8 +103,8 @@ static enum dc_status check_resize(const struct dc_experiment *experiment,
                                                                          : 3;
     const struct dc_shape made = DC_SHAPE(data->resize.height, data->resize.width, channels);
     char here[DC_SHAPE_TEXT], there[DC_SHAPE_TEXT];
-    const bool fits = network->model.onnx ? sample->rank == 3 && sample->dims[2] == channels
-                                          : dc_sample_fits(sample, &made);
+    const bool fits = network->model.imported ? sample->rank == 3 && sample->dims[2] == channels
+                                              : dc_sample_fits(sample, &made);
     if (data->resize.height == 0 || fits)
         return DC_OK;
     return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
@@ -302,7 +302,7 @@ static enum dc_status check_cache(struct dc_experiment *experiment, const struct
 static void note_outputs(json_t *entry, const struct dc_stage *stage,
                          const struct dc_stage_network *network)
 {
-    const struct dc_onnx *onnx = network->model.onnx;
+    const struct dc_imported *onnx = network->model.imported;
     if (onnx && onnx->passed_over)
         json_object_set_new(
             entry, "note",

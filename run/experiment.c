@@ -144,6 +144,8 @@ static enum dc_status read_stage(struct dc_experiment *experiment, const struct 
         stage->name = key->text;
         stage->where = body;
         stage->train.init_from = stage->weights = "";
+        stage->quantizes = stage->quantizes && !stage->integers;
+        stage->integers = false;
         if (!dc_yaml_get(body, "train") && dc_yaml_get(body, "quantize"))
             stage->trains = false;  // calibration alone
     }

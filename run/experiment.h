@@ -144,9 +144,12 @@ struct dc_stage {
     struct dc_normalize_spec normalize;  // automatic: as the data
     struct dc_named_values parameters;
     int layout;          // enum dc_onnx_layout, of an ONNX model's image
-    const char *output;  // of an ONNX model; "": its first
+    const char *output;  // of an imported model; "": its first
     int64_t seed;
     bool trains, distills, quantizes, exports;
+    // It takes the integers of its file as they are: it then counts as one that quantizes, but has
+    // nothing to measure. Told by the file, never stated (run/experiment_resolve.c).
+    bool integers;
     struct dc_train_spec train;
     struct dc_distill_spec distill;
     struct dc_quantize_spec quantize;

@@ -55,7 +55,7 @@ static enum dc_status want_file(const struct dc_stage *stage, const struct dc_ya
     const char *foreign = dc_model_foreign(path), *dot = strrchr(path, '.');
     if (model && dot && strcmp(dot, ".h5") == 0)
         foreign = "an HDF5 file holds weights: name a model file here, and it as 'weights'; a "
-                  "network of Keras is taken as ONNX (tf2onnx)";
+                  "network of Keras is taken as TFLite or ONNX (tf2onnx)";
     if (dc_is_safetensors(path))
         foreign = model ? "a safetensors file holds weights: name a model file here, and it as "
                           "'weights'; or write the network as ONNX (torch.onnx.export)"
@@ -175,7 +175,7 @@ static enum dc_status check_teacher(const char *name, struct dc_experiment *expe
     if (!dc__teacher_is_file(name))
         return dc__want_stage(experiment, stage, "distill", key, name, error);
     const char *dot = strrchr(name, '.'), *foreign = dc_model_foreign(name);
-    if (dc_model_is_onnx(name) || (dot && strcmp(dot, ".yaml") == 0))
+    if (dc_model_is_imported(name) || (dot && strcmp(dot, ".yaml") == 0))
         return dc_fail_yaml(error, dc_stage_place(stage, "distill", key),
                             "stage '%s': a network that teaches is a stage of its own: stages: "
                             "{teacher: {model: %s}}, and here teacher: teacher",
@@ -317,7 +317,7 @@ static enum dc_status check_quantize(const struct dc_stage *stage, struct dc_err
 {
     const struct dc_quantize_spec *q = &stage->quantize;
     const bool has_weights = stage->from[0] || stage->train.init_from[0] || stage->weights[0] ||
-                             dc_model_is_onnx(stage->model);
+                             dc_model_is_imported(stage->model);
     const char *key = q->observer > DC_OBSERVER_MIN_MAX ? "observer"
                       : q->weight_scale                 ? "weight_scale"
                       : q->weight_observer              ? "weight_observer"
@@ -365,16 +365,20 @@ static enum dc_status check_quantize(const struct dc_stage *stage, struct dc_err
     return DC_OK;
 }
 
-// Keys that say what of an ONNX file is taken; a model file has one input and one end.
-static enum dc_status check_onnx_keys(const struct dc_stage *stage, struct dc_error *error)
+// Keys that say what of a file of others is taken; a model file has one input and one end.
+static enum dc_status check_file_keys(const struct dc_stage *stage, struct dc_error *error)
 {
-    const char *key = stage->output[0] ? "output" : stage->layout ? "layout" : NULL;
-    if (!key || dc_model_is_onnx(stage->model))
-        return DC_OK;
-    return dc_fail_yaml(error, dc_stage_place(stage, NULL, key),
-                        "stage '%s': '%s' is of an ONNX file, and %s is a model file, whose last "
-                        "layer is its output; leave it out",
-                        stage->name, key, stage->model);
+    if (stage->output[0] && !dc_model_is_imported(stage->model))
+        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "output"),
+                            "stage '%s': 'output' is of an ONNX or TFLite file, and %s is a model "
+                            "file, whose last layer is its output; leave it out",
+                            stage->name, stage->model);
+    if (stage->layout && !dc_model_has_layout(stage->model))
+        return dc_fail_yaml(error, dc_stage_place(stage, NULL, "layout"),
+                            "stage '%s': 'layout' is of an ONNX file; %s has its channels last; "
+                            "leave it out",
+                            stage->name, stage->model);
+    return DC_OK;
 }
 
 enum dc_status dc__check_stage(struct dc_experiment *experiment, const struct dc_stage *stage,
@@ -390,12 +394,12 @@ enum dc_status dc__check_stage(struct dc_experiment *experiment, const struct dc
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' needs a 'model', a 'from' or an 'export'", stage->name);
     DC_TRY(want_file(stage, dc_stage_place(stage, NULL, "model"), "model", stage->model, error));
-    DC_TRY(check_onnx_keys(stage, error));
-    if (!stage->trains && !stage->quantizes && !dc_model_is_onnx(stage->model) &&
+    DC_TRY(check_file_keys(stage, error));
+    if (!stage->trains && !stage->quantizes && !dc_model_is_imported(stage->model) &&
         !stage->weights[0])
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' needs a 'train' or a 'quantize'; or 'weights' or an ONNX "
-                            "model, to be taken as they are",
+                            "or TFLite model, to be taken as they are",
                             stage->name);
     if (stage->weights[0])
         DC_TRY(want_file(stage, dc_stage_place(stage, NULL, "weights"), "weights", stage->weights,
@@ -405,11 +409,11 @@ enum dc_status dc__check_stage(struct dc_experiment *experiment, const struct dc
                          stage->weights_names, error));
     if (stage->quantizes && !experiment->profile[0])
         return dc_fail_yaml(error, stage->where,
-                            "stage '%s' quantizes: the experiment needs a "
+                            "stage '%s' %s: the experiment needs a "
                             "'target' file, which names the integer arithmetic",
-                            stage->name);
+                            stage->name, stage->integers ? "is a file of integers" : "quantizes");
     if (stage->quantizes && !stage->trains && !stage->from[0] && !stage->weights[0] &&
-        !dc_model_is_onnx(stage->model))
+        !dc_model_is_imported(stage->model))
         return dc_fail_yaml(error, stage->where,
                             "stage '%s' calibrates a trained network: name it "
                             "in 'from'",

@@ -10,10 +10,17 @@
 #include "run/experiment_schema.h"
 
 // An inherited stage is written with all it inherited; `from` stays, for its weights.
+static void write_keys(struct dc_text_buffer *out, const struct dc_stage *stage, int indent)
+{
+    struct dc_stage stated = *stage;
+    stated.quantizes = stage->quantizes && !stage->integers;  // the file says it
+    dc_schema_write(&dc__stage_schema, out, &stated, indent);
+}
+
 static void write_stage(struct dc_text_buffer *out, const struct dc_stage *stage)
 {
     dc_text_append(out, "  %s:\n", stage->name);
-    dc_schema_write(&dc__stage_schema, out, stage, 4);
+    write_keys(out, stage, 4);
 }
 
 void dc_experiment_write(struct dc_text_buffer *out, const struct dc_experiment *experiment)
@@ -34,7 +41,7 @@ enum dc_status dc_stage_settings(json_t **settings, const struct dc_experiment *
     const struct dc_yaml *root = NULL;
     *settings = NULL;
     resolved.seed = stage->seed >= 0 ? stage->seed : experiment->seed;
-    dc_schema_write(&dc__stage_schema, &text, &resolved, 0);
+    write_keys(&text, &resolved, 0);
     enum dc_status status = text.failed ? dc_fail(error, DC_ERR_MEMORY, "out of memory")
                                         : dc_arena_create(&arena, error);
     if (status == DC_OK)

@@ -69,6 +69,14 @@ static enum dc_status resolve_losses(struct dc_experiment *experiment, struct dc
     return DC_OK;
 }
 
+// A file of integers that nothing trains or quantizes anew is taken as it is.
+static void resolve_integers(struct dc_stage *stage)
+{
+    stage->integers = !stage->trains && !stage->quantizes && !stage->weights[0] &&
+                      !stage->from[0] && dc_model_is_integers(stage->model);
+    stage->quantizes = stage->quantizes || stage->integers;
+}
+
 // The loss that labels want, where none is stated.
 static void resolve_label_loss(struct dc_stage *stage)
 {
@@ -81,13 +89,11 @@ static void resolve_label_loss(struct dc_stage *stage)
 }
 
 // What a stage before this one took of its ONNX file says nothing of a model file.
-static void forget_onnx_keys(struct dc_stage *stage)
+static void forget_file_keys(struct dc_stage *stage)
 {
-    if (dc_model_is_onnx(stage->model))
-        return;
-    if (!dc_yaml_get(stage->where, "output"))
+    if (!dc_model_is_imported(stage->model) && !dc_yaml_get(stage->where, "output"))
         stage->output = "";
-    if (!dc_yaml_get(stage->where, "layout"))
+    if (!dc_model_has_layout(stage->model) && !dc_yaml_get(stage->where, "layout"))
         stage->layout = 0;
 }
 
@@ -99,7 +105,8 @@ enum dc_status dc__resolve_stage(struct dc_experiment *experiment, struct dc_sta
     if (stage->exports)
         return DC_OK;
     DC_TRY(resolve_files(experiment, stage, error));
-    forget_onnx_keys(stage);
+    forget_file_keys(stage);
+    resolve_integers(stage);
     resolve_label_loss(stage);
     if (stage->distills)
         DC_TRY(resolve_losses(experiment, stage, from, error));

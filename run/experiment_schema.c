@@ -284,7 +284,7 @@ const struct dc_schema dc__quantize_schema = DC_SCHEMA("quantize", quantize_fiel
 static const struct dc_field stage_fields[] = {
     TEXT(dc_stage, "from", from, "", "stage whose network, settings and weights this one takes"),
     NAMED(dc_stage, "model", model, MODEL,
-          "name of a model, its file, or a network as ONNX with its weights"),
+          "name of a model, its file, or a network as ONNX or TFLite with its weights"),
     PATH(dc_stage, "weights", weights, "",
          "weights file of a run (final.h5), or safetensors of PyTorch, to start from"),
     DC_FIELD(dc_stage, "weights_names", PATH, weights_names, "", .later = true,
@@ -297,7 +297,7 @@ static const struct dc_field stage_fields[] = {
     DC_FIELD(dc_stage, "layout", CHOICE, layout, "auto", .choices = layouts, .later = true,
              .help = "order of an image's axes in an ONNX file; auto: what reads it says it"),
     DC_FIELD(dc_stage, "output", TEXT, output, "", .later = true,
-             .help = "of an ONNX file: the value taken for its result; empty: its first output"),
+             .help = "of an ONNX or TFLite file: the value taken for its result; empty: its first"),
     INT(dc_stage, "seed", seed, "-1", -1, SEED_MAX, "of weights and order; -1: the experiment's"),
     OPTIONAL(dc_stage, "train", train, trains, &dc__train_schema, "training"),
     OPTIONAL(dc_stage, "distill", distill, distills, &dc__distill_schema,

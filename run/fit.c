@@ -9,7 +9,7 @@ static enum dc_status check_fits(const struct dc_run *run, const struct dc_stage
     const struct dc_source *source = run->train_source;
     const struct dc_view view = dc_run_view(run, stage, &network->model.sample);
     char want[DC_SHAPE_TEXT], have[DC_SHAPE_TEXT];
-    if (!dc_sample_fits(&network->model.sample, &source->sample) && !network->model.onnx)
+    if (!dc_sample_fits(&network->model.sample, &source->sample) && !network->model.imported)
         return dc_fail_yaml(error, dc_stage_place(stage, NULL, "model"),
                             "stage '%s': the model %s reads samples of %s, the data in %s has %s",
                             stage->name, stage->model, dc_shape_text(want, &network->model.sample),

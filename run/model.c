@@ -396,12 +396,12 @@ enum dc_status dc_model_read(struct dc_model *model, const struct dc_model_spec 
     *model = (struct dc_model){0};
     struct dc_arena *arena = NULL;
     const struct dc_yaml *root = NULL;
-    const bool onnx = dc_model_is_onnx(spec->path);
-    enum dc_status status = onnx ? dc__model_import(model, spec, error)
-                                 : dc_arena_create(&arena, error);
-    if (status == DC_OK && !onnx)
+    const bool imported = dc_model_is_imported(spec->path);
+    enum dc_status status = imported ? dc__model_import(model, spec, error)
+                                     : dc_arena_create(&arena, error);
+    if (status == DC_OK && !imported)
         status = dc_yaml_read(&root, spec->path, arena, error);
-    if (status == DC_OK && !onnx)
+    if (status == DC_OK && !imported)
         status = build(model, root, spec, arena, error);
     dc_arena_free(arena);
     if (status != DC_OK) {
@@ -413,10 +413,11 @@ enum dc_status dc_model_read(struct dc_model *model, const struct dc_model_spec 
 
 void dc_model_free(struct dc_model *model)
 {
-    if (!model->onnx || model->graph != model->onnx->graph)
+    if (!model->imported || model->graph != model->imported->graph)
         dc_graph_free(model->graph);
-    if (model->whole && (!model->onnx || model->whole != model->onnx->graph))
+    if (model->whole && (!model->imported || model->whole != model->imported->graph))
         dc_graph_free(model->whole);
-    dc_onnx_free(model->onnx);  // with its graph and params
+    dc_imported_free(model->imported);  // with its graph and params
+    dc_imported_free(model->integers);
     *model = (struct dc_model){0};
 }

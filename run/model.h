@@ -26,6 +26,7 @@
 
 #include "core/graph.h"
 #include "core/params.h"
+#include "formats/imported.h"
 #include "formats/onnx.h"
 
 // A parameter; one given by the experiment overrides the file's default.
@@ -42,14 +43,22 @@ struct dc_model {
     struct dc_graph *whole;  // owned: where graph has functions in parts, what it was; else NULL
     int input, output;       // nodes
     struct dc_shape sample;  // [height, width, channels], [values], [steps, channels] ...
-    // Of an ONNX file, which owns graph and params; else NULL. It reads images of its own size,
+    // Of a file of others, which owns graph and params; else NULL. It reads images of its own size,
     // which are resized for it.
-    struct dc_onnx *onnx;
+    struct dc_imported *imported;
+    // Of a TFLite file of integers: these, between quantize and dequantize; `graph` is the float
+    // network that they stand for, with layers of the same names. Else NULL.
+    struct dc_imported *integers;
     struct dc_params *params;  // the weights that came with it, or NULL
 };
 
-// Whether the file is a network as ONNX, told by its name (.onnx).
-bool dc_model_is_onnx(const char *path);
+// Whether the file is a network with its weights that others wrote, told by its name: .onnx,
+// .tflite.
+bool dc_model_is_imported(const char *path);
+// Whether the file is a TFLite file that can be read and holds integers.
+bool dc_model_is_integers(const char *path);
+// Whether `layout` says something of the file: of ONNX alone.
+bool dc_model_has_layout(const char *path);
 // Of a file of another program, told by its ending: what it is and what to do. NULL: it is not.
 const char *dc_model_foreign(const char *path);
 
@@ -59,7 +68,7 @@ struct dc_model_spec {
     const struct dc_named_value *parameters;  // [parameter_count]
     int parameter_count;
     enum dc_onnx_layout layout;   // of an ONNX file's image
-    const char *output;           // of an ONNX file; NULL or "": its first
+    const char *output;           // of an imported file; NULL or "": its first
     const struct dc_yaml *place;  // the mapping that states the parameters; NULL: none does
 };
 
@@ -71,7 +80,7 @@ void dc_model_free(struct dc_model *model);
 const struct dc_schema *dc_model_schema(void);
 const struct dc_schema *dc_repeat_schema(void);
 
-// The same of an ONNX file (run/import.c); internal to run/.
+// The same of an imported file (run/import.c); internal to run/.
 DC_MUST_USE enum dc_status
 dc__model_import(struct dc_model *model, const struct dc_model_spec *spec, struct dc_error *error);
 

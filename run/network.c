@@ -9,6 +9,7 @@
 
 #include "core/ops/ops.h"
 #include "qat/engine.h"
+#include "qat/from_graph.h"
 #include "qat/lower.h"
 #include "qat/profile.h"
 #include "qat/quantize.h"
@@ -102,7 +103,9 @@ static enum dc_status split_functions(struct dc_model *model, const struct dc_pr
 static enum dc_status open_graph(struct dc_stage_network *network, const struct dc_stage *stage,
                                  bool quantizers, struct dc_error *error)
 {
-    const struct dc_profile *profile = stage->quantizes ? dc_profile_find(stage->profile) : NULL;
+    const struct dc_profile *profile = stage->quantizes && !stage->integers
+                                           ? dc_profile_find(stage->profile)
+                                           : NULL;
     const struct dc_model_spec spec = model_spec(stage, stage->model);
     DC_TRY(dc_model_read(&network->model, &spec, error));
     DC_TRY(split_functions(&network->model, profile, error));
@@ -127,6 +130,13 @@ static enum dc_status open_graph(struct dc_stage_network *network, const struct 
     network->logits = logits_of(model->graph, model->output);
     if (!stage->quantizes || !quantizers)
         return DC_OK;
+    if (stage->integers) {
+        network->graph = model->integers->graph;
+        network->image = model->integers->input;
+        network->output = model->integers->output;
+        network->logits = logits_of(network->graph, network->output);
+        return DC_OK;
+    }
     struct dc_layer_bits layers[DC_LIST_MAX];
     struct dc_quantize_config config = quantize_config(layers, &stage->quantize);
     if (profile)
@@ -437,6 +447,10 @@ enum dc_status dc_stage_lower(struct dc_imodel **model, const struct dc_ctx *ctx
                        all, dc_did_you_mean(hint, profile, names, known));
     }
     struct dc_lower_report report;
+    const struct dc_imported *integers = network->model.integers;
+    if (integers && network->graph == integers->graph)
+        return dc_imodel_from_graph(model, integers->graph, integers->codes, integers->output,
+                                    network->model.name, provenance, arithmetic, error);
     DC_TRY(dc_lower(model, network->graph, params, network->graph->nodes[network->image].name,
                     network->graph->nodes[network->output].name, network->model.name, provenance,
                     arithmetic, &report, error));

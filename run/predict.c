@@ -159,7 +159,7 @@ static enum dc_status predict(struct dc_prediction *out, struct dc_run *run,
     const int64_t limit = options->limit;
     struct dc__counted counted;
     char want[DC_SHAPE_TEXT], have[DC_SHAPE_TEXT];
-    if (!dc_sample_fits(&p->view.sample, &source->sample) && !p->network.model.onnx)
+    if (!dc_sample_fits(&p->view.sample, &source->sample) && !p->network.model.imported)
         return dc_fail(error, DC_ERR_DATA, "the network reads samples of %s, the data has %s",
                        dc_shape_text(want, &p->view.sample), dc_shape_text(have, &source->sample));
     out->samples = limit > 0 && limit < source->count ? limit : source->count;

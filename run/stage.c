@@ -291,9 +291,10 @@ enum dc_status dc__untrained_stage(struct dc_run *run, struct dc_stage *stage, j
     DC_TRY(dc_make_directory(directory, error));
     DC_TRY(dc_stage_network_open(&network, stage, NULL, error));
     enum dc_status status = dc__start_weights(run, stage, &network.model, network.params, error);
-    if (status == DC_OK && stage->quantizes)
+    const bool measures = stage->quantizes && !stage->integers;
+    if (status == DC_OK && measures)
         status = dc__measure(run, stage, &network, error);
-    if (status == DC_OK && stage->quantizes)
+    if (status == DC_OK && measures)
         status = dc__re_estimate(run, stage, &network, error);
     if (status == DC_OK)
         status = dc_weights_write(weights, network.params, error);

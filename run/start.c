@@ -70,8 +70,8 @@ static enum dc_status copy_by_order(struct dc_params *to, const struct dc_params
                    different > 6 ? "; ..." : "");
 }
 
-static enum dc_status take_onnx(struct dc_params *params, bool *taken, const char *path,
-                                struct dc_error *error)
+static enum dc_status take_imported(struct dc_params *params, bool *taken, const char *path,
+                                    struct dc_error *error)
 {
     struct dc_model other = {0};
     int copied = 0;
@@ -151,8 +151,8 @@ static enum dc_status take(const struct dc_stage *stage, const struct dc_model *
     const enum dc_status status = names_itself
                                       ? dc_safetensors_take(params, model->graph, path,
                                                             stage->weights_names, taken, error)
-                                  : dc_model_is_onnx(path)
-                                      ? take_onnx(params, taken, path, error)
+                                  : dc_model_is_imported(path)
+                                      ? take_imported(params, taken, path, error)
                                       : dc_weights_read_matching(path, params, taken, error);
     if (status != DC_OK)
         return dc_context_yaml(status, error, place_of_weights(stage),

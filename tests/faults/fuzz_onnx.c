@@ -8,7 +8,7 @@
 
 enum { RUN_MOST = 1 << 22 };
 
-static void run_one(const struct dc_onnx *onnx)
+static void run_one(const struct dc_imported *onnx)
 {
     struct dc_error error;
     struct dc_ctx *ctx = NULL;
@@ -35,11 +35,11 @@ static void run_one(const struct dc_onnx *onnx)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct dc_onnx *onnx = NULL;
+    struct dc_imported *onnx = NULL;
     if (dc_onnx_read(&onnx, fuzz_file("x.onnx", data, size), NULL, NULL) == DC_OK) {
         run_one(onnx);
         fuzz_taken++;
     }
-    dc_onnx_free(onnx);
+    dc_imported_free(onnx);
     return 0;
 }

@@ -201,7 +201,7 @@ static void exchange(float *to, const float *from, int64_t rows, int64_t a, int6
 float *onnx_run(const char *path, int64_t rows, const float *input, int64_t *count)
 {
     struct dc_error error;
-    struct dc_onnx *onnx;
+    struct dc_imported *onnx;
     struct dc_ctx *ctx;
     struct dc_plan *plan;
     const struct dc_ctx_config settings = {.threads = 2};
@@ -232,7 +232,7 @@ float *onnx_run(const char *path, int64_t rows, const float *input, int64_t *cou
         memcpy(result, y, sizeof *result * (size_t)*count);
     dc_plan_free(plan);
     dc_ctx_free(ctx);
-    dc_onnx_free(onnx);
+    dc_imported_free(onnx);
     free(values);
     return result;
 }

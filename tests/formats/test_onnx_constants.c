@@ -274,7 +274,7 @@ static void rows_of_the_batch(void **state)
 
 static void refused(const char *what, const char *part)
 {
-    struct dc_onnx *onnx = NULL;
+    struct dc_imported *onnx = NULL;
     struct dc_error error;
     onnx_save(&onnx_case, test_path("model.onnx"), "y");
     if (dc_onnx_read(&onnx, test_path("model.onnx"), NULL, &error) != DC_ERR_DATA ||

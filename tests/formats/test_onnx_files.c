@@ -16,10 +16,10 @@ static const int64_t four[] = {0, 3, 8, 8};
 
 static enum dc_status read_back(const struct dc_onnx_options *options)
 {
-    struct dc_onnx *onnx = NULL;
+    struct dc_imported *onnx = NULL;
     const enum dc_status status = dc_onnx_read(&onnx, test_path("model.onnx"), options, &error);
     assert_true((status == DC_OK) == (onnx != NULL));
-    dc_onnx_free(onnx);
+    dc_imported_free(onnx);
     return status;
 }
 
@@ -310,14 +310,14 @@ static void a_file_cut_anywhere_is_refused(void **state)
     test_write(test_path("model.onnx"), bytes, size);
     assert_int_equal(read_back(NULL), DC_OK);
     dc_arena_free(arena);
-    assert_int_equal(dc_onnx_read(&(struct dc_onnx *){NULL}, test_path("none.onnx"), NULL, &error),
+    assert_int_equal(dc_onnx_read(&(struct dc_imported *){NULL}, test_path("none.onnx"), NULL, &error),
                      DC_ERR_DATA);
 }
 
 static void options_choose_output_and_size(void **state)
 {
     (void)state;
-    struct dc_onnx *onnx;
+    struct dc_imported *onnx;
     onnx_begin(&file, 13, "x", 4, (int64_t[]){0, 3, 0, 0});
     onnx_floats(&file, "layer1.conv.weight", 4, (int64_t[]){4, 3, 3, 3});
     onnx_node(&file, "Conv", "x layer1.conv.weight", "features", "");
@@ -332,7 +332,7 @@ static void options_choose_output_and_size(void **state)
     assert_string_equal(onnx->graph->nodes[1].name, "layer1.conv");
     assert_string_equal(onnx->params->slices[0].name, "layer1.conv.weight");
     assert_int_equal(onnx->opset, 13);
-    dc_onnx_free(onnx);
+    dc_imported_free(onnx);
 }
 
 // The same 108 weights in every form give the same network; the hash tells the files apart.
@@ -359,7 +359,7 @@ static void stored_forms_are_equal(void **state)
     static uint8_t beside[7 + 432];
     uint64_t hashes[5];
     for (int form = 0; form < 5; form++) {
-        struct dc_onnx *onnx;
+        struct dc_imported *onnx;
         onnx_begin(&file, 13, "x", 4, four);
         conv("");
         Onnx__TensorProto *t = last_tensor();
@@ -402,16 +402,16 @@ static void stored_forms_are_equal(void **state)
                     assert_true(onnx->params->value[(p * 3 + i) * 4 + o] ==
                                 0.5f + (float)((o * 3 + i) * 9 + p) / 256.0f);
         hashes[form] = onnx->hash;
-        dc_onnx_free(onnx);
+        dc_imported_free(onnx);
         for (int other = 0; other < form; other++)
             assert_true(hashes[other] != hashes[form]);
     }
-    struct dc_onnx *onnx;  // a byte of the external data is a byte of the network
+    struct dc_imported *onnx;  // a byte of the external data is a byte of the network
     beside[0] ^= 1;
     test_write(test_path("weights.bin"), beside, sizeof beside);
     assert_int_equal(dc_onnx_read(&onnx, test_path("model.onnx"), NULL, &error), DC_OK);
     assert_true(onnx->hash != hashes[4]);
-    dc_onnx_free(onnx);
+    dc_imported_free(onnx);
 }
 
 static int close_folder(void **state)

@@ -142,12 +142,12 @@ static void patterns_are_one_function(void **state)
         onnx_magnitude[i] = fabs(onnx_expected[i]) + 1.0;
     }
     onnx_compare("gelu_pattern", ONNX_ROWS * 40, 8.0);
-    struct dc_onnx *onnx;
+    struct dc_imported *onnx;
     struct dc_error error;
     onnx_save(&onnx_case, test_path("model.onnx"), "y");
     assert_int_equal(dc_onnx_read(&onnx, test_path("model.onnx"), NULL, &error), DC_OK);
     assert_int_equal(onnx->graph->count, 2);  // the input and one gelu
-    dc_onnx_free(onnx);
+    dc_imported_free(onnx);
     onnx_start(13, 2, (int64_t[]){0, 40});
     onnx_node(&onnx_case, "Sigmoid", "x", "a", "");
     onnx_node(&onnx_case, "Mul", "a x", "y", "");

@@ -108,7 +108,7 @@ static void readers_decide(void **state)
         const struct layout_case *c = &cases[i];
         const struct dc_onnx_options options = {.layout = c->layout};
         struct dc_error error;
-        struct dc_onnx *onnx = NULL;
+        struct dc_imported *onnx = NULL;
         write_case(c);
         const enum dc_status status = dc_onnx_read(&onnx, test_path("model.onnx"), &options,
                                                    &error);
@@ -123,7 +123,7 @@ static void readers_decide(void **state)
             char text[DC_SHAPE_TEXT];
             fail_msg("%s: the sample is %s", c->name, dc_shape_text(text, &onnx->sample));
         }
-        dc_onnx_free(onnx);
+        dc_imported_free(onnx);
     }
 }
 

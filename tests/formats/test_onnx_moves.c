@@ -307,7 +307,7 @@ static void a_batch_of_one_in_the_file_is_any_batch(void **state)
 
 static int count_ops(const char *op)
 {
-    struct dc_onnx *onnx;
+    struct dc_imported *onnx;
     struct dc_error error;
     int count = 0;
     onnx_save(&onnx_case, test_path("model.onnx"), "y");
@@ -315,7 +315,7 @@ static int count_ops(const char *op)
         fail_msg("%s", error.message);
     for (int i = 0; i < onnx->graph->count; i++)
         count += strcmp(onnx->graph->nodes[i].op->name, op) == 0;
-    dc_onnx_free(onnx);
+    dc_imported_free(onnx);
     return count;
 }
 

@@ -47,7 +47,7 @@ static void read_images(void)
 static void check_logits(const char *name, int64_t parameters)
 {
     char path[1200];
-    struct dc_onnx *onnx;
+    struct dc_imported *onnx;
     struct dc_arena *arena;
     struct dc_ctx *ctx;
     struct dc_plan *plan;
@@ -80,7 +80,7 @@ static void check_logits(const char *name, int64_t parameters)
     dc_plan_free(plan);
     dc_ctx_free(ctx);
     dc_arena_free(arena);
-    dc_onnx_free(onnx);
+    dc_imported_free(onnx);
 }
 
 static void resnet20_gives_the_logits_of_pytorch(void **state)

@@ -19,7 +19,7 @@ static void exchange(float *to, const float *from, int64_t rows, int64_t a, int6
                 to[(r * b + k) * a + i] = from[(r * a + i) * b + k];
 }
 
-static enum dc_status run(const struct dc_onnx *onnx, int64_t rows, const char *in_path,
+static enum dc_status run(const struct dc_imported *onnx, int64_t rows, const char *in_path,
                           const char *out_path, struct dc_error *error)
 {
     char *text = NULL;
@@ -66,14 +66,14 @@ static enum dc_status run(const struct dc_onnx *onnx, int64_t rows, const char *
 int main(int argc, char **argv)
 {
     static struct dc_error error;
-    struct dc_onnx *onnx = NULL;
+    struct dc_imported *onnx = NULL;
     const struct dc_onnx_options options = {.output = argc > 5 ? argv[5] : NULL};
     if (argc < 5 || argc > 6)
         return 2;
     enum dc_status status = dc_onnx_read(&onnx, argv[1], &options, &error);
     if (status == DC_OK)
         status = run(onnx, atoll(argv[2]), argv[3], argv[4], &error);
-    dc_onnx_free(onnx);
+    dc_imported_free(onnx);
     if (status != DC_OK)
         fprintf(stderr, "%s\n", error.message);
     return dc_exit_code(status);

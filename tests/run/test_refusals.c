@@ -73,7 +73,7 @@ static const struct edit_case edit_cases[] = {
      "    parameters: {width: 9}\n",
      "    output: logits\n",
      2,
-     {"case-tiny.yaml:12:13: error:", "'output' is of an ONNX file", "leave it out"}},
+     {"case-tiny.yaml:12:13: error:", "'output' is of an ONNX or TFLite file", "leave it out"}},
     {"the layout of a model file",
      "tiny.yaml",
      "    parameters: {width: 9}\n",
