@@ -310,8 +310,9 @@ static void a_file_cut_anywhere_is_refused(void **state)
     test_write(test_path("model.onnx"), bytes, size);
     assert_int_equal(read_back(NULL), DC_OK);
     dc_arena_free(arena);
-    assert_int_equal(dc_onnx_read(&(struct dc_imported *){NULL}, test_path("none.onnx"), NULL, &error),
-                     DC_ERR_DATA);
+    assert_int_equal(
+        dc_onnx_read(&(struct dc_imported *){NULL}, test_path("none.onnx"), NULL, &error),
+        DC_ERR_DATA);
 }
 
 static void options_choose_output_and_size(void **state)
