@@ -60,6 +60,8 @@ static enum dc_status open_line(struct dc_serial *s, struct dc_error *error)
         return dc_fail(error, DC_ERR_IO, "%s is no serial line", port);
     if (ioctl(s->file, TIOCEXCL) != 0)
         return dc_fail(error, DC_ERR_IO, "cannot have %s alone: %s", port, strerror(errno));
+    s->before = line;
+    s->set = true;
     cfmakeraw(&line);
     line.c_cflag |= CLOCAL | CREAD;
     line.c_cflag &= ~(tcflag_t)(CSTOPB | CRTSCTS);
@@ -261,6 +263,8 @@ enum dc_status dc_serial_open(struct dc_serial **out, const struct dc_ctx *ctx,
 void dc_serial_close(struct dc_serial *serial)
 {
     if (serial && serial->file >= 0) {
+        if (serial->set)
+            tcsetattr(serial->file, TCSANOW, &serial->before);
         ioctl(serial->file, TIOCNXCL);
         close(serial->file);
     }

@@ -8,6 +8,7 @@
 #define DC_EXPORT_SERIAL_H
 
 #include <stdint.h>
+#include <termios.h>
 
 #include "core/context.h"
 
@@ -21,6 +22,8 @@ struct dc_serial {
     const struct dc_ctx *ctx;
     struct dc_serial_options options;
     int file;
+    struct termios before;  // how the line was set, and is set again where `set`
+    bool set;
     char name[64];  // the network's
     int64_t input_bytes, output_bytes;
     int64_t ticks_per_second;

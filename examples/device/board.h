@@ -7,17 +7,22 @@
 
 void board_print(const char *text);
 
-/* In decimal. */
+/* In decimal: where its digits begin in the text. */
+static inline const char *board_digits(char text[24], uint64_t number)
+{
+    char *at = text + 23;
+    *at = '\0';
+    do {
+        *--at = (char)('0' + number % 10);
+        number /= 10;
+    } while (number);
+    return at;
+}
+
 static inline void board_print_number(uint64_t number)
 {
     char text[24];
-    int at = sizeof text - 1;
-    text[at] = '\0';
-    do {
-        text[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number);
-    board_print(text + at);
+    board_print(board_digits(text, number));
 }
 
 /* A clock that counts up; on QEMU, with -icount shift=0, ticks of SysTick. */

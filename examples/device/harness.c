@@ -48,13 +48,7 @@ static void put(const char *text)
 static void put_number(uint64_t number)
 {
     char text[24];
-    int at = sizeof text - 1;
-    text[at] = '\0';
-    do {
-        text[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number);
-    put(text + at);
+    put(board_digits(text, number));
 }
 
 /* A line of a word and a number. */

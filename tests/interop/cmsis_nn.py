@@ -134,16 +134,6 @@ static int differ(const int8_t *a, const int8_t *b, unsigned count)
     return different;
 }
 
-static void print_number(uint64_t number)
-{
-    char text[24], *at = text + sizeof text - 1;
-    *at = 0;
-    do
-        *--at = (char)('0' + number % 10);
-    while (number /= 10);
-    board_print(at);
-}
-
 int main(void)
 {
     int failed = 0, different = 0;
@@ -152,9 +142,9 @@ int main(void)
     const uint64_t start = board_ticks();
 """ + body + """    const uint64_t end = board_ticks();
 """ + compare + """    board_print("ticks: ");
-    print_number(end - start);
+    board_print_number(end - start);
     board_print(failed ? " failed" : " different: ");
-    print_number((uint64_t)different);
+    board_print_number((uint64_t)different);
     board_print("\\n");
     return failed;
 }

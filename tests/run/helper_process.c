@@ -108,3 +108,12 @@ void assert_outcome(const struct outcome *outcome, const char *name, int exit_co
         if (!strstr(outcome->err, words[i]))
             fail_msg("%s: no \"%s\" in: %s", name, words[i], outcome->err);
 }
+
+int run_whole(struct outcome *outcome, const struct child *how, const char *file,
+              const char *directory)
+{
+    DECANT(outcome, how, "run", file, "--run", directory);
+    if (outcome->exit_code)
+        fprintf(stderr, "%s", outcome->err);
+    return outcome->exit_code;
+}

@@ -24,6 +24,11 @@ struct outcome {
 // arguments: without the program's name, NULL behind the last. how may be NULL.
 void run_decant(struct outcome *outcome, const struct child *how, const char *const *arguments);
 
+// `decant run FILE --run DIRECTORY`, with its messages on stderr where it fails. Returns its exit
+// code, as a set_up does.
+int run_whole(struct outcome *outcome, const struct child *how, const char *file,
+              const char *directory);
+
 enum { OUTCOME_WORDS = 4 };
 
 // Exit code and words in stderr, NULL behind the last; else the test fails with the case's name.

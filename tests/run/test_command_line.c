@@ -248,10 +248,7 @@ static int set_up(void **state)
     free(text);
     free(cached);
     unsetenv("CC");
-    DECANT(&outcome, &here, "run", "export.yaml", "--run", "done");
-    if (outcome.exit_code)
-        fprintf(stderr, "%s", outcome.err);
-    return outcome.exit_code;
+    return run_whole(&outcome, &here, "export.yaml", "done");
 }
 
 static int tear_down(void **state)

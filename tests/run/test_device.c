@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -87,10 +88,7 @@ static int set_up(void **state)
     (void)state;
     snprintf(root, sizeof root, "%s", test_folder());
     tiny_files();
-    DECANT(&outcome, &here, "run", "export.yaml", "--run", "done");
-    if (outcome.exit_code)
-        fprintf(stderr, "%s", outcome.err);
-    return outcome.exit_code;
+    return run_whole(&outcome, &here, "export.yaml", "done");
 }
 
 static int tear_down(void **state)
@@ -111,8 +109,13 @@ static void the_device_gives_the_engines_bytes(void **state)
     assert_int_equal(outcome.exit_code, 0);
     json_t *engine = json_loads(outcome.out, 0, NULL);
     struct device d = attach(test_path("harness"));
+    struct termios before, after;
+    assert_int_equal(tcgetattr(d.line, &before), 0);
     EVAL("--device", d.port, "--json");
+    assert_int_equal(tcgetattr(d.line, &after), 0);
     detach(&d);
+    assert_int_equal(before.c_lflag, after.c_lflag);  // the line is left as it was
+    assert_int_equal(before.c_oflag, after.c_oflag);
     assert_outcome(&outcome, "the device", 0, (const char *const[OUTCOME_WORDS]){NULL});
     json_t *device = json_loads(outcome.out, 0, NULL);
     const json_t *answers = json_object_get(device, "device");

@@ -37,10 +37,7 @@ static int set_up(void **state)
     (void)state;
     snprintf(root, sizeof root, "%s", test_folder());
     tiny_files();
-    DECANT(&outcome, &here, "run", "export.yaml", "--run", "done");
-    if (outcome.exit_code)
-        fprintf(stderr, "%s", outcome.err);
-    if (outcome.exit_code)
+    if (run_whole(&outcome, &here, "export.yaml", "done") != 0)
         return outcome.exit_code;
     json_t *manifest = read_json("done/bundle/int8/manifest.json");
     lineage = json_incref(json_object_get(manifest, "lineage"));

@@ -35,10 +35,7 @@ static int set_up(void **state)
     snprintf(root, sizeof root, "%s", test_folder());
     tiny_files();
     tiny_text(test_path("locked.key"), locked_key);
-    DECANT(&outcome, &here, "run", "export.yaml", "--run", "done");
-    if (outcome.exit_code)
-        fprintf(stderr, "%s", outcome.err);
-    return outcome.exit_code;
+    return run_whole(&outcome, &here, "export.yaml", "done");
 }
 
 static int tear_down(void **state)
