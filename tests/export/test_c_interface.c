@@ -63,6 +63,38 @@ static struct dc_imodel *write_pair(const char *profile)
     return m;
 }
 
+// Kernels for cores with SIMD take a shorter way where no sum reaches 2^30 (SMALL_SUMS): one that
+// does, at either end, keeps all of them from it.
+static void a_large_sum_is_told_to_kernels(void **state)
+{
+    (void)state;
+    static const int64_t limit = (int64_t)1 << 30;
+    static const struct {
+        int64_t low, high;
+        bool small;
+    } cases[] = {{1 - limit, limit - 1, true}, {-limit, 0, false}, {0, limit, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct dc_vectors *vectors = NULL;
+        struct dc_ctx *ctx = NULL;
+        struct dc_arena *arena = NULL;
+        const struct dc_ctx_config config = {.threads = 1};
+        char *text = NULL;
+        struct dc_imodel *m = test_every_op_model(dc_profile_find("tflm"), 1);
+        must(dc_ctx_create(&ctx, &config, &error));
+        must(dc_arena_create(&arena, &error));
+        must(dc_vectors_create(&vectors, ctx, m, NULL, 0, &error));
+        m->layers[1].accumulator_low = cases[i].low;
+        m->layers[1].accumulator_high = cases[i].high;
+        must(dc_c_source_write(work, "sums", m, vectors, &error));
+        must(dc_file_read(&text, NULL, in_work("sums.c"), arena, &error));
+        assert_int_equal(strstr(text, "#define SMALL_SUMS\n") != NULL, cases[i].small);
+        dc_arena_free(arena);
+        dc_vectors_free(vectors);
+        dc_imodel_free(m);
+        dc_ctx_free(ctx);
+    }
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -255,6 +287,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_mode_compiles_and_runs),
                                        cmocka_unit_test(the_header_is_cpp),
                                        cmocka_unit_test(the_first_wrong_layer_is_named),
-                                       cmocka_unit_test(values_get_the_codes_of_evaluation)};
+                                       cmocka_unit_test(values_get_the_codes_of_evaluation),
+                                       cmocka_unit_test(a_large_sum_is_told_to_kernels)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
